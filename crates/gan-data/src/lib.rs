@@ -1,0 +1,1 @@
+//! Decoding, datasets, transforms and loading of images for image-to-image translation.

@@ -1,0 +1,1 @@
+//! Tensor operators for image-to-image networks, forward and backward, on candle tensors.

@@ -1,0 +1,1 @@
+//! Losses of image-to-image translation: adversarial, L1, feature matching, perceptual.

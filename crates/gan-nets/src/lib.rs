@@ -1,0 +1,1 @@
+//! Generators, discriminators and encoders of pix2pix, pix2pixHD and CycleGAN.
