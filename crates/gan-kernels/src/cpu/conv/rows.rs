@@ -25,31 +25,37 @@ simd_entry! {
     fn dot[S](p: &Dot<'_>, channels: usize, pixels: usize, sums: &mut [f32]) {
         for from in (0..p.depth).step_by(PASS) {
             let k = from..(from + PASS).min(p.depth);
-            let mut c = 0;
-            while c < channels {
-                let rows = if channels - c >= 4 { 4 } else { 1 };
-                let mut q = 0;
-                while q < pixels {
+            let mut q = 0;
+            // Pixels outside, so that their part of the input is read once for all rows of weights.
+            while q < pixels {
+                let width = match pixels - q {
+                    6.. if S::LANES == 16 => 6,
+                    2.. => 2,
+                    _ => 1,
+                };
+                let mut c = 0;
+                while c < channels {
                     let s = &mut sums[c * pixels + q..];
-                    let left = pixels - q;
-                    // SAFETY: `w` has `c + rows` rows, `x` has `q +` its tile's rows, of `depth` elements; sums are indexed
-                    // with checks. The entry has the instruction set.
-                    q += unsafe {
-                        match (rows, left) {
-                            (4, 6..) if S::LANES == 16 => dot_tile::<S, 4, 6>(p, c, q, k.clone(), s, pixels),
-                            (4, 2..) => dot_tile::<S, 4, 2>(p, c, q, k.clone(), s, pixels),
-                            (4, _) => dot_tile::<S, 4, 1>(p, c, q, k.clone(), s, pixels),
+                    // SAFETY: `w` has the rows from `c` on and `x` those from `q` on that the tile takes, of `depth`
+                    // elements; sums are indexed with checks. The entry has the instruction set.
+                    c += unsafe {
+                        match (channels - c, width) {
+                            (4.., 6) => dot_tile::<S, 4, 6>(p, c, q, k.clone(), s, pixels),
+                            (4.., 2) => dot_tile::<S, 4, 2>(p, c, q, k.clone(), s, pixels),
+                            (4.., _) => dot_tile::<S, 4, 1>(p, c, q, k.clone(), s, pixels),
+                            (_, 6) => dot_tile::<S, 1, 6>(p, c, q, k.clone(), s, pixels),
+                            (_, 2) => dot_tile::<S, 1, 2>(p, c, q, k.clone(), s, pixels),
                             _ => dot_tile::<S, 1, 1>(p, c, q, k.clone(), s, pixels),
                         }
                     };
                 }
-                c += rows;
+                q += width;
             }
         }
     }
 }
 
-/// Returns its number of pixels.
+/// Returns its number of channels.
 ///
 /// # Safety
 /// Rows `c .. c + M` of `w` and `q .. q + N` of `x` exist and `k` lies in their depth; the caller has the instruction set.
@@ -91,7 +97,7 @@ unsafe fn dot_tile<S: Simd, const M: usize, const N: usize>(
             }
         }
     }
-    N
+    M
 }
 
 /// `out[p][k] = Σ_c dy[c][p] · w[c][first + k]` for `width` columns.
