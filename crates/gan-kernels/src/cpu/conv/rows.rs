@@ -18,8 +18,8 @@ impl Dot<'_> {
     }
 }
 
-/// Depth of a pass: its part of four rows of weights stays in the first-level cache.
-const PASS: usize = 2048;
+/// Depth of a pass: its part of six pixels' inputs stays in the first-level cache.
+const PASS: usize = 1024;
 
 simd_entry! {
     fn dot[S](p: &Dot<'_>, channels: usize, pixels: usize, sums: &mut [f32]) {
@@ -86,15 +86,21 @@ unsafe fn dot_tile<S: Simd, const M: usize, const N: usize>(
             }
             i += S::LANES;
         }
-        for (m, acc) in acc.iter().enumerate() {
-            for (n, &acc) in acc.iter().enumerate() {
-                let mut total = S::sum(acc);
-                for i in i..k.end {
-                    total += *w.add(m * p.depth + i) * *x.add(n * p.depth + i);
-                }
-                let s = &mut sums[m * pitch + n];
-                *s = if k.start == 0 { total } else { *s + total };
+        let flat = acc.as_flattened();
+        let mut totals = [0.0; 24];
+        for (totals, acc) in totals.chunks_exact_mut(4).zip(flat.chunks_exact(4)) {
+            totals.copy_from_slice(&S::sum4([acc[0], acc[1], acc[2], acc[3]]));
+        }
+        for j in flat.len() / 4 * 4..flat.len() {
+            totals[j] = S::sum(flat[j]);
+        }
+        for (j, total) in totals.iter_mut().enumerate().take(M * N) {
+            let (m, n) = (j / N, j % N);
+            for i in i..k.end {
+                *total += *w.add(m * p.depth + i) * *x.add(n * p.depth + i);
             }
+            let s = &mut sums[m * pitch + n];
+            *s = if k.start == 0 { *total } else { *s + *total };
         }
     }
     M
