@@ -103,6 +103,8 @@ pub struct ConvGrads<'a> {
 
 fn dims4(op: &str, what: &str, t: &Tensor) -> Result<[usize; 4]> {
     match t.dims() {
+        // An empty batch is served, empty images are not.
+        &[_, b, c, d] if b * c * d == 0 => bail!("{op}: the {what} {:?} holds no elements", t.dims()),
         &[a, b, c, d] => Ok([a, b, c, d]),
         other => bail!("{op}: the {what} must have four dimensions, got {other:?}"),
     }
@@ -111,6 +113,9 @@ fn dims4(op: &str, what: &str, t: &Tensor) -> Result<[usize; 4]> {
 /// The geometry of `conv2d` for an input `[n, c, h, w]`.
 fn conv_geometry(op: &str, [n, c, h, w]: [usize; 4], weight: &Tensor, spec: &Conv2d) -> Result<Geometry> {
     let [co, ci, kh, kw] = dims4(op, "weight", weight)?;
+    if co == 0 {
+        bail!("{op}: a weight {:?} has no output channels", weight.dims())
+    }
     if ci != c {
         bail!("{op}: a weight {:?} takes {ci} channels, the input has {c}", weight.dims())
     }

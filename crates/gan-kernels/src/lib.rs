@@ -14,6 +14,9 @@
 //! - **Memory is bounded**: padded and unfolded tensors are never made whole. Working buffers are reused, at most
 //!   128 MiB a thread. A [`Weight`] keeps at most two packed forms, for the current [`Version`] of its values.
 //!
+//! - **Locks are short but real**: an accumulator's storage is locked while an operator adds to it. Do not call operators
+//!   on one buffer from several tasks of rayon's pool at once.
+//!
 //! # Convolution
 //!
 //! A convolution and its transposed twin are one thing seen from two ends, so three kernels serve both: from the big
@@ -22,7 +25,7 @@
 //! | family | how | when |
 //! |---|---|---|
 //! | [`Family::Winograd`] | minimal filtering with six points: F(4, 3) and F(3, 4) by one engine, 36 matrix products | 3x3 and 4x4, stride 1, 32 channels and 128 pixels or more (257 for weights in training); weight gradient from 128 channels |
-//! | [`Family::Stream`] | small im2col matrix, weights read once where they lie | at most 256 pixels (the inner half of a U-Net); weight gradient with 256 output channels or more up to 512 pixels |
+//! | [`Family::Stream`] | small im2col matrix, weights read once where they lie | at most 256 pixels (the inner half of a U-Net), 128 forward with weights that stay; weight gradient with 256 output channels or more up to 512 pixels |
 //! | [`Family::Gemm`] | implicit matrix product: bands split into stride phases make every tap a constant offset | everything else: strided, transposed, 7x7, three channels at one side |
 //! | [`Family::Portable`] | small tiles in plain Rust | F64, and when forced |
 //!

@@ -270,6 +270,19 @@ fn gradients_are_added_and_only_what_is_wanted_is_computed() {
 }
 
 #[test]
+fn an_empty_batch_is_an_empty_result() {
+    let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Zero };
+    for dtype in [DType::F32, DType::F64] {
+        let x = Tensor::zeros((0, 3, 4, 4), dtype, &Device::Cpu).unwrap();
+        let w = Tensor::ones((5, 3, 3, 3), dtype, &Device::Cpu).unwrap();
+        let dy = Tensor::zeros((0, 5, 4, 4), dtype, &Device::Cpu).unwrap();
+        let [y, dx, dw] = passes(&x, &w, &dy, &spec);
+        assert_eq!((y.dims(), dx.dims()), (dy.dims(), x.dims()));
+        assert_eq!(reference::values(&dw), vec![0.0; 135]);
+    }
+}
+
+#[test]
 fn non_contiguous_inputs_are_taken() {
     let x = normal((1, 6, 7, 2), 1).transpose(1, 3).unwrap();
     let weight = normal((3, 3, 4, 2), 2).transpose(1, 3).unwrap();
@@ -291,6 +304,20 @@ fn impossible_shapes_are_errors_with_reasons() {
     assert!(reason((1, 2), 4, spec).contains("does not fit"));
     assert!(reason((1, 3), 3, spec).contains("takes 3 channels"));
     assert!(reason((1, 2), 3, Conv2d { stride: 0, ..spec }).contains("stride"));
+    assert!(reason((0, 2), 3, spec).contains("no output channels"));
+    assert!(reason((2, 2), 0, spec).contains("no elements"));
+}
+
+/// So many channels that minimal filtering holds the sums of a part of them at a time.
+#[test]
+fn weight_gradients_in_parts() {
+    let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Zero };
+    let (x, w) = (normal((2, 900, 3, 4), 1), Tensor::zeros((300, 900, 3, 3), DType::F64, &Device::Cpu).unwrap());
+    let dy = normal((2, 300, 3, 4), 3);
+    let exact = passes(&x, &w, &dy, &spec);
+    let _family = force(Family::Winograd);
+    let single = passes(&reference::f32(&x), &w, &dy, &spec);
+    assert_close(&single[2], &exact[2], 3e-5, "weight gradient");
 }
 
 /// The figures of the crate's documentation.

@@ -66,7 +66,8 @@ fn fastest(g: &Geometry, pass: Pass, pixels: usize, trained: bool) -> Family {
         return Family::Winograd;
     }
     // Below this, reading the weights is most of the work, and packing them would double it.
-    if g.taps() >= 256 && pixels <= 256 || weights && g.co >= 256 && pixels <= 512 {
+    let limit = if pass == Pass::Forward && !trained { 128 } else { 256 };
+    if g.taps() >= 256 && pixels <= limit || weights && g.co >= 256 && pixels <= 512 {
         return Family::Stream;
     }
     Family::Gemm
@@ -74,6 +75,9 @@ fn fastest(g: &Geometry, pass: Pass, pixels: usize, trained: bool) -> Family {
 
 /// From the big end to the small end, with a bias per output channel.
 pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, bias: Option<&[T]>) -> Vec<T> {
+    if g.n == 0 {
+        return Vec::new();
+    }
     let (Some(x32), Some(w32)) = (T::as_f32(x), T::as_f32(w)) else { return portable::forward(g, x, w, bias) };
     let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
     match family(g, Pass::Forward, weight.is_trained()) {
@@ -86,6 +90,9 @@ pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, 
 
 /// From the small end to the big end, with a bias per channel of the big end.
 pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], weight: &Weight, bias: Option<&[T]>) -> Vec<T> {
+    if g.n == 0 {
+        return Vec::new();
+    }
     let (Some(dy32), Some(w32)) = (T::as_f32(dy), T::as_f32(w)) else { return portable::backward_data(g, dy, w, bias) };
     let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
     match family(g, Pass::BackwardData, weight.is_trained()) {

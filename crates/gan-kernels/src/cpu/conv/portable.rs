@@ -92,9 +92,6 @@ pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]
         }
     }
     let mut out = for_overwrite(g.n * g.co * g.ho * g.wo);
-    if g.n == 0 {
-        return out;
-    }
     for (image, out) in x.chunks(g.ci * g.h * g.w).zip(out.chunks_mut(g.co * g.ho * g.wo)) {
         let planes = big_grid(g, &grid, image);
         let out = Shared::new(out);
@@ -138,9 +135,6 @@ fn runs<T>(
 /// From the small end to the big end, with a bias per channel of the big end.
 pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
     let mut out = for_overwrite(g.n * g.ci * g.h * g.w);
-    if g.n == 0 {
-        return out;
-    }
     let s = g.stride;
     // Each stride phase of the padded result is a plain convolution of the gradient with every s-th tap; a margin of
     // zeros above and left of the gradient serves the taps that reach over the border.
@@ -207,9 +201,6 @@ vectorised! {
 
 /// `into += ` gradient of the weight.
 pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &mut [T]) {
-    if g.n == 0 {
-        return;
-    }
     let isa = isa();
     let grid = Grid::new(g);
     let len = (g.ho - 1) * grid.pitch + g.wo;
