@@ -1,4 +1,5 @@
 //! The element types of the operators.
+use crate::cpu::exponential;
 use candle_core::{CpuStorage, WithDType};
 use std::ops::Neg;
 
@@ -11,7 +12,9 @@ pub(crate) trait Real: WithDType + Default + Neg<Output = Self> {
     fn abs(self) -> Self;
     fn sqrt(self) -> Self;
     fn tanh(self) -> Self;
-    fn exp(self) -> Self;
+    /// `e^−|x|`.
+    fn decay(self) -> Self;
+    /// `ln(1 + x)` for x in [0, 1].
     fn ln_1p(self) -> Self;
     fn is_finite(self) -> bool;
     fn is_nan(self) -> bool;
@@ -26,7 +29,7 @@ pub(crate) trait Real: WithDType + Default + Neg<Output = Self> {
 }
 
 macro_rules! real {
-    ($t:ident, $variant:ident, $tanh:expr, $as_f32:expr, $as_f32_mut:expr, $from_f32:expr) => {
+    ($t:ident, $variant:ident, $tanh:expr, $decay:expr, $ln_1p:expr, $as_f32:expr, $as_f32_mut:expr, $from_f32:expr) => {
         impl Real for $t {
             #[inline(always)]
             fn of(x: f64) -> Self {
@@ -49,12 +52,12 @@ macro_rules! real {
                 $tanh(self)
             }
             #[inline(always)]
-            fn exp(self) -> Self {
-                $t::exp(self)
+            fn decay(self) -> Self {
+                $decay(self)
             }
             #[inline(always)]
             fn ln_1p(self) -> Self {
-                $t::ln_1p(self)
+                $ln_1p(self)
             }
             #[inline(always)]
             fn is_finite(self) -> bool {
@@ -82,8 +85,11 @@ macro_rules! real {
         }
     };
 }
-real!(f32, F32, crate::cpu::exponential::tanh, Some, Some, |x| x);
-real!(f64, F64, f64::tanh, |_| None, |_| None, |x: Vec<f32>| x.into_iter().map(f64::from).collect());
+real!(f32, F32, exponential::tanh, exponential::decay, exponential::ln_1p, Some, Some, |x| x);
+real!(f64, F64, f64::tanh, |x: f64| (-x.abs()).exp(), f64::ln_1p, |_| None, |_| None, |x: Vec<f32>| x
+    .into_iter()
+    .map(f64::from)
+    .collect());
 
 /// Runs a block with the type parameter bound to the tensor's element type.
 macro_rules! by_dtype {

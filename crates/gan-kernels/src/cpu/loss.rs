@@ -35,20 +35,23 @@ vectorised! {
 
 pub(crate) fn bce_with_logits<T: Real>(x: &[T], target: f64) -> (T, Vec<T>) {
     let n = x.len() as f64;
-    let (total, gradient) = reduce(x, |_, _, x, g| {
-        let (target, share) = (T::of(target), T::of(1.0 / n));
-        let mut total = 0.0;
-        for (g, &x) in g.iter_mut().zip(x) {
-            // max(x, 0) − x·t + ln(1 + e^−|x|); e^−|x| never overflows.
-            let e = (-x.abs()).exp();
-            let positive = x > T::zero();
-            let sigmoid = if positive { T::one() / (T::one() + e) } else { e / (T::one() + e) };
-            *g = share * (sigmoid - target);
-            total += ((if positive { x } else { T::zero() }) - x * target + e.ln_1p()).f64();
-        }
-        total
-    });
+    let (total, gradient) = reduce(x, |isa, _, x, g| bce_chunk(isa, x, g, T::of(target), T::of(1.0 / n)));
     (T::of(total / n), gradient)
+}
+
+vectorised! {
+    fn bce_chunk<T: Real>(x: &[T], g: &mut [T], target: T, share: T) -> f64 {
+        for (g, &x) in g.iter_mut().zip(x) {
+            // e^−|x| never overflows.
+            let e = x.decay();
+            *g = share * ((if x < T::zero() { e } else { T::one() }) / (T::one() + e) - target);
+        }
+        sum_by(x.len(), |i| {
+            let x = x[i];
+            // max(x, 0) − x·t + ln(1 + e^−|x|)
+            (if x < T::zero() { T::zero() } else { x }) - x * target + x.decay().ln_1p()
+        })
+    }
 }
 
 pub(crate) fn mean<T: Real>(x: &[T], scale: f64) -> (T, Vec<T>) {
