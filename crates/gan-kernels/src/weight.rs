@@ -1,5 +1,7 @@
 //! A weight tensor with its packed forms.
+use crate::cpu::scratch::Scratch;
 use candle_core::Tensor;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,8 +23,25 @@ impl Version {
 
 /// Forms of a weight that are kept at a time; a training step needs one for each direction.
 const KEPT: usize = 2;
-/// Elements of the largest form that is kept; larger ones are made anew for every call.
-const LARGEST: usize = 48 << 20;
+/// Elements of the largest form that is kept (64 MiB); larger ones are made anew for every call, in working memory: a
+/// network of many such layers would otherwise hold gigabytes.
+pub(crate) const LARGEST: usize = 16 << 20;
+
+/// A packed form.
+pub(crate) enum Pack {
+    Kept(Arc<Vec<f32>>),
+    Working(Scratch),
+}
+
+impl Deref for Pack {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        match self {
+            Pack::Kept(values) => values,
+            Pack::Working(values) => values,
+        }
+    }
+}
 
 /// Names a packed form: the kernel's name for it, and the numbers that it depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +104,13 @@ impl Weight {
     }
 
     /// The weight in a packed form of `len` elements, written by `pack` unless it is kept for the current version. The
-    /// elements that `pack` finds are zeros or a former version's: places that it leaves alone stay zero.
-    pub(crate) fn packed(&self, form: Form, len: usize, pack: impl FnOnce(&mut [f32])) -> Arc<Vec<f32>> {
+    /// elements that `pack` finds are arbitrary; places that it leaves alone must not matter.
+    pub(crate) fn packed(&self, form: Form, len: usize, pack: impl FnOnce(&mut [f32])) -> Pack {
+        if len > LARGEST {
+            let mut values = Scratch::take(len);
+            pack(&mut values);
+            return Pack::Working(values);
+        }
         let version = self.version.get();
         let mut stale = None;
         {
@@ -97,7 +121,7 @@ impl Weight {
                     let values = found.values.clone();
                     // The last used one is last.
                     forms.push(found);
-                    return values;
+                    return Pack::Kept(values);
                 }
                 stale = Arc::try_unwrap(found.values).ok();
             }
@@ -106,15 +130,13 @@ impl Weight {
         let mut values = stale.filter(|v| v.len() == len).unwrap_or_else(|| vec![0.0; len]);
         pack(&mut values);
         let values = Arc::new(values);
-        if len <= LARGEST {
-            let mut forms = self.forms();
-            forms.retain(|p| p.form != form);
-            if forms.len() >= KEPT {
-                forms.remove(0);
-            }
-            forms.push(Packed { form, version, values: values.clone() });
+        let mut forms = self.forms();
+        forms.retain(|p| p.form != form);
+        if forms.len() >= KEPT {
+            forms.remove(0);
         }
-        values
+        forms.push(Packed { form, version, values: values.clone() });
+        Pack::Kept(values)
     }
 }
 
@@ -147,5 +169,8 @@ mod tests {
         assert_eq!(get(&w, "b")[0], 5.0);
         w.forget_packed();
         assert_eq!(get(&w, "b")[0], 6.0);
+        let large = w.packed(form("large"), LARGEST + 1, |to| to[LARGEST] = 7.0);
+        assert!(matches!(large, Pack::Working(_)) && large[LARGEST] == 7.0);
+        assert_eq!(w.forms().len(), 1);
     }
 }

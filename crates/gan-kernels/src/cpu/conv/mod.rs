@@ -23,6 +23,7 @@ use super::elementwise::sum;
 use crate::Weight;
 use crate::choice::{Family, forced, is_precise, isa};
 use crate::real::Real;
+use crate::weight::LARGEST;
 use rayon::prelude::*;
 
 /// `into[c] += Σ dy[:, c]` for `dy` `[n, c, pixels]`.
@@ -59,6 +60,8 @@ fn family(g: &Geometry, pass: Pass, trained: bool) -> Family {
 fn fastest(g: &Geometry, pass: Pass, pixels: usize, trained: bool) -> Family {
     let weights = pass == Pass::BackwardWeight;
     let filtering = winograd::serves(g) && !is_precise();
+    // Transformed weights that are too large to keep are as short-lived as those of a training step.
+    let trained = trained || 36 * g.ci * g.co > LARGEST;
     // Transforms pay for themselves when each transformed value is used often; those of weights that change with every
     // step are used for one or two calls.
     let (channels, few) = if weights { (128, 128) } else { (32, if trained { 257 } else { 128 }) };
