@@ -16,7 +16,7 @@ pub(crate) fn render(catalog: &Catalog, store: &Store, dir: &Path) -> Result<Str
         if entries.is_empty() {
             continue;
         }
-        text.push_str(&format!("\n{title:<31}{:<10}{:>9}  Licence\n", "State", "Size"));
+        text.push_str(&format!("\n{title:<33}{:<10}{:>8}  Licence\n", "State", "Size"));
         for entry in entries {
             text.push_str(&line(entry, store)?);
         }
@@ -42,6 +42,6 @@ fn line(entry: &Entry, store: &Store) -> Result<String> {
         (None, None) => store.record(entry).map_or_else(|| "?".to_owned(), |record| human::bytes(record.bytes)),
     };
     let mark = if entry.restricted { '*' } else { ' ' };
-    let line = format!("{:<30} {state:<10}{size:>9} {mark}{}", entry.name, entry.licence);
+    let line = format!("{:<32} {state:<10}{size:>8} {mark}{}", entry.name, entry.licence);
     Ok(format!("{}\n", line.trim_end()))
 }
