@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use tar::{Archive, EntryType};
 
@@ -43,5 +43,9 @@ pub(super) fn unpack(archive: &Path, gzip: bool, folder: &Path, guard: &mut Guar
         check_ratio(unpacked, compressed).with_context(|| format!("`{shown}`"))?;
         guard.write(folder, &path, &mut entry, declared, declared)?;
     }
+    // The tar ends before its stream does, and the checksum of a gzip stream comes last.
+    let mut stream = tar.into_inner();
+    std::io::copy(&mut stream, &mut std::io::sink()).context("the tar is damaged")?;
+    ensure!(stream.limit() > 0, "the archive is larger than what is allowed for it");
     Ok(())
 }
