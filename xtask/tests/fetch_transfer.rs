@@ -431,6 +431,24 @@ fn a_wrong_hash_and_the_second_mirror() {
 }
 
 #[test]
+fn a_size_that_cannot_be() {
+    for (approx, good) in [("1 kB", true), ("2.1 kB", false), ("400 B", false)] {
+        let body = checkpoint(1000);
+        let (bench, _server) = scripted(&body, &format!("approx = '{approx}'"), {
+            let body = body.clone();
+            move |request, _| Reply::honest(request, &body, "v")
+        });
+        let ended = bench.run(&["net"]);
+        if good {
+            ended.well();
+        } else {
+            ended.badly("the file has 1.0 kB, it should be about");
+            bench.assert_nothing_came();
+        }
+    }
+}
+
+#[test]
 fn a_wrong_md5() {
     let body = checkpoint(1000);
     let md5 = "md5 = '00000000000000000000000000000000'";

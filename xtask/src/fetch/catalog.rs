@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use super::human;
+
 /// The catalogue that the program was built with.
 const EMBEDDED: &str = include_str!("../../../assets/catalog.toml");
 
@@ -111,6 +113,11 @@ impl Entry {
         }
     }
 
+    /// The size that `approx` tells, in bytes.
+    pub(crate) fn approx_bytes(&self) -> Option<u64> {
+        human::parse_bytes(self.approx.as_deref()?)
+    }
+
     /// Replaces `{}` by `part` in the keys that may hold it.
     fn instance(&self, part: &str) -> Self {
         let put = |text: &String| text.replace("{}", part);
@@ -145,6 +152,8 @@ impl Entry {
             self.format.is_archive() || (self.folders.is_empty() && self.root.is_none() && self.moves.is_empty()),
             "`root`, `moves` and `folders` are for archives only"
         );
+        let approx = self.approx.as_ref().is_none_or(|text| human::parse_bytes(text).is_some());
+        ensure!(approx, "approx must be a size such as `117 MB`");
         ensure!(!self.licence.is_empty(), "no licence line");
         ensure!(!self.restricted || !self.terms.is_empty(), "a restricted entry must print its `terms`");
         Ok(())
@@ -276,6 +285,7 @@ mod tests {
             ("urls=['http://h/a']\nkeep=['f']", "safetensors only"),
             ("urls=['http://h/a']\nrestricted=true", "terms"),
             ("urls=['http://h/a']\nsha='1'", "unknown field"),
+            ("urls=['http://h/a']\napprox='some'", "approx"),
         ] {
             let error = format!("{:#}", Catalog::parse(&entry(more)).unwrap_err());
             assert!(error.contains(reason), "{more}: {error}");

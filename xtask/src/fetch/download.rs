@@ -27,6 +27,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) urls: &'a [String],
     pub(crate) format: Format,
     pub(crate) bytes: Option<u64>,
+    /// About how large it is; half and twice as much are believed.
+    pub(crate) approx: Option<u64>,
     pub(crate) sha256: Option<&'a str>,
     pub(crate) md5: Option<&'a str>,
     /// The sha256 that the lock file remembers of an earlier fetch.
@@ -280,6 +282,13 @@ fn verify(
         && let Some(looks) = sniff::mismatch(path, wanted.format).map_err(disk)?
     {
         wrong = Some(format!("the file is no {}: {looks}", wanted.format.extension()));
+    }
+    if wrong.is_none()
+        && wanted.bytes.is_none()
+        && let Some(approx) = wanted.approx
+        && !(approx / 2..=approx.saturating_mul(2)).contains(&bytes)
+    {
+        wrong = Some(format!("the file has {}, it should be about {}", human::bytes(bytes), human::bytes(approx)));
     }
     match wrong {
         None => Ok(Fetched { url: url.to_owned(), bytes, sha256: found.sha256 }),

@@ -18,6 +18,21 @@ pub(crate) fn bytes(n: u64) -> String {
     if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
+/// Reads what [`bytes`] writes: `117 MB` becomes 117,000,000. `None` for anything else.
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
+    let (value, unit) = text.split_once(' ')?;
+    let unit = match unit {
+        "B" => 1.0,
+        "kB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "TB" => 1e12,
+        _ => return None,
+    };
+    let value: f64 = value.parse().ok()?;
+    (value.is_finite() && value >= 0.0).then_some((value * unit) as u64)
+}
+
 /// `75 s` becomes `1 min 15 s`.
 pub(crate) fn duration(d: Duration) -> String {
     let s = d.as_secs();
@@ -46,6 +61,16 @@ mod tests {
             (1_476_754_427, "1.5 GB"),
         ] {
             assert_eq!(bytes(n), text, "{n}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_again() {
+        for (text, n) in [("999 B", 999), ("1.5 kB", 1500), ("117 MB", 117_000_000), ("8.0 GB", 8_000_000_000)] {
+            assert_eq!(parse_bytes(text), Some(n), "{text}");
+        }
+        for text in ["", "MB", "117", "117 mb", "-1 MB", "NaN MB", "inf MB"] {
+            assert_eq!(parse_bytes(text), None, "{text}");
         }
     }
 

@@ -157,6 +157,7 @@ fn fetch(entry: &Entry, store: &mut Store, client: &Client, options: &Options) -
         urls: &urls,
         format: entry.format,
         bytes: entry.bytes,
+        approx: entry.approx_bytes(),
         sha256: entry.sha256.as_deref(),
         md5: entry.md5.as_deref(),
         remembered: remembered.as_deref(),
