@@ -256,7 +256,7 @@ fn verify(
     let path = part.path();
     let disk = |error| local(error, path);
     let bytes = std::fs::metadata(path).map_err(disk)?.len();
-    progress.begin(Some(bytes), 0);
+    progress.begin_check(bytes);
     let found = digest::of_file(path, |n| progress.advance(n)).map_err(disk)?;
     let expected = [
         ("sha256", &found.sha256, wanted.sha256, "the catalogue says"),

@@ -13,6 +13,7 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 /// The progress of one file.
 pub(crate) struct Progress {
     name: String,
+    doing: &'static str,
     bar: Option<ProgressBar>,
     total: Option<u64>,
     position: u64,
@@ -25,21 +26,47 @@ impl Progress {
     pub(crate) fn new(name: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::no_length();
+            bar.set_style(
+                ProgressStyle::with_template("{prefix}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
             bar.set_prefix(name.to_owned());
             bar
         });
         let now = Instant::now();
-        Self { name: name.to_owned(), bar, total: None, position: 0, began: now, began_at: 0, last_line: now }
+        Self {
+            name: name.to_owned(),
+            doing: "",
+            bar,
+            total: None,
+            position: 0,
+            began: now,
+            began_at: 0,
+            last_line: now,
+        }
     }
 
     /// A transfer begins (or goes on) at `position` of `total`.
     pub(crate) fn begin(&mut self, total: Option<u64>, position: u64) {
+        self.restart(total, position, "");
+    }
+
+    /// The file is here, and `total` bytes are about to be hashed.
+    pub(crate) fn begin_check(&mut self, total: u64) {
+        self.restart(Some(total), 0, " (checking)");
+    }
+
+    fn restart(&mut self, total: Option<u64>, position: u64, doing: &'static str) {
+        self.doing = doing;
         (self.total, self.position, self.began_at, self.began) = (total, position, position, Instant::now());
         if let Some(bar) = &self.bar {
             let shape = match total {
-                Some(_) => "{prefix} [{bar:24}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left",
-                None => "{prefix} {spinner} {bytes} {bytes_per_sec}",
+                _ if !doing.is_empty() => "{prefix} [{wide_bar}] {percent} %",
+                Some(_) => {
+                    "{prefix} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} left"
+                }
+                None => "{prefix} {spinner} {decimal_bytes} {decimal_bytes_per_sec}",
             };
+            bar.set_prefix(format!("{}{doing}", self.name));
             if let Ok(style) = ProgressStyle::with_template(shape) {
                 bar.set_style(style.progress_chars("=> "));
             }
@@ -66,7 +93,7 @@ impl Progress {
 
     fn line(&self) -> String {
         let fetched = self.position.saturating_sub(self.began_at);
-        plain(&self.name, self.position, self.total, fetched, self.began.elapsed())
+        plain(&format!("{}{}", self.name, self.doing), self.position, self.total, fetched, self.began.elapsed())
     }
 
     /// A line of its own: what is about to happen, what went wrong.
