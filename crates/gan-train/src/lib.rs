@@ -1,1 +1,7 @@
 //! Methods (pix2pix, pix2pixHD, CycleGAN), the trainer, run folders and checkpoints.
+
+pub mod checkpoint;
+mod error;
+pub mod storage;
+
+pub use error::{Error, Result};
