@@ -2,6 +2,11 @@
 
 pub mod checkpoint;
 mod error;
+pub mod eta;
+pub mod events;
+mod lock;
+pub mod run;
 pub mod storage;
 
 pub use error::{Error, Result};
+pub use lock::RunLock;

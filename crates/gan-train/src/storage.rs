@@ -40,6 +40,9 @@ pub trait Storage: Send + Sync {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Creates a file for writing, emptying an existing one.
     fn create(&self, file: &Path) -> io::Result<Box<dyn StorageFile>>;
+    /// Opens a file for appending, after cutting it to its first `length` bytes. A missing file is created if `length`
+    /// is 0; a shorter one is an [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) error.
+    fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>>;
     /// Opens a file for reading.
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>>;
     /// Renames a file over another, or a folder to a free name, atomically.

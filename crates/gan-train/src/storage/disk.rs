@@ -1,7 +1,7 @@
 //! The real file system.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::{Entry, Storage, StorageFile};
@@ -35,6 +35,16 @@ impl Storage for Disk {
 
     fn create(&self, file: &Path) -> io::Result<Box<dyn StorageFile>> {
         Ok(Box::new(DiskFile(File::create(file)?)))
+    }
+
+    fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>> {
+        let mut opened = OpenOptions::new().write(true).create(length == 0).truncate(false).open(file)?;
+        if opened.metadata()?.len() < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        opened.set_len(length)?;
+        opened.seek(SeekFrom::Start(length))?;
+        Ok(Box::new(DiskFile(opened)))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {

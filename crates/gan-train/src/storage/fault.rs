@@ -118,6 +118,11 @@ impl<S: Storage> Storage for FaultyStorage<S> {
         Ok(Box::new(FaultyFile { inner: self.inner.create(file)?, plan: self.plan.clone() }))
     }
 
+    fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>> {
+        self.plan.check()?;
+        Ok(Box::new(FaultyFile { inner: self.inner.append(file, length)?, plan: self.plan.clone() }))
+    }
+
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
         self.plan.check()?;
         self.inner.open(file)

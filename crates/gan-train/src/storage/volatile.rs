@@ -210,6 +210,20 @@ impl Storage for VolatileStorage {
         Ok(Box::new(VolatileFile { storage: self.clone(), node }))
     }
 
+    fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>> {
+        let length = length as usize;
+        let found = find(&self.nodes(), file);
+        let Ok(node) = found else {
+            return if length == 0 { self.create(file) } else { Err(not_found()) };
+        };
+        match &mut self.nodes()[node] {
+            Node::File { now, .. } if now.len() >= length => now.truncate(length),
+            Node::File { .. } => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Node::Dir { .. } => return Err(io::ErrorKind::IsADirectory.into()),
+        }
+        Ok(Box::new(VolatileFile { storage: self.clone(), node }))
+    }
+
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
         let nodes = self.nodes();
         match &nodes[find(&nodes, file)?] {

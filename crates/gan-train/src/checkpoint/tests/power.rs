@@ -75,6 +75,9 @@ fn simulation_catches_missing_flushes() {
         fn create(&self, file: &Path) -> io::Result<Box<dyn StorageFile>> {
             Ok(Box::new(CarelessFile(self.0.create(file)?)))
         }
+        fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>> {
+            self.0.append(file, length)
+        }
         fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
             self.0.open(file)
         }
