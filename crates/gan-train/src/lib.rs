@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod error;
 pub mod eta;
 pub mod events;
+pub mod gallery;
 mod lock;
 pub mod run;
 pub mod storage;
