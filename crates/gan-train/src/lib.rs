@@ -6,7 +6,9 @@ pub mod eta;
 pub mod events;
 pub mod gallery;
 mod lock;
+pub mod pool;
 pub mod run;
+pub mod schedule;
 pub mod storage;
 
 pub use error::{Error, Result};
