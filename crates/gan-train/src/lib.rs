@@ -1,6 +1,7 @@
 //! Methods (pix2pix, pix2pixHD, CycleGAN), the trainer, run folders and checkpoints.
 
 pub mod checkpoint;
+pub mod config;
 mod error;
 pub mod eta;
 pub mod events;
