@@ -44,7 +44,7 @@ impl Coefficients {
         Self { spans, weights, taps }
     }
 
-    /// The weights in fixed point with [`super::eight::PRECISION`] fractional bits, rounded half away from zero.
+    /// The weights in fixed point with `precision` fractional bits, rounded half away from zero.
     pub(super) fn fixed_point(&self, precision: u32) -> Vec<i32> {
         let one = f64::from(1u32 << precision);
         self.weights.iter().map(|w| (w * one + 0.5f64.copysign(*w)) as i32).collect()

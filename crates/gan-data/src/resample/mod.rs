@@ -6,6 +6,7 @@
 mod coefficients;
 mod deep;
 mod eight;
+mod lanes;
 mod nearest;
 
 use serde::{Deserialize, Serialize};
