@@ -143,17 +143,14 @@ impl Error {
         Self::Decode { path: path.to_path_buf(), reason: reason.to_string(), remedy }
     }
 
-    #[allow(dead_code)]
     pub(crate) fn dataset(path: &Path, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Dataset { path: path.to_path_buf(), reason: reason.into(), remedy: remedy.into() }
     }
 
-    #[allow(dead_code)]
     pub(crate) fn item(path: &Path, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Item { path: path.to_path_buf(), reason: reason.into(), remedy: remedy.into() }
     }
 
-    #[allow(dead_code)]
     pub(crate) fn config(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Config { reason: reason.into(), remedy: remedy.into() }
     }
