@@ -1,1 +1,52 @@
 //! Decoding, datasets, transforms and loading of images for image-to-image translation.
+//!
+//! Pictures come from files or from the procedural generators, pass a [`Transform`], and reach the trainer as candle
+//! tensors on the CPU: `[N, C, H, W]`, f32 in [-1, 1] for pictures, integers for label and instance maps. Nothing here
+//! knows a GPU or the network, and nothing prints.
+//!
+//! ```no_run
+//! use gan_data::{DataConfig, Loader, LoaderConfig, open};
+//! # fn main() -> gan_data::Result<()> {
+//! let config = DataConfig { root: "datasets/facades".into(), ..DataConfig::default() };
+//! let dataset = open(&config)?;
+//! dataset.check()?;
+//! let loader = Loader::new(dataset, LoaderConfig { seed: 42, ..LoaderConfig::default() })?;
+//! for batch in loader.epoch(0, 0) {
+//!     let batch = batch?;
+//!     assert_eq!(batch.a.dims(), [1, 3, 256, 256]);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod dataset;
+mod decode;
+mod encode;
+mod error;
+mod folder;
+mod ids;
+mod lab;
+mod loader;
+mod picture;
+mod raster;
+mod resample;
+mod transform;
+
+pub use config::{DataConfig, DataMode, Direction};
+pub use dataset::{
+    Aligned, Batch, Colorization, Dataset, Description, Item, LabelScan, Labelled, Single, Unaligned, open,
+};
+pub use decode::{AlphaPolicy, DecodeLimits, DecodeOptions, Header, decode, decode_ids, probe};
+pub use encode::{Depth, Quantize, picture_from_tensor, write_ids, write_picture};
+pub use error::{Error, Result};
+pub use folder::{PictureFile, list_pictures};
+pub use ids::IdMap;
+pub use lab::{lab_to_rgb, picture_from_lab, rgb_to_lab};
+pub use loader::{Batches, Loader, LoaderConfig};
+pub use picture::Picture;
+pub use raster::Raster;
+pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};
+pub use transform::{Pixels, Preprocess, SharedDraws, Transform, round_to_multiple};
