@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod data_dir;
 mod dataset;
 mod decode;
 mod encode;
@@ -50,3 +51,11 @@ pub use picture::Picture;
 pub use raster::Raster;
 pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};
 pub use transform::{Pixels, Preprocess, SharedDraws, Transform, round_to_multiple};
+
+/// The directory of fetched datasets (`datasets/NAME`) and weights (`weights/NAME.safetensors`): `GAN_DATA_DIR`, else
+/// `$XDG_DATA_HOME/gan-cli`, else the platform's own place; without a home directory, `data` here.
+#[must_use]
+pub fn data_dir() -> std::path::PathBuf {
+    data_dir::data_dir(None, data_dir::Platform::current(), |name| std::env::var_os(name))
+        .unwrap_or_else(|| "data".into())
+}

@@ -110,6 +110,20 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// Training has left the finite numbers.
+    #[error(
+        "training diverged: {what} is not finite; the last checkpoint is intact. Resume with a lower learning rate, or look at the data"
+    )]
+    Diverged {
+        /// What is not finite.
+        what: String,
+    },
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] gan_data::Error),
+    /// A loss cannot be used.
+    #[error(transparent)]
+    Loss(#[from] gan_losses::Error),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -95,6 +95,14 @@ impl RunFolder {
         replace_file(storage, &self.path.join("run.json"), &json, Durability::Durable)
     }
 
+    /// Replaces `config.toml`: a resumed run may go on with, for example, more epochs.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_config(&self, storage: &dyn Storage, config: &str) -> Result<()> {
+        replace_file(storage, &self.config(), config.as_bytes(), Durability::Durable)
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
