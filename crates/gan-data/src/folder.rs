@@ -66,14 +66,11 @@ pub(crate) fn pair_by_stem(
     fallback: Option<fn(&str) -> String>,
 ) -> Result<Vec<(PictureFile, PictureFile)>> {
     let whole = |stem: &str| stem.to_owned();
-    let mut attempt = match_names(left, right, whole);
-    if let (Some(shorter), true) = (fallback, attempt.as_ref().is_ok_and(|m| !m.is_complete())) {
-        if let Ok(matched) = match_names(left, right, shorter) {
-            if matched.is_complete() {
-                attempt = Ok(matched);
-            }
-        }
-    }
+    let shortened = || fallback.and_then(|shorter| match_names(left, right, shorter).ok()).filter(Matched::is_complete);
+    let attempt = match match_names(left, right, whole) {
+        Ok(matched) if !matched.is_complete() => Ok(shortened().unwrap_or(matched)),
+        other => other,
+    };
     let matched = attempt.map_err(|(first, second)| {
         let reason = format!("{} and {} have the same name", first.display(), second.display());
         Error::dataset(first.parent().unwrap_or(left_folder), reason, "remove or rename one of them")

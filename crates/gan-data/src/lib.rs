@@ -34,6 +34,7 @@ mod loader;
 mod picture;
 mod raster;
 mod resample;
+mod synth;
 mod transform;
 
 pub use config::{DataConfig, DataMode, Direction};
@@ -50,6 +51,9 @@ pub use loader::{Batches, Loader, LoaderConfig};
 pub use picture::Picture;
 pub use raster::Raster;
 pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};
+pub use synth::{
+    FACADE_CLASSES, Procedural, STREET_CLASSES, SynthFiles, SynthKind, day_and_night, facade, street, write_synth,
+};
 pub use transform::{Pixels, Preprocess, SharedDraws, Transform, round_to_multiple};
 
 /// The directory of fetched datasets (`datasets/NAME`) and weights (`weights/NAME.safetensors`): `GAN_DATA_DIR`, else

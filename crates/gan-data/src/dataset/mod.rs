@@ -23,6 +23,7 @@ use crate::config::{DataConfig, DataMode};
 use crate::decode::{DecodeOptions, decode};
 use crate::error::{Error, Result};
 use crate::picture::Picture;
+use crate::synth;
 
 /// What a dataset is, for people.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,9 +79,7 @@ pub fn open(config: &DataConfig) -> Result<Arc<dyn Dataset>> {
         DataMode::Labelled => Arc::new(Labelled::open(config)?),
         DataMode::Single => Arc::new(Single::open(config)?),
         DataMode::Colorization => Arc::new(Colorization::open(config)?),
-        DataMode::Facades | DataMode::Streets | DataMode::Unpaired => {
-            return Err(Error::config("procedural data is opened elsewhere", "choose another mode"));
-        }
+        DataMode::Facades | DataMode::Streets | DataMode::Unpaired => synth::open(config)?,
     })
 }
 
