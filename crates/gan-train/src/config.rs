@@ -8,6 +8,7 @@
 //! setting `norm=batch`: `norm` is ambiguous; write one of generator.norm, discriminator.norm
 //! ```
 
+mod difference;
 mod keys;
 mod layer;
 mod nearest;
@@ -25,6 +26,7 @@ use toml::{Table, Value};
 
 use crate::storage::{Disk, read_limited};
 use crate::{Error, Result};
+pub use difference::{Difference, differences, list};
 use keys::Keys;
 
 /// Largest configuration text.

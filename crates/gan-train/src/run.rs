@@ -210,6 +210,17 @@ mod tests {
     }
 
     #[test]
+    fn a_new_folder_survives_a_power_cut() {
+        use crate::storage::volatile::VolatileStorage;
+        for case in 0..20 {
+            let storage = VolatileStorage::new();
+            create_durably(&storage, Path::new("/a/b/run")).unwrap();
+            storage.power_cut(&mut gan_rng::Key::new(case, gan_rng::Purpose::Test).stream());
+            assert!(storage.list(Path::new("/a/b/run")).is_ok());
+        }
+    }
+
+    #[test]
     fn odd_targets_are_refused_before_anything_is_written() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("holiday.jpg"), "x").unwrap();

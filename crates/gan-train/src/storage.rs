@@ -117,3 +117,61 @@ pub(crate) fn parent(path: &Path) -> &Path {
         _ => Path::new("."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::fault::{Fault, FaultyStorage};
+    use super::volatile::VolatileStorage;
+    use super::*;
+
+    #[test]
+    fn replaced_files_are_old_or_new_whatever_fails() {
+        let path = Path::new("/d/config.toml");
+        let (old, new) = (vec![1u8; 300], vec![2u8; 400]);
+        for (fault, forever) in
+            [(Fault::Eio, false), (Fault::Enospc, false), (Fault::ShortWrite, false), (Fault::Eio, true)]
+        {
+            for at in 1..10 {
+                let storage = VolatileStorage::new();
+                storage.create_dir_all(Path::new("/d")).unwrap();
+                storage.sync_dir(Path::new("/")).unwrap();
+                replace_file(&storage, path, &old, Durability::Durable).unwrap();
+                let faulty = if forever {
+                    FaultyStorage::from(storage.clone(), fault, at)
+                } else {
+                    FaultyStorage::once(storage.clone(), fault, at)
+                };
+                let done = replace_file(&faulty, path, &new, Durability::Durable);
+                assert!(done.is_ok() || storage.content(path) == old || storage.content(path) == new);
+                if !forever {
+                    assert_eq!(
+                        storage.list(Path::new("/d")).unwrap().len(),
+                        1,
+                        "{fault:?} at {at}: temporary file left"
+                    );
+                }
+                storage.power_cut(&mut gan_rng::Key::new(at, gan_rng::Purpose::Test).stream());
+                let content = storage.content(path);
+                assert!(content == new || done.is_err() && content == old, "{fault:?} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn appending_cuts_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = folder.path().join("log");
+        let volatile = VolatileStorage::new();
+        let storages: [(&dyn Storage, &Path); 2] = [(&Disk, &disk), (&volatile, Path::new("/log"))];
+        for (storage, path) in storages {
+            assert!(storage.append(path, 3).is_err(), "a missing file has no bytes to keep");
+            storage.append(path, 0).unwrap().write_all(b"one two").unwrap();
+            storage.append(path, 4).unwrap().write_all(b"three").unwrap();
+            assert_eq!(read_limited(storage, path, 9).unwrap(), b"one three");
+            assert_eq!(storage.append(path, 10).err().unwrap().kind(), io::ErrorKind::UnexpectedEof);
+            assert!(read_limited(storage, path, 8).unwrap_err().to_string().contains("larger than 8 bytes"));
+        }
+    }
+}

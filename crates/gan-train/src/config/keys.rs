@@ -45,6 +45,11 @@ impl Keys {
         self.tables.iter().flat_map(|(table, fields)| fields.iter().map(move |field| join(table, field)))
     }
 
+    /// Every path that is not a struct.
+    pub(super) fn values(&self) -> impl Iterator<Item = String> + '_ {
+        self.paths().filter(|path| !self.is_table(path))
+    }
+
     /// The paths that `key` may mean: itself, or else all that end in it; values go before tables.
     pub(super) fn find(&self, key: &str) -> Vec<String> {
         if self.paths().any(|path| path == key) {

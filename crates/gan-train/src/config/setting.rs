@@ -68,7 +68,8 @@ impl Setting {
     }
 }
 
-fn at<'v>(values: &'v Table, path: &str) -> Option<&'v Value> {
+/// The value at a dotted path.
+pub(super) fn at<'v>(values: &'v Table, path: &str) -> Option<&'v Value> {
     let (first, rest) = match path.split_once('.') {
         Some((first, rest)) => (first, Some(rest)),
         None => (path, None),

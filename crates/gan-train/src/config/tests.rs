@@ -85,20 +85,9 @@ fn resolved(layers: &[Layer]) -> Result<Config, String> {
 
 /// What the layers change in the configuration, as TOML on one line.
 fn changes(layers: &[Layer]) -> Result<String, String> {
-    let (old, new) = (Table::try_from(Config::default()).unwrap(), Table::try_from(resolved(layers)?).unwrap());
-    let mut out = Vec::new();
-    diff(&old, &new, "", &mut out);
-    Ok(out.join(" "))
-}
-
-fn diff(old: &Table, new: &Table, path: &str, out: &mut Vec<String>) {
-    for (key, value) in new {
-        match (old.get(key), value) {
-            (Some(Value::Table(old)), Value::Table(new)) => diff(old, new, &keys::join(path, key), out),
-            (Some(old), value) if old == value => {}
-            _ => out.push(format!("{}={value}", keys::join(path, key))),
-        }
-    }
+    let changed = differences(&Config::default(), &resolved(layers)?).unwrap();
+    let show = |d: &Difference| format!("{}={}", d.key, d.after.as_ref().unwrap());
+    Ok(changed.iter().map(show).collect::<Vec<_>>().join(" "))
 }
 
 /// Compares every case, so that one run shows all that differ.
@@ -299,4 +288,24 @@ fn what_is_written_resolves_to_itself() {
     let config = resolved(&[text("[style]\nclusters = 4"), set("lr=0.1"), set("beta1=0.3")]).unwrap();
     let written = toml::to_string_pretty(&config).unwrap();
     assert_eq!(resolved(&[text(&written)]).unwrap(), config);
+}
+
+#[test]
+fn differences_go_both_ways() {
+    let styled = resolved(&[text("[style]\nclusters = 4"), set("lr=0.1")]).unwrap();
+    let shown: Vec<String> =
+        differences(&styled, &Config::default()).unwrap().iter().map(Difference::to_string).collect();
+    assert_eq!(shown, ["style: { clusters = 4, feat_num = 0 } -> (none)", "train.lr: 0.1 -> 0.0002"]);
+    assert!(differences(&styled, &styled).unwrap().is_empty());
+}
+
+#[test]
+fn every_key_is_listed() {
+    let listed = list(&Config::default()).unwrap();
+    let get = |key: &str| listed.iter().find(|(path, _)| path == key).map(|(_, value)| value.as_deref());
+    assert_eq!(get("train.lr"), Some(Some("0.0002")));
+    assert_eq!(get("train.max_dataset_size"), Some(None));
+    assert_eq!(get("generator.norm"), Some(Some("\"instance\"")));
+    assert_eq!(get("train"), None);
+    assert_eq!(listed.len(), 1 + 6 + 3 + 3 + 1 + 1);
 }

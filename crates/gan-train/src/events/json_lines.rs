@@ -1,11 +1,12 @@
 //! `events.jsonl`: one JSON object a line, append-only.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Observer};
@@ -126,10 +127,33 @@ pub struct ProgressRecord {
     pub step: u64,
     /// The epoch, counted from 1.
     pub epoch: u64,
-    /// Losses by name; those that were not finite are `None`.
-    pub losses: BTreeMap<String, Option<f64>>,
+    /// Losses by name, in the order of the method; those that were not finite are `None`.
+    #[serde(deserialize_with = "in_order")]
+    pub losses: Vec<(String, Option<f64>)>,
     /// Learning rate of the generator.
     pub lr: f64,
+}
+
+fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, Option<f64>)>, D::Error> {
+    struct InOrder;
+
+    impl<'de> Visitor<'de> for InOrder {
+        type Value = Vec<(String, Option<f64>)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("losses by name")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut losses = Vec::new();
+            while let Some(entry) = map.next_entry()? {
+                losses.push(entry);
+            }
+            Ok(losses)
+        }
+    }
+
+    from.deserialize_map(InOrder)
 }
 
 /// Hands the log points of an events file to `each`, in order. Lines that are something else, or damaged, are passed
@@ -207,6 +231,9 @@ mod tests {
         assert_eq!(lines[2]["reason"], "interrupted");
         assert!(text.find("g_gan").unwrap() < text.find("d_real").unwrap(), "order of the method");
         assert_eq!(log.length(), text.len() as u64);
+        let mut records = Vec::new();
+        read_progress(&*storage, path, |record| records.push(record)).unwrap();
+        assert_eq!(records[0].losses, [("g_gan".to_owned(), Some(0.1 * 7.0)), ("d_real".to_owned(), None)]);
     }
 
     #[test]

@@ -113,6 +113,42 @@ fn newer_format_says_so() {
     assert_found(&storage, "newer version", "format 2");
 }
 
+/// A manifest with a right seal may still lie.
+#[test]
+fn hostile_manifests_and_tensor_files() {
+    let dir = checkpoints_dir(run()).join("2");
+    for name in ["../1/generator.safetensors", "/etc/passwd.safetensors", "..\\x.safetensors", "program.exe"] {
+        let storage = prepared();
+        let mut manifest = crate::checkpoint::read_manifest(&storage, &dir).unwrap();
+        manifest.files[0].name = name.to_owned();
+        storage.put(&dir.join("manifest.json"), manifest.encode().unwrap());
+        storage.remove_file(&dir.join("generator.safetensors")).unwrap();
+        assert_found(&storage, "/2/", name);
+    }
+    // Whatever a tensor file holds, reading it ends in tensors or an error.
+    let storage = prepared();
+    let good = storage.content(&dir.join("generator.safetensors"));
+    let mut random = Key::new(2, Purpose::Test).stream();
+    let mut refused = 0;
+    for _ in 0..3000 {
+        let mut bad = good.clone();
+        for _ in 0..=random.below(4) {
+            let at = random.below(bad.len() as u64) as usize;
+            bad[at] = match random.below(3) {
+                0 => random.next_u32() as u8,
+                1 => b"0123456789[]{},:\""[random.below(17) as usize],
+                _ => bad[at] ^ 1 << random.below(8),
+            };
+        }
+        bad.truncate(bad.len() - random.below(8) as usize * random.below(2) as usize);
+        refused += u32::from(crate::checkpoint::tensors::read(&dir, &bad).is_err());
+    }
+    assert!(refused > 1000, "{refused}");
+    let mut bomb = u64::MAX.to_le_bytes().to_vec();
+    bomb.extend_from_slice(&good);
+    assert!(crate::checkpoint::tensors::read(&dir, &bomb).is_err());
+}
+
 #[test]
 fn nothing_usable_lists_every_reason() {
     let storage = prepared();

@@ -45,6 +45,68 @@ fn the_files_load_in_candle() {
 }
 
 #[test]
+fn host_copy_does_not_follow_the_parameters() {
+    let storage = VolatileStorage::new();
+    let var = candle_core::Var::from_tensor(&Tensor::new(&[1f32, 2., 3.], &Device::Cpu).unwrap()).unwrap();
+    let mut live = Snapshot::new(1, "pix2pix");
+    live.tensors = vec![("generator".to_owned(), vec![("w".to_owned(), var.as_tensor().narrow(0, 1, 2).unwrap())])];
+    let copy = live.host_copy().unwrap();
+    var.set(&Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap()).unwrap();
+    for (snapshot, expected) in [(&live, [0.0, 0.0]), (&copy, [2.0, 3.0])] {
+        save(&storage, run(), snapshot, 1).unwrap();
+        let loaded = load_latest(&storage, run(), None).unwrap().snapshot;
+        assert_eq!(loaded.file("generator").unwrap()[0].1.to_vec1::<f32>().unwrap(), expected);
+    }
+}
+
+/// The bytes are a promise to other programs and to later versions.
+#[test]
+fn the_format_is_pinned() {
+    let storage = VolatileStorage::new();
+    let mut snapshot = Snapshot::new(1, "pix2pix");
+    let tensors = vec![
+        ("b".to_owned(), Tensor::new(&[1f32, -2.], &Device::Cpu).unwrap()),
+        ("n".to_owned(), Tensor::new(3i64, &Device::Cpu).unwrap()),
+    ];
+    snapshot.tensors = vec![("generator".to_owned(), tensors)];
+    snapshot.state = json!({"epoch": 1});
+    let saved = save(&storage, run(), &snapshot, 1).unwrap();
+    let header = br#"{"__metadata__":{"format":"pt"},"n":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}"#;
+    let padded = header.len().next_multiple_of(8);
+    let mut expected = (padded as u64).to_le_bytes().to_vec();
+    expected.extend_from_slice(header);
+    expected.resize(8 + padded, b' ');
+    expected.extend_from_slice(&3i64.to_le_bytes());
+    expected.extend_from_slice(&[0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
+    assert_eq!(storage.content(&saved.path.join("generator.safetensors")), expected);
+
+    let mut manifest = crate::checkpoint::read_manifest(&storage, &saved.path).unwrap();
+    manifest.instruction_set = "x86_64".to_owned();
+    manifest.versions = [("gan-train".to_owned(), "0.1.0".to_owned())].into();
+    let text = String::from_utf8(manifest.encode().unwrap()).unwrap();
+    let hash = blake3::hash(&expected).to_hex();
+    let start = format!(
+        r#"{{
+  "format": 1,
+  "step": 1,
+  "method": "pix2pix",
+  "instruction_set": "x86_64",
+  "versions": {{
+    "gan-train": "0.1.0"
+  }},
+  "model": null,
+  "files": [
+    {{
+      "name": "generator.safetensors",
+      "bytes": {},
+      "blake3": "{hash}"
+    }},"#,
+        expected.len()
+    );
+    assert!(text.starts_with(&start), "{text}");
+}
+
+#[test]
 fn tensors_longer_than_one_chunk() {
     let storage = VolatileStorage::new();
     let mut wanted = Snapshot::new(1, "cyclegan");
