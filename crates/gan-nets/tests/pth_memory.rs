@@ -1,6 +1,6 @@
 //! Reading a `.pth` file, good or hostile, takes at most four times its size and four megabytes of memory.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::alloc::System;
 use std::fs;

@@ -138,16 +138,23 @@ fn m11_memo_bombs() {
     // Every level is left on the stack.
     assert_refused(&laughs, "objects left over");
     // The same of dicts, which are searched for a state dict.
-    let mut dicts = b"}q\x00".to_vec();
+    let mut dicts = b"}(".to_vec();
     for level in 0..60u8 {
-        dicts.extend(b"}(");
-        for entry in 0..10 {
-            dicts.extend(text(&format!("k{entry}")));
-            dicts.extend([b'h', level]);
+        dicts.extend(text(&format!("level {level}")));
+        dicts.extend(b"}");
+        if level > 0 {
+            dicts.extend(b"(");
+            for entry in 0..10 {
+                dicts.extend(text(&format!("k{entry}")));
+                dicts.extend([b'h', level - 1]);
+            }
+            dicts.extend(b"u");
         }
-        dicts.extend([b'u', b'q', level + 1, b'\x86'][..3].iter());
+        dicts.extend([b'q', level]);
     }
-    assert_refused(&[b"(".to_vec(), dicts, b"l".to_vec()].concat(), "opcode 0x6c");
+    dicts.extend(b"u");
+    assert_refused(&dicts, "no state dict");
+    // A dict that contains itself a thousand times.
     let mut wide = b"}q\x00(".to_vec();
     for entry in 0..1000 {
         wide.extend(text(&format!("k{entry}")));
