@@ -7,6 +7,7 @@
 
 mod globals;
 mod machine;
+mod op;
 mod rebuild;
 mod value;
 
