@@ -16,15 +16,19 @@
 
 mod blocks;
 mod discriminator;
+mod error;
 mod generator;
 mod global;
 mod local;
 mod multiscale;
 mod patch;
+pub mod pth;
 mod resnet;
 mod unet;
+pub mod weights;
 
 pub use discriminator::{Discriminator, DiscriminatorConfig, NetD};
+pub use error::{Error, Origin, Result};
 pub use gan_layers::{Builder, Ctx, NormKind, Summary};
 pub use generator::{Arch, Generator, GeneratorConfig};
 pub use global::{EncoderConfig, GlobalConfig};
