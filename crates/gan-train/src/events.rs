@@ -126,6 +126,9 @@ pub trait Observer {
     /// # Errors
     /// Whatever kept the observer from doing its work.
     fn on(&mut self, event: &Event) -> Result<()>;
+
+    /// Hears that `step` steps are done, and how many seconds are left where that can be told. Most have no use for it.
+    fn step(&mut self, _step: u64, _eta_s: Option<f64>) {}
 }
 
 fn as_map<S: Serializer>(losses: &Losses, out: S) -> Result<S::Ok, S::Error> {

@@ -4,6 +4,7 @@ use crate::pool::ImagePool;
 use crate::{Error, Optimizer, Result, Trained, config, config::Layer};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
+use gan_nets::GeneratorConfig;
 use gan_rng::{Key, Purpose};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -117,6 +118,8 @@ pub struct MethodSpec {
     pub resolve: fn(&[Layer]) -> Result<toml::Table>,
     /// Builds the method from its resolved configuration, weights freshly drawn.
     pub build: fn(&toml::Table, &Place) -> Result<Box<dyn Method>>,
+    /// The (first) generator of a resolved configuration, for summaries.
+    pub generator: fn(&toml::Table) -> Result<GeneratorConfig>,
     /// Makes a translator from what a run left.
     pub translator: fn(&Trained, &TranslateOptions, &Place) -> Result<Box<dyn Translator>>,
     /// Settings of a tiny run, for smoke tests.

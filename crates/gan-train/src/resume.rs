@@ -1,7 +1,8 @@
 //! What may change when a run goes on.
 
+use crate::config::differences;
 use crate::{Error, Result};
-use toml::{Table, Value};
+use toml::Table;
 
 /// Keys that may differ from the saved configuration. All others shape the networks, the data or the random numbers:
 /// with another value it would be another run.
@@ -26,32 +27,17 @@ const ALLOWED: [&str; 16] = [
 
 /// Refuses changes that a resumed run must not make, all at once.
 pub(crate) fn check_changes(saved: &Table, wanted: &Table) -> Result<()> {
-    let mut refused = Vec::new();
-    compare("", saved, wanted, &mut refused);
+    let changes = differences(saved, wanted)?;
+    let refused: Vec<_> = changes.iter().filter(|d| !ALLOWED.contains(&d.key.as_str())).collect();
     if refused.is_empty() {
         return Ok(());
     }
+    let lines: String = refused.iter().map(|d| format!("\n  {d}")).collect();
     let message = format!(
-        "a resumed run keeps its configuration; these changes are refused:{}\nstart a new run for them. What may change: {}",
-        refused.concat(),
+        "a resumed run keeps its configuration; these changes are refused:{lines}\nstart a new run for them. What may change: {}",
         ALLOWED.join(", ")
     );
     Err(Error::Config { origin: "--resume".into(), message })
-}
-
-fn compare(path: &str, saved: &Table, wanted: &Table, refused: &mut Vec<String>) {
-    let keys = saved.keys().chain(wanted.keys().filter(|k| !saved.contains_key(*k)));
-    for key in keys {
-        let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        match (saved.get(key), wanted.get(key)) {
-            (Some(Value::Table(a)), Some(Value::Table(b))) => compare(&full, a, b, refused),
-            (a, b) if a != b && !ALLOWED.contains(&full.as_str()) => {
-                let show = |v: Option<&Value>| v.map_or("unset".to_string(), ToString::to_string);
-                refused.push(format!("\n  {full}: {} in the run, {} wanted", show(a), show(b)));
-            }
-            _ => {}
-        }
-    }
 }
 
 #[cfg(test)]
@@ -69,7 +55,7 @@ mod tests {
         check_changes(&saved, &table("[train]\nn_epochs=9\nseed=1\n[generator]\nngf=64")).unwrap();
         let error =
             check_changes(&saved, &table("[train]\nn_epochs=9\nseed=2\n[generator]\nngf=32")).unwrap_err().to_string();
-        assert!(error.contains("generator.ngf: 64 in the run, 32 wanted") && error.contains("train.seed"), "{error}");
+        assert!(error.contains("generator.ngf: 64 -> 32") && error.contains("train.seed"), "{error}");
         assert!(!error.contains("n_epochs: "), "{error}");
     }
 }

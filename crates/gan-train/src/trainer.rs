@@ -67,20 +67,18 @@ struct Channels {
     output_nc: usize,
 }
 
-/// The dataset that a resolved configuration describes; the generator says how many channels are wanted.
-pub fn open_dataset(config: &toml::Table) -> Result<Arc<dyn Dataset>> {
+/// The `[data]` table of a resolved configuration, with what follows from the generator: channels and multiples.
+pub fn data_config(method: &MethodSpec, config: &toml::Table) -> Result<DataConfig> {
     let common: Common = parse(config)?;
-    Ok(gan_data::open(&data_config(&common))?)
-}
-
-fn data_config(common: &Common) -> DataConfig {
-    DataConfig { input_nc: common.generator.input_nc, output_nc: common.generator.output_nc, ..common.data.clone() }
+    let multiple = common.data.multiple.max((method.generator)(config)?.size_multiple());
+    let Channels { input_nc, output_nc } = common.generator;
+    Ok(DataConfig { input_nc, output_nc, multiple, ..common.data })
 }
 
 /// Trains. Everything that can be refused is refused before the run folder is made.
 pub fn train(job: Job) -> Result<Outcome> {
     let common: Common = parse(&job.config)?;
-    let dataset = open_dataset(&job.config)?;
+    let dataset = gan_data::open(&data_config(job.method, &job.config)?)?;
     dataset.check()?;
     let loader = Loader::new(
         dataset.clone(),
@@ -247,6 +245,8 @@ impl Run<'_> {
         let before = self.step * self.batch_size;
         self.step += 1;
         self.pace.step();
+        let eta = self.eta();
+        self.observers.iter_mut().for_each(|o| o.step(self.step, eta));
         let images = self.step * self.batch_size;
         let last = self.step == self.total;
         if crossed(images, before, self.train.print_freq) || last {
@@ -277,12 +277,16 @@ impl Run<'_> {
             lr,
             images_per_s: self.pace.images_per_s(self.batch_size as usize).unwrap_or(0.0),
             data_wait: ((waited - self.waited).as_secs_f64() / elapsed).min(1.0),
-            eta_s: self.pace.eta(self.total - self.step).map(|d| d.as_secs_f64()),
+            eta_s: self.eta(),
         };
         self.waited = waited;
         self.logged = Instant::now();
         self.emit(event);
         Ok(())
+    }
+
+    fn eta(&self) -> Option<f64> {
+        self.pace.eta(self.total - self.step).map(|d| d.as_secs_f64())
     }
 
     fn show(&mut self, epoch: u64) -> Result<()> {

@@ -21,6 +21,7 @@ pub const SPEC: MethodSpec = MethodSpec {
     about: "unpaired pictures: two generators, two discriminators, cycle and identity losses",
     resolve: resolve::<Config>,
     build: |table, place| Ok(Box::new(CycleGan::new(&parse(table)?, place)?)),
+    generator: |table| Ok(parse::<Config>(table)?.generator),
     translator,
     debug: &[
         "generator.arch=resnet",

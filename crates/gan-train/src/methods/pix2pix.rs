@@ -21,6 +21,7 @@ pub const SPEC: MethodSpec = MethodSpec {
     about: "aligned pairs: U-Net or ResNet generator, PatchGAN on (input, output), L1",
     resolve: resolve::<Config>,
     build: |table, place| Ok(Box::new(Pix2Pix::new(&parse(table)?, place)?)),
+    generator: |table| Ok(parse::<Config>(table)?.generator),
     translator,
     debug: &[
         "generator.arch=unet",

@@ -24,6 +24,7 @@ pub const SPEC: MethodSpec = MethodSpec {
     about: "label maps to photographs up to 2048x1024: enhancers, multi-scale discriminators, feature matching, VGG19",
     resolve: resolve::<Config>,
     build: |table, place| Ok(Box::new(Pix2PixHd::new(&parse(table)?, place)?)),
+    generator: |table| Ok(parse::<Config>(table)?.generator()),
     translator,
     debug: &[
         "generator.arch=local",
