@@ -101,6 +101,26 @@ pub fn write_picture(path: &Path, picture: &Picture) -> Result<()> {
     write_atomic(path, encoded.get_ref())
 }
 
+/// Writes a picture of any number of channels as a folder `….planes` of grey PNGs, `000.png`, `001.png`, …; what
+/// [`crate::decode`] reads back. Each file appears whole or not at all.
+///
+/// # Errors
+/// [`Error::Encode`] unless the folder's name ends in `.planes`, [`Error::Io`] if the disk refuses.
+pub fn write_planes(folder: &Path, picture: &Picture) -> Result<()> {
+    if folder.extension().is_none_or(|e| e != "planes") {
+        let reason = "the name of a folder of planes ends in .planes".to_owned();
+        return Err(Error::Encode { path: folder.to_path_buf(), reason, remedy: "rename it" });
+    }
+    for channel in 0..picture.channels() {
+        let plane = match picture {
+            Picture::Eight(raster) => Picture::Eight(raster.channel(channel)),
+            Picture::Sixteen(raster) => Picture::Sixteen(raster.channel(channel)),
+        };
+        write_picture(&folder.join(format!("{channel:03}.png")), &plane)?;
+    }
+    Ok(())
+}
+
 /// Writes ids as a grey PNG: 8 bits if all ids fit, else 16.
 ///
 /// # Errors

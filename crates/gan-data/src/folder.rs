@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::decode::is_planes;
 use crate::error::{Error, Result};
 
 /// File names that count as pictures, in lower case; the case of a name does not matter.
@@ -19,7 +20,7 @@ pub struct PictureFile {
 }
 
 /// All pictures below `folder`, in order of their paths (code points, so `10.jpg` comes before `2.jpg`). Links to
-/// folders are not followed.
+/// folders are not followed. A folder named `….planes` is one picture (see [`crate::decode`]).
 ///
 /// # Errors
 /// [`Error::Io`] if a folder cannot be read.
@@ -32,7 +33,9 @@ pub fn list_pictures(folder: &Path) -> Result<Vec<PictureFile>> {
             let entry = entry.map_err(|e| Error::io("list", &current, e))?;
             let kind = entry.file_type().map_err(|e| Error::io("list", &entry.path(), e))?;
             let path = entry.path();
-            if kind.is_dir() {
+            if is_planes(&path) {
+                found.push(PictureFile { stem: stem(&path, folder), path });
+            } else if kind.is_dir() {
                 pending.push(path);
             } else if is_picture(&path) && (kind.is_file() || path.is_file()) {
                 found.push(PictureFile { stem: stem(&path, folder), path });
@@ -94,7 +97,7 @@ pub(crate) struct Matched {
 }
 
 impl Matched {
-    fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.only_left.is_empty() && self.only_right.is_empty()
     }
 }

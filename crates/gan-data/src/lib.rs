@@ -29,8 +29,10 @@ mod encode;
 mod error;
 mod folder;
 mod ids;
+mod inspect;
 mod lab;
 mod loader;
+mod pairs;
 mod picture;
 mod raster;
 mod resample;
@@ -42,12 +44,14 @@ pub use dataset::{
     Aligned, Batch, Colorization, Dataset, Description, Item, LabelScan, Labelled, Single, Unaligned, open,
 };
 pub use decode::{AlphaPolicy, DecodeLimits, DecodeOptions, Header, decode, decode_ids, probe};
-pub use encode::{Depth, Quantize, picture_from_tensor, write_ids, write_picture};
+pub use encode::{Depth, Quantize, picture_from_tensor, write_ids, write_picture, write_planes};
 pub use error::{Error, Result};
 pub use folder::{PictureFile, list_pictures};
 pub use ids::IdMap;
+pub use inspect::{FolderReport, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, inspect};
 pub use lab::{lab_to_rgb, picture_from_lab, rgb_to_lab};
 pub use loader::{Batches, Loader, LoaderConfig};
+pub use pairs::{Canny, PairInput, SplitRatio, canny_edges, combine, make_pairs, separate, split};
 pub use picture::Picture;
 pub use raster::Raster;
 pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};

@@ -101,6 +101,17 @@ impl<T: Copy + Default> Raster<T> {
         &mut self.samples[at..at + self.channels]
     }
 
+    /// One channel by itself.
+    ///
+    /// # Panics
+    /// If there is no such channel.
+    #[must_use]
+    pub fn channel(&self, channel: usize) -> Self {
+        assert!(channel < self.channels, "the raster has {} channels", self.channels);
+        let samples = self.samples[channel..].iter().step_by(self.channels).copied().collect();
+        Self::new(self.width, self.height, 1, samples)
+    }
+
     /// The window `(x, y, width, height)`; what lies beyond the edge is zero (black).
     #[must_use]
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Self {

@@ -45,8 +45,15 @@ pub struct LabelScan {
     pub pixels: Vec<u64>,
 }
 
+/// What may follow the phase in the name of the folder of label maps; second, of colour inputs (`label_nc` 0).
+pub(crate) const LABEL_FOLDERS: [&[&str]; 2] = [&["_label", "_A"], &["_A", "_label"]];
+/// The same for the photographs.
+pub(crate) const IMAGE_FOLDERS: [&[&str]; 2] = [&["_img", "_B"], &["_B", "_img"]];
+/// The same for the instance maps.
+pub(crate) const INSTANCE_FOLDERS: &[&str] = &["_inst"];
+
 /// The part of a Cityscapes name that label, photograph and instance map share.
-fn cityscapes_name(stem: &str) -> String {
+pub(crate) fn cityscapes_name(stem: &str) -> String {
     let file = stem.rsplit('/').next().unwrap_or(stem);
     file.split('_').take(3).collect::<Vec<_>>().join("_")
 }
@@ -58,12 +65,8 @@ impl Labelled {
     /// [`Error::Dataset`] if a folder is missing or empty, [`Error::Unmatched`] if names lack partners.
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
-        let (label_suffixes, image_suffixes): (&[&str], &[&str]) = if config.label_nc > 0 {
-            (&["_label", "_A"], &["_img", "_B"])
-        } else {
-            (&["_A", "_label"], &["_B", "_img"])
-        };
-        let (label_folder, note) = locate_folder(&config.root, &config.phase, label_suffixes)?;
+        let plain = usize::from(config.label_nc == 0);
+        let (label_folder, note) = locate_folder(&config.root, &config.phase, LABEL_FOLDERS[plain])?;
         let mut notes: Vec<String> = note.into_iter().collect();
         let labels = list_pictures(&label_folder)?;
         let mut folders = vec![label_folder.clone()];
@@ -75,7 +78,7 @@ impl Labelled {
             folders.push(folder);
             Ok(pairs.into_iter().map(|(_, partner)| partner.path).collect())
         };
-        let images = match partners(image_suffixes) {
+        let images = match partners(IMAGE_FOLDERS[plain]) {
             Ok(images) => Some(images),
             Err(Error::Dataset { .. }) if config.phase != "train" => {
                 notes.push("there are no photographs: label maps can be translated but not compared".to_owned());
@@ -83,7 +86,7 @@ impl Labelled {
             }
             Err(error) => return Err(error),
         };
-        let insts = if config.instances { Some(partners(&["_inst"]).map_err(without_instances)?) } else { None };
+        let insts = if config.instances { Some(partners(INSTANCE_FOLDERS).map_err(without_instances)?) } else { None };
 
         let at = |paths: &Option<Vec<PathBuf>>, i: usize| paths.as_ref().map(|paths| paths[i].clone());
         let entries = labels

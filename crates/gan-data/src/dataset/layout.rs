@@ -7,7 +7,7 @@ use crate::folder::{is_picture, phase_names, phase_note};
 
 /// How pairs are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// One file a pair, A left and B right.
     SideBySide(PathBuf),
     /// One folder a side.
@@ -16,9 +16,9 @@ pub(super) enum Layout {
 
 /// A layout, and what the user should know about how it was found.
 #[derive(Debug)]
-pub(super) struct Located {
-    pub(super) layout: Layout,
-    pub(super) notes: Vec<String>,
+pub(crate) struct Located {
+    pub(crate) layout: Layout,
+    pub(crate) notes: Vec<String>,
 }
 
 /// The pairs of folders that may hold the two sides of a phase.
@@ -32,7 +32,7 @@ fn two_folders(root: &Path, phase: &str) -> [(PathBuf, PathBuf); 4] {
 }
 
 /// Finds pairs: `{root}/{phase}` with side-by-side files, or one folder a side.
-pub(super) fn locate_pairs(root: &Path, phase: &str) -> Result<Located> {
+pub(crate) fn locate_pairs(root: &Path, phase: &str) -> Result<Located> {
     let mut looked = Vec::new();
     for name in phase_names(phase) {
         let notes = phase_note(phase, name).into_iter().collect();
@@ -59,7 +59,7 @@ pub(super) fn locate_pairs(root: &Path, phase: &str) -> Result<Located> {
 }
 
 /// Finds two collections: one folder a side.
-pub(super) fn locate_collections(root: &Path, phase: &str) -> Result<([PathBuf; 2], Vec<String>)> {
+pub(crate) fn locate_collections(root: &Path, phase: &str) -> Result<([PathBuf; 2], Vec<String>)> {
     let mut looked = Vec::new();
     for name in phase_names(phase) {
         if let Some((a, b)) = two_folders(root, name).into_iter().find(|(a, b)| a.is_dir() && b.is_dir()) {
@@ -98,7 +98,7 @@ fn holds_pictures(folder: &Path) -> bool {
 }
 
 /// The first of `{root}/{name}` (for each name that the phase may have) that exists.
-pub(super) fn locate_folder(root: &Path, phase: &str, suffixes: &[&str]) -> Result<(PathBuf, Option<String>)> {
+pub(crate) fn locate_folder(root: &Path, phase: &str, suffixes: &[&str]) -> Result<(PathBuf, Option<String>)> {
     let mut looked = Vec::new();
     for name in phase_names(phase) {
         for suffix in suffixes {
@@ -112,7 +112,7 @@ pub(super) fn locate_folder(root: &Path, phase: &str, suffixes: &[&str]) -> Resu
     Err(missing(root, &looked))
 }
 
-pub(super) fn missing(root: &Path, looked: &[String]) -> Error {
+pub(crate) fn missing(root: &Path, looked: &[String]) -> Error {
     if !root.is_dir() {
         let remedy = "check the path; `fetch-data` downloads the published sets";
         return Error::dataset(root, "the folder does not exist", remedy);

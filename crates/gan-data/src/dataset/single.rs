@@ -1,13 +1,13 @@
 //! Pictures to be translated.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gan_rng::Key;
 
 use super::layout::missing;
 use super::{Dataset, Description, Item, limited, load};
 use crate::config::DataConfig;
-use crate::decode::DecodeOptions;
+use crate::decode::{DecodeOptions, is_planes};
 use crate::error::Result;
 use crate::folder::{PictureFile, list_pictures};
 use crate::transform::Transform;
@@ -23,6 +23,15 @@ pub struct Single {
     channels: usize,
 }
 
+/// The pictures below a folder, or the one picture that `root` is.
+pub(crate) fn single_files(root: &Path) -> Result<Vec<PictureFile>> {
+    if root.is_file() || is_planes(root) {
+        let stem = root.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(vec![PictureFile { path: root.to_path_buf(), stem }]);
+    }
+    if root.is_dir() { list_pictures(root) } else { Err(missing(root, &[])) }
+}
+
 impl Single {
     /// Finds the pictures of a configuration.
     ///
@@ -31,14 +40,7 @@ impl Single {
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
         let root = config.root.clone();
-        let files = if root.is_file() {
-            let stem = root.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            vec![PictureFile { path: root.clone(), stem }]
-        } else if root.is_dir() {
-            list_pictures(&root)?
-        } else {
-            return Err(missing(&root, &[]));
-        };
+        let files = single_files(&root)?;
         Ok(Self {
             files: limited(files, config.max_dataset_size, &root)?,
             root,

@@ -2,6 +2,7 @@
 
 mod id_files;
 mod limits;
+mod planes;
 
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::id_files::decode_ids;
 pub use self::limits::DecodeLimits;
+pub(crate) use self::planes::is_planes;
 use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::raster::Raster;
@@ -65,9 +67,15 @@ const REPLACE: &str = "copy or download it again, or save it anew as PNG";
 /// The format is told from the content, not from the name. The size is checked against the limits before pixels are
 /// allocated. Colour stays colour and grey stays grey: see [`Picture::with_channels`].
 ///
+/// A folder named `….planes` is a picture too: each of its files, in order of their names, is one grey channel. That
+/// is how pictures of more than four channels are stored; see [`crate::write_planes`].
+///
 /// # Errors
 /// [`Error::Io`], [`Error::TooLarge`] or [`Error::Decode`].
 pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Picture> {
+    if is_planes(path) {
+        return planes::decode(path, options);
+    }
     let mut decoder = open_decoder(path, &options.limits)?;
     let orientation = if options.exif { decoder.orientation().ok() } else { None };
     let image = DynamicImage::from_decoder(decoder).map_err(|e| refused(path, &e))?;
@@ -84,6 +92,9 @@ pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Picture> {
 /// # Errors
 /// As [`decode`].
 pub fn probe(path: &Path, options: &DecodeOptions) -> Result<Header> {
+    if is_planes(path) {
+        return planes::probe(path, options);
+    }
     let mut decoder = open_decoder(path, &options.limits)?;
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();

@@ -9,8 +9,8 @@ use super::dataset::{SynthKind, name};
 use super::{day_and_night, facade, street};
 use crate::encode::{write_ids, write_picture};
 use crate::error::Result;
+use crate::pairs::beside;
 use crate::picture::Picture;
-use crate::raster::Raster;
 
 /// What to draw.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,14 +89,4 @@ fn write_scene(folder: &Path, what: &SynthFiles, phase: &str, index: usize) -> R
             Ok(paths.to_vec())
         }
     }
-}
-
-/// Two pictures of one height, left and right.
-pub(crate) fn beside<T: Copy + Default>(left: &Raster<T>, right: &Raster<T>) -> Raster<T> {
-    let mut samples = Vec::with_capacity(left.samples().len() + right.samples().len());
-    for y in 0..left.height() {
-        samples.extend_from_slice(left.row(y));
-        samples.extend_from_slice(right.row(y));
-    }
-    Raster::new(left.width() + right.width(), left.height(), left.channels(), samples)
 }
