@@ -46,10 +46,10 @@ pub use dataset::{
 pub use decode::{AlphaPolicy, DecodeLimits, DecodeOptions, Header, decode, decode_ids, probe};
 pub use encode::{Depth, Quantize, picture_from_tensor, write_ids, write_picture, write_planes};
 pub use error::{Error, Result};
-pub use folder::{PictureFile, list_pictures};
+pub use folder::{PictureFile, list_pictures, partner};
 pub use ids::IdMap;
 pub use inspect::{FolderReport, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, inspect};
-pub use lab::{lab_to_rgb, picture_from_lab, rgb_to_lab};
+pub use lab::{lab_tensors, lab_to_rgb, picture_from_lab, rgb_to_lab};
 pub use loader::{Batches, Loader, LoaderConfig};
 pub use pairs::{Canny, PairInput, SplitRatio, canny_edges, combine, make_pairs, separate, split};
 pub use picture::Picture;
