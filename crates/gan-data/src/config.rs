@@ -63,9 +63,12 @@ pub struct DataConfig {
     pub phase: String,
     /// Which side is the input. Batches have the input in `a`, whatever the direction.
     pub direction: Direction,
-    /// Channels of the input: 1 makes it grey, 3 colour, 4 colour and alpha (with `alpha = "keep"`).
+    /// Channels of the input: 1 makes it grey, 3 colour, 4 colour and alpha (with `alpha = "keep"`). Not a key of the
+    /// table: the generator says what it takes.
+    #[serde(skip)]
     pub input_nc: usize,
-    /// Channels of the target.
+    /// Channels of the target; from the generator, too.
+    #[serde(skip)]
     pub output_nc: usize,
     /// What happens to a picture's size.
     pub preprocess: Preprocess,

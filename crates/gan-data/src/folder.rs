@@ -46,6 +46,24 @@ pub fn list_pictures(folder: &Path) -> Result<Vec<PictureFile>> {
     Ok(found)
 }
 
+/// The picture in `folder` that belongs to the name `stem`: by the whole stem, else by its first three `_` parts (the
+/// frame of a Cityscapes name).
+///
+/// # Errors
+/// [`Error::Dataset`] if there is none or more than one.
+pub fn partner(folder: &Path, stem: &str) -> Result<PathBuf> {
+    let files = list_pictures(folder)?;
+    let frame = |stem: &str| stem.split('_').take(3).map(str::to_owned).collect::<Vec<_>>();
+    let exact = files.iter().filter(|file| file.stem == stem);
+    let by_frame = files.iter().filter(|file| frame(&file.stem) == frame(stem));
+    let found: Vec<_> = if exact.clone().next().is_some() { exact.collect() } else { by_frame.collect() };
+    match found.as_slice() {
+        [file] => Ok(file.path.clone()),
+        [] => Err(Error::dataset(folder, format!("nothing in it belongs to {stem}"), "give files the same names")),
+        _ => Err(Error::dataset(folder, format!("several files belong to {stem}"), "give each one a name of its own")),
+    }
+}
+
 /// Whether a name is that of a picture. (`._x.jpg` holds a desktop's notes about `x.jpg`, not a picture.)
 pub(crate) fn is_picture(path: &Path) -> bool {
     let notes = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"));

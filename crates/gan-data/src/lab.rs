@@ -50,10 +50,18 @@ fn inverse(m: [[f64; 3]; 3]) -> [[f64; 3]; 3] {
     std::array::from_fn(|r| std::array::from_fn(|c| minor(c, r) / determinant))
 }
 
-/// Lightness `[1, H, W]` as L / 50 - 1 and colour `[2, H, W]` as (a, b) / 110 of a three-channel picture.
-pub(crate) fn lab_tensors(picture: &Picture) -> Result<(Tensor, Tensor)> {
+/// Lightness `[1, H, W]` as L / 50 - 1 and colour `[2, H, W]` as (a, b) / 110 of a picture, as the colorization dataset
+/// makes them. Grey pictures are taken as colourless ones.
+///
+/// # Errors
+/// [`crate::Error::Config`] if the picture has some other number of channels than 1, 3 or 4.
+pub fn lab_tensors(picture: &Picture) -> Result<(Tensor, Tensor)> {
     let (width, height) = picture.size();
-    let rgb: Vec<f64> = match picture {
+    let Some(picture) = picture.clone().with_channels(3) else {
+        let reason = format!("a picture of {} channels has no colours to take apart", picture.channels());
+        return Err(crate::Error::config(reason, "give a grey or a colour picture"));
+    };
+    let rgb: Vec<f64> = match &picture {
         Picture::Eight(raster) => raster.samples().iter().map(|&s| f64::from(s) / 255.0).collect(),
         Picture::Sixteen(raster) => raster.samples().iter().map(|&s| f64::from(s) / 65535.0).collect(),
     };

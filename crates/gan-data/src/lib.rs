@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod data_dir;
 mod dataset;
 mod decode;
 mod encode;
@@ -45,10 +46,10 @@ pub use dataset::{
 pub use decode::{AlphaPolicy, DecodeLimits, DecodeOptions, Header, decode, decode_ids, probe};
 pub use encode::{Depth, Quantize, picture_from_tensor, write_ids, write_picture, write_planes};
 pub use error::{Error, Result};
-pub use folder::{PictureFile, list_pictures};
+pub use folder::{PictureFile, list_pictures, partner};
 pub use ids::IdMap;
 pub use inspect::{FolderReport, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, inspect};
-pub use lab::{lab_to_rgb, picture_from_lab, rgb_to_lab};
+pub use lab::{lab_tensors, lab_to_rgb, picture_from_lab, rgb_to_lab};
 pub use loader::{Batches, Loader, LoaderConfig};
 pub use pairs::{Canny, PairInput, SplitRatio, canny_edges, combine, make_pairs, separate, split};
 pub use picture::Picture;
@@ -58,3 +59,11 @@ pub use synth::{
     FACADE_CLASSES, Procedural, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth,
 };
 pub use transform::{Pixels, Preprocess, SharedDraws, Transform, round_to_multiple};
+
+/// The directory of fetched datasets (`datasets/NAME`) and weights (`weights/NAME.safetensors`): `GAN_DATA_DIR`, else
+/// `$XDG_DATA_HOME/gan-cli`, else the platform's own place; without a home directory, `data` here.
+#[must_use]
+pub fn data_dir() -> std::path::PathBuf {
+    data_dir::data_dir(None, data_dir::Platform::current(), |name| std::env::var_os(name))
+        .unwrap_or_else(|| "data".into())
+}
