@@ -1,2 +1,30 @@
 //! Train and run pix2pix, pix2pixHD and CycleGAN from the command line.
-fn main() {}
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line program speaks
+
+mod args;
+mod commands;
+mod exit;
+mod interrupt;
+mod place;
+mod presets;
+mod progress;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+// Training allocates and frees the same large tensors every step: an allocator that keeps pages saves the page faults.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => commands::demo::run(args),
+        Command::Train(args) => commands::train::run(args),
+        Command::Translate(args) => commands::translate::run(args),
+        Command::Summary(args) => commands::summary::run(args),
+        Command::Dataset(args) => commands::dataset::run(args),
+        Command::Completions(args) => commands::completions::run(args),
+    };
+    exit::code(result)
+}

@@ -1,0 +1,16 @@
+//! `gan-cli completions`.
+
+use crate::args::Cli;
+use crate::exit::Done;
+use clap::CommandFactory;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    clap_complete::generate(args.shell, &mut Cli::command(), "gan-cli", &mut std::io::stdout());
+    Ok(Done::Complete)
+}

@@ -1,0 +1,8 @@
+//! The commands, one file each.
+
+pub(crate) mod completions;
+pub(crate) mod dataset;
+pub(crate) mod demo;
+pub(crate) mod summary;
+pub(crate) mod train;
+pub(crate) mod translate;

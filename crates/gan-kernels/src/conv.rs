@@ -1,0 +1,305 @@
+//! Convolution and transposed convolution.
+use crate::Weight;
+use crate::cpu::conv::{self as kernel, Geometry};
+use crate::real::{Real, by_dtype};
+use crate::storage::{apart, plain, slices, tensor, update};
+use candle_core::{Result, Tensor, bail};
+
+/// What lies outside the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PadMode {
+    /// Zeros.
+    #[default]
+    Zero,
+    /// The mirror image without the border pixel (needs `padding < size`).
+    Reflect,
+    /// The border pixel.
+    Replicate,
+}
+
+/// Geometry of a convolution; the kernel's size comes from the weight `[C_out, C_in, kh, kw]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Conv2d {
+    /// Step in both directions.
+    pub stride: usize,
+    /// Padding on all four sides.
+    pub padding: usize,
+    /// What the padding holds; the padded tensor is never materialised.
+    pub pad_mode: PadMode,
+}
+
+impl Conv2d {
+    /// Output size for a kernel and an input size, each `(height, width)`. Errors when the kernel does not fit or the
+    /// reflection is too wide.
+    pub fn output_hw(&self, kernel: (usize, usize), input: (usize, usize)) -> Result<(usize, usize)> {
+        if self.stride == 0 {
+            bail!("conv2d: the stride must be at least 1")
+        }
+        let side = |k: usize, n: usize| -> Result<usize> {
+            if k == 0 || n == 0 {
+                bail!("conv2d: empty kernel {kernel:?} or input {input:?}")
+            }
+            if self.pad_mode == PadMode::Reflect && self.padding >= n {
+                bail!("conv2d: a reflection of {} pixels needs a larger input than {input:?}", self.padding)
+            }
+            match (n + 2 * self.padding).checked_sub(k) {
+                Some(room) => Ok(room / self.stride + 1),
+                None => bail!("conv2d: the kernel {kernel:?} does not fit {input:?} with padding {}", self.padding),
+            }
+        };
+        Ok((side(kernel.0, input.0)?, side(kernel.1, input.1)?))
+    }
+}
+
+/// Geometry of a transposed convolution (zero padding only); weight `[C_in, C_out, kh, kw]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConvTranspose2d {
+    /// Step in both directions.
+    pub stride: usize,
+    /// Rows and columns cut from each side of the full result.
+    pub padding: usize,
+    /// Rows and columns added at the bottom and right.
+    pub output_padding: usize,
+}
+
+impl ConvTranspose2d {
+    /// Output size for a kernel and an input size, each `(height, width)`. Errors when nothing would be left.
+    pub fn output_hw(&self, kernel: (usize, usize), input: (usize, usize)) -> Result<(usize, usize)> {
+        if self.stride == 0 || self.output_padding >= self.stride {
+            bail!("conv_transpose2d: output padding {} must be below stride {}", self.output_padding, self.stride)
+        }
+        let side = |k: usize, n: usize| -> Result<usize> {
+            if k == 0 || n == 0 {
+                bail!("conv_transpose2d: empty kernel {kernel:?} or input {input:?}")
+            }
+            match ((n - 1) * self.stride + k + self.output_padding).checked_sub(2 * self.padding) {
+                Some(out) if out > 0 => Ok(out),
+                _ => bail!("conv_transpose2d: padding {} leaves nothing of {input:?}", self.padding),
+            }
+        };
+        Ok((side(kernel.0, input.0)?, side(kernel.1, input.1)?))
+    }
+}
+
+/// A weight gradient that is wanted: the operator's input, and where the gradient is added.
+#[derive(Debug, Clone, Copy)]
+pub struct WeightGrad<'a> {
+    /// The input of the forward pass.
+    pub x: &'a Tensor,
+    /// Accumulator of the weight's shape (may be a contiguous view into a larger tensor).
+    pub into: &'a Tensor,
+}
+
+/// Which gradients a backward pass of a convolution is asked for; what is `None` costs nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ConvGrads<'a> {
+    /// Height and width of the input, if its gradient is wanted.
+    pub input: Option<(usize, usize)>,
+    /// The weight's gradient.
+    pub weight: Option<WeightGrad<'a>>,
+    /// Accumulator `[C_out]` of the bias gradient.
+    pub bias: Option<&'a Tensor>,
+}
+
+fn dims4(op: &str, what: &str, t: &Tensor) -> Result<[usize; 4]> {
+    match t.dims() {
+        &[a, b, c, d] => Ok([a, b, c, d]),
+        other => bail!("{op}: the {what} must have four dimensions, got {other:?}"),
+    }
+}
+
+/// The geometry of `conv2d` for an input `[n, c, h, w]`.
+fn conv_geometry(op: &str, [n, c, h, w]: [usize; 4], weight: &Tensor, spec: &Conv2d) -> Result<Geometry> {
+    let [co, ci, kh, kw] = dims4(op, "weight", weight)?;
+    if ci != c {
+        bail!("{op}: a weight {:?} takes {ci} channels, the input has {c}", weight.dims())
+    }
+    let (ho, wo) = spec.output_hw((kh, kw), (h, w))?;
+    Ok(Geometry { n, ci, co, h, w, ho, wo, kh, kw, stride: spec.stride, padding: spec.padding, mode: spec.pad_mode })
+}
+
+/// The geometry of the convolution whose adjoint is `conv_transpose2d` for an input `[n, c, h, w]`.
+fn transpose_geometry(op: &str, [n, c, h, w]: [usize; 4], weight: &Tensor, s: &ConvTranspose2d) -> Result<Geometry> {
+    let [c_in, c_out, kh, kw] = dims4(op, "weight", weight)?;
+    if c_in != c {
+        bail!("{op}: a weight {:?} takes {c_in} channels, the input has {c}", weight.dims())
+    }
+    let (big_h, big_w) = s.output_hw((kh, kw), (h, w))?;
+    Ok(Geometry {
+        n,
+        ci: c_out,
+        co: c_in,
+        h: big_h,
+        w: big_w,
+        ho: h,
+        wo: w,
+        kh,
+        kw,
+        stride: s.stride,
+        padding: s.padding,
+        mode: PadMode::Zero,
+    })
+}
+
+fn same_dtype(op: &str, a: &Tensor, b: &Tensor) -> Result<()> {
+    if a.dtype() != b.dtype() {
+        bail!("{op}: element types differ, {:?} and {:?}", a.dtype(), b.dtype())
+    }
+    Ok(())
+}
+
+fn bias_of<T: Real>(op: &str, bias: Option<&Tensor>, channels: usize) -> Result<Option<Vec<T>>> {
+    let Some(bias) = bias else { return Ok(None) };
+    if bias.dims() != [channels] || bias.dtype() != T::DTYPE {
+        bail!("{op}: the bias must be [{channels}] {:?}, got {:?} {:?}", T::DTYPE, bias.dims(), bias.dtype())
+    }
+    let bias = plain(bias)?;
+    slices!(T; b = bias);
+    Ok(Some(b.to_vec()))
+}
+
+/// Adds Σ dy over images and pixels to a bias gradient.
+fn add_bias_gradient(op: &str, dy: &Tensor, channels: usize, into: &Tensor) -> Result<()> {
+    if into.dims() != [channels] {
+        bail!("{op}: the bias gradient must be [{channels}], got {:?}", into.dims())
+    }
+    let [_, _, h, w] = dims4(op, "gradient", dy)?;
+    let dy = apart(dy, into)?;
+    by_dtype!(dy, T => {
+        slices!(T; ds = dy);
+        update(into, |into: &mut [T]| {
+            kernel::bias_gradient(ds, h * w, into);
+            Ok(())
+        })
+    })
+}
+
+/// Adds a weight gradient; `big` and `small` are the tensors at the two ends of the convolution.
+fn add_weight_gradient(
+    op: &str,
+    g: &Geometry,
+    big: &Tensor,
+    small: &Tensor,
+    weight: &Tensor,
+    into: &Tensor,
+) -> Result<()> {
+    same_dtype(op, big, small)?;
+    if big.dims() != [g.n, g.ci, g.h, g.w] || small.dims() != [g.n, g.co, g.ho, g.wo] {
+        bail!("{op}: {:?} and {:?} are not the ends of {g:?}", big.dims(), small.dims())
+    }
+    if into.dims() != weight.dims() {
+        bail!("{op}: the weight {:?} and its gradient {:?} differ in shape", weight.dims(), into.dims())
+    }
+    let (big, small) = (plain(&apart(big, into)?)?, plain(&apart(small, into)?)?);
+    by_dtype!(big, T => {
+        slices!(T; bs = big, ss = small);
+        update(into, |into: &mut [T]| {
+            kernel::backward_weight(g, bs, ss, into);
+            Ok(())
+        })
+    })
+}
+
+/// `[N, C_in, H, W]` → `[N, C_out, H', W']`; weight `[C_out, C_in, kh, kw]`, bias `[C_out]`.
+pub fn conv2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d) -> Result<Tensor> {
+    const OP: &str = "conv2d";
+    let g = conv_geometry(OP, dims4(OP, "input", x)?, w.tensor(), spec)?;
+    same_dtype(OP, x, w.tensor())?;
+    let (x, weight) = (plain(x)?, plain(w.tensor())?);
+    by_dtype!(x, T => {
+        let bias = bias_of::<T>(OP, bias, g.co)?;
+        slices!(T; xs = x, ws = weight);
+        tensor(kernel::forward(&g, xs, ws, w, bias.as_deref()), (g.n, g.co, g.ho, g.wo))
+    })
+}
+
+/// Backward of [`conv2d`] from the output's gradient `dy`; returns the input's gradient if asked for.
+pub fn conv2d_backward(dy: &Tensor, w: &Weight, spec: &Conv2d, grads: ConvGrads) -> Result<Option<Tensor>> {
+    const OP: &str = "conv2d_backward";
+    let dy = plain(dy)?;
+    let [n, co, ho, wo] = dims4(OP, "gradient", &dy)?;
+    let weight = w.tensor();
+    let [weight_co, ci, ..] = dims4(OP, "weight", weight)?;
+    same_dtype(OP, &dy, weight)?;
+    let geometry = |h: usize, w: usize| -> Result<Geometry> {
+        let g = conv_geometry(OP, [n, ci, h, w], weight, spec)?;
+        if (g.ho, g.wo) != (ho, wo) || co != weight_co {
+            bail!(
+                "{OP}: a gradient {:?} does not belong to an input of {h}x{w} and a weight {:?}",
+                dy.dims(),
+                weight.dims()
+            )
+        }
+        Ok(g)
+    };
+    if let Some(into) = grads.bias {
+        add_bias_gradient(OP, &dy, weight_co, into)?;
+    }
+    if let Some(WeightGrad { x, into }) = grads.weight {
+        let [_, _, h, w] = dims4(OP, "input", x)?;
+        add_weight_gradient(OP, &geometry(h, w)?, x, &dy, weight, into)?;
+    }
+    let Some((height, width)) = grads.input else { return Ok(None) };
+    let g = geometry(height, width)?;
+    let weight = plain(weight)?;
+    by_dtype!(dy, T => {
+        slices!(T; ds = dy, ws = weight);
+        Ok(Some(tensor(kernel::backward_data(&g, ds, ws, w, None), (g.n, g.ci, g.h, g.w))?))
+    })
+}
+
+/// `[N, C_in, H, W]` → `[N, C_out, H', W']`; weight `[C_in, C_out, kh, kw]`, bias `[C_out]`.
+pub fn conv_transpose2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &ConvTranspose2d) -> Result<Tensor> {
+    const OP: &str = "conv_transpose2d";
+    let g = transpose_geometry(OP, dims4(OP, "input", x)?, w.tensor(), spec)?;
+    same_dtype(OP, x, w.tensor())?;
+    let (x, weight) = (plain(x)?, plain(w.tensor())?);
+    by_dtype!(x, T => {
+        let bias = bias_of::<T>(OP, bias, g.ci)?;
+        slices!(T; xs = x, ws = weight);
+        tensor(kernel::backward_data(&g, xs, ws, w, bias.as_deref()), (g.n, g.ci, g.h, g.w))
+    })
+}
+
+/// Backward of [`conv_transpose2d`] from the output's gradient `dy`; returns the input's gradient if asked for.
+pub fn conv_transpose2d_backward(
+    dy: &Tensor,
+    w: &Weight,
+    spec: &ConvTranspose2d,
+    grads: ConvGrads,
+) -> Result<Option<Tensor>> {
+    const OP: &str = "conv_transpose2d_backward";
+    let dy = plain(dy)?;
+    let [n, c_out, ..] = dims4(OP, "gradient", &dy)?;
+    let weight = w.tensor();
+    let [c_in, weight_out, ..] = dims4(OP, "weight", weight)?;
+    same_dtype(OP, &dy, weight)?;
+    let geometry = |h: usize, w: usize| -> Result<Geometry> {
+        let g = transpose_geometry(OP, [n, c_in, h, w], weight, spec)?;
+        if dy.dims() != [n, weight_out, g.h, g.w] {
+            bail!(
+                "{OP}: a gradient {:?} does not belong to an input of {h}x{w} and a weight {:?}",
+                dy.dims(),
+                weight.dims()
+            )
+        }
+        Ok(g)
+    };
+    if let Some(into) = grads.bias {
+        if c_out != weight_out {
+            bail!("{OP}: a gradient {:?} does not belong to a weight {:?}", dy.dims(), weight.dims())
+        }
+        add_bias_gradient(OP, &dy, weight_out, into)?;
+    }
+    if let Some(WeightGrad { x, into }) = grads.weight {
+        let [_, _, h, w] = dims4(OP, "input", x)?;
+        add_weight_gradient(OP, &geometry(h, w)?, &dy, x, weight, into)?;
+    }
+    let Some((height, width)) = grads.input else { return Ok(None) };
+    let g = geometry(height, width)?;
+    let weight = plain(weight)?;
+    by_dtype!(dy, T => {
+        slices!(T; ds = dy, ws = weight);
+        Ok(Some(tensor(kernel::forward(&g, ds, ws, w, None), (g.n, g.co, g.ho, g.wo))?))
+    })
+}

@@ -1,0 +1,49 @@
+//! Adam in one pass over parameters, moments and gradients.
+use super::elementwise::CHUNK;
+use crate::AdamStep;
+use crate::choice::isa;
+use crate::isa::vectorised;
+use crate::real::Real;
+use rayon::prelude::*;
+
+/// The update's numbers as the loop wants them.
+#[derive(Clone, Copy)]
+struct Factors<T> {
+    beta1: T,
+    rest1: T,
+    beta2: T,
+    rest2: T,
+    eps: T,
+    /// lr / (1 − β1^step)
+    step_size: T,
+    /// sqrt(1 − β2^step)
+    root_correction: T,
+}
+
+pub(crate) fn adam<T: Real>(w: &mut [T], m: &mut [T], v: &mut [T], g: &[T], hp: &AdamStep) {
+    let power = |beta: f64| beta.powf(hp.step as f64);
+    let f = Factors {
+        beta1: T::of(hp.beta1),
+        rest1: T::of(1.0 - hp.beta1),
+        beta2: T::of(hp.beta2),
+        rest2: T::of(1.0 - hp.beta2),
+        eps: T::of(hp.eps),
+        step_size: T::of(hp.lr / (1.0 - power(hp.beta1))),
+        root_correction: T::of((1.0 - power(hp.beta2)).sqrt()),
+    };
+    let isa = isa();
+    w.par_chunks_mut(CHUNK)
+        .zip(m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK)))
+        .zip(g.par_chunks(CHUNK))
+        .for_each(|((w, (m, v)), g)| chunk(isa, w, m, v, g, f));
+}
+
+vectorised! {
+    fn chunk<T: Real>(w: &mut [T], m: &mut [T], v: &mut [T], g: &[T], f: Factors<T>) {
+        for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
+            *m = f.beta1 * *m + f.rest1 * g;
+            *v = f.beta2 * *v + f.rest2 * g * g;
+            *w -= f.step_size * *m / (v.sqrt() / f.root_correction + f.eps);
+        }
+    }
+}

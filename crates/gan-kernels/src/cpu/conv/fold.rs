@@ -1,0 +1,25 @@
+//! The adjoint of padding: gradients of padded pixels are added to the pixels they show.
+use super::geometry::Geometry;
+use crate::real::Real;
+
+/// `out[y][x] = start + Σ` of the padded plane's elements that show (y, x).
+pub(crate) fn fold<T: Real>(g: &Geometry, padded: &[T], out: &mut [T], start: T) {
+    out.fill(start);
+    let (ph, pw) = (g.padded_h(), g.padded_w());
+    let inner = g.padding..(g.padding + g.w).min(pw);
+    for py in 0..ph {
+        let Some(y) = g.source_row(py) else { continue };
+        let row = &padded[py * pw..(py + 1) * pw];
+        let out = &mut out[y * g.w..(y + 1) * g.w];
+        for px in (0..g.padding.min(pw)).chain(inner.end..pw) {
+            if let Some(x) = g.source_column(px) {
+                out[x] += row[px];
+            }
+        }
+        if inner.start < inner.end {
+            for (o, &v) in out.iter_mut().zip(&row[inner.clone()]) {
+                *o += v;
+            }
+        }
+    }
+}

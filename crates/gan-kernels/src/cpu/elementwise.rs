@@ -1,0 +1,179 @@
+//! Operators that treat every element alike, in chunks of fixed length.
+use crate::isa::vectorised;
+use crate::real::Real;
+use crate::{Act, LEAKY_SLOPE};
+use rayon::prelude::*;
+
+/// Elements of one parallel task; a function of nothing, so that no result depends on the number of threads.
+pub(crate) const CHUNK: usize = 1 << 14;
+
+/// A vector whose elements are all about to be overwritten.
+pub(crate) fn for_overwrite<T: Real>(len: usize) -> Vec<T> {
+    vec![T::zero(); len]
+}
+
+/// `out = f(x)`, chunk by chunk.
+pub(crate) fn map<T: Real>(x: &[T], f: impl Fn(&[T], &mut [T]) + Sync) -> Vec<T> {
+    let mut out = for_overwrite(x.len());
+    out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| f(x, out));
+    out
+}
+
+/// `out = f(x, y)`, chunk by chunk.
+pub(crate) fn zip<T: Real>(x: &[T], y: &[T], f: impl Fn(&[T], &[T], &mut [T]) + Sync) -> Vec<T> {
+    let mut out = for_overwrite(x.len());
+    out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK))).for_each(|(out, (x, y))| f(x, y, out));
+    out
+}
+
+impl Act {
+    /// The function itself.
+    #[inline(always)]
+    pub(crate) fn of<T: Real>(self, x: T) -> T {
+        match self {
+            Act::Identity => x,
+            Act::Relu => {
+                if x > T::zero() {
+                    x
+                } else {
+                    T::zero()
+                }
+            }
+            Act::LeakyRelu => {
+                if x > T::zero() {
+                    x
+                } else {
+                    x * T::of(LEAKY_SLOPE)
+                }
+            }
+            Act::Tanh => x.tanh(),
+        }
+    }
+
+    /// The derivative, from the function's value.
+    #[inline(always)]
+    pub(crate) fn slope<T: Real>(self, y: T) -> T {
+        match self {
+            Act::Identity => T::one(),
+            Act::Relu => {
+                if y > T::zero() {
+                    T::one()
+                } else {
+                    T::zero()
+                }
+            }
+            Act::LeakyRelu => {
+                if y > T::zero() {
+                    T::one()
+                } else {
+                    T::of(LEAKY_SLOPE)
+                }
+            }
+            Act::Tanh => T::one() - y * y,
+        }
+    }
+}
+
+/// Runs a loop with the activation as a constant, so that the choice is made outside of it.
+macro_rules! by_act {
+    ($act:expr, $name:ident => $body:expr) => {
+        match $act {
+            $crate::Act::Identity => {
+                const $name: $crate::Act = $crate::Act::Identity;
+                $body
+            }
+            $crate::Act::Relu => {
+                const $name: $crate::Act = $crate::Act::Relu;
+                $body
+            }
+            $crate::Act::LeakyRelu => {
+                const $name: $crate::Act = $crate::Act::LeakyRelu;
+                $body
+            }
+            $crate::Act::Tanh => {
+                const $name: $crate::Act = $crate::Act::Tanh;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use by_act;
+
+vectorised! {
+    /// `out = act(x)`.
+    pub(crate) fn act<T: Real>(x: &[T], out: &mut [T], a: Act) {
+        by_act!(a, A => for (o, &x) in out.iter_mut().zip(x) {
+            *o = A.of(x);
+        })
+    }
+}
+
+vectorised! {
+    /// `out = dy · act'`, with `y = act(x)`.
+    pub(crate) fn act_backward<T: Real>(y: &[T], dy: &[T], out: &mut [T], a: Act) {
+        by_act!(a, A => for ((o, &y), &d) in out.iter_mut().zip(y).zip(dy) {
+            *o = d * A.slope(y);
+        })
+    }
+}
+
+vectorised! {
+    /// `x += y`.
+    pub(crate) fn add<T: Real>(x: &mut [T], y: &[T]) {
+        for (x, &y) in x.iter_mut().zip(y) {
+            *x += y;
+        }
+    }
+}
+
+vectorised! {
+    /// Whether `0 · x` is zero everywhere.
+    pub(crate) fn finite<T: Real>(x: &[T]) -> bool {
+        // Branch-free inside a block; NaN and the infinities turn the sum into NaN.
+        x.chunks(1024).all(|block| {
+            let mut lanes = [T::zero(); 16];
+            let mut whole = block.chunks_exact(16);
+            for c in &mut whole {
+                for (l, &x) in lanes.iter_mut().zip(c) {
+                    *l += x * T::zero();
+                }
+            }
+            lanes.iter().all(|&l| l == T::zero()) && whole.remainder().iter().all(|x| x.is_finite())
+        })
+    }
+}
+
+/// Sums with a fixed order: sixteen lanes inside a block of 1024 elements, then F64.
+#[inline(always)]
+pub(crate) fn sum_by<T: Real>(n: usize, f: impl Fn(usize) -> T) -> f64 {
+    const LANES: usize = 16;
+    const BLOCK: usize = 1024;
+    let mut total = 0.0;
+    let mut from = 0;
+    while from < n {
+        let to = (from + BLOCK).min(n);
+        let mut lanes = [T::zero(); LANES];
+        let mut i = from;
+        while i + LANES <= to {
+            for (l, lane) in lanes.iter_mut().enumerate() {
+                *lane += f(i + l);
+            }
+            i += LANES;
+        }
+        for (l, lane) in lanes.iter_mut().enumerate().take(to - i) {
+            *lane += f(i + l);
+        }
+        for lane in lanes {
+            total += lane.f64();
+        }
+        from = to;
+    }
+    total
+}
+
+vectorised! {
+    /// Σ x.
+    pub(crate) fn sum<T: Real>(x: &[T]) -> f64 {
+        sum_by(x.len(), |i| x[i])
+    }
+}

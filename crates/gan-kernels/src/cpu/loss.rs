@@ -1,0 +1,79 @@
+//! Loss values and gradients, chunk by chunk; the chunks' sums are added in order, in F64.
+use super::elementwise::{CHUNK, for_overwrite, sum, sum_by};
+use crate::choice::isa;
+use crate::isa::{Isa, vectorised};
+use crate::real::Real;
+use rayon::prelude::*;
+
+/// Runs `f(chunk of x, chunk of gradient) -> sum` over all chunks.
+fn reduce<T: Real>(x: &[T], f: impl Fn(Isa, usize, &[T], &mut [T]) -> f64 + Sync) -> (f64, Vec<T>) {
+    let isa = isa();
+    let mut gradient = for_overwrite(x.len());
+    let sums: Vec<f64> = gradient
+        .par_chunks_mut(CHUNK)
+        .zip(x.par_chunks(CHUNK))
+        .enumerate()
+        .map(|(i, (g, x))| f(isa, i * CHUNK, x, g))
+        .collect();
+    (sums.iter().sum(), gradient)
+}
+
+pub(crate) fn squared_error<T: Real>(x: &[T], target: f64) -> (T, Vec<T>) {
+    let n = x.len() as f64;
+    let (total, gradient) = reduce(x, |isa, _, x, g| squared_error_chunk(isa, x, g, T::of(target), T::of(2.0 / n)));
+    (T::of(total / n), gradient)
+}
+
+vectorised! {
+    fn squared_error_chunk<T: Real>(x: &[T], g: &mut [T], target: T, slope: T) -> f64 {
+        for (g, &x) in g.iter_mut().zip(x) {
+            *g = slope * (x - target);
+        }
+        sum_by(x.len(), |i| (x[i] - target) * (x[i] - target))
+    }
+}
+
+pub(crate) fn bce_with_logits<T: Real>(x: &[T], target: f64) -> (T, Vec<T>) {
+    let n = x.len() as f64;
+    let (total, gradient) = reduce(x, |_, _, x, g| {
+        let (target, share) = (T::of(target), T::of(1.0 / n));
+        let mut total = 0.0;
+        for (g, &x) in g.iter_mut().zip(x) {
+            // max(x, 0) − x·t + ln(1 + e^−|x|); e^−|x| never overflows.
+            let e = (-x.abs()).exp();
+            let positive = x > T::zero();
+            let sigmoid = if positive { T::one() / (T::one() + e) } else { e / (T::one() + e) };
+            *g = share * (sigmoid - target);
+            total += ((if positive { x } else { T::zero() }) - x * target + e.ln_1p()).f64();
+        }
+        total
+    });
+    (T::of(total / n), gradient)
+}
+
+pub(crate) fn mean<T: Real>(x: &[T], scale: f64) -> (T, Vec<T>) {
+    let slope = scale / x.len() as f64;
+    let (total, gradient) = reduce(x, |isa, _, x, g| {
+        g.fill(T::of(slope));
+        sum(isa, x)
+    });
+    (T::of(total * slope), gradient)
+}
+
+pub(crate) fn l1<T: Real>(x: &[T], y: &[T]) -> (T, Vec<T>) {
+    let share = 1.0 / x.len() as f64;
+    let (total, gradient) = reduce(x, |isa, from, x, g| l1_chunk(isa, x, &y[from..from + x.len()], g, T::of(share)));
+    (T::of(total * share), gradient)
+}
+
+vectorised! {
+    fn l1_chunk<T: Real>(x: &[T], y: &[T], g: &mut [T], share: T) -> f64 {
+        for ((g, &x), &y) in g.iter_mut().zip(x).zip(y) {
+            let up = if x > y { share } else { T::zero() };
+            let down = if x < y { share } else { T::zero() };
+            *g = up - down;
+        }
+        let y = &y[..x.len()];
+        sum_by(x.len(), |i| (x[i] - y[i]).abs())
+    }
+}

@@ -1,0 +1,10 @@
+//! The operators over slices.
+pub(crate) mod adam;
+pub(crate) mod conv;
+pub(crate) mod dropout;
+pub(crate) mod elementwise;
+pub(crate) mod loss;
+pub(crate) mod norm;
+pub(crate) mod planes;
+mod scratch;
+mod simd;

@@ -1,0 +1,129 @@
+//! Operators on label and instance maps.
+use crate::real::{Real, by_dtype};
+use crate::storage::{plain, slices, tensor};
+use candle_core::{DType, Result, Tensor, bail};
+use rayon::prelude::*;
+use std::collections::HashMap;
+
+/// Ids as U32 with their sizes (images, height, width).
+fn ids(op: &str, t: &Tensor) -> Result<(Vec<u32>, usize, usize, usize)> {
+    let (n, h, w) = match t.dims() {
+        &[n, 1, h, w] => (n, h, w),
+        other => bail!("{op}: expected ids [N, 1, H, W], got {other:?}"),
+    };
+    if !matches!(t.dtype(), DType::U8 | DType::U32) {
+        bail!("{op}: expected U8 or U32 ids, got {:?}", t.dtype())
+    }
+    let t = plain(&t.to_dtype(DType::U32)?)?;
+    slices!(u32; ids = t);
+    Ok((ids.to_vec(), n, h, w))
+}
+
+/// Calls with a value of the type that is asked for.
+macro_rules! by_name {
+    ($dtype:expr, $t:ident => $body:expr) => {
+        match $dtype {
+            DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            other => bail!("planes are F32 or F64, not {other:?}"),
+        }
+    };
+}
+
+/// Label ids `[N, 1, H, W]` (U8 or U32) → planes `[N, classes, H, W]` of zeros and ones. An id `>= classes` is an error
+/// that names its position.
+pub fn one_hot(labels: &Tensor, classes: usize, dtype: DType) -> Result<Tensor> {
+    let (ids, n, h, w) = ids("one_hot", labels)?;
+    let hw = h * w;
+    if let Some(at) = ids.iter().position(|&id| id as usize >= classes) {
+        bail!(
+            "one_hot: label {} at image {}, row {}, column {} is not below the number of classes, {classes}",
+            ids[at],
+            at / hw,
+            at % hw / w,
+            at % w
+        )
+    }
+    fn planes<T: Real>(ids: &[u32], n: usize, classes: usize, hw: usize) -> Vec<T> {
+        let mut out = vec![T::zero(); n * classes * hw];
+        for (i, &id) in ids.iter().enumerate() {
+            out[(i / hw * classes + id as usize) * hw + i % hw] = T::one();
+        }
+        out
+    }
+    by_name!(dtype, T => tensor(planes::<T>(&ids, n, classes, hw), (n, classes, h, w)))
+}
+
+/// 1 where one of the four neighbours carries another id: instance ids `[N, 1, H, W]` (U8 or U32) → `[N, 1, H, W]`; the
+/// picture's border is no edge.
+pub fn instance_edges(inst: &Tensor, dtype: DType) -> Result<Tensor> {
+    let (ids, n, h, w) = ids("instance_edges", inst)?;
+    by_name!(dtype, T => {
+        let mut out: Vec<T> = vec![0.0; ids.len()];
+        for (i, o) in out.iter_mut().enumerate() {
+            let (y, x) = (i / w % h, i % w);
+            let id = ids[i];
+            let edge = (x > 0 && ids[i - 1] != id)
+                || (x + 1 < w && ids[i + 1] != id)
+                || (y > 0 && ids[i - w] != id)
+                || (y + 1 < h && ids[i + w] != id);
+            *o = if edge { 1.0 } else { 0.0 };
+        }
+        tensor(out, (n, 1, h, w))
+    })
+}
+
+/// Replaces every feature of `x` `[N, C, H, W]` by its mean over the pixels of the same image that share the instance id
+/// (`inst` `[N, 1, H, W]`, U8 or U32).
+///
+/// The operator is symmetric: its backward is itself applied to the gradient.
+pub fn instance_mean(x: &Tensor, inst: &Tensor) -> Result<Tensor> {
+    let (n, c, h, w) = match x.dims() {
+        &[n, c, h, w] => (n, c, h, w),
+        other => bail!("instance_mean: expected [N, C, H, W], got {other:?}"),
+    };
+    let (ids, ni, hi, wi) = ids("instance_mean", inst)?;
+    if (n, h, w) != (ni, hi, wi) {
+        bail!("instance_mean: features {:?} and ids {:?} differ in size", x.dims(), inst.dims())
+    }
+    let x = plain(x)?;
+    let hw = h * w;
+    // Ids of an image become small numbers, in order of appearance.
+    let mut counts: Vec<Vec<usize>> = Vec::with_capacity(n);
+    let mut numbers = Vec::with_capacity(ids.len());
+    for image in ids.chunks(hw.max(1)) {
+        let (mut seen, mut count) = (HashMap::new(), Vec::new());
+        for id in image {
+            let next = seen.len();
+            let number = *seen.entry(id).or_insert(next);
+            if number == count.len() {
+                count.push(0);
+            }
+            count[number] += 1;
+            numbers.push(number);
+        }
+        counts.push(count);
+    }
+    by_dtype!(x, T => {
+        slices!(T; xs = x);
+        let mut out: Vec<T> = vec![0.0; xs.len()];
+        out.par_chunks_mut(hw.max(1)).zip(xs.par_chunks(hw.max(1))).enumerate().for_each(|(plane, (out, x))| {
+            let numbers = &numbers[plane / c * hw..][..hw];
+            let counts = &counts[plane / c];
+            let mut sums = vec![0.0f64; counts.len()];
+            for (&i, &v) in numbers.iter().zip(x) {
+                sums[i] += v.f64();
+            }
+            for (o, &i) in out.iter_mut().zip(numbers) {
+                *o = T::of(sums[i] / counts[i] as f64);
+            }
+        });
+        tensor(out, (n, c, h, w))
+    })
+}

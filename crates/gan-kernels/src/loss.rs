@@ -1,0 +1,57 @@
+//! Loss reductions: the mean over all elements and its gradient in one pass, accumulated in F64 over chunks fixed by the shape.
+//!
+//! Each returns (scalar value, gradient with respect to the first argument for an upstream gradient of 1), both in the
+//! dtype of `x`.
+use crate::cpu::loss;
+use crate::real::by_dtype;
+use crate::storage::{plain, same_shape, slices, tensor};
+use candle_core::{Result, Tensor, bail};
+
+fn not_empty(op: &str, x: &Tensor) -> Result<()> {
+    if x.elem_count() == 0 { bail!("{op}: the mean of no elements") } else { Ok(()) }
+}
+
+/// mean (x − target)².
+pub fn squared_error(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
+    not_empty("squared_error", x)?;
+    let x = plain(x)?;
+    by_dtype!(x, T => {
+        slices!(T; xs = x);
+        let (value, gradient) = loss::squared_error::<T>(xs, target);
+        Ok((tensor(vec![value], ())?, tensor(gradient, x.shape())?))
+    })
+}
+
+/// mean BCE-with-logits(x, target), the numerically stable form.
+pub fn bce_with_logits(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
+    not_empty("bce_with_logits", x)?;
+    let x = plain(x)?;
+    by_dtype!(x, T => {
+        slices!(T; xs = x);
+        let (value, gradient) = loss::bce_with_logits::<T>(xs, target);
+        Ok((tensor(vec![value], ())?, tensor(gradient, x.shape())?))
+    })
+}
+
+/// scale · mean x.
+pub fn mean(x: &Tensor, scale: f64) -> Result<(Tensor, Tensor)> {
+    not_empty("mean", x)?;
+    let x = plain(x)?;
+    by_dtype!(x, T => {
+        slices!(T; xs = x);
+        let (value, gradient) = loss::mean::<T>(xs, scale);
+        Ok((tensor(vec![value], ())?, tensor(gradient, x.shape())?))
+    })
+}
+
+/// mean |x − y|; the gradient at equality is 0.
+pub fn l1(x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
+    same_shape("l1", x, y)?;
+    not_empty("l1", x)?;
+    let (x, y) = (plain(x)?, plain(y)?);
+    by_dtype!(x, T => {
+        slices!(T; xs = x, ys = y);
+        let (value, gradient) = loss::l1::<T>(xs, ys);
+        Ok((tensor(vec![value], ())?, tensor(gradient, x.shape())?))
+    })
+}

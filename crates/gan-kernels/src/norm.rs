@@ -1,0 +1,255 @@
+//! Instance and batch normalisation with their activation and residual sum.
+use crate::Act;
+use crate::cpu::norm::{self as kernel, AffineSlices, Planes, Statistics};
+use crate::real::{Real, by_dtype};
+use crate::storage::{plain, same_shape, slices, tensor, update};
+use candle_core::{Result, Tensor, bail};
+
+/// Over which elements the statistics are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// Height and width: one mean per image and channel, `[N·C]`.
+    Instance,
+    /// Batch, height and width: one mean per channel, `[C]`.
+    Batch,
+}
+
+/// `residual + act(weight · (x − mean) / sqrt(var + eps) + bias)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Norm {
+    /// Statistics over what.
+    pub group: Group,
+    /// Added to the variance (1e-5 in all references).
+    pub eps: f64,
+    /// Activation applied to the normalised value, before the residual is added.
+    pub act: Act,
+}
+
+/// Mean and biased variance per group, dtype of `x`.
+#[derive(Debug, Clone)]
+pub struct Moments {
+    /// `[N·C]` or `[C]`.
+    pub mean: Tensor,
+    /// `[N·C]` or `[C]`, biased.
+    pub var: Tensor,
+}
+
+/// Per-channel scale and shift, each `[C]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Affine<'a> {
+    /// Scale.
+    pub weight: &'a Tensor,
+    /// Shift.
+    pub bias: &'a Tensor,
+}
+
+/// Which gradients are wanted of a norm's backward.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NormGrads<'a> {
+    /// The input's gradient.
+    pub input: bool,
+    /// Accumulators `[C]` of the scale's and the shift's gradient.
+    pub affine: Option<Affine<'a>>,
+}
+
+fn planes(op: &str, x: &Tensor) -> Result<Planes> {
+    let (n, c, h, w) = match x.dims() {
+        &[n, c, h, w] => (n, c, h, w),
+        other => bail!("{op}: expected [N, C, H, W], got {other:?}"),
+    };
+    if n * h * w == 0 {
+        bail!("{op}: no elements to take a mean of in {:?}", x.dims())
+    }
+    Ok(Planes { n, c, hw: h * w })
+}
+
+fn vector(op: &str, what: &str, t: &Tensor, len: usize, x: &Tensor) -> Result<()> {
+    if t.dims() != [len] || t.dtype() != x.dtype() {
+        bail!("{op}: {what} must be [{len}] {:?}, got {:?} {:?}", x.dtype(), t.dims(), t.dtype())
+    }
+    Ok(())
+}
+
+/// Checked operands of one call.
+struct Operands {
+    x: Tensor,
+    planes: Planes,
+    affine: Option<(Tensor, Tensor)>,
+}
+
+impl Operands {
+    fn new(op: &str, x: &Tensor, affine: Option<Affine>) -> Result<Self> {
+        let planes = planes(op, x)?;
+        let affine = match affine {
+            Some(Affine { weight, bias }) => {
+                vector(op, "the scale", weight, planes.c, x)?;
+                vector(op, "the shift", bias, planes.c, x)?;
+                Some((plain(weight)?, plain(bias)?))
+            }
+            None => None,
+        };
+        Ok(Operands { x: plain(x)?, planes, affine })
+    }
+
+    fn affine<T: Real>(&self) -> Result<Option<(Vec<T>, Vec<T>)>> {
+        match &self.affine {
+            Some((w, b)) => {
+                slices!(T; w = w, b = b);
+                Ok(Some((w.to_vec(), b.to_vec())))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+fn borrowed<T>(affine: &Option<(Vec<T>, Vec<T>)>) -> AffineSlices<'_, T> {
+    affine.as_ref().map(|(w, b)| (w.as_slice(), b.as_slice()))
+}
+
+fn moments_of<T: Real>(op: &str, moments: &Moments, groups: usize, x: &Tensor) -> Result<(Vec<T>, Vec<T>)> {
+    vector(op, "the mean", &moments.mean, groups, x)?;
+    vector(op, "the variance", &moments.var, groups, x)?;
+    let (mean, var) = (plain(&moments.mean)?, plain(&moments.var)?);
+    slices!(T; mean = mean, var = var);
+    Ok((mean.to_vec(), var.to_vec()))
+}
+
+fn forward(
+    op: &str,
+    x: &Tensor,
+    given: Option<&Moments>,
+    spec: &Norm,
+    affine: Option<Affine>,
+    residual: Option<&Tensor>,
+) -> Result<(Tensor, Moments)> {
+    if let Some(r) = residual {
+        same_shape(op, x, r)?;
+    }
+    let operands = Operands::new(op, x, affine)?;
+    // Without a residual, x stands in for it and is not looked at.
+    let r = plain(residual.unwrap_or(x))?;
+    let (planes, x) = (operands.planes, &operands.x);
+    let groups = planes.groups(spec.group);
+    by_dtype!(x, T => {
+        let affine = operands.affine::<T>()?;
+        let affine = borrowed(&affine);
+        slices!(T; xs = x, rs = r);
+        let rs = residual.map(|_| rs);
+        match given {
+            Some(moments) => {
+                let (mean, var) = moments_of::<T>(op, moments, groups, x)?;
+                let y = kernel::forward(xs, planes, spec, affine, rs, Statistics::Given(&mean, &var));
+                Ok((tensor(y, x.shape())?, moments.clone()))
+            }
+            None => {
+                let (mut mean, mut var) = (vec![0.0; groups], vec![0.0; groups]);
+                let y = kernel::forward(xs, planes, spec, affine, rs, Statistics::Own(&mut mean, &mut var));
+                Ok((tensor(y, x.shape())?, Moments { mean: tensor(mean, groups)?, var: tensor(var, groups)? }))
+            }
+        }
+    })
+}
+
+#[allow(clippy::too_many_arguments)]
+fn backward(
+    op: &str,
+    x: &Tensor,
+    moments: &Moments,
+    dy: &Tensor,
+    spec: &Norm,
+    affine: Option<Affine>,
+    own: bool,
+    grads: NormGrads,
+) -> Result<Option<Tensor>> {
+    same_shape(op, x, dy)?;
+    let operands = Operands::new(op, x, affine)?;
+    let dy = plain(dy)?;
+    let (planes, x) = (operands.planes, &operands.x);
+    if let Some(Affine { weight, bias }) = grads.affine {
+        vector(op, "the scale's gradient", weight, planes.c, x)?;
+        vector(op, "the shift's gradient", bias, planes.c, x)?;
+    }
+    by_dtype!(x, T => {
+        let affine = operands.affine::<T>()?;
+        let (mean, var) = moments_of::<T>(op, moments, planes.groups(spec.group), x)?;
+        let (dx, sums) = {
+            slices!(T; xs = x, ds = dy);
+            let wanted = grads.affine.is_some();
+            kernel::backward(xs, ds, planes, spec, borrowed(&affine), (&mean, &var), own, grads.input, wanted)
+        };
+        if let Some(Affine { weight, bias }) = grads.affine {
+            let add = |into: &Tensor, pick: fn(&(f64, f64)) -> f64| update(into, |into: &mut [T]| {
+                for (c, into) in into.iter_mut().enumerate() {
+                    let total: f64 = sums.iter().skip(c).step_by(planes.c).map(pick).sum();
+                    *into += T::of(total);
+                }
+                Ok(())
+            });
+            add(weight, |s| s.1)?;
+            add(bias, |s| s.0)?;
+        }
+        dx.map(|dx| tensor(dx, x.shape())).transpose()
+    })
+}
+
+/// Normalises with the statistics of `x` `[N, C, H, W]` itself and returns them.
+pub fn norm(x: &Tensor, spec: &Norm, affine: Option<Affine>, residual: Option<&Tensor>) -> Result<(Tensor, Moments)> {
+    forward("norm", x, None, spec, affine, residual)
+}
+
+/// Backward of [`norm`]: recomputes the normalised value and the activation from `x` and `moments`. The residual's
+/// gradient is `dy` itself.
+pub fn norm_backward(
+    x: &Tensor,
+    moments: &Moments,
+    dy: &Tensor,
+    spec: &Norm,
+    affine: Option<Affine>,
+    grads: NormGrads,
+) -> Result<Option<Tensor>> {
+    backward("norm_backward", x, moments, dy, spec, affine, true, grads)
+}
+
+/// Normalises with given statistics (running statistics of a batch norm).
+pub fn norm_with(
+    x: &Tensor,
+    moments: &Moments,
+    spec: &Norm,
+    affine: Option<Affine>,
+    residual: Option<&Tensor>,
+) -> Result<Tensor> {
+    Ok(forward("norm_with", x, Some(moments), spec, affine, residual)?.0)
+}
+
+/// Backward of [`norm_with`]: the statistics are constants.
+pub fn norm_with_backward(
+    x: &Tensor,
+    moments: &Moments,
+    dy: &Tensor,
+    spec: &Norm,
+    affine: Option<Affine>,
+    grads: NormGrads,
+) -> Result<Option<Tensor>> {
+    backward("norm_with_backward", x, moments, dy, spec, affine, false, grads)
+}
+
+/// Moves running statistics in place: `running ← (1 − momentum) · running + momentum · new`, the variance unbiased by
+/// `count / (count − 1)` (`count` elements a group; a single one leaves the factor at 1).
+pub fn update_running(moments: &Moments, count: usize, momentum: f64, running: &Moments) -> Result<()> {
+    same_shape("update_running", &moments.mean, &running.mean)?;
+    same_shape("update_running", &moments.var, &running.var)?;
+    let unbias = if count > 1 { count as f64 / (count - 1) as f64 } else { 1.0 };
+    for (new, factor, into) in [(&moments.mean, 1.0, &running.mean), (&moments.var, unbias, &running.var)] {
+        let new = plain(new)?.copy()?;
+        by_dtype!(new, T => {
+            slices!(T; new = new);
+            update(into, |into: &mut [T]| {
+                for (r, n) in into.iter_mut().zip(new) {
+                    *r = T::of((1.0 - momentum) * r.f64() + momentum * factor * n.f64());
+                }
+                Ok(())
+            })
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Pooling.
+use crate::real::{Real, by_dtype};
+use crate::storage::{plain, slices, tensor};
+use candle_core::{Result, Tensor, bail};
+use rayon::prelude::*;
+
+fn dims(op: &str, x: &Tensor) -> Result<(usize, usize, usize, usize)> {
+    match x.dims() {
+        &[n, c, h, w] if h > 0 && w > 0 => Ok((n, c, h, w)),
+        other => bail!("{op}: expected [N, C, H, W] with pixels, got {other:?}"),
+    }
+}
+
+/// Max pooling 2x2, stride 2, floor: `[N, C, H, W]` → `[N, C, H/2, W/2]`.
+pub fn max_pool2(x: &Tensor) -> Result<Tensor> {
+    let (n, c, h, w) = dims("max_pool2", x)?;
+    let (ho, wo) = (h / 2, w / 2);
+    if ho * wo == 0 {
+        bail!("max_pool2: {h}x{w} is smaller than the window")
+    }
+    let x = plain(x)?;
+    by_dtype!(x, T => {
+        slices!(T; xs = x);
+        let mut out: Vec<T> = vec![0.0; n * c * ho * wo];
+        out.par_chunks_mut(ho * wo).zip(xs.par_chunks(h * w)).for_each(|(out, x)| {
+            for (oy, row) in out.chunks_mut(wo).enumerate() {
+                let (a, b) = x[2 * oy * w..(2 * oy + 2) * w].split_at(w);
+                for ((o, a), b) in row.iter_mut().zip(a.chunks_exact(2)).zip(b.chunks_exact(2)) {
+                    *o = [a[1], b[0], b[1]].into_iter().fold(a[0], |m, v| if v > m || v.is_nan() { v } else { m });
+                }
+            }
+        });
+        tensor(out, (n, c, ho, wo))
+    })
+}
+
+/// Backward of [`max_pool2`]; the first maximum in row-major order takes the gradient.
+pub fn max_pool2_backward(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    let (n, c, h, w) = dims("max_pool2_backward", x)?;
+    let (ho, wo) = (h / 2, w / 2);
+    if dy.dims() != [n, c, ho, wo] || dy.dtype() != x.dtype() || ho * wo == 0 {
+        bail!("max_pool2_backward: a gradient {:?} does not fit the input {:?}", dy.dims(), x.dims())
+    }
+    let (x, dy) = (plain(x)?, plain(dy)?);
+    by_dtype!(x, T => {
+        slices!(T; xs = x, ds = dy);
+        let mut out: Vec<T> = vec![0.0; n * c * h * w];
+        out.par_chunks_mut(h * w).zip(xs.par_chunks(h * w).zip(ds.par_chunks(ho * wo))).for_each(|(out, (x, d))| {
+            for (i, &d) in d.iter().enumerate() {
+                let at = 2 * (i / wo) * w + 2 * (i % wo);
+                let mut best = at;
+                for p in [at + 1, at + w, at + w + 1] {
+                    if x[p] > x[best] || (x[p].is_nan() && !x[best].is_nan()) {
+                        best = p;
+                    }
+                }
+                out[best] = d;
+            }
+        });
+        tensor(out, (n, c, h, w))
+    })
+}
+
+/// The window of output position `o` along an axis of `size` pixels: 3 wide, centred on `2 · o`, cut at the border.
+#[inline(always)]
+fn window(o: usize, size: usize) -> std::ops::Range<usize> {
+    (2 * o).saturating_sub(1)..(2 * o + 2).min(size)
+}
+
+/// Average pooling 3x3, stride 2, padding 1, padding not counted: `[N, C, H, W]` → `[N, C, ceil(H/2), ceil(W/2)]`.
+pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
+    let (n, c, h, w) = dims("avg_pool3s2", x)?;
+    let (ho, wo) = (h.div_ceil(2), w.div_ceil(2));
+    let x = plain(x)?;
+    by_dtype!(x, T => {
+        slices!(T; xs = x);
+        let mut out: Vec<T> = vec![0.0; n * c * ho * wo];
+        out.par_chunks_mut(ho * wo).zip(xs.par_chunks(h * w)).for_each(|(out, x)| {
+            let mut columns: Vec<T> = vec![0.0; w];
+            for (oy, row) in out.chunks_mut(wo).enumerate() {
+                let rows = window(oy, h);
+                columns.fill(0.0);
+                for y in rows.clone() {
+                    for (s, &v) in columns.iter_mut().zip(&x[y * w..(y + 1) * w]) {
+                        *s += v;
+                    }
+                }
+                for (ox, o) in row.iter_mut().enumerate() {
+                    let cols = window(ox, w);
+                    let count = (rows.len() * cols.len()) as T;
+                    *o = columns[cols].iter().sum::<T>() / count;
+                }
+            }
+        });
+        tensor(out, (n, c, ho, wo))
+    })
+}
+
+/// Backward of [`avg_pool3s2`] for an input of height and width `hw`.
+pub fn avg_pool3s2_backward(dy: &Tensor, hw: (usize, usize)) -> Result<Tensor> {
+    let (n, c, ho, wo) = dims("avg_pool3s2_backward", dy)?;
+    let (h, w) = hw;
+    if (ho, wo) != (h.div_ceil(2), w.div_ceil(2)) {
+        bail!("avg_pool3s2_backward: a gradient of {ho}x{wo} does not fit an input of {h}x{w}")
+    }
+    let dy = plain(dy)?;
+    by_dtype!(dy, T => {
+        slices!(T; ds = dy);
+        let mut out: Vec<T> = vec![0.0; n * c * h * w];
+        out.par_chunks_mut(h * w).zip(ds.par_chunks(ho * wo)).for_each(|(out, d)| {
+            spread(d, out, (ho, wo), (h, w));
+        });
+        tensor(out, (n, c, h, w))
+    })
+}
+
+fn spread<T: Real>(d: &[T], out: &mut [T], (ho, wo): (usize, usize), (h, w): (usize, usize)) {
+    let mut columns = vec![T::zero(); w];
+    for oy in 0..ho {
+        let rows = window(oy, h);
+        columns.fill(T::zero());
+        for ox in 0..wo {
+            let cols = window(ox, w);
+            let share = d[oy * wo + ox] / T::of((rows.len() * cols.len()) as f64);
+            for s in &mut columns[cols] {
+                *s += share;
+            }
+        }
+        for y in rows {
+            for (o, &s) in out[y * w..(y + 1) * w].iter_mut().zip(&columns) {
+                *o += s;
+            }
+        }
+    }
+}

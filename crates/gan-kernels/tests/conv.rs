@@ -1,0 +1,294 @@
+//! Convolutions against seven loops, and their gradients against differences of the seven loops.
+#![allow(clippy::unwrap_used)]
+mod reference;
+use candle_core::{DType, Device, Tensor};
+use gan_kernels::*;
+use reference::{assert_close, assert_slope, dot, normal, slope};
+
+/// n, ci, co, h, w, kernel, stride, padding
+type Case = (usize, usize, usize, usize, usize, usize, usize, usize);
+
+const CASES: &[Case] = &[
+    (1, 1, 1, 1, 1, 1, 1, 0),
+    (2, 3, 5, 7, 9, 1, 1, 0),
+    (2, 3, 5, 7, 9, 1, 2, 1),
+    (2, 3, 5, 9, 7, 3, 1, 1),
+    (1, 4, 6, 5, 6, 3, 1, 0),
+    (1, 5, 4, 6, 5, 3, 1, 2),
+    (2, 3, 9, 8, 7, 3, 2, 1),
+    (1, 2, 3, 9, 8, 3, 2, 0),
+    (1, 17, 19, 11, 13, 3, 1, 1),
+    (2, 3, 5, 9, 8, 4, 1, 1),
+    (1, 4, 3, 5, 5, 4, 1, 2),
+    (2, 3, 5, 8, 10, 4, 2, 1),
+    (1, 3, 5, 9, 7, 4, 2, 2),
+    (1, 6, 7, 2, 2, 4, 2, 1),
+    (1, 3, 8, 9, 11, 7, 1, 3),
+    (1, 8, 3, 11, 9, 7, 1, 3),
+    (1, 2, 3, 12, 9, 7, 2, 3),
+    (1, 2, 2, 40, 37, 3, 1, 1),
+    (1, 2, 2, 37, 40, 4, 2, 1),
+    (1, 3, 2, 6, 7, 3, 3, 1),
+];
+
+fn modes(h: usize, w: usize, padding: usize) -> Vec<PadMode> {
+    match padding {
+        0 => vec![PadMode::Zero],
+        p if p < h.min(w) => vec![PadMode::Zero, PadMode::Reflect, PadMode::Replicate],
+        _ => vec![PadMode::Zero, PadMode::Replicate],
+    }
+}
+
+fn each_conv(f: impl Fn(Case, Conv2d)) {
+    for &case in CASES {
+        let (_, _, _, h, w, _, stride, padding) = case;
+        for pad_mode in modes(h, w, padding) {
+            f(case, Conv2d { stride, padding, pad_mode });
+        }
+    }
+}
+
+/// Runs with every family of kernels on every instruction set (those that the processor lacks repeat a lower one).
+fn each_kernel(f: impl Fn(&str)) {
+    for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
+        let _set = force_instructions(set);
+        for family in [None, Some(Family::Portable), Some(Family::Gemm), Some(Family::Stream), Some(Family::Winograd)] {
+            let _family = family.map(force);
+            f(&format!("{family:?} {:?}", instructions()));
+        }
+    }
+}
+
+#[test]
+fn forward_equals_seven_loops() {
+    each_conv(|case, spec| {
+        let (n, ci, co, h, w, k, ..) = case;
+        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2), normal(co, 3));
+        for bias in [None, Some(&bias)] {
+            let expected = reference::conv2d(&x, &weight, bias, &spec);
+            let y = conv2d(&x, &Weight::constant(weight.clone()), bias, &spec).unwrap();
+            assert_close(&y, &expected, 1e-12, &format!("{case:?} {spec:?}"));
+            let bias = bias.map(reference::f32);
+            let weight = Weight::constant(reference::f32(&weight));
+            each_kernel(|kernel| {
+                let y = conv2d(&reference::f32(&x), &weight, bias.as_ref(), &spec).unwrap();
+                assert_close(&y, &expected, 3e-5, &format!("{kernel} {case:?} {spec:?}"));
+            });
+        }
+    });
+}
+
+#[test]
+fn gradients_equal_differences() {
+    each_conv(|case, spec| {
+        let (n, ci, co, h, w, k, ..) = case;
+        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2), normal(co, 3));
+        let y = reference::conv2d(&x, &weight, Some(&bias), &spec);
+        let dy = normal(y.shape(), 4);
+        for dtype in [DType::F64, DType::F32] {
+            let tolerance = if dtype == DType::F64 { 1e-8 } else { 2e-4 };
+            let cast = |t: &Tensor| t.to_dtype(dtype).unwrap();
+            let dw = Tensor::zeros(weight.shape(), dtype, &Device::Cpu).unwrap();
+            let db = Tensor::zeros(co, dtype, &Device::Cpu).unwrap();
+            let grads = ConvGrads {
+                input: Some((h, w)),
+                weight: Some(WeightGrad { x: &cast(&x), into: &dw }),
+                bias: Some(&db),
+            };
+            let dx = conv2d_backward(&cast(&dy), &Weight::constant(cast(&weight)), &spec, grads).unwrap().unwrap();
+            for seed in 10..13 {
+                let what = format!("{dtype:?} {case:?} {spec:?}");
+                let v = normal(x.shape(), seed);
+                let expected = slope(&x, &v, 1.0, |x| dot(&dy, &reference::conv2d(x, &weight, None, &spec)));
+                assert_slope(dot(&dx, &v), expected, tolerance, &format!("input {what}"));
+                let v = normal(weight.shape(), seed);
+                let expected = slope(&weight, &v, 1.0, |w| dot(&dy, &reference::conv2d(&x, w, None, &spec)));
+                assert_slope(dot(&dw, &v), expected, tolerance, &format!("weight {what}"));
+                let v = normal(co, seed);
+                let expected = slope(&bias, &v, 1.0, |b| dot(&dy, &reference::conv2d(&x, &weight, Some(b), &spec)));
+                assert_slope(dot(&db, &v), expected, tolerance, &format!("bias {what}"));
+            }
+        }
+    });
+}
+
+/// All three passes of a convolution.
+fn passes(x: &Tensor, w: &Tensor, dy: &Tensor, spec: &Conv2d) -> [Tensor; 3] {
+    let like = |t: &Tensor| t.to_dtype(x.dtype()).unwrap();
+    let (w, dy) = (like(w), like(dy));
+    let (_, _, h, width) = x.dims4().unwrap();
+    let dw = w.zeros_like().unwrap();
+    let weight = Weight::constant(w);
+    let grads = ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw }), bias: None };
+    let y = conv2d(x, &weight, None, spec).unwrap();
+    let dx = conv2d_backward(&dy, &weight, spec, grads).unwrap().unwrap();
+    [y, dx, dw]
+}
+
+#[test]
+fn every_kernel_has_the_same_gradients() {
+    each_conv(|case, spec| {
+        let (n, ci, co, h, w, k, ..) = case;
+        let (x, weight) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2));
+        let (ho, wo) = spec.output_hw((k, k), (h, w)).unwrap();
+        let dy = normal((n, co, ho, wo), 3);
+        let exact = passes(&x, &weight, &dy, &spec);
+        each_kernel(|kernel| {
+            let single = passes(&reference::f32(&x), &weight, &dy, &spec);
+            for ((single, exact), pass) in single.iter().zip(&exact).zip(["forward", "data", "weight"]) {
+                assert_close(single, exact, 3e-5, &format!("{pass} {kernel} {case:?} {spec:?}"));
+            }
+        });
+    });
+}
+
+/// n, ci, co, h, w, kernel, stride, padding, output padding
+const TRANSPOSED: &[[usize; 9]] = &[
+    [1, 1, 1, 1, 1, 1, 1, 0, 0],
+    [2, 3, 5, 4, 5, 3, 2, 1, 1],
+    [1, 3, 5, 5, 4, 3, 2, 1, 0],
+    [1, 9, 4, 3, 3, 3, 1, 1, 0],
+    [2, 5, 3, 4, 6, 4, 2, 1, 0],
+    [1, 6, 7, 1, 1, 4, 2, 1, 0],
+    [1, 2, 3, 3, 4, 7, 2, 3, 1],
+    [1, 2, 3, 19, 18, 4, 2, 1, 0],
+    [1, 2, 3, 3, 5, 2, 3, 0, 2],
+];
+
+#[test]
+fn transposed_equals_stamping_and_its_gradients_equal_differences() {
+    for &case in TRANSPOSED {
+        let [n, ci, co, h, w, k, stride, padding, output_padding] = case;
+        let spec = ConvTranspose2d { stride, padding, output_padding };
+        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((ci, co, k, k), 2), normal(co, 3));
+        let expected = reference::conv_transpose2d(&x, &weight, Some(&bias), &spec);
+        let dy = normal(expected.shape(), 4);
+        for dtype in [DType::F64, DType::F32] {
+            let tolerance = if dtype == DType::F64 { 1e-8 } else { 2e-4 };
+            let cast = |t: &Tensor| t.to_dtype(dtype).unwrap();
+            let what = format!("{dtype:?} {case:?}");
+            let packed = Weight::constant(cast(&weight));
+            let y = conv_transpose2d(&cast(&x), &packed, Some(&cast(&bias)), &spec).unwrap();
+            assert_close(&y, &expected, tolerance * 0.1, &what);
+            let hw = spec.output_hw((k, k), (h, w)).unwrap();
+            assert_eq!(y.dims(), [n, co, hw.0, hw.1]);
+            let dw = Tensor::zeros(weight.shape(), dtype, &Device::Cpu).unwrap();
+            let db = Tensor::zeros(co, dtype, &Device::Cpu).unwrap();
+            let grads = ConvGrads {
+                input: Some((h, w)),
+                weight: Some(WeightGrad { x: &cast(&x), into: &dw }),
+                bias: Some(&db),
+            };
+            let dx = conv_transpose2d_backward(&cast(&dy), &packed, &spec, grads).unwrap().unwrap();
+            for seed in 10..13 {
+                let run = reference::conv_transpose2d;
+                let v = normal(x.shape(), seed);
+                let expected = slope(&x, &v, 1.0, |x| dot(&dy, &run(x, &weight, None, &spec)));
+                assert_slope(dot(&dx, &v), expected, tolerance, &format!("input {what}"));
+                let v = normal(weight.shape(), seed);
+                let expected = slope(&weight, &v, 1.0, |w| dot(&dy, &run(&x, w, None, &spec)));
+                assert_slope(dot(&dw, &v), expected, tolerance, &format!("weight {what}"));
+                let v = normal(co, seed);
+                let expected = slope(&bias, &v, 1.0, |b| dot(&dy, &run(&x, &weight, Some(b), &spec)));
+                assert_slope(dot(&db, &v), expected, tolerance, &format!("bias {what}"));
+            }
+        }
+    }
+}
+
+/// F32 against F64 at the channel counts of real networks.
+#[test]
+fn f32_agrees_with_f64_at_real_channel_counts() {
+    let reflect = |padding, stride| Conv2d { stride, padding, pad_mode: PadMode::Reflect };
+    let zero = |padding, stride| Conv2d { stride, padding, pad_mode: PadMode::Zero };
+    for (ci, co, hw, k, spec) in [
+        (64, 64, 24, 3, reflect(1, 1)),
+        (256, 256, 16, 3, reflect(1, 1)),
+        (64, 128, 18, 4, zero(1, 2)),
+        (256, 256, 17, 4, zero(1, 1)),
+        (64, 128, 20, 3, zero(1, 2)),
+        (64, 3, 20, 7, reflect(3, 1)),
+        (3, 64, 20, 7, reflect(3, 1)),
+        (256, 256, 4, 4, zero(1, 2)),
+    ] {
+        let what = format!("{ci}-{co}@{hw} k{k} {spec:?}");
+        let (x, w) = (normal((1, ci, hw, hw), 1), (normal((co, ci, k, k), 2) * 0.02).unwrap());
+        let (ho, wo) = spec.output_hw((k, k), (hw, hw)).unwrap();
+        let dy = normal((1, co, ho, wo), 3);
+        let exact = passes(&x, &w, &dy, &spec);
+        each_kernel(|kernel| {
+            let single = passes(&reference::f32(&x), &w, &dy, &spec);
+            for ((single, exact), pass) in single.iter().zip(&exact).zip(["forward", "data", "weight"]) {
+                assert_close(single, exact, 3e-5, &format!("{pass} {kernel} {what}"));
+            }
+        });
+    }
+}
+
+/// Bit for bit, at a size where the work is split.
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    for (ci, co, hw, k, stride, pad_mode) in
+        [(16, 24, 40, 3, 1, PadMode::Reflect), (24, 16, 40, 4, 2, PadMode::Zero), (32, 32, 8, 4, 2, PadMode::Zero)]
+    {
+        let spec = Conv2d { stride, padding: 1, pad_mode };
+        let (x, w) = (reference::f32(&normal((2, ci, hw, hw), 1)), normal((co, ci, k, k), 2));
+        let (ho, wo) = spec.output_hw((k, k), (hw, hw)).unwrap();
+        let dy = normal((2, co, ho, wo), 3);
+        for family in [Family::Portable, Family::Gemm, Family::Stream, Family::Winograd] {
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let _family = force(family);
+                    passes(&x, &w, &dy, &spec).map(|t| reference::values(&t))
+                })
+            };
+            assert!(run(1) == run(3), "{family:?} {spec:?}");
+        }
+    }
+}
+
+#[test]
+fn gradients_are_added_and_only_what_is_wanted_is_computed() {
+    let (x, weight) = (normal((1, 2, 5, 5), 1), normal((3, 2, 3, 3), 2));
+    let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Zero };
+    let w = Weight::constant(weight.clone());
+    let dy = normal((1, 3, 5, 5), 3);
+    // A view into the middle of a flat buffer.
+    let flat = Tensor::ones(100, DType::F64, &Device::Cpu).unwrap();
+    let into = flat.narrow(0, 20, 54).unwrap().reshape((3, 2, 3, 3)).unwrap();
+    let grads = ConvGrads { weight: Some(WeightGrad { x: &x, into: &into }), ..Default::default() };
+    assert!(conv2d_backward(&dy, &w, &spec, grads).unwrap().is_none());
+    let once = reference::values(&flat);
+    assert!(once[..20].iter().chain(&once[74..]).all(|&v| v == 1.0));
+    conv2d_backward(&dy, &w, &spec, grads).unwrap();
+    let twice = reference::values(&flat);
+    for i in 20..74 {
+        assert!((twice[i] - 1.0 - 2.0 * (once[i] - 1.0)).abs() < 1e-9);
+        assert_ne!(once[i], 1.0);
+    }
+}
+
+#[test]
+fn non_contiguous_inputs_are_taken() {
+    let x = normal((1, 6, 7, 2), 1).transpose(1, 3).unwrap();
+    let weight = normal((3, 3, 4, 2), 2).transpose(1, 3).unwrap();
+    let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Reflect };
+    let y = conv2d(&x, &Weight::constant(weight.clone()), None, &spec).unwrap();
+    assert_close(&y, &reference::conv2d(&x, &weight, None, &spec), 1e-12, "transposed views");
+}
+
+#[test]
+fn impossible_shapes_are_errors_with_reasons() {
+    let x = normal((1, 2, 3, 3), 1);
+    let reason = |co_ci: (usize, usize), k, spec: Conv2d| {
+        let w = Weight::constant(normal((co_ci.0, co_ci.1, k, k), 2));
+        conv2d(&x, &w, None, &spec).unwrap_err().to_string()
+    };
+    let spec = Conv2d { stride: 1, padding: 3, pad_mode: PadMode::Reflect };
+    assert!(reason((1, 2), 3, spec).contains("reflection"));
+    let spec = Conv2d { stride: 1, padding: 0, pad_mode: PadMode::Zero };
+    assert!(reason((1, 2), 4, spec).contains("does not fit"));
+    assert!(reason((1, 3), 3, spec).contains("takes 3 channels"));
+    assert!(reason((1, 2), 3, Conv2d { stride: 0, ..spec }).contains("stride"));
+}

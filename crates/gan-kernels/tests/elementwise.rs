@@ -1,0 +1,156 @@
+//! Activations, losses, dropout and the optimizer's operators.
+#![allow(clippy::unwrap_used)]
+mod reference;
+use candle_core::{DType, Device, Tensor};
+use gan_kernels::*;
+use gan_rng::{Key, Purpose};
+use reference::{assert_close, assert_slope, dot, normal, slope, values};
+
+const LONG: usize = 40_003; // more than two chunks, and not a multiple of anything
+
+#[test]
+fn activations_and_their_slopes() {
+    for a in [Act::Identity, Act::Relu, Act::LeakyRelu, Act::Tanh] {
+        let f = |x: f64| match a {
+            Act::Identity => x,
+            Act::Relu => x.max(0.0),
+            Act::LeakyRelu => x.max(0.2 * x),
+            Act::Tanh => x.tanh(),
+        };
+        let (x, dy) = ((normal(LONG, 1) * 4.0).unwrap(), normal(LONG, 2));
+        let expected: Vec<f64> = values(&x).into_iter().map(f).collect();
+        let slopes: Vec<f64> = values(&x).into_iter().map(|x| (f(x + 1e-7) - f(x - 1e-7)) / 2e-7).collect();
+        for dtype in [DType::F64, DType::F32] {
+            let (x, dy) = (x.to_dtype(dtype).unwrap(), dy.to_dtype(dtype).unwrap());
+            let y = act(&x, a).unwrap();
+            assert_close(&y, &Tensor::new(expected.as_slice(), &Device::Cpu).unwrap(), 1e-6, "activation");
+            let dx = values(&act_backward(&y, &dy, a).unwrap());
+            for ((dx, dy), slope) in dx.iter().zip(values(&dy)).zip(&slopes) {
+                assert!((dx - dy * slope).abs() < 1e-5, "{a:?}: {dx} {dy} {slope}");
+            }
+        }
+    }
+    // Non-finite values stay visible.
+    let bad = Tensor::new(&[f32::NAN, f32::INFINITY], &Device::Cpu).unwrap();
+    assert!(act(&bad, Act::Tanh).unwrap().to_vec1::<f32>().unwrap()[0].is_nan());
+}
+
+#[test]
+fn losses_and_their_gradients() {
+    let (x, y) = ((normal(LONG, 1) * 3.0).unwrap(), normal(LONG, 2));
+    type Loss<'a> = Box<dyn Fn(&Tensor) -> (Tensor, Tensor) + 'a>;
+    let cast = |t: &Tensor, like: &Tensor| t.to_dtype(like.dtype()).unwrap();
+    type Definition = Box<dyn Fn(f64, f64) -> f64>;
+    let all: Vec<(&str, Loss, Definition)> = vec![
+        ("squared", Box::new(|x| squared_error(x, 0.9).unwrap()), Box::new(|x, _| (x - 0.9) * (x - 0.9))),
+        ("bce 1", Box::new(|x| bce_with_logits(x, 1.0).unwrap()), Box::new(|x, _| (-x).exp().ln_1p())),
+        ("bce 0", Box::new(|x| bce_with_logits(x, 0.0).unwrap()), Box::new(|x, _| x.exp().ln_1p())),
+        ("mean", Box::new(|x| mean(x, -2.5).unwrap()), Box::new(|x, _| -2.5 * x)),
+        ("l1", Box::new(|x| l1(x, &cast(&y, x)).unwrap()), Box::new(|x, y| (x - y).abs())),
+    ];
+    for (name, loss, definition) in all {
+        let expected: f64 =
+            values(&x).iter().zip(values(&y)).map(|(&x, y)| definition(x, y)).sum::<f64>() / LONG as f64;
+        for dtype in [DType::F64, DType::F32] {
+            let (value, gradient) = loss(&x.to_dtype(dtype).unwrap());
+            assert_eq!(value.dims(), &[] as &[usize]);
+            let tolerance = if dtype == DType::F64 { 1e-12 } else { 1e-6 };
+            assert!((values(&value)[0] - expected).abs() < tolerance * expected.abs(), "{name} {dtype:?}");
+            let v = normal(LONG, 3);
+            let differences = slope(&x, &v, 1e-5, |x| values(&loss(x).0)[0]);
+            assert!((dot(&gradient, &v) - differences).abs() < 1e-6, "{name} {dtype:?}");
+        }
+    }
+    // Where the logits are far out, the stable form stays finite.
+    let far = Tensor::new(&[-500f32, 500.0], &Device::Cpu).unwrap();
+    let (value, gradient) = bce_with_logits(&far, 1.0).unwrap();
+    assert_eq!(value.to_scalar::<f32>().unwrap(), 250.0);
+    assert_eq!(gradient.to_vec1::<f32>().unwrap(), [-0.5, 0.0]);
+    assert_eq!(values(&l1(&x, &x).unwrap().1), vec![0.0; LONG]);
+}
+
+#[test]
+fn dropout_keeps_exactly_what_its_key_says() {
+    let key = Key::new(7, Purpose::Dropout).at(3);
+    for dtype in [DType::F64, DType::F32] {
+        let x = normal(LONG, 1).to_dtype(dtype).unwrap();
+        let y = values(&dropout(&x, 0.3, key).unwrap());
+        let mut kept = 0;
+        for (i, (x, y)) in values(&x).iter().zip(&y).enumerate() {
+            let keep = f64::from(key.block(i as u64 / 4)[i % 4]) >= 0.3 * 4_294_967_296.0;
+            let expected = if keep { x / 0.7 } else { 0.0 };
+            assert!((y - expected).abs() <= 1e-6 * expected.abs(), "element {i}: {y} {expected}");
+            kept += usize::from(keep);
+        }
+        assert!((kept as f64 / LONG as f64 - 0.7).abs() < 0.01);
+    }
+    let x = normal(10, 1);
+    assert_eq!(values(&dropout(&x, 0.0, key).unwrap()), values(&x));
+    assert!(dropout(&x, 1.0, key).is_err());
+}
+
+#[test]
+fn adam_follows_its_definition_inside_the_range() {
+    for dtype in [DType::F64, DType::F32] {
+        let n = LONG;
+        let state = normal((3, n), 1);
+        // Second moments are squares.
+        let state = Tensor::cat(&[state.narrow(0, 0, 2).unwrap(), state.narrow(0, 2, 1).unwrap().sqr().unwrap()], 0);
+        let state = state.unwrap().to_dtype(dtype).unwrap();
+        let grad = normal(n, 2).to_dtype(dtype).unwrap();
+        let before = values(&state);
+        let hp = AdamStep { lr: 2e-4, beta1: 0.5, beta2: 0.999, eps: 1e-8, step: 3 };
+        adam(&state, &grad, 5..n - 7, &hp).unwrap();
+        let (after, g) = (values(&state), values(&grad));
+        for i in 0..n {
+            let (w, m, v) = (before[i], before[n + i], before[2 * n + i]);
+            if !(5..n - 7).contains(&i) {
+                assert_eq!([w, m, v], [after[i], after[n + i], after[2 * n + i]]);
+                continue;
+            }
+            let m = 0.5 * m + 0.5 * g[i];
+            let v = 0.999 * v + 0.001 * g[i] * g[i];
+            let w = w - 2e-4 * (m / (1.0 - 0.125)) / ((v / (1.0 - 0.999f64.powi(3))).sqrt() + 1e-8);
+            let tolerance = if dtype == DType::F64 { 1e-12 } else { 1e-6 };
+            for (got, expected) in [(after[i], w), (after[n + i], m), (after[2 * n + i], v)] {
+                assert_slope(got, expected, tolerance, "adam");
+            }
+        }
+    }
+    let (state, grad) = (normal((3, 4), 1), normal(4, 2));
+    let hp = AdamStep { lr: 1.0, beta1: 0.5, beta2: 0.9, eps: 1e-8, step: 0 };
+    assert!(adam(&state, &grad, 0..4, &hp).is_err());
+    assert!(adam(&state, &grad, 0..5, &AdamStep { step: 1, ..hp }).is_err());
+    assert!(adam(&grad, &grad, 0..4, &AdamStep { step: 1, ..hp }).is_err());
+}
+
+#[test]
+fn whole_buffer_operators_respect_views() {
+    let flat = normal(100, 1);
+    let before = values(&flat);
+    let (view, other) = (flat.narrow(0, 10, 20).unwrap(), flat.narrow(0, 40, 20).unwrap());
+    add_assign(&view, &other).unwrap(); // two views of one storage
+    let after = values(&flat);
+    for i in 0..100 {
+        let expected = if (10..30).contains(&i) { before[i] + before[i + 30] } else { before[i] };
+        assert_eq!(after[i], expected);
+    }
+    zero(&view).unwrap();
+    let after = values(&flat);
+    assert!(after[10..30].iter().all(|&v| v == 0.0) && after[30..] == before[30..] && after[..10] == before[..10]);
+}
+
+#[test]
+fn non_finite_elements_are_found_wherever_they_are() {
+    let x = normal(LONG, 1);
+    assert!(all_finite(&x).unwrap() && all_finite(&reference::f32(&x)).unwrap());
+    for at in [0, 15, 1023, 1024, 20_000, LONG - 1] {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut v = reference::f32(&x).to_vec1::<f32>().unwrap();
+            v[at] = bad;
+            assert!(!all_finite(&Tensor::new(v.as_slice(), &Device::Cpu).unwrap()).unwrap(), "{bad} at {at}");
+        }
+    }
+    let huge = Tensor::full(f32::MAX, 1000, &Device::Cpu).unwrap();
+    assert!(all_finite(&huge).unwrap());
+}
