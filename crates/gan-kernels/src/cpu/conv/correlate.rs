@@ -152,7 +152,7 @@ fn correlate(
 
 vectorised! {
     /// `[channels][h][w]` → `[h][pitch][lanes]`, zeros elsewhere.
-    fn transpose(from: &[f32], to: &mut [f32], size: (usize, usize, usize), lanes: usize) {
+    pub(super) fn transpose(from: &[f32], to: &mut [f32], size: (usize, usize, usize), lanes: usize) {
         const SQUARE: usize = 16;
         let (h, w, pitch) = size;
         let count = from.len() / (h * w);

@@ -14,12 +14,13 @@ mod rows;
 mod stream;
 mod taps;
 mod tile;
+mod winograd;
 
 pub(crate) use geometry::Geometry;
 
 use super::elementwise::sum;
 use crate::Weight;
-use crate::choice::{Family, forced, isa};
+use crate::choice::{Family, forced, is_precise, isa};
 use crate::real::Real;
 use rayon::prelude::*;
 
@@ -43,17 +44,26 @@ enum Pass {
 /// The family for a shape: the one that is forced, if it can serve the shape, or the one that was measured to be fastest.
 fn family(g: &Geometry, pass: Pass) -> Family {
     let pixels = g.n * g.ho * g.wo;
-    let measured = match pass {
+    match forced() {
+        // Its im2col matrix must be small.
+        Some(Family::Stream) if pixels * g.taps() <= 1 << 24 => Family::Stream,
+        Some(Family::Winograd) if winograd::serves(g) => Family::Winograd,
+        Some(forced @ (Family::Portable | Family::Gemm)) => forced,
+        _ => fastest(g, pass, pixels),
+    }
+}
+
+fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> Family {
+    // Transforms pay for themselves when each transformed value is used often.
+    let channels = g.ci.min(g.co);
+    if winograd::serves(g) && !is_precise() && channels >= 32 && pixels >= 128 {
+        return Family::Winograd;
+    }
+    match pass {
         // The weights are read once and never packed; below this, that is most of the work.
         _ if pixels <= 256 && g.taps() >= 256 => Family::Stream,
         Pass::BackwardWeight if pixels <= 512 && g.co >= 256 => Family::Stream,
         _ => Family::Gemm,
-    };
-    match forced() {
-        // Its im2col matrix would not be small.
-        Some(Family::Stream) if pixels * g.taps() > 1 << 24 => measured,
-        Some(Family::Winograd) | None => measured,
-        Some(forced) => forced,
     }
 }
 
@@ -64,7 +74,8 @@ pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, 
     match family(g, Pass::Forward) {
         Family::Portable => portable::forward(g, x, w, bias),
         Family::Stream => T::from_f32(stream::forward(isa, g, x32, w32, bias32)),
-        _ => T::from_f32(taps::forward(isa, g, x32, w32, weight, bias32)),
+        Family::Winograd => T::from_f32(winograd::forward(isa, g, x32, w32, weight, bias32)),
+        Family::Gemm => T::from_f32(taps::forward(isa, g, x32, w32, weight, bias32)),
     }
 }
 
@@ -75,7 +86,8 @@ pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], weight: &W
     match family(g, Pass::BackwardData) {
         Family::Portable => portable::backward_data(g, dy, w, bias),
         Family::Stream => T::from_f32(stream::backward_data(isa, g, dy32, w32, bias32)),
-        _ => T::from_f32(taps::backward_data(isa, g, dy32, w32, weight, bias32)),
+        Family::Winograd => T::from_f32(winograd::backward_data(isa, g, dy32, w32, weight, bias32)),
+        Family::Gemm => T::from_f32(taps::backward_data(isa, g, dy32, w32, weight, bias32)),
     }
 }
 
@@ -92,6 +104,7 @@ pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &m
     let Some(into) = T::as_f32_mut(into) else { return };
     match family {
         Family::Stream => stream::backward_weight(isa, g, x32, dy32, into),
+        Family::Winograd => winograd::backward_weight(isa, g, x32, dy32, into),
         _ => correlate::backward_weight(isa, g, x32, dy32, into),
     }
 }

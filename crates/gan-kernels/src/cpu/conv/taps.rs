@@ -252,6 +252,7 @@ impl Map {
                     channels: count,
                     offsets: &offsets,
                     tiles,
+                    pitch,
                     first: first == 0,
                 }
                 .run(isa, results);

@@ -27,9 +27,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
-    #[allow(dead_code)]
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
-    #[allow(dead_code)]
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// a · b + c
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
