@@ -202,7 +202,7 @@ fn bomb(path: &Path, width: u32, height: u32) {
 fn huge_headers_are_refused_at_once() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("bomb.png");
-    for (width, height) in [(65_535, 65_535), (30_000, 30_000), (1, 70_000), (0x7fff_ffff, 1)] {
+    for (width, height) in [(65_535, 65_535), (30_000, 30_000), (8_000, 8_000), (1, 70_000), (0x7fff_ffff, 1)] {
         bomb(&path, width, height);
         let start = Instant::now();
         assert!(decode(&path, &DecodeOptions::default()).is_err());
