@@ -6,3 +6,5 @@ pub(crate) mod elementwise;
 pub(crate) mod loss;
 pub(crate) mod norm;
 pub(crate) mod planes;
+mod scratch;
+mod simd;
