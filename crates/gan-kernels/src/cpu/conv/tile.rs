@@ -20,10 +20,10 @@ impl TileShape {
             (Isa::Avx512, _) => (8, 3),
             (Isa::Avx2, 1) => (1, 8),
             (Isa::Avx2, 2 | 3) => (3, 4),
-            (Isa::Avx2, _) => (4, 3),
+            (Isa::Avx2, _) => (6, 2),
             (Isa::Portable, 1) => (1, 8),
             (Isa::Portable, 2 | 3) => (3, 4),
-            (Isa::Portable, _) => (4, 3),
+            (Isa::Portable, _) => (6, 2),
         };
         let lanes = match isa {
             Isa::Avx512 => 16,
@@ -78,15 +78,16 @@ simd_entry! {
     fn product[S](p: &Product<'_>, c: &mut [f32]) {
         // SAFETY: `Product::run` has checked all lengths; the entry has the instruction set.
         unsafe {
+            // Wide registers come in larger numbers; tiles of the other sets are not compiled.
+            let wide = S::LANES == 16;
             match (p.shape.channels, p.shape.pixels / S::LANES) {
-                (8, 3) => tiles::<S, 8, 3>(p, c.as_mut_ptr()),
-                (8, 2) => tiles::<S, 8, 2>(p, c.as_mut_ptr()),
-                (8, 1) => tiles::<S, 8, 1>(p, c.as_mut_ptr()),
-                (4, 3) => tiles::<S, 4, 3>(p, c.as_mut_ptr()),
-                (4, 2) => tiles::<S, 4, 2>(p, c.as_mut_ptr()),
-                (4, 1) => tiles::<S, 4, 1>(p, c.as_mut_ptr()),
-                (3, 8) => tiles::<S, 3, 8>(p, c.as_mut_ptr()),
-                (3, 4) => tiles::<S, 3, 4>(p, c.as_mut_ptr()),
+                (8, 3) if wide => tiles::<S, 8, 3>(p, c.as_mut_ptr()),
+                (8, 2) if wide => tiles::<S, 8, 2>(p, c.as_mut_ptr()),
+                (8, 1) if wide => tiles::<S, 8, 1>(p, c.as_mut_ptr()),
+                (3, 8) if wide => tiles::<S, 3, 8>(p, c.as_mut_ptr()),
+                (6, 2) if !wide => tiles::<S, 6, 2>(p, c.as_mut_ptr()),
+                (6, 1) if !wide => tiles::<S, 6, 1>(p, c.as_mut_ptr()),
+                (3, 4) if !wide => tiles::<S, 3, 4>(p, c.as_mut_ptr()),
                 (1, 8) => tiles::<S, 1, 8>(p, c.as_mut_ptr()),
                 other => unreachable!("no tile of shape {other:?}"),
             }

@@ -24,17 +24,14 @@ impl Weights {
         self.outputs.div_ceil(self.panel)
     }
 
-    /// Elements of a panel: inputs, filled up so that whole vectors can be stored, times channels.
+    /// Elements of a panel, with room for the last vector.
     pub(super) fn panel_len(&self, isa: Isa) -> usize {
-        let group = (isa.lanes() / self.panel).max(1);
-        self.inputs.next_multiple_of(group) * self.panel
+        (self.inputs * self.panel + isa.lanes()).next_multiple_of(16)
     }
 
     /// `[product][panel][input][channel of the panel]`.
     pub(super) fn transform(&self, isa: Isa, weights: &[f32]) -> Vec<f32> {
-        assert!(
-            isa.lanes().is_multiple_of(self.panel) && weights.len() >= self.inputs * self.outputs * self.taps.pow(2)
-        );
+        assert!(weights.len() >= self.inputs * self.outputs * self.taps.pow(2));
         let step = self.panels() * self.panel_len(isa);
         let mut out = for_overwrite(PRODUCTS * step);
         let shared = Shared::new(&mut out);
@@ -69,13 +66,13 @@ unsafe fn transform<S: Simd, const R: usize>(
     step: usize,
     out: Shared<f32>,
 ) {
-    let group = S::LANES / w.panel;
-    let start = panel * w.inputs.next_multiple_of(group) * w.panel;
-    // One vector of weights for each tap: lanes are channels of the panel, for `group` inputs.
+    let start = panel * (step / w.panels());
+    // One vector of weights for each tap. The lanes of a vector are elements of the panel, that is its channels for one
+    // input after the other.
     let mut lanes = [[0.0f32; 16]; 16];
-    for first in (0..w.inputs).step_by(group) {
+    for first in (0..w.inputs * w.panel).step_by(S::LANES) {
         for lane in 0..S::LANES {
-            let (input, output) = (first + lane / w.panel, panel * w.panel + lane % w.panel);
+            let (input, output) = ((first + lane) / w.panel, panel * w.panel + (first + lane) % w.panel);
             if input < w.inputs && output < w.outputs {
                 let from = &weights[w.at(input, output)..][..R * R];
                 for (t, &v) in from.iter().enumerate() {
@@ -93,7 +90,7 @@ unsafe fn transform<S: Simd, const R: usize>(
             }
             let u: [[S::V; POINTS]; POINTS] = both!(S, filter::<R>, g, R, 6);
             for (i, &u) in u.as_flattened().iter().enumerate() {
-                S::store(out.start().add(i * step + start + first * w.panel), u);
+                S::store(out.start().add(i * step + start + first), u);
             }
         }
     }
