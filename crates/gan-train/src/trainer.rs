@@ -3,7 +3,7 @@
 mod progress;
 mod state;
 
-use crate::checkpoint::{self, Snapshot};
+use crate::checkpoint::{self, Loaded, Snapshot};
 use crate::eta::{Interval, Monotonic, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
@@ -92,9 +92,7 @@ pub fn train(job: Job) -> Result<Outcome> {
     )?;
     let mut method = (job.method.build)(&job.config, &job.place)?;
     let storage: Arc<dyn Storage> = Arc::new(Disk);
-    let restored =
-        job.resume.then(|| checkpoint::load_latest(&*storage, &job.run, Some(job.method.name))).transpose()?;
-    let folder = open_folder(&*storage, &job, common.train.seed)?;
+    let (folder, restored) = open_folder(&*storage, &job, common.train.seed)?;
 
     let mut run = Run {
         total: total_steps(&common.train, loader.batches_per_epoch() as u64),
@@ -132,6 +130,8 @@ pub fn train(job: Job) -> Result<Outcome> {
     if let Some(loaded) = restored {
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         run.restore(&loaded.snapshot)?;
+    } else if job.resume {
+        warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
     }
     let gallery =
         Gallery::open(storage, &run.folder.gallery(), &run.folder.events(), run.step, GalleryOptions::default())?;
@@ -149,7 +149,8 @@ pub fn train(job: Job) -> Result<Outcome> {
     run.go(&job.stop)
 }
 
-fn open_folder(storage: &dyn Storage, job: &Job, seed: u64) -> Result<RunFolder> {
+/// The run folder, locked, and when resuming its newest checkpoint: `None` if the run ended before it saved one.
+fn open_folder(storage: &dyn Storage, job: &Job, seed: u64) -> Result<(RunFolder, Option<Loaded>)> {
     let info = RunInfo {
         method: job.method.name.into(),
         version: job.version.clone(),
@@ -161,12 +162,18 @@ fn open_folder(storage: &dyn Storage, job: &Job, seed: u64) -> Result<RunFolder>
     };
     let text = toml::to_string_pretty(&job.config).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     if !job.resume {
-        return RunFolder::create(storage, &job.run, &text, &info);
+        return Ok((RunFolder::create(storage, &job.run, &text, &info)?, None));
     }
+    // Locked first: another trainer would replace and delete the checkpoints that are being read.
     let folder = RunFolder::open(storage, &job.run)?;
+    let restored = match checkpoint::load_latest(storage, &job.run, Some(job.method.name)) {
+        Ok(loaded) => Some(loaded),
+        Err(Error::NoCheckpoint { .. }) => None,
+        Err(error) => return Err(error),
+    };
     folder.write_info(storage, &info)?;
     folder.write_config(storage, &text)?;
-    Ok(folder)
+    Ok((folder, restored))
 }
 
 fn device_name(place: &Place) -> String {
@@ -225,6 +232,7 @@ impl Run<'_> {
             if self.step % per_epoch == 0
                 && crossed(epoch, epoch - 1, self.train.save_epoch_freq)
                 && self.step < self.total
+                && self.last_saved != Some(self.step)
             {
                 self.save_or_warn();
             }
