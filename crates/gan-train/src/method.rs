@@ -4,6 +4,7 @@ use crate::pool::ImagePool;
 use crate::{Error, Optimizer, Result, Trained, config, config::Layer};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
+use gan_layers::{Ctx, Dropout};
 use gan_nets::GeneratorConfig;
 use gan_rng::{Key, Purpose};
 use serde::{Serialize, de::DeserializeOwned};
@@ -89,6 +90,19 @@ pub struct TranslateOptions {
     pub direction: Direction,
     /// Running statistics and no dropout (PyTorch's `eval()`) instead of batch statistics.
     pub eval: bool,
+    /// Drop activations by masks of this seed, if the generator was trained with dropout and `eval` is off.
+    pub dropout: Option<u64>,
+}
+
+impl TranslateOptions {
+    /// The context of the forward passes.
+    pub fn ctx(&self) -> Ctx {
+        match self.dropout {
+            _ if self.eval => Ctx::eval(),
+            Some(seed) => Ctx { dropout: Dropout::Keyed(Key::new(seed, Purpose::Dropout)), ..Ctx::translate() },
+            None => Ctx::translate(),
+        }
+    }
 }
 
 /// Where networks are to live.

@@ -60,11 +60,6 @@ fn weights(trained: &Trained, name: &str, place: &Place) -> Result<VarBuilder<'s
     Ok(VarBuilder::from_tensors(tensors, place.dtype, &place.device))
 }
 
-/// The context of a translation.
-fn translation_ctx(options: &TranslateOptions) -> Ctx {
-    if options.eval { Ctx::eval() } else { Ctx::translate() }
-}
-
 /// Picture in, picture out.
 struct Plain {
     generator: Generator,
@@ -82,7 +77,7 @@ impl Plain {
         if options.direction == Direction::BToA && name == "g" {
             return Err(contradiction("this model translates from A to B only"));
         }
-        Ok(Plain { generator: load_generator(config, trained, name, place)?, ctx: translation_ctx(options) })
+        Ok(Plain { generator: load_generator(config, trained, name, place)?, ctx: options.ctx() })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::conditioning::condition;
 use crate::method::{
     Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
 };
-use crate::methods::{contradiction, load_generator, refuse_penalty, target, translation_ctx, weights};
+use crate::methods::{contradiction, load_generator, refuse_penalty, target, weights};
 use crate::optimizer::backward;
 use crate::palette::colours;
 use crate::pool::ImagePool;
@@ -379,7 +379,7 @@ fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> R
         .instance_feat
         .then(|| Ok::<_, crate::Error>(config.encoder().build(weights(trained, "e", place)?)?))
         .transpose()?;
-    Ok(Box::new(HdTranslator { config, generator, encoder, ctx: translation_ctx(options), dtype: place.dtype }))
+    Ok(Box::new(HdTranslator { config, generator, encoder, ctx: options.ctx(), dtype: place.dtype }))
 }
 
 impl Translator for HdTranslator {
