@@ -1,6 +1,7 @@
 //! What a method is to the trainer.
 
 use crate::pool::ImagePool;
+use crate::styles::FeatureEncoder;
 use crate::{Error, Optimizer, Result, Trained, config, config::Layer};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
@@ -89,6 +90,9 @@ pub struct TranslateOptions {
     pub direction: Direction,
     /// Running statistics and no dropout (PyTorch's `eval()`) instead of batch statistics.
     pub eval: bool,
+    /// Style to draw, for models with an instance feature encoder. Without one, the encoder looks at the batch's `b`
+    /// where there is one, and style 0 is drawn where there is none.
+    pub style: Option<u64>,
 }
 
 /// Where networks are to live.
@@ -107,6 +111,9 @@ impl Place {
     }
 }
 
+/// Loads a trained encoder of instance features.
+pub type LoadEncoder = fn(&Trained, &Place) -> Result<Box<dyn FeatureEncoder>>;
+
 /// An entry of [`METHODS`](crate::METHODS).
 #[derive(Debug, Clone, Copy)]
 pub struct MethodSpec {
@@ -122,6 +129,8 @@ pub struct MethodSpec {
     pub generator: fn(&toml::Table) -> Result<GeneratorConfig>,
     /// Makes a translator from what a run left.
     pub translator: fn(&Trained, &TranslateOptions, &Place) -> Result<Box<dyn Translator>>,
+    /// Loads the encoder of instance features, for methods that have one.
+    pub encoder: Option<LoadEncoder>,
     /// Settings of a tiny run, for smoke tests.
     pub debug: &'static [&'static str],
 }
