@@ -27,6 +27,10 @@ pub(crate) struct Args {
     /// Instance maps for pix2pixHD: a file, or a folder with the label maps' names
     #[arg(long)]
     inst: Option<PathBuf>,
+    /// Draw style N, for models with an instance feature encoder: one of the clusters of `encode-features` for each instance; the
+    /// default is 0
+    #[arg(long, value_name = "N", conflicts_with = "encode")]
+    style: Option<u64>,
     /// A picture that lends its style, for models with an instance feature encoder
     #[arg(long)]
     encode: Option<PathBuf>,
@@ -55,7 +59,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         Direction::B2a => gan_train::Direction::BToA,
     };
     let place = args.place.open()?;
-    let translator = trained.translator(&TranslateOptions { direction, eval: args.eval }, &place)?;
+    let translator = trained.translator(&TranslateOptions { direction, eval: args.eval, style: args.style }, &place)?;
     let reader = Reader { data: &data, inst: args.inst.as_deref(), encode: args.encode.as_deref(), reversed: args.direction == Direction::B2a };
     let jobs = jobs(&args.input, &args.output)?;
     let bar = bar(jobs.len(), "translating");
