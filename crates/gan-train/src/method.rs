@@ -1,6 +1,7 @@
 //! What a method is to the trainer.
 
 use crate::pool::ImagePool;
+use crate::styles::FeatureEncoder;
 use crate::{Error, Optimizer, Result, Trained, config, config::Layer};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
@@ -90,6 +91,7 @@ pub struct TranslateOptions {
     pub direction: Direction,
     /// Running statistics and no dropout (PyTorch's `eval()`) instead of batch statistics.
     pub eval: bool,
+<<<<<<< HEAD
     /// Drop activations by masks of this seed, if the generator was trained with dropout and `eval` is off.
     pub dropout: Option<u64>,
 }
@@ -103,6 +105,11 @@ impl TranslateOptions {
             None => Ctx::translate(),
         }
     }
+=======
+    /// Style to draw, for models with an instance feature encoder. Without one, the encoder looks at the batch's `b`
+    /// where there is one, and style 0 is drawn where there is none.
+    pub style: Option<u64>,
+>>>>>>> train
 }
 
 /// Where networks are to live.
@@ -121,6 +128,9 @@ impl Place {
     }
 }
 
+/// Loads a trained encoder of instance features.
+pub type LoadEncoder = fn(&Trained, &Place) -> Result<Box<dyn FeatureEncoder>>;
+
 /// An entry of [`METHODS`](crate::METHODS).
 #[derive(Debug, Clone, Copy)]
 pub struct MethodSpec {
@@ -136,6 +146,8 @@ pub struct MethodSpec {
     pub generator: fn(&toml::Table) -> Result<GeneratorConfig>,
     /// Makes a translator from what a run left.
     pub translator: fn(&Trained, &TranslateOptions, &Place) -> Result<Box<dyn Translator>>,
+    /// Loads the encoder of instance features, for methods that have one.
+    pub encoder: Option<LoadEncoder>,
     /// Settings of a tiny run, for smoke tests.
     pub debug: &'static [&'static str],
 }

@@ -40,6 +40,10 @@ pub(crate) struct Args {
     /// Instance maps for pix2pixHD: a file, or a folder with the label maps' names
     #[arg(long)]
     inst: Option<PathBuf>,
+    /// Draw style N, for models with an instance feature encoder: one of the clusters of `encode-features` for each instance; the
+    /// default is 0
+    #[arg(long, value_name = "N", conflicts_with = "encode")]
+    style: Option<u64>,
     /// A picture that lends its style, for models with an instance feature encoder
     #[arg(long)]
     encode: Option<PathBuf>,
@@ -84,6 +88,7 @@ impl Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let place = args.place.open()?;
+<<<<<<< HEAD
     let model = Model::open(&args, &place)?;
     model.notes.iter().for_each(|note| eprintln!("{note}"));
     let transform = args.sizes.transform(&model.data)?;
@@ -94,6 +99,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         encode: args.encode.as_deref(),
     };
     let jobs = files::jobs(&args.input, &args.output)?;
+=======
+    let translator = trained.translator(&TranslateOptions { direction, eval: args.eval, style: args.style }, &place)?;
+    let reader = Reader { data: &data, inst: args.inst.as_deref(), encode: args.encode.as_deref(), reversed: args.direction == Direction::B2a };
+    let jobs = jobs(&args.input, &args.output)?;
+>>>>>>> train
     let bar = bar(jobs.len(), "translating");
     for job in &jobs {
         let input = reader.read(job)?;

@@ -1,10 +1,17 @@
 //! pix2pixHD (Wang et al., 2018): label maps to large photographs, coarse to fine.
 
+mod translate;
+
 use crate::conditioning::condition;
+<<<<<<< HEAD
 use crate::method::{
     Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
 };
 use crate::methods::{contradiction, load_generator, refuse_penalty, target, weights};
+=======
+use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, parse, resolve};
+use crate::methods::{contradiction, refuse_penalty, target};
+>>>>>>> train
 use crate::optimizer::backward;
 use crate::palette::colours;
 use crate::pool::ImagePool;
@@ -25,7 +32,8 @@ pub const SPEC: MethodSpec = MethodSpec {
     resolve: resolve::<Config>,
     build: |table, place| Ok(Box::new(Pix2PixHd::new(&parse(table)?, place)?)),
     generator: |table| Ok(parse::<Config>(table)?.generator()),
-    translator,
+    translator: translate::translator,
+    encoder: Some(|trained, place| Ok(Box::new(translate::Encoder::load(&parse(trained.config())?, trained, place)?))),
     debug: &[
         "generator.arch=local",
         "ngf=4",
@@ -362,6 +370,7 @@ fn load_pretrain(path: &Path, networks: &[(&ParamStore, &str)]) -> Result<Vec<St
     }
     Ok(notes)
 }
+<<<<<<< HEAD
 
 struct HdTranslator {
     config: Config,
@@ -399,3 +408,5 @@ impl Translator for HdTranslator {
         self.generator.config().size_multiple()
     }
 }
+=======
+>>>>>>> train
