@@ -28,6 +28,11 @@ fn main() -> Result<()> {
         squared += a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / n;
     }
     let n = files.len() as f64;
-    println!("{} pictures: L1 {:.2} of 255, PSNR {:.2} dB", files.len(), l1 / n, 10.0 * (255f64.powi(2) * n / squared).log10());
+    println!(
+        "{} pictures: L1 {:.2} of 255, PSNR {:.2} dB",
+        files.len(),
+        l1 / n,
+        10.0 * (255f64.powi(2) * n / squared).log10()
+    );
     Ok(())
 }

@@ -91,9 +91,11 @@ pub struct TranslateOptions {
     pub direction: Direction,
     /// Running statistics and no dropout (PyTorch's `eval()`) instead of batch statistics.
     pub eval: bool,
-<<<<<<< HEAD
     /// Drop activations by masks of this seed, if the generator was trained with dropout and `eval` is off.
     pub dropout: Option<u64>,
+    /// Style to draw, for models with an instance feature encoder. Without one, the encoder looks at the batch's `b`
+    /// where there is one, and style 0 is drawn where there is none.
+    pub style: Option<u64>,
 }
 
 impl TranslateOptions {
@@ -105,11 +107,6 @@ impl TranslateOptions {
             None => Ctx::translate(),
         }
     }
-=======
-    /// Style to draw, for models with an instance feature encoder. Without one, the encoder looks at the batch's `b`
-    /// where there is one, and style 0 is drawn where there is none.
-    pub style: Option<u64>,
->>>>>>> train
 }
 
 /// Where networks are to live.

@@ -82,13 +82,12 @@ impl Args {
             Direction::A2b => gan_train::Direction::AToB,
             Direction::B2a => gan_train::Direction::BToA,
         };
-        TranslateOptions { direction, eval: self.eval, dropout: self.dropout }
+        TranslateOptions { direction, eval: self.eval, dropout: self.dropout, style: self.style }
     }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let place = args.place.open()?;
-<<<<<<< HEAD
     let model = Model::open(&args, &place)?;
     model.notes.iter().for_each(|note| eprintln!("{note}"));
     let transform = args.sizes.transform(&model.data)?;
@@ -99,11 +98,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         encode: args.encode.as_deref(),
     };
     let jobs = files::jobs(&args.input, &args.output)?;
-=======
-    let translator = trained.translator(&TranslateOptions { direction, eval: args.eval, style: args.style }, &place)?;
-    let reader = Reader { data: &data, inst: args.inst.as_deref(), encode: args.encode.as_deref(), reversed: args.direction == Direction::B2a };
-    let jobs = jobs(&args.input, &args.output)?;
->>>>>>> train
     let bar = bar(jobs.len(), "translating");
     for job in &jobs {
         let input = reader.read(job)?;

@@ -80,14 +80,10 @@ impl Plain {
         if options.direction == Direction::BToA && name == "g" {
             return Err(contradiction("this model translates from A to B only"));
         }
-<<<<<<< HEAD
-        Ok(Plain { generator: load_generator(config, trained, name, place)?, ctx: options.ctx() })
-=======
         if options.style.is_some() {
             return Err(contradiction(NO_ENCODER));
         }
-        Ok(Plain { generator: load_generator(config, trained, name, place)?, ctx: translation_ctx(options) })
->>>>>>> train
+        Ok(Plain { generator: load_generator(config, trained, name, place)?, ctx: options.ctx() })
     }
 }
 

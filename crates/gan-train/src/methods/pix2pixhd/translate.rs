@@ -3,7 +3,7 @@
 use super::{Config, FeatureConfig};
 use crate::conditioning::condition;
 use crate::method::{Place, TranslateOptions, Translator, parse};
-use crate::methods::{NO_ENCODER, contradiction, load_generator, target, translation_ctx, weights};
+use crate::methods::{NO_ENCODER, contradiction, load_generator, target, weights};
 use crate::storage::Disk;
 use crate::styles::{FeatureEncoder, StyleClusters, no_styles};
 use crate::{Error, Result, Trained};
@@ -76,7 +76,7 @@ struct Features {
 pub(super) fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
     let config: Config = parse(trained.config())?;
     let generator = load_generator(&config.generator(), trained, "g", place)?;
-    let ctx = translation_ctx(options);
+    let ctx = options.ctx();
     let mut features = None;
     if config.encoder.instance_feat || options.style.is_some() {
         let encoder = Encoder { ctx, ..Encoder::load(&config, trained, place)? };
