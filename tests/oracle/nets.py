@@ -1,4 +1,4 @@
-"""PyTorch oracle of the networks, for parity data and side-by-side timings.
+"""PyTorch oracle of the networks, for parity data and key snapshots.
 
 Every class reproduces the layer order of the published reference, so that its
 `state_dict()` carries the same keys as a checkpoint trained with it.

@@ -15,25 +15,24 @@ pub(crate) fn plain_input(shape: &[usize]) -> Tensor {
     input(shape, 0.13, 0.0)
 }
 
-/// Parameter `p` in state-dict order, element `e`: float32(0.1·sin(0.7·e + 1.3·p)), plus one for a batch norm's scale.
-pub(crate) fn fill(store: &ParamStore) {
-    let parameters = store.grad_dict("").unwrap();
+/// Sets the parameters under `prefix`: number `p` in state-dict order, element `e`, becomes
+/// `scale` · float32(0.1·sin(0.7·e + 1.3·p)), plus `scale` for a batch norm's scale.
+pub(crate) fn fill(store: &ParamStore, prefix: &str, scale: f64) {
+    let parameters = store.grad_dict(prefix).unwrap();
     let filled = parameters.into_iter().enumerate().map(|(p, (name, t))| {
         let one = if t.rank() == 1 && name.ends_with(".weight") { 1.0 } else { 0.0 };
-        let values: Vec<f64> = (0..t.elem_count())
-            .map(|e| one + f64::from((0.1 * (0.7 * e as f64 + 1.3 * p as f64).sin()) as f32))
-            .collect();
+        let value = |e: usize| one + f64::from((0.1 * (0.7 * e as f64 + 1.3 * p as f64).sin()) as f32);
+        let values: Vec<f64> = (0..t.elem_count()).map(|e| scale * value(e)).collect();
         (name, Tensor::from_vec(values, t.shape(), &Device::Cpu).unwrap())
     });
-    let filled: Vec<_> = filled.collect();
-    let notes = store.load("", &filled, Missing::Skip).unwrap();
+    let notes = store.load(prefix, &filled.collect::<Vec<_>>(), Missing::Skip).unwrap();
     assert!(notes.iter().all(|n| n.contains("running_")), "{notes:?}");
 }
 
 /// A network in F64 with the weights of [`fill`].
 pub(crate) fn filled<T>(build: impl Fn(Builder<'_>) -> Result<T>) -> T {
     let (store, net) = ParamStore::build(DType::F64, &Device::Cpu, |b| build(b.clone())).unwrap();
-    fill(&store);
+    fill(&store, "", 1.0);
     net
 }
 
