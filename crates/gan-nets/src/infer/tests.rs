@@ -1,3 +1,5 @@
+//! Networks are recognised by their keys and shapes.
+
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor};

@@ -1,3 +1,5 @@
+//! The pages that a gallery writes.
+
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor};

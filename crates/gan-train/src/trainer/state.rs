@@ -58,13 +58,19 @@ pub(super) fn fill(
     if !pools.is_empty() {
         snapshot.tensors.push((POOL.into(), pools));
     }
-    let state = State { events_length, pending: pending.sums()?.clone(), rate: rate.state().clone(), optimizers: counters };
+    let state =
+        State { events_length, pending: pending.sums()?.clone(), rate: rate.state().clone(), optimizers: counters };
     snapshot.state = serde_json::to_value(state).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     Ok(())
 }
 
 /// Takes it out again.
-pub(super) fn restore(snapshot: &Snapshot, method: &mut dyn Method, rate: &mut Rate, device: &Device) -> Result<Pending> {
+pub(super) fn restore(
+    snapshot: &Snapshot,
+    method: &mut dyn Method,
+    rate: &mut Rate,
+    device: &Device,
+) -> Result<Pending> {
     let place = format!("checkpoint of step {}", snapshot.step);
     let bad = |reason: String| Error::damaged(Path::new(&place), reason);
     let file = |stem: &str| snapshot.file(stem).ok_or_else(|| bad(format!("{stem}.safetensors is missing")));
