@@ -8,6 +8,7 @@ use super::band::{SLACK, Source};
 use super::geometry::Geometry;
 use super::outer::{Dots, Outer, TAPS, TapRows};
 use super::taps::{Tap, fill};
+use super::transpose::transpose;
 use crate::cpu::planes::Shared;
 use crate::cpu::scratch::Scratch;
 use crate::isa::{Isa, vectorised};
@@ -158,33 +159,6 @@ fn correlate(
             }
         }
         first += count;
-    }
-}
-
-vectorised! {
-    /// `[channels][h][w]` → `[h][pitch][lanes]`, zeros elsewhere.
-    pub(super) fn transpose(from: &[f32], to: &mut [f32], size: (usize, usize, usize), lanes: usize) {
-        const SQUARE: usize = 16;
-        let (h, w, pitch) = size;
-        let count = from.len() / (h * w);
-        let (body, end) = to.split_at_mut(h * pitch * lanes);
-        end.fill(0.0);
-        for (y, row) in body.chunks_exact_mut(pitch * lanes).enumerate() {
-            row[w * lanes..].fill(0.0);
-            if count < lanes {
-                row.fill(0.0);
-            }
-            for x in (0..w).step_by(SQUARE) {
-                let width = SQUARE.min(w - x);
-                let columns = &mut row[x * lanes..(x + width) * lanes];
-                for c in 0..count {
-                    let values = &from[(c * h + y) * w + x..][..width];
-                    for (o, &v) in columns[c..].iter_mut().step_by(lanes).zip(values) {
-                        *o = v;
-                    }
-                }
-            }
-        }
     }
 }
 

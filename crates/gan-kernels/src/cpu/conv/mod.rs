@@ -14,6 +14,7 @@ mod rows;
 mod stream;
 mod taps;
 mod tile;
+mod transpose;
 mod winograd;
 
 pub(crate) use geometry::Geometry;
@@ -55,8 +56,8 @@ fn family(g: &Geometry, pass: Pass) -> Family {
 
 fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> Family {
     // Transforms pay for themselves when each transformed value is used often.
-    let channels = g.ci.min(g.co);
-    if winograd::serves(g) && !is_precise() && channels >= 32 && pixels >= 128 {
+    let enough = if pass == Pass::BackwardWeight { 128 } else { 32 };
+    if winograd::serves(g) && !is_precise() && g.ci.min(g.co) >= enough && pixels >= 128 {
         return Family::Winograd;
     }
     match pass {
