@@ -6,7 +6,7 @@ mod support;
 use image::{GrayImage, Luma, RgbImage};
 use std::fs;
 use std::path::Path;
-use support::{Bench, Ran, has_checkpoint, newest, resume, tiny_in, wait, wait_until};
+use support::{Bench, Ran, assert_same_tensors, has_checkpoint, newest, resume, tiny_in, wait, wait_until};
 
 /// Training on files in `data`.
 fn train(bench: &Bench, method: &str, run: &str, more: &[&str]) -> Ran {
@@ -60,6 +60,22 @@ fn pictures_that_are_none() {
         train(&bench, "pix2pix", "run", &[]).fails(3, &words);
         let _ = fs::remove_dir_all(bench.path("run"));
     }
+}
+
+#[test]
+fn a_bad_picture_does_not_cost_the_steps_before_it() {
+    let bench = Bench::new();
+    for name in ["a.png", "b.png", "c.png", "d.png"] {
+        picture(&bench.path("data/train").join(name), 64, 32);
+    }
+    fs::write(bench.path("data/train/d.png"), "<html>").unwrap();
+    let settings = ["shuffle=false", "max_steps=6", "save_minutes=0"];
+    train(&bench, "pix2pix", "run", &settings).fails(3, &["d.png", "not a picture"]);
+    assert_eq!(newest(&bench.path("run")).step, 3);
+    picture(&bench.path("data/train/d.png"), 64, 32);
+    bench.ok(resume("pix2pix", "run"));
+    assert_eq!(train(&bench, "pix2pix", "whole", &settings).code, Some(0));
+    assert_same_tensors(&newest(&bench.path("run")), &newest(&bench.path("whole")));
 }
 
 #[test]
