@@ -1,7 +1,8 @@
 //! Parity with PyTorch: every case file of a folder is rebuilt from its own metadata and compared.
 //!
 //! `GAN_PARITY_DIR` names another folder than the committed fixtures (`tests/fixtures/parity`, written by
-//! `tests/oracle/make_goldens.py`). Cases run in F64 and in F32; a case of an unknown kind fails.
+//! `tests/oracle/make_goldens.py`). Cases run in F64 and in F32, with each family of kernels and each instruction set
+//! forced; a case of an unknown kind fails.
 
 #[path = "parity/case.rs"]
 mod case;
@@ -17,6 +18,7 @@ mod trajectories;
 use candle_core::DType;
 use case::Case;
 use compare::Report;
+use gan_kernels::{Family, InstructionSet, force, force_instructions};
 use std::path::PathBuf;
 
 fn folder() -> PathBuf {
@@ -37,7 +39,7 @@ fn run(case: &Case, dtype: DType) -> Report {
     }
 }
 
-fn check_all(dtype: DType, family: &str) {
+fn check_all(dtype: DType, kernels: &str) {
     let mut files: Vec<_> = std::fs::read_dir(folder())
         .unwrap_or_else(|e| panic!("{}: {e}", folder().display()))
         .map(|entry| entry.expect("folder entry").path())
@@ -49,10 +51,10 @@ fn check_all(dtype: DType, family: &str) {
     for file in &files {
         let case = Case::read(file);
         let report = run(&case, dtype);
-        println!("{dtype:?} {family:9} {:28} {}", case.name, report.summary());
+        println!("{dtype:?} {kernels:9} {:28} {}", case.name, report.summary());
         failures.extend(report.failures(&case.name));
     }
-    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(failures.is_empty(), "{} failures with {kernels} kernels:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]
@@ -62,5 +64,22 @@ fn parity_f64() {
 
 #[test]
 fn parity_f32() {
-    check_all(DType::F32, "auto");
+    check_all(DType::F32, "chosen");
+}
+
+/// The cases are a few channels wide: left to choose, they would never reach the kernels made for many.
+#[test]
+fn parity_f32_with_every_kernel_family() {
+    for family in [Family::Portable, Family::Gemm, Family::Stream, Family::Winograd] {
+        let _forced = force(family);
+        check_all(DType::F32, &format!("{family:?}").to_lowercase());
+    }
+}
+
+#[test]
+fn parity_f32_with_every_instruction_set() {
+    for set in [InstructionSet::Portable, InstructionSet::Avx2] {
+        let _forced = force_instructions(set);
+        check_all(DType::F32, &format!("{set:?}").to_lowercase());
+    }
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+#[path = "../../crates/gan-data/src/data_dir.rs"]
 mod data_dir;
 mod fetch;
 

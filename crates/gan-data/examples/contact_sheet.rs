@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use gan_data::{FACADE_CLASSES, IdMap, Picture, Raster, Result, day_and_night, facade, street, write_picture};
+use gan_data::{FACADE_CLASSES, IdMap, Picture, Raster, Result, day, facade, night, street, write_picture};
 
 const COLUMNS: usize = 4;
 const ROWS: usize = 3;
@@ -23,7 +23,7 @@ fn main() -> Result<()> {
                 let (labels, instances, photo) = street(0, index as u64, size);
                 (coloured(&labels, &instances), photo)
             }
-            "unpaired" => day_and_night(0, 12 + index as u64, size),
+            "unpaired" => (day(0, 12 + index as u64, size), night(0, 12 + index as u64, size)),
             _ => facade(0, 12 + index as u64, size),
         };
         let (x0, y0) = (index % COLUMNS * 2 * size, index / COLUMNS * size);

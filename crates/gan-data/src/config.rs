@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::{AlphaPolicy, DecodeLimits, DecodeOptions};
 use crate::error::{Error, Result};
+use crate::loader::LoaderConfig;
 use crate::transform::{Preprocess, Transform};
 
 /// How items are made.
@@ -144,6 +145,19 @@ impl DataConfig {
     #[must_use]
     pub fn decode_options(&self) -> DecodeOptions {
         DecodeOptions { limits: DecodeLimits::default(), alpha: self.alpha, exif: self.exif }
+    }
+
+    /// How batches are loaded in a run with this seed: two batches ahead for every worker.
+    #[must_use]
+    pub fn loader(&self, seed: u64) -> LoaderConfig {
+        LoaderConfig {
+            batch_size: self.batch_size,
+            shuffle: self.shuffle,
+            seed,
+            workers: self.workers,
+            prefetch: 2 * self.workers.max(1),
+            drop_last: false,
+        }
     }
 
     /// Refuses contradictions before any file is touched.

@@ -5,12 +5,12 @@
 //! knows a GPU or the network, and nothing prints.
 //!
 //! ```no_run
-//! use gan_data::{DataConfig, Loader, LoaderConfig, open};
+//! use gan_data::{DataConfig, Loader, open};
 //! # fn main() -> gan_data::Result<()> {
 //! let config = DataConfig { root: "datasets/facades".into(), ..DataConfig::default() };
 //! let dataset = open(&config)?;
 //! dataset.check()?;
-//! let loader = Loader::new(dataset, LoaderConfig { seed: 42, ..LoaderConfig::default() })?;
+//! let loader = Loader::new(dataset, config.loader(42))?;
 //! for batch in loader.epoch(0, 0) {
 //!     let batch = batch?;
 //!     assert_eq!(batch.a.dims(), [1, 3, 256, 256]);
@@ -56,7 +56,7 @@ pub use picture::Picture;
 pub use raster::Raster;
 pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};
 pub use synth::{
-    FACADE_CLASSES, Procedural, STREET_CLASSES, SynthFiles, SynthKind, day_and_night, facade, street, write_synth,
+    FACADE_CLASSES, Procedural, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth,
 };
 pub use transform::{Pixels, Preprocess, SharedDraws, Transform, round_to_multiple};
 

@@ -1,6 +1,6 @@
 //! Activations.
+use crate::choice::isa;
 use crate::cpu::elementwise;
-use crate::isa::Isa;
 use crate::real::by_dtype;
 use crate::storage::{plain, same_shape, slices, tensor};
 use candle_core::{Result, Tensor};
@@ -24,19 +24,19 @@ pub enum Act {
 
 /// Applies the activation, any shape.
 pub fn act(x: &Tensor, a: Act) -> Result<Tensor> {
-    let x = plain(x)?;
+    let (x, isa) = (plain(x)?, isa());
     by_dtype!(x, T => {
         slices!(T; xs = x);
-        tensor(elementwise::map(xs, |xs, out| elementwise::act(Isa::detected(), xs, out, a)), x.shape())
+        tensor(elementwise::map(xs, |xs, out| elementwise::act(isa, xs, out, a)), x.shape())
     })
 }
 
 /// Gradient with respect to the activation's input, from its *output* `y` (all of them allow that).
 pub fn act_backward(y: &Tensor, dy: &Tensor, a: Act) -> Result<Tensor> {
     same_shape("act_backward", y, dy)?;
-    let (y, dy) = (plain(y)?, plain(dy)?);
+    let (y, dy, isa) = (plain(y)?, plain(dy)?, isa());
     by_dtype!(y, T => {
         slices!(T; ys = y, ds = dy);
-        tensor(elementwise::zip(ys, ds, |ys, ds, out| elementwise::act_backward(Isa::detected(), ys, ds, out, a)), y.shape())
+        tensor(elementwise::zip(ys, ds, |ys, ds, out| elementwise::act_backward(isa, ys, ds, out, a)), y.shape())
     })
 }

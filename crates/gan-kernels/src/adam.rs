@@ -1,6 +1,6 @@
 //! Adam and the other whole-buffer operations of an optimizer.
+use crate::choice::isa;
 use crate::cpu;
-use crate::isa::Isa;
 use crate::real::by_dtype;
 use crate::storage::{apart, plain, same_shape, slices, update};
 use candle_core::{Result, Tensor, bail};
@@ -58,14 +58,14 @@ pub fn zero(x: &Tensor) -> Result<()> {
 /// `x ← x + y` in place, equal shapes.
 pub fn add_assign(x: &Tensor, y: &Tensor) -> Result<()> {
     same_shape("add_assign", x, y)?;
-    let y = plain(&apart(y, x)?)?;
+    let (y, isa) = (plain(&apart(y, x)?)?, isa());
     by_dtype!(y, T => {
         slices!(T; ys = y);
         update(x, |x: &mut [T]| {
             let chunk = cpu::elementwise::CHUNK;
             x.par_chunks_mut(chunk)
                 .zip(ys.par_chunks(chunk))
-                .for_each(|(x, y)| cpu::elementwise::add(Isa::detected(), x, y));
+                .for_each(|(x, y)| cpu::elementwise::add(isa, x, y));
             Ok(())
         })
     })
@@ -73,9 +73,9 @@ pub fn add_assign(x: &Tensor, y: &Tensor) -> Result<()> {
 
 /// Whether every element is finite.
 pub fn all_finite(x: &Tensor) -> Result<bool> {
-    let x = plain(x)?;
+    let (x, isa) = (plain(x)?, isa());
     by_dtype!(x, T => {
         slices!(T; xs = x);
-        Ok(xs.par_chunks(cpu::elementwise::CHUNK).all(|x| cpu::elementwise::finite(Isa::detected(), x)))
+        Ok(xs.par_chunks(cpu::elementwise::CHUNK).all(|x| cpu::elementwise::finite(isa, x)))
     })
 }

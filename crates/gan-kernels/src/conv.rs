@@ -209,7 +209,7 @@ pub fn conv2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d) -> R
     by_dtype!(x, T => {
         let bias = bias_of::<T>(OP, bias, g.co)?;
         slices!(T; xs = x, ws = weight);
-        tensor(kernel::forward(&g, xs, ws, bias.as_deref()), (g.n, g.co, g.ho, g.wo))
+        tensor(kernel::forward(&g, xs, ws, w, bias.as_deref()), (g.n, g.co, g.ho, g.wo))
     })
 }
 
@@ -239,12 +239,12 @@ pub fn conv2d_backward(dy: &Tensor, w: &Weight, spec: &Conv2d, grads: ConvGrads)
         let [_, _, h, w] = dims4(OP, "input", x)?;
         add_weight_gradient(OP, &geometry(h, w)?, x, &dy, weight, into)?;
     }
-    let Some((h, w)) = grads.input else { return Ok(None) };
-    let g = geometry(h, w)?;
+    let Some((height, width)) = grads.input else { return Ok(None) };
+    let g = geometry(height, width)?;
     let weight = plain(weight)?;
     by_dtype!(dy, T => {
         slices!(T; ds = dy, ws = weight);
-        Ok(Some(tensor(kernel::backward_data(&g, ds, ws, None), (g.n, g.ci, g.h, g.w))?))
+        Ok(Some(tensor(kernel::backward_data(&g, ds, ws, w, None), (g.n, g.ci, g.h, g.w))?))
     })
 }
 
@@ -257,7 +257,7 @@ pub fn conv_transpose2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Co
     by_dtype!(x, T => {
         let bias = bias_of::<T>(OP, bias, g.ci)?;
         slices!(T; xs = x, ws = weight);
-        tensor(kernel::backward_data(&g, xs, ws, bias.as_deref()), (g.n, g.ci, g.h, g.w))
+        tensor(kernel::backward_data(&g, xs, ws, w, bias.as_deref()), (g.n, g.ci, g.h, g.w))
     })
 }
 
@@ -295,11 +295,11 @@ pub fn conv_transpose2d_backward(
         let [_, _, h, w] = dims4(OP, "input", x)?;
         add_weight_gradient(OP, &geometry(h, w)?, &dy, x, weight, into)?;
     }
-    let Some((h, w)) = grads.input else { return Ok(None) };
-    let g = geometry(h, w)?;
+    let Some((height, width)) = grads.input else { return Ok(None) };
+    let g = geometry(height, width)?;
     let weight = plain(weight)?;
     by_dtype!(dy, T => {
         slices!(T; ds = dy, ws = weight);
-        Ok(Some(tensor(kernel::forward(&g, ds, ws, None), (g.n, g.co, g.ho, g.wo))?))
+        Ok(Some(tensor(kernel::forward(&g, ds, ws, w, None), (g.n, g.co, g.ho, g.wo))?))
     })
 }

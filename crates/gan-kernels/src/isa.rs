@@ -14,6 +14,15 @@ pub(crate) enum Isa {
 }
 
 impl Isa {
+    /// F32 elements of a register.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Isa::Portable => 4,
+            Isa::Avx2 => 8,
+            Isa::Avx512 => 16,
+        }
+    }
+
     /// The best set that this processor has.
     pub(crate) fn detected() -> Isa {
         static DETECTED: OnceLock<Isa> = OnceLock::new();
@@ -40,28 +49,28 @@ impl Isa {
 /// Defines a function over slices and compiles its body once for each instruction set; the first argument of the
 /// defined function chooses. The compiler vectorises the loops of the body.
 macro_rules! vectorised {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident<$t:ident: $bound:path>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident$(<$t:ident: $bound:path>)?($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, unsafe_code)]
-        $vis fn $name<$t: $bound>(isa: $crate::isa::Isa, $($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name$(<$t: $bound>)?(isa: $crate::isa::Isa, $($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn portable<$t: $bound>($($arg: $ty),*) $(-> $ret)? $body
+            fn portable$(<$t: $bound>)?($($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma")]
-                fn avx2<$t: $bound>($($arg: $ty),*) $(-> $ret)? { portable::<$t>($($arg),*) }
+                fn avx2$(<$t: $bound>)?($($arg: $ty),*) $(-> $ret)? { portable$(::<$t>)?($($arg),*) }
                 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
-                fn avx512<$t: $bound>($($arg: $ty),*) $(-> $ret)? { portable::<$t>($($arg),*) }
+                fn avx512$(<$t: $bound>)?($($arg: $ty),*) $(-> $ret)? { portable$(::<$t>)?($($arg),*) }
                 match isa {
                     // SAFETY: `Isa` values above `Portable` are only made after the features were detected.
-                    $crate::isa::Isa::Avx512 => return unsafe { avx512::<$t>($($arg),*) },
+                    $crate::isa::Isa::Avx512 => return unsafe { avx512$(::<$t>)?($($arg),*) },
                     // SAFETY: as above.
-                    $crate::isa::Isa::Avx2 => return unsafe { avx2::<$t>($($arg),*) },
+                    $crate::isa::Isa::Avx2 => return unsafe { avx2$(::<$t>)?($($arg),*) },
                     $crate::isa::Isa::Portable => {}
                 }
             }
             let _ = isa;
-            portable::<$t>($($arg),*)
+            portable$(::<$t>)?($($arg),*)
         }
     };
 }

@@ -6,6 +6,7 @@
 
 mod act;
 mod adam;
+mod choice;
 mod conv;
 mod cpu;
 mod dropout;
@@ -21,6 +22,7 @@ mod weight;
 
 pub use act::{Act, LEAKY_SLOPE, act, act_backward};
 pub use adam::{AdamStep, adam, add_assign, all_finite, zero};
+pub use choice::{Family, Guard, InstructionSet, force, force_instructions, instructions, precise};
 pub use conv::{
     Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_backward, conv2d,
     conv2d_backward,

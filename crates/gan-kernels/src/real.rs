@@ -14,12 +14,19 @@ pub(crate) trait Real: WithDType + Default + Neg<Output = Self> {
     fn exp(self) -> Self;
     fn ln_1p(self) -> Self;
     fn is_finite(self) -> bool;
+    fn is_nan(self) -> bool;
     /// The elements of a storage of this type.
     fn elements_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+    /// The slice, if this is F32.
+    fn as_f32(x: &[Self]) -> Option<&[f32]>;
+    /// The slice, if this is F32.
+    fn as_f32_mut(x: &mut [Self]) -> Option<&mut [f32]>;
+    /// From F32: the same vector, or the values converted.
+    fn from_f32(x: Vec<f32>) -> Vec<Self>;
 }
 
 macro_rules! real {
-    ($t:ident, $variant:ident) => {
+    ($t:ident, $variant:ident, $tanh:expr, $as_f32:expr, $as_f32_mut:expr, $from_f32:expr) => {
         impl Real for $t {
             #[inline(always)]
             fn of(x: f64) -> Self {
@@ -39,7 +46,7 @@ macro_rules! real {
             }
             #[inline(always)]
             fn tanh(self) -> Self {
-                $t::tanh(self)
+                $tanh(self)
             }
             #[inline(always)]
             fn exp(self) -> Self {
@@ -53,17 +60,30 @@ macro_rules! real {
             fn is_finite(self) -> bool {
                 $t::is_finite(self)
             }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $t::is_nan(self)
+            }
             fn elements_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
                 match storage {
                     CpuStorage::$variant(v) => Some(v),
                     _ => None,
                 }
             }
+            fn as_f32(x: &[Self]) -> Option<&[f32]> {
+                $as_f32(x)
+            }
+            fn as_f32_mut(x: &mut [Self]) -> Option<&mut [f32]> {
+                $as_f32_mut(x)
+            }
+            fn from_f32(x: Vec<f32>) -> Vec<Self> {
+                $from_f32(x)
+            }
         }
     };
 }
-real!(f32, F32);
-real!(f64, F64);
+real!(f32, F32, crate::cpu::exponential::tanh, Some, Some, |x| x);
+real!(f64, F64, f64::tanh, |_| None, |_| None, |x: Vec<f32>| x.into_iter().map(f64::from).collect());
 
 /// Runs a block with the type parameter bound to the tensor's element type.
 macro_rules! by_dtype {

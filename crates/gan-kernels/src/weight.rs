@@ -1,7 +1,7 @@
 //! A weight tensor with its packed forms.
 use candle_core::Tensor;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts the updates of a group of parameters; packed forms of older versions are stale.
 #[derive(Debug, Clone, Default)]
@@ -19,18 +19,39 @@ impl Version {
     }
 }
 
+/// Forms of a weight that are kept at a time; a training step needs one for each direction.
+const KEPT: usize = 2;
+/// Elements of the largest form that is kept; larger ones are made anew for every call.
+const LARGEST: usize = 48 << 20;
+
+/// Names a packed form: the kernel's name for it, and the numbers that it depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) name: &'static str,
+    pub(crate) numbers: [usize; 4],
+}
+
+#[derive(Debug)]
+struct Packed {
+    form: Form,
+    version: u64,
+    values: Arc<Vec<f32>>,
+}
+
 /// A convolution weight as the kernels take it: the tensor, the version of its values, and (private) the packed forms
-/// that the kernels keep between calls as long as the version stays.
+/// that the kernels keep between calls as long as the version stays. Clones share them; they are freed with the last
+/// clone, or by [`Weight::forget_packed`].
 #[derive(Debug, Clone)]
 pub struct Weight {
     tensor: Tensor,
     version: Version,
+    packed: Arc<Mutex<Vec<Packed>>>,
 }
 
 impl Weight {
     /// A weight that changes with `version`. The tensor may be a contiguous view into a larger one.
     pub fn new(tensor: Tensor, version: Version) -> Self {
-        Weight { tensor, version }
+        Weight { tensor, version, packed: Arc::default() }
     }
 
     /// A weight that never changes.
@@ -46,5 +67,72 @@ impl Weight {
     /// The version of the values.
     pub fn version(&self) -> &Version {
         &self.version
+    }
+
+    /// Frees the packed forms of this weight and its clones; they are made again when needed.
+    pub fn forget_packed(&self) {
+        self.forms().clear();
+    }
+
+    fn forms(&self) -> MutexGuard<'_, Vec<Packed>> {
+        // The list is whole at every point where a panic could happen.
+        self.packed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The weight in a packed form, made by `make` unless it is kept for the current version.
+    pub(crate) fn packed(&self, form: Form, make: impl FnOnce() -> Vec<f32>) -> Arc<Vec<f32>> {
+        let version = self.version.get();
+        {
+            let mut forms = self.forms();
+            forms.retain(|p| p.version == version);
+            if let Some(i) = forms.iter().position(|p| p.form == form) {
+                // The last used one is last.
+                let found = forms.remove(i);
+                let values = found.values.clone();
+                forms.push(found);
+                return values;
+            }
+        }
+        let values = Arc::new(make());
+        if values.len() <= LARGEST {
+            let mut forms = self.forms();
+            if forms.len() >= KEPT {
+                forms.remove(0);
+            }
+            forms.push(Packed { form, version, values: values.clone() });
+        }
+        values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn forms_are_kept_for_their_version_and_shared_by_clones() {
+        let version = Version::default();
+        let w = Weight::new(Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap(), version.clone());
+        let form = |name| Form { name, numbers: [0; 4] };
+        let made = std::cell::Cell::new(0);
+        let get = |w: &Weight, name| {
+            w.packed(form(name), || {
+                made.set(made.get() + 1);
+                vec![made.get() as f32]
+            })
+        };
+        assert_eq!(get(&w, "a")[0], 1.0);
+        assert_eq!(get(&w.clone(), "a")[0], 1.0);
+        version.bump();
+        assert_eq!(get(&w, "a")[0], 2.0);
+        assert_eq!(get(&w, "b")[0], 3.0);
+        assert_eq!(get(&w, "a")[0], 2.0);
+        assert_eq!(get(&w, "c")[0], 4.0); // the third form replaces b, which was used longest ago
+        assert_eq!(get(&w, "a")[0], 2.0);
+        assert_eq!(get(&w, "b")[0], 5.0);
+        w.forget_packed();
+        assert_eq!(get(&w, "b")[0], 6.0);
     }
 }

@@ -48,6 +48,17 @@ fn each_conv(f: impl Fn(Case, Conv2d)) {
     }
 }
 
+/// Runs with every family of kernels on every instruction set (those that the processor lacks repeat a lower one).
+fn each_kernel(f: impl Fn(&str)) {
+    for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
+        let _set = force_instructions(set);
+        for family in [None, Some(Family::Portable), Some(Family::Gemm), Some(Family::Stream), Some(Family::Winograd)] {
+            let _family = family.map(force);
+            f(&format!("{family:?} {:?}", instructions()));
+        }
+    }
+}
+
 #[test]
 fn forward_equals_seven_loops() {
     each_conv(|case, spec| {
@@ -59,8 +70,10 @@ fn forward_equals_seven_loops() {
             assert_close(&y, &expected, 1e-12, &format!("{case:?} {spec:?}"));
             let bias = bias.map(reference::f32);
             let weight = Weight::constant(reference::f32(&weight));
-            let y = conv2d(&reference::f32(&x), &weight, bias.as_ref(), &spec).unwrap();
-            assert_close(&y, &expected, 1e-5, &format!("f32 {case:?} {spec:?}"));
+            each_kernel(|kernel| {
+                let y = conv2d(&reference::f32(&x), &weight, bias.as_ref(), &spec).unwrap();
+                assert_close(&y, &expected, 3e-5, &format!("{kernel} {case:?} {spec:?}"));
+            });
         }
     });
 }
@@ -96,6 +109,36 @@ fn gradients_equal_differences() {
                 assert_slope(dot(&db, &v), expected, tolerance, &format!("bias {what}"));
             }
         }
+    });
+}
+
+/// All three passes of a convolution.
+fn passes(x: &Tensor, w: &Tensor, dy: &Tensor, spec: &Conv2d) -> [Tensor; 3] {
+    let like = |t: &Tensor| t.to_dtype(x.dtype()).unwrap();
+    let (w, dy) = (like(w), like(dy));
+    let (_, _, h, width) = x.dims4().unwrap();
+    let dw = w.zeros_like().unwrap();
+    let weight = Weight::constant(w);
+    let grads = ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw }), bias: None };
+    let y = conv2d(x, &weight, None, spec).unwrap();
+    let dx = conv2d_backward(&dy, &weight, spec, grads).unwrap().unwrap();
+    [y, dx, dw]
+}
+
+#[test]
+fn every_kernel_has_the_same_gradients() {
+    each_conv(|case, spec| {
+        let (n, ci, co, h, w, k, ..) = case;
+        let (x, weight) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2));
+        let (ho, wo) = spec.output_hw((k, k), (h, w)).unwrap();
+        let dy = normal((n, co, ho, wo), 3);
+        let exact = passes(&x, &weight, &dy, &spec);
+        each_kernel(|kernel| {
+            let single = passes(&reference::f32(&x), &weight, &dy, &spec);
+            for ((single, exact), pass) in single.iter().zip(&exact).zip(["forward", "data", "weight"]) {
+                assert_close(single, exact, 3e-5, &format!("{pass} {kernel} {case:?} {spec:?}"));
+            }
+        });
     });
 }
 
@@ -170,18 +213,37 @@ fn f32_agrees_with_f64_at_real_channel_counts() {
     ] {
         let what = format!("{ci}-{co}@{hw} k{k} {spec:?}");
         let (x, w) = (normal((1, ci, hw, hw), 1), (normal((co, ci, k, k), 2) * 0.02).unwrap());
-        let run = |x: &Tensor, w: &Tensor| {
-            let y = conv2d(x, &Weight::constant(w.clone()), None, &spec).unwrap();
-            let dy = normal(y.shape(), 3).to_dtype(x.dtype()).unwrap();
-            let dw = w.zeros_like().unwrap();
-            let grads = ConvGrads { input: Some((hw, hw)), weight: Some(WeightGrad { x, into: &dw }), bias: None };
-            let dx = conv2d_backward(&dy, &Weight::constant(w.clone()), &spec, grads).unwrap().unwrap();
-            [y, dx, dw]
-        };
-        let exact = run(&x, &w);
-        let single = run(&reference::f32(&x), &reference::f32(&w));
-        for ((single, exact), name) in single.iter().zip(&exact).zip(["forward", "backward data", "backward weight"]) {
-            assert_close(single, exact, 2e-5, &format!("{name} {what}"));
+        let (ho, wo) = spec.output_hw((k, k), (hw, hw)).unwrap();
+        let dy = normal((1, co, ho, wo), 3);
+        let exact = passes(&x, &w, &dy, &spec);
+        each_kernel(|kernel| {
+            let single = passes(&reference::f32(&x), &w, &dy, &spec);
+            for ((single, exact), pass) in single.iter().zip(&exact).zip(["forward", "data", "weight"]) {
+                assert_close(single, exact, 3e-5, &format!("{pass} {kernel} {what}"));
+            }
+        });
+    }
+}
+
+/// Bit for bit, at a size where the work is split.
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    for (ci, co, hw, k, stride, pad_mode) in
+        [(16, 24, 40, 3, 1, PadMode::Reflect), (24, 16, 40, 4, 2, PadMode::Zero), (32, 32, 8, 4, 2, PadMode::Zero)]
+    {
+        let spec = Conv2d { stride, padding: 1, pad_mode };
+        let (x, w) = (reference::f32(&normal((2, ci, hw, hw), 1)), normal((co, ci, k, k), 2));
+        let (ho, wo) = spec.output_hw((k, k), (hw, hw)).unwrap();
+        let dy = normal((2, co, ho, wo), 3);
+        for family in [Family::Portable, Family::Gemm, Family::Stream, Family::Winograd] {
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let _family = force(family);
+                    passes(&x, &w, &dy, &spec).map(|t| reference::values(&t))
+                })
+            };
+            assert!(run(1) == run(3), "{family:?} {spec:?}");
         }
     }
 }

@@ -133,16 +133,16 @@ impl ParamStore {
 
     /// The smallest range that holds all parameters whose names start with one of the prefixes.
     pub fn range(&self, prefixes: &[&str]) -> Range<usize> {
-        let mut range = usize::MAX..0;
+        let (mut start, mut end) = (usize::MAX, 0);
         for entry in &self.entries {
             if let Kind::Param { offset, shape, .. } = &entry.kind
                 && prefixes.iter().any(|p| entry.name.starts_with(p))
             {
-                range.start = range.start.min(*offset);
-                range.end = range.end.max(offset + shape.iter().product::<usize>());
+                start = start.min(*offset);
+                end = end.max(offset + shape.iter().product::<usize>());
             }
         }
-        if range.start > range.end { 0..0 } else { range }
+        start.min(end)..end
     }
 
     /// Forgets the Adam moments.

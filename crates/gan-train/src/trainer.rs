@@ -1,6 +1,7 @@
 //! The training loop. It owns data, clock, checkpoints and observers, and never looks inside a method.
 
 mod progress;
+mod rate;
 mod state;
 
 use crate::checkpoint::{self, Loaded, Snapshot};
@@ -9,13 +10,13 @@ use crate::events::{Event, Finish, JsonLines, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
 use crate::method::{Method, MethodSpec, Place, StepCx, parse};
 use crate::run::{RunFolder, RunInfo};
-use crate::schedule::Schedule;
 use crate::storage::{Disk, Storage};
 use crate::{Error, Result, TrainConfig, resume};
 use candle_core::DType;
 use gan_data::{Batch, DataConfig, Dataset, Loader, LoaderConfig};
 use gan_rng::{Key, Purpose};
 use progress::Pending;
+use rate::Rate;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -96,7 +97,7 @@ pub fn train(job: Job) -> Result<Outcome> {
 
     let mut run = Run {
         total: total_steps(&common.train, loader.batches_per_epoch() as u64),
-        schedule: common.train.schedule(),
+        rate: Rate::new(&common.train),
         preview: None,
         step: 0,
         pending: Pending::default(),
@@ -197,7 +198,7 @@ struct Run<'a> {
     loader: Loader,
     dataset: Arc<dyn Dataset>,
     train: TrainConfig,
-    schedule: Schedule,
+    rate: Rate,
     place: Place,
     batch_size: u64,
     step: u64,
@@ -248,11 +249,15 @@ impl Run<'_> {
 
     fn one_step(&mut self, batch: Batch, epoch: u64) -> Result<()> {
         let batch = to_place(batch, &self.place)?;
-        let lr = self.train.lr * self.schedule.factor(epoch as u32);
+        let lr = self.rate.of_epoch(epoch);
         let losses = self.method.step(&batch, &StepCx { epoch, step: self.step, lr, seed: self.train.seed })?;
+        self.rate.observe(&losses)?;
         self.pending.push(losses);
         let before = self.step * self.batch_size;
         self.step += 1;
+        if self.step % self.loader.batches_per_epoch() as u64 == 0 {
+            self.rate.end_epoch(); // before a checkpoint can be written
+        }
         self.pace.step();
         let eta = self.eta();
         self.observers.iter_mut().for_each(|o| o.step(self.step, eta));
@@ -330,7 +335,7 @@ impl Run<'_> {
         let events_length = self.events.sync()?;
         let mut snapshot = Snapshot::new(self.step, self.spec.name);
         snapshot.model = serde_json::to_value(self.job).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
-        state::fill(&mut snapshot, self.method, events_length, &mut self.pending)?;
+        state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &self.rate)?;
         let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep)?;
         self.last_saved = Some(self.step);
         for warning in &saved.warnings {
@@ -342,7 +347,7 @@ impl Run<'_> {
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.pending = state::restore(snapshot, self.method, &self.place.device)?;
+        self.pending = state::restore(snapshot, self.method, &mut self.rate, &self.place.device)?;
         self.step = snapshot.step;
         self.last_saved = Some(self.step);
         Ok(())

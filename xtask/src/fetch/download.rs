@@ -149,9 +149,8 @@ fn attempt(
             acceptable(&reply, url)?;
             let same = origin.validator.as_deref().is_some_and(|v| headers::same_file(&reply.headers, v));
             let total = range.and_then(|range| range.total).or(origin.total);
-            let fits = range
-                .and_then(|range| range.span)
-                .is_some_and(|(first, last)| first == *offset && total.is_none_or(|total| last + 1 == total));
+            // It may send less than was asked for; the next try then asks for the rest.
+            let fits = range.and_then(|range| range.span).is_some_and(|(first, _)| first == *offset);
             if !same || !fits || (origin.total.is_some() && total != origin.total) {
                 part.discard().map_err(disk)?;
                 let what = if same { "sent another range than was asked for" } else { "sent a part of another file" };

@@ -3,4 +3,5 @@
 
 pub(crate) mod archives;
 pub(crate) mod bench;
+pub(crate) mod scripted;
 pub(crate) mod server;

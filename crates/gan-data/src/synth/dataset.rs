@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
-use super::{FACADE_CLASSES, STREET_CLASSES, day_and_night, facade, street};
+use super::{FACADE_CLASSES, STREET_CLASSES, day, facade, night, street};
 use crate::config::{DataConfig, DataMode, Direction};
 use crate::dataset::{Dataset, Description, Item};
 use crate::error::{Error, Result};
@@ -83,8 +83,8 @@ impl Procedural {
             SynthKind::Unpaired => {
                 let partner =
                     if self.same_scene { index } else { key.at(2).stream().below(self.items as u64) as usize };
-                let by_day = day_and_night(self.seed, self.scene(index, false), self.size).0;
-                (by_day, day_and_night(self.seed, self.scene(partner, true), self.size).1)
+                let by_day = day(self.seed, self.scene(index, false), self.size);
+                (by_day, night(self.seed, self.scene(partner, true), self.size))
             }
             _ => facade(self.seed, self.scene(index, false), self.size),
         };

@@ -2,7 +2,7 @@
 
 use gan_rng::Key;
 
-use super::canvas::{At, Canvas, Mark, Noise, Painted, Rect, Rgb, mix, shade};
+use super::canvas::{At, Canvas, Mark, Noise, Painted, Parts, Rect, Rgb, mix, shade};
 use super::facade_plan::{Class, Opening, Plan, Style};
 
 const SKY_TOP: Rgb = [0.36, 0.58, 0.86];
@@ -97,14 +97,20 @@ pub(super) fn daylight(plan: &Plan, key: Key, size: usize) -> Canvas {
 }
 
 fn surroundings(canvas: &mut Canvas, plan: &Plan, noise: &Noise) {
-    canvas.rect(Rect(0.0, 0.0, 1.0, plan.ground), label(Class::Sky), |at| {
-        let cloud = (noise.fractal(at.x * 3.0, at.y * 7.0) * 1.4 - 0.15).clamp(0.0, 0.4);
-        mix(mix(SKY_TOP, SKY_LOW, at.v.powf(0.8)), [0.98, 0.98, 0.99], cloud)
-    });
+    // Nothing is painted where the wall will hide it: clouds are the dearest paint.
+    let (wall, ground) = (plan.wall, plan.ground);
+    let pieces = [Rect(0.0, 0.0, 1.0, wall.1), Rect(0.0, wall.1, wall.0, ground), Rect(wall.2, wall.1, 1.0, ground)];
+    for piece in pieces {
+        canvas.rect(piece, label(Class::Sky), |at| {
+            let cloud = (noise.fractal(at.x * 3.0, at.y * 7.0) * 1.4 - 0.15).clamp(0.0, 0.4);
+            let down = at.y / ground;
+            mix(mix(SKY_TOP, SKY_LOW, down * (1.25 - 0.25 * down)), [0.98, 0.98, 0.99], cloud)
+        });
+    }
     canvas.rect(Rect(0.0, plan.ground, 1.0, 1.0), label(Class::Ground), |at| {
         let grain = 1.0 + 0.05 * noise.at(at.x * 150.0, at.y * 150.0);
         if at.v < 0.45 {
-            let slab = ((at.x * 14.0).fract() < 0.05) as u8 as f32;
+            let slab = ((at.x * 14.0).fraction() < 0.05) as u8 as f32;
             shade([0.70, 0.68, 0.65], grain * (1.0 - 0.14 * slab))
         } else if at.v < 0.56 {
             [0.82, 0.81, 0.79]
@@ -132,8 +138,8 @@ fn roof(canvas: &mut Canvas, plan: &Plan, paints: &Paints) {
     canvas.polygon(&corners, label(Class::Roof), |at| {
         // Tiles: rows with shaded lower edges, every other row shifted by half a tile.
         let row = at.v * 9.0;
-        let tile = (at.x * 42.0 + 0.5 * (row.floor() % 2.0)).fract();
-        let edge = if row.fract() > 0.8 { 0.82 } else { 1.0 };
+        let tile = (at.x * 42.0 + 0.5 * (row.whole() % 2.0)).fraction();
+        let edge = if row.fraction() > 0.8 { 0.82 } else { 1.0 };
         let seam = if tile < 0.09 { 0.9 } else { 1.0 };
         shade(paints.roof, edge * seam * (0.92 + 0.22 * at.v))
     });
@@ -148,16 +154,16 @@ fn walls(canvas: &mut Canvas, plan: &Plan, paints: &Paints, noise: &Noise) {
         let colour = match plan.style {
             Style::Brick => {
                 let row = y * 62.0;
-                let brick = x * 24.0 + 0.5 * (row.floor() % 2.0);
-                let joint = row.fract() < 0.16 || brick.fract() < 0.07;
-                let tone = 1.0 + 0.09 * noise.at(brick.floor() * 1.7 + 0.5, row.floor() * 2.3 + 0.5);
+                let brick = x * 24.0 + 0.5 * (row.whole() % 2.0);
+                let joint = row.fraction() < 0.16 || brick.fraction() < 0.07;
+                let tone = 1.0 + 0.09 * noise.at(brick.whole() * 1.7 + 0.5, row.whole() * 2.3 + 0.5);
                 if joint { mix(paints.wall, paints.joint, 0.45) } else { shade(paints.wall, tone) }
             }
             Style::Stone => {
                 let row = y * 17.0;
-                let block = x * 8.0 + 0.5 * (row.floor() % 2.0);
-                let joint = row.fract() < 0.09 || block.fract() < 0.035;
-                let tone = 1.0 + 0.04 * noise.at(block.floor() + 0.5, row.floor() + 0.5);
+                let block = x * 8.0 + 0.5 * (row.whole() % 2.0);
+                let joint = row.fraction() < 0.09 || block.fraction() < 0.035;
+                let tone = 1.0 + 0.04 * noise.at(block.whole() + 0.5, row.whole() + 0.5);
                 if joint { mix(paints.wall, paints.joint, 0.7) } else { shade(paints.wall, tone) }
             }
             Style::Plaster | Style::Pastel => paints.wall,
@@ -167,7 +173,7 @@ fn walls(canvas: &mut Canvas, plan: &Plan, paints: &Paints, noise: &Noise) {
     // A plinth of the darker tone, and the shadow that the roof throws.
     let plinth = Rect(wall.0, wall.3 - 0.028, wall.2, wall.3);
     canvas.rect(plinth, Mark::PAINT, |at| shade(paints.joint, 0.86 - 0.1 * at.v));
-    canvas.darken(Rect(wall.0, wall.1, wall.2, wall.1 + 0.055), |at| 0.62 + 0.38 * at.v.powf(0.7));
+    canvas.darken(Rect(wall.0, wall.1, wall.2, wall.1 + 0.055), |at| 0.62 + 0.38 * at.v * (1.4 - 0.4 * at.v));
 }
 
 fn cornices(canvas: &mut Canvas, plan: &Plan, paints: &Paints) {
@@ -179,7 +185,7 @@ fn cornices(canvas: &mut Canvas, plan: &Plan, paints: &Paints) {
     let top = plan.cornices[plan.cornices.len() - 1];
     // Dentils under the eaves.
     canvas.rect(top.inset(0.0, top.height() * 0.32), Mark::PAINT, |at| {
-        let gap = (at.u * 46.0).fract() < 0.42;
+        let gap = (at.u * 46.0).fraction() < 0.42;
         shade(paints.trim, if gap { 0.66 } else { 0.97 })
     });
 }
@@ -213,7 +219,7 @@ fn window(canvas: &mut Canvas, style: Style, opening: &Opening, paints: &Paints)
                     let rim = !(0.14..=0.86).contains(&at.u)
                         || !(0.06..=0.94).contains(&at.v)
                         || (0.48..0.53).contains(&at.v);
-                    let slat = (at.v * 22.0).fract();
+                    let slat = (at.v * 22.0).fraction();
                     shade(paints.shutter, if rim { 1.08 } else { 0.78 + 0.38 * (1.0 - slat) })
                 });
             }
@@ -232,7 +238,7 @@ fn window(canvas: &mut Canvas, style: Style, opening: &Opening, paints: &Paints)
             let lintel = Rect(glass.0 - w * 0.10, glass.1 - h * 0.13, glass.2 + w * 0.10, glass.1);
             canvas.rect(lintel, label(Class::Decoration), |at| {
                 // Bricks set on end around a keystone.
-                let joint = (at.u * 11.0).fract() < 0.14;
+                let joint = (at.u * 11.0).fraction() < 0.14;
                 let key = (at.u - 0.5).abs() < 0.08;
                 if key { shade(paints.trim, 1.02) } else { shade(paints.trim, if joint { 0.68 } else { 0.88 }) }
             });
@@ -286,7 +292,7 @@ fn balcony(canvas: &mut Canvas, front: Rect, paints: &Paints) {
             return moulded(paints.trim, 1.0 - from_bottom / slab);
         }
         let bars = (front.width() / 0.0135).round();
-        let bar = (at.u * bars).fract();
+        let bar = (at.u * bars).fraction();
         let rail = at.v < 0.11 || (0.70..0.76).contains(&at.v);
         let iron = [0.13, 0.14, 0.16];
         if rail || bar < 0.42 { iron } else { mix(paints.wall, [0.30, 0.30, 0.32], 0.45) }
@@ -308,7 +314,7 @@ fn shop_front(canvas: &mut Canvas, shop: Rect, paints: &Paints) {
     });
     let cover = Rect(shop.0 - 0.006, shop.1, shop.2 + 0.006, shop.1 + awning);
     canvas.rect(cover, label(Class::Shop), |at| {
-        let stripe = (at.u * 4.5 + 0.25).fract() < 0.5;
+        let stripe = (at.u * 4.5 + 0.25).fraction() < 0.5;
         let colour = if stripe { paints.door } else { WHITE };
         shade(colour, if at.v > 0.82 { 0.72 } else { 1.05 - 0.18 * at.v })
     });
@@ -325,9 +331,9 @@ fn door(canvas: &mut Canvas, door: Rect, paints: &Paints) {
             let rays = ((at.u - 0.5).atan2(0.24 - at.v) * 6.0).sin().abs() < 0.14;
             return if rays || at.v > 0.19 { paints.frame } else { mix(GLASS_TOP, GLASS_LOW, at.v * 4.0) };
         }
-        let side = (at.u * 2.0).fract();
+        let side = (at.u * 2.0).fraction();
         let leaf = (at.v - 0.22) / 0.78;
-        let panel = (leaf * 2.0).fract();
+        let panel = (leaf * 2.0).fraction();
         let inner = (0.16..0.84).contains(&side) && (0.12..0.88).contains(&panel);
         let rim = inner && !((0.24..0.76).contains(&side) && (0.18..0.82).contains(&panel));
         let knob = (leaf - 0.55).abs() < 0.025 && (at.u - 0.5).abs() < 0.07;

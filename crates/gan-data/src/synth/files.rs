@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::dataset::{SynthKind, name};
-use super::{day_and_night, facade, street};
+use super::{day, facade, night, street};
 use crate::encode::{write_ids, write_picture};
 use crate::error::Result;
 use crate::pairs::beside;
@@ -76,13 +76,10 @@ fn write_scene(folder: &Path, what: &SynthFiles, phase: &str, index: usize) -> R
             Ok(paths.to_vec())
         }
         SynthKind::Unpaired => {
-            let (day, night) = if phase == "train" {
-                let index = index as u64;
-                let by_day = day_and_night(what.seed, 2 * index, what.size).0;
-                (by_day, day_and_night(what.seed, 2 * index + 1, what.size).1)
-            } else {
-                day_and_night(what.seed, scene, what.size)
-            };
+            // In training the domains share no scene.
+            let index = index as u64;
+            let (scene_a, scene_b) = if phase == "train" { (2 * index, 2 * index + 1) } else { (scene, scene) };
+            let (day, night) = (day(what.seed, scene_a, what.size), night(what.seed, scene_b, what.size));
             let paths = [file("A"), file("B")];
             write_picture(&paths[0], &Picture::Eight(day))?;
             write_picture(&paths[1], &Picture::Eight(night))?;

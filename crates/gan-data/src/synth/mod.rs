@@ -34,7 +34,7 @@ pub const FACADE_CLASSES: [(&str, [u8; 3]); 13] = [
     ("sill", [150, 250, 110]),
     ("shutter", [250, 240, 60]),
     ("door", [250, 120, 30]),
-    ("balcony", [210, 250, 70]),
+    ("balcony", [245, 110, 170]),
     ("pillar", [235, 50, 40]),
     ("shop", [180, 60, 210]),
     ("decoration", [255, 180, 50]),
@@ -82,9 +82,14 @@ pub fn street(seed: u64, index: u64, size: usize) -> (IdMap, IdMap, Raster<u8>) 
     (painted.labels, painted.instances, painted.photo)
 }
 
-/// One facade by day and by night.
+/// A facade by day: domain A of the unpaired dataset, RGB, `size` x `size`.
 #[must_use]
-pub fn day_and_night(seed: u64, index: u64, size: usize) -> (Raster<u8>, Raster<u8>) {
-    let key = scene(seed, index);
-    (facade::paint(key, size).photo, night::paint(key, size).photo)
+pub fn day(seed: u64, index: u64, size: usize) -> Raster<u8> {
+    facade::paint(scene(seed, index), size).photo
+}
+
+/// The same facade by night: domain B, and the truth for a translation of [`day`].
+#[must_use]
+pub fn night(seed: u64, index: u64, size: usize) -> Raster<u8> {
+    night::paint(scene(seed, index), size).photo
 }

@@ -2,7 +2,7 @@
 
 use gan_rng::Key;
 
-use super::canvas::{Canvas, Mark, Noise, Painted, Rect, Rgb, mix, shade};
+use super::canvas::{Canvas, Mark, Noise, Painted, Parts, Rect, Rgb, mix, shade};
 use super::facade::daylight;
 use super::facade_plan::{Class, Plan};
 
@@ -49,7 +49,7 @@ fn darkness(canvas: &mut Canvas, key: Key) {
         if label == Class::Sky as u32 {
             let sky = mix(SKY_TOP, SKY_LOW, at.y * 1.15);
             // A star in few cells of a grid, fainter towards the horizon.
-            let (cx, cy) = ((at.x / cell).floor(), (at.y / cell).floor());
+            let (cx, cy) = ((at.x / cell).whole(), (at.y / cell).whole());
             let bright = noise.at(cx * 1.37 + 0.5, cy * 1.71 + 0.5) > 0.62;
             let (dx, dy) = (at.x / cell - cx - 0.5, at.y / cell - cy - 0.5);
             let star = if bright && dx * dx + dy * dy < 0.02 { 0.75 - at.y } else { 0.0 };

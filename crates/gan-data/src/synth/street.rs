@@ -2,7 +2,7 @@
 
 use gan_rng::{Key, Stream};
 
-use super::canvas::{At, Canvas, Mark, Noise, Painted, Rect, Rgb, mix, shade};
+use super::canvas::{At, Canvas, Mark, Noise, Painted, Parts, Rect, Rgb, mix, shade};
 use super::street_objects as objects;
 
 /// Labels of streets, in the order of [`super::STREET_CLASSES`].
@@ -90,7 +90,7 @@ pub(super) fn paint(key: Key, size: usize) -> Painted {
 }
 
 fn background(canvas: &mut Canvas, camera: Camera, noise: &Noise) {
-    canvas.rect(Rect(0.0, 0.0, 1.0, 1.0), label(Class::Sky), |at| {
+    canvas.rect(Rect(0.0, 0.0, 1.0, camera.horizon + 0.02), label(Class::Sky), |at| {
         let cloud = (noise.fractal(at.x * 3.0, at.y * 8.0) * 1.5 - 0.1).clamp(0.0, 0.7);
         mix(mix([0.42, 0.62, 0.88], [0.88, 0.92, 0.95], at.y / camera.horizon), [0.97, 0.97, 0.97], cloud)
     });
@@ -125,7 +125,8 @@ fn row_of_houses(canvas: &mut Canvas, camera: Camera, side: f32, noise: &Noise, 
             let class = if floors == 2 { Class::Wall } else { Class::Fence };
             canvas.polygon(&shape, label(class), |at| {
                 let (z, h) = camera.on_side(x, at.x, at.y);
-                let stripe = if class == Class::Fence { (z * 9.0).fract() < 0.5 } else { (h * 6.0).fract() < 0.12 };
+                let stripe =
+                    if class == Class::Fence { (z * 9.0).fraction() < 0.5 } else { (h * 6.0).fraction() < 0.12 };
                 let base = if class == Class::Fence { [0.46, 0.35, 0.26] } else { [0.66, 0.64, 0.60] };
                 haze(z, shade(base, if stripe { 0.75 } else { 1.0 }))
             });
@@ -136,7 +137,7 @@ fn row_of_houses(canvas: &mut Canvas, camera: Camera, side: f32, noise: &Noise, 
         canvas.polygon(&shape, label(Class::Building), |at| {
             let (z, h) = camera.on_side(x, at.x, at.y);
             let floor = (h - 0.35) / 1.15;
-            let (along, up) = (((z - near) / 0.62).fract(), floor.fract());
+            let (along, up) = (((z - near) / 0.62).fraction(), floor.fraction());
             let light = 1.0 + 0.05 * noise.fractal(z * 6.0, h * 6.0) - 0.10 * (1.0 - h / height);
             let colour = if h > height - 0.12 {
                 shade(wall, 0.72)
@@ -171,7 +172,7 @@ fn ground(canvas: &mut Canvas, camera: Camera, noise: &Noise) {
     }
     canvas.polygon(&strip(-SIDEWALK, SIDEWALK), label(Class::Sidewalk), |at| {
         let (x, z) = camera.on_ground(at.x, at.y);
-        let joint = (z * 1.6).fract() < 0.06 || (x * 3.2).fract() < 0.04;
+        let joint = (z * 1.6).fraction() < 0.06 || (x * 3.2).fraction() < 0.04;
         let kerb = x.abs() < ROAD + 0.09;
         shade(if kerb { [0.78, 0.77, 0.75] } else { [0.66, 0.63, 0.60] }, grain(x, z) * if joint { 0.85 } else { 1.0 })
     });

@@ -1,7 +1,8 @@
 //! Adam in one pass over parameters, moments and gradients.
 use super::elementwise::CHUNK;
 use crate::AdamStep;
-use crate::isa::{Isa, vectorised};
+use crate::choice::isa;
+use crate::isa::vectorised;
 use crate::real::Real;
 use rayon::prelude::*;
 
@@ -30,10 +31,11 @@ pub(crate) fn adam<T: Real>(w: &mut [T], m: &mut [T], v: &mut [T], g: &[T], hp: 
         step_size: T::of(hp.lr / (1.0 - power(hp.beta1))),
         root_correction: T::of((1.0 - power(hp.beta2)).sqrt()),
     };
+    let isa = isa();
     w.par_chunks_mut(CHUNK)
         .zip(m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK)))
         .zip(g.par_chunks(CHUNK))
-        .for_each(|((w, (m, v)), g)| chunk(Isa::detected(), w, m, v, g, f));
+        .for_each(|((w, (m, v)), g)| chunk(isa, w, m, v, g, f));
 }
 
 vectorised! {

@@ -1,6 +1,7 @@
 //! Dropout.
 use super::elementwise::{CHUNK, for_overwrite};
-use crate::isa::{Isa, vectorised};
+use crate::choice::isa;
+use crate::isa::vectorised;
 use crate::real::Real;
 use gan_rng::{Key, philox4x32_10};
 use rayon::prelude::*;
@@ -9,9 +10,10 @@ pub(crate) fn dropout<T: Real>(x: &[T], p: f64, key: Key) -> Vec<T> {
     // Compared as integers: `word >= ceil(p · 2^32)` is `word >= p · 2^32`.
     let threshold = (p * 4_294_967_296.0).ceil() as u64;
     let scale = T::of(1.0 / (1.0 - p));
+    let isa = isa();
     let mut out = for_overwrite(x.len());
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).enumerate().for_each(|(i, (out, x))| {
-        chunk(Isa::detected(), x, out, (i * CHUNK / 4) as u64, threshold, scale, key.words());
+        chunk(isa, x, out, (i * CHUNK / 4) as u64, threshold, scale, key.words());
     });
     out
 }

@@ -1,25 +1,26 @@
 //! Loss values and gradients, chunk by chunk; the chunks' sums are added in order, in F64.
 use super::elementwise::{CHUNK, for_overwrite, sum, sum_by};
+use crate::choice::isa;
 use crate::isa::{Isa, vectorised};
 use crate::real::Real;
 use rayon::prelude::*;
 
 /// Runs `f(chunk of x, chunk of gradient) -> sum` over all chunks.
-fn reduce<T: Real>(x: &[T], f: impl Fn(usize, &[T], &mut [T]) -> f64 + Sync) -> (f64, Vec<T>) {
+fn reduce<T: Real>(x: &[T], f: impl Fn(Isa, usize, &[T], &mut [T]) -> f64 + Sync) -> (f64, Vec<T>) {
+    let isa = isa();
     let mut gradient = for_overwrite(x.len());
     let sums: Vec<f64> = gradient
         .par_chunks_mut(CHUNK)
         .zip(x.par_chunks(CHUNK))
         .enumerate()
-        .map(|(i, (g, x))| f(i * CHUNK, x, g))
+        .map(|(i, (g, x))| f(isa, i * CHUNK, x, g))
         .collect();
     (sums.iter().sum(), gradient)
 }
 
 pub(crate) fn squared_error<T: Real>(x: &[T], target: f64) -> (T, Vec<T>) {
     let n = x.len() as f64;
-    let (total, gradient) =
-        reduce(x, |_, x, g| squared_error_chunk(Isa::detected(), x, g, T::of(target), T::of(2.0 / n)));
+    let (total, gradient) = reduce(x, |isa, _, x, g| squared_error_chunk(isa, x, g, T::of(target), T::of(2.0 / n)));
     (T::of(total / n), gradient)
 }
 
@@ -34,7 +35,7 @@ vectorised! {
 
 pub(crate) fn bce_with_logits<T: Real>(x: &[T], target: f64) -> (T, Vec<T>) {
     let n = x.len() as f64;
-    let (total, gradient) = reduce(x, |_, x, g| {
+    let (total, gradient) = reduce(x, |_, _, x, g| {
         let (target, share) = (T::of(target), T::of(1.0 / n));
         let mut total = 0.0;
         for (g, &x) in g.iter_mut().zip(x) {
@@ -52,17 +53,16 @@ pub(crate) fn bce_with_logits<T: Real>(x: &[T], target: f64) -> (T, Vec<T>) {
 
 pub(crate) fn mean<T: Real>(x: &[T], scale: f64) -> (T, Vec<T>) {
     let slope = scale / x.len() as f64;
-    let (total, gradient) = reduce(x, |_, x, g| {
+    let (total, gradient) = reduce(x, |isa, _, x, g| {
         g.fill(T::of(slope));
-        sum(Isa::detected(), x)
+        sum(isa, x)
     });
     (T::of(total * slope), gradient)
 }
 
 pub(crate) fn l1<T: Real>(x: &[T], y: &[T]) -> (T, Vec<T>) {
     let share = 1.0 / x.len() as f64;
-    let (total, gradient) =
-        reduce(x, |from, x, g| l1_chunk(Isa::detected(), x, &y[from..from + x.len()], g, T::of(share)));
+    let (total, gradient) = reduce(x, |isa, from, x, g| l1_chunk(isa, x, &y[from..from + x.len()], g, T::of(share)));
     (T::of(total * share), gradient)
 }
 

@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 use super::elementwise::{by_act, for_overwrite, sum, sum_by};
 use super::planes::Shared;
-use crate::isa::{Isa, vectorised};
+use crate::choice::isa;
+use crate::isa::vectorised;
 use crate::real::Real;
 use crate::{Act, Group, Norm};
 use rayon::prelude::*;
@@ -61,7 +62,7 @@ pub(crate) fn forward<T: Real>(
     residual: Option<&[T]>,
     statistics: Statistics<T>,
 ) -> Vec<T> {
-    let isa = Isa::detected();
+    let isa = isa();
     let mut y = for_overwrite(x.len());
     let out = Shared::new(&mut y);
     let hw = planes.hw;
@@ -133,7 +134,7 @@ pub(crate) fn backward<T: Real>(
     input: bool,
     affine_gradient: bool,
 ) -> (Option<Vec<T>>, Vec<Sums>) {
-    let isa = Isa::detected();
+    let isa = isa();
     let hw = planes.hw;
     let mut dx = if input { for_overwrite(x.len()) } else { Vec::new() };
     let out = Shared::new(&mut dx);

@@ -45,8 +45,9 @@ impl Geometry {
     }
 }
 
-/// The pixel that stands at position `i` of an axis of `size` pixels continued by `mode`.
-fn source(mode: PadMode, i: isize, size: usize) -> Option<usize> {
+/// The pixel that stands at position `i` of an axis of `size` pixels continued by `mode`. Positions that lie further out
+/// than a reflection reaches (nothing is computed from them) show some pixel.
+pub(super) fn source(mode: PadMode, i: isize, size: usize) -> Option<usize> {
     let last = size as isize - 1;
     if (0..=last).contains(&i) {
         return Some(i as usize);
@@ -55,11 +56,8 @@ fn source(mode: PadMode, i: isize, size: usize) -> Option<usize> {
         PadMode::Zero => return None,
         PadMode::Replicate => i.clamp(0, last),
         PadMode::Reflect => {
-            if i < 0 {
-                -i
-            } else {
-                2 * last - i
-            }
+            let mirrored = if i < 0 { -i } else { 2 * last - i };
+            mirrored.clamp(0, last)
         }
     };
     Some(j as usize)

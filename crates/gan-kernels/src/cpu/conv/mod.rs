@@ -3,24 +3,108 @@
 //! A convolution has a big end `[n, ci, h, w]` and a small end `[n, co, ho, wo]`. Three kernels serve it and its
 //! transposed twin: `forward` goes from big to small, `backward_data` from small to big (it is also the transposed
 //! convolution), `backward_weight` correlates the two.
+mod band;
+mod correlate;
 mod fold;
 mod geometry;
 mod grid;
+mod outer;
 mod portable;
+mod rows;
+mod stream;
+mod taps;
+mod tile;
+mod winograd;
 
 pub(crate) use geometry::Geometry;
-pub(crate) use portable::{backward_data, backward_weight, forward};
 
 use super::elementwise::sum;
-use crate::isa::Isa;
+use crate::Weight;
+use crate::choice::{Family, forced, is_precise, isa};
 use crate::real::Real;
 use rayon::prelude::*;
 
 /// `into[c] += Σ dy[:, c]` for `dy` `[n, c, pixels]`.
 pub(crate) fn bias_gradient<T: Real>(dy: &[T], pixels: usize, into: &mut [T]) {
-    let channels = into.len();
+    let (channels, isa) = (into.len(), isa());
     into.par_iter_mut().enumerate().for_each(|(c, into)| {
         let planes = dy.chunks(pixels).skip(c).step_by(channels);
-        *into += T::of(planes.map(|plane| sum(Isa::detected(), plane)).sum());
+        *into += T::of(planes.map(|plane| sum(isa, plane)).sum());
     });
+}
+
+/// Which of the three passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Forward,
+    BackwardData,
+    BackwardWeight,
+}
+
+/// The family for a shape: the one that is forced, if it can serve the shape, or the one that was measured to be fastest.
+fn family(g: &Geometry, pass: Pass) -> Family {
+    let pixels = g.n * g.ho * g.wo;
+    match forced() {
+        // Its im2col matrix must be small.
+        Some(Family::Stream) if pixels * g.taps() <= 1 << 24 => Family::Stream,
+        Some(Family::Winograd) if winograd::serves(g) => Family::Winograd,
+        Some(forced @ (Family::Portable | Family::Gemm)) => forced,
+        _ => fastest(g, pass, pixels),
+    }
+}
+
+fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> Family {
+    // Transforms pay for themselves when each transformed value is used often.
+    let channels = g.ci.min(g.co);
+    if winograd::serves(g) && !is_precise() && channels >= 32 && pixels >= 128 {
+        return Family::Winograd;
+    }
+    match pass {
+        // The weights are read once and never packed; below this, that is most of the work.
+        _ if pixels <= 256 && g.taps() >= 256 => Family::Stream,
+        Pass::BackwardWeight if pixels <= 512 && g.co >= 256 => Family::Stream,
+        _ => Family::Gemm,
+    }
+}
+
+/// From the big end to the small end, with a bias per output channel.
+pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, bias: Option<&[T]>) -> Vec<T> {
+    let (Some(x32), Some(w32)) = (T::as_f32(x), T::as_f32(w)) else { return portable::forward(g, x, w, bias) };
+    let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
+    match family(g, Pass::Forward) {
+        Family::Portable => portable::forward(g, x, w, bias),
+        Family::Stream => T::from_f32(stream::forward(isa, g, x32, w32, bias32)),
+        Family::Winograd => T::from_f32(winograd::forward(isa, g, x32, w32, weight, bias32)),
+        Family::Gemm => T::from_f32(taps::forward(isa, g, x32, w32, weight, bias32)),
+    }
+}
+
+/// From the small end to the big end, with a bias per channel of the big end.
+pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], weight: &Weight, bias: Option<&[T]>) -> Vec<T> {
+    let (Some(dy32), Some(w32)) = (T::as_f32(dy), T::as_f32(w)) else { return portable::backward_data(g, dy, w, bias) };
+    let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
+    match family(g, Pass::BackwardData) {
+        Family::Portable => portable::backward_data(g, dy, w, bias),
+        Family::Stream => T::from_f32(stream::backward_data(isa, g, dy32, w32, bias32)),
+        Family::Winograd => T::from_f32(winograd::backward_data(isa, g, dy32, w32, weight, bias32)),
+        Family::Gemm => T::from_f32(taps::backward_data(isa, g, dy32, w32, weight, bias32)),
+    }
+}
+
+/// `into += ` gradient of the weight.
+pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &mut [T]) {
+    if g.n == 0 {
+        return;
+    }
+    let family = family(g, Pass::BackwardWeight);
+    let (isa, pair) = (isa(), T::as_f32(x).zip(T::as_f32(dy)));
+    let Some((x32, dy32)) = pair.filter(|_| family != Family::Portable) else {
+        return portable::backward_weight(g, x, dy, into);
+    };
+    let Some(into) = T::as_f32_mut(into) else { return };
+    match family {
+        Family::Stream => stream::backward_weight(isa, g, x32, dy32, into),
+        Family::Winograd => winograd::backward_weight(isa, g, x32, dy32, into),
+        _ => correlate::backward_weight(isa, g, x32, dy32, into),
+    }
 }

@@ -3,9 +3,10 @@
 use super::fold::fold;
 use super::geometry::Geometry;
 use super::grid::{Grid, SLACK};
+use crate::choice::isa;
 use crate::cpu::elementwise::{for_overwrite, sum_by};
 use crate::cpu::planes::Shared;
-use crate::isa::{Isa, vectorised};
+use crate::isa::vectorised;
 use crate::real::Real;
 use rayon::prelude::*;
 
@@ -55,7 +56,7 @@ fn product<T: Real>(
     len: usize,
     emit: impl Fn(usize, usize, &[T; N]) + Sync,
 ) {
-    let isa = Isa::detected();
+    let isa = isa();
     let spans = len.div_ceil(N * TILES);
     (0..channels.div_ceil(M) * spans).into_par_iter().for_each(|task| {
         let (panel, span) = (task / spans, task % spans);
@@ -209,7 +210,7 @@ pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &m
     if g.n == 0 {
         return;
     }
-    let isa = Isa::detected();
+    let isa = isa();
     let grid = Grid::new(g);
     let len = (g.ho - 1) * grid.pitch + g.wo;
     for (image, dy) in x.chunks(g.ci * g.h * g.w).zip(dy.chunks(g.co * g.ho * g.wo)) {

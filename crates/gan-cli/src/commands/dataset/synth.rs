@@ -1,26 +1,13 @@
-//! `gan-cli dataset`.
+//! `gan-cli dataset synth`.
 
 use crate::exit::Done;
 use crate::progress::bar;
-use clap::Subcommand;
 use gan_data::{SynthFiles, SynthKind, write_synth};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Draw a procedural dataset
-    Synth(Synth),
-}
-
-#[derive(clap::Args)]
-struct Synth {
-    /// What to draw: facades (pairs), streets (labels, instances, photos) or unpaired (day and night)
+    /// What to draw
     #[arg(value_enum)]
     kind: Kind,
     /// Folder to write
@@ -29,10 +16,10 @@ struct Synth {
     /// Side of the pictures in pixels
     #[arg(long, default_value_t = 256)]
     size: usize,
-    /// Pictures for training
+    /// Scenes for training
     #[arg(long, default_value_t = 400)]
     count: usize,
-    /// Pictures for testing
+    /// Scenes for testing
     #[arg(long, default_value_t = 50)]
     test: usize,
     /// Seed of the scenes
@@ -42,18 +29,15 @@ struct Synth {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Kind {
+    /// Label maps of facades beside their renderings (pix2pix)
     Facades,
+    /// Label maps, instance maps and renderings of streets (pix2pixHD)
     Streets,
+    /// Facades by day and by night, not paired (CycleGAN)
     Unpaired,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
-    match args.command {
-        Command::Synth(args) => synth(args),
-    }
-}
-
-fn synth(args: Synth) -> anyhow::Result<Done> {
     let kind = match args.kind {
         Kind::Facades => SynthKind::Facades,
         Kind::Streets => SynthKind::Streets,

@@ -1,0 +1,159 @@
+//! Which kernels run: chosen by shape and processor, and how to overrule that.
+//!
+//! Overrules belong to the calling thread and last as long as their guard: `let _guard = force(Family::Gemm);`. The
+//! environment variable `GAN_KERNELS`, a list of names such as `gemm` or `winograd,avx2`, sets them for the whole
+//! process: `portable`, `gemm`, `stream`, `winograd` (families), `precise`, and `avx512`, `avx2`, `scalar` (instruction
+//! sets; one that the processor lacks is ignored). A family that cannot serve a shape is passed over.
+use crate::isa::Isa;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+
+/// A family of convolution kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Plain Rust, the only family for F64 and the reference for all others.
+    Portable,
+    /// Implicit matrix products by taps: strided, transposed and large kernels, any shape.
+    Gemm,
+    /// Weights read once in their own layout: few pixels.
+    Stream,
+    /// Minimal filtering with six points: 3x3 and 4x4 kernels with stride 1.
+    Winograd,
+}
+
+/// Vector instructions that kernels may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InstructionSet {
+    /// What the compilation target guarantees.
+    Portable,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512 (F, VL, DQ, BW).
+    Avx512,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Overrules {
+    family: Option<Family>,
+    isa: Option<Isa>,
+    precise: bool,
+}
+
+thread_local! {
+    static OVERRULES: Cell<Option<Overrules>> = const { Cell::new(None) };
+}
+
+fn from_environment() -> Overrules {
+    static PARSED: OnceLock<Overrules> = OnceLock::new();
+    *PARSED.get_or_init(|| {
+        let mut o = Overrules::default();
+        for name in std::env::var("GAN_KERNELS").unwrap_or_default().split(',') {
+            match name.trim() {
+                "portable" => o.family = Some(Family::Portable),
+                "gemm" => o.family = Some(Family::Gemm),
+                "stream" => o.family = Some(Family::Stream),
+                "winograd" => o.family = Some(Family::Winograd),
+                "precise" => o.precise = true,
+                "scalar" => o.isa = Some(Isa::Portable),
+                "avx2" => o.isa = Some(Isa::Avx2),
+                "avx512" => o.isa = Some(Isa::Avx512),
+                _ => {}
+            }
+        }
+        o
+    })
+}
+
+fn overrules() -> Overrules {
+    OVERRULES.get().unwrap_or_else(from_environment)
+}
+
+/// Undoes an overrule when dropped.
+#[derive(Debug)]
+#[must_use = "the overrule ends when this is dropped"]
+pub struct Guard {
+    before: Option<Overrules>,
+    /// Belongs to its thread.
+    thread: PhantomData<*const ()>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        OVERRULES.set(self.before);
+    }
+}
+
+fn overrule(change: impl FnOnce(&mut Overrules)) -> Guard {
+    let before = OVERRULES.get();
+    let mut o = overrules();
+    change(&mut o);
+    OVERRULES.set(Some(o));
+    Guard { before, thread: PhantomData }
+}
+
+/// Makes this thread's convolutions take one family where it can serve them.
+pub fn force(family: Family) -> Guard {
+    overrule(|o| o.family = Some(family))
+}
+
+/// Makes this thread's operators use an instruction set; one that the processor lacks is lowered to what it has.
+pub fn force_instructions(set: InstructionSet) -> Guard {
+    let isa = match set {
+        InstructionSet::Portable => Isa::Portable,
+        InstructionSet::Avx2 => Isa::Avx2,
+        InstructionSet::Avx512 => Isa::Avx512,
+    };
+    overrule(|o| o.isa = Some(isa))
+}
+
+/// Keeps this thread's convolutions from minimal filtering, whose rounding errors are some four times those of a direct sum.
+pub fn precise() -> Guard {
+    overrule(|o| o.precise = true)
+}
+
+/// The instruction set that this thread's operators use now.
+pub fn instructions() -> InstructionSet {
+    match isa() {
+        Isa::Portable => InstructionSet::Portable,
+        Isa::Avx2 => InstructionSet::Avx2,
+        Isa::Avx512 => InstructionSet::Avx512,
+    }
+}
+
+/// The instruction set for a call. To be asked on the calling thread, before the work is handed to others.
+pub(crate) fn isa() -> Isa {
+    overrules().isa.map_or(Isa::detected(), |isa| isa.min(Isa::detected()))
+}
+
+/// The family that is asked for.
+pub(crate) fn forced() -> Option<Family> {
+    overrules().family
+}
+
+/// Whether minimal filtering is out of the question.
+pub(crate) fn is_precise() -> bool {
+    overrules().precise
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guards_nest_and_undo() {
+        let before = forced();
+        {
+            let _outer = force(Family::Gemm);
+            let inner = force_instructions(InstructionSet::Portable);
+            assert_eq!((forced(), isa()), (Some(Family::Gemm), Isa::Portable));
+            assert_eq!(instructions(), InstructionSet::Portable);
+            drop(inner);
+            assert_eq!((forced(), isa()), (Some(Family::Gemm), Isa::detected()));
+            let _precise = precise();
+            assert!(is_precise());
+        }
+        assert_eq!(forced(), before);
+        assert!(std::thread::spawn(forced).join().is_ok_and(|f| f == before));
+    }
+}

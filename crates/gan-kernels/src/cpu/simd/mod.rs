@@ -1,0 +1,66 @@
+//! A vector of F32 behind a trait, one page for each instruction set.
+//!
+//! Kernels are written once over [`Simd`]. Their bodies and these operations are inlined into functions that carry the
+//! instruction set's target features (see [`simd_entry`]); without that inlining the operations would be calls.
+#![allow(unsafe_code)]
+
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
+/// Operations on a register of F32.
+///
+/// # Safety
+/// All functions need the instruction set that the implementing type names; pointers must be good for
+/// [`Simd::LANES`] elements (no alignment is asked for).
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// Elements of a register.
+    const LANES: usize;
+    /// The register.
+    type V: Copy;
+    unsafe fn zero() -> Self::V;
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(from: *const f32) -> Self::V;
+    unsafe fn store(to: *mut f32, v: Self::V);
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// a · b + c
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// Sum of the lanes, in an order of the implementation's own.
+    unsafe fn sum(v: Self::V) -> f32;
+}
+
+/// Runs `$body` with the type parameter bound to the vector type of an instruction set, inside a function that has its
+/// features. The captured variables are named with their types, as for a function.
+macro_rules! simd_entry {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident[$s:ident]($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name(isa: $crate::isa::Isa, $($arg: $ty),*) {
+            #[inline(always)]
+            fn body<$s: $crate::cpu::simd::Simd>($($arg: $ty),*) $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $ty),*) { body::<$crate::cpu::simd::Avx2>($($arg),*) }
+                #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
+                fn avx512($($arg: $ty),*) { body::<$crate::cpu::simd::Avx512>($($arg),*) }
+                match isa {
+                    // SAFETY: `Isa` values above `Portable` are only made after the features were detected.
+                    $crate::isa::Isa::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::isa::Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::isa::Isa::Portable => {}
+                }
+            }
+            let _ = isa;
+            body::<$crate::cpu::simd::Portable>($($arg),*)
+        }
+    };
+}
+pub(crate) use simd_entry;
