@@ -1,5 +1,7 @@
 //! Train and run pix2pix, pix2pixHD and CycleGAN from the command line.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line program speaks
+
+#[macro_use]
+mod speak;
 
 mod args;
 mod commands;

@@ -221,7 +221,8 @@ impl Run<'_> {
             let epoch = self.step / per_epoch + 1;
             let batches = self.loader.epoch(epoch, (self.step % per_epoch) as usize);
             for batch in batches {
-                self.one_step(batch?, epoch)?;
+                let batch = batch.inspect_err(|_| self.save_before_failing())?;
+                self.one_step(batch, epoch)?;
                 if stop.load(Ordering::Relaxed) && self.step < self.total {
                     finish = Finish::Interrupted;
                     break 'training;
@@ -319,6 +320,13 @@ impl Run<'_> {
                 step: self.step,
                 message: format!("training goes on without a new checkpoint: {error}"),
             });
+        }
+    }
+
+    /// A picture that cannot be read says nothing against the steps before it.
+    fn save_before_failing(&mut self) {
+        if self.step > 0 && self.last_saved != Some(self.step) {
+            self.save_or_warn();
         }
     }
 
