@@ -231,7 +231,7 @@ impl Run<'_> {
                     break;
                 }
             }
-            if self.step % per_epoch == 0
+            if self.step.is_multiple_of(per_epoch)
                 && crossed(epoch, epoch - 1, self.train.save_epoch_freq)
                 && self.step < self.total
                 && self.last_saved != Some(self.step)
@@ -255,7 +255,7 @@ impl Run<'_> {
         self.pending.push(losses);
         let before = self.step * self.batch_size;
         self.step += 1;
-        if self.step % self.loader.batches_per_epoch() as u64 == 0 {
+        if self.step.is_multiple_of(self.loader.batches_per_epoch() as u64) {
             self.rate.end_epoch(); // before a checkpoint can be written
         }
         self.pace.step();
