@@ -2,7 +2,8 @@
 //! milliseconds, and the rate of a direct convolution in GFLOP/s at the minimum.
 //!
 //! On a machine that others use too, wall-clock time says little: with `GAN_TIME=cpu` (and `RAYON_NUM_THREADS=1`) it is
-//! the processor time of all threads of this process (Linux).
+//! the processor time of all threads of this process (Linux). With `GAN_TIME_FRESH` set, weights change before every
+//! call, as in training: packing is part of the time.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 use candle_core::{DType, Device, Tensor};
 use gan_kernels::*;
@@ -53,11 +54,15 @@ fn cpu_ms() -> f64 {
     ns * 1e-6
 }
 
-fn time(runs: usize, mut f: impl FnMut()) -> (f64, f64) {
+fn time(runs: usize, version: &Version, mut f: impl FnMut()) -> (f64, f64) {
+    let fresh = std::env::var_os("GAN_TIME_FRESH").is_some();
     let cpu = std::env::var("GAN_TIME").is_ok_and(|v| v == "cpu");
     f();
     let mut all: Vec<f64> = (0..runs)
         .map(|_| {
+            if fresh {
+                version.bump();
+            }
             let (start, busy) = (Instant::now(), if cpu { cpu_ms() } else { 0.0 });
             f();
             if cpu { cpu_ms() - busy } else { start.elapsed().as_secs_f64() * 1e3 }
@@ -88,13 +93,13 @@ fn main() {
             let data = ConvGrads { input: hw, ..Default::default() };
             let weight = ConvGrads { weight: Some(WeightGrad { x: &x, into: &dw }), ..Default::default() };
             passes = [
-                time(runs, || {
+                time(runs, &version, || {
                     conv_transpose2d(&x, &w, None, &spec).unwrap();
                 }),
-                time(runs, || {
+                time(runs, &version, || {
                     conv_transpose2d_backward(&dy, &w, &spec, data).unwrap();
                 }),
-                time(runs, || {
+                time(runs, &version, || {
                     conv_transpose2d_backward(&dy, &w, &spec, weight).unwrap();
                 }),
             ];
@@ -106,13 +111,13 @@ fn main() {
             let data = ConvGrads { input: hw, ..Default::default() };
             let weight = ConvGrads { weight: Some(WeightGrad { x: &x, into: &dw }), ..Default::default() };
             passes = [
-                time(runs, || {
+                time(runs, &version, || {
                     conv2d(&x, &w, None, &spec).unwrap();
                 }),
-                time(runs, || {
+                time(runs, &version, || {
                     conv2d_backward(&dy, &w, &spec, data).unwrap();
                 }),
-                time(runs, || {
+                time(runs, &version, || {
                     conv2d_backward(&dy, &w, &spec, weight).unwrap();
                 }),
             ];

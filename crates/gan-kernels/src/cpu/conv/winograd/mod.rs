@@ -166,7 +166,7 @@ pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], weight: &Wei
     };
     let weights = filter.weights(isa, false);
     let form = Form { name: "winograd", numbers: [weights.panel, isa.lanes(), 0, 0] };
-    let u = weight.packed(form, || weights.transform(isa, w));
+    let u = weight.packed(form, weights.len(isa), |to| weights.transform(isa, w, to));
     let mut out = for_overwrite(g.n * g.co * g.ho * g.wo);
     filter.apply(isa, g.n, x, &weights, &u, bias, &mut out);
     out
@@ -190,7 +190,7 @@ pub(super) fn backward_data(
         Filter { inputs: g.co, outputs: g.ci, h: g.ho, w: g.wo, padding, mode: PadMode::Zero, ho, wo, taps: g.kh };
     let weights = filter.weights(isa, true);
     let form = Form { name: "winograd adjoint", numbers: [weights.panel, isa.lanes(), 0, 0] };
-    let u = weight.packed(form, || weights.transform(isa, w));
+    let u = weight.packed(form, weights.len(isa), |to| weights.transform(isa, w, to));
     let mut out = for_overwrite(g.n * g.ci * g.h * g.w);
     if g.mode == PadMode::Zero {
         filter.apply(isa, g.n, dy, &weights, &u, bias, &mut out);

@@ -1,7 +1,6 @@
 //! Transformed weights: `G g Gᵀ` for every pair of channels, in panels for the register tiles.
 #![allow(unsafe_code)]
 use super::points::{POINTS, PRODUCTS, both};
-use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::planes::Shared;
 use crate::cpu::simd::{Simd, simd_entry};
 use crate::isa::Isa;
@@ -29,14 +28,17 @@ impl Weights {
         (self.inputs * self.panel + isa.lanes()).next_multiple_of(16)
     }
 
+    /// Elements of the transformed weights.
+    pub(super) fn len(&self, isa: Isa) -> usize {
+        PRODUCTS * self.panels() * self.panel_len(isa)
+    }
+
     /// `[product][panel][input][channel of the panel]`.
-    pub(super) fn transform(&self, isa: Isa, weights: &[f32]) -> Vec<f32> {
-        assert!(weights.len() >= self.inputs * self.outputs * self.taps.pow(2));
+    pub(super) fn transform(&self, isa: Isa, weights: &[f32], to: &mut [f32]) {
+        assert!(weights.len() >= self.inputs * self.outputs * self.taps.pow(2) && to.len() >= self.len(isa));
         let step = self.panels() * self.panel_len(isa);
-        let mut out = for_overwrite(PRODUCTS * step);
-        let shared = Shared::new(&mut out);
+        let shared = Shared::new(to);
         (0..self.panels()).into_par_iter().for_each(|panel| panel_of(isa, self, weights, panel, step, shared));
-        out
     }
 
     /// Where the taps of a pair of channels begin.
