@@ -98,7 +98,7 @@ fn inputs(config: &GeneratorConfig, args: &Args) -> anyhow::Result<DataConfig> {
     }
     // Grey and colour pictures have one and three channels; fewer labels than that nobody trains on.
     let picture = matches!(input_nc, 1 | 3) && args.inst.is_none();
-    let instances = !no_instance && !(label_nc.is_none() && picture);
+    let instances = !(no_instance || label_nc.is_none() && picture);
     let rest = input_nc.saturating_sub(usize::from(instances));
     let label_nc = label_nc.unwrap_or(if picture { 0 } else { rest });
     if label_nc > 0 && label_nc != rest || rest == 0 {
