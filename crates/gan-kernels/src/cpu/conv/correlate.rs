@@ -17,7 +17,7 @@ use rayon::prelude::*;
 /// Elements of a task's sums.
 const SUMS: usize = 40 << 10;
 /// Elements of a block of input channels.
-const BLOCK: usize = 40 << 10;
+const BLOCK: usize = 64 << 10;
 /// Tasks that a call is split into at least, where its size allows.
 const TASKS: usize = 12;
 /// Pixels that are summed before the next taps' turn.
@@ -150,9 +150,11 @@ fn correlate(
         for (dy, sums) in dy.iter().zip(sums.chunks_exact_mut(plan.sums * plan.lanes)) {
             let dy = &dy[first * plan.pitch * if outer { plan.lanes } else { 1 }..];
             if outer {
-                for q in (0..len).step_by(PIXELS) {
+                // Equal parts, so that none is short.
+                let part = len.div_ceil(len.div_ceil(PIXELS));
+                for q in (0..len).step_by(part) {
                     let dy = &dy[q * plan.lanes..];
-                    Outer { taps, q, len: PIXELS.min(len - q), dy, lanes: plan.lanes }.add_to(isa, sums);
+                    Outer { taps, q, len: part.min(len - q), dy, lanes: plan.lanes }.add_to(isa, sums);
                 }
             } else {
                 Dots { taps, len, dy, channels: plan.lanes, pitch: g.ho * plan.pitch }.add_to(isa, sums);

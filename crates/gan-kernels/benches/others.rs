@@ -1,52 +1,25 @@
-//! Times the operators that are no convolutions: `time_other [FILTER] [RUNS]`, median and minimum in milliseconds.
-//! `GAN_TIME=cpu` as for `time_conv`.
+//! Times the operators that are no convolutions: `cargo bench -p gan-kernels --bench others -- [FILTER] [RUNS]`; median
+//! and minimum in milliseconds. `GAN_TIME=cpu`: see [`timing`].
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
+mod timing;
 use candle_core::{DType, Device, Tensor};
 use gan_kernels::*;
 use gan_rng::{Key, Purpose};
-use std::time::Instant;
+use timing::Timer;
 
-/// Processor time of this process in milliseconds.
-fn cpu_ms() -> f64 {
-    let mut ns = 0.0;
-    for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        let stat = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
-        ns += stat.split(' ').next().unwrap().parse::<f64>().unwrap();
-    }
-    ns * 1e-6
-}
+struct Report(Timer);
 
-struct Timer {
-    filter: String,
-    runs: usize,
-    cpu: bool,
-}
-
-impl Timer {
+impl Report {
     fn time<R>(&self, name: &str, f: impl Fn() -> R) {
-        if !name.contains(&self.filter) {
-            return;
+        if self.0.wants(name) {
+            let (median, min) = self.0.time(|| {}, f);
+            println!("{name:50} {median:8.2} ({min:8.2})");
         }
-        f();
-        let mut all: Vec<f64> = (0..self.runs)
-            .map(|_| {
-                let (start, busy) = (Instant::now(), if self.cpu { cpu_ms() } else { 0.0 });
-                f();
-                if self.cpu { cpu_ms() - busy } else { start.elapsed().as_secs_f64() * 1e3 }
-            })
-            .collect();
-        all.sort_by(f64::total_cmp);
-        println!("{name:40} {:8.2} ({:8.2})", all[self.runs / 2], all[0]);
     }
 }
 
 fn main() {
-    let mut args = std::env::args().skip(1);
-    let t = Timer {
-        filter: args.next().unwrap_or_default(),
-        runs: args.next().map_or(7, |r| r.parse().unwrap()),
-        cpu: std::env::var("GAN_TIME").is_ok_and(|v| v == "cpu"),
-    };
+    let t = Report(Timer::from_args());
     let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
     for (c, side) in [(256, 64), (64, 256)] {
         let (x, dy) = (random(&[1, c, side, side]), random(&[1, c, side, side]));
