@@ -6,9 +6,8 @@
 //! picture's sides are cut down to the multiple that the network needs.
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::Module;
 use gan_nets::weights::{StateDict, read_any};
-use gan_nets::{Arch, GeneratorConfig, NormKind};
+use gan_nets::{Arch, Ctx, GeneratorConfig, NormKind};
 use image::{ImageReader, RgbImage, imageops};
 use std::error::Error;
 use std::path::Path;
@@ -35,7 +34,7 @@ pub(crate) fn translate(weights: &Path, arch: &str, input: &Path, output: &Path)
     }
     let picture = imageops::crop_imm(&picture, 0, 0, width, height).to_image();
 
-    let y = net.forward(&to_tensor(picture)?)?;
+    let y = net.forward(&to_tensor(picture)?, &Ctx::translate())?;
     to_picture(&y)?.save(output)?;
     Ok(())
 }
@@ -74,13 +73,13 @@ fn to_tensor(picture: RgbImage) -> candle_core::Result<Tensor> {
     x.permute((0, 3, 1, 2))?.to_dtype(DType::F32)?.affine(2.0 / 255.0, -1.0)?.contiguous()
 }
 
-/// From `[1, 3, H, W]` in [-1, 1].
+/// From `[1, 3, H, W]` in [-1, 1], rounded to the nearest byte.
 fn to_picture(y: &Tensor) -> Result<RgbImage, Box<dyn Error>> {
     let (_, c, h, w) = y.dims4()?;
     if c != 3 {
         return Err(format!("the network makes {c} channels, a picture has 3").into());
     }
-    let y = y.affine(127.5, 127.5)?.clamp(0f32, 255f32)?.to_dtype(DType::U8)?;
+    let y = y.affine(127.5, 128.0)?.clamp(0f32, 255f32)?.to_dtype(DType::U8)?;
     let bytes = y.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<u8>()?;
     RgbImage::from_raw(w as u32, h as u32, bytes).ok_or_else(|| "the network's output is no picture".into())
 }
