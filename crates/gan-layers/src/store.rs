@@ -205,6 +205,7 @@ impl ParamStore {
         };
         let find = |key: &str| tensors.iter().find(|(k, _)| k == key).map(|(_, t)| t);
         let mut known = Vec::new();
+        let mut fitting = Vec::new();
         for entry in &self.entries {
             let Some(key) = entry.name.strip_prefix(prefix) else { continue };
             known.push(key);
@@ -214,22 +215,29 @@ impl ParamStore {
                 }
                 continue;
             };
-            match &entry.kind {
-                Kind::Counter(c) => {
-                    c.set(t.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?.first().map_or(0, |&n| n as u64))
-                }
-                Kind::Param { shape, .. } if shape != t.dims() => {
-                    problem(format!("{key}: {:?} in the file, {shape:?} in the network", t.dims()))?;
-                }
-                Kind::Buffer(b) if b.dims() != t.dims() => {
-                    problem(format!("{key}: {:?} in the file, {:?} in the network", t.dims(), b.dims()))?;
-                }
-                Kind::Param { offset, .. } => self.write(0, *offset, t)?,
-                Kind::Buffer(b) => b.slice_set(&t.to_device(b.device())?.to_dtype(b.dtype())?.contiguous()?, 0, 0)?,
+            let shape = match &entry.kind {
+                Kind::Counter(_) => t.dims(),
+                Kind::Param { shape, .. } => shape,
+                Kind::Buffer(b) => b.dims(),
+            };
+            if shape == t.dims() {
+                fitting.push((entry, t));
+            } else {
+                problem(format!("{key}: {:?} in the file, {shape:?} in the network", t.dims()))?;
             }
         }
         for (key, _) in tensors.iter().filter(|(k, _)| !known.contains(&k.as_str())) {
             problem(format!("{key}: not in the network"))?;
+        }
+        // Only now: what is refused must not leave half a network behind.
+        for (entry, t) in fitting {
+            match &entry.kind {
+                Kind::Counter(c) => {
+                    c.set(t.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?.first().map_or(0, |&n| n as u64))
+                }
+                Kind::Param { offset, .. } => self.write(0, *offset, t)?,
+                Kind::Buffer(b) => b.slice_set(&t.to_device(b.device())?.to_dtype(b.dtype())?.contiguous()?, 0, 0)?,
+            }
         }
         self.version.bump();
         Ok(notes)
