@@ -48,6 +48,7 @@ impl Folder {
     }
 }
 
+#[allow(clippy::disallowed_methods)] // pictures that the test itself made
 fn picture(path: impl AsRef<Path>) -> image::RgbImage {
     image::open(path).unwrap().into_rgb8()
 }
