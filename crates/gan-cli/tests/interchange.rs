@@ -1,7 +1,7 @@
 //! Weights that PyTorch wrote, through the program: the same pictures, and back again bit by bit.
 //!
 //! The fixtures are made by `fixtures/make_interchange.py`.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // only pictures of its own making are opened
 
 use gan_nets::weights::{StateDict, read_any};
 use std::path::{Path, PathBuf};
