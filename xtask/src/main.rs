@@ -1,2 +1,61 @@
-//! Chores of the workspace.
-fn main() {}
+//! `cargo xtask …`: the chores of the workspace.
+//!
+//! The program builds in seconds because it depends on no tensor library and on no crate of the workspace.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
+
+mod args;
+mod check;
+#[path = "../../crates/gan-data/src/data_dir.rs"]
+mod data_dir;
+mod fetch;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+Commands:
+  fetch-data [NAME…]   datasets and weights of assets/catalog.toml
+  check                everything that must hold before a change is merged
+
+`cargo xtask <command> --help` says more.";
+
+/// The command line was not understood: exit code 2, as against 1 for a command that failed.
+#[derive(Debug)]
+pub(crate) struct UsageError(pub(crate) String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+fn main() -> ExitCode {
+    match run(std::env::args().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(mut words: Vec<String>) -> Result<()> {
+    if words.is_empty() {
+        return Err(UsageError(format!("no command given\n\n{USAGE}")).into());
+    }
+    let rest = words.split_off(1);
+    match words[0].as_str() {
+        "fetch-data" => fetch::command(rest),
+        "check" => check::command(rest),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => Err(UsageError(format!("no command `{other}`\n\n{USAGE}")).into()),
+    }
+}

@@ -1,1 +1,69 @@
 //! Decoding, datasets, transforms and loading of images for image-to-image translation.
+//!
+//! Pictures come from files or from the procedural generators, pass a [`Transform`], and reach the trainer as candle
+//! tensors on the CPU: `[N, C, H, W]`, f32 in [-1, 1] for pictures, integers for label and instance maps. Nothing here
+//! knows a GPU or the network, and nothing prints.
+//!
+//! ```no_run
+//! use gan_data::{DataConfig, Loader, open};
+//! # fn main() -> gan_data::Result<()> {
+//! let config = DataConfig { root: "datasets/facades".into(), ..DataConfig::default() };
+//! let dataset = open(&config)?;
+//! dataset.check()?;
+//! let loader = Loader::new(dataset, config.loader(42))?;
+//! for batch in loader.epoch(0, 0) {
+//!     let batch = batch?;
+//!     assert_eq!(batch.a.dims(), [1, 3, 256, 256]);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod data_dir;
+mod dataset;
+mod decode;
+mod encode;
+mod error;
+mod folder;
+mod ids;
+mod inspect;
+mod lab;
+mod loader;
+mod pairs;
+mod picture;
+mod raster;
+mod resample;
+mod synth;
+mod transform;
+
+pub use config::{DataConfig, DataMode, Direction};
+pub use dataset::{
+    Aligned, Batch, Colorization, Dataset, Description, Item, LabelScan, Labelled, Single, Unaligned, open,
+};
+pub use decode::{AlphaPolicy, DecodeLimits, DecodeOptions, Header, decode, decode_ids, probe};
+pub use encode::{Depth, Quantize, picture_from_tensor, write_ids, write_picture, write_planes};
+pub use error::{Error, Result};
+pub use folder::{PictureFile, list_pictures, partner};
+pub use ids::IdMap;
+pub use inspect::{FolderReport, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, inspect};
+pub use lab::{lab_tensors, lab_to_rgb, picture_from_lab, rgb_to_lab};
+pub use loader::{Batches, Loader, LoaderConfig};
+pub use pairs::{Canny, PairInput, SplitRatio, canny_edges, combine, make_pairs, separate, split};
+pub use picture::Picture;
+pub use raster::Raster;
+pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};
+pub use synth::{
+    FACADE_CLASSES, Procedural, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth,
+};
+pub use transform::{Pixels, Preprocess, SharedDraws, Transform, round_to_multiple};
+
+/// The directory of fetched datasets (`datasets/NAME`) and weights (`weights/NAME.safetensors`): `GAN_DATA_DIR`, else
+/// `$XDG_DATA_HOME/gan-cli`, else the platform's own place; without a home directory, `data` here.
+#[must_use]
+pub fn data_dir() -> std::path::PathBuf {
+    data_dir::data_dir(None, data_dir::Platform::current(), |name| std::env::var_os(name))
+        .unwrap_or_else(|| "data".into())
+}

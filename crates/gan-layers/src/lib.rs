@@ -1,1 +1,35 @@
-//! What the networks are made of: layers, sequences, segments, the forward context and the parameter store.
+//! What image-to-image networks are made of.
+//!
+//! * A network is one or more [`Sequence`]s of [`Layer`]s, written down once in the order of the paper and built by a
+//!   [`SequenceBuilder`], whose paths are the PyTorch state-dict keys. Forward, backward, initialisation and the
+//!   [`Summary`] are walks over the same sequence.
+//! * A forward pass takes a [`Ctx`]: what normalisation, dropout and the weights do is visible at the call.
+//! * In training a whole sequence is *one* candle operator (a segment, see [`Sequence::forward`]): it keeps its own
+//!   tape, adds weight gradients straight into the [`ParamStore`] and frees activations as it walks back.
+//! * Parameters come from a [`Builder`]: out of a [`ParamStore`] for training, or out of a candle `VarBuilder` (for
+//!   example memory-mapped safetensors) for translation.
+
+mod autograd;
+mod backward;
+mod builder;
+mod ctx;
+mod forward;
+mod init;
+mod layer;
+mod segment;
+mod sequence;
+mod steps;
+mod store;
+mod summary;
+mod tape;
+
+pub use autograd::{avg_pool3s2, instance_mean, with_backward};
+pub use builder::{Builder, Counter, Param, Role, Source};
+pub use ctx::{Ctx, Dropout, NormMode, Weights};
+pub use init::{BiasInit, Init, InitType};
+pub use layer::{BatchNorm, Conv, ConvTranspose, Layer, NormLayer};
+pub use sequence::{ConvSpec, Node, NormKind, Sequence, SequenceBuilder};
+pub use store::{Missing, ParamStore, Tensors};
+pub use summary::{Row, Summary};
+
+pub use gan_kernels::{Act, PadMode};

@@ -1,1 +1,41 @@
 //! Generators, discriminators and encoders of pix2pix, pix2pixHD and CycleGAN.
+//!
+//! Every network is a config with a `build`, which writes the layers down in the order of the paper at paths that are
+//! the PyTorch state-dict keys: official checkpoints load unchanged. [`GeneratorConfig`] and [`DiscriminatorConfig`]
+//! gather them behind the references' option names.
+//!
+//! ```
+//! # fn main() -> candle_core::Result<()> {
+//! use gan_nets::{GeneratorConfig, Arch};
+//! use gan_layers::Builder;
+//! let config = GeneratorConfig { arch: Arch::Resnet9Blocks, ..GeneratorConfig::default() };
+//! let net = config.build(Builder::shapes_only())?;
+//! assert_eq!(net.summary((256, 256))?.params(), 11_378_179);
+//! # Ok(()) }
+//! ```
+
+mod blocks;
+mod discriminator;
+mod error;
+mod generator;
+mod global;
+mod infer;
+mod local;
+mod multiscale;
+mod patch;
+pub mod pth;
+mod resnet;
+mod unet;
+pub mod weights;
+
+pub use discriminator::{Discriminator, DiscriminatorConfig, NetD};
+pub use error::{Error, Origin, Result};
+pub use gan_layers::{Builder, Ctx, Dropout, NormKind, Summary};
+pub use generator::{Arch, Generator, GeneratorConfig};
+pub use global::{EncoderConfig, GlobalConfig};
+pub use infer::{Network, clean_legacy, infer};
+pub use local::{LocalConfig, LocalEnhancer};
+pub use multiscale::{Multiscale, MultiscaleConfig};
+pub use patch::{PatchConfig, PixelConfig};
+pub use resnet::{Padding, ResnetConfig};
+pub use unet::UnetConfig;

@@ -82,6 +82,22 @@ impl Key {
         philox4x32_10(self.words(), [lo, hi, 0, 0])
     }
 
+    /// Fills `out` with standard normal numbers: four a block, so that element `i` comes from block `i / 4` and large
+    /// tensors can be filled in parallel from any `first_block` (Box–Muller on 24-bit uniforms, |x| < 5.8).
+    pub fn fill_normal(self, first_block: u64, out: &mut [f32]) {
+        for (i, four) in out.chunks_mut(4).enumerate() {
+            let w = self.block(first_block + i as u64);
+            let pair = |a: u32, b: u32| {
+                let unit = 1.0 / (1u32 << 24) as f32;
+                let radius = (-2.0 * (((a >> 8) + 1) as f32 * unit).ln()).sqrt();
+                let (sin, cos) = (std::f32::consts::TAU * ((b >> 8) as f32 * unit)).sin_cos();
+                [radius * cos, radius * sin]
+            };
+            let ([a, b], [c, d]) = (pair(w[0], w[1]), pair(w[2], w[3]));
+            four.copy_from_slice(&[a, b, c, d][..four.len()]);
+        }
+    }
+
     /// Reads the sequence from its start.
     pub fn stream(self) -> Stream {
         Stream::new(self)
@@ -121,6 +137,19 @@ mod tests {
         let k = Key::new(0, Purpose::Test);
         assert_ne!(k.at(1).at(2), k.at(2).at(1));
         assert_ne!(k.at_name("a.weight"), k.at_name("b.weight"));
+    }
+
+    #[test]
+    fn filled_normals_have_unit_moments_and_can_be_split() {
+        let key = Key::new(5, Purpose::Test);
+        let mut whole = vec![0f32; 100_002];
+        key.fill_normal(0, &mut whole);
+        let mut part = [0f32; 6];
+        key.fill_normal(2, &mut part);
+        assert_eq!(part, whole[8..14]);
+        let n = whole.len() as f64;
+        let moment = |p| whole.iter().map(|&x| f64::from(x).powi(p)).sum::<f64>() / n;
+        assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.02 && (moment(4) - 3.0).abs() < 0.15);
     }
 
     #[test]

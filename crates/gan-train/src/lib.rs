@@ -1,1 +1,39 @@
 //! Methods (pix2pix, pix2pixHD, CycleGAN), the trainer, run folders and checkpoints.
+//!
+//! [`METHODS`](methods::METHODS) lists the methods; each is one file in [`methods`]. [`train`] runs one of them on a
+//! dataset into a run folder; [`Trained`] opens what it left for translation.
+
+pub mod checkpoint;
+pub mod conditioning;
+pub mod config;
+mod error;
+pub mod eta;
+pub mod events;
+mod fit;
+pub mod gallery;
+mod lock;
+mod method;
+pub mod methods;
+mod optimizer;
+pub mod palette;
+pub mod pool;
+mod resume;
+pub mod run;
+pub mod schedule;
+mod settings;
+pub mod storage;
+pub mod styles;
+mod trained;
+mod trainer;
+
+pub use error::{Error, Result};
+pub use fit::translate_fitted;
+pub use lock::RunLock;
+pub use method::{
+    Direction, LoadEncoder, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator,
+};
+pub use methods::METHODS;
+pub use optimizer::Optimizer;
+pub use settings::TrainConfig;
+pub use trained::Trained;
+pub use trainer::{Job, Outcome, data_config, resume_config, to_place, train};

@@ -1,0 +1,35 @@
+//! The command line.
+
+use crate::commands::{completions, convert, dataset, demo, encode_features, summary, train, translate};
+use clap::{Parser, Subcommand};
+
+/// Image-to-image translation with GANs: pix2pix, pix2pixHD and CycleGAN
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data, 4 bad checkpoint or configuration, 5 device or memory, 6 diverged, 130 interrupted
+/// after a good checkpoint.
+#[derive(Parser)]
+#[command(name = "gan-cli", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Draw a dataset, train on it for two minutes and show the result; needs no files and no network
+    Demo(demo::Args),
+    /// Train a method on a dataset
+    Train(train::Args),
+    /// Translate pictures with a trained model
+    Translate(translate::Args),
+    /// Carry weights over between PyTorch's .pth and .safetensors
+    Convert(convert::Args),
+    /// Find the styles that a pix2pixHD model with an instance feature encoder can draw from
+    EncodeFeatures(encode_features::Args),
+    /// Show layers, shapes, parameters and multiply-adds of a model
+    Summary(summary::Args),
+    /// Look at datasets and make them
+    Dataset(dataset::Args),
+    /// Print shell completions
+    Completions(completions::Args),
+}

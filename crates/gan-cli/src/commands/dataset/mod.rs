@@ -1,0 +1,38 @@
+//! `gan-cli dataset`.
+
+mod inspect;
+mod make;
+mod synth;
+
+use crate::exit::Done;
+use clap::Subcommand;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Look a dataset over and report every problem at once
+    Inspect(inspect::Args),
+    /// Make pairs (input beside photo) from a folder of photos
+    Pairs(make::Pairs),
+    /// Join two folders into pairs side by side
+    Combine(make::Combine),
+    /// Divide a folder into train, val and test
+    Split(make::Split),
+    /// Draw a procedural dataset
+    Synth(synth::Args),
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    match args.command {
+        Command::Inspect(args) => inspect::run(args),
+        Command::Pairs(args) => make::pairs(args),
+        Command::Combine(args) => make::combine(args),
+        Command::Split(args) => make::split(args),
+        Command::Synth(args) => synth::run(args),
+    }
+}

@@ -1,0 +1,54 @@
+//! `gan-cli summary`.
+
+use crate::commands::weights::{WeightArgs, WeightFile};
+use crate::exit::Done;
+use gan_nets::Network;
+use gan_train::Trained;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run or checkpoint folder (its generator), or a weight file (.pth, .safetensors) of any network
+    #[arg(long)]
+    model: PathBuf,
+    /// Height and width of the input
+    #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256])]
+    size: Vec<usize>,
+    #[command(flatten)]
+    weights: WeightArgs,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    let network = if args.model.is_dir() {
+        args.weights.refuse_for_runs()?;
+        let trained = Trained::open(&args.model)?;
+        Network::Generator((trained.method().generator)(trained.config())?)
+    } else {
+        let file = WeightFile::open(&args.model, &args.weights)?;
+        file.notes.iter().skip(1).for_each(|note| eprintln!("{note}"));
+        file.network
+    };
+    print(&network, (args.size[0], args.size[1]))?;
+    Ok(Done::Complete)
+}
+
+fn print(network: &Network, size: (usize, usize)) -> anyhow::Result<()> {
+    let summary = network.summary(size)?;
+    println!("{network}; for {} x {} x {}", network.input_nc(), size.0, size.1);
+    let width = summary.rows.iter().map(|r| r.path.len()).max().unwrap_or(0);
+    println!("{:width$}  {:12}  {:>16}  {:>11}  {:>9}", "layer", "kind", "output", "parameters", "MMAC");
+    for row in &summary.rows {
+        let (c, h, w) = row.output;
+        let shape = format!("{c} x {h} x {w}");
+        let number = |n: f64, digits: usize| if n == 0.0 { String::new() } else { format!("{n:.digits$}") };
+        println!(
+            "{:width$}  {:12}  {shape:>16}  {:>11}  {:>9}",
+            row.path,
+            row.kind,
+            number(row.params as f64, 0),
+            number(row.macs as f64 / 1e6, 1)
+        );
+    }
+    println!("{} parameters, {:.2} GMAC a picture", summary.params(), summary.macs() as f64 / 1e9);
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! From errors to messages and exit codes.
+
+use std::process::ExitCode;
+
+/// How a command ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// Everything was done.
+    Complete,
+    /// Interrupted after a good checkpoint.
+    Interrupted,
+}
+
+/// An error with the exit code that it deserves, for what no library error says.
+#[derive(Debug)]
+pub(crate) struct Coded(pub(crate) u8, pub(crate) String);
+
+impl std::fmt::Display for Coded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.1)
+    }
+}
+impl std::error::Error for Coded {}
+
+pub(crate) const BAD_DATA: u8 = 3;
+pub(crate) const BAD_MODEL: u8 = 4;
+pub(crate) const DEVICE: u8 = 5;
+
+/// Reports the result and returns the program's exit code.
+pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
+    match result {
+        Ok(Done::Complete) => ExitCode::SUCCESS,
+        Ok(Done::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut last = error.to_string();
+            for cause in error.chain().skip(1) {
+                let text = cause.to_string();
+                // Transparent wrappers repeat their source.
+                if !last.contains(&text) {
+                    eprintln!("because: {text}");
+                }
+                last = text;
+            }
+            ExitCode::from(error.chain().find_map(of_cause).unwrap_or(1))
+        }
+    }
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(Coded(code, _)) = cause.downcast_ref() {
+        return Some(*code);
+    }
+    if let Some(error) = cause.downcast_ref::<gan_data::Error>() {
+        return Some(of_data(error));
+    }
+    match cause.downcast_ref::<gan_nets::Error>() {
+        Some(gan_nets::Error::Io { action: "read", .. }) => return Some(BAD_MODEL),
+        Some(gan_nets::Error::Io { .. } | gan_nets::Error::Candle(_)) => return Some(1),
+        Some(_) => return Some(BAD_MODEL),
+        None => {}
+    }
+    Some(match cause.downcast_ref::<gan_train::Error>()? {
+        gan_train::Error::Data(error) => of_data(error),
+        gan_train::Error::Diverged { .. } | gan_train::Error::NonFinite { .. } => 6,
+        gan_train::Error::Damaged { .. }
+        | gan_train::Error::NoCheckpoint { .. }
+        | gan_train::Error::NoUsableCheckpoint { .. }
+        | gan_train::Error::Busy { .. }
+        | gan_train::Error::RunFolder { .. }
+        | gan_train::Error::Config { .. }
+        | gan_train::Error::Loss(_) => BAD_MODEL,
+        _ => 1,
+    })
+}
+
+fn of_data(error: &gan_data::Error) -> u8 {
+    match error {
+        gan_data::Error::Config { .. } => BAD_MODEL,
+        // A disk that refuses to take what we write says nothing about the data.
+        gan_data::Error::Io { action, .. } if *action == "write" => 1,
+        _ => BAD_DATA,
+    }
+}

@@ -1,0 +1,130 @@
+//! Pairs of pictures of the same scene.
+
+use std::path::{Path, PathBuf};
+
+use gan_rng::Key;
+
+use super::layout::{Layout, locate_pairs};
+use super::{Dataset, Description, Item, adapt, limited, load};
+use crate::config::{DataConfig, Direction};
+use crate::decode::{DecodeOptions, decode};
+use crate::error::{Error, Result};
+use crate::folder::{list_pictures, pair_by_stem};
+use crate::picture::Picture;
+use crate::transform::Transform;
+
+/// Pairs stored side by side in one file, or in two folders under equal names. Both parts share crop and flip.
+#[derive(Debug)]
+pub struct Aligned {
+    pairs: Vec<Pair>,
+    folders: Vec<PathBuf>,
+    notes: Vec<String>,
+    transform: Transform,
+    decode: DecodeOptions,
+    channels: (usize, usize),
+    direction: Direction,
+}
+
+#[derive(Debug)]
+struct Pair {
+    name: String,
+    a: PathBuf,
+    /// None: the right half of `a`.
+    b: Option<PathBuf>,
+}
+
+impl Aligned {
+    /// Finds the pairs of a configuration.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] if there are none, [`Error::Unmatched`] if names lack partners.
+    pub fn open(config: &DataConfig) -> Result<Self> {
+        config.validate()?;
+        let located = locate_pairs(&config.root, &config.phase)?;
+        let (pairs, folders) = match located.layout {
+            Layout::SideBySide(folder) => {
+                let files = limited(list_pictures(&folder)?, config.max_dataset_size, &folder)?;
+                let pairs = files.into_iter().map(|file| Pair { name: file.stem, a: file.path, b: None });
+                (pairs.collect(), vec![folder])
+            }
+            Layout::TwoFolders(a, b) => {
+                let files = pair_by_stem((&a, &list_pictures(&a)?), (&b, &list_pictures(&b)?), None)?;
+                let pairs = limited(files, config.max_dataset_size, &a)?.into_iter().map(|(a, b)| Pair {
+                    name: a.stem,
+                    a: a.path,
+                    b: Some(b.path),
+                });
+                (pairs.collect(), vec![a, b])
+            }
+        };
+        Ok(Self {
+            pairs,
+            folders,
+            notes: located.notes,
+            transform: config.transform(),
+            decode: config.decode_options(),
+            channels: (config.input_nc, config.output_nc),
+            direction: config.direction,
+        })
+    }
+
+    /// Sides A and B, with the channels that the direction gives them.
+    fn read(&self, pair: &Pair) -> Result<(Picture, Picture)> {
+        let (input, output) = self.channels;
+        let (channels_a, channels_b) = match self.direction {
+            Direction::A2b => (input, output),
+            Direction::B2a => (output, input),
+        };
+        let Some(path_b) = &pair.b else {
+            let (a, b) = halves(&decode(&pair.a, &self.decode)?, &pair.a)?;
+            return Ok((adapt(a, channels_a, &pair.a)?, adapt(b, channels_b, &pair.a)?));
+        };
+        let (a, b) = (load(&pair.a, channels_a, &self.decode)?, load(path_b, channels_b, &self.decode)?);
+        if a.size() != b.size() && !self.transform.unifies_sizes() {
+            return Err(sizes_differ(&pair.a, a.size(), path_b, b.size()));
+        }
+        Ok((a, b))
+    }
+}
+
+/// Left and right half; of an odd width the right one is a column wider.
+fn halves(picture: &Picture, path: &Path) -> Result<(Picture, Picture)> {
+    let (width, height) = picture.size();
+    if width < 2 {
+        return Err(Error::item(path, "a picture one pixel wide holds no pair", "store A and B side by side"));
+    }
+    let half = width / 2;
+    Ok((picture.crop(0, 0, half, height), picture.crop(half, 0, width - half, height)))
+}
+
+/// Parts of unequal size would not stay aligned under a crop or a rounding.
+pub(super) fn sizes_differ(a: &Path, size_a: (usize, usize), b: &Path, size_b: (usize, usize)) -> Error {
+    let reason = format!("it is {}x{} and {} is {}x{}", size_a.0, size_a.1, b.display(), size_b.0, size_b.1);
+    Error::item(a, reason, "make them equal, or use preprocess = \"resize_and_crop\"")
+}
+
+impl Dataset for Aligned {
+    fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    fn item(&self, index: usize, key: Key) -> Result<Item> {
+        let pair = &self.pairs[index];
+        let (a, b) = self.read(pair)?;
+        let draws = self.transform.draw(a.size(), key);
+        let a = self.transform.apply_shared(a, draws).to_tensor()?;
+        let b = self.transform.apply_shared(b, draws).to_tensor()?;
+        let (a, b) = if self.direction == Direction::A2b { (a, b) } else { (b, a) };
+        Ok(Item { a, b: Some(b), inst: None, name: pair.name.clone() })
+    }
+
+    fn describe(&self) -> Description {
+        let stored = if self.folders.len() == 1 { "side by side" } else { "in two folders" };
+        Description {
+            kind: format!("pairs {stored}"),
+            items: self.len(),
+            folders: self.folders.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+}

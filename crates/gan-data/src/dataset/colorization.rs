@@ -1,0 +1,65 @@
+//! Photographs taken apart into lightness and colour.
+
+use std::path::PathBuf;
+
+use gan_rng::Key;
+
+use super::layout::locate_folder;
+use super::{Dataset, Description, Item, limited, load};
+use crate::config::DataConfig;
+use crate::decode::DecodeOptions;
+use crate::error::Result;
+use crate::folder::{PictureFile, list_pictures};
+use crate::lab::lab_tensors;
+use crate::transform::Transform;
+
+/// Colour photographs of `{root}/{phase}`: the input is L / 50 - 1 `[1, H, W]`, the target (a, b) / 110 `[2, H, W]`
+/// (which may leave [-1, 1] slightly).
+#[derive(Debug)]
+pub struct Colorization {
+    files: Vec<PictureFile>,
+    folder: PathBuf,
+    notes: Vec<String>,
+    transform: Transform,
+    decode: DecodeOptions,
+}
+
+impl Colorization {
+    /// Finds the photographs of a configuration.
+    ///
+    /// # Errors
+    /// [`crate::Error::Dataset`] if there are none, [`crate::Error::Config`] unless input_nc is 1 and output_nc 2.
+    pub fn open(config: &DataConfig) -> Result<Self> {
+        config.validate()?;
+        let (folder, note) = locate_folder(&config.root, &config.phase, &[""])?;
+        Ok(Self {
+            files: limited(list_pictures(&folder)?, config.max_dataset_size, &folder)?,
+            folder,
+            notes: note.into_iter().collect(),
+            transform: config.transform(),
+            decode: config.decode_options(),
+        })
+    }
+}
+
+impl Dataset for Colorization {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn item(&self, index: usize, key: Key) -> Result<Item> {
+        let file = &self.files[index];
+        let picture = load(&file.path, 3, &self.decode)?;
+        let (a, b) = lab_tensors(&self.transform.apply_alone(picture, key, &file.path)?)?;
+        Ok(Item { a, b: Some(b), inst: None, name: file.stem.clone() })
+    }
+
+    fn describe(&self) -> Description {
+        Description {
+            kind: "photographs as lightness and colour".to_owned(),
+            items: self.len(),
+            folders: vec![self.folder.clone()],
+            notes: self.notes.clone(),
+        }
+    }
+}

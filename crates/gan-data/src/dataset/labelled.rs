@@ -1,0 +1,234 @@
+//! Label maps with photographs and instance maps: the data of pix2pixHD.
+
+use std::path::{Path, PathBuf};
+
+use gan_rng::Key;
+use rayon::prelude::*;
+
+use super::aligned::sizes_differ;
+use super::layout::locate_folder;
+use super::{Dataset, Description, Item, limited, load};
+use crate::config::DataConfig;
+use crate::decode::{DecodeOptions, decode_ids};
+use crate::error::{Error, Result};
+use crate::folder::{PictureFile, list_pictures, pair_by_stem};
+use crate::ids::IdMap;
+use crate::transform::{SharedDraws, Transform};
+
+/// `{phase}_label` (or `{phase}_A` when `label_nc` is 0), `{phase}_img` (or `_B`) and `{phase}_inst`, matched by name.
+/// Files named as Cityscapes names them match by their first three parts: `city_000001_000019_…`.
+#[derive(Debug)]
+pub struct Labelled {
+    entries: Vec<Entry>,
+    folders: Vec<PathBuf>,
+    notes: Vec<String>,
+    transform: Transform,
+    decode: DecodeOptions,
+    label_nc: usize,
+    dont_care: Option<u32>,
+    channels: (usize, usize),
+}
+
+#[derive(Debug)]
+struct Entry {
+    label: PictureFile,
+    image: Option<PathBuf>,
+    inst: Option<PathBuf>,
+}
+
+/// What a look over all label maps found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelScan {
+    /// Number of label maps.
+    pub maps: usize,
+    /// Pixels of each label; index `label_nc`, if present, counts the pixels without a label (`dont_care`).
+    pub pixels: Vec<u64>,
+}
+
+/// What may follow the phase in the name of the folder of label maps; second, of colour inputs (`label_nc` 0).
+pub(crate) const LABEL_FOLDERS: [&[&str]; 2] = [&["_label", "_A"], &["_A", "_label"]];
+/// The same for the photographs.
+pub(crate) const IMAGE_FOLDERS: [&[&str]; 2] = [&["_img", "_B"], &["_B", "_img"]];
+/// The same for the instance maps.
+pub(crate) const INSTANCE_FOLDERS: &[&str] = &["_inst"];
+
+/// The part of a Cityscapes name that label, photograph and instance map share.
+pub(crate) fn cityscapes_name(stem: &str) -> String {
+    let file = stem.rsplit('/').next().unwrap_or(stem);
+    file.split('_').take(3).collect::<Vec<_>>().join("_")
+}
+
+impl Labelled {
+    /// Finds the maps and photographs of a configuration. Outside the phase `train` the photographs may be missing.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] if a folder is missing or empty, [`Error::Unmatched`] if names lack partners.
+    pub fn open(config: &DataConfig) -> Result<Self> {
+        config.validate()?;
+        let plain = usize::from(config.label_nc == 0);
+        let (label_folder, note) = locate_folder(&config.root, &config.phase, LABEL_FOLDERS[plain])?;
+        let mut notes: Vec<String> = note.into_iter().collect();
+        let labels = list_pictures(&label_folder)?;
+        let mut folders = vec![label_folder.clone()];
+
+        let mut partners = |suffixes: &[&str]| -> Result<Vec<PathBuf>> {
+            let (folder, _) = locate_folder(&config.root, &config.phase, suffixes)?;
+            let files = list_pictures(&folder)?;
+            let pairs = pair_by_stem((&label_folder, &labels), (&folder, &files), Some(cityscapes_name))?;
+            folders.push(folder);
+            Ok(pairs.into_iter().map(|(_, partner)| partner.path).collect())
+        };
+        let images = match partners(IMAGE_FOLDERS[plain]) {
+            Ok(images) => Some(images),
+            Err(Error::Dataset { .. }) if config.phase != "train" => {
+                notes.push("there are no photographs: label maps can be translated but not compared".to_owned());
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let insts = if config.instances { Some(partners(INSTANCE_FOLDERS).map_err(without_instances)?) } else { None };
+
+        let at = |paths: &Option<Vec<PathBuf>>, i: usize| paths.as_ref().map(|paths| paths[i].clone());
+        let entries = labels
+            .iter()
+            .enumerate()
+            .map(|(i, label)| Entry { label: label.clone(), image: at(&images, i), inst: at(&insts, i) })
+            .collect();
+        Ok(Self {
+            entries: limited(entries, config.max_dataset_size, &label_folder)?,
+            folders,
+            notes,
+            transform: config.transform(),
+            decode: config.decode_options(),
+            label_nc: config.label_nc,
+            dont_care: config.dont_care,
+            channels: (config.input_nc, config.output_nc),
+        })
+    }
+
+    /// Reads a label map and checks its ids; pixels that are marked "don't care" get the id `label_nc`.
+    fn label_map(&self, path: &Path) -> Result<IdMap> {
+        let mut ids = decode_ids(path, &self.decode)?;
+        let label_nc = self.label_nc as u32;
+        if let Some(dont_care) = self.dont_care {
+            if let Some((x, y, value)) = self.first_out_of_range(&ids, dont_care) {
+                return Err(Error::Label { path: path.to_path_buf(), x, y, value, label_nc });
+            }
+            ids.replace(dont_care, label_nc);
+        } else if let Some((x, y, value)) = ids.first_not_below(label_nc) {
+            return Err(Error::Label { path: path.to_path_buf(), x, y, value, label_nc });
+        }
+        Ok(ids)
+    }
+
+    fn first_out_of_range(&self, ids: &IdMap, dont_care: u32) -> Option<(u32, u32, u32)> {
+        let (width, _) = ids.size();
+        let bad = |&id: &u32| id != dont_care && id >= self.label_nc as u32;
+        let at = ids.raster().samples().iter().position(bad)?;
+        Some(((at % width) as u32, (at / width) as u32, ids.raster().samples()[at]))
+    }
+
+    /// Reads every label map, in parallel, and counts labels.
+    ///
+    /// # Errors
+    /// [`Error::Label`] for the first map, in order of names, with a label out of range; decoding errors alike.
+    pub fn scan_labels(&self) -> Result<LabelScan> {
+        let counts: Vec<Result<Vec<u64>>> = self
+            .entries
+            .par_iter()
+            .map(|entry| {
+                let mut pixels = vec![0; self.label_nc + 1];
+                for &id in self.label_map(&entry.label.path)?.raster().samples() {
+                    pixels[id as usize] += 1;
+                }
+                Ok(pixels)
+            })
+            .collect();
+        let mut scan = LabelScan { maps: counts.len(), pixels: vec![0; self.label_nc + 1] };
+        for count in counts {
+            scan.pixels.iter_mut().zip(count?).for_each(|(sum, pixels)| *sum += pixels);
+        }
+        if self.dont_care.is_none() {
+            scan.pixels.truncate(self.label_nc);
+        }
+        Ok(scan)
+    }
+
+    /// The parts must have one size unless all of them are resized anyway.
+    fn require_size(
+        &self,
+        entry: &Entry,
+        size: (usize, usize),
+        other: &Path,
+        other_size: (usize, usize),
+    ) -> Result<()> {
+        if size == other_size || self.transform.unifies_sizes() {
+            return Ok(());
+        }
+        Err(sizes_differ(&entry.label.path, size, other, other_size))
+    }
+}
+
+fn without_instances(error: Error) -> Error {
+    match error {
+        Error::Dataset { path, reason, remedy } => {
+            Error::Dataset { path, reason, remedy: format!("{remedy}; without instance maps, set instances = false") }
+        }
+        other => other,
+    }
+}
+
+impl Dataset for Labelled {
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn item(&self, index: usize, key: Key) -> Result<Item> {
+        let entry = &self.entries[index];
+        let path = &entry.label.path;
+        let (size, draws, a);
+        if self.label_nc > 0 {
+            let ids = self.label_map(path)?;
+            size = ids.size();
+            draws = self.transform.draw(size, key);
+            a = self.transform.apply_shared(ids, draws).to_tensor()?;
+        } else {
+            let picture = load(path, self.channels.0, &self.decode)?;
+            size = picture.size();
+            draws = self.transform.draw(size, key);
+            a = self.transform.apply_shared(picture, draws).to_tensor()?;
+        }
+        let image = |path: &PathBuf, draws: SharedDraws| {
+            let picture = load(path, self.channels.1, &self.decode)?;
+            self.require_size(entry, size, path, picture.size())?;
+            self.transform.apply_shared(picture, draws).to_tensor()
+        };
+        let inst = |path: &PathBuf, draws: SharedDraws| {
+            let ids = decode_ids(path, &self.decode)?;
+            self.require_size(entry, size, path, ids.size())?;
+            self.transform.apply_shared(ids, draws).to_tensor_u32()
+        };
+        Ok(Item {
+            a,
+            b: entry.image.as_ref().map(|path| image(path, draws)).transpose()?,
+            inst: entry.inst.as_ref().map(|path| inst(path, draws)).transpose()?,
+            name: entry.label.stem.clone(),
+        })
+    }
+
+    fn describe(&self) -> Description {
+        let kind =
+            if self.label_nc > 0 { format!("label maps ({} labels)", self.label_nc) } else { "pairs".to_owned() };
+        let with = if self.entries.iter().all(|e| e.inst.is_some()) { " with instance maps" } else { "" };
+        Description {
+            kind: format!("{kind}{with}"),
+            items: self.len(),
+            folders: self.folders.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.label_nc > 0 { self.scan_labels().map(drop) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,158 @@
+//! Writing pictures, and turning tensors back into pictures.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use candle_core::{DType, Device, Tensor};
+use image::{ExtendedColorType, ImageFormat};
+
+use crate::error::{Error, Result};
+use crate::ids::IdMap;
+use crate::picture::Picture;
+use crate::raster::Raster;
+
+/// Bits a sample of a picture that is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// 0 … 255.
+    #[default]
+    Eight,
+    /// 0 … 65535.
+    Sixteen,
+}
+
+/// How a real value becomes an integer level.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Quantize {
+    /// To the nearest level: an untouched picture comes back as it was.
+    #[default]
+    Round,
+    /// Towards zero, as the reference does: levels 1 … 63 of an untouched 8-bit picture come back one lower.
+    Truncate,
+}
+
+/// Turns `[C, H, W]` or `[1, C, H, W]` in [-1, 1] (any float type, any device) into a picture; values beyond are
+/// clamped, NaN becomes black.
+///
+/// # Errors
+/// [`Error::Tensor`] if the tensor has another rank.
+pub fn picture_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) -> Result<Picture> {
+    let tensor = if tensor.rank() == 4 { tensor.squeeze(0)? } else { tensor.clone() };
+    let (channels, height, width) = tensor.dims3()?;
+    let interleaved = tensor.permute((1, 2, 0))?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+    let values = interleaved.contiguous()?.flatten_all()?.to_vec1::<f32>()?;
+    let bias = match quantize {
+        Quantize::Round => 0.5,
+        Quantize::Truncate => 0.0,
+    };
+    // `as` saturates and maps NaN to 0.
+    Ok(match depth {
+        Depth::Eight => {
+            let samples = values.iter().map(|v| ((v + 1.0) / 2.0 * 255.0 + bias) as u8).collect();
+            Picture::Eight(Raster::new(width, height, channels, samples))
+        }
+        Depth::Sixteen => {
+            let samples = values.iter().map(|v| ((v + 1.0) / 2.0 * 65535.0 + bias) as u16).collect();
+            Picture::Sixteen(Raster::new(width, height, channels, samples))
+        }
+    })
+}
+
+/// Writes a picture of 1 … 4 channels; the extension picks the format (png, jpg, webp, bmp, ppm, tiff). The file
+/// appears whole or not at all.
+///
+/// # Errors
+/// [`Error::Encode`] if the format cannot hold the picture, [`Error::Io`] if the disk refuses.
+pub fn write_picture(path: &Path, picture: &Picture) -> Result<()> {
+    const REMEDY: &str = "write a .png";
+    let refuse = |reason: String| Error::Encode { path: path.to_path_buf(), reason, remedy: REMEDY };
+    let format = ImageFormat::from_path(path).map_err(|e| refuse(e.to_string()))?;
+    let (width, height) = picture.size();
+    let color = match (picture.channels(), picture.depth()) {
+        (1, 8) => ExtendedColorType::L8,
+        (2, 8) => ExtendedColorType::La8,
+        (3, 8) => ExtendedColorType::Rgb8,
+        (4, 8) => ExtendedColorType::Rgba8,
+        (1, _) => ExtendedColorType::L16,
+        (2, _) => ExtendedColorType::La16,
+        (3, _) => ExtendedColorType::Rgb16,
+        (4, _) => ExtendedColorType::Rgba16,
+        (channels, _) => return Err(refuse(format!("{channels} channels do not make a picture"))),
+    };
+    let deep: Vec<u8>;
+    let samples = match picture {
+        Picture::Eight(raster) => raster.samples(),
+        Picture::Sixteen(raster) => {
+            deep = raster.samples().iter().flat_map(|s| s.to_ne_bytes()).collect();
+            &deep
+        }
+    };
+    let mut encoded = Cursor::new(Vec::new());
+    if format == ImageFormat::Jpeg {
+        // Good enough that nobody sees it; the library's 75 shows blocks in flat areas.
+        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut encoded, 95);
+        image::ImageEncoder::write_image(encoder, samples, width as u32, height as u32, color)
+    } else {
+        image::write_buffer_with_format(&mut encoded, samples, width as u32, height as u32, color, format)
+    }
+    .map_err(|e| refuse(e.to_string()))?;
+    write_atomic(path, encoded.get_ref())
+}
+
+/// Writes a picture of any number of channels as a folder `….planes` of grey PNGs, `000.png`, `001.png`, …; what
+/// [`crate::decode`] reads back. Each file appears whole or not at all.
+///
+/// # Errors
+/// [`Error::Encode`] unless the folder's name ends in `.planes`, [`Error::Io`] if the disk refuses.
+pub fn write_planes(folder: &Path, picture: &Picture) -> Result<()> {
+    if folder.extension().is_none_or(|e| e != "planes") {
+        let reason = "the name of a folder of planes ends in .planes".to_owned();
+        return Err(Error::Encode { path: folder.to_path_buf(), reason, remedy: "rename it" });
+    }
+    for channel in 0..picture.channels() {
+        let plane = match picture {
+            Picture::Eight(raster) => Picture::Eight(raster.channel(channel)),
+            Picture::Sixteen(raster) => Picture::Sixteen(raster.channel(channel)),
+        };
+        write_picture(&folder.join(format!("{channel:03}.png")), &plane)?;
+    }
+    Ok(())
+}
+
+/// Writes ids as a grey PNG: 8 bits if all ids fit, else 16.
+///
+/// # Errors
+/// [`Error::Encode`] if an id exceeds 65535, [`Error::Io`] if the disk refuses.
+pub fn write_ids(path: &Path, ids: &IdMap) -> Result<()> {
+    let (width, height) = ids.size();
+    let samples = ids.raster().samples();
+    let top = samples.iter().copied().max().unwrap_or(0);
+    if let Ok(bytes) = samples.iter().map(|&id| u8::try_from(id)).collect() {
+        return write_picture(path, &Picture::Eight(Raster::new(width, height, 1, bytes)));
+    }
+    match samples.iter().map(|&id| u16::try_from(id)).collect() {
+        Ok(words) => write_picture(path, &Picture::Sixteen(Raster::new(width, height, 1, words))),
+        Err(_) => Err(Error::Encode {
+            path: path.to_path_buf(),
+            reason: format!("id {top} does not fit into 16 bits"),
+            remedy: "renumber the ids",
+        }),
+    }
+}
+
+/// Writes a file through a temporary neighbour and a rename, creating the folder where needed.
+pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+    let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let scratch = folder.join(format!(".{}-{unique}.partial", std::process::id()));
+    let written = fs::write(&scratch, bytes).and_then(|()| fs::rename(&scratch, path));
+    written.map_err(|e| {
+        // Nothing more can be done if even the removal fails; the first error is the one to tell.
+        let _ = fs::remove_file(&scratch);
+        Error::io("write", path, e)
+    })
+}

@@ -1,0 +1,174 @@
+//! What can go wrong between a folder of pictures and a batch of tensors.
+
+use std::path::{Path, PathBuf};
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every error names the file or folder, the reason and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused to read or write.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was attempted: `open`, `read`, `list`, `write` …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file is not a picture, is damaged, or has pixels that cannot be used here.
+    #[error("cannot decode {}: {reason}; {remedy}", path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to try.
+        remedy: &'static str,
+    },
+    /// The picture's header announces more than the limits allow; nothing was allocated.
+    #[error("{} is {width}x{height}: {limit}; scale it down, or raise the decoding limits", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Width in the header, in pixels.
+        width: u32,
+        /// Height in the header, in pixels.
+        height: u32,
+        /// The limit that was exceeded.
+        limit: String,
+    },
+    /// The picture could not be encoded.
+    #[error("cannot encode {}: {reason}; {remedy}", path.display())]
+    Encode {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// What to try.
+        remedy: &'static str,
+    },
+    /// A folder does not hold the dataset that the configuration describes.
+    #[error("no usable dataset in {}: {reason}; {remedy}", path.display())]
+    Dataset {
+        /// The folder.
+        path: PathBuf,
+        /// What was looked for and what was found.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Files of two folders do not pair up.
+    #[error(
+        "{} and {} do not pair up by name: {}; rename or remove these files",
+        left.display(), right.display(), unmatched_text(only_left, only_right)
+    )]
+    Unmatched {
+        /// First folder.
+        left: PathBuf,
+        /// Second folder.
+        right: PathBuf,
+        /// Names found only in the first folder.
+        only_left: Vec<String>,
+        /// Names found only in the second folder.
+        only_right: Vec<String>,
+    },
+    /// A label map holds an id that the network has no channel for.
+    #[error(
+        "{}: label {value} at x={x}, y={y} is not below label_nc = {label_nc}; \
+         raise label_nc, or set dont_care = {value} if it marks pixels without a label",
+        path.display()
+    )]
+    Label {
+        /// The label map.
+        path: PathBuf,
+        /// Column of the first such pixel.
+        x: u32,
+        /// Row of the first such pixel.
+        y: u32,
+        /// The id found there.
+        value: u32,
+        /// Number of labels configured.
+        label_nc: u32,
+    },
+    /// A picture cannot be transformed as configured.
+    #[error("{}: {reason}; {remedy}", path.display())]
+    Item {
+        /// The picture.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// What to try.
+        remedy: String,
+    },
+    /// The configuration contradicts itself.
+    #[error("data configuration: {reason}; {remedy}")]
+    Config {
+        /// What is wrong.
+        reason: String,
+        /// What to try.
+        remedy: String,
+    },
+    /// Pictures of one batch differ in shape.
+    #[error(
+        "cannot batch {first} {first_shape:?} with {other} {other_shape:?}: set batch_size = 1, or a preprocess that crops"
+    )]
+    Ragged {
+        /// Name of the batch's first item.
+        first: String,
+        /// Its shape `[C, H, W]`.
+        first_shape: Vec<usize>,
+        /// Name of the item that differs.
+        other: String,
+        /// Its shape `[C, H, W]`.
+        other_shape: Vec<usize>,
+    },
+    /// A dataset panicked while making an item: a defect of this crate or of a custom dataset.
+    #[error("loading stopped: {0}; please report this as a defect")]
+    Panicked(String),
+    /// The tensor library refused.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io { action, path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn decode(path: &Path, reason: impl ToString, remedy: &'static str) -> Self {
+        Self::Decode { path: path.to_path_buf(), reason: reason.to_string(), remedy }
+    }
+
+    pub(crate) fn dataset(path: &Path, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Dataset { path: path.to_path_buf(), reason: reason.into(), remedy: remedy.into() }
+    }
+
+    pub(crate) fn item(path: &Path, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Item { path: path.to_path_buf(), reason: reason.into(), remedy: remedy.into() }
+    }
+
+    pub(crate) fn config(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Config { reason: reason.into(), remedy: remedy.into() }
+    }
+}
+
+/// At most this many names of each side are spelt out.
+const NAMES_SHOWN: usize = 10;
+
+fn unmatched_text(only_left: &[String], only_right: &[String]) -> String {
+    let side = |which: &str, names: &[String]| {
+        let shown = names.iter().take(NAMES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = names.len().saturating_sub(NAMES_SHOWN);
+        let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("only in the {which}: {shown}{tail}")
+    };
+    match (only_left.is_empty(), only_right.is_empty()) {
+        (false, false) => format!("{}; {}", side("first", only_left), side("second", only_right)),
+        (false, true) => side("first", only_left),
+        _ => side("second", only_right),
+    }
+}

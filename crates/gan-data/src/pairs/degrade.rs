@@ -1,0 +1,178 @@
+//! Pairs from photographs: the photograph is the target, something made of it the input.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::canny::{Canny, blur, canny_edges};
+use super::combine::{beside_pictures, write_each};
+use crate::decode::{DecodeOptions, decode};
+use crate::encode::write_picture;
+use crate::error::{Error, Result};
+use crate::folder::list_pictures;
+use crate::picture::Picture;
+use crate::raster::Raster;
+use crate::resample::{Filter, resize_nearest};
+
+/// How the input is made of the photograph. Sizes never change.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PairInput {
+    /// Without colour: learn to colour.
+    Grey,
+    /// A line drawing: learn to paint.
+    Edges(Canny),
+    /// Out of focus, with this standard deviation in pixels: learn to sharpen.
+    Blur(f32),
+    /// Flat squares of this side in pixels: learn to guess.
+    Mosaic(usize),
+    /// Shrunk by this factor and enlarged again: learn to add detail.
+    Downscale(usize),
+}
+
+impl PairInput {
+    /// The input for a colour photograph; it has three channels, and 8 bits.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a factor, side or deviation that is not positive.
+    pub fn apply(self, photo: &Raster<u8>) -> Result<Raster<u8>> {
+        let (width, height) = photo.size();
+        let positive = |ok: bool| match ok {
+            true => Ok(()),
+            false => Err(Error::config(format!("{self:?} is not possible"), "give a positive size")),
+        };
+        let grey = || Picture::Eight(photo.clone()).with_channels(1);
+        let rgb = |picture: Option<Picture>| match picture.and_then(|p| p.with_channels(3)) {
+            Some(Picture::Eight(raster)) => Ok(raster),
+            _ => Err(Error::config("pairs are made of colour photographs", "use 8-bit pictures of 3 channels")),
+        };
+        match self {
+            Self::Grey => rgb(grey()),
+            Self::Edges(settings) => match grey() {
+                Some(Picture::Eight(grey)) => rgb(Some(Picture::Eight(canny_edges(&grey, settings)))),
+                _ => rgb(None),
+            },
+            Self::Blur(sigma) => {
+                positive(sigma > 0.0 && sigma.is_finite())?;
+                let samples = photo.samples().iter().map(|&s| f32::from(s)).collect();
+                let blurred = blur(&Raster::new(width, height, photo.channels(), samples), sigma);
+                let samples = blurred.samples().iter().map(|s| (s + 0.5) as u8).collect();
+                Ok(Raster::new(width, height, photo.channels(), samples))
+            }
+            Self::Mosaic(side) => {
+                positive(side > 0)?;
+                let tile = |length: usize| length.div_ceil(side).max(1);
+                Ok(mosaic(photo, tile(width), tile(height), side))
+            }
+            Self::Downscale(factor) => {
+                positive(factor > 0)?;
+                let small = |length: usize| (length / factor).max(1);
+                let shrunk = Picture::Eight(photo.clone()).resize(small(width), small(height), Filter::Bicubic);
+                rgb(Some(shrunk.resize(width, height, Filter::Bicubic)))
+            }
+        }
+    }
+}
+
+/// Squares of `side` pixels in their mean colour; those at the right and lower edge may be smaller.
+fn mosaic(photo: &Raster<u8>, columns: usize, rows: usize, side: usize) -> Raster<u8> {
+    let (width, height) = photo.size();
+    let mut tiles = Raster::<u8>::zeros(columns, rows, photo.channels());
+    for row in 0..rows {
+        for column in 0..columns {
+            let (x0, y0) = (column * side, row * side);
+            let (x1, y1) = ((x0 + side).min(width), (y0 + side).min(height));
+            let pixels = ((x1 - x0) * (y1 - y0)) as u64;
+            for channel in 0..photo.channels() {
+                let lines = (y0..y1).flat_map(|y| (x0..x1).map(move |x| (x, y)));
+                let sum: u64 = lines.map(|(x, y)| u64::from(photo.pixel(x, y)[channel])).sum();
+                tiles.pixel_mut(column, row)[channel] = ((sum + pixels / 2) / pixels) as u8;
+            }
+        }
+    }
+    resize_nearest(&tiles, columns * side, rows * side).crop(0, 0, width, height)
+}
+
+/// Makes a pair of every photograph below `photos` and writes input and photograph side by side to `folder`, as PNG
+/// under the same names. `progress` hears how many are done, and of how many. Returns the files in order.
+///
+/// # Errors
+/// [`Error::Dataset`] if there are no photographs; decoding errors; [`Error::Io`] if the disk refuses.
+pub fn make_pairs(
+    photos: &Path,
+    folder: &Path,
+    input: PairInput,
+    options: &DecodeOptions,
+    progress: impl Fn(usize, usize) + Sync,
+) -> Result<Vec<PathBuf>> {
+    let files = list_pictures(photos)?;
+    if files.is_empty() {
+        return Err(Error::dataset(photos, "there is not one picture in it", "name the folder of your photographs"));
+    }
+    write_each(&files, progress, |file| {
+        let picture = decode(&file.path, options)?;
+        let unusable = || Error::item(&file.path, "it cannot become an 8-bit colour picture", "convert it to RGB");
+        let photo = eight_bits(picture.with_channels(3).ok_or_else(unusable)?);
+        let made = input.apply(&photo)?;
+        let path = folder.join(format!("{}.png", file.stem));
+        write_picture(&path, &beside_pictures(Picture::Eight(made), Picture::Eight(photo), &path)?)?;
+        Ok(path)
+    })
+}
+
+/// The upper 8 bits, rounded.
+fn eight_bits(picture: Picture) -> Raster<u8> {
+    match picture {
+        Picture::Eight(raster) => raster,
+        Picture::Sixteen(raster) => {
+            let samples = raster.samples().par_iter().map(|&s| ((u32::from(s) + 128) / 257) as u8).collect();
+            Raster::new(raster.width(), raster.height(), raster.channels(), samples)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn photo() -> Raster<u8> {
+        Raster::from_fn(10, 7, |x, y| [(x * 20) as u8, (y * 30) as u8, 128])
+    }
+
+    #[test]
+    fn sizes_and_channels_stay() {
+        let inputs = [
+            PairInput::Grey,
+            PairInput::Edges(Canny::default()),
+            PairInput::Blur(1.0),
+            PairInput::Mosaic(4),
+            PairInput::Downscale(3),
+        ];
+        for input in inputs {
+            let made = input.apply(&photo()).unwrap();
+            assert_eq!((made.size(), made.channels()), ((10, 7), 3), "{input:?}");
+            assert_ne!(made, photo(), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_mosaic_has_the_mean_colour_of_each_square() {
+        let made = PairInput::Mosaic(4).apply(&photo()).unwrap();
+        assert_eq!(made.pixel(0, 0), [30, 45, 128]);
+        assert_eq!(made.pixel(3, 3), [30, 45, 128]);
+        assert_eq!(made.pixel(9, 6), [170, 150, 128]);
+    }
+
+    #[test]
+    fn grey_has_equal_channels_and_blur_keeps_flat_areas() {
+        let grey = PairInput::Grey.apply(&photo()).unwrap();
+        assert!(grey.samples().as_chunks::<3>().0.iter().all(|p| p[0] == p[1] && p[1] == p[2]));
+        let flat = Raster::new(9, 9, 3, vec![77; 243]);
+        assert_eq!(PairInput::Blur(2.0).apply(&flat).unwrap(), flat);
+        assert!(PairInput::Blur(0.0).apply(&flat).is_err());
+        assert!(PairInput::Mosaic(0).apply(&flat).is_err());
+    }
+}

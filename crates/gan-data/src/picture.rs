@@ -1,0 +1,149 @@
+//! A decoded photograph or drawing, with the depth of its file.
+
+use candle_core::{Device, Tensor};
+use image::metadata::Orientation;
+
+use crate::error::Result;
+use crate::raster::Raster;
+use crate::resample::{Filter, resize_deep, resize_eight};
+
+/// A picture of 8 or 16 bits a sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Picture {
+    /// Samples 0 … 255.
+    Eight(Raster<u8>),
+    /// Samples 0 … 65535.
+    Sixteen(Raster<u16>),
+}
+
+/// Applies one expression to the raster of either depth.
+macro_rules! either {
+    ($picture:expr, $raster:ident => $result:expr) => {
+        match $picture {
+            Picture::Eight($raster) => $result,
+            Picture::Sixteen($raster) => $result,
+        }
+    };
+}
+
+impl Picture {
+    /// `(width, height)` in pixels.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        either!(self, raster => raster.size())
+    }
+
+    /// Samples per pixel.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        either!(self, raster => raster.channels())
+    }
+
+    /// Bits a sample: 8 or 16.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        match self {
+            Self::Eight(_) => 8,
+            Self::Sixteen(_) => 16,
+        }
+    }
+
+    /// Resizes to `width` x `height`; see [`resize_eight`] and [`resize_deep`].
+    #[must_use]
+    pub fn resize(self, width: usize, height: usize, filter: Filter) -> Self {
+        if self.size() == (width, height) {
+            return self;
+        }
+        match self {
+            Self::Eight(raster) => Self::Eight(resize_eight(&raster, width, height, filter)),
+            Self::Sixteen(raster) => Self::Sixteen(resize_deep(&raster, width, height, filter)),
+        }
+    }
+
+    /// The window `(x, y, width, height)`; black beyond the edge.
+    #[must_use]
+    pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
+        match self {
+            Self::Eight(raster) => Self::Eight(raster.crop(x, y, width, height)),
+            Self::Sixteen(raster) => Self::Sixteen(raster.crop(x, y, width, height)),
+        }
+    }
+
+    /// Mirrors left and right in place.
+    pub fn flip_horizontal(&mut self) {
+        either!(self, raster => raster.flip_horizontal());
+    }
+
+    /// The picture turned upright.
+    #[must_use]
+    pub fn oriented(self, orientation: Orientation) -> Self {
+        match self {
+            Self::Eight(raster) => Self::Eight(raster.oriented(orientation)),
+            Self::Sixteen(raster) => Self::Sixteen(raster.oriented(orientation)),
+        }
+    }
+
+    /// The picture with `channels` samples a pixel: colour becomes luma (ITU-R 601), grey is repeated, alpha is
+    /// dropped or added opaque. `None` if there is no meaningful way (5 planes into 3, say).
+    #[must_use]
+    pub fn with_channels(self, channels: usize) -> Option<Self> {
+        match self {
+            Self::Eight(raster) => with_channels(raster, channels, u8::MAX).map(Self::Eight),
+            Self::Sixteen(raster) => with_channels(raster, channels, u16::MAX).map(Self::Sixteen),
+        }
+    }
+
+    /// The picture as `[C, H, W]` f32 in [-1, 1].
+    pub fn to_tensor(&self) -> Result<Tensor> {
+        let (width, height) = self.size();
+        let planes = match self {
+            Self::Eight(raster) => {
+                // The arithmetic of `ToTensor` and `Normalize(0.5, 0.5)`, in their order and in f32.
+                let level: Vec<f32> = (0..=255u8).map(|v| (f32::from(v) / 255.0 - 0.5) / 0.5).collect();
+                planar(raster, |v| level[usize::from(v)])
+            }
+            Self::Sixteen(raster) => planar(raster, |v| (f32::from(v) / 65535.0 - 0.5) / 0.5),
+        };
+        Ok(Tensor::from_vec(planes, (self.channels(), height, width), &Device::Cpu)?)
+    }
+}
+
+/// Interleaved samples into planes, `[C, H, W]`.
+pub(crate) fn planar<T: Copy + Default, U: Copy + Default>(raster: &Raster<T>, value: impl Fn(T) -> U) -> Vec<U> {
+    let pixels = raster.width() * raster.height();
+    let mut planes = vec![U::default(); pixels * raster.channels()];
+    for (channel, plane) in planes.chunks_exact_mut(pixels.max(1)).enumerate() {
+        for (to, pixel) in plane.iter_mut().zip(raster.samples().chunks_exact(raster.channels())) {
+            *to = value(pixel[channel]);
+        }
+    }
+    planes
+}
+
+/// ITU-R 601 luma in 16-bit fixed point, rounded: the weights Pillow uses.
+pub(crate) fn luma(r: u32, g: u32, b: u32) -> u32 {
+    ((u64::from(r) * 19595 + u64::from(g) * 38470 + u64::from(b) * 7471 + 32768) >> 16) as u32
+}
+
+fn with_channels<T>(raster: Raster<T>, channels: usize, opaque: T) -> Option<Raster<T>>
+where
+    T: Copy + Default + Into<u32> + TryFrom<u32>,
+{
+    let grey = |p: &[T]| T::try_from(luma(p[0].into(), p[1].into(), p[2].into())).unwrap_or(opaque);
+    let map = |pixel: &dyn Fn(&[T], &mut Vec<T>)| {
+        let mut samples = Vec::with_capacity(raster.width() * raster.height() * channels);
+        raster.samples().chunks_exact(raster.channels()).for_each(|p| pixel(p, &mut samples));
+        Some(Raster::new(raster.width(), raster.height(), channels, samples))
+    };
+    match (raster.channels(), channels) {
+        (from, to) if from == to => Some(raster),
+        (2, 1) => map(&|p, out| out.push(p[0])),
+        (3 | 4, 1) => map(&|p, out| out.push(grey(p))),
+        (1 | 2, 3) => map(&|p, out| out.extend([p[0]; 3])),
+        (4, 3) => map(&|p, out| out.extend(&p[..3])),
+        (1, 4) => map(&|p, out| out.extend([p[0], p[0], p[0], opaque])),
+        (2, 4) => map(&|p, out| out.extend([p[0], p[0], p[0], p[1]])),
+        (3, 4) => map(&|p, out| out.extend([p[0], p[1], p[2], opaque])),
+        _ => None,
+    }
+}

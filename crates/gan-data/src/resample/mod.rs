@@ -1,0 +1,31 @@
+//! Resizing, bit-exact with Pillow: the pictures a network was trained on are the pictures it gets to see.
+//!
+//! Shrinking is antialiased: the filter is widened by the scale. Horizontal pass first, its result rounded to 8 bits,
+//! then the vertical pass; a pass that does not change the size is skipped. (Up to version 12 Pillow always does so, and
+//! published networks were trained with those. Version 13 runs the vertical pass first where the height shrinks much
+//! more than the width, which changes some levels.)
+
+mod coefficients;
+mod deep;
+mod eight;
+mod lanes;
+mod nearest;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::deep::resize_deep;
+pub use self::eight::resize_eight;
+pub use self::nearest::resize_nearest;
+
+/// How pixels are interpolated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Filter {
+    /// Nearest pixel; the only one for ids.
+    Nearest,
+    /// Triangle filter.
+    Bilinear,
+    /// Keys' cubic with a = -0.5.
+    #[default]
+    Bicubic,
+}

@@ -1,0 +1,89 @@
+//! Procedural datasets as files, laid out as the datasets of this field are.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::dataset::{SynthKind, name};
+use super::{day, facade, night, street};
+use crate::encode::{write_ids, write_picture};
+use crate::error::Result;
+use crate::pairs::beside;
+use crate::picture::Picture;
+
+/// What to draw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SynthFiles {
+    /// Which dataset.
+    pub kind: SynthKind,
+    /// Seed of the scenes.
+    pub seed: u64,
+    /// Side in pixels.
+    pub size: usize,
+    /// Scenes of the phase `train`.
+    pub train: usize,
+    /// Scenes of the phase `test`.
+    pub test: usize,
+}
+
+/// Draws a dataset into `folder` and returns the files written, in order; `progress` hears of every scene: how many
+/// are done, and of how many.
+///
+/// Facades become `{phase}/00000.png` with label map and photograph side by side; streets `{phase}_label`, `_inst` and
+/// `_img`; the unpaired set `{phase}A` (day) and `{phase}B` (night), where equal names in `test` show equal scenes and
+/// `train` shows each scene only once.
+///
+/// # Errors
+/// [`crate::Error::Io`] if the disk refuses.
+pub fn write_synth(folder: &Path, what: &SynthFiles, progress: impl Fn(usize, usize) + Sync) -> Result<Vec<PathBuf>> {
+    let total = what.train + what.test;
+    let done = AtomicUsize::new(0);
+    let scenes: Vec<Result<Vec<PathBuf>>> = (0..total)
+        .into_par_iter()
+        .map(|number| {
+            let (phase, index) = if number < what.train { ("train", number) } else { ("test", number - what.train) };
+            let files = write_scene(folder, what, phase, index)?;
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            Ok(files)
+        })
+        .collect();
+    let mut files = Vec::new();
+    for scene in scenes {
+        files.extend(scene?);
+    }
+    Ok(files)
+}
+
+fn write_scene(folder: &Path, what: &SynthFiles, phase: &str, index: usize) -> Result<Vec<PathBuf>> {
+    // The same scenes that the dataset in memory has.
+    let first = if phase == "train" { 0 } else { 2u64 << 32 };
+    let scene = first + index as u64;
+    let file = |part: &str| folder.join(format!("{phase}{part}")).join(format!("{}.png", name(index)));
+    match what.kind {
+        SynthKind::Facades => {
+            let (labels, photo) = facade(what.seed, scene, what.size);
+            let path = file("");
+            write_picture(&path, &Picture::Eight(beside(&labels, &photo)))?;
+            Ok(vec![path])
+        }
+        SynthKind::Streets => {
+            let (labels, instances, photo) = street(what.seed, scene, what.size);
+            let paths = [file("_label"), file("_inst"), file("_img")];
+            write_ids(&paths[0], &labels)?;
+            write_ids(&paths[1], &instances)?;
+            write_picture(&paths[2], &Picture::Eight(photo))?;
+            Ok(paths.to_vec())
+        }
+        SynthKind::Unpaired => {
+            // In training the domains share no scene.
+            let index = index as u64;
+            let (scene_a, scene_b) = if phase == "train" { (2 * index, 2 * index + 1) } else { (scene, scene) };
+            let (day, night) = (day(what.seed, scene_a, what.size), night(what.seed, scene_b, what.size));
+            let paths = [file("A"), file("B")];
+            write_picture(&paths[0], &Picture::Eight(day))?;
+            write_picture(&paths[1], &Picture::Eight(night))?;
+            Ok(paths.to_vec())
+        }
+    }
+}

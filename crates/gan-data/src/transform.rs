@@ -1,0 +1,348 @@
+//! Resize, crop, flip: the augmentation of the reference, in its fixed order, with keyed randomness.
+
+use std::path::Path;
+
+use gan_rng::Key;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::ids::IdMap;
+use crate::picture::Picture;
+use crate::resample::Filter;
+
+/// What happens to a picture's size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preprocess {
+    /// To `load_size` x `load_size`, whatever the aspect; then a random `crop_size` x `crop_size`.
+    #[default]
+    ResizeAndCrop,
+    /// To `load_size` x `load_size`.
+    Resize,
+    /// A random `crop_size` x `crop_size`.
+    Crop,
+    /// To the width `load_size`, keeping the aspect.
+    ScaleWidth,
+    /// To the width `load_size`, keeping the aspect; then a random `crop_size` x `crop_size`.
+    ScaleWidthAndCrop,
+    /// Only to the nearest multiples that the networks can take.
+    None,
+}
+
+impl Preprocess {
+    fn resizes(self) -> bool {
+        matches!(self, Self::ResizeAndCrop | Self::Resize)
+    }
+
+    fn scales_width(self) -> bool {
+        matches!(self, Self::ScaleWidth | Self::ScaleWidthAndCrop)
+    }
+
+    /// Whether pictures are cropped to `crop_size`, and so all have one size.
+    #[must_use]
+    pub fn crops(self) -> bool {
+        matches!(self, Self::ResizeAndCrop | Self::Crop | Self::ScaleWidthAndCrop)
+    }
+}
+
+/// The whole augmentation of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Transform {
+    /// Which steps run.
+    pub preprocess: Preprocess,
+    /// Side, or width, after resizing; in pixels.
+    pub load_size: usize,
+    /// Side after cropping; in pixels.
+    pub crop_size: usize,
+    /// Whether half of the pictures are mirrored.
+    pub flip: bool,
+    /// With [`Preprocess::None`], sides become multiples of this: 4, or 16 and 32 for pix2pixHD's two generators.
+    pub multiple: usize,
+    /// Whether scaling to a width keeps the height at `crop_size` or more: pix2pix and CycleGAN do, pix2pixHD does not.
+    pub minimum_height: bool,
+}
+
+impl Default for Transform {
+    fn default() -> Self {
+        Self {
+            preprocess: Preprocess::ResizeAndCrop,
+            load_size: 286,
+            crop_size: 256,
+            flip: true,
+            multiple: 4,
+            minimum_height: true,
+        }
+    }
+}
+
+/// Decisions that the parts of one item (input, target, instances) share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedDraws {
+    /// Left edge of the crop.
+    pub x: usize,
+    /// Upper edge of the crop.
+    pub y: usize,
+    /// Whether to mirror.
+    pub flip: bool,
+}
+
+/// What a transform acts on: pictures are interpolated, ids are picked.
+pub trait Pixels: Sized {
+    /// `(width, height)`.
+    fn size(&self) -> (usize, usize);
+    /// Resized, by the way that suits the kind.
+    #[must_use]
+    fn resized(self, width: usize, height: usize) -> Self;
+    /// The window `(x, y, width, height)`, zero beyond the edge.
+    #[must_use]
+    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self;
+    /// Mirrors left and right.
+    fn flip(&mut self);
+}
+
+impl Pixels for Picture {
+    fn size(&self) -> (usize, usize) {
+        Self::size(self)
+    }
+    fn resized(self, width: usize, height: usize) -> Self {
+        self.resize(width, height, Filter::Bicubic)
+    }
+    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
+        self.crop(x, y, width, height)
+    }
+    fn flip(&mut self) {
+        self.flip_horizontal();
+    }
+}
+
+impl Pixels for IdMap {
+    fn size(&self) -> (usize, usize) {
+        Self::size(self)
+    }
+    fn resized(self, width: usize, height: usize) -> Self {
+        self.resize(width, height)
+    }
+    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
+        self.crop(x, y, width, height)
+    }
+    fn flip(&mut self) {
+        self.flip_horizontal();
+    }
+}
+
+impl Transform {
+    /// Refuses settings that cannot work.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn validate(&self) -> Result<()> {
+        if self.load_size == 0 || self.crop_size == 0 || self.multiple == 0 {
+            return Err(Error::config(
+                "load_size, crop_size and multiple must be positive",
+                "set them to 286, 256 and 4",
+            ));
+        }
+        let fixed = self.preprocess == Preprocess::ResizeAndCrop || self.preprocess == Preprocess::ScaleWidthAndCrop;
+        if fixed && self.load_size < self.crop_size {
+            let reason = format!("load_size {} is below crop_size {}", self.load_size, self.crop_size);
+            return Err(Error::config(reason, "raise load_size or lower crop_size"));
+        }
+        Ok(())
+    }
+
+    /// Whether pictures of different sizes come out in the same size and stay aligned.
+    #[must_use]
+    pub fn unifies_sizes(&self) -> bool {
+        self.preprocess.resizes()
+    }
+
+    /// Draws what the parts of an item share, from the size of its first part: x, then y, then the flip. All three
+    /// are drawn even when a step does not use them, so that settings do not shift each other's randomness.
+    #[must_use]
+    pub fn draw(&self, (width, height): (usize, usize), key: Key) -> SharedDraws {
+        let (width, height) = match self.preprocess {
+            Preprocess::ResizeAndCrop => (self.load_size, self.load_size),
+            // Floor division, as the reference: a height raised to `crop_size` is not taken into account.
+            Preprocess::ScaleWidthAndCrop => (self.load_size, self.load_size * height / width.max(1)),
+            _ => (width, height),
+        };
+        let mut stream = key.stream();
+        let mut position = |side: usize| stream.below(side.saturating_sub(self.crop_size) as u64 + 1) as usize;
+        let (x, y) = (position(width), position(height));
+        SharedDraws { x, y, flip: stream.uniform() > 0.5 }
+    }
+
+    /// Transforms one part of an item whose parts share their draws. Where the picture is smaller than the crop, the
+    /// rest is black.
+    #[must_use]
+    pub fn apply_shared<P: Pixels>(&self, pixels: P, draws: SharedDraws) -> P {
+        let mut pixels = self.sized(pixels);
+        let (width, height) = pixels.size();
+        if self.preprocess.crops() && (width > self.crop_size || height > self.crop_size) {
+            pixels = pixels.cropped(draws.x, draws.y, self.crop_size, self.crop_size);
+        }
+        self.finish(pixels, draws.flip)
+    }
+
+    /// Transforms a picture that stands alone.
+    ///
+    /// # Errors
+    /// [`Error::Item`], naming `path`, if the picture is smaller than the crop.
+    pub fn apply_alone<P: Pixels>(&self, pixels: P, key: Key, path: &Path) -> Result<P> {
+        let mut pixels = self.sized(pixels);
+        let mut stream = key.stream();
+        if self.preprocess.crops() {
+            let (width, height) = pixels.size();
+            let crop = self.crop_size;
+            if width < crop || height < crop {
+                let reason = format!("{width}x{height} is smaller than the crop of {crop}x{crop}");
+                let remedy = "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger pictures";
+                return Err(Error::item(path, reason, remedy));
+            }
+            if (width, height) != (crop, crop) {
+                let top = stream.below((height - crop) as u64 + 1) as usize;
+                let left = stream.below((width - crop) as u64 + 1) as usize;
+                pixels = pixels.cropped(left, top, crop, crop);
+            }
+        }
+        Ok(self.finish(pixels, stream.uniform() < 0.5))
+    }
+
+    /// `(width, height)` before any crop for a picture of the given size.
+    #[must_use]
+    pub fn size_before_crop(&self, (width, height): (usize, usize)) -> (usize, usize) {
+        if self.preprocess.resizes() {
+            (self.load_size, self.load_size)
+        } else if self.preprocess.scales_width() {
+            let least = if self.minimum_height { self.crop_size } else { 0 };
+            if width == self.load_size && height >= least {
+                return (width, height);
+            }
+            let scaled = self.load_size as f64 * height as f64 / width.max(1) as f64;
+            (self.load_size, (scaled.max(least as f64) as usize).max(1))
+        } else {
+            (width, height)
+        }
+    }
+
+    fn sized<P: Pixels>(&self, pixels: P) -> P {
+        let (width, height) = self.size_before_crop(pixels.size());
+        if pixels.size() == (width, height) { pixels } else { pixels.resized(width, height) }
+    }
+
+    fn finish<P: Pixels>(&self, mut pixels: P, flip: bool) -> P {
+        if self.preprocess == Preprocess::None {
+            let (width, height) = pixels.size();
+            let rounded = (round_to_multiple(width, self.multiple), round_to_multiple(height, self.multiple));
+            if rounded != (width, height) {
+                pixels = pixels.resized(rounded.0, rounded.1);
+            }
+        }
+        if self.flip && flip {
+            pixels.flip();
+        }
+        pixels
+    }
+}
+
+/// The multiple of `multiple` nearest to `side`; halves go to the even quotient, and the result is never 0.
+#[must_use]
+pub fn round_to_multiple(side: usize, multiple: usize) -> usize {
+    let rounded = (side as f64 / multiple as f64).round_ties_even() as usize;
+    rounded.max(1) * multiple
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use gan_rng::Purpose;
+
+    use super::*;
+    use crate::raster::Raster;
+
+    fn key(index: u64) -> Key {
+        Key::new(7, Purpose::Augment).at(index)
+    }
+
+    fn numbered(width: usize, height: usize) -> IdMap {
+        IdMap::new(Raster::from_fn(width, height, |x, y| [(1000 * y + x) as u32 + 1]))
+    }
+
+    fn transform(preprocess: Preprocess, load_size: usize, crop_size: usize) -> Transform {
+        Transform { preprocess, load_size, crop_size, flip: false, ..Default::default() }
+    }
+
+    #[test]
+    fn multiples_round_half_to_even() {
+        for (side, rounded) in [(18, 16), (22, 24), (26, 24), (6, 8), (10, 8), (14, 16), (1, 4), (2, 4), (16, 16)] {
+            assert_eq!(round_to_multiple(side, 4), rounded, "{side}");
+        }
+    }
+
+    #[test]
+    fn widths_scale_as_the_references_do() {
+        let cyc = transform(Preprocess::ScaleWidth, 200, 150);
+        assert_eq!(cyc.size_before_crop((120, 100)), (200, 166));
+        assert_eq!(cyc.size_before_crop((120, 60)), (200, 150));
+        assert_eq!(cyc.size_before_crop((200, 149)), (200, 150));
+        assert_eq!(cyc.size_before_crop((200, 151)), (200, 151));
+        let hd = Transform { minimum_height: false, ..cyc };
+        assert_eq!(hd.size_before_crop((120, 60)), (200, 100));
+        assert_eq!(hd.size_before_crop((200, 10)), (200, 10));
+    }
+
+    #[test]
+    fn shared_draws_keep_parts_aligned_and_cover_all_positions() {
+        let transform = Transform { flip: true, ..transform(Preprocess::Crop, 0, 5) };
+        let ids = numbered(9, 7);
+        let picture = Picture::Sixteen(Raster::from_fn(9, 7, |x, y| [(1000 * y + x) as u16 + 1]));
+        let mut corners = std::collections::BTreeSet::new();
+        for index in 0..200 {
+            let draws = transform.draw((9, 7), key(index));
+            corners.insert((draws.x, draws.y, draws.flip));
+            let ids = transform.apply_shared(ids.clone(), draws);
+            let Picture::Sixteen(picture) = transform.apply_shared(picture.clone(), draws) else { panic!("depth") };
+            let ids: Vec<u32> = ids.raster().samples().to_vec();
+            let levels: Vec<u32> = picture.samples().iter().map(|&s| u32::from(s)).collect();
+            assert_eq!(ids, levels);
+        }
+        assert_eq!(corners.len(), 5 * 3 * 2);
+    }
+
+    #[test]
+    fn shared_crop_pads_with_zero_and_leaves_small_pictures_alone() {
+        let transform = transform(Preprocess::Crop, 0, 5);
+        let draws = SharedDraws { x: 1, y: 0, flip: false };
+        let wide = transform.apply_shared(numbered(8, 3), draws);
+        assert_eq!(wide.size(), (5, 5));
+        assert_eq!(wide.raster().row(2), [2002, 2003, 2004, 2005, 2006]);
+        assert_eq!(wide.raster().row(3), [0; 5]);
+        assert_eq!(transform.apply_shared(numbered(4, 3), draws).size(), (4, 3));
+    }
+
+    #[test]
+    fn a_lone_picture_smaller_than_the_crop_is_an_error_that_helps() {
+        let transform = transform(Preprocess::Crop, 0, 5);
+        let error = transform.apply_alone(numbered(4, 9), key(0), Path::new("dog.png")).unwrap_err().to_string();
+        assert!(error.contains("dog.png") && error.contains("4x9") && error.contains("resize_and_crop"), "{error}");
+        assert_eq!(transform.apply_alone(numbered(5, 5), key(0), Path::new("")).unwrap(), numbered(5, 5));
+    }
+
+    #[test]
+    fn the_same_key_gives_the_same_picture_and_others_differ() {
+        let transform = Transform { flip: true, ..transform(Preprocess::ResizeAndCrop, 20, 8) };
+        let apply = |index| transform.apply_alone(numbered(30, 31), key(index), Path::new("")).unwrap();
+        assert_eq!(apply(3), apply(3));
+        assert!((0..5).any(|i| apply(i) != apply(3)));
+    }
+
+    #[test]
+    fn none_rounds_and_nothing_else() {
+        let transform = transform(Preprocess::None, 1, 1);
+        assert_eq!(transform.apply_alone(numbered(18, 22), key(0), Path::new("")).unwrap().size(), (16, 24));
+        let hd = Transform { multiple: 32, ..transform };
+        assert_eq!(hd.apply_alone(numbered(100, 9), key(0), Path::new("")).unwrap().size(), (96, 32));
+    }
+}

@@ -1,0 +1,143 @@
+//! The look over a dataset finds every planted problem at once.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gan_data::{
+    DataConfig, DataMode, IdMap, Picture, Preprocess, ProblemKind, Raster, Report, Severity, SynthFiles, SynthKind,
+    inspect, write_ids, write_picture, write_synth,
+};
+use tempfile::TempDir;
+
+fn flat(path: &Path, width: usize, height: usize, channels: usize) {
+    write_picture(path, &Picture::Eight(Raster::new(width, height, channels, vec![9; width * height * channels])))
+        .unwrap();
+}
+
+fn config(root: &Path, mode: DataMode) -> DataConfig {
+    DataConfig {
+        mode,
+        root: root.to_path_buf(),
+        preprocess: Preprocess::Crop,
+        load_size: 32,
+        crop_size: 32,
+        label_nc: 16,
+        ..Default::default()
+    }
+}
+
+/// `(kind, severity, end of the path)` of every problem, in an order of their own.
+fn found(report: &Report) -> Vec<(ProblemKind, Severity, String)> {
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let mut found: Vec<_> = report.problems.iter().map(|p| (p.kind, p.severity, name(&p.path))).collect();
+    found.sort_by(|a, b| a.2.cmp(&b.2).then(format!("{:?}", a.0).cmp(&format!("{:?}", b.0))));
+    found
+}
+
+#[test]
+fn a_good_dataset_has_no_problems() {
+    let dir = TempDir::new().unwrap();
+    for (kind, mode) in [
+        (SynthKind::Facades, DataMode::Aligned),
+        (SynthKind::Streets, DataMode::Labelled),
+        (SynthKind::Unpaired, DataMode::Unaligned),
+    ] {
+        let root = dir.path().join(format!("{kind:?}"));
+        write_synth(&root, &SynthFiles { kind, seed: 1, size: 64, train: 4, test: 0 }, |_, _| ()).unwrap();
+        let heard = AtomicUsize::new(0);
+        let report = inspect(&config(&root, mode), |_, _| {
+            heard.fetch_add(1, Ordering::SeqCst);
+        });
+        assert_eq!(found(&report), [], "{kind:?}");
+        assert_eq!((report.is_usable(), report.items), (true, 4));
+        assert_eq!(heard.into_inner(), report.folders.iter().map(|folder| folder.files).sum::<usize>());
+        if mode == DataMode::Labelled {
+            let labels = report.labels.unwrap();
+            assert_eq!(labels.pixels.values().sum::<u64>(), 4 * 64 * 64);
+        }
+    }
+}
+
+#[test]
+fn all_problems_of_a_pair_of_folders_are_reported_at_once() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["ok", "small", "sizes", "lonely", "broken"] {
+        let side = if name == "small" { 20 } else { 40 };
+        flat(&at(&format!("trainA/{name}.png")), side, side, 3);
+    }
+    for name in ["ok", "small", "sizes", "broken", "other"] {
+        let side = if name == "small" {
+            20
+        } else if name == "sizes" {
+            48
+        } else {
+            40
+        };
+        flat(&at(&format!("trainB/{name}.png")), side, side, if name == "ok" { 1 } else { 3 });
+    }
+    let broken = at("trainB/broken.png");
+    let bytes = fs::read(&broken).unwrap();
+    fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
+    let report = inspect(&config(dir.path(), DataMode::Aligned), |_, _| ());
+    assert!(!report.is_usable());
+    use ProblemKind::{Mixed, SizeMismatch, TooSmall, Unmatched, Unreadable};
+    use Severity::{Error, Warning};
+    let expected = [
+        (Unreadable, Error, "broken.png"),
+        (Unmatched, Error, "lonely.png"),
+        (Unmatched, Error, "other.png"),
+        (SizeMismatch, Error, "sizes.png"),
+        (TooSmall, Warning, "small.png"),
+        (TooSmall, Warning, "small.png"),
+        (Mixed, Warning, "trainB"),
+    ];
+    assert_eq!(found(&report), expected.map(|(k, s, n)| (k, s, n.to_owned())));
+    assert!(report.problems.windows(2).all(|pair| pair[0].severity >= pair[1].severity), "worst first");
+    assert_eq!(report.folders[0].sizes[0].pictures, 4);
+}
+
+#[test]
+fn labels_and_instances_are_looked_into() {
+    let dir = TempDir::new().unwrap();
+    let what = SynthFiles { kind: SynthKind::Streets, seed: 1, size: 64, train: 3, test: 0 };
+    write_synth(dir.path(), &what, |_, _| ()).unwrap();
+    let at = |name: &str| dir.path().join(name);
+    // An instance map of stripes that has nothing to do with the scene, and a label beyond all labels.
+    let stripes = Raster::from_fn(64, 64, |x, _| [x as u32 / 8]);
+    write_ids(&at("train_inst/00001.png"), &IdMap::new(stripes)).unwrap();
+    write_ids(&at("train_label/00002.png"), &IdMap::new(Raster::new(64, 64, 1, vec![300; 4096]))).unwrap();
+    let report = inspect(&config(dir.path(), DataMode::Labelled), |_, _| ());
+    let expected = [
+        (ProblemKind::InstanceMismatch, Severity::Warning, "00001.png".to_owned()),
+        (ProblemKind::LabelOutOfRange, Severity::Error, "00002.png".to_owned()),
+    ];
+    assert_eq!(found(&report), expected);
+    assert!(report.problems[0].message.contains("label 300 at x=0, y=0"), "{}", report.problems[0].message);
+    assert_eq!(report.labels.unwrap().pixels[&300], 4096);
+    let lenient = DataConfig { dont_care: Some(300), ..config(dir.path(), DataMode::Labelled) };
+    assert!(inspect(&lenient, |_, _| ()).is_usable());
+}
+
+#[test]
+fn lone_pictures_smaller_than_the_crop_are_errors() {
+    let dir = TempDir::new().unwrap();
+    flat(&dir.path().join("a.png"), 20, 40, 3);
+    let report = inspect(&config(dir.path(), DataMode::Single), |_, _| ());
+    assert_eq!(found(&report), [(ProblemKind::TooSmall, Severity::Error, "a.png".to_owned())]);
+    let resized = DataConfig { preprocess: Preprocess::ResizeAndCrop, ..config(dir.path(), DataMode::Single) };
+    assert!(inspect(&resized, |_, _| ()).is_usable());
+}
+
+#[test]
+fn missing_folders_are_part_of_the_report_and_reports_can_be_stored() {
+    let dir = TempDir::new().unwrap();
+    for mode in [DataMode::Aligned, DataMode::Unaligned, DataMode::Labelled, DataMode::Colorization] {
+        let report = inspect(&config(dir.path(), mode), |_, _| ());
+        assert!(!report.is_usable() && report.problems[0].kind == ProblemKind::Layout, "{mode:?}");
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    }
+}

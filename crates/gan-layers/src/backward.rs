@@ -1,0 +1,133 @@
+//! The backward walk.
+
+use crate::forward::{affine, forward, norm_spec, transpose_spec};
+use crate::steps::Step;
+use crate::tape::{Record, Tape};
+use crate::{Ctx, NormLayer, NormMode, Param, Sequence, Weights};
+use candle_core::{Result, Tensor, bail};
+use gan_kernels::{self as k, Affine, ConvGrads, NormGrads, WeightGrad};
+
+/// Walks the steps back from `dy`, consuming the tape. Parameter gradients are added to their accumulators (if the
+/// context trains); the input's gradient is returned if wanted.
+pub(crate) fn backward(
+    seq: &Sequence,
+    tape: Tape,
+    dy: Tensor,
+    ctx: &Ctx,
+    input_wanted: bool,
+) -> Result<Option<Tensor>> {
+    let steps = seq.steps();
+    if steps.len() != tape.0.len() {
+        bail!("the tape has {} records for {} steps", tape.0.len(), steps.len());
+    }
+    let train = ctx.weights == Weights::Train;
+    // Nothing in front of the first parameter needs a gradient unless the input does.
+    let first_wanted = if input_wanted {
+        0
+    } else if train {
+        steps.iter().position(Step::has_parameters).unwrap_or(steps.len())
+    } else {
+        steps.len()
+    };
+    let mut dy = dy;
+    for (i, (step, record)) in steps.iter().zip(tape.0).enumerate().rev() {
+        if i < first_wanted {
+            break;
+        }
+        let dx_wanted = input_wanted || i > first_wanted;
+        let dx = match (step, record) {
+            (Step::Conv { conv, spec, use_bias }, Record::Conv { x, hw }) => {
+                let grads = conv_grads(&conv.weight, &conv.bias, *use_bias, x.as_ref(), dx_wanted.then_some(hw))?;
+                k::conv2d_backward(&dy, &conv.weight.weight, spec, grads)?
+            }
+            (Step::ConvTranspose { conv, use_bias }, Record::Conv { x, hw }) => {
+                let grads = conv_grads(&conv.weight, &conv.bias, *use_bias, x.as_ref(), dx_wanted.then_some(hw))?;
+                k::conv_transpose2d_backward(&dy, &conv.weight.weight, &transpose_spec(conv), grads)?
+            }
+            (Step::Norm { norm, act }, Record::Norm { x, moments, running }) => {
+                let grads = NormGrads { input: dx_wanted, affine: if train { affine_grads(norm)? } else { None } };
+                let spec = norm_spec(norm, *act);
+                let affine = affine(norm);
+                if running {
+                    k::norm_with_backward(&x, &moments, &dy, &spec, affine, grads)?
+                } else {
+                    k::norm_backward(&x, &moments, &dy, &spec, affine, grads)?
+                }
+            }
+            (Step::Act(act), Record::Act { y }) => Some(k::act_backward(&y, &dy, *act)?),
+            (Step::Dropout { p, .. }, Record::Dropout { key }) => match key {
+                Some(key) => Some(k::dropout(&dy, *p, key)?),
+                None => Some(dy.clone()),
+            },
+            (Step::MaxPool2, Record::MaxPool2 { x }) => Some(k::max_pool2_backward(&x, &dy)?),
+            (Step::Residual(inner) | Step::Skip(inner), record) => {
+                let (tape, channels) = inner_tape(inner, record, ctx)?;
+                let (direct, through) = match step {
+                    Step::Residual(_) => (dy.clone(), dy.clone()),
+                    _ => {
+                        let rest = dy.dim(1)? - channels;
+                        (dy.narrow(1, 0, channels)?, dy.narrow(1, channels, rest)?.contiguous()?)
+                    }
+                };
+                match backward(inner, tape, through, ctx, dx_wanted)? {
+                    Some(dx) => {
+                        k::add_assign(&dx, &direct.contiguous()?)?;
+                        Some(dx)
+                    }
+                    None => None,
+                }
+            }
+            _ => bail!("the tape does not belong to this sequence"),
+        };
+        match dx {
+            Some(dx) => dy = dx,
+            None => break,
+        }
+    }
+    Ok(input_wanted.then_some(dy))
+}
+
+/// The tape of a nested sequence, recomputed if it was not kept.
+fn inner_tape(inner: &Sequence, record: Record, ctx: &Ctx) -> Result<(Tape, usize)> {
+    match record {
+        Record::Inner { tape, channels } => Ok((tape, channels)),
+        Record::Recompute { x, channels } => {
+            let mut tape = Tape::default();
+            // The first pass has moved the running statistics already.
+            let norm = match ctx.norm {
+                NormMode::Batch { .. } => NormMode::Batch { update: false },
+                NormMode::Running => NormMode::Running,
+            };
+            forward(inner, x, &Ctx { norm, ..*ctx }, Some(&mut tape), None)?;
+            Ok((tape, channels))
+        }
+        _ => bail!("the tape does not belong to this sequence"),
+    }
+}
+
+fn conv_grads<'a>(
+    weight: &'a Param,
+    bias: &'a Option<Param>,
+    use_bias: bool,
+    x: Option<&'a Tensor>,
+    input: Option<(usize, usize)>,
+) -> Result<ConvGrads<'a>> {
+    // `x` was kept if and only if the weights are being trained.
+    let weight = x.map(|x| Ok::<_, candle_core::Error>(WeightGrad { x, into: accumulator(weight)? })).transpose()?;
+    let bias = bias.as_ref().filter(|_| use_bias && weight.is_some()).map(accumulator).transpose()?;
+    Ok(ConvGrads { input, weight, bias })
+}
+
+fn affine_grads(norm: &NormLayer) -> Result<Option<Affine<'_>>> {
+    match norm {
+        NormLayer::Instance => Ok(None),
+        NormLayer::Batch(b) => Ok(Some(Affine { weight: accumulator(&b.weight)?, bias: accumulator(&b.bias)? })),
+    }
+}
+
+fn accumulator(param: &Param) -> Result<&Tensor> {
+    match &param.grad {
+        Some(grad) => Ok(grad),
+        None => bail!("this network was built for translation: it has no room for gradients"),
+    }
+}

@@ -1,0 +1,179 @@
+//! Where layers get their parameters from.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_nn::VarBuilder;
+use gan_kernels::Weight;
+use std::fmt::Display;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a parameter is, for initialisation and summaries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Role {
+    /// Weight of a convolution, `[C_out, C_in, k, k]`, or of a transposed one, `[C_in, C_out, k, k]`.
+    ConvWeight,
+    /// Bias of a convolution whose weight has this fan-in (PyTorch's: `size(1) · k · k`, also for transposed ones).
+    ConvBias {
+        /// PyTorch's fan-in of the weight.
+        fan_in: usize,
+    },
+    /// Scale of a batch norm.
+    NormWeight,
+    /// Shift of a batch norm.
+    NormBias,
+}
+
+/// A trainable parameter as a layer holds it.
+#[derive(Debug, Clone)]
+pub struct Param {
+    /// The values.
+    pub weight: Weight,
+    /// Where its gradient is added; `None` in a network built for translation.
+    pub grad: Option<Tensor>,
+}
+
+impl Param {
+    /// The values as a tensor.
+    pub fn tensor(&self) -> &Tensor {
+        self.weight.tensor()
+    }
+}
+
+/// A shared counter (`num_batches_tracked` of a batch norm).
+#[derive(Debug, Clone, Default)]
+pub struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    /// Its value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+    /// Sets it.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Release);
+    }
+    /// Adds one.
+    pub fn increment(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// A supplier of parameters by path.
+pub trait Source {
+    /// The parameter of this path and shape.
+    fn param(&self, path: &str, shape: &[usize], role: Role) -> Result<Param>;
+    /// The buffer of this path and shape, filled with `value` if the source has none of its own.
+    fn buffer(&self, path: &str, shape: &[usize], value: f64) -> Result<Tensor>;
+    /// The counter of this path.
+    fn counter(&self, path: &str) -> Result<Counter>;
+    /// The variable that makes segments tracked operators; `None` if the networks are for translation only.
+    fn anchor(&self) -> Option<Var>;
+}
+
+/// A place in a tree of parameter paths, over any [`Source`].
+///
+/// The same `build` of a network serves training and translation:
+/// ```no_run
+/// # fn main() -> candle_core::Result<()> {
+/// use candle_core::{DType, Device};
+/// use candle_nn::VarBuilder;
+/// use gan_layers::Builder;
+/// let files = ["generator.safetensors"];
+/// // SAFETY: the file is not changed while it is mapped.
+/// let vb = unsafe { VarBuilder::from_mmaped_safetensors(&files, DType::F32, &Device::Cpu)? };
+/// let builder = Builder::from(vb);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Builder<'a> {
+    source: Rc<dyn Source + 'a>,
+    path: String,
+}
+
+impl<'a> Builder<'a> {
+    /// The root of a source.
+    pub fn new(source: impl Source + 'a) -> Self {
+        Builder { source: Rc::new(source), path: String::new() }
+    }
+
+    /// A network without weights: shapes only, for summaries and key lists. It takes no memory and cannot run.
+    pub fn shapes_only() -> Builder<'static> {
+        Builder::new(Shapes)
+    }
+
+    /// One level down.
+    #[must_use]
+    pub fn pp(&self, name: impl Display) -> Self {
+        Builder { source: self.source.clone(), path: self.full(&name.to_string()) }
+    }
+
+    /// The path, dots between levels.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn full(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) }
+    }
+
+    pub(crate) fn param(&self, name: &str, shape: &[usize], role: Role) -> Result<Param> {
+        self.source.param(&self.full(name), shape, role)
+    }
+    pub(crate) fn buffer(&self, name: &str, shape: &[usize], value: f64) -> Result<Tensor> {
+        self.source.buffer(&self.full(name), shape, value)
+    }
+    pub(crate) fn counter(&self, name: &str) -> Result<Counter> {
+        self.source.counter(&self.full(name))
+    }
+    pub(crate) fn anchor(&self) -> Option<Var> {
+        self.source.anchor()
+    }
+}
+
+impl<'a> From<VarBuilder<'a>> for Builder<'a> {
+    fn from(vb: VarBuilder<'a>) -> Self {
+        Builder::new(Loaded(vb))
+    }
+}
+
+/// Weights that exist already: a network for translation.
+struct Loaded<'a>(VarBuilder<'a>);
+
+impl Source for Loaded<'_> {
+    fn param(&self, path: &str, shape: &[usize], _: Role) -> Result<Param> {
+        Ok(Param { weight: Weight::constant(self.0.get(shape, path)?.contiguous()?), grad: None })
+    }
+    fn buffer(&self, path: &str, shape: &[usize], _: f64) -> Result<Tensor> {
+        self.0.get(shape, path)?.contiguous()
+    }
+    fn counter(&self, _: &str) -> Result<Counter> {
+        Ok(Counter::default()) // only training counts batches
+    }
+    fn anchor(&self) -> Option<Var> {
+        None
+    }
+}
+
+/// Hands out tensors that have a shape and share one element.
+struct Shapes;
+
+impl Source for Shapes {
+    fn param(&self, _: &str, shape: &[usize], _: Role) -> Result<Param> {
+        Ok(Param { weight: Weight::constant(hollow(shape)?), grad: None })
+    }
+    fn buffer(&self, _: &str, shape: &[usize], _: f64) -> Result<Tensor> {
+        hollow(shape)
+    }
+    fn counter(&self, _: &str) -> Result<Counter> {
+        Ok(Counter::default())
+    }
+    fn anchor(&self) -> Option<Var> {
+        None
+    }
+}
+
+/// A tensor of this shape made of one broadcast element.
+pub(crate) fn hollow(shape: &[usize]) -> Result<Tensor> {
+    Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)
+}

@@ -1,0 +1,80 @@
+//! The forward context.
+
+use gan_rng::Key;
+
+/// Which statistics batch normalisation uses. (Instance normalisation always uses the picture's own.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormMode {
+    /// The batch's own statistics; `update` moves the running statistics.
+    Batch {
+        /// Whether this pass moves the running statistics.
+        update: bool,
+    },
+    /// The running statistics, as constants (PyTorch's `eval()`).
+    Running,
+}
+
+/// What dropout does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropout {
+    /// Nothing.
+    Off,
+    /// Drops by masks that depend on this key and the layer only.
+    Keyed(Key),
+}
+
+/// What happens to the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weights {
+    /// Their gradients are wanted.
+    Train,
+    /// They are constants. Gradients still flow to the input if it is tracked.
+    Frozen,
+}
+
+/// How a forward pass is to be done. Passed by value at every call, so that the classic trap of image-to-image
+/// networks, a forgotten train / eval switch, is visible where it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ctx {
+    /// Statistics of batch normalisation.
+    pub norm: NormMode,
+    /// Dropout.
+    pub dropout: Dropout,
+    /// Weights.
+    pub weights: Weights,
+    /// Recompute the activations of residual blocks in the backward pass instead of keeping them.
+    pub checkpointing: bool,
+}
+
+impl Ctx {
+    /// A training pass: batch statistics (updating the running ones), dropout by `key`, weight gradients.
+    pub fn train(key: Key) -> Self {
+        Ctx {
+            norm: NormMode::Batch { update: true },
+            dropout: Dropout::Keyed(key),
+            weights: Weights::Train,
+            checkpointing: false,
+        }
+    }
+
+    /// A pass in which this network is not being trained: as [`Ctx::train`], but its weights are constants. Batch-norm
+    /// statistics still move, as those of a PyTorch network whose parameters do not require gradients.
+    pub fn frozen(key: Key) -> Self {
+        Ctx { weights: Weights::Frozen, ..Ctx::train(key) }
+    }
+
+    /// Translation as the references' test scripts do it by default: batch statistics, nothing is updated; dropout off.
+    pub fn translate() -> Self {
+        Ctx {
+            norm: NormMode::Batch { update: false },
+            dropout: Dropout::Off,
+            weights: Weights::Frozen,
+            checkpointing: false,
+        }
+    }
+
+    /// Translation with running statistics and without dropout (PyTorch's `eval()`).
+    pub fn eval() -> Self {
+        Ctx { norm: NormMode::Running, ..Ctx::translate() }
+    }
+}

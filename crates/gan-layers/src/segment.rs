@@ -1,0 +1,87 @@
+//! A sequence as one operator of candle's autograd.
+
+use crate::autograd::Handover;
+use crate::backward::backward;
+use crate::forward::forward;
+use crate::tape::Tape;
+use crate::{Ctx, Sequence, Weights};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
+use std::sync::{Mutex, PoisonError};
+
+impl Sequence {
+    /// Applies the layers to `x` `[N, C, H, W]`.
+    ///
+    /// If gradients can be wanted (the weights are trained, or `x` is tracked), the whole sequence becomes one operator
+    /// of candle's graph that keeps its own tape: `backward` on a loss adds the weight gradients to the
+    /// [`ParamStore`](crate::ParamStore) and passes on the gradient of `x`. A graph can be walked back once. It must be
+    /// walked back before its weights are updated; an update in between is reported as an error.
+    pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Tensor> {
+        let train = ctx.weights == Weights::Train;
+        let x_plain = x.detach().contiguous()?;
+        if !train && !x.track_op() {
+            return forward(self, x_plain, ctx, None, None);
+        }
+        let anchor = match (train, &self.anchor) {
+            (true, Some(anchor)) => anchor.as_tensor().clone(),
+            (true, None) => bail!("this network was built for translation: it cannot be trained"),
+            (false, _) => Tensor::zeros((), DType::F32, x.device())?,
+        };
+        let mut tape = Tape::default();
+        let y = forward(self, x_plain, ctx, Some(&mut tape), None)?;
+        let versions = self.versions();
+        let state = Mutex::new(Some(State { tape, versions }));
+        x.apply_op2(&anchor, Segment { seq: self.clone(), ctx: *ctx, y: Handover::new(y), state })
+    }
+
+    /// The versions of all weights: any difference later means that an update came in between.
+    fn versions(&self) -> Vec<u64> {
+        fn collect(seq: &Sequence, out: &mut Vec<u64>) {
+            for node in seq.nodes() {
+                match &node.layer {
+                    crate::Layer::Conv(c) => out.push(c.weight.weight.version().get()),
+                    crate::Layer::ConvTranspose(c) => out.push(c.weight.weight.version().get()),
+                    crate::Layer::Residual(s) | crate::Layer::Skip(s) | crate::Layer::Nested(s) => collect(s, out),
+                    _ => {}
+                }
+            }
+        }
+        let mut out = Vec::new();
+        collect(self, &mut out);
+        out
+    }
+}
+
+struct State {
+    tape: Tape,
+    versions: Vec<u64>,
+}
+
+struct Segment {
+    seq: Sequence,
+    ctx: Ctx,
+    y: Handover,
+    /// What the backward walk needs, until it was done.
+    state: Mutex<Option<State>>,
+}
+
+impl CustomOp2 for Segment {
+    fn name(&self) -> &'static str {
+        "segment"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.y.cpu()
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let Some(State { tape, versions }) = self.state.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            bail!("backward was called twice through the same segment: its tape is gone")
+        };
+        if versions != self.seq.versions() {
+            bail!("weights were updated between a forward pass and its backward pass: the gradient would be wrong");
+        }
+        let dy = dy.detach().contiguous()?;
+        // The anchor is a variable: `None` is what candle takes for "no gradient" there.
+        Ok((backward(&self.seq, tape, dy, &self.ctx, x.track_op())?, None))
+    }
+}

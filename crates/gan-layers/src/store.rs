@@ -1,0 +1,332 @@
+//! The parameters of one optimizer, flat.
+
+use crate::builder::hollow;
+use crate::{Builder, Counter, Init, Param, Role, Source};
+use candle_core::{DType, Device, Result, Tensor, Var, bail};
+use gan_kernels::{self as k, AdamStep, Version, Weight};
+use gan_rng::Key;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// Named tensors in state-dict order.
+pub type Tensors = Vec<(String, Tensor)>;
+
+/// All parameters that one optimizer updates, with their Adam moments and gradients.
+///
+/// One tensor `[3, n]` holds parameters, first and second moments, in state-dict order; a second one `[n]` the
+/// gradients. Layers hold views. The update, zeroing, the finite check and saving are thus one operation each, however
+/// many layers there are.
+#[derive(Debug)]
+pub struct ParamStore {
+    entries: Vec<Entry>,
+    state: Tensor,
+    grads: Tensor,
+    version: Version,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Param { offset: usize, shape: Vec<usize>, role: Role },
+    Buffer(Tensor),
+    Counter(Counter),
+}
+
+/// What [`ParamStore::load`] does about names that one side lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Names and shapes must agree both ways.
+    Refuse,
+    /// Take what fits by name and shape, report the rest.
+    Skip,
+}
+
+impl ParamStore {
+    /// Builds networks on a new store. `build` runs twice: once to learn names and shapes, once to hand out views.
+    pub fn build<T>(dtype: DType, device: &Device, build: impl Fn(&Builder<'_>) -> Result<T>) -> Result<(Self, T)> {
+        let recorder = Recorder::default();
+        build(&Builder::new(recorder.clone()))?;
+        let entries = recorder.entries.take();
+        let n = recorder.len.take();
+        let state = Tensor::zeros((3, n), dtype, device)?;
+        let grads = Tensor::zeros(n, dtype, device)?;
+        let buffers = entries.into_iter().map(|(name, kind)| {
+            let kind = match kind {
+                Recorded::Param { offset, shape, role } => Kind::Param { offset, shape, role },
+                Recorded::Buffer { shape, value } => Kind::Buffer((Tensor::ones(shape, dtype, device)? * value)?),
+                Recorded::Counter => Kind::Counter(Counter::default()),
+            };
+            Ok(Entry { name, kind })
+        });
+        let store = ParamStore { entries: buffers.collect::<Result<_>>()?, state, grads, version: Version::default() };
+        let anchor = Var::zeros((), DType::F32, device)?;
+        let networks = build(&Builder::new(Views { store: &store, anchor }))?;
+        Ok((store, networks))
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.grads.elem_count()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Dtype of the parameters.
+    pub fn dtype(&self) -> DType {
+        self.grads.dtype()
+    }
+
+    /// Draws all parameters anew; each depends on the key and its own name alone.
+    pub fn init(&self, init: &Init, key: Key) -> Result<()> {
+        self.init_matching("", init, key)
+    }
+
+    /// As [`ParamStore::init`], for the parameters whose names start with `prefix`.
+    pub fn init_matching(&self, prefix: &str, init: &Init, key: Key) -> Result<()> {
+        for entry in self.entries.iter().filter(|e| e.name.starts_with(prefix)) {
+            if let Kind::Param { offset, shape, role } = &entry.kind {
+                let values = init.draw(shape, *role, key.at_name(&entry.name), self.dtype())?;
+                self.write(0, *offset, &values)?;
+            }
+        }
+        self.version.bump();
+        Ok(())
+    }
+
+    /// Sets the gradients to zero.
+    pub fn zero_grad(&self) -> Result<()> {
+        k::zero(&self.grads)
+    }
+
+    /// Whether every gradient is finite.
+    pub fn grads_finite(&self) -> Result<bool> {
+        k::all_finite(&self.grads)
+    }
+
+    /// The name of the first parameter with a gradient that is not finite.
+    pub fn first_non_finite_grad(&self) -> Result<Option<String>> {
+        for entry in &self.entries {
+            if let Kind::Param { offset, shape, .. } = &entry.kind
+                && !k::all_finite(&self.grads.narrow(0, *offset, shape.iter().product())?)?
+            {
+                return Ok(Some(entry.name.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// One Adam update of the parameters in `range` (see [`ParamStore::range`]).
+    pub fn adam(&self, range: Range<usize>, step: &AdamStep) -> Result<()> {
+        k::adam(&self.state, &self.grads, range, step)?;
+        self.version.bump();
+        Ok(())
+    }
+
+    /// The smallest range that holds all parameters whose names start with one of the prefixes.
+    pub fn range(&self, prefixes: &[&str]) -> Range<usize> {
+        let (mut start, mut end) = (usize::MAX, 0);
+        for entry in &self.entries {
+            if let Kind::Param { offset, shape, .. } = &entry.kind
+                && prefixes.iter().any(|p| entry.name.starts_with(p))
+            {
+                start = start.min(*offset);
+                end = end.max(offset + shape.iter().product::<usize>());
+            }
+        }
+        start.min(end)..end
+    }
+
+    /// Forgets the Adam moments.
+    pub fn reset_moments(&self) -> Result<()> {
+        k::zero(&self.state.narrow(0, 1, 2)?)
+    }
+
+    /// Copies of the first and second moments, each `[n]`.
+    pub fn moments(&self) -> Result<(Tensor, Tensor)> {
+        Ok((self.state.get(1)?.copy()?, self.state.get(2)?.copy()?))
+    }
+
+    /// Sets the moments.
+    pub fn set_moments(&self, m: &Tensor, v: &Tensor) -> Result<()> {
+        for (row, t) in [(1, m), (2, v)] {
+            if t.elem_count() != self.len() {
+                bail!("Adam state of {} values for {} parameters", t.elem_count(), self.len());
+            }
+            self.write(row, 0, t)?;
+        }
+        Ok(())
+    }
+
+    /// Copies of the parameters and buffers under `prefix` (a network's name and a dot), with bare keys.
+    pub fn state_dict(&self, prefix: &str) -> Result<Tensors> {
+        let mut out = Vec::new();
+        for entry in &self.entries {
+            let Some(name) = entry.name.strip_prefix(prefix) else { continue };
+            let tensor = match &entry.kind {
+                Kind::Param { offset, shape, .. } => self.view(&self.state.get(0)?, *offset, shape)?.copy()?,
+                Kind::Buffer(t) => t.copy()?,
+                Kind::Counter(c) => Tensor::new(c.get() as i64, self.grads.device())?,
+            };
+            out.push((name.to_string(), tensor));
+        }
+        Ok(out)
+    }
+
+    /// Copies of the gradients under `prefix`, with bare keys.
+    pub fn grad_dict(&self, prefix: &str) -> Result<Tensors> {
+        let mut out = Vec::new();
+        for entry in &self.entries {
+            if let (Some(name), Kind::Param { offset, shape, .. }) = (entry.name.strip_prefix(prefix), &entry.kind) {
+                out.push((name.to_string(), self.view(&self.grads, *offset, shape)?.copy()?));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Sets the parameters and buffers under `prefix` from bare keys. Returns what was left out under
+    /// [`Missing::Skip`], a line a name. `num_batches_tracked` may be missing always.
+    pub fn load(&self, prefix: &str, tensors: &[(String, Tensor)], missing: Missing) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        let mut problem = |text: String| match missing {
+            Missing::Refuse => bail!("{text}"),
+            Missing::Skip => {
+                notes.push(text);
+                Ok(())
+            }
+        };
+        let find = |key: &str| tensors.iter().find(|(k, _)| k == key).map(|(_, t)| t);
+        let mut known = Vec::new();
+        let mut fitting = Vec::new();
+        for entry in &self.entries {
+            let Some(key) = entry.name.strip_prefix(prefix) else { continue };
+            known.push(key);
+            let Some(t) = find(key) else {
+                if !matches!(entry.kind, Kind::Counter(_)) {
+                    problem(format!("{key}: not in the file"))?;
+                }
+                continue;
+            };
+            let shape = match &entry.kind {
+                Kind::Counter(_) => t.dims(),
+                Kind::Param { shape, .. } => shape,
+                Kind::Buffer(b) => b.dims(),
+            };
+            if shape == t.dims() {
+                fitting.push((entry, t));
+            } else {
+                problem(format!("{key}: {:?} in the file, {shape:?} in the network", t.dims()))?;
+            }
+        }
+        for (key, _) in tensors.iter().filter(|(k, _)| !known.contains(&k.as_str())) {
+            problem(format!("{key}: not in the network"))?;
+        }
+        // Only now: what is refused must not leave half a network behind.
+        for (entry, t) in fitting {
+            match &entry.kind {
+                Kind::Counter(c) => {
+                    c.set(t.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?.first().map_or(0, |&n| n as u64))
+                }
+                Kind::Param { offset, .. } => self.write(0, *offset, t)?,
+                Kind::Buffer(b) => b.slice_set(&t.to_device(b.device())?.to_dtype(b.dtype())?.contiguous()?, 0, 0)?,
+            }
+        }
+        self.version.bump();
+        Ok(notes)
+    }
+
+    /// Writes the flattened tensor into a row of the state.
+    fn write(&self, row: usize, offset: usize, t: &Tensor) -> Result<()> {
+        let t = t.to_device(self.state.device())?.to_dtype(self.dtype())?.flatten_all()?.contiguous()?;
+        self.state.get(row)?.slice_set(&t, 0, offset)
+    }
+
+    fn view(&self, flat: &Tensor, offset: usize, shape: &[usize]) -> Result<Tensor> {
+        flat.narrow(0, offset, shape.iter().product())?.reshape(shape)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Recorder {
+    entries: Rc<RefCell<Vec<(String, Recorded)>>>,
+    len: Rc<RefCell<usize>>,
+}
+
+enum Recorded {
+    Param { offset: usize, shape: Vec<usize>, role: Role },
+    Buffer { shape: Vec<usize>, value: f64 },
+    Counter,
+}
+
+impl Recorder {
+    fn push(&self, path: &str, kind: Recorded) -> Result<()> {
+        let mut entries = self.entries.borrow_mut();
+        if entries.iter().any(|(name, _)| name == path) {
+            bail!("two parameters are called {path}");
+        }
+        entries.push((path.to_string(), kind));
+        Ok(())
+    }
+}
+
+impl Source for Recorder {
+    fn param(&self, path: &str, shape: &[usize], role: Role) -> Result<Param> {
+        let offset = *self.len.borrow();
+        self.push(path, Recorded::Param { offset, shape: shape.to_vec(), role })?;
+        *self.len.borrow_mut() += shape.iter().product::<usize>();
+        Ok(Param { weight: Weight::constant(hollow(shape)?), grad: None })
+    }
+    fn buffer(&self, path: &str, shape: &[usize], value: f64) -> Result<Tensor> {
+        self.push(path, Recorded::Buffer { shape: shape.to_vec(), value })?;
+        hollow(shape)
+    }
+    fn counter(&self, path: &str) -> Result<Counter> {
+        self.push(path, Recorded::Counter)?;
+        Ok(Counter::default())
+    }
+    fn anchor(&self) -> Option<Var> {
+        None
+    }
+}
+
+struct Views<'s> {
+    store: &'s ParamStore,
+    anchor: Var,
+}
+
+impl Views<'_> {
+    fn find(&self, path: &str) -> Result<&Kind> {
+        match self.store.entries.iter().find(|e| e.name == path) {
+            Some(entry) => Ok(&entry.kind),
+            None => bail!("a network asked for {path} only the second time it was built"),
+        }
+    }
+}
+
+impl Source for Views<'_> {
+    fn param(&self, path: &str, shape: &[usize], _: Role) -> Result<Param> {
+        let Kind::Param { offset, .. } = self.find(path)? else { bail!("{path} is not a parameter") };
+        let values = self.store.view(&self.store.state.get(0)?, *offset, shape)?;
+        let grad = self.store.view(&self.store.grads, *offset, shape)?;
+        Ok(Param { weight: Weight::new(values, self.store.version.clone()), grad: Some(grad) })
+    }
+    fn buffer(&self, path: &str, _: &[usize], _: f64) -> Result<Tensor> {
+        let Kind::Buffer(t) = self.find(path)? else { bail!("{path} is not a buffer") };
+        Ok(t.clone())
+    }
+    fn counter(&self, path: &str) -> Result<Counter> {
+        let Kind::Counter(c) = self.find(path)? else { bail!("{path} is not a counter") };
+        Ok(c.clone())
+    }
+    fn anchor(&self) -> Option<Var> {
+        Some(self.anchor.clone())
+    }
+}

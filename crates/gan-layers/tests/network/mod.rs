@@ -1,0 +1,63 @@
+//! A small network with one of every kind of layer, and its weights.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use gan_layers::{
+    Act, Builder, ConvSpec, Ctx, Dropout, Init, NormKind, NormMode, PadMode, ParamStore, Sequence, SequenceBuilder,
+    Weights,
+};
+use gan_rng::{Key, Purpose};
+
+fn conv(in_nc: usize, out_nc: usize, kernel: usize, stride: usize, padding: usize) -> ConvSpec {
+    ConvSpec { in_nc, out_nc, kernel, stride, padding, bias: true }
+}
+
+/// Pad, convolutions, norm, residual block with dropout, skip, transposed convolution, tanh: 2 channels to 2.
+pub(crate) fn layers(at: &Builder<'_>) -> Result<Sequence> {
+    let s = SequenceBuilder::new(at.pp("model")).pad(PadMode::Reflect, 1).conv(conv(2, 3, 3, 1, 0))?;
+    let s = s.norm(NormKind::Batch, 3)?.act(Act::Relu).residual("conv_block", |s| {
+        let s = s.conv(conv(3, 3, 3, 1, 1))?.norm(NormKind::Batch, 3)?.act(Act::Relu).dropout(0.5);
+        s.conv(conv(3, 3, 3, 1, 1))?.norm(NormKind::Instance, 3)
+    })?;
+    let s = s.skip("model", |s| {
+        let s = s.act(Act::LeakyRelu).conv(conv(3, 4, 4, 2, 1))?;
+        s.act(Act::Relu).conv_transpose(conv(4, 3, 4, 2, 1), 0)?.norm(NormKind::Batch, 3)
+    })?;
+    Ok(s.act(Act::Relu).conv(conv(6, 2, 1, 1, 0))?.act(Act::Tanh).finish())
+}
+
+pub(crate) fn key() -> Key {
+    Key::new(7, Purpose::Test)
+}
+
+/// The network in F64 with drawn weights.
+pub(crate) fn drawn() -> (ParamStore, Sequence) {
+    let (store, net) = ParamStore::build(DType::F64, &Device::Cpu, |b| layers(&b.pp("net"))).unwrap();
+    store.init(&Init { init_gain: 0.3, ..Init::default() }, key()).unwrap();
+    (store, net)
+}
+
+/// Numbers in [-1, 1), `[2, channels, 6, 8]`.
+pub(crate) fn pictures(channels: usize, seed: u64) -> Var {
+    let mut stream = Key::new(seed, Purpose::Test).stream();
+    let values: Vec<f64> = (0..2 * channels * 48).map(|_| stream.range(-1.0, 1.0)).collect();
+    Var::from_tensor(&Tensor::from_vec(values, (2, channels, 6, 8), &Device::Cpu).unwrap()).unwrap()
+}
+
+/// Batch statistics that do not move, so that passes can be repeated; dropout on.
+pub(crate) fn ctx(weights: Weights) -> Ctx {
+    Ctx { norm: NormMode::Batch { update: false }, dropout: Dropout::Keyed(key()), weights, checkpointing: false }
+}
+
+/// A scalar that depends on every element differently.
+pub(crate) fn score(y: &Tensor) -> Tensor {
+    (y * pictures(2, 99).as_tensor()).unwrap().sum_all().unwrap()
+}
+
+pub(crate) fn numbers(t: &Tensor) -> Vec<f64> {
+    t.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
+}
+
+/// All gradients, one after the other.
+pub(crate) fn gradients(store: &ParamStore) -> Vec<f64> {
+    store.grad_dict("").unwrap().iter().flat_map(|(_, t)| numbers(t)).collect()
+}

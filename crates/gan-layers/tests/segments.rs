@@ -1,0 +1,170 @@
+//! What a segment promises: right gradients, one walk back, no silently wrong gradient after an update.
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use candle_core::{Device, Tensor};
+use candle_nn::VarBuilder;
+use gan_kernels::AdamStep;
+use gan_layers::{Builder, Ctx, Missing, NormMode, Weights};
+use network::{ctx, drawn, gradients, key, layers, numbers, pictures, score};
+
+#[test]
+fn gradients_are_those_of_central_differences() {
+    let (store, net) = drawn();
+    let x = pictures(2, 1);
+    let train = ctx(Weights::Train);
+    store.zero_grad().unwrap();
+    let grads = score(&net.forward(x.as_tensor(), &train).unwrap()).backward().unwrap();
+    let value = |x: &Tensor| score(&net.forward(x, &ctx(Weights::Frozen)).unwrap()).to_scalar::<f64>().unwrap();
+    let h = 1e-6;
+
+    let (values, have) = (numbers(&x), numbers(grads.get(x.as_tensor()).unwrap()));
+    for i in (0..values.len()).step_by(7) {
+        let moved = |by: f64| {
+            let mut v = values.clone();
+            v[i] += by;
+            value(&Tensor::from_vec(v, x.shape(), &Device::Cpu).unwrap())
+        };
+        let want = (moved(h) - moved(-h)) / (2.0 * h);
+        assert!((have[i] - want).abs() < 1e-6, "input {i}: {} and {want}", have[i]);
+    }
+
+    let weights = store.state_dict("").unwrap();
+    let x = x.detach();
+    for (name, gradient) in store.grad_dict("").unwrap() {
+        let (at, tensor) = weights.iter().enumerate().find_map(|(i, (n, t))| (*n == name).then_some((i, t))).unwrap();
+        let (values, have) = (numbers(tensor), numbers(&gradient));
+        for i in (0..values.len()).step_by(11) {
+            let moved = |by: f64| {
+                let mut v = values.clone();
+                v[i] += by;
+                let mut state = weights.clone();
+                state[at].1 = Tensor::from_vec(v, tensor.shape(), &Device::Cpu).unwrap();
+                store.load("", &state, Missing::Refuse).unwrap();
+                value(&x)
+            };
+            let want = (moved(h) - moved(-h)) / (2.0 * h);
+            assert!((have[i] - want).abs() < 1e-6, "{name} {i}: {} and {want}", have[i]);
+        }
+        store.load("", &weights, Missing::Refuse).unwrap();
+    }
+}
+
+#[test]
+fn gradients_accumulate_until_they_are_zeroed() {
+    let (store, net) = drawn();
+    let x = pictures(2, 1).detach();
+    let walk = || {
+        score(&net.forward(&x, &ctx(Weights::Train)).unwrap()).backward().unwrap();
+    };
+    walk();
+    let once = gradients(&store);
+    walk();
+    assert!(gradients(&store).iter().zip(&once).all(|(twice, once)| (twice - 2.0 * once).abs() < 1e-12));
+    store.zero_grad().unwrap();
+    assert!(gradients(&store).iter().all(|&g| g == 0.0));
+}
+
+#[test]
+fn a_segment_is_walked_back_once() {
+    let (store, net) = drawn();
+    let loss = score(&net.forward(&pictures(2, 1), &ctx(Weights::Train)).unwrap());
+    loss.backward().unwrap();
+    let once = gradients(&store);
+    let error = loss.backward().unwrap_err().to_string();
+    assert!(error.contains("twice"), "{error}");
+    assert_eq!(gradients(&store), once);
+}
+
+#[test]
+fn an_update_between_forward_and_backward_is_an_error() {
+    let (store, net) = drawn();
+    for frozen in [Weights::Train, Weights::Frozen] {
+        let loss = score(&net.forward(&pictures(2, 1), &ctx(frozen)).unwrap());
+        let step = AdamStep { lr: 1e-3, beta1: 0.5, beta2: 0.999, eps: 1e-8, step: 1 };
+        store.adam(0..store.len(), &step).unwrap();
+        let error = loss.backward().unwrap_err().to_string();
+        assert!(error.contains("updated between"), "{error}");
+        assert!(gradients(&store).iter().all(|&g| g == 0.0));
+    }
+}
+
+#[test]
+fn frozen_weights_pass_gradients_on_and_keep_none() {
+    let (store, net) = drawn();
+    let x = pictures(2, 1);
+    let through = |weights| {
+        let grads = score(&net.forward(&x, &ctx(weights)).unwrap()).backward().unwrap();
+        numbers(grads.get(x.as_tensor()).unwrap())
+    };
+    let frozen = through(Weights::Frozen);
+    assert!(gradients(&store).iter().all(|&g| g == 0.0));
+    assert_eq!(frozen, through(Weights::Train));
+    assert!(gradients(&store).iter().any(|&g| g != 0.0));
+}
+
+#[test]
+fn no_graph_without_a_use_for_it() {
+    let (_, net) = drawn();
+    let x = pictures(2, 1).detach();
+    let tracked = |x: &Tensor, weights| net.forward(x, &ctx(weights)).unwrap().track_op();
+    assert!(!tracked(&x, Weights::Frozen));
+    assert!(tracked(&x, Weights::Train));
+    assert!(tracked(pictures(2, 1).as_tensor(), Weights::Frozen));
+}
+
+#[test]
+fn checkpointing_changes_nothing() {
+    let (store, net) = drawn();
+    let x = pictures(2, 1);
+    let run = |checkpointing| {
+        store.zero_grad().unwrap();
+        let y = net.forward(&x, &Ctx { checkpointing, ..ctx(Weights::Train) }).unwrap();
+        let grads = score(&y).backward().unwrap();
+        (numbers(&y), numbers(grads.get(x.as_tensor()).unwrap()), gradients(&store))
+    };
+    assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn checkpointing_moves_the_running_statistics_once() {
+    let moved = |checkpointing| {
+        let (store, net) = drawn();
+        let y = net.forward(&pictures(2, 1), &Ctx { checkpointing, ..Ctx::train(key()) }).unwrap();
+        score(&y).backward().unwrap();
+        let state = store.state_dict("").unwrap();
+        state
+            .into_iter()
+            .filter(|(n, _)| n.contains("running_") || n.contains("tracked"))
+            .map(|(n, t)| (n, numbers(&t)))
+            .collect::<Vec<_>>()
+    };
+    let plain = moved(false);
+    assert_eq!(plain, moved(true));
+    assert!(plain.iter().filter(|(n, _)| n.ends_with("num_batches_tracked")).all(|(_, v)| *v == [1.0]));
+    assert!(plain.iter().any(|(n, v)| n.ends_with("running_mean") && v.iter().any(|&m| m != 0.0)));
+}
+
+#[test]
+fn running_statistics_are_constants_in_evaluation() {
+    let (_, net) = drawn();
+    let eval = Ctx { norm: NormMode::Running, ..Ctx::eval() };
+    let both = pictures(2, 1).detach();
+    let together = net.forward(&both, &eval).unwrap();
+    let alone = net.forward(&both.narrow(0, 1, 1).unwrap(), &eval).unwrap();
+    assert_eq!(numbers(&together.narrow(0, 1, 1).unwrap()), numbers(&alone));
+}
+
+#[test]
+fn a_network_for_translation_cannot_be_trained() {
+    let (store, net) = drawn();
+    let tensors = store.state_dict("").unwrap().into_iter().collect();
+    let vb = VarBuilder::from_tensors(tensors, candle_core::DType::F64, &Device::Cpu);
+    let loaded = layers(&Builder::from(vb).pp("net")).unwrap();
+    let x = pictures(2, 1).detach();
+    let translate = ctx(Weights::Frozen);
+    assert_eq!(numbers(&loaded.forward(&x, &translate).unwrap()), numbers(&net.forward(&x, &translate).unwrap()));
+    let error = loaded.forward(&x, &ctx(Weights::Train)).unwrap_err().to_string();
+    assert!(error.contains("cannot be trained"), "{error}");
+}

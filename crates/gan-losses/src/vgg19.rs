@@ -1,0 +1,88 @@
+//! VGG19 and the perceptual loss on it.
+
+use crate::{Error, l1};
+use candle_core::{DType, Device, Result, Tensor};
+use candle_nn::VarBuilder;
+use gan_layers::{Act, Builder, ConvSpec, Ctx, Sequence, SequenceBuilder};
+use std::path::Path;
+
+/// VGG19's convolutional part (Simonyan & Zisserman, 2015) up to relu5_1, tapped after relu1_1, relu2_1, relu3_1, relu4_1
+/// and relu5_1. Keys `features.N.*` are torchvision's; a file of the whole VGG19 serves as well.
+#[derive(Debug, Clone)]
+pub struct Vgg19 {
+    slices: Vec<Sequence>,
+}
+
+/// Output channels of the convolutions of each slice; 0 is a max pooling.
+const SLICES: [&[usize]; 5] =
+    [&[64], &[64, 0, 128], &[128, 0, 256], &[256, 256, 256, 0, 512], &[512, 512, 512, 0, 512]];
+
+impl Vgg19 {
+    /// Takes the weights from a builder.
+    pub fn build<'a>(at: impl Into<Builder<'a>>) -> Result<Self> {
+        let at = at.into().pp("features");
+        let (mut index, mut in_nc) = (0, 3);
+        let slices = SLICES.iter().map(|layers| {
+            let mut s = SequenceBuilder::starting_at(at.clone(), index);
+            for &out_nc in *layers {
+                s = match out_nc {
+                    0 => s.max_pool2(),
+                    _ => {
+                        let spec = ConvSpec { in_nc, out_nc, kernel: 3, stride: 1, padding: 1, bias: true };
+                        in_nc = out_nc;
+                        s.conv(spec)?.act(Act::Relu)
+                    }
+                };
+            }
+            index = s.next_index();
+            Ok(s.finish())
+        });
+        Ok(Vgg19 { slices: slices.collect::<Result<_>>()? })
+    }
+
+    /// Reads the weights from a safetensors file.
+    pub fn load(path: &Path, dtype: DType, device: &Device) -> std::result::Result<Self, Error> {
+        let fail = |reason: String| Error::Vgg19 { path: path.to_path_buf(), reason };
+        if !path.is_file() {
+            return Err(fail("no such file. Fetch it with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train without it (`--set loss.perceptual=none`)".into()));
+        }
+        let bytes = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
+        let vb = VarBuilder::from_buffered_safetensors(bytes, dtype, device).map_err(|e| fail(e.to_string()))?;
+        Vgg19::build(vb)
+            .map_err(|e| fail(format!("{e} (expected torchvision's keys features.N.weight and features.N.bias)")))
+    }
+
+    /// The five feature maps of pictures `[N, 3, H, W]` in [-1, 1] (not normalised any further, as in pix2pixHD).
+    pub fn forward(&self, x: &Tensor) -> Result<Vec<Tensor>> {
+        let mut out: Vec<Tensor> = Vec::new();
+        for slice in &self.slices {
+            out.push(slice.forward(out.last().unwrap_or(x), &Ctx::translate())?);
+        }
+        Ok(out)
+    }
+}
+
+/// Σ w_k · l1(φ_k(x), φ_k(target)) with w = 1/32, 1/16, 1/8, 1/4, 1 (Wang et al., 2018).
+#[derive(Debug, Clone)]
+pub struct PerceptualLoss {
+    vgg: Vgg19,
+}
+
+impl PerceptualLoss {
+    /// On this network.
+    pub fn new(vgg: Vgg19) -> Self {
+        PerceptualLoss { vgg }
+    }
+
+    /// The loss of pictures `[N, 3, H, W]` in [-1, 1]; the target is a constant.
+    pub fn loss(&self, x: &Tensor, target: &Tensor) -> Result<Tensor> {
+        const WEIGHTS: [f64; 5] = [1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0];
+        let wanted = self.vgg.forward(&target.detach())?;
+        let have = self.vgg.forward(x)?;
+        let mut sum = (l1(&have[0], &wanted[0])? * WEIGHTS[0])?;
+        for k in 1..WEIGHTS.len() {
+            sum = (sum + (l1(&have[k], &wanted[k])? * WEIGHTS[k])?)?;
+        }
+        Ok(sum)
+    }
+}

@@ -1,0 +1,117 @@
+//! All discriminators behind one config with the references' option names.
+
+use crate::multiscale::run_stages;
+use crate::{Multiscale, MultiscaleConfig, PatchConfig, PixelConfig};
+use candle_core::{Result, Tensor};
+use gan_layers::{Builder, Ctx, InitType, NormKind, Sequence, Summary};
+use serde::{Deserialize, Serialize};
+
+/// A discriminator's architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetD {
+    /// PatchGAN with three layers (70x70).
+    Basic,
+    /// PatchGAN with `n_layers_d` layers.
+    NLayers,
+    /// 1x1 convolutions.
+    Pixel,
+    /// pix2pixHD's pyramid of `num_d` PatchGANs.
+    Multiscale,
+}
+
+/// A discriminator. Its input channels follow from the method. Keys that an architecture has no use for are ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiscriminatorConfig {
+    /// Architecture.
+    pub arch: NetD,
+    /// Width of the first layer.
+    pub ndf: usize,
+    /// Layers of `arch = "n_layers"` and `"multiscale"`.
+    pub n_layers_d: usize,
+    /// Scales of `arch = "multiscale"`.
+    pub num_d: usize,
+    /// Normalisation.
+    pub norm: NormKind,
+    /// Weight initialisation.
+    pub init_type: InitType,
+    /// Its gain.
+    pub init_gain: f64,
+}
+
+impl Default for DiscriminatorConfig {
+    fn default() -> Self {
+        DiscriminatorConfig {
+            arch: NetD::Basic,
+            ndf: 64,
+            n_layers_d: 3,
+            num_d: 3,
+            norm: NormKind::Instance,
+            init_type: InitType::Normal,
+            init_gain: 0.02,
+        }
+    }
+}
+
+impl DiscriminatorConfig {
+    /// Writes the network down for inputs of this many channels.
+    pub fn build<'a>(&self, input_nc: usize, at: impl Into<Builder<'a>>) -> Result<Discriminator> {
+        let patch = |n_layers| PatchConfig { input_nc, ndf: self.ndf, n_layers, norm: self.norm };
+        Ok(match self.arch {
+            NetD::Basic => Discriminator::Stages(patch(3).build(at)?),
+            NetD::NLayers => Discriminator::Stages(patch(self.n_layers_d).build(at)?),
+            NetD::Pixel => Discriminator::Stages(PixelConfig { input_nc, ndf: self.ndf, norm: self.norm }.build(at)?),
+            NetD::Multiscale => Discriminator::Multiscale(
+                MultiscaleConfig {
+                    input_nc,
+                    ndf: self.ndf,
+                    n_layers: self.n_layers_d,
+                    num_d: self.num_d,
+                    norm: self.norm,
+                    feature_stages: true,
+                }
+                .build(at)?,
+            ),
+        })
+    }
+}
+
+/// A discriminator network.
+#[derive(Debug, Clone)]
+pub enum Discriminator {
+    /// One scale.
+    Stages(Vec<Sequence>),
+    /// Several scales.
+    Multiscale(Multiscale),
+}
+
+impl Discriminator {
+    /// `[N, C, H, W]` → every stage's output: scale (finest first), then stage; a scale's last is its score map.
+    pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
+        match self {
+            Discriminator::Stages(stages) => Ok(vec![run_stages(stages, x, ctx)?]),
+            Discriminator::Multiscale(net) => net.forward(x, ctx),
+        }
+    }
+
+    /// Layers, parameters and multiply-adds for inputs of these channels, height and width.
+    pub fn summary(&self, input: (usize, usize, usize)) -> Result<Summary> {
+        let mut summary = Summary::default();
+        let scales = match self {
+            Discriminator::Stages(stages) => std::slice::from_ref(stages),
+            Discriminator::Multiscale(net) => &net.scales,
+        };
+        let (c, mut h, mut w) = input;
+        for (i, stages) in scales.iter().enumerate() {
+            if i > 0 {
+                (h, w) = (h.div_ceil(2), w.div_ceil(2));
+            }
+            let mut at = (c, h, w);
+            for stage in stages {
+                at = summary.add(stage, at)?;
+            }
+        }
+        Ok(summary)
+    }
+}

@@ -1,0 +1,254 @@
+//! All generators behind one config with the references' option names.
+
+use crate::{GlobalConfig, LocalConfig, LocalEnhancer, Padding, ResnetConfig, UnetConfig};
+use candle_core::{Result, Tensor};
+use gan_layers::{Builder, Ctx, InitType, NormKind, Sequence, Summary};
+use serde::{Deserialize, Serialize};
+
+/// A generator's architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arch {
+    /// ResNet with nine residual blocks.
+    #[serde(rename = "resnet_9blocks")]
+    Resnet9Blocks,
+    /// ResNet with six residual blocks.
+    #[serde(rename = "resnet_6blocks")]
+    Resnet6Blocks,
+    /// U-Net with eight halvings.
+    #[serde(rename = "unet_256")]
+    Unet256,
+    /// U-Net with seven halvings.
+    #[serde(rename = "unet_128")]
+    Unet128,
+    /// ResNet with `n_blocks` blocks.
+    Resnet,
+    /// U-Net with `num_downs` halvings.
+    Unet,
+    /// pix2pixHD's global generator.
+    Global,
+    /// pix2pixHD's local enhancers.
+    Local,
+}
+
+impl Arch {
+    /// Every architecture, with its name on the command line.
+    pub const ALL: [(&'static str, Arch); 8] = [
+        ("resnet_9blocks", Arch::Resnet9Blocks),
+        ("resnet_6blocks", Arch::Resnet6Blocks),
+        ("unet_256", Arch::Unet256),
+        ("unet_128", Arch::Unet128),
+        ("resnet", Arch::Resnet),
+        ("unet", Arch::Unet),
+        ("global", Arch::Global),
+        ("local", Arch::Local),
+    ];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, a)| *a == self).map_or("?", |(n, _)| n)
+    }
+}
+
+/// A generator. Keys that an architecture has no use for are ignored by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeneratorConfig {
+    /// Architecture.
+    pub arch: Arch,
+    /// Channels of the input.
+    pub input_nc: usize,
+    /// Channels of the output.
+    pub output_nc: usize,
+    /// Width of the first layer.
+    pub ngf: usize,
+    /// Normalisation.
+    pub norm: NormKind,
+    /// Dropout (ResNet blocks, innermost U-Net blocks).
+    pub dropout: bool,
+    /// Padding of ResNet blocks.
+    pub padding: Padding,
+    /// Blocks of `arch = "resnet"`.
+    pub n_blocks: usize,
+    /// Halvings of `arch = "unet"`.
+    pub num_downs: usize,
+    /// Halvings of the global generator.
+    pub n_downsample_global: usize,
+    /// Blocks of the global generator.
+    pub n_blocks_global: usize,
+    /// Number of local enhancers.
+    pub n_local_enhancers: usize,
+    /// Blocks of a local enhancer.
+    pub n_blocks_local: usize,
+    /// Weight initialisation.
+    pub init_type: InitType,
+    /// Its gain.
+    pub init_gain: f64,
+}
+
+impl Default for GeneratorConfig {
+    fn default() -> Self {
+        GeneratorConfig {
+            arch: Arch::Resnet9Blocks,
+            input_nc: 3,
+            output_nc: 3,
+            ngf: 64,
+            norm: NormKind::Instance,
+            dropout: false,
+            padding: Padding::Reflect,
+            n_blocks: 9,
+            num_downs: 8,
+            n_downsample_global: 4,
+            n_blocks_global: 9,
+            n_local_enhancers: 1,
+            n_blocks_local: 3,
+            init_type: InitType::Normal,
+            init_gain: 0.02,
+        }
+    }
+}
+
+impl GeneratorConfig {
+    fn resnet(&self, n_blocks: usize) -> ResnetConfig {
+        ResnetConfig {
+            input_nc: self.input_nc,
+            output_nc: self.output_nc,
+            ngf: self.ngf,
+            n_blocks,
+            norm: self.norm,
+            dropout: self.dropout,
+            padding: self.padding,
+        }
+    }
+
+    fn unet(&self, num_downs: usize) -> UnetConfig {
+        UnetConfig {
+            input_nc: self.input_nc,
+            output_nc: self.output_nc,
+            ngf: self.ngf,
+            num_downs,
+            norm: self.norm,
+            dropout: self.dropout,
+        }
+    }
+
+    /// Number of halvings of a U-Net.
+    fn downs(&self) -> usize {
+        match self.arch {
+            Arch::Unet256 => 8,
+            Arch::Unet128 => 7,
+            _ => self.num_downs,
+        }
+    }
+
+    /// Both sides of the input should be multiples of this. (A ResNet also takes other sizes, but returns the next
+    /// multiple of four.)
+    pub fn size_multiple(&self) -> usize {
+        match self.arch {
+            Arch::Resnet9Blocks | Arch::Resnet6Blocks | Arch::Resnet => 4,
+            Arch::Unet256 | Arch::Unet128 | Arch::Unet => 1 << self.downs(),
+            Arch::Global => 1 << self.n_downsample_global,
+            Arch::Local => 1 << (self.n_downsample_global + self.n_local_enhancers),
+        }
+    }
+
+    /// Writes the network down.
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
+        let net = match self.arch {
+            Arch::Resnet9Blocks => Net::Plain(self.resnet(9).build(at)?),
+            Arch::Resnet6Blocks => Net::Plain(self.resnet(6).build(at)?),
+            Arch::Resnet => Net::Plain(self.resnet(self.n_blocks).build(at)?),
+            Arch::Unet256 | Arch::Unet128 | Arch::Unet => Net::Plain(self.unet(self.downs()).build(at)?),
+            Arch::Global => Net::Plain(
+                GlobalConfig {
+                    input_nc: self.input_nc,
+                    output_nc: self.output_nc,
+                    ngf: self.ngf,
+                    n_downsample: self.n_downsample_global,
+                    n_blocks: self.n_blocks_global,
+                    norm: self.norm,
+                }
+                .build(at)?,
+            ),
+            Arch::Local => Net::Local(
+                LocalConfig {
+                    input_nc: self.input_nc,
+                    output_nc: self.output_nc,
+                    ngf: self.ngf,
+                    n_downsample_global: self.n_downsample_global,
+                    n_blocks_global: self.n_blocks_global,
+                    n_local: self.n_local_enhancers,
+                    n_blocks_local: self.n_blocks_local,
+                    norm: self.norm,
+                }
+                .build(at)?,
+            ),
+        };
+        Ok(Generator { net, config: self.clone() })
+    }
+}
+
+/// A generator network.
+#[derive(Debug, Clone)]
+pub struct Generator {
+    net: Net,
+    config: GeneratorConfig,
+}
+
+#[derive(Debug, Clone)]
+enum Net {
+    Plain(Sequence),
+    Local(LocalEnhancer),
+}
+
+impl Generator {
+    /// What it was built from.
+    pub fn config(&self) -> &GeneratorConfig {
+        &self.config
+    }
+
+    /// `[N, input_nc, H, W]` → `[N, output_nc, H, W]` in [-1, 1].
+    pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Tensor> {
+        self.forward_with_coarse(x, ctx, ctx)
+    }
+
+    /// As [`Generator::forward`]; all but the outermost local enhancer run with the context `coarse` (frozen while
+    /// pix2pixHD trains a new enhancer).
+    pub fn forward_with_coarse(&self, x: &Tensor, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
+        match &self.net {
+            Net::Plain(seq) => seq.forward(x, ctx),
+            Net::Local(local) => local.forward(x, ctx, coarse),
+        }
+    }
+
+    /// Layers, parameters and multiply-adds for pictures of this height and width.
+    pub fn summary(&self, (h, w): (usize, usize)) -> Result<Summary> {
+        let mut summary = Summary::default();
+        match &self.net {
+            Net::Plain(seq) => {
+                summary.add(seq, (self.config.input_nc, h, w))?;
+            }
+            Net::Local(local) => {
+                let mut sizes = vec![(h, w)];
+                for _ in &local.enhancers {
+                    let (h, w) = sizes[sizes.len() - 1];
+                    sizes.push((h.div_ceil(2), w.div_ceil(2)));
+                }
+                let at = |i: usize| (self.config.input_nc, sizes[i].0, sizes[i].1);
+                summary.add(&local.trunk, at(local.enhancers.len()))?;
+                for (m, enhancer) in local.enhancers.iter().enumerate() {
+                    let down = summary.add(&enhancer.down, at(local.enhancers.len() - 1 - m))?;
+                    summary.add(&enhancer.up, down)?;
+                }
+            }
+        }
+        Ok(summary)
+    }
+}
+
+/// For translation: batch statistics, no dropout, nothing tracked ([`Ctx::translate`]).
+impl candle_nn::Module for Generator {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Generator::forward(self, x, &Ctx::translate())
+    }
+}

@@ -1,0 +1,114 @@
+//! pix2pixHD's local enhancers around an embedded global generator.
+
+use crate::Padding;
+use crate::blocks::{conv, residual_block, up};
+use crate::global::{GlobalConfig, head};
+use candle_core::{Result, Tensor, bail};
+use gan_layers::{Act, Builder, Ctx, NormKind, PadMode, Sequence, SequenceBuilder, avg_pool3s2};
+
+/// A global generator of width `ngf · 2^n_local` at the coarsest scale and `n_local` enhancers that each double the size.
+///
+/// * input `[N, input_nc, H, W]`, sides divisible by `2^(n_downsample_global + n_local)`
+/// * output `[N, output_nc, H, W]` in [-1, 1]
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocalConfig {
+    /// Channels of the input.
+    pub input_nc: usize,
+    /// Channels of the output.
+    pub output_nc: usize,
+    /// Width of the outermost enhancer.
+    pub ngf: usize,
+    /// Halvings of the embedded global generator.
+    pub n_downsample_global: usize,
+    /// Residual blocks of the embedded global generator.
+    pub n_blocks_global: usize,
+    /// Number of enhancers, at least 1.
+    pub n_local: usize,
+    /// Residual blocks of each enhancer.
+    pub n_blocks_local: usize,
+    /// Normalisation.
+    pub norm: NormKind,
+}
+
+impl Default for LocalConfig {
+    fn default() -> Self {
+        LocalConfig {
+            input_nc: 36,
+            output_nc: 3,
+            ngf: 32,
+            n_downsample_global: 4,
+            n_blocks_global: 9,
+            n_local: 1,
+            n_blocks_local: 3,
+            norm: NormKind::Instance,
+        }
+    }
+}
+
+impl LocalConfig {
+    /// Writes the layers down.
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<LocalEnhancer> {
+        if self.n_local == 0 {
+            bail!("a local generator needs at least one enhancer (n_local_enhancers)");
+        }
+        let at = at.into();
+        let global = GlobalConfig {
+            input_nc: self.input_nc,
+            output_nc: self.output_nc,
+            ngf: self.ngf << self.n_local,
+            n_downsample: self.n_downsample_global,
+            n_blocks: self.n_blocks_global,
+            norm: self.norm,
+        };
+        let trunk = global.trunk(SequenceBuilder::new(at.pp("model")))?.finish();
+        let enhancers = (1..=self.n_local).map(|m| {
+            let width = self.ngf << (self.n_local - m);
+            let s = SequenceBuilder::new(at.pp(format!("model{m}_1"))).pad(PadMode::Reflect, 3);
+            let s = s.conv(conv(self.input_nc, width, 7, 1, 0, true))?.norm(self.norm, width)?.act(Act::Relu);
+            let s = s.conv(conv(width, 2 * width, 3, 2, 1, true))?.norm(self.norm, 2 * width)?.act(Act::Relu);
+            let down = s.finish();
+            let mut s = SequenceBuilder::new(at.pp(format!("model{m}_2")));
+            for _ in 0..self.n_blocks_local {
+                s = residual_block(s, 2 * width, self.norm, Padding::Reflect, false, true)?;
+            }
+            s = up(s, 2 * width, self.norm, true)?;
+            if m == self.n_local {
+                s = head(s, self.ngf, self.output_nc)?;
+            }
+            Ok(Enhancer { down, up: s.finish() })
+        });
+        Ok(LocalEnhancer { trunk, enhancers: enhancers.collect::<Result<_>>()? })
+    }
+}
+
+/// The network of a [`LocalConfig`].
+#[derive(Debug, Clone)]
+pub struct LocalEnhancer {
+    pub(crate) trunk: Sequence,
+    pub(crate) enhancers: Vec<Enhancer>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Enhancer {
+    pub(crate) down: Sequence,
+    pub(crate) up: Sequence,
+}
+
+impl LocalEnhancer {
+    /// `[N, input_nc, H, W]` → `[N, output_nc, H, W]`. The parts behind the context `coarse` (all but the outermost
+    /// enhancer) run with it, the outermost one with `ctx`.
+    pub fn forward(&self, x: &Tensor, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
+        let mut pyramid = vec![x.clone()]; // finest first
+        for _ in &self.enhancers {
+            pyramid.push(avg_pool3s2(&pyramid[pyramid.len() - 1])?);
+        }
+        let coarsest = pyramid.len() - 1;
+        let mut y = self.trunk.forward(&pyramid[coarsest], coarse)?;
+        for (m, enhancer) in self.enhancers.iter().enumerate() {
+            let ctx = if m + 1 == self.enhancers.len() { ctx } else { coarse };
+            let sum = (enhancer.down.forward(&pyramid[coarsest - 1 - m], ctx)? + y)?;
+            y = enhancer.up.forward(&sum, ctx)?;
+        }
+        Ok(y)
+    }
+}

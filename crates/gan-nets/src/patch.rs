@@ -1,0 +1,81 @@
+//! The discriminators of pix2pix and CycleGAN: PatchGAN and pixel.
+
+use crate::blocks::conv;
+use candle_core::Result;
+use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
+
+/// N-layer PatchGAN (70x70 receptive field at `n_layers` 3); 4x4 convolutions, zero padding 1.
+///
+/// * input `[N, input_nc, H, W]`
+/// * stages: after every leaky ReLU; the last is the score map of logits `[N, 1, H', W']` (30x30 for 256², 3 layers)
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchConfig {
+    /// Channels of the input (pix2pix: input and output picture together).
+    pub input_nc: usize,
+    /// Width of the first layer; the widest is `8 · ndf`.
+    pub ndf: usize,
+    /// Number of stride-2 convolutions.
+    pub n_layers: usize,
+    /// Normalisation; inner convolutions have a bias exactly with instance norm.
+    pub norm: NormKind,
+}
+
+impl Default for PatchConfig {
+    fn default() -> Self {
+        PatchConfig { input_nc: 3, ndf: 64, n_layers: 3, norm: NormKind::Instance }
+    }
+}
+
+impl PatchConfig {
+    /// Writes the stages down.
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Vec<Sequence>> {
+        let at = at.into().pp("model");
+        let bias = self.norm == NormKind::Instance;
+        let width = |i: usize| self.ndf * (1 << i.min(3));
+        let mut stages = Vec::new();
+        let first =
+            SequenceBuilder::new(at.clone()).conv(conv(self.input_nc, self.ndf, 4, 2, 1, true))?.act(Act::LeakyRelu);
+        let mut index = first.next_index();
+        stages.push(first.finish());
+        for i in 1..=self.n_layers {
+            let stride = if i < self.n_layers { 2 } else { 1 };
+            let s = SequenceBuilder::starting_at(at.clone(), index).conv(conv(
+                width(i - 1),
+                width(i),
+                4,
+                stride,
+                1,
+                bias,
+            ))?;
+            let s = s.norm(self.norm, width(i))?.act(Act::LeakyRelu);
+            index = s.next_index();
+            stages.push(s.finish());
+        }
+        let last = SequenceBuilder::starting_at(at, index).conv(conv(width(self.n_layers), 1, 4, 1, 1, true))?;
+        stages.push(last.finish());
+        Ok(stages)
+    }
+}
+
+/// 1x1 discriminator that judges every pixel by itself; output size = input size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PixelConfig {
+    /// Channels of the input.
+    pub input_nc: usize,
+    /// Width of the first layer.
+    pub ndf: usize,
+    /// Normalisation; all but the first convolution have a bias exactly with instance norm.
+    pub norm: NormKind,
+}
+
+impl PixelConfig {
+    /// Writes the one stage down.
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Vec<Sequence>> {
+        let (ndf, bias) = (self.ndf, self.norm == NormKind::Instance);
+        let s = SequenceBuilder::new(at.into().pp("net"))
+            .conv(conv(self.input_nc, ndf, 1, 1, 0, true))?
+            .act(Act::LeakyRelu);
+        let s = s.conv(conv(ndf, 2 * ndf, 1, 1, 0, bias))?.norm(self.norm, 2 * ndf)?.act(Act::LeakyRelu);
+        Ok(vec![s.conv(conv(2 * ndf, 1, 1, 1, 0, bias))?.finish()])
+    }
+}

@@ -1,0 +1,172 @@
+//! What the interpreter computes with.
+
+use super::super::budget::Budget;
+use super::super::refusal::Checked;
+use super::globals::{Element, Global};
+
+/// A Python object of the kinds that occur in state dicts. Scalars are held here, text borrows from the file, and
+/// containers are indices into a [`Heap`]; copying a value copies a reference, as in Python.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) enum Value<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    /// An integer beyond 64 bits: little-endian two's complement.
+    Long(&'a [u8]),
+    Float(f64),
+    Text(&'a str),
+    /// Bytes, of which no state dict uses the contents.
+    Bytes,
+    /// A class or function of the allow-list.
+    Global(Allowed),
+    Tuple(usize),
+    List(usize),
+    Dict(usize),
+    Storage(usize),
+    Tensor(usize),
+}
+
+/// An allowed global, opaque outside the interpreter.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Allowed(pub(super) Global);
+
+impl Value<'_> {
+    /// The Python name of the value's type, for messages.
+    pub(in super::super) fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Bool(_) => "bool",
+            Self::Int(_) | Self::Long(_) => "int",
+            Self::Float(_) => "float",
+            Self::Text(_) => "str",
+            Self::Bytes => "bytes",
+            Self::Global(_) => "class",
+            Self::Tuple(_) => "tuple",
+            Self::List(_) => "list",
+            Self::Dict(_) => "dict",
+            Self::Storage(_) => "storage",
+            Self::Tensor(_) => "tensor",
+        }
+    }
+}
+
+/// A storage as the pickle refers to it: the data are elsewhere in the file, under `key`.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct StorageRef<'a> {
+    pub(in super::super) key: &'a str,
+    pub(in super::super) element: Element,
+    /// Number of elements of the whole storage.
+    pub(in super::super) count: usize,
+    /// Legacy storage views: the elements `view.0 .. view.0 + view.1` of the storage are what tensors see.
+    pub(in super::super) view: Option<(usize, usize)>,
+}
+
+/// A tensor as the pickle describes it: sizes and strides in elements over a storage.
+#[derive(Debug, Clone)]
+pub(in super::super) struct TensorRef {
+    pub(in super::super) storage: usize,
+    pub(in super::super) offset: usize,
+    pub(in super::super) size: Vec<usize>,
+    pub(in super::super) stride: Vec<usize>,
+}
+
+/// The containers of one pickle.
+#[derive(Debug, Default)]
+pub(in super::super) struct Heap<'a> {
+    /// Members of all tuples; a tuple is a range of it.
+    members: Vec<Value<'a>>,
+    tuples: Vec<(usize, usize)>,
+    lists: Vec<Vec<Value<'a>>>,
+    dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
+    storages: Vec<StorageRef<'a>>,
+    tensors: Vec<TensorRef>,
+}
+
+/// What a vector may hold per byte asked for, since it grows by doubling.
+const GROWTH: u64 = 2;
+
+/// Bytes to charge for `count` elements of type `T`.
+pub(super) fn cost<T>(count: usize) -> u64 {
+    (size_of::<T>() as u64).saturating_mul(count as u64).saturating_mul(GROWTH)
+}
+
+impl<'a> Heap<'a> {
+    pub(super) fn new_tuple(&mut self, members: &[Value<'a>], budget: &mut Budget) -> Checked<Value<'a>> {
+        budget.take(cost::<(usize, usize)>(1) + cost::<Value<'_>>(members.len()), "a tuple")?;
+        self.tuples.push((self.members.len(), members.len()));
+        self.members.extend_from_slice(members);
+        Ok(Value::Tuple(self.tuples.len() - 1))
+    }
+
+    pub(super) fn new_list(&mut self, budget: &mut Budget) -> Checked<Value<'a>> {
+        budget.take(cost::<Vec<Value<'_>>>(1), "a list")?;
+        self.lists.push(Vec::new());
+        Ok(Value::List(self.lists.len() - 1))
+    }
+
+    pub(super) fn new_dict(&mut self, budget: &mut Budget) -> Checked<Value<'a>> {
+        budget.take(cost::<Vec<Value<'_>>>(1), "a dict")?;
+        self.dicts.push(Vec::new());
+        Ok(Value::Dict(self.dicts.len() - 1))
+    }
+
+    pub(super) fn new_storage(&mut self, storage: StorageRef<'a>, budget: &mut Budget) -> Checked<Value<'a>> {
+        budget.take(cost::<StorageRef<'_>>(1), "a storage")?;
+        self.storages.push(storage);
+        Ok(Value::Storage(self.storages.len() - 1))
+    }
+
+    pub(super) fn new_tensor(&mut self, tensor: TensorRef, budget: &mut Budget) -> Checked<Value<'a>> {
+        budget.take(cost::<TensorRef>(1) + cost::<usize>(tensor.size.len() + tensor.stride.len()), "a tensor")?;
+        self.tensors.push(tensor);
+        Ok(Value::Tensor(self.tensors.len() - 1))
+    }
+
+    pub(super) fn extend_list(&mut self, list: usize, items: &[Value<'a>], budget: &mut Budget) -> Checked<()> {
+        // The first elements of a vector come in fours.
+        budget.take(cost::<Value<'_>>(items.len().max(2)), "list items")?;
+        self.lists[list].extend_from_slice(items);
+        Ok(())
+    }
+
+    pub(super) fn set_item(
+        &mut self,
+        dict: usize,
+        key: Value<'a>,
+        value: Value<'a>,
+        budget: &mut Budget,
+    ) -> Checked<()> {
+        budget.take(cost::<(Value<'_>, Value<'_>)>(2), "a dict item")?;
+        self.dicts[dict].push((key, value));
+        Ok(())
+    }
+
+    pub(in super::super) fn tuple(&self, index: usize) -> &[Value<'a>] {
+        let (start, len) = self.tuples[index];
+        &self.members[start..start + len]
+    }
+
+    pub(in super::super) fn list(&self, index: usize) -> &[Value<'a>] {
+        &self.lists[index]
+    }
+
+    pub(in super::super) fn dict(&self, index: usize) -> &[(Value<'a>, Value<'a>)] {
+        &self.dicts[index]
+    }
+
+    pub(in super::super) fn dict_count(&self) -> usize {
+        self.dicts.len()
+    }
+
+    pub(in super::super) fn storage(&self, index: usize) -> &StorageRef<'a> {
+        &self.storages[index]
+    }
+
+    pub(in super::super) fn storages(&self) -> &[StorageRef<'a>] {
+        &self.storages
+    }
+
+    pub(in super::super) fn tensor(&self, index: usize) -> &TensorRef {
+        &self.tensors[index]
+    }
+}

@@ -1,0 +1,88 @@
+//! The ResNet generator of CycleGAN and pix2pix (after Johnson et al., 2016).
+
+use crate::blocks::{conv, residual_block, up};
+use candle_core::Result;
+use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
+use serde::{Deserialize, Serialize};
+
+/// Padding of a residual block's convolutions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// Mirror image without the border.
+    #[default]
+    Reflect,
+    /// Border pixel.
+    Replicate,
+    /// Zeros.
+    Zero,
+}
+
+impl Padding {
+    /// The mode of a padding layer; `None` if the convolution pads with zeros itself.
+    pub(crate) fn layer(self) -> Option<PadMode> {
+        match self {
+            Padding::Reflect => Some(PadMode::Reflect),
+            Padding::Replicate => Some(PadMode::Replicate),
+            Padding::Zero => None,
+        }
+    }
+}
+
+/// `c7s1-64, d128, d256, R256 × n_blocks, u128, u64, c7s1-3, tanh`.
+///
+/// * input `[N, input_nc, H, W]` in [-1, 1]
+/// * output `[N, output_nc, 4⌈H/4⌉, 4⌈W/4⌉]` in [-1, 1]
+///
+/// Keys are those of pytorch-CycleGAN-and-pix2pix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResnetConfig {
+    /// Channels of the input.
+    pub input_nc: usize,
+    /// Channels of the output.
+    pub output_nc: usize,
+    /// Width of the first layer.
+    pub ngf: usize,
+    /// Residual blocks: 9 for 256² and larger pictures, 6 for 128².
+    pub n_blocks: usize,
+    /// Normalisation; convolutions have a bias exactly with instance norm.
+    pub norm: NormKind,
+    /// Dropout inside the blocks.
+    pub dropout: bool,
+    /// Padding inside the blocks (the 7x7 ends always reflect).
+    pub padding: Padding,
+}
+
+impl Default for ResnetConfig {
+    fn default() -> Self {
+        ResnetConfig {
+            input_nc: 3,
+            output_nc: 3,
+            ngf: 64,
+            n_blocks: 9,
+            norm: NormKind::Instance,
+            dropout: false,
+            padding: Padding::Reflect,
+        }
+    }
+}
+
+impl ResnetConfig {
+    /// Writes the layers down.
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Sequence> {
+        let (ngf, norm) = (self.ngf, self.norm);
+        let bias = norm == NormKind::Instance;
+        let mut s = SequenceBuilder::new(at.into().pp("model"));
+        s = s.pad(PadMode::Reflect, 3).conv(conv(self.input_nc, ngf, 7, 1, 0, bias))?.norm(norm, ngf)?.act(Act::Relu);
+        for c in [ngf, 2 * ngf] {
+            s = s.conv(conv(c, 2 * c, 3, 2, 1, bias))?.norm(norm, 2 * c)?.act(Act::Relu);
+        }
+        for _ in 0..self.n_blocks {
+            s = residual_block(s, 4 * ngf, norm, self.padding, self.dropout, bias)?;
+        }
+        for c in [4 * ngf, 2 * ngf] {
+            s = up(s, c, norm, bias)?;
+        }
+        Ok(s.pad(PadMode::Reflect, 3).conv(conv(ngf, self.output_nc, 7, 1, 0, true))?.act(Act::Tanh).finish())
+    }
+}

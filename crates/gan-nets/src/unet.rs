@@ -1,0 +1,63 @@
+//! The U-Net generator of pix2pix.
+
+use crate::blocks::conv;
+use candle_core::{Result, bail};
+use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
+
+/// U-Net: `num_downs` halvings by 4x4 convolutions and as many doublings, each joined to the features of its size.
+///
+/// * input `[N, input_nc, H, W]` in [-1, 1], both sides divisible by `2^num_downs`
+/// * output `[N, output_nc, H, W]` in [-1, 1]
+///
+/// `unet_128` has 7 halvings, `unet_256` 8. Keys are those of pytorch-CycleGAN-and-pix2pix. The reference's skip carries
+/// LeakyReLU(x) where ours carries x; a ReLU follows in both cases, so results and gradients are equal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnetConfig {
+    /// Channels of the input.
+    pub input_nc: usize,
+    /// Channels of the output.
+    pub output_nc: usize,
+    /// Width of the first layer; the widest is `8 · ngf`.
+    pub ngf: usize,
+    /// Number of halvings, at least 5.
+    pub num_downs: usize,
+    /// Normalisation; convolutions have a bias exactly with instance norm.
+    pub norm: NormKind,
+    /// Dropout in the `num_downs − 5` blocks of width `8 · ngf`.
+    pub dropout: bool,
+}
+
+impl Default for UnetConfig {
+    fn default() -> Self {
+        UnetConfig { input_nc: 3, output_nc: 3, ngf: 64, num_downs: 8, norm: NormKind::Batch, dropout: true }
+    }
+}
+
+impl UnetConfig {
+    /// Writes the layers down.
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Sequence> {
+        if self.num_downs < 5 {
+            bail!("a U-Net needs at least 5 halvings (num_downs), not {}", self.num_downs);
+        }
+        let (ngf, bias) = (self.ngf, self.norm == NormKind::Instance);
+        let s = SequenceBuilder::new(at.into().pp("model.model"));
+        let s = s.conv(conv(self.input_nc, ngf, 4, 2, 1, bias))?.skip("model", |s| self.level(s, 1))?;
+        Ok(s.act(Act::Relu).conv_transpose(conv(2 * ngf, self.output_nc, 4, 2, 1, true), 0)?.act(Act::Tanh).finish())
+    }
+
+    /// The block at a depth, 1 below the outermost.
+    fn level<'a>(&self, s: SequenceBuilder<'a>, depth: usize) -> Result<SequenceBuilder<'a>> {
+        let width = |depth: usize| self.ngf * (1 << depth.min(3));
+        let (outer, inner) = (width(depth - 1), width(depth));
+        let bias = self.norm == NormKind::Instance;
+        let s = s.act(Act::LeakyRelu).conv(conv(outer, inner, 4, 2, 1, bias))?;
+        if depth == self.num_downs - 1 {
+            // Innermost: no norm behind the down convolution, it would see a single pixel.
+            return s.act(Act::Relu).conv_transpose(conv(inner, outer, 4, 2, 1, bias), 0)?.norm(self.norm, outer);
+        }
+        let s = s.norm(self.norm, inner)?.skip("model", |s| self.level(s, depth + 1))?;
+        let s = s.act(Act::Relu).conv_transpose(conv(2 * inner, outer, 4, 2, 1, bias), 0)?.norm(self.norm, outer)?;
+        let widest_middle = depth >= 4;
+        Ok(if self.dropout && widest_middle { s.dropout(0.5) } else { s })
+    }
+}

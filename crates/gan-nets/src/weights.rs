@@ -1,0 +1,231 @@
+//! Named tensors in order, and the files they are kept in.
+
+mod atomic;
+mod safetensors;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+
+use crate::{Error, Origin, Result, pth};
+
+pub(crate) use self::atomic::write_atomically;
+
+/// The tensors of a network by their PyTorch keys, in the order in which they were put in, which for a file is the
+/// order of the file. Tensors are on the CPU. A name occurs once.
+#[derive(Debug, Clone, Default)]
+pub struct StateDict {
+    entries: Vec<(String, Tensor)>,
+    index: HashMap<String, usize>,
+}
+
+/// A state dict as it came from a file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The tensors.
+    pub state: StateDict,
+    /// What kind of file it was.
+    pub format: Format,
+    /// What the user should know: where the state dict was found, what was ignored.
+    pub notes: Vec<String>,
+}
+
+/// A kind of weight file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// `torch.save` of PyTorch 1.6 and later.
+    PthZip,
+    /// `torch.save` of PyTorch before 1.6.
+    PthLegacy,
+    /// safetensors.
+    Safetensors,
+}
+
+impl StateDict {
+    /// No tensors.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends `tensor` under `name`. Where there is a tensor of that name, it is replaced in its place and returned.
+    pub fn push(&mut self, name: impl Into<String>, tensor: Tensor) -> Option<Tensor> {
+        let name = name.into();
+        if let Some(&at) = self.index.get(&name) {
+            return Some(std::mem::replace(&mut self.entries[at].1, tensor));
+        }
+        self.index.insert(name.clone(), self.entries.len());
+        self.entries.push((name, tensor));
+        None
+    }
+
+    /// The tensor called `name`.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.index.get(name).map(|&at| &self.entries[at].1)
+    }
+
+    /// Whether there is a tensor called `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
+    /// The number of tensors.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Names and tensors, in order.
+    pub fn entries(&self) -> &[(String, Tensor)] {
+        &self.entries
+    }
+
+    /// Names and tensors, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+        self.entries.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// Names, in order.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.entries.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Keeps the tensors for which `keep` returns true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &Tensor) -> bool) {
+        self.entries.retain(|(name, tensor)| keep(name, tensor));
+        self.reindex();
+    }
+
+    /// Gives every tensor the name that `rename` makes of its present one. Where two would have the same name, the
+    /// later one stays.
+    pub fn rename(&mut self, rename: impl Fn(&str) -> String) {
+        let entries = std::mem::take(&mut self.entries);
+        self.index.clear();
+        for (name, tensor) in entries {
+            self.push(rename(&name), tensor);
+        }
+    }
+
+    fn reindex(&mut self) {
+        self.index = self.entries.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+    }
+
+    /// A [`VarBuilder`] that hands out these tensors as `dtype` on `device`, and fails for any other name or shape.
+    pub fn var_builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
+        VarBuilder::from_tensors(self.entries.iter().cloned().collect(), dtype, device)
+    }
+
+    /// Writes the tensors to `path` as safetensors. The header lists them in order, and [`read_any`] returns them so;
+    /// the data are sorted by element size, as the format wants them aligned. The file appears at once and whole.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be written, [`Error::Unwritable`] where a tensor's type has no place in the
+    /// format.
+    pub fn write_safetensors(&self, path: impl AsRef<Path>) -> Result<()> {
+        safetensors::write(path.as_ref(), self)
+    }
+}
+
+impl FromIterator<(String, Tensor)> for StateDict {
+    fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(entries: I) -> Self {
+        let mut state = Self::new();
+        for (name, tensor) in entries {
+            state.push(name, tensor);
+        }
+        state
+    }
+}
+
+impl IntoIterator for StateDict {
+    type Item = (String, Tensor);
+    type IntoIter = std::vec::IntoIter<(String, Tensor)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
+/// Reads the weight file at `path`, whichever of the formats it has; the name does not matter.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read, [`Error::BadWeights`] or [`Error::ForbiddenImport`] where it is damaged,
+/// hostile or of another format. See [`pth::read`].
+pub fn read_any(path: impl AsRef<Path>) -> Result<Loaded> {
+    let path = path.as_ref();
+    let file = read_file(path)?;
+    let origin = Origin::from(path);
+    if safetensors::is_safetensors(&file) {
+        safetensors::read(&file, origin)
+    } else {
+        pth::read_bytes_of(&file, origin)
+    }
+}
+
+/// The bytes of the regular file at `path`.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let failed = |source| Error::Io {
+        path: path.to_owned(),
+        action: "read",
+        source,
+        remedy: "check the path and its permissions",
+    };
+    // A pipe or a device may never end.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(failed(std::io::Error::other("it is not a regular file")));
+    }
+    fs::read(path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn scalar(x: f32) -> Tensor {
+        Tensor::new(x, &Device::Cpu).unwrap()
+    }
+
+    fn of(names: &[&str]) -> StateDict {
+        names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), scalar(at as f32))).collect()
+    }
+
+    fn value(state: &StateDict, name: &str) -> f32 {
+        state.get(name).unwrap().to_scalar().unwrap()
+    }
+
+    #[test]
+    fn a_name_occurs_once_and_keeps_its_place() {
+        let mut state = of(&["b", "a", "c"]);
+        assert!(state.push("a", scalar(7.)).is_some());
+        assert_eq!(state.names().collect::<Vec<_>>(), ["b", "a", "c"]);
+        assert_eq!(value(&state, "a"), 7.);
+    }
+
+    #[test]
+    fn look_up_follows_removal_and_renaming() {
+        let mut state = of(&["x.b", "x.a", "x.c"]);
+        state.retain(|name, _| name != "x.b");
+        state.rename(|name| name.replace("x.", "y."));
+        assert_eq!(state.names().collect::<Vec<_>>(), ["y.a", "y.c"]);
+        assert_eq!((value(&state, "y.a"), value(&state, "y.c")), (1., 2.));
+        assert!(!state.contains("x.a"));
+    }
+
+    #[test]
+    fn var_builder_hands_out_the_tensors_and_nothing_else() {
+        let state: StateDict =
+            [("net.weight".to_owned(), Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap())].into_iter().collect();
+        let builder = state.var_builder(DType::F64, &Device::Cpu).pp("net");
+        assert_eq!(builder.get((2, 3), "weight").unwrap().dtype(), DType::F64);
+        assert!(builder.get((3, 2), "weight").is_err());
+        assert!(builder.get((2, 3), "bias").is_err());
+    }
+}

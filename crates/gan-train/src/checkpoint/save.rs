@@ -1,0 +1,148 @@
+//! Writing a checkpoint.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::manifest::{self, FORMAT, FileRecord, Manifest, instruction_set};
+use super::retention::{self, OLD, TEMP};
+use super::{Snapshot, Warning, checkpoints_dir, tensors};
+use crate::storage::{Durability, Storage, StorageFile, replace_file};
+use crate::{Error, Result};
+
+/// A checkpoint that was written.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Bytes of all its files but the manifest.
+    pub bytes: u64,
+    /// What did not work but does not matter for resuming.
+    pub warnings: Vec<Warning>,
+}
+
+/// Writes `snapshot` to `RUN/checkpoints/<step>/` and afterwards deletes all but the newest `keep` checkpoints
+/// (0 keeps all). A checkpoint of the same step is replaced.
+///
+/// # Errors
+/// [`Error::NonFinite`], [`Error::Unsavable`] or [`Error::Io`]. Nothing older has been touched then, and the partial
+/// checkpoint has been removed as far as the disk lets us.
+pub fn save(storage: &dyn Storage, run: &Path, snapshot: &Snapshot, keep: usize) -> Result<Saved> {
+    let dir = checkpoints_dir(run);
+    storage.create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
+    storage.sync_dir(run).map_err(|e| Error::io("flush", run, e))?;
+    let mut warnings = retention::clean(storage, &dir);
+
+    let temp = dir.join(format!("{TEMP}{}-{}", snapshot.step, std::process::id()));
+    let target = dir.join(snapshot.step.to_string());
+    let bytes = match write(storage, &temp, snapshot)
+        .and_then(|bytes| publish(storage, &dir, &temp, &target).map(|()| bytes))
+    {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let _ = storage.remove_dir_all(&temp);
+            return Err(error);
+        }
+    };
+
+    let hint = dir.join("latest");
+    if let Err(error) = replace_file(storage, &hint, format!("{}\n", snapshot.step).as_bytes(), Durability::Durable) {
+        warnings.push(Warning::Hint { reason: error.to_string() });
+    }
+    warnings.extend(retention::retain(storage, &dir, snapshot.step, keep));
+    Ok(Saved { path: target, bytes, warnings })
+}
+
+/// Gives the finished folder its name.
+fn publish(storage: &dyn Storage, dir: &Path, temp: &Path, target: &Path) -> Result<()> {
+    let flush = || storage.sync_dir(dir).map_err(|e| Error::io("flush", dir, e));
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let taken = storage.list(dir).map_err(|e| Error::io("list", dir, e))?.iter().any(|entry| entry.name == name);
+    // A folder cannot replace a folder in one rename. The old one gets a name that the loader still knows, so that
+    // at every instant one of the two is found.
+    let old = dir.join(format!("{OLD}{name}-{}", std::process::id()));
+    if taken {
+        storage.rename(target, &old).map_err(|e| Error::io("rename", target, e))?;
+        flush()?;
+    }
+    if let Err(error) = storage.rename(temp, target) {
+        if taken {
+            let _ = storage.rename(&old, target);
+        }
+        return Err(Error::io("rename", temp, error));
+    }
+    flush()
+}
+
+fn write(storage: &dyn Storage, temp: &Path, snapshot: &Snapshot) -> Result<u64> {
+    storage.create_dir_all(temp).map_err(|e| Error::io("create", temp, e))?;
+    let mut files = Vec::new();
+    let mut stems = HashSet::new();
+    for (stem, named) in &snapshot.tensors {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if stem.is_empty() || !stem.chars().all(plain) || !stems.insert(stem.to_ascii_lowercase()) {
+            return Err(Error::Unsavable { reason: format!("`{stem}` cannot be a file name, or occurs twice") });
+        }
+        let name = format!("{stem}.safetensors");
+        files.push(write_file(storage, temp, &name, |out, path| tensors::write(out, path, &name, named))?);
+    }
+    let state = serde_json::to_vec_pretty(&snapshot.state).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
+    files.push(write_file(storage, temp, "state.json", |out, path| {
+        out.write_all(&state).map_err(|e| Error::io("write", path, e))
+    })?);
+
+    let bytes = files.iter().map(|file| file.bytes).sum();
+    let mut manifest = Manifest {
+        format: FORMAT,
+        step: snapshot.step,
+        method: snapshot.method.clone(),
+        instruction_set: instruction_set(),
+        versions: [("gan-train".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
+        model: snapshot.model.clone(),
+        files,
+        seal: String::new(),
+    };
+    let encoded = manifest.encode()?;
+    // What cannot be read back must not be written: it would be refused when it is needed.
+    Manifest::decode(&temp.join(manifest::FILE), &encoded)?;
+    write_file(storage, temp, manifest::FILE, |out, path| {
+        out.write_all(&encoded).map_err(|e| Error::io("write", path, e))
+    })?;
+    storage.sync_dir(temp).map_err(|e| Error::io("flush", temp, e))?;
+    Ok(bytes)
+}
+
+/// Writes and flushes one file, hashing what passes.
+fn write_file(
+    storage: &dyn Storage,
+    dir: &Path,
+    name: &str,
+    content: impl FnOnce(&mut dyn Write, &Path) -> Result<()>,
+) -> Result<FileRecord> {
+    let path = dir.join(name);
+    let file = storage.create(&path).map_err(|e| Error::io("create", &path, e))?;
+    let mut out = Hashed { file, hasher: blake3::Hasher::new(), bytes: 0 };
+    content(&mut out, &path)?;
+    out.flush().map_err(|e| Error::io("write", &path, e))?;
+    out.file.sync().map_err(|e| Error::io("flush", &path, e))?;
+    Ok(FileRecord { name: name.to_owned(), bytes: out.bytes, blake3: out.hasher.finalize().to_hex().to_string() })
+}
+
+struct Hashed {
+    file: Box<dyn StorageFile>,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(buf)?;
+        self.hasher.update(&buf[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,162 @@
+//! What can go wrong while training, with the path, the reason and a remedy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of training, of run folders or of checkpoints.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file system refused an operation.
+    #[error("cannot {action} {}: {reason}; {remedy}", .path.display())]
+    Io {
+        /// What was tried, as a verb ("write", "rename", …).
+        action: &'static str,
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// What the system answered.
+        reason: io::Error,
+        /// What the user can do about it.
+        remedy: &'static str,
+    },
+    /// A file of a checkpoint or a run is damaged, incomplete or foreign.
+    #[error("{} is refused: {reason}; {remedy}", .path.display())]
+    Damaged {
+        /// The file or folder refused.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// What the user can do about it.
+        remedy: &'static str,
+    },
+    /// There is no checkpoint at all.
+    #[error("no checkpoint in {}; train first, or name another run folder", .path.display())]
+    NoCheckpoint {
+        /// The folder searched.
+        path: PathBuf,
+    },
+    /// Every checkpoint was refused.
+    #[error("none of the checkpoints in {} can be used:{}; restore one of them from a copy, or start a new run", .path.display(), list(.refused))]
+    NoUsableCheckpoint {
+        /// The folder searched.
+        path: PathBuf,
+        /// One sentence for each checkpoint, newest first.
+        refused: Vec<String>,
+    },
+    /// A tensor holds NaN or infinity, so no checkpoint is written.
+    #[error(
+        "no checkpoint written: `{tensor}` of {file} holds {value} at element {index}; resume from an older checkpoint, perhaps with a lower learning rate"
+    )]
+    NonFinite {
+        /// The file the tensor belongs to.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+        /// Position of the first bad value in the flattened tensor.
+        index: usize,
+        /// The bad value.
+        value: f64,
+    },
+    /// A snapshot cannot be written as it is: a name or an element type the format does not have.
+    #[error("this state cannot be saved: {reason}")]
+    Unsavable {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another process trains in this run folder.
+    #[error("{} is in use by {owner}; wait until it ends, or choose another run folder", .path.display())]
+    Busy {
+        /// The run folder.
+        path: PathBuf,
+        /// The owner, `process 1234` where it is known.
+        owner: String,
+    },
+    /// The run folder is not what was expected (it exists already, it holds no run, …).
+    #[error("{}: {reason}; {remedy}", .path.display())]
+    RunFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What the user can do about it.
+        remedy: &'static str,
+    },
+    /// The configuration is wrong.
+    #[error("{origin}: {message}")]
+    Config {
+        /// Where the value comes from: `file.toml:3:7`, or `--set lr=x`.
+        origin: String,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+    /// A tensor has the wrong shape for what was asked.
+    #[error("{what}: got {got}, expected {expected}")]
+    Shape {
+        /// Which tensor.
+        what: String,
+        /// Its shape.
+        got: String,
+        /// The shape expected.
+        expected: &'static str,
+    },
+    /// A picture could not be encoded.
+    #[error("cannot encode {}: {reason}", .path.display())]
+    Picture {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Training has left the finite numbers.
+    #[error(
+        "training diverged: {what} is not finite; the last checkpoint is intact. Resume with a lower learning rate, or look at the data"
+    )]
+    Diverged {
+        /// What is not finite.
+        what: String,
+    },
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] gan_data::Error),
+    /// A loss cannot be used.
+    #[error(transparent)]
+    Loss(#[from] gan_losses::Error),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// An I/O error on `path`, with a remedy chosen by its kind.
+    pub(crate) fn io(action: &'static str, path: &Path, reason: io::Error) -> Self {
+        let remedy = remedy(&reason);
+        Error::Io { action, path: path.to_owned(), reason, remedy }
+    }
+
+    pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
+        Error::Damaged {
+            path: path.to_owned(),
+            reason: reason.into(),
+            remedy: "restore it from a copy, or use another checkpoint",
+        }
+    }
+}
+
+fn remedy(reason: &io::Error) -> &'static str {
+    match reason.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "free some space or choose a run folder on another disk"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "check the permissions of the folder",
+        io::ErrorKind::NotFound => "check that the path exists",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "choose a path that is not taken",
+        _ => "check the disk and try again",
+    }
+}
+
+fn list(refused: &[String]) -> String {
+    refused.iter().map(|reason| format!("\n  {reason}")).collect()
+}

@@ -1,0 +1,144 @@
+//! What a run tells the outside: events, and observers that make something of them.
+
+mod json_lines;
+
+use std::path::PathBuf;
+
+use candle_core::Tensor;
+use serde::Serialize;
+use serde::ser::{SerializeSeq, Serializer};
+
+pub use json_lines::{JsonLines, ProgressRecord, read_progress};
+
+use crate::Result;
+
+/// Losses by name, in the order in which the method reports them.
+pub type Losses = Vec<(String, f64)>;
+
+/// Pictures for a preview: a label and a tensor `[N, 3, H, W]` (or `[N, 1, H, W]`) with values in `[-1, 1]`. Image `i`
+/// of each label belongs to one row: input, output, truth.
+pub type Pictures = Vec<(String, Tensor)>;
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// Training begins, or goes on.
+    Started {
+        /// The method, spelt as on the command line.
+        method: String,
+        /// Steps done before.
+        step: u64,
+        /// Steps in all.
+        total_steps: u64,
+        /// The device, in words.
+        device: String,
+    },
+    /// A log point.
+    Progress {
+        /// Steps done.
+        step: u64,
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// Losses, averaged since the last log point.
+        #[serde(serialize_with = "as_map")]
+        losses: Losses,
+        /// Learning rate of the generator.
+        lr: f64,
+        /// Images a second, training only.
+        images_per_s: f64,
+        /// Fraction of the time spent waiting for data, `0..=1`.
+        data_wait: f64,
+        /// Seconds until the end, where it can be told.
+        eta_s: Option<f64>,
+    },
+    /// Pictures to look at.
+    Preview {
+        /// Steps done.
+        step: u64,
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The pictures; in JSON only their labels.
+        #[serde(serialize_with = "labels")]
+        pictures: Pictures,
+    },
+    /// A checkpoint was written.
+    Saved {
+        /// Steps done.
+        step: u64,
+        /// Its folder.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// How long training stood still for it.
+        seconds: f64,
+    },
+    /// Something went wrong that did not stop the run.
+    Warning {
+        /// Steps done.
+        step: u64,
+        /// What, and what to do about it.
+        message: String,
+    },
+    /// Training ends.
+    Finished {
+        /// Steps done.
+        step: u64,
+        /// Epochs done.
+        epoch: u64,
+        /// Why.
+        reason: Finish,
+    },
+}
+
+/// Why training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Finish {
+    /// All epochs are done.
+    Complete,
+    /// The user asked for it.
+    Interrupted,
+    /// The losses were no longer finite and going back did not help.
+    Diverged,
+}
+
+impl Event {
+    /// Steps done when it happened.
+    pub fn step(&self) -> u64 {
+        match *self {
+            Event::Started { step, .. }
+            | Event::Progress { step, .. }
+            | Event::Preview { step, .. }
+            | Event::Saved { step, .. }
+            | Event::Warning { step, .. }
+            | Event::Finished { step, .. } => step,
+        }
+    }
+}
+
+/// Makes something of events: a progress bar, a log, a gallery.
+pub trait Observer {
+    /// Takes one event. An error is reported, training goes on.
+    ///
+    /// # Errors
+    /// Whatever kept the observer from doing its work.
+    fn on(&mut self, event: &Event) -> Result<()>;
+
+    /// Hears that `step` steps are done, and how many seconds are left where that can be told. Most have no use for it.
+    fn step(&mut self, _step: u64, _eta_s: Option<f64>) {}
+}
+
+fn as_map<S: Serializer>(losses: &Losses, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_map(losses.iter().map(|(name, value)| (name, value)))
+}
+
+fn labels<S: Serializer>(pictures: &Pictures, out: S) -> Result<S::Ok, S::Error> {
+    let mut seq = out.serialize_seq(Some(pictures.len()))?;
+    for (label, _) in pictures {
+        seq.serialize_element(label)?;
+    }
+    seq.end()
+}

@@ -1,0 +1,296 @@
+//! `events.jsonl`: one JSON object a line, append-only.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Observer};
+use crate::storage::{Storage, StorageFile, parent};
+use crate::{Error, Result};
+
+/// Longer lines are not ours.
+const MAX_LINE: u64 = 1 << 20;
+
+/// Appends events to a file.
+pub struct JsonLines {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
+    /// Closed after a failed write: what is in the file beyond `length` is then unknown.
+    file: Option<Box<dyn StorageFile>>,
+    length: u64,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    /// Seconds since 1970.
+    time: f64,
+}
+
+impl JsonLines {
+    /// Starts the file, emptying an existing one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(storage: Arc<dyn Storage>, path: &Path) -> Result<Self> {
+        Self::resume(storage, path, 0)
+    }
+
+    /// Goes on with the first `length` bytes, the length recorded in the checkpoint that training resumes from; later
+    /// events describe steps that are computed again. If the file is shorter (the machine stopped before it was
+    /// flushed), goes on after its last whole line.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn resume(storage: Arc<dyn Storage>, path: &Path, length: u64) -> Result<Self> {
+        let length = if length == 0 { 0 } else { whole_lines(&*storage, path, length)? };
+        let file = storage.append(path, length).map_err(|e| Error::io("open", path, e))?;
+        Ok(JsonLines { storage, path: path.to_owned(), file: Some(file), length })
+    }
+
+    /// Length of the file in bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Flushes the file to the device and tells its length, which a checkpoint records.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sync(&mut self) -> Result<u64> {
+        let io = |path: &Path, e| Error::io("flush", path, e);
+        self.file()?.sync().map_err(|e| io(&self.path, e))?;
+        let dir = parent(&self.path);
+        self.storage.sync_dir(dir).map_err(|e| io(dir, e))?;
+        Ok(self.length)
+    }
+
+    fn file(&mut self) -> Result<&mut Box<dyn StorageFile>> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.storage.append(&self.path, self.length).map_err(|e| Error::io("open", &self.path, e))?,
+        };
+        Ok(self.file.insert(file))
+    }
+}
+
+impl Observer for JsonLines {
+    fn on(&mut self, event: &Event) -> Result<()> {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| (t.as_secs_f64() * 1e3).round() / 1e3);
+        let mut line =
+            serde_json::to_vec(&Line { event, time }).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
+        line.push(b'\n');
+        let file = self.file()?;
+        if let Err(error) = file.write_all(&line).and_then(|()| file.flush()) {
+            // A part of the line may be in the file; opening it again cuts it off, now or before the next line.
+            self.file = self.storage.append(&self.path, self.length).ok();
+            return Err(Error::io("write", &self.path, error));
+        }
+        self.length += line.len() as u64;
+        Ok(())
+    }
+}
+
+/// Length of the whole lines within the first `limit` bytes; 0 for a missing file.
+fn whole_lines(storage: &dyn Storage, path: &Path, limit: u64) -> Result<u64> {
+    let file = match storage.open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(e) => return Err(Error::io("open", path, e)),
+    };
+    let mut reader = BufReader::new(file.take(limit));
+    let (mut seen, mut whole) = (0u64, 0u64);
+    loop {
+        let chunk = reader.fill_buf().map_err(|e| Error::io("read", path, e))?;
+        if chunk.is_empty() {
+            return Ok(whole);
+        }
+        if let Some(at) = chunk.iter().rposition(|&byte| byte == b'\n') {
+            whole = seen + at as u64 + 1;
+        }
+        let length = chunk.len();
+        seen += length as u64;
+        reader.consume(length);
+    }
+}
+
+/// A log point as read back.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ProgressRecord {
+    /// Steps done.
+    pub step: u64,
+    /// The epoch, counted from 1.
+    pub epoch: u64,
+    /// Losses by name, in the order of the method; those that were not finite are `None`.
+    #[serde(deserialize_with = "in_order")]
+    pub losses: Vec<(String, Option<f64>)>,
+    /// Learning rate of the generator.
+    pub lr: f64,
+}
+
+fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, Option<f64>)>, D::Error> {
+    struct InOrder;
+
+    impl<'de> Visitor<'de> for InOrder {
+        type Value = Vec<(String, Option<f64>)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("losses by name")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut losses = Vec::new();
+            while let Some(entry) = map.next_entry()? {
+                losses.push(entry);
+            }
+            Ok(losses)
+        }
+    }
+
+    from.deserialize_map(InOrder)
+}
+
+/// Hands the log points of an events file to `each`, in order. Lines that are something else, or damaged, are passed
+/// over; a missing file has none.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn read_progress(storage: &dyn Storage, path: &Path, mut each: impl FnMut(ProgressRecord)) -> Result<()> {
+    let file = match storage.open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io("open", path, e)),
+    };
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).map_err(|e| Error::io("read", path, e))?;
+        if read == 0 {
+            return Ok(());
+        }
+        if line.ends_with(b"\n")
+            && let Ok(record) = serde_json::from_slice(&line)
+        {
+            each(record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::events::Finish;
+    use crate::storage::Disk;
+    use crate::storage::fault::{Fault, FaultyStorage};
+    use crate::storage::volatile::VolatileStorage;
+
+    fn progress(step: u64) -> Event {
+        Event::Progress {
+            step,
+            epoch: 1 + step / 10,
+            losses: vec![("g_gan".to_owned(), 0.1 * step as f64), ("d_real".to_owned(), f64::NAN)],
+            lr: 2e-4,
+            images_per_s: 3.5,
+            data_wait: 0.01,
+            eta_s: None,
+        }
+    }
+
+    fn steps(storage: &dyn Storage, path: &Path) -> Vec<u64> {
+        let mut steps = Vec::new();
+        read_progress(storage, path, |record| steps.push(record.step)).unwrap();
+        steps
+    }
+
+    #[test]
+    fn one_object_a_line() {
+        let storage = Arc::new(VolatileStorage::new());
+        let path = Path::new("/events.jsonl");
+        let mut log = JsonLines::create(storage.clone(), path).unwrap();
+        let picture = candle_core::Tensor::zeros((1, 3, 2, 2), candle_core::DType::F32, &candle_core::Device::Cpu);
+        log.on(&progress(7)).unwrap();
+        log.on(&Event::Preview { step: 7, epoch: 1, pictures: vec![("input".to_owned(), picture.unwrap())] }).unwrap();
+        log.on(&Event::Finished { step: 8, epoch: 1, reason: Finish::Interrupted }).unwrap();
+        let text = String::from_utf8(storage.content(path)).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0]["event"], "progress");
+        assert_eq!(lines[0]["losses"]["g_gan"], 0.1 * 7.0);
+        assert!(lines[0]["losses"]["d_real"].is_null(), "JSON has no NaN");
+        assert!(lines[0]["time"].as_f64().unwrap() > 1.6e9);
+        assert_eq!(lines[1]["pictures"][0], "input");
+        assert_eq!(lines[2]["reason"], "interrupted");
+        assert!(text.find("g_gan").unwrap() < text.find("d_real").unwrap(), "order of the method");
+        assert_eq!(log.length(), text.len() as u64);
+        let mut records = Vec::new();
+        read_progress(&*storage, path, |record| records.push(record)).unwrap();
+        assert_eq!(records[0].losses, [("g_gan".to_owned(), Some(0.1 * 7.0)), ("d_real".to_owned(), None)]);
+    }
+
+    #[test]
+    fn resume_cuts_to_the_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let storage: Arc<dyn Storage> = Arc::new(Disk);
+        let mut log = JsonLines::create(storage.clone(), &path).unwrap();
+        log.on(&progress(1)).unwrap();
+        log.on(&progress(2)).unwrap();
+        let length = log.sync().unwrap();
+        log.on(&progress(3)).unwrap();
+        drop(log);
+        let mut log = JsonLines::resume(storage.clone(), &path, length).unwrap();
+        log.on(&progress(30)).unwrap();
+        drop(log);
+        assert_eq!(steps(&Disk, &path), [1, 2, 30]);
+        // Shorter than recorded, and torn within a line.
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..length as usize - 5]).unwrap();
+        let mut log = JsonLines::resume(storage.clone(), &path, length).unwrap();
+        assert!(log.length() < length);
+        log.on(&progress(40)).unwrap();
+        assert_eq!(steps(&Disk, &path), [1, 40]);
+        // Gone altogether.
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(JsonLines::resume(storage, &path, length).unwrap().length(), 0);
+    }
+
+    #[test]
+    fn failed_write_leaves_no_torn_line() {
+        let path = Path::new("/events.jsonl");
+        for fault in [Fault::Eio, Fault::Enospc, Fault::ShortWrite] {
+            for at in 1..6 {
+                let storage = VolatileStorage::new();
+                let faulty = Arc::new(FaultyStorage::once(storage.clone(), fault, at));
+                let Ok(mut log) = JsonLines::create(faulty.clone(), path) else {
+                    assert_eq!(at, 1);
+                    continue;
+                };
+                let written: Vec<u64> = (1..=4).filter(|&step| log.on(&progress(step)).is_ok()).collect();
+                assert!(faulty.struck() && written.len() >= 3);
+                assert_eq!(steps(&storage, path), written, "{fault:?} at {at}");
+                assert_eq!(storage.content(path).len() as u64, log.length());
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_lines_are_passed_over() {
+        let storage = VolatileStorage::new();
+        let path = Path::new("/events.jsonl");
+        let good = r#"{"event":"progress","step":5,"epoch":1,"losses":{"g":null},"lr":0.1,"new_key":[1]}"#;
+        let huge = "x".repeat(3 << 20);
+        let text = format!("{good}\n\u{0}\n{{\n[]\n{huge}\n{good}\n{}", &good[..20]);
+        storage.put(path, text.into_bytes());
+        assert_eq!(steps(&storage, path), [5, 5]);
+        assert_eq!(steps(&storage, Path::new("/none")), [0u64; 0]);
+    }
+}

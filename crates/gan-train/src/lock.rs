@@ -1,0 +1,123 @@
+//! One writer for a run folder.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Name of the lock file in the run folder.
+const FILE: &str = "lock";
+
+/// The exclusive right to write a run folder, held until dropped.
+///
+/// The lock is the operating system's: it ends with the process, however that ends. The file's content only tells
+/// others who holds it.
+#[derive(Debug)]
+pub struct RunLock {
+    file: File,
+    path: PathBuf,
+    left_by: Option<u32>,
+}
+
+impl RunLock {
+    /// Locks the run folder `run`, which must exist.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at once if another process (or this one) holds the lock, with its process number.
+    pub fn acquire(run: &Path) -> Result<Self> {
+        let path = run.join(FILE);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| Error::io("lock", &path, e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let owner = match read_pid(&mut file) {
+                    Some(pid) => format!("process {pid}"),
+                    None => "another process".to_owned(),
+                };
+                return Err(Error::Busy { path: run.to_owned(), owner });
+            }
+            // Some network file systems have no locks; refusing to train there would help nobody.
+            Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, e)),
+        }
+        let left_by = read_pid(&mut file);
+        let write = |file: &mut File| -> io::Result<()> {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        write(&mut file).map_err(|e| Error::io("write", &path, e))?;
+        Ok(RunLock { file, path, left_by })
+    }
+
+    /// The process that held the lock before and ended without releasing it: it was killed, or the machine stopped.
+    pub fn left_by(&self) -> Option<u32> {
+        self.left_by
+    }
+
+    /// The lock file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // The file stays: removing it could remove the lock of the next owner. Emptying tells that we left in order.
+        let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
+    }
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn second_writer_learns_who_holds_it() {
+        let run = tempfile::tempdir().unwrap();
+        let lock = RunLock::acquire(run.path()).unwrap();
+        assert_eq!(lock.left_by(), None);
+        for _ in 0..5 {
+            let error = RunLock::acquire(run.path()).unwrap_err();
+            assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+        }
+        drop(lock);
+        let lock = RunLock::acquire(run.path()).unwrap();
+        assert_eq!(lock.left_by(), None, "released in order");
+    }
+
+    #[test]
+    fn stale_lock_is_taken_over() {
+        let run = tempfile::tempdir().unwrap();
+        std::fs::write(run.path().join(FILE), "4242\n").unwrap();
+        let lock = RunLock::acquire(run.path()).unwrap();
+        assert_eq!(lock.left_by(), Some(4242));
+        assert_eq!(std::fs::read_to_string(lock.path()).unwrap().trim(), std::process::id().to_string());
+    }
+
+    #[test]
+    fn foreign_content_does_not_matter() {
+        let run = tempfile::tempdir().unwrap();
+        std::fs::write(run.path().join(FILE), [0xff; 100]).unwrap();
+        assert_eq!(RunLock::acquire(run.path()).unwrap().left_by(), None);
+        let missing = RunLock::acquire(&run.path().join("nowhere")).unwrap_err().to_string();
+        assert!(missing.contains("nowhere"), "{missing}");
+    }
+}

@@ -1,0 +1,166 @@
+//! What a method is to the trainer.
+
+use crate::pool::ImagePool;
+use crate::styles::FeatureEncoder;
+use crate::{Error, Optimizer, Result, Trained, config, config::Layer};
+use candle_core::{DType, Device, Tensor};
+use gan_data::Batch;
+use gan_layers::{Ctx, Dropout};
+use gan_nets::GeneratorConfig;
+use gan_rng::{Key, Purpose};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Named scalar losses of a step, in logging order. They stay on the device until somebody reads them.
+pub type Losses = Vec<(&'static str, Tensor)>;
+
+/// Labelled pictures `[N, 3, H, W]` in [-1, 1].
+pub type Panels = Vec<(String, Tensor)>;
+
+/// Where in the run a step happens. All randomness of a step comes from here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepCx {
+    /// Epoch, from 1.
+    pub epoch: u64,
+    /// Steps done before this one in the whole run.
+    pub step: u64,
+    /// Learning rate.
+    pub lr: f64,
+    /// Seed of the run.
+    pub seed: u64,
+}
+
+impl StepCx {
+    /// The random sequence of this step for a purpose.
+    pub fn key(&self, purpose: Purpose) -> Key {
+        Key::new(self.seed, purpose).at(self.step)
+    }
+}
+
+/// An image-to-image translation method: networks, losses and the order of updates.
+///
+/// A method owns its networks and optimizers. The trainer owns everything else (data, clock, checkpoints, events) and
+/// never looks inside.
+pub trait Method: Send {
+    /// One optimisation step on one batch.
+    fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses>;
+
+    /// Pictures that show what the networks do to a batch.
+    fn preview(&self, batch: &Batch) -> Result<Panels>;
+
+    /// What makes up its state.
+    fn parts(&mut self) -> Parts<'_>;
+
+    /// Lines to show before training: what was loaded, what was left out.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
+}
+
+/// The state of a method: what a checkpoint holds.
+#[derive(Default)]
+pub struct Parts<'a> {
+    /// Optimizers by name, each with the names of the networks in its store. A network is saved in a file of its name.
+    pub optimizers: Vec<(&'static str, &'a mut Optimizer, Vec<&'static str>)>,
+    /// Image pools by name.
+    pub pools: Vec<(&'static str, &'a mut ImagePool)>,
+}
+
+/// Translates pictures with a trained generator.
+pub trait Translator {
+    /// The pictures `[N, output_nc, H, W]` in [-1, 1] for a batch.
+    fn translate(&self, batch: &Batch) -> Result<Tensor>;
+
+    /// Both sides of the input have to be multiples of this.
+    fn size_multiple(&self) -> usize;
+}
+
+/// Which way to translate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// From domain A to domain B.
+    #[default]
+    AToB,
+    /// From domain B to domain A (methods with two generators).
+    BToA,
+}
+
+/// How a translator is to be made.
+#[derive(Debug, Clone, Default)]
+pub struct TranslateOptions {
+    /// Which way.
+    pub direction: Direction,
+    /// Running statistics and no dropout (PyTorch's `eval()`) instead of batch statistics.
+    pub eval: bool,
+    /// Drop activations by masks of this seed, if the generator was trained with dropout and `eval` is off.
+    pub dropout: Option<u64>,
+    /// Style to draw, for models with an instance feature encoder. Without one, the encoder looks at the batch's `b`
+    /// where there is one, and style 0 is drawn where there is none.
+    pub style: Option<u64>,
+}
+
+impl TranslateOptions {
+    /// The context of the forward passes.
+    pub fn ctx(&self) -> Ctx {
+        match self.dropout {
+            _ if self.eval => Ctx::eval(),
+            Some(seed) => Ctx { dropout: Dropout::Keyed(Key::new(seed, Purpose::Dropout)), ..Ctx::translate() },
+            None => Ctx::translate(),
+        }
+    }
+}
+
+/// Where networks are to live.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Device.
+    pub device: Device,
+    /// Dtype of parameters and activations.
+    pub dtype: DType,
+}
+
+impl Place {
+    /// F32 on the CPU.
+    pub fn cpu() -> Self {
+        Place { device: Device::Cpu, dtype: DType::F32 }
+    }
+}
+
+/// Loads a trained encoder of instance features.
+pub type LoadEncoder = fn(&Trained, &Place) -> Result<Box<dyn FeatureEncoder>>;
+
+/// An entry of [`METHODS`](crate::METHODS).
+#[derive(Debug, Clone, Copy)]
+pub struct MethodSpec {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// Resolves defaults, preset, file and `--set` into the whole configuration.
+    pub resolve: fn(&[Layer]) -> Result<toml::Table>,
+    /// Builds the method from its resolved configuration, weights freshly drawn.
+    pub build: fn(&toml::Table, &Place) -> Result<Box<dyn Method>>,
+    /// The (first) generator of a resolved configuration, for summaries.
+    pub generator: fn(&toml::Table) -> Result<GeneratorConfig>,
+    /// Makes a translator from what a run left.
+    pub translator: fn(&Trained, &TranslateOptions, &Place) -> Result<Box<dyn Translator>>,
+    /// Loads the encoder of instance features, for methods that have one.
+    pub encoder: Option<LoadEncoder>,
+    /// Settings of a tiny run, for smoke tests.
+    pub debug: &'static [&'static str],
+}
+
+/// Lays the layers over a method's defaults.
+pub(crate) fn resolve<T: Default + Serialize + DeserializeOwned>(layers: &[Layer]) -> Result<toml::Table> {
+    let config: T = config::resolve(&T::default(), layers)?;
+    toml::Table::try_from(&config).map_err(|e| Error::Config { origin: "configuration".into(), message: e.to_string() })
+}
+
+/// Reads a method's own configuration out of the resolved table.
+pub(crate) fn parse<T: DeserializeOwned>(table: &toml::Table) -> Result<T> {
+    T::deserialize(table.clone()).map_err(|e| Error::Config { origin: "config.toml".into(), message: e.to_string() })
+}
+
+/// A scalar loss on the host.
+pub(crate) fn scalar(t: &Tensor) -> Result<f64> {
+    Ok(t.to_dtype(DType::F64)?.to_scalar::<f64>()?)
+}

@@ -1,0 +1,259 @@
+//! CycleGAN (Zhu et al., 2017): two generators that undo each other, trained on unpaired pictures.
+
+use crate::method::{
+    Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
+};
+use crate::methods::{self, Plain, refuse_penalty};
+use crate::optimizer::backward;
+use crate::pool::ImagePool;
+use crate::{Optimizer, Result, TrainConfig, Trained};
+use candle_core::Tensor;
+use gan_data::{Batch, DataConfig, DataMode};
+use gan_layers::{Ctx, Init, ParamStore};
+use gan_losses::{GanMode, l1};
+use gan_nets::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
+use gan_rng::{Key, Purpose};
+use serde::{Deserialize, Serialize};
+
+/// The entry of [`METHODS`](crate::METHODS).
+pub const SPEC: MethodSpec = MethodSpec {
+    name: "cyclegan",
+    about: "unpaired pictures: two generators, two discriminators, cycle and identity losses",
+    resolve: resolve::<Config>,
+    build: |table, place| Ok(Box::new(CycleGan::new(&parse(table)?, place)?)),
+    generator: |table| Ok(parse::<Config>(table)?.generator),
+    translator,
+    encoder: None,
+    debug: &[
+        "generator.arch=resnet",
+        "generator.n_blocks=1",
+        "ngf=4",
+        "ndf=4",
+        "load_size=36",
+        "crop_size=32",
+        "pool_size=3",
+        "n_epochs=2",
+        "n_epochs_decay=1",
+    ],
+};
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Training loop.
+    pub train: TrainConfig,
+    /// Dataset.
+    pub data: DataConfig,
+    /// Both generators; `G_B` has input and output channels exchanged.
+    pub generator: GeneratorConfig,
+    /// Both discriminators.
+    pub discriminator: DiscriminatorConfig,
+    /// Losses.
+    pub loss: LossConfig,
+}
+
+/// The `[loss]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// Adversarial objective.
+    pub gan_mode: GanMode,
+    /// Weight of the cycle A → B → A.
+    pub lambda_a: f64,
+    /// Weight of the cycle B → A → B.
+    pub lambda_b: f64,
+    /// Weight of the identity losses relative to the cycles; 0 turns them off.
+    pub lambda_identity: f64,
+    /// Weight of a gradient penalty; only 0 is possible.
+    pub lambda_gp: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            train: TrainConfig { pool_size: 50, ..TrainConfig::default() },
+            data: DataConfig { mode: DataMode::Unaligned, ..DataConfig::default() },
+            generator: GeneratorConfig::default(),
+            discriminator: DiscriminatorConfig::default(),
+            loss: LossConfig::default(),
+        }
+    }
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        LossConfig { gan_mode: GanMode::Lsgan, lambda_a: 10.0, lambda_b: 10.0, lambda_identity: 0.5, lambda_gp: 0.0 }
+    }
+}
+
+/// The method in training. `G_A`: A → B, `G_B`: B → A; `D_A` judges domain B, `D_B` domain A.
+pub struct CycleGan {
+    g_a: Generator,
+    g_b: Generator,
+    d_a: Discriminator,
+    d_b: Discriminator,
+    opt_g: Optimizer,
+    opt_d: Optimizer,
+    pool_a: ImagePool,
+    pool_b: ImagePool,
+    loss: LossConfig,
+    checkpointing: bool,
+}
+
+/// `G_B`'s config.
+fn reversed(g: &GeneratorConfig) -> GeneratorConfig {
+    GeneratorConfig { input_nc: g.output_nc, output_nc: g.input_nc, ..g.clone() }
+}
+
+impl CycleGan {
+    /// Builds the networks with fresh weights.
+    pub fn new(config: &Config, place: &Place) -> Result<Self> {
+        refuse_penalty(config.loss.lambda_gp)?;
+        let (gc, dc) = (&config.generator, &config.discriminator);
+        if config.loss.lambda_identity > 0.0 && gc.input_nc != gc.output_nc {
+            return Err(methods::contradiction(format!(
+                "the identity loss needs as many input channels ({}) as output channels ({}); set loss.lambda_identity=0",
+                gc.input_nc, gc.output_nc
+            )));
+        }
+        let (g_store, (g_a, g_b)) = ParamStore::build(place.dtype, &place.device, |b| {
+            Ok((gc.build(b.pp("g_a"))?, reversed(gc).build(b.pp("g_b"))?))
+        })?;
+        let (d_store, (d_a, d_b)) = ParamStore::build(place.dtype, &place.device, |b| {
+            Ok((dc.build(gc.output_nc, b.pp("d_a"))?, dc.build(gc.input_nc, b.pp("d_b"))?))
+        })?;
+        let key = Key::new(config.train.seed, Purpose::Init);
+        g_store.init(&Init { init_type: gc.init_type, init_gain: gc.init_gain, ..Init::default() }, key)?;
+        d_store.init(&Init { init_type: dc.init_type, init_gain: dc.init_gain, ..Init::default() }, key)?;
+        Ok(CycleGan {
+            g_a,
+            g_b,
+            d_a,
+            d_b,
+            opt_g: Optimizer::new(g_store, config.train.beta1),
+            opt_d: Optimizer::new(d_store, config.train.beta1),
+            pool_a: ImagePool::new(config.train.pool_size),
+            pool_b: ImagePool::new(config.train.pool_size),
+            loss: config.loss.clone(),
+            checkpointing: config.train.checkpointing,
+        })
+    }
+
+    /// The generator losses of one direction: adversarial and cycle. Returns the fake as data and both values.
+    fn cycle(&self, side: Side<'_>, train: &Ctx, frozen: &Ctx) -> Result<(Tensor, Tensor, Tensor)> {
+        let fake = side.there.forward(side.real, train)?;
+        let rec = side.back.forward(&fake, train)?;
+        let gan = self.loss.gan_mode.loss_over_scales(&side.judge.forward(&fake, frozen)?, true)?;
+        let cycle = (l1(&rec, side.real)? * side.lambda)?;
+        backward(&(&gan + &cycle)?)?;
+        Ok((fake.detach(), gan.detach(), cycle.detach()))
+    }
+
+    /// The identity loss of a generator on a picture of its output domain.
+    fn identity(&self, g: &Generator, real: &Tensor, lambda: f64, train: &Ctx) -> Result<Tensor> {
+        let loss = (l1(&g.forward(real, train)?, real)? * (lambda * self.loss.lambda_identity))?;
+        backward(&loss)?;
+        Ok(loss.detach())
+    }
+
+    /// The loss of a discriminator: half the sum over a real picture and a pooled fake.
+    fn judge(&self, d: &Discriminator, real: &Tensor, fake: &Tensor, train: &Ctx) -> Result<Tensor> {
+        let mode = self.loss.gan_mode;
+        let on_real = (mode.loss_over_scales(&d.forward(real, train)?, true)? * 0.5)?;
+        backward(&on_real)?;
+        let on_fake = (mode.loss_over_scales(&d.forward(fake, train)?, false)? * 0.5)?;
+        backward(&on_fake)?;
+        Ok((on_real.detach() + on_fake.detach())?)
+    }
+}
+
+/// One direction of the cycle.
+struct Side<'a> {
+    real: &'a Tensor,
+    there: &'a Generator,
+    back: &'a Generator,
+    judge: &'a Discriminator,
+    lambda: f64,
+}
+
+impl Method for CycleGan {
+    /// Both generators with both discriminators frozen, then both discriminators on pooled fakes. The reference sums the
+    /// generator losses before it goes back; each is walked back here as soon as it is complete, which gives the same
+    /// gradient and keeps one direction's activations alive instead of six passes'.
+    fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
+        let (a, b) = (&batch.a, methods::target(batch)?);
+        let train = Ctx { checkpointing: self.checkpointing, ..Ctx::train(cx.key(Purpose::Dropout)) };
+        let frozen = Ctx::frozen(cx.key(Purpose::Dropout));
+        let LossConfig { lambda_a, lambda_b, lambda_identity, .. } = self.loss;
+
+        self.opt_g.zero_grad()?;
+        let side = Side { real: a, there: &self.g_a, back: &self.g_b, judge: &self.d_a, lambda: lambda_a };
+        let (fake_b, g_a, cycle_a) = self.cycle(side, &train, &frozen)?;
+        let side = Side { real: b, there: &self.g_b, back: &self.g_a, judge: &self.d_b, lambda: lambda_b };
+        let (fake_a, g_b, cycle_b) = self.cycle(side, &train, &frozen)?;
+        let (idt_a, idt_b) = if lambda_identity > 0.0 {
+            // The weights are crossed in the reference as well: G_A's identity belongs to domain B.
+            (self.identity(&self.g_a, b, lambda_b, &train)?, self.identity(&self.g_b, a, lambda_a, &train)?)
+        } else {
+            (g_a.zeros_like()?, g_b.zeros_like()?)
+        };
+        self.opt_g.update(cx.lr)?;
+
+        self.opt_d.zero_grad()?;
+        let key = cx.key(Purpose::Pool);
+        let pooled_b = self.pool_b.query(&fake_b, key.at(0))?;
+        let d_a = self.judge(&self.d_a, b, &pooled_b, &train)?;
+        let pooled_a = self.pool_a.query(&fake_a, key.at(1))?;
+        let d_b = self.judge(&self.d_b, a, &pooled_a, &train)?;
+        self.opt_d.update(cx.lr)?;
+
+        Ok(vec![
+            ("D_A", d_a),
+            ("G_A", g_a),
+            ("cycle_A", cycle_a),
+            ("idt_A", idt_a),
+            ("D_B", d_b),
+            ("G_B", g_b),
+            ("cycle_B", cycle_b),
+            ("idt_B", idt_b),
+        ])
+    }
+
+    fn preview(&self, batch: &Batch) -> Result<Panels> {
+        let ctx = Ctx::translate();
+        let mut panels: Panels = Vec::new();
+        let mut show = |label: &str, t: &Tensor| panels.push((label.to_string(), t.clone()));
+        let identity = self.loss.lambda_identity > 0.0;
+        let sides = [
+            Some((&batch.a, &self.g_a, &self.g_b, ["real A", "fake B", "rec A", "idt B"])),
+            batch.b.as_ref().map(|b| (b, &self.g_b, &self.g_a, ["real B", "fake A", "rec B", "idt A"])),
+        ];
+        for (real, there, back, labels) in sides.into_iter().flatten() {
+            let fake = there.forward(real, &ctx)?;
+            show(labels[0], real);
+            show(labels[1], &fake);
+            show(labels[2], &back.forward(&fake, &ctx)?);
+            if identity {
+                show(labels[3], &back.forward(real, &ctx)?);
+            }
+        }
+        Ok(panels)
+    }
+
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            optimizers: vec![("g", &mut self.opt_g, vec!["g_a", "g_b"]), ("d", &mut self.opt_d, vec!["d_a", "d_b"])],
+            pools: vec![("fake_b", &mut self.pool_b), ("fake_a", &mut self.pool_a)],
+        }
+    }
+}
+
+fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
+    let config: Config = parse(trained.config())?;
+    let (generator, name) = match options.direction {
+        Direction::AToB => (config.generator, "g_a"),
+        Direction::BToA => (reversed(&config.generator), "g_b"),
+    };
+    Ok(Box::new(Plain::load(&generator, trained, name, options, place)?))
+}

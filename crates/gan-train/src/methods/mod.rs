@@ -1,0 +1,97 @@
+//! The methods, one file each.
+
+pub mod cyclegan;
+pub mod pix2pix;
+pub mod pix2pixhd;
+
+use crate::method::{Direction, MethodSpec, Place, TranslateOptions, Translator};
+use crate::{Error, Result, Trained};
+use candle_core::Tensor;
+use candle_nn::VarBuilder;
+use gan_data::Batch;
+use gan_layers::Ctx;
+use gan_nets::{Generator, GeneratorConfig};
+
+/// All methods. Help, configuration, smoke tests and documentation iterate this list: a new method is a file here and a
+/// line in it.
+pub const METHODS: &[MethodSpec] = &[pix2pix::SPEC, pix2pixhd::SPEC, cyclegan::SPEC];
+
+/// The method of this name.
+pub fn find(name: &str) -> Result<&'static MethodSpec> {
+    METHODS.iter().find(|m| m.name == name).ok_or_else(|| {
+        let names: Vec<_> = METHODS.iter().map(|m| m.name).collect();
+        contradiction(format!("there is no method `{name}`; the methods are {}", names.join(", ")))
+    })
+}
+
+/// A configuration that cannot be.
+fn contradiction(message: impl Into<String>) -> Error {
+    Error::Config { origin: "configuration".into(), message: message.into() }
+}
+
+/// What is said to who asks for the styles of a model that has none.
+pub(crate) const NO_ENCODER: &str = "this model has no styles: they need an instance feature encoder (pix2pixhd trained with encoder.instance_feat=true)";
+
+/// A gradient penalty needs gradients of gradients, which candle's graph does not give.
+fn refuse_penalty(lambda_gp: f64) -> Result<()> {
+    if lambda_gp == 0.0 {
+        return Ok(());
+    }
+    Err(contradiction(
+        "a gradient penalty (loss.lambda_gp) needs second-order gradients, which are not available; set it to 0: the references train `wgangp` without penalty, too",
+    ))
+}
+
+/// The target of a training batch.
+fn target(batch: &Batch) -> Result<&Tensor> {
+    batch
+        .b
+        .as_ref()
+        .ok_or_else(|| contradiction("this dataset has no targets (domain B): it can be translated, not trained on"))
+}
+
+/// A generator loaded for translation.
+fn load_generator(config: &GeneratorConfig, trained: &Trained, name: &str, place: &Place) -> Result<Generator> {
+    Ok(config.build(weights(trained, name, place)?)?)
+}
+
+/// The tensors of one network of a checkpoint.
+fn weights(trained: &Trained, name: &str, place: &Place) -> Result<VarBuilder<'static>> {
+    let snapshot = trained.networks(&[name])?;
+    let tensors = snapshot.file(name).map_or(&[][..], Vec::as_slice);
+    let tensors = tensors.iter().map(|(k, t)| Ok((k.clone(), t.to_device(&place.device)?))).collect::<Result<_>>()?;
+    Ok(VarBuilder::from_tensors(tensors, place.dtype, &place.device))
+}
+
+/// Picture in, picture out.
+struct Plain {
+    generator: Generator,
+    ctx: Ctx,
+}
+
+impl Plain {
+    fn load(
+        config: &GeneratorConfig,
+        trained: &Trained,
+        name: &str,
+        options: &TranslateOptions,
+        place: &Place,
+    ) -> Result<Self> {
+        if options.direction == Direction::BToA && name == "g" {
+            return Err(contradiction("this model translates from A to B only"));
+        }
+        if options.style.is_some() {
+            return Err(contradiction(NO_ENCODER));
+        }
+        Ok(Plain { generator: load_generator(config, trained, name, place)?, ctx: options.ctx() })
+    }
+}
+
+impl Translator for Plain {
+    fn translate(&self, batch: &Batch) -> Result<Tensor> {
+        Ok(self.generator.forward(&batch.a, &self.ctx)?)
+    }
+    fn size_multiple(&self) -> usize {
+        self.generator.config().size_multiple()
+    }
+}

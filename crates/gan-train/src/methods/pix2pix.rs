@@ -1,0 +1,173 @@
+//! pix2pix (Isola et al., 2017): a conditional GAN with an L1 term on aligned pairs.
+
+use crate::method::{
+    Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
+};
+use crate::methods::{self, Plain, refuse_penalty};
+use crate::optimizer::backward;
+use crate::pool::ImagePool;
+use crate::{Optimizer, Result, TrainConfig, Trained};
+use candle_core::Tensor;
+use gan_data::{Batch, DataConfig, DataMode};
+use gan_layers::{Ctx, Init, NormKind, ParamStore};
+use gan_losses::{GanMode, l1};
+use gan_nets::{Arch, Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
+use gan_rng::{Key, Purpose};
+use serde::{Deserialize, Serialize};
+
+/// The entry of [`METHODS`](crate::METHODS).
+pub const SPEC: MethodSpec = MethodSpec {
+    name: "pix2pix",
+    about: "aligned pairs: U-Net or ResNet generator, PatchGAN on (input, output), L1",
+    resolve: resolve::<Config>,
+    build: |table, place| Ok(Box::new(Pix2Pix::new(&parse(table)?, place)?)),
+    generator: |table| Ok(parse::<Config>(table)?.generator),
+    translator,
+    encoder: None,
+    debug: &[
+        "generator.arch=unet",
+        "generator.num_downs=5",
+        "ngf=4",
+        "ndf=4",
+        "load_size=36",
+        "crop_size=32",
+        "n_epochs=2",
+        "n_epochs_decay=1",
+    ],
+};
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Training loop.
+    pub train: TrainConfig,
+    /// Dataset.
+    pub data: DataConfig,
+    /// Generator.
+    pub generator: GeneratorConfig,
+    /// Discriminator; sees input and output picture.
+    pub discriminator: DiscriminatorConfig,
+    /// Losses.
+    pub loss: LossConfig,
+}
+
+/// The `[loss]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// Adversarial objective.
+    pub gan_mode: GanMode,
+    /// Weight of the L1 term.
+    pub lambda_l1: f64,
+    /// Weight of a gradient penalty; only 0 is possible.
+    pub lambda_gp: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            train: TrainConfig::default(),
+            data: DataConfig { mode: DataMode::Aligned, ..DataConfig::default() },
+            generator: GeneratorConfig {
+                arch: Arch::Unet256,
+                norm: NormKind::Batch,
+                dropout: true,
+                ..GeneratorConfig::default()
+            },
+            discriminator: DiscriminatorConfig { norm: NormKind::Batch, ..DiscriminatorConfig::default() },
+            loss: LossConfig::default(),
+        }
+    }
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        LossConfig { gan_mode: GanMode::Vanilla, lambda_l1: 100.0, lambda_gp: 0.0 }
+    }
+}
+
+/// The method in training.
+pub struct Pix2Pix {
+    g: Generator,
+    d: Discriminator,
+    opt_g: Optimizer,
+    opt_d: Optimizer,
+    pool: ImagePool,
+    loss: LossConfig,
+    checkpointing: bool,
+}
+
+impl Pix2Pix {
+    /// Builds the networks with fresh weights.
+    pub fn new(config: &Config, place: &Place) -> Result<Self> {
+        refuse_penalty(config.loss.lambda_gp)?;
+        let (gc, dc) = (&config.generator, &config.discriminator);
+        let (g_store, g) = ParamStore::build(place.dtype, &place.device, |b| gc.build(b.pp("g")))?;
+        let (d_store, d) =
+            ParamStore::build(place.dtype, &place.device, |b| dc.build(gc.input_nc + gc.output_nc, b.pp("d")))?;
+        let key = Key::new(config.train.seed, Purpose::Init);
+        g_store.init(&Init { init_type: gc.init_type, init_gain: gc.init_gain, ..Init::default() }, key)?;
+        d_store.init(&Init { init_type: dc.init_type, init_gain: dc.init_gain, ..Init::default() }, key)?;
+        Ok(Pix2Pix {
+            g,
+            d,
+            opt_g: Optimizer::new(g_store, config.train.beta1),
+            opt_d: Optimizer::new(d_store, config.train.beta1),
+            pool: ImagePool::new(config.train.pool_size),
+            loss: config.loss.clone(),
+            checkpointing: config.train.checkpointing,
+        })
+    }
+}
+
+impl Method for Pix2Pix {
+    /// D first, on (A, fake B) and (A, B); then G through the updated D, with the same fake.
+    fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
+        let (a, b) = (&batch.a, methods::target(batch)?);
+        let mode = self.loss.gan_mode;
+        let train = Ctx { checkpointing: self.checkpointing, ..Ctx::train(cx.key(Purpose::Dropout)) };
+        let frozen = Ctx::frozen(cx.key(Purpose::Dropout));
+        let fake = self.g.forward(a, &train)?;
+
+        self.opt_d.zero_grad()?;
+        let pooled = self.pool.query(&Tensor::cat(&[a, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
+        let d_fake = mode.loss_over_scales(&self.d.forward(&pooled, &train)?, false)?;
+        backward(&(&d_fake * 0.5)?)?;
+        let d_real = mode.loss_over_scales(&self.d.forward(&Tensor::cat(&[a, b], 1)?, &train)?, true)?;
+        backward(&(&d_real * 0.5)?)?;
+        self.opt_d.update(cx.lr)?;
+
+        self.opt_g.zero_grad()?;
+        let g_gan = mode.loss_over_scales(&self.d.forward(&Tensor::cat(&[a, &fake], 1)?, &frozen)?, true)?;
+        let g_l1 = (l1(&fake, b)? * self.loss.lambda_l1)?;
+        backward(&(&g_gan + &g_l1)?)?;
+        self.opt_g.update(cx.lr)?;
+
+        Ok(vec![
+            ("G_GAN", g_gan.detach()),
+            ("G_L1", g_l1.detach()),
+            ("D_real", d_real.detach()),
+            ("D_fake", d_fake.detach()),
+        ])
+    }
+
+    fn preview(&self, batch: &Batch) -> Result<Panels> {
+        let fake = self.g.forward(&batch.a, &Ctx::translate())?;
+        let mut panels = vec![("input".into(), batch.a.clone()), ("output".into(), fake)];
+        panels.extend(batch.b.clone().map(|b| ("target".into(), b)));
+        Ok(panels)
+    }
+
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            optimizers: vec![("g", &mut self.opt_g, vec!["g"]), ("d", &mut self.opt_d, vec!["d"])],
+            pools: vec![("fake", &mut self.pool)],
+        }
+    }
+}
+
+fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
+    let config: Config = parse(trained.config())?;
+    Ok(Box::new(Plain::load(&config.generator, trained, "g", options, place)?))
+}

@@ -1,0 +1,365 @@
+//! pix2pixHD (Wang et al., 2018): label maps to large photographs, coarse to fine.
+
+mod translate;
+
+use crate::conditioning::condition;
+use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, parse, resolve};
+use crate::methods::{contradiction, refuse_penalty, target};
+use crate::optimizer::backward;
+use crate::palette::colours;
+use crate::pool::ImagePool;
+use crate::{Optimizer, Result, TrainConfig, Trained};
+use candle_core::{DType, Tensor};
+use gan_data::{Batch, DataConfig, DataMode};
+use gan_layers::{BiasInit, Ctx, Init, Missing, NormKind, ParamStore, Sequence, Weights, instance_mean};
+use gan_losses::{GanMode, PerceptualLoss, Vgg19, feature_matching};
+use gan_nets::{Arch, Discriminator, DiscriminatorConfig, EncoderConfig, Generator, GeneratorConfig, NetD};
+use gan_rng::{Key, Purpose};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The entry of [`METHODS`](crate::METHODS).
+pub const SPEC: MethodSpec = MethodSpec {
+    name: "pix2pixhd",
+    about: "label maps to photographs up to 2048x1024: enhancers, multi-scale discriminators, feature matching, VGG19",
+    resolve: resolve::<Config>,
+    build: |table, place| Ok(Box::new(Pix2PixHd::new(&parse(table)?, place)?)),
+    generator: |table| Ok(parse::<Config>(table)?.generator()),
+    translator: translate::translator,
+    encoder: Some(|trained, place| Ok(Box::new(translate::Encoder::load(&parse(trained.config())?, trained, place)?))),
+    debug: &[
+        "generator.arch=local",
+        "ngf=4",
+        "ndf=4",
+        "n_downsample_global=2",
+        "n_blocks_global=1",
+        "n_blocks_local=1",
+        "num_d=2",
+        "load_size=64",
+        "crop_size=32",
+        "perceptual=none",
+        "instance_feat=true",
+        "nef=4",
+        "n_downsample_e=2",
+        "n_epochs=2",
+        "n_epochs_decay=1",
+        "n_epochs_fix_global=1",
+    ],
+};
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Training loop.
+    pub train: TrainConfig,
+    /// Dataset: labels, instances, photographs.
+    pub data: DataConfig,
+    /// Generator. Its input channels follow from the labels, edges and features.
+    pub generator: GeneratorConfig,
+    /// Discriminators; they see the condition and the picture.
+    pub discriminator: DiscriminatorConfig,
+    /// Losses.
+    pub loss: LossConfig,
+    /// Instance feature encoder.
+    pub encoder: FeatureConfig,
+    /// Coarse to fine.
+    pub enhancer: EnhancerConfig,
+}
+
+/// The `[loss]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// Adversarial objective.
+    pub gan_mode: GanMode,
+    /// Weight of feature matching and of the perceptual loss.
+    pub lambda_feat: f64,
+    /// Whether the discriminators' features are matched.
+    pub feature_matching: bool,
+    /// Perceptual loss.
+    pub perceptual: Perceptual,
+    /// File of VGG19's weights; empty = where `cargo xtask fetch-data vgg19` puts them.
+    pub vgg19: PathBuf,
+    /// Weight of a gradient penalty; only 0 is possible.
+    pub lambda_gp: f64,
+}
+
+/// Which perceptual loss is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Perceptual {
+    /// VGG19's features.
+    Vgg19,
+    /// None.
+    None,
+}
+
+/// The `[encoder]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeatureConfig {
+    /// Whether the generator gets instance features from a trained encoder.
+    pub instance_feat: bool,
+    /// Channels of the features.
+    pub feat_num: usize,
+    /// Width of the encoder.
+    pub nef: usize,
+    /// Halvings of the encoder.
+    pub n_downsample_e: usize,
+    /// Clusters per label for sampling styles.
+    pub n_clusters: usize,
+}
+
+/// The `[enhancer]` table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnhancerConfig {
+    /// Epochs in which only the outermost enhancer (and the encoder) is trained.
+    pub n_epochs_fix_global: u64,
+    /// Run or checkpoint folder whose networks are the starting point, as far as names and shapes agree.
+    pub load_pretrain: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            train: TrainConfig::default(),
+            data: DataConfig { mode: DataMode::Labelled, ..DataConfig::default() },
+            generator: GeneratorConfig { arch: Arch::Global, ..GeneratorConfig::default() },
+            discriminator: DiscriminatorConfig {
+                arch: NetD::Multiscale,
+                norm: NormKind::Instance,
+                ..DiscriminatorConfig::default()
+            },
+            loss: LossConfig::default(),
+            encoder: FeatureConfig::default(),
+            enhancer: EnhancerConfig::default(),
+        }
+    }
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        LossConfig {
+            gan_mode: GanMode::Lsgan,
+            lambda_feat: 10.0,
+            feature_matching: true,
+            perceptual: Perceptual::Vgg19,
+            vgg19: PathBuf::new(),
+            lambda_gp: 0.0,
+        }
+    }
+}
+
+impl Default for FeatureConfig {
+    fn default() -> Self {
+        FeatureConfig { instance_feat: false, feat_num: 3, nef: 16, n_downsample_e: 4, n_clusters: 10 }
+    }
+}
+
+impl Config {
+    /// Planes of the one-hot labels; 0 for pictures as input.
+    pub fn classes(&self) -> usize {
+        if self.data.label_nc == 0 { 0 } else { self.data.label_nc + usize::from(self.data.dont_care.is_some()) }
+    }
+
+    /// Channels of the condition: labels (or the picture) and edges.
+    pub fn condition_nc(&self) -> usize {
+        let base = if self.data.label_nc == 0 { self.generator.input_nc } else { self.classes() };
+        base + usize::from(self.data.instances)
+    }
+
+    /// The generator with the input channels that follow.
+    pub fn generator(&self) -> GeneratorConfig {
+        let features = if self.encoder.instance_feat { self.encoder.feat_num } else { 0 };
+        GeneratorConfig { input_nc: self.condition_nc() + features, ..self.generator.clone() }
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> EncoderConfig {
+        EncoderConfig {
+            input_nc: self.generator.output_nc,
+            feat_num: self.encoder.feat_num,
+            nef: self.encoder.nef,
+            n_downsample: self.encoder.n_downsample_e,
+            norm: self.generator.norm,
+        }
+    }
+
+    fn perceptual(&self, place: &Place) -> Result<Option<PerceptualLoss>> {
+        if self.loss.perceptual == Perceptual::None {
+            return Ok(None);
+        }
+        let default = gan_data::data_dir().join("weights/vgg19.safetensors");
+        let path = if self.loss.vgg19.as_os_str().is_empty() { &default } else { &self.loss.vgg19 };
+        Ok(Some(PerceptualLoss::new(Vgg19::load(path, place.dtype, &place.device)?)))
+    }
+}
+
+/// The method in training.
+pub struct Pix2PixHd {
+    g: Generator,
+    d: Discriminator,
+    e: Option<Sequence>,
+    opt_g: Optimizer,
+    opt_d: Optimizer,
+    pool: ImagePool,
+    perceptual: Option<PerceptualLoss>,
+    config: Config,
+    dtype: DType,
+    notes: Vec<String>,
+}
+
+impl Pix2PixHd {
+    /// Builds the networks with fresh weights, or with those of `load_pretrain` as far as they fit.
+    pub fn new(config: &Config, place: &Place) -> Result<Self> {
+        refuse_penalty(config.loss.lambda_gp)?;
+        if config.encoder.instance_feat && !config.data.instances {
+            return Err(contradiction(
+                "instance features (encoder.instance_feat) need instance maps (data.instances=true)",
+            ));
+        }
+        let (gc, dc) = (config.generator(), &config.discriminator);
+        let (g_store, (g, e)) = ParamStore::build(place.dtype, &place.device, |b| {
+            let e = config.encoder.instance_feat.then(|| config.encoder().build(b.pp("e")));
+            Ok((gc.build(b.pp("g"))?, e.transpose()?))
+        })?;
+        let d_nc = config.condition_nc() + gc.output_nc;
+        let (d_store, d) = ParamStore::build(place.dtype, &place.device, |b| dc.build(d_nc, b.pp("d")))?;
+        let key = Key::new(config.train.seed, Purpose::Init);
+        let bias = BiasInit::Uniform;
+        g_store.init(&Init { init_type: gc.init_type, init_gain: gc.init_gain, bias }, key)?;
+        d_store.init(&Init { init_type: dc.init_type, init_gain: dc.init_gain, bias }, key)?;
+        let mut notes = Vec::new();
+        let pretrain = &config.enhancer.load_pretrain;
+        if !pretrain.as_os_str().is_empty() {
+            notes = load_pretrain(pretrain, &[(&g_store, "g"), (&g_store, "e"), (&d_store, "d")])?;
+        }
+        Ok(Pix2PixHd {
+            g,
+            d,
+            e,
+            opt_g: Optimizer::new(g_store, config.train.beta1),
+            opt_d: Optimizer::new(d_store, config.train.beta1),
+            pool: ImagePool::new(config.train.pool_size),
+            perceptual: config.perceptual(place)?,
+            config: config.clone(),
+            dtype: place.dtype,
+            notes,
+        })
+    }
+
+    /// The generator's picture; with an encoder, instance features of the photograph are part of its input.
+    fn generate(&self, cond: &Tensor, batch: &Batch, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
+        let input = match (&self.e, &batch.inst) {
+            (Some(e), Some(inst)) => {
+                let features = instance_mean(&e.forward(target(batch)?, ctx)?, inst)?;
+                Tensor::cat(&[cond, &features], 1)?
+            }
+            _ => cond.clone(),
+        };
+        Ok(self.g.forward_with_coarse(&input, ctx, coarse)?)
+    }
+
+    /// The parameters that are trained in an epoch.
+    fn trained(&self, epoch: u64) -> std::ops::Range<usize> {
+        let store = self.opt_g.store();
+        if epoch > self.config.enhancer.n_epochs_fix_global {
+            return 0..store.len();
+        }
+        // The outermost enhancer and the encoder lie behind one another at the end of the store.
+        let outermost = format!("g.model{}_", self.config.generator.n_local_enhancers);
+        store.range(&[&outermost, "e."])
+    }
+}
+
+impl Method for Pix2PixHd {
+    /// All losses come from one forward pass; G is updated first, then D.
+    fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
+        let real = target(batch)?;
+        let cond = condition(batch, self.config.classes(), self.dtype)?;
+        let mode = self.config.loss.gan_mode;
+        let lambda = self.config.loss.lambda_feat;
+        let train = Ctx { checkpointing: self.config.train.checkpointing, ..Ctx::train(cx.key(Purpose::Dropout)) };
+        let frozen = Ctx { weights: Weights::Frozen, ..train };
+        let trained = self.trained(cx.epoch);
+        let coarse = if trained.len() == self.opt_g.store().len() { train } else { frozen };
+        self.opt_g.select(trained)?;
+        let fake = self.generate(&cond, batch, &train, &coarse)?;
+
+        // D's gradients are gathered here, before G's, so that its graphs are gone; it is updated last all the same.
+        self.opt_d.zero_grad()?;
+        let pooled = self.pool.query(&Tensor::cat(&[&cond, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
+        let d_fake = mode.loss_over_scales(&self.d.forward(&pooled, &train)?, false)?;
+        backward(&(&d_fake * 0.5)?)?;
+        let on_real = self.d.forward(&Tensor::cat(&[&cond, real], 1)?, &train)?;
+        let d_real = mode.loss_over_scales(&on_real, true)?;
+        backward(&(&d_real * 0.5)?)?;
+        let on_real: Vec<Vec<Tensor>> = on_real.iter().map(|s| s.iter().map(Tensor::detach).collect()).collect();
+
+        self.opt_g.zero_grad()?;
+        let on_fake = self.d.forward(&Tensor::cat(&[&cond, &fake], 1)?, &frozen)?;
+        let g_gan = mode.loss_over_scales(&on_fake, true)?;
+        let mut losses = vec![("G_GAN", g_gan.detach())];
+        let mut total = g_gan;
+        if self.config.loss.feature_matching {
+            let loss = (feature_matching(&on_fake, &on_real)? * lambda)?;
+            losses.push(("G_GAN_Feat", loss.detach()));
+            total = (total + loss)?;
+        }
+        if let Some(perceptual) = &self.perceptual {
+            let loss = (perceptual.loss(&fake, real)? * lambda)?;
+            losses.push(("G_VGG", loss.detach()));
+            total = (total + loss)?;
+        }
+        backward(&total)?;
+        self.opt_g.update(cx.lr)?;
+        self.opt_d.update(cx.lr)?;
+
+        losses.extend([("D_real", d_real.detach()), ("D_fake", d_fake.detach())]);
+        Ok(losses)
+    }
+
+    fn preview(&self, batch: &Batch) -> Result<Panels> {
+        let ctx = Ctx::translate();
+        let cond = condition(batch, self.config.classes(), self.dtype)?;
+        let fake = self.generate(&cond, batch, &ctx, &ctx)?;
+        let input =
+            if self.config.classes() == 0 { batch.a.clone() } else { colours(&batch.a, self.config.classes())? };
+        let mut panels = vec![("input".into(), input), ("output".into(), fake)];
+        panels.extend(batch.b.clone().map(|b| ("target".into(), b)));
+        Ok(panels)
+    }
+
+    fn parts(&mut self) -> Parts<'_> {
+        let mut generators = vec!["g"];
+        generators.extend(self.e.is_some().then_some("e"));
+        Parts {
+            optimizers: vec![("g", &mut self.opt_g, generators), ("d", &mut self.opt_d, vec!["d"])],
+            pools: vec![("fake", &mut self.pool)],
+        }
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// Loads networks of another run by name and shape; returns what was taken and what was not.
+fn load_pretrain(path: &Path, networks: &[(&ParamStore, &str)]) -> Result<Vec<String>> {
+    let snapshot = Trained::open(path)?.all()?;
+    let mut notes = Vec::new();
+    for (store, name) in networks {
+        let Some(tensors) = snapshot.file(name) else { continue };
+        let left_out = store.load(&format!("{name}."), tensors, Missing::Skip)?;
+        notes.push(format!(
+            "{name}: {} tensors offered by {}, {} left out or new",
+            tensors.len(),
+            path.display(),
+            left_out.len()
+        ));
+        notes.extend(left_out.into_iter().map(|n| format!("{name}: {n}")));
+    }
+    Ok(notes)
+}

@@ -1,0 +1,222 @@
+//! The image pool: a history of generated images for the discriminator (Shrivastava et al., 2017).
+
+use candle_core::Tensor;
+use gan_rng::Key;
+
+use crate::{Error, Result};
+
+/// Keeps up to `size` generated images and hands out a mix of new and old ones.
+///
+/// While it fills, images are stored and returned as they are. Once full, each image is either returned unchanged, or,
+/// with probability one half, stored in place of a random older one, which is returned instead. A pool of size 0 does
+/// nothing.
+#[derive(Debug, Clone)]
+pub struct ImagePool {
+    size: usize,
+    /// Each `[1, C, H, W]`, with its own memory and no graph.
+    images: Vec<Tensor>,
+}
+
+impl ImagePool {
+    /// An empty pool.
+    pub fn new(size: usize) -> Self {
+        ImagePool { size, images: Vec::new() }
+    }
+
+    /// Images held now.
+    pub fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Whether it holds no image.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+
+    /// Exchanges a batch `[N, C, H, W]`; the result has its shape and no graph.
+    ///
+    /// The decision for image `i` is a function of `key` and `i`, so `key` must name the pool and the step.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if it is not a batch, [`Error::Tensor`] if the images of one batch differ in size from older ones
+    /// (with N = 1 sizes may change from step to step).
+    pub fn query(&mut self, batch: &Tensor, key: Key) -> Result<Tensor> {
+        let batch = batch.detach();
+        if self.size == 0 {
+            return Ok(batch);
+        }
+        let &[n, _, _, _] = batch.dims() else {
+            return Err(Error::Shape {
+                what: "images for the pool".to_owned(),
+                got: format!("{:?}", batch.dims()),
+                expected: "[N, C, H, W]",
+            });
+        };
+        let mut out = Vec::with_capacity(n);
+        for i in 0..n {
+            // A copy: a view would keep the whole batch alive for as long as the image stays in the pool.
+            let image = batch.narrow(0, i, 1)?.copy()?;
+            if self.images.len() < self.size {
+                self.images.push(image.clone());
+                out.push(image);
+                continue;
+            }
+            let mut random = key.at(i as u64).stream();
+            out.push(if random.bool() {
+                let at = random.below(self.images.len() as u64) as usize;
+                std::mem::replace(&mut self.images[at], image)
+            } else {
+                image
+            });
+        }
+        Ok(if n == 1 { out.remove(0) } else { Tensor::cat(&out, 0)? })
+    }
+
+    /// The images for a checkpoint, named `<name>.<index>`.
+    pub fn save(&self, name: &str) -> Vec<(String, Tensor)> {
+        self.images.iter().enumerate().map(|(i, image)| (format!("{name}.{i}"), image.clone())).collect()
+    }
+
+    /// Takes the images named `<name>.<index>` from a checkpoint, moving them to `device`. If the pool has
+    /// become smaller, the surplus is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for anything but `[1, C, H, W]`.
+    pub fn restore(&mut self, name: &str, saved: &[(String, Tensor)], device: &candle_core::Device) -> Result<()> {
+        self.images.clear();
+        for i in 0..self.size {
+            let key = format!("{name}.{i}");
+            let Some((_, image)) = saved.iter().find(|(saved, _)| *saved == key) else { break };
+            if !matches!(image.dims(), [1, _, _, _]) {
+                return Err(Error::Shape {
+                    what: format!("pooled image `{key}`"),
+                    got: format!("{:?}", image.dims()),
+                    expected: "[1, C, H, W]",
+                });
+            }
+            self.images.push(image.to_device(device)?);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use candle_core::{Device, Var};
+    use gan_rng::Purpose;
+
+    use super::*;
+
+    fn key(step: u64) -> Key {
+        Key::new(3, Purpose::Pool).at(step)
+    }
+
+    /// Images whose single value is their number.
+    fn batch(numbers: &[f32]) -> Tensor {
+        Tensor::from_slice(numbers, (numbers.len(), 1, 1, 1), &Device::Cpu).unwrap()
+    }
+
+    fn numbers(images: &Tensor) -> Vec<f32> {
+        images.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn fills_first_then_exchanges() {
+        let mut pool = ImagePool::new(3);
+        assert_eq!(numbers(&pool.query(&batch(&[1., 2.]), key(0)).unwrap()), [1., 2.]);
+        assert_eq!(numbers(&pool.query(&batch(&[3.]), key(1)).unwrap()), [3.]);
+        let (mut seen, mut swapped) = (vec![1f32, 2., 3.], 0);
+        for step in 2..402u64 {
+            let new = step as f32 * 10.0;
+            let got = numbers(&pool.query(&batch(&[new]), key(step)).unwrap())[0];
+            if got == new {
+                assert!(!seen.contains(&got));
+            } else {
+                // What comes back was stored, and is stored no more.
+                let at = seen.iter().position(|&x| x == got).unwrap();
+                seen[at] = new;
+                swapped += 1;
+            }
+            assert_eq!(pool.len(), 3);
+        }
+        assert!((160..240).contains(&swapped), "{swapped} of 400");
+        let mut held: Vec<f32> = pool.images.iter().flat_map(numbers).collect();
+        held.sort_by(f32::total_cmp);
+        seen.sort_by(f32::total_cmp);
+        assert_eq!(held, seen);
+    }
+
+    #[test]
+    fn every_place_is_exchanged() {
+        let mut pool = ImagePool::new(5);
+        pool.query(&batch(&[0., 1., 2., 3., 4.]), key(0)).unwrap();
+        let mut counts = [0; 5];
+        for step in 1..2001u64 {
+            let before: Vec<f32> = pool.images.iter().flat_map(numbers).collect();
+            pool.query(&batch(&[step as f32 + 10.0]), key(step)).unwrap();
+            let after: Vec<f32> = pool.images.iter().flat_map(numbers).collect();
+            if let Some(at) = (0..5).find(|&i| before[i] != after[i]) {
+                counts[at] += 1;
+            }
+        }
+        assert!(counts.iter().all(|&count| (140..260).contains(&count)), "{counts:?}");
+    }
+
+    #[test]
+    fn size_zero_returns_the_batch_without_its_graph() {
+        let var = Var::from_tensor(&batch(&[1., 2.])).unwrap();
+        let images = var.affine(2.0, 0.0).unwrap();
+        let mut pool = ImagePool::new(0);
+        let out = pool.query(&images, key(0)).unwrap();
+        assert_eq!(numbers(&out), [2., 4.]);
+        assert!(images.track_op() && !out.track_op() && pool.is_empty());
+        let out = ImagePool::new(2).query(&images, key(0)).unwrap();
+        assert!(!out.track_op());
+    }
+
+    #[test]
+    fn resume_goes_on_alike() {
+        for stop in [1u64, 3, 9] {
+            let mut whole = ImagePool::new(4);
+            let mut first = ImagePool::new(4);
+            for step in 0..stop {
+                let images = batch(&[step as f32, step as f32 + 0.5]);
+                whole.query(&images, key(step)).unwrap();
+                first.query(&images, key(step)).unwrap();
+            }
+            let saved = first.save("fake_a");
+            let mut second = ImagePool::new(4);
+            second.restore("fake_a", &saved, &Device::Cpu).unwrap();
+            for step in stop..stop + 20 {
+                let images = batch(&[step as f32, step as f32 + 0.5]);
+                let (a, b) = (whole.query(&images, key(step)).unwrap(), second.query(&images, key(step)).unwrap());
+                assert_eq!(numbers(&a), numbers(&b));
+            }
+        }
+    }
+
+    #[test]
+    fn restore_checks_what_it_gets() {
+        let mut pool = ImagePool::new(3);
+        let saved: Vec<_> = (0..5).map(|i| (format!("fake_b.{i}"), batch(&[i as f32]))).collect();
+        pool.restore("fake_b", &saved, &Device::Cpu).unwrap();
+        assert_eq!(pool.len(), 3);
+        pool.restore("fake_a", &saved, &Device::Cpu).unwrap();
+        assert!(pool.is_empty(), "the other pool's images are not taken");
+        let error = pool.restore("x", &[("x.0".to_owned(), batch(&[1., 2.]))], &Device::Cpu).unwrap_err();
+        assert!(error.to_string().contains("x.0"), "{error}");
+        assert!(ImagePool::new(1).query(&batch(&[1.]).squeeze(0).unwrap(), key(0)).is_err());
+    }
+
+    #[test]
+    fn sizes_may_change_between_steps() {
+        let mut pool = ImagePool::new(1);
+        for step in 0..20u64 {
+            let side = 1 + step as usize % 3;
+            let image = Tensor::zeros((1, 3, side, side), candle_core::DType::F32, &Device::Cpu).unwrap();
+            assert_eq!(pool.query(&image, key(step)).unwrap().rank(), 4);
+        }
+    }
+}

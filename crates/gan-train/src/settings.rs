@@ -1,0 +1,79 @@
+//! The `[train]` table.
+
+use crate::schedule::{LrPolicy, Schedule};
+use serde::{Deserialize, Serialize};
+
+/// Options of the training loop that all methods share. Frequencies count images, as in the references; they fire when
+/// the count crosses a multiple, whatever the batch size. 0 turns one off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Learning rate of Adam.
+    pub lr: f64,
+    /// Decay of Adam's first moment.
+    pub beta1: f64,
+    /// Epochs at the full learning rate.
+    pub n_epochs: u32,
+    /// Epochs over which the learning rate falls to zero.
+    pub n_epochs_decay: u32,
+    /// How the learning rate falls.
+    pub lr_policy: LrPolicy,
+    /// Epochs between the falls of `lr_policy = "step"`.
+    pub lr_decay_iters: u32,
+    /// Stop after this many steps; 0 = after the last epoch.
+    pub max_steps: u64,
+    /// Images kept per image pool.
+    pub pool_size: usize,
+    /// Images between log points.
+    pub print_freq: u64,
+    /// Images between previews in the gallery.
+    pub display_freq: u64,
+    /// Images between checkpoints.
+    pub save_latest_freq: u64,
+    /// Minutes between checkpoints.
+    pub save_minutes: f64,
+    /// Epochs between checkpoints.
+    pub save_epoch_freq: u64,
+    /// Checkpoints kept.
+    pub keep: usize,
+    /// Recompute the activations of residual blocks in the backward pass: less memory, more time.
+    pub checkpointing: bool,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            seed: 0,
+            lr: 2e-4,
+            beta1: 0.5,
+            n_epochs: 100,
+            n_epochs_decay: 100,
+            lr_policy: LrPolicy::Linear,
+            lr_decay_iters: 50,
+            max_steps: 0,
+            pool_size: 0,
+            print_freq: 100,
+            display_freq: 400,
+            save_latest_freq: 5000,
+            save_minutes: 10.0,
+            save_epoch_freq: 5,
+            keep: 3,
+            checkpointing: false,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// The learning-rate schedule.
+    pub fn schedule(&self) -> Schedule {
+        Schedule {
+            lr_policy: self.lr_policy,
+            n_epochs: self.n_epochs,
+            n_epochs_decay: self.n_epochs_decay,
+            lr_decay_iters: self.lr_decay_iters,
+            ..Schedule::default()
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The file system as the trainer sees it: few operations, each of which can fail.
+//!
+//! Everything a run writes goes through [`Storage`], so that tests can make the N-th operation fail or pull the plug
+//! between two of them. [`Disk`] is the real one.
+
+mod disk;
+#[cfg(test)]
+pub(crate) mod fault;
+#[cfg(test)]
+pub(crate) mod volatile;
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+pub use disk::Disk;
+
+use crate::{Error, Result};
+
+/// A file being written. Its content survives a power cut only after [`StorageFile::sync`].
+pub trait StorageFile: Write + Send {
+    /// Flushes the content to the device.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// One entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name, without the folder. Names that are not UTF-8 are shown lossily.
+    pub name: String,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+    /// Size in bytes (0 for folders).
+    pub bytes: u64,
+}
+
+/// A file system. Creating, renaming and removing entries survive a power cut only after
+/// [`sync_dir`](Storage::sync_dir) on the folder that holds them.
+pub trait Storage: Send + Sync {
+    /// Creates a folder and its missing parents; an existing one is fine.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// Creates a file for writing, emptying an existing one.
+    fn create(&self, file: &Path) -> io::Result<Box<dyn StorageFile>>;
+    /// Opens a file for appending, after cutting it to its first `length` bytes. A missing file is created if `length`
+    /// is 0; a shorter one is an [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) error.
+    fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>>;
+    /// Opens a file for reading.
+    fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>>;
+    /// Renames a file over another, or a folder to a free name, atomically.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Makes the entries of a folder durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove_file(&self, file: &Path) -> io::Result<()>;
+    /// Removes a folder with everything in it.
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// Lists a folder, sorted by name.
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
+}
+
+/// Reads a file of at most `limit` bytes; a larger one is an error, found before it is held in memory.
+pub fn read_limited(storage: &dyn Storage, path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = storage.open(path).map_err(|e| Error::io("open", path, e))?;
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::damaged(path, format!("it is larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Whether a replaced file must survive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Content and name are flushed to the device.
+    Durable,
+    /// Readers see the old file or the new one; after a power cut it may be lost. Enough for what can be drawn again.
+    Visible,
+}
+
+/// Replaces a file as a whole: readers see the old content or the new one, never a part.
+///
+/// # Errors
+/// [`Error::Io`] naming the path; the old file is then untouched and the temporary one removed.
+pub fn replace_file(storage: &dyn Storage, path: &Path, content: &[u8], durability: Durability) -> Result<()> {
+    let temp = sibling(path, &format!(".tmp-{}", std::process::id()));
+    let write = || -> Result<()> {
+        let mut file = storage.create(&temp).map_err(|e| Error::io("create", &temp, e))?;
+        file.write_all(content).map_err(|e| Error::io("write", &temp, e))?;
+        file.flush().map_err(|e| Error::io("write", &temp, e))?;
+        if durability == Durability::Durable {
+            file.sync().map_err(|e| Error::io("flush", &temp, e))?;
+        }
+        drop(file);
+        storage.rename(&temp, path).map_err(|e| Error::io("replace", path, e))
+    };
+    if let Err(error) = write() {
+        let _ = storage.remove_file(&temp);
+        return Err(error);
+    }
+    if durability == Durability::Durable {
+        let parent = parent(path);
+        storage.sync_dir(parent).map_err(|e| Error::io("flush", parent, e))?;
+    }
+    Ok(())
+}
+
+/// `.name<suffix>` beside `path`.
+fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}{suffix}"))
+}
+
+/// The folder that holds `path`.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::fault::{Fault, FaultyStorage};
+    use super::volatile::VolatileStorage;
+    use super::*;
+
+    #[test]
+    fn replaced_files_are_old_or_new_whatever_fails() {
+        let path = Path::new("/d/config.toml");
+        let (old, new) = (vec![1u8; 300], vec![2u8; 400]);
+        for (fault, forever) in
+            [(Fault::Eio, false), (Fault::Enospc, false), (Fault::ShortWrite, false), (Fault::Eio, true)]
+        {
+            for at in 1..10 {
+                let storage = VolatileStorage::new();
+                storage.create_dir_all(Path::new("/d")).unwrap();
+                storage.sync_dir(Path::new("/")).unwrap();
+                replace_file(&storage, path, &old, Durability::Durable).unwrap();
+                let faulty = if forever {
+                    FaultyStorage::from(storage.clone(), fault, at)
+                } else {
+                    FaultyStorage::once(storage.clone(), fault, at)
+                };
+                let done = replace_file(&faulty, path, &new, Durability::Durable);
+                assert!(done.is_ok() || storage.content(path) == old || storage.content(path) == new);
+                if !forever {
+                    assert_eq!(
+                        storage.list(Path::new("/d")).unwrap().len(),
+                        1,
+                        "{fault:?} at {at}: temporary file left"
+                    );
+                }
+                storage.power_cut(&mut gan_rng::Key::new(at, gan_rng::Purpose::Test).stream());
+                let content = storage.content(path);
+                assert!(content == new || done.is_err() && content == old, "{fault:?} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn appending_cuts_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = folder.path().join("log");
+        let volatile = VolatileStorage::new();
+        let storages: [(&dyn Storage, &Path); 2] = [(&Disk, &disk), (&volatile, Path::new("/log"))];
+        for (storage, path) in storages {
+            assert!(storage.append(path, 3).is_err(), "a missing file has no bytes to keep");
+            storage.append(path, 0).unwrap().write_all(b"one two").unwrap();
+            storage.append(path, 4).unwrap().write_all(b"three").unwrap();
+            assert_eq!(read_limited(storage, path, 9).unwrap(), b"one three");
+            assert_eq!(storage.append(path, 10).err().unwrap().kind(), io::ErrorKind::UnexpectedEof);
+            assert!(read_limited(storage, path, 8).unwrap_err().to_string().contains("larger than 8 bytes"));
+        }
+    }
+}

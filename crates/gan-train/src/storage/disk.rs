@@ -1,0 +1,90 @@
+//! The real file system.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use super::{Entry, Storage, StorageFile};
+
+/// The file system of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+struct DiskFile(File);
+
+impl Write for DiskFile {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl StorageFile for DiskFile {
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
+impl Storage for Disk {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)
+    }
+
+    fn create(&self, file: &Path) -> io::Result<Box<dyn StorageFile>> {
+        Ok(Box::new(DiskFile(File::create(file)?)))
+    }
+
+    fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>> {
+        let mut opened = OpenOptions::new().write(true).create(length == 0).truncate(false).open(file)?;
+        if opened.metadata()?.len() < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        opened.set_len(length)?;
+        opened.seek(SeekFrom::Start(length))?;
+        Ok(Box::new(DiskFile(opened)))
+    }
+
+    fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
+        // Opening a folder succeeds on Unix and fails at the first read with a less helpful message.
+        if fs::metadata(file)?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(Box::new(File::open(file)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        // Elsewhere folders cannot be opened as files, and the file system journals renames itself.
+        if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+    }
+
+    fn remove_file(&self, file: &Path) -> io::Result<()> {
+        fs::remove_file(file)
+    }
+
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir_all(dir)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Follows links: a checkpoint folder moved to another disk and linked here is still a folder.
+            let Ok(meta) = fs::metadata(entry.path()) else {
+                entries.push(Entry { name, is_dir: false, bytes: 0 });
+                continue;
+            };
+            entries.push(Entry { name, is_dir: meta.is_dir(), bytes: if meta.is_dir() { 0 } else { meta.len() } });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+}

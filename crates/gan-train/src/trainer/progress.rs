@@ -1,0 +1,53 @@
+//! Losses between two log points.
+
+use crate::Result;
+use crate::method::{Losses, scalar};
+use serde::{Deserialize, Serialize};
+
+/// Losses since the last log point. They are read from the device only when somebody asks, and they are part of a
+/// checkpoint, so that the first log point after resuming shows what it would have shown.
+#[derive(Default)]
+pub(super) struct Pending {
+    unread: Vec<Losses>,
+    read: Sums,
+}
+
+/// Sums by name, in the order of the method.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sums {
+    names: Vec<String>,
+    sums: Vec<f64>,
+    steps: u64,
+}
+
+impl Pending {
+    pub(super) fn with(read: Sums) -> Self {
+        Pending { unread: Vec::new(), read }
+    }
+
+    pub(super) fn push(&mut self, losses: Losses) {
+        self.unread.push(losses);
+    }
+
+    /// Everything so far, read from the device.
+    pub(super) fn sums(&mut self) -> Result<&Sums> {
+        for losses in self.unread.drain(..) {
+            if self.read.steps == 0 {
+                self.read.names = losses.iter().map(|(name, _)| (*name).to_string()).collect();
+                self.read.sums = vec![0.0; losses.len()];
+            }
+            for (sum, (_, value)) in self.read.sums.iter_mut().zip(&losses) {
+                *sum += scalar(value)?;
+            }
+            self.read.steps += 1;
+        }
+        Ok(&self.read)
+    }
+
+    /// Means since the last time, and a new beginning.
+    pub(super) fn take_means(&mut self) -> Result<Vec<(String, f64)>> {
+        self.sums()?;
+        let Sums { names, sums, steps } = std::mem::take(&mut self.read);
+        Ok(names.into_iter().zip(sums.into_iter().map(|s| s / steps.max(1) as f64)).collect())
+    }
+}

@@ -1,0 +1,87 @@
+//! Parity with PyTorch: every case file of a folder is rebuilt from its own metadata and compared.
+//!
+//! `GAN_PARITY_DIR` names another folder than the committed fixtures (`tests/fixtures/parity`, written by
+//! `tests/oracle/make_goldens.py`). Cases run in F64 and in F32, with each family of kernels and each instruction set
+//! forced; a case of an unknown kind fails.
+
+#![allow(clippy::print_stdout)] // the largest error of each case is worth reading
+
+#[path = "parity/case.rs"]
+mod case;
+#[path = "parity/compare.rs"]
+mod compare;
+#[path = "parity/networks.rs"]
+mod networks;
+#[path = "parity/others.rs"]
+mod others;
+#[path = "parity/trajectories.rs"]
+mod trajectories;
+
+use candle_core::DType;
+use case::Case;
+use compare::Report;
+use gan_kernels::{Family, InstructionSet, force, force_instructions};
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    match std::env::var_os("GAN_PARITY_DIR") {
+        Some(dir) => dir.into(),
+        None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/parity")),
+    }
+}
+
+fn run(case: &Case, dtype: DType) -> Report {
+    match case.text("kind") {
+        "network" => networks::run(case, dtype),
+        "trajectory" => trajectories::run(case, dtype),
+        "perceptual" => others::perceptual(case, dtype),
+        "conditioning" => others::conditioning(case, dtype),
+        "gan_losses" => others::gan_losses(case, dtype),
+        kind => panic!("{}: unknown kind of case `{kind}`", case.name),
+    }
+}
+
+fn check_all(dtype: DType, kernels: &str) {
+    let mut files: Vec<_> = std::fs::read_dir(folder())
+        .unwrap_or_else(|e| panic!("{}: {e}", folder().display()))
+        .map(|entry| entry.expect("folder entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no cases in {}", folder().display());
+    let mut failures = Vec::new();
+    for file in &files {
+        let case = Case::read(file);
+        let report = run(&case, dtype);
+        println!("{dtype:?} {kernels:9} {:28} {}", case.name, report.summary());
+        failures.extend(report.failures(&case.name));
+    }
+    assert!(failures.is_empty(), "{} failures with {kernels} kernels:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn parity_f64() {
+    check_all(DType::F64, "portable");
+}
+
+#[test]
+fn parity_f32() {
+    check_all(DType::F32, "chosen");
+}
+
+/// The cases are a few channels wide: left to choose, they would never reach the kernels made for many.
+#[test]
+fn parity_f32_with_every_kernel_family() {
+    for family in [Family::Portable, Family::Gemm, Family::Stream, Family::Winograd] {
+        let _forced = force(family);
+        check_all(DType::F32, &format!("{family:?}").to_lowercase());
+    }
+}
+
+#[test]
+fn parity_f32_with_every_instruction_set() {
+    for set in [InstructionSet::Portable, InstructionSet::Avx2] {
+        let _forced = force_instructions(set);
+        check_all(DType::F32, &format!("{set:?}").to_lowercase());
+    }
+}

@@ -1,0 +1,174 @@
+//! Training steps: losses of every step and the change of every weight.
+
+use crate::case::{Case, number};
+use crate::compare::{Report, What};
+use crate::networks::{generator, norm};
+use candle_core::{DType, Tensor};
+use gan_data::Batch;
+use gan_layers::{Missing, NormKind};
+use gan_losses::GanMode;
+use gan_nets::{DiscriminatorConfig, NetD};
+use gan_train::methods::{cyclegan, pix2pix, pix2pixhd};
+use gan_train::{Method, Place, StepCx, TrainConfig};
+use serde_json::Value;
+
+fn discriminator(c: &Value) -> DiscriminatorConfig {
+    let arch = match c["arch"].as_str() {
+        Some("patch") => NetD::NLayers,
+        Some("multiscale") => NetD::Multiscale,
+        Some("pixel") => NetD::Pixel,
+        other => panic!("unknown discriminator {other:?}"),
+    };
+    let default_norm = if arch == NetD::Multiscale { NormKind::Instance } else { NormKind::Batch };
+    DiscriminatorConfig {
+        arch,
+        ndf: number(c, "ndf", 64),
+        n_layers_d: number(c, "n_layers", 3),
+        num_d: number(c, "num_d", 3),
+        norm: norm(c, default_norm),
+        ..DiscriminatorConfig::default()
+    }
+}
+
+fn gan_mode(c: &Value) -> GanMode {
+    match c["gan_mode"].as_str() {
+        Some("vanilla") => GanMode::Vanilla,
+        Some("wgangp") => GanMode::Wgangp,
+        _ => GanMode::Lsgan,
+    }
+}
+
+fn float(c: &Value, key: &str, default: f64) -> f64 {
+    c[key].as_f64().unwrap_or(default)
+}
+
+fn method(case: &Case, place: &Place) -> Box<dyn Method> {
+    let c = &case.config;
+    let train =
+        TrainConfig { pool_size: number(c, "pool", 0), beta1: float(c, "beta1", 0.5), ..TrainConfig::default() };
+    let nc = |name: &str| case.tensor(&format!("batch.0.{name}")).dim(1).expect("channels");
+    let (g, d) = (&c["g"], discriminator(&c["d"]));
+    match case.text("model") {
+        "pix2pix" => {
+            let config = pix2pix::Config {
+                train,
+                generator: generator(g, nc("a"), nc("b")),
+                discriminator: d,
+                loss: pix2pix::LossConfig {
+                    gan_mode: gan_mode(c),
+                    lambda_l1: float(c, "lambda_l1", 100.0),
+                    lambda_gp: 0.0,
+                },
+                ..Default::default()
+            };
+            Box::new(pix2pix::Pix2Pix::new(&config, place).expect("pix2pix"))
+        }
+        "cyclegan" => {
+            let config = cyclegan::Config {
+                train,
+                generator: generator(g, nc("a"), nc("b")),
+                discriminator: d,
+                loss: cyclegan::LossConfig {
+                    gan_mode: gan_mode(c),
+                    lambda_a: float(c, "lambda_a", 10.0),
+                    lambda_b: float(c, "lambda_b", 10.0),
+                    lambda_identity: float(c, "lambda_idt", 0.5),
+                    lambda_gp: 0.0,
+                },
+                ..Default::default()
+            };
+            Box::new(cyclegan::CycleGan::new(&config, place).expect("cyclegan"))
+        }
+        "pix2pixhd" => {
+            assert_eq!(c["vgg"].as_bool(), Some(false), "trajectories with VGG19 are not part of the format");
+            let mut config = pix2pixhd::Config {
+                train,
+                generator: generator(g, 3, nc("image")),
+                discriminator: d,
+                ..Default::default()
+            };
+            config.data.label_nc = number(c, "label_nc", 35);
+            config.data.instances = true;
+            config.data.dont_care = None;
+            config.loss.gan_mode = gan_mode(c);
+            config.loss.lambda_feat = float(c, "lambda_feat", 10.0);
+            config.loss.perceptual = pix2pixhd::Perceptual::None;
+            Box::new(pix2pixhd::Pix2PixHd::new(&config, place).expect("pix2pixhd"))
+        }
+        other => panic!("{}: unknown model {other}", case.name),
+    }
+}
+
+fn batch(case: &Case, step: usize, dtype: DType) -> Batch {
+    let get = |name: &str| case.tensors.get(&format!("batch.{step}.{name}"));
+    let float = |t: &Tensor| t.to_dtype(dtype).expect("dtype");
+    let (a, b) = match (get("label"), get("a")) {
+        (Some(label), _) => (label.to_dtype(DType::U8).expect("labels"), get("image")),
+        (None, Some(a)) => (float(a), get("b")),
+        (None, None) => panic!("{}: step {step} has no input", case.name),
+    };
+    let inst = get("inst").map(|t| t.to_dtype(DType::U32).expect("ids"));
+    Batch { a, b: b.map(float), inst, names: vec![case.name.clone()] }
+}
+
+/// A convolution's bias in front of a norm: Adam walks it at random.
+fn is_free_bias(case: &Case, net: &str, key: &str) -> bool {
+    let Some(path) = key.strip_suffix(".bias") else { return false };
+    // Exactly the last convolutions and the first one of a discriminator have no norm behind them.
+    let conv = |k: &str| case.tensors.get(&format!("{net}.init.{k}.weight")).is_some_and(|t| t.rank() == 4);
+    if !conv(path) {
+        return false;
+    }
+    let (parent, index) = path.rsplit_once('.').expect("an index");
+    let index: usize = index.parse().expect("an index");
+    if net.starts_with('d') {
+        let first = path.ends_with("layer0.0") || path == "model.0" || path == "net.0";
+        let out = case.tensor(&format!("{net}.init.{path}.weight")).dim(0).expect("channels");
+        return !first && out != 1;
+    }
+    let is_last_of_sequence =
+        !(index + 1..index + 12).any(|i| conv(&format!("{parent}.{i}"))) && !parent.ends_with("conv_block");
+    let out = case.tensor(&format!("{net}.init.{path}.weight")).dims().to_vec();
+    !(is_last_of_sequence && (out[0] == 3 || out[1] == 3))
+}
+
+pub(crate) fn run(case: &Case, dtype: DType) -> Report {
+    let mut report = Report::new(dtype);
+    let place = Place { dtype, ..Place::cpu() };
+    let mut method = method(case, &place);
+    for (_, optimizer, networks) in method.parts().optimizers {
+        for net in networks {
+            let init = case.state_dict(&format!("{net}.init."), dtype);
+            optimizer.store().load(&format!("{net}."), &init, Missing::Refuse).expect("initial weights");
+        }
+    }
+    let steps = case
+        .tensors
+        .keys()
+        .filter_map(|k| k.strip_prefix("batch.")?.split('.').next()?.parse::<usize>().ok())
+        .max()
+        .expect("batches")
+        + 1;
+    let lr = float(&case.config, "lr", 2e-4);
+    for step in 0..steps {
+        let cx = StepCx { epoch: 1, step: step as u64, lr, seed: 0 };
+        for (name, value) in method.step(&batch(case, step, dtype), &cx).expect("a step") {
+            let want = case.tensor(&format!("loss.{name}")).get(step).expect("a loss");
+            report.tensor(What::Loss, &format!("loss.{name}[{step}]"), &value, &want);
+        }
+    }
+    for (_, optimizer, networks) in method.parts().optimizers {
+        for net in networks {
+            for (key, have) in optimizer.store().state_dict(&format!("{net}.")).expect("weights") {
+                if is_free_bias(case, net, &key) || key.ends_with("num_batches_tracked") {
+                    continue;
+                }
+                let name = format!("{net}.final.{key}");
+                let init = case.tensor(&format!("{net}.init.{key}")).to_dtype(DType::F64).expect("init");
+                let moved = |t: &Tensor| t.to_dtype(DType::F64).and_then(|t| t - &init).expect("difference");
+                report.tensor(What::Update, &name, &moved(&have), &moved(case.tensor(&name)));
+            }
+        }
+    }
+    report
+}

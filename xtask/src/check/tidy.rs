@@ -1,0 +1,176 @@
+//! Rules about files that no lint knows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// A longer file holds more than one idea.
+const MAX_LINES: usize = 600;
+
+/// One line for each breach, in the order of the paths.
+pub(super) fn violations(root: &Path) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    walk(root, &mut files)?;
+    files.sort();
+    let mut found = Vec::new();
+    for path in &files {
+        let shown = path.strip_prefix(root).unwrap_or(path);
+        let presets = shown.starts_with("assets/presets");
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("rs") => {
+                let text = read(path)?;
+                found.extend(source(&text).map(|breach| format!("{}: {breach}", shown.display())));
+            }
+            Some("toml") if presets => {
+                if let Err(error) = read(path)?.parse::<toml::Table>() {
+                    found.push(format!("{}: {}", shown.display(), error.to_string().trim_end()));
+                }
+            }
+            _ => {}
+        }
+    }
+    found.extend(methods(root, &files)?);
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Files of the checkout; build outputs and hidden folders are left out.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for child in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let child = child?;
+        let name = child.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') || name == "target" {
+            continue;
+        }
+        // Links are not followed: they may lead out of the checkout, or round in a circle.
+        let kind = child.file_type()?;
+        if kind.is_dir() {
+            walk(&child.path(), files)?;
+        } else if kind.is_file() {
+            files.push(child.path());
+        }
+    }
+    Ok(())
+}
+
+/// Breaches of one source file.
+fn source(text: &str) -> impl Iterator<Item = String> + use<> {
+    let lines = text.lines().count();
+    let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#!["));
+    let long = (lines > MAX_LINES).then(|| format!("{lines} lines; split it ({MAX_LINES} at most)"));
+    let silent =
+        (!first.is_some_and(|line| line.starts_with("//!"))).then(|| "does not begin with a `//!` line".into());
+    long.into_iter().chain(silent)
+}
+
+/// Each file of `gan-train/src/methods` must stand in the list `METHODS`: the command line, the configuration, the
+/// documentation and the smoke tests iterate it, so a method that is missing there is missing everywhere.
+fn methods(root: &Path, files: &[PathBuf]) -> Result<Vec<String>> {
+    let train = root.join("crates/gan-train/src");
+    let folder = train.join("methods");
+    let mut names: Vec<String> = Vec::new();
+    for path in files {
+        let Ok(below) = path.strip_prefix(&folder) else { continue };
+        let Some(first) = below.iter().next() else { continue };
+        let name = Path::new(first).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if name != "mod" && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    for path in files.iter().filter(|path| path.starts_with(&train)) {
+        if let Some(list) = method_list(&read(path)?) {
+            let missing = names.into_iter().filter(|name| !mentions(&list, name));
+            let shown = path.strip_prefix(root).unwrap_or(path).display().to_string();
+            return Ok(missing.map(|name| format!("{shown}: METHODS does not list methods/{name}.rs")).collect());
+        }
+    }
+    Ok(vec!["crates/gan-train/src: no list `METHODS: &[MethodSpec]` was found".into()])
+}
+
+/// The elements of `METHODS: &[MethodSpec] = &[…];`, with comments taken out.
+fn method_list(text: &str) -> Option<String> {
+    let code: String = text.lines().map(|line| format!("{}\n", line.split("//").next().unwrap_or_default())).collect();
+    let declared = code.find("METHODS:")?;
+    let (kind, rest) = code[declared..].split_once('=')?;
+    kind.contains("MethodSpec").then(|| rest.split(';').next().unwrap_or_default().to_owned())
+}
+
+/// Whether the list names something of that module: `name::…`.
+fn mentions(list: &str, name: &str) -> bool {
+    list.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+        .any(|path| path.split("::").any(|segment| segment == name) && path.contains("::"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn checkout(files: &[(&str, &str)]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        violations(dir.path()).unwrap()
+    }
+
+    #[test]
+    fn this_package_is_tidy() {
+        assert_eq!(violations(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn sources_say_what_they_are_and_stay_short() {
+        let long = format!("//! x\n{}", "\n".repeat(600));
+        let found = checkout(&[
+            ("a.rs", "//! fine\n"),
+            ("b.rs", "#![allow(x)]\n\n//! fine\n"),
+            ("c.rs", "use std::fs;\n//! late\n"),
+            ("d.rs", ""),
+            ("e.rs", &long),
+            ("target/f.rs", "fn main() {}"),
+            (".hidden/g.rs", "fn main() {}"),
+        ]);
+        let said = ["c.rs: does not begin", "d.rs: does not begin", "e.rs: 601 lines"];
+        assert_eq!(found.len(), said.len(), "{found:?}");
+        assert!(found.iter().zip(said).all(|(line, said)| line.starts_with(said)), "{found:?}");
+    }
+
+    #[test]
+    fn presets_are_toml() {
+        let found = checkout(&[
+            ("assets/presets/pix2pix/good.toml", "lr = 1\n"),
+            ("assets/presets/pix2pix/bad.toml", "lr = \n"),
+            ("other/bad.toml", "lr = \n"),
+        ]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("assets/presets/pix2pix/bad.toml: "));
+    }
+
+    #[test]
+    fn methods_are_listed() {
+        let train = "crates/gan-train/src";
+        let files = |list: &str| {
+            let (mod_rs, pix) = (format!("{train}/methods/mod.rs"), format!("{train}/methods/pix2pix.rs"));
+            let (hd, method) = (format!("{train}/methods/pix2pixhd/mod.rs"), format!("{train}/method.rs"));
+            let text = format!("//! x\npub const METHODS: &[MethodSpec] = &[{list}];\n");
+            checkout(&[(&mod_rs, "//! x"), (&pix, "//! x"), (&hd, "//! x"), (&method, &text)])
+        };
+        assert_eq!(files("pix2pix::SPEC, methods::pix2pixhd::SPEC"), Vec::<String>::new());
+        // A longer name that contains it, and a comment, do not count.
+        let found = files("pix2pixhd::SPEC, // pix2pix::SPEC\n");
+        assert_eq!(found, [format!("{train}/method.rs: METHODS does not list methods/pix2pix.rs")]);
+        let none = checkout(&[(&format!("{train}/methods/cut.rs"), "//! x")]);
+        assert!(none.len() == 1 && none[0].contains("no list"), "{none:?}");
+    }
+}

@@ -1,0 +1,303 @@
+//! The catalogue: what can be fetched, from where, under which licence, and what it must hash to.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use super::human;
+
+/// The catalogue that the program was built with.
+const EMBEDDED: &str = include_str!("../../../assets/catalog.toml");
+
+/// Datasets become folders, weights become files (or a folder of files).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Dataset,
+    Weights,
+}
+
+impl Kind {
+    /// The folder of the data directory, and the table of the lock file.
+    pub(crate) const fn folder(self) -> &'static str {
+        match self {
+            Self::Dataset => "datasets",
+            Self::Weights => "weights",
+        }
+    }
+}
+
+/// What the fetched file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum Format {
+    #[serde(rename = "zip")]
+    Zip,
+    #[serde(rename = "tar")]
+    Tar,
+    #[serde(rename = "tar.gz")]
+    TarGz,
+    #[serde(rename = "safetensors")]
+    Safetensors,
+    #[serde(rename = "pth")]
+    Pth,
+}
+
+impl Format {
+    pub(crate) const fn is_archive(self) -> bool {
+        matches!(self, Self::Zip | Self::Tar | Self::TarGz)
+    }
+
+    pub(crate) const fn extension(self) -> &'static str {
+        match self {
+            Self::Zip => "zip",
+            Self::Tar => "tar",
+            Self::TarGz => "tar.gz",
+            Self::Safetensors => "safetensors",
+            Self::Pth => "pth",
+        }
+    }
+}
+
+/// One thing to fetch. The comments at the head of `assets/catalog.toml` describe the keys.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entry {
+    #[serde(skip, default = "dataset")]
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    #[serde(default)]
+    each: Vec<String>,
+    pub(crate) about: String,
+    pub(crate) licence: String,
+    #[serde(default)]
+    pub(crate) terms: String,
+    #[serde(default)]
+    pub(crate) restricted: bool,
+    pub(crate) format: Format,
+    #[serde(default)]
+    pub(crate) urls: Vec<String>,
+    #[serde(default)]
+    pub(crate) bytes: Option<u64>,
+    #[serde(default)]
+    pub(crate) approx: Option<String>,
+    #[serde(default)]
+    pub(crate) sha256: Option<String>,
+    #[serde(default)]
+    pub(crate) md5: Option<String>,
+    #[serde(default)]
+    pub(crate) root: Option<String>,
+    #[serde(default)]
+    pub(crate) moves: Vec<(String, String)>,
+    #[serde(default)]
+    pub(crate) folders: Vec<String>,
+    #[serde(default)]
+    pub(crate) files: Option<u64>,
+    #[serde(default)]
+    pub(crate) unpacked_bytes: Option<u64>,
+    #[serde(default)]
+    pub(crate) keep: Vec<String>,
+    #[serde(default)]
+    pub(crate) manual: Vec<String>,
+}
+
+const fn dataset() -> Kind {
+    Kind::Dataset
+}
+
+impl Entry {
+    /// Path below the data directory, with `/` between the parts.
+    pub(crate) fn stored(&self) -> String {
+        let folder = self.kind.folder();
+        if self.format.is_archive() {
+            format!("{folder}/{}", self.name)
+        } else {
+            format!("{folder}/{}.{}", self.name, self.format.extension())
+        }
+    }
+
+    /// The size that `approx` tells, in bytes.
+    pub(crate) fn approx_bytes(&self) -> Option<u64> {
+        human::parse_bytes(self.approx.as_deref()?)
+    }
+
+    /// Replaces `{}` by `part` in the keys that may hold it.
+    fn instance(&self, part: &str) -> Self {
+        let put = |text: &String| text.replace("{}", part);
+        Self {
+            name: put(&self.name),
+            about: put(&self.about),
+            urls: self.urls.iter().map(put).collect(),
+            manual: self.manual.iter().map(put).collect(),
+            each: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    fn validate(&self) -> Result<()> {
+        let hex = |text: &Option<String>, digits: usize| {
+            text.as_ref().is_none_or(|text| {
+                text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            })
+        };
+        let plain = !self.name.is_empty()
+            && self.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.')
+            && !self.name.starts_with('.');
+        ensure!(plain, "a name is made of letters, digits, `_`, `-` and `.`");
+        ensure!(hex(&self.sha256, 64), "sha256 must be 64 lower-case hexadecimal digits");
+        ensure!(hex(&self.md5, 32), "md5 must be 32 lower-case hexadecimal digits");
+        ensure!(!self.urls.is_empty() || !self.manual.is_empty(), "neither urls nor manual steps");
+        for url in &self.urls {
+            ensure!(url.starts_with("https://") || url.starts_with("http://"), "not an http(s) address: {url}");
+        }
+        ensure!(self.keep.is_empty() || self.format == Format::Safetensors, "`keep` is for safetensors only");
+        ensure!(
+            self.format.is_archive() || (self.folders.is_empty() && self.root.is_none() && self.moves.is_empty()),
+            "`root`, `moves` and `folders` are for archives only"
+        );
+        let approx = self.approx.as_ref().is_none_or(|text| human::parse_bytes(text).is_some());
+        ensure!(approx, "approx must be a size such as `117 MB`");
+        ensure!(!self.licence.is_empty(), "no licence line");
+        ensure!(!self.restricted || !self.terms.is_empty(), "a restricted entry must print its `terms`");
+        Ok(())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tables {
+    #[serde(default)]
+    dataset: Vec<Entry>,
+    #[serde(default)]
+    weights: Vec<Entry>,
+}
+
+/// The whole catalogue, in the order of the file: datasets, then weights.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Catalog {
+    /// The catalogue that the program was built with.
+    pub(crate) fn embedded() -> Result<Self> {
+        Self::parse(EMBEDDED).context("assets/catalog.toml")
+    }
+
+    /// Reads a catalogue and checks each entry.
+    ///
+    /// # Errors
+    /// On TOML that does not fit, on a name used twice, and on an entry that contradicts itself.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let tables: Tables = toml::from_str(text)?;
+        let mut entries: Vec<Entry> = Vec::new();
+        for (kind, raw) in [(Kind::Dataset, tables.dataset), (Kind::Weights, tables.weights)] {
+            for mut entry in raw {
+                entry.kind = kind;
+                if entry.each.is_empty() {
+                    entries.push(entry);
+                } else {
+                    entries.extend(entry.each.iter().map(|part| entry.instance(part)));
+                }
+            }
+        }
+        for (i, entry) in entries.iter().enumerate() {
+            entry.validate().with_context(|| format!("entry `{}`", entry.name))?;
+            if entries[..i].iter().any(|other| other.name.eq_ignore_ascii_case(&entry.name)) {
+                bail!("the name `{}` is used twice", entry.name);
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    /// The entry of that name.
+    ///
+    /// # Errors
+    /// When there is none; the message offers the nearest names.
+    pub(crate) fn find(&self, name: &str) -> Result<&Entry> {
+        if let Some(entry) = self.entries.iter().find(|entry| entry.name == name) {
+            return Ok(entry);
+        }
+        let mut near: Vec<_> = self
+            .entries
+            .iter()
+            .map(|entry| (edit_distance(name, &entry.name), entry.name.as_str()))
+            .filter(|(distance, other)| *distance <= 3 || (name.len() > 3 && other.contains(name)))
+            .collect();
+        near.sort_unstable();
+        near.truncate(4);
+        let names: Vec<_> = near.into_iter().map(|(_, name)| format!("`{name}`")).collect();
+        if names.is_empty() {
+            bail!("the catalogue has no `{name}`; `cargo xtask fetch-data --list` shows what it has");
+        }
+        bail!("the catalogue has no `{name}`; did you mean {}?", names.join(" or "))
+    }
+}
+
+/// Levenshtein distance in bytes.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let cost = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_embedded_catalogue_is_sound() {
+        let catalog = Catalog::embedded().unwrap();
+        for name in ["facades", "horse2zebra", "vgg19", "lpips_vgg", "cityscapes", "cyclegan_horse2zebra"] {
+            catalog.find(name).unwrap();
+        }
+        let vgg = catalog.find("vgg19").unwrap();
+        assert_eq!(vgg.stored(), "weights/vgg19.safetensors");
+        assert!(catalog.find("cityscapes").unwrap().urls.is_empty(), "its licence forbids mirrors");
+        for entry in &catalog.entries {
+            assert!(entry.licence.chars().count() <= 27, "{}: the list would not fit 80 columns", entry.name);
+            assert!(entry.name.len() <= 32, "{}: the list would not fit 80 columns", entry.name);
+        }
+    }
+
+    #[test]
+    fn a_series_is_spelt_out() {
+        let text = "[[weights]]\nname='g_{}'\neach=['a','b']\nabout='{}'\nlicence='x'\nformat='pth'\nurls=['http://h/{}.pth']\n";
+        let catalog = Catalog::parse(text).unwrap();
+        let names: Vec<_> = catalog.entries.iter().map(|e| (e.name.as_str(), e.urls[0].as_str())).collect();
+        assert_eq!(names, [("g_a", "http://h/a.pth"), ("g_b", "http://h/b.pth")]);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let entry = |more: &str| format!("[[dataset]]\nname='a'\nabout='a'\nlicence='x'\nformat='zip'\n{more}\n");
+        for (more, reason) in [
+            ("", "neither urls nor manual"),
+            ("urls=['ftp://h/a']", "not an http"),
+            ("urls=['http://h/a']\nsha256='12'", "sha256"),
+            ("urls=['http://h/a']\nmd5='xx'", "md5"),
+            ("urls=['http://h/a']\nkeep=['f']", "safetensors only"),
+            ("urls=['http://h/a']\nrestricted=true", "terms"),
+            ("urls=['http://h/a']\nsha='1'", "unknown field"),
+            ("urls=['http://h/a']\napprox='some'", "approx"),
+        ] {
+            let error = format!("{:#}", Catalog::parse(&entry(more)).unwrap_err());
+            assert!(error.contains(reason), "{more}: {error}");
+        }
+        let twice = format!("{0}{0}", entry("urls=['http://h/a']"));
+        assert!(Catalog::parse(&twice).unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn a_misspelt_name_is_answered_with_a_near_one() {
+        let catalog = Catalog::embedded().unwrap();
+        assert!(catalog.find("horse2zebr").unwrap_err().to_string().contains("`horse2zebra`"));
+        assert!(catalog.find("qqqqqqqqqqqq").unwrap_err().to_string().contains("--list"));
+    }
+}
