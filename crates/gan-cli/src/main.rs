@@ -3,6 +3,7 @@
 #[macro_use]
 mod speak;
 
+mod allocator;
 mod args;
 mod commands;
 mod exit;
@@ -15,11 +16,8 @@ use args::{Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
 
-// Training allocates and frees the same large tensors every step: an allocator that keeps pages saves the page faults.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_pages();
     let result = match Cli::parse().command {
         Command::Demo(args) => commands::demo::run(args),
         Command::Train(args) => commands::train::run(args),
