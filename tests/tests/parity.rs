@@ -4,6 +4,8 @@
 //! `tests/oracle/make_goldens.py`). Cases run in F64 and in F32, with each family of kernels and each instruction set
 //! forced; a case of an unknown kind fails.
 
+#![allow(clippy::print_stdout)] // the largest error of each case is worth reading
+
 #[path = "parity/case.rs"]
 mod case;
 #[path = "parity/compare.rs"]

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::commands::{completions, dataset, demo, summary, train, translate};
+use crate::commands::{completions, convert, dataset, demo, encode_features, summary, train, translate};
 use clap::{Parser, Subcommand};
 
 /// Image-to-image translation with GANs: pix2pix, pix2pixHD and CycleGAN
@@ -22,6 +22,10 @@ pub(crate) enum Command {
     Train(train::Args),
     /// Translate pictures with a trained model
     Translate(translate::Args),
+    /// Carry weights over between PyTorch's .pth and .safetensors
+    Convert(convert::Args),
+    /// Find the styles that a pix2pixHD model with an instance feature encoder can draw from
+    EncodeFeatures(encode_features::Args),
     /// Show layers, shapes, parameters and multiply-adds of a model
     Summary(summary::Args),
     /// Look at datasets and make them

@@ -54,9 +54,15 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<gan_data::Error>() {
         return Some(of_data(error));
     }
+    match cause.downcast_ref::<gan_nets::Error>() {
+        Some(gan_nets::Error::Io { action: "read", .. }) => return Some(BAD_MODEL),
+        Some(gan_nets::Error::Io { .. } | gan_nets::Error::Candle(_)) => return Some(1),
+        Some(_) => return Some(BAD_MODEL),
+        None => {}
+    }
     Some(match cause.downcast_ref::<gan_train::Error>()? {
         gan_train::Error::Data(error) => of_data(error),
-        gan_train::Error::Diverged { .. } => 6,
+        gan_train::Error::Diverged { .. } | gan_train::Error::NonFinite { .. } => 6,
         gan_train::Error::Damaged { .. }
         | gan_train::Error::NoCheckpoint { .. }
         | gan_train::Error::NoUsableCheckpoint { .. }

@@ -1,5 +1,7 @@
 //! Train and run pix2pix, pix2pixHD and CycleGAN from the command line.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line program speaks
+
+#[macro_use]
+mod speak;
 
 mod args;
 mod commands;
@@ -22,6 +24,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Translate(args) => commands::translate::run(args),
+        Command::Convert(args) => commands::convert::run(args),
+        Command::EncodeFeatures(args) => commands::encode_features::run(args),
         Command::Summary(args) => commands::summary::run(args),
         Command::Dataset(args) => commands::dataset::run(args),
         Command::Completions(args) => commands::completions::run(args),

@@ -20,11 +20,18 @@ impl PlaceArgs {
             name => {
                 let index = match name.strip_prefix("cuda") {
                     Some("") => 0,
-                    Some(rest) => rest.strip_prefix(':').and_then(|n| n.parse().ok()).ok_or_else(|| fail("write cuda or cuda:0".into()))?,
+                    Some(rest) => rest
+                        .strip_prefix(':')
+                        .and_then(|n| n.parse().ok())
+                        .ok_or_else(|| fail("write cuda or cuda:0".into()))?,
                     None => return Err(fail("there are cpu and cuda".into()).into()),
                 };
                 if !cfg!(feature = "cuda") {
-                    return Err(fail("this program was built without CUDA; build it with `--features cuda`, or use --device cpu".into()).into());
+                    return Err(fail(
+                        "this program was built without CUDA; build it with `--features cuda`, or use --device cpu"
+                            .into(),
+                    )
+                    .into());
                 }
                 Device::new_cuda(index).map_err(|e| fail(format!("{e}; is there a GPU and a driver?")))?
             }

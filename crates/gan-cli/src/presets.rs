@@ -22,7 +22,10 @@ pub(crate) fn layer(method: &str, name: &str) -> anyhow::Result<Layer> {
         Some((_, _, toml)) => Ok(Layer::Text { name: format!("preset {name}"), toml: (*toml).to_string() }),
         None => {
             let names: Vec<_> = PRESETS.iter().filter(|(m, ..)| *m == method).map(|(_, n, _)| *n).collect();
-            bail!(crate::exit::Coded(4, format!("there is no preset `{name}` for {method}; there are {}", names.join(", "))))
+            bail!(crate::exit::Coded(
+                4,
+                format!("there is no preset `{name}` for {method}; there are {}", names.join(", "))
+            ))
         }
     }
 }

@@ -50,7 +50,11 @@ impl Observer for Progress {
                 let due = self.spoken.is_none_or(|t| t.elapsed() >= QUIET) || *step == self.total;
                 if !self.terminal && due {
                     self.spoken = Some(Instant::now());
-                    self.say(&format!("step {step}/{} epoch {epoch}: {}  ({rate}{left})", self.total, losses.join(" ")));
+                    self.say(&format!(
+                        "step {step}/{} epoch {epoch}: {}  ({rate}{left})",
+                        self.total,
+                        losses.join(" ")
+                    ));
                 }
             }
             Event::Warning { message, .. } => self.say(&format!("note: {message}")),

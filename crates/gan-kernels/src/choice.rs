@@ -132,7 +132,6 @@ pub(crate) fn forced() -> Option<Family> {
 }
 
 /// Whether minimal filtering is out of the question.
-#[allow(dead_code)]
 pub(crate) fn is_precise() -> bool {
     overrules().precise
 }

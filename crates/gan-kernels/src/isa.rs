@@ -14,6 +14,15 @@ pub(crate) enum Isa {
 }
 
 impl Isa {
+    /// F32 elements of a register.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Isa::Portable => 4,
+            Isa::Avx2 => 8,
+            Isa::Avx512 => 16,
+        }
+    }
+
     /// The best set that this processor has.
     pub(crate) fn detected() -> Isa {
         static DETECTED: OnceLock<Isa> = OnceLock::new();

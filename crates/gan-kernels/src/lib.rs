@@ -1,8 +1,36 @@
 //! Tensor operators for image-to-image networks, forward and backward, on candle tensors.
 //!
 //! Plain functions without a graph: a forward returns its result, a backward is told which gradients are wanted and
-//! adds parameter gradients into the caller's buffers. Tensors are contiguous `[N, C, H, W]`, F32 or F64, on the CPU
-//! (or, with the feature `cuda`, on a GPU). F64 takes the portable path, which is the reference for all others.
+//! adds parameter gradients into the caller's buffers. Tensors are contiguous `[N, C, H, W]` (others are copied), F32 or
+//! F64, on the CPU; elsewhere every operator answers with an error. Errors are candle's, with the shapes that clash.
+//!
+//! # Promises
+//!
+//! - **Results do not depend on the number of threads**, bit for bit: work is cut by shape alone and sums have a fixed
+//!   order. They do depend on the instruction set ([`instructions`]), because sums over lanes do.
+//! - **F64 takes the portable path**, which the tests hold against definitions and central differences; every F32
+//!   kernel on every instruction set is held against it ([`force`], [`force_instructions`], or `GAN_KERNELS` in the
+//!   environment).
+//! - **Memory is bounded**: padded and unfolded tensors are never made whole. Working buffers are reused, at most
+//!   128 MiB a thread. A [`Weight`] keeps at most two packed forms, for the current [`Version`] of its values.
+//!
+//! # Convolution
+//!
+//! A convolution and its transposed twin are one thing seen from two ends, so three kernels serve both: from the big
+//! end to the small one, back, and the correlation of the two. `pixels` below counts those of the small end, all images.
+//!
+//! | family | how | when |
+//! |---|---|---|
+//! | [`Family::Winograd`] | minimal filtering with six points: F(4, 3) and F(3, 4) by one engine, 36 matrix products | 3x3 and 4x4, stride 1, 32 channels and 128 pixels or more (257 for weights in training); weight gradient from 128 channels |
+//! | [`Family::Stream`] | small im2col matrix, weights read once where they lie | at most 256 pixels (the inner half of a U-Net); weight gradient with 256 output channels or more up to 512 pixels |
+//! | [`Family::Gemm`] | implicit matrix product: bands split into stride phases make every tap a constant offset | everything else: strided, transposed, 7x7, three channels at one side |
+//! | [`Family::Portable`] | small tiles in plain Rust | F64, and when forced |
+//!
+//! Minimal filtering costs accuracy: about 2e-6 relative (root mean square, 256 channels) against 3e-7 of a direct sum;
+//! [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
+//!
+//! Kernels are written once over a small vector trait with one page for each instruction set: AVX-512, AVX2 with FMA,
+//! and plain Rust. Another one (NEON, simd128) is another page, with its tile in `TileShape::of`.
 
 mod act;
 mod adam;

@@ -1,4 +1,6 @@
 //! Pooling.
+use crate::choice::isa;
+use crate::isa::vectorised;
 use crate::real::{Real, by_dtype};
 use crate::storage::{plain, slices, tensor};
 use candle_core::{Result, Tensor, bail};
@@ -41,24 +43,40 @@ pub fn max_pool2_backward(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     if dy.dims() != [n, c, ho, wo] || dy.dtype() != x.dtype() || ho * wo == 0 {
         bail!("max_pool2_backward: a gradient {:?} does not fit the input {:?}", dy.dims(), x.dims())
     }
-    let (x, dy) = (plain(x)?, plain(dy)?);
+    let (x, dy, isa) = (plain(x)?, plain(dy)?, isa());
     by_dtype!(x, T => {
         slices!(T; xs = x, ds = dy);
         let mut out: Vec<T> = vec![0.0; n * c * h * w];
         out.par_chunks_mut(h * w).zip(xs.par_chunks(h * w).zip(ds.par_chunks(ho * wo))).for_each(|(out, (x, d))| {
-            for (i, &d) in d.iter().enumerate() {
-                let at = 2 * (i / wo) * w + 2 * (i % wo);
-                let mut best = at;
-                for p in [at + 1, at + w, at + w + 1] {
-                    if x[p] > x[best] || (x[p].is_nan() && !x[best].is_nan()) {
-                        best = p;
-                    }
-                }
-                out[best] = d;
+            for (oy, d) in d.chunks_exact(wo).enumerate() {
+                let (top, bottom) = x[2 * oy * w..(2 * oy + 2) * w].split_at(w);
+                let (to_top, to_bottom) = out[2 * oy * w..(2 * oy + 2) * w].split_at_mut(w);
+                spread_maximum(isa, [top, bottom], d, to_top, to_bottom);
             }
         });
         tensor(out, (n, c, h, w))
     })
+}
+
+vectorised! {
+    /// Gives each gradient to the first maximum of its window (NaN counts as larger than all numbers, as in the forward
+    /// pass). Written without branches.
+    fn spread_maximum<T: Real>(x: [&[T]; 2], d: &[T], top: &mut [T], bottom: &mut [T]) {
+        let pairs = x[0].chunks_exact(2).zip(x[1].chunks_exact(2));
+        let out = top.chunks_exact_mut(2).zip(bottom.chunks_exact_mut(2));
+        for (((a, b), (top, bottom)), &d) in pairs.zip(out).zip(d) {
+            let larger = |x: T, y: T| (x > y) | (x.is_nan() & !y.is_nan());
+            let right = larger(a[1], a[0]);
+            let left_below = larger(b[0], if right { a[1] } else { a[0] });
+            let best = if left_below { b[0] } else if right { a[1] } else { a[0] };
+            let right_below = larger(b[1], best);
+            let below = left_below | right_below;
+            top[0] = if below | right { T::zero() } else { d };
+            top[1] = if right & !below { d } else { T::zero() };
+            bottom[0] = if left_below & !right_below { d } else { T::zero() };
+            bottom[1] = if right_below { d } else { T::zero() };
+        }
+    }
 }
 
 /// The window of output position `o` along an axis of `size` pixels: 3 wide, centred on `2 · o`, cut at the border.

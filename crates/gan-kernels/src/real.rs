@@ -14,6 +14,7 @@ pub(crate) trait Real: WithDType + Default + Neg<Output = Self> {
     fn exp(self) -> Self;
     fn ln_1p(self) -> Self;
     fn is_finite(self) -> bool;
+    fn is_nan(self) -> bool;
     /// The elements of a storage of this type.
     fn elements_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
     /// The slice, if this is F32.
@@ -25,7 +26,7 @@ pub(crate) trait Real: WithDType + Default + Neg<Output = Self> {
 }
 
 macro_rules! real {
-    ($t:ident, $variant:ident, $as_f32:expr, $as_f32_mut:expr, $from_f32:expr) => {
+    ($t:ident, $variant:ident, $tanh:expr, $as_f32:expr, $as_f32_mut:expr, $from_f32:expr) => {
         impl Real for $t {
             #[inline(always)]
             fn of(x: f64) -> Self {
@@ -45,7 +46,7 @@ macro_rules! real {
             }
             #[inline(always)]
             fn tanh(self) -> Self {
-                $t::tanh(self)
+                $tanh(self)
             }
             #[inline(always)]
             fn exp(self) -> Self {
@@ -58,6 +59,10 @@ macro_rules! real {
             #[inline(always)]
             fn is_finite(self) -> bool {
                 $t::is_finite(self)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $t::is_nan(self)
             }
             fn elements_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
                 match storage {
@@ -77,8 +82,8 @@ macro_rules! real {
         }
     };
 }
-real!(f32, F32, Some, Some, |x| x);
-real!(f64, F64, |_| None, |_| None, |x: Vec<f32>| x.into_iter().map(f64::from).collect());
+real!(f32, F32, crate::cpu::exponential::tanh, Some, Some, |x| x);
+real!(f64, F64, f64::tanh, |_| None, |_| None, |x: Vec<f32>| x.into_iter().map(f64::from).collect());
 
 /// Runs a block with the type parameter bound to the tensor's element type.
 macro_rules! by_dtype {

@@ -79,23 +79,36 @@ impl Weight {
         self.packed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The weight in a packed form, made by `make` unless it is kept for the current version.
-    pub(crate) fn packed(&self, form: Form, make: impl FnOnce() -> Vec<f32>) -> Arc<Vec<f32>> {
+    /// Whether the values have changed since the version began: packed forms will not live long.
+    pub(crate) fn is_trained(&self) -> bool {
+        self.version.get() > 0
+    }
+
+    /// The weight in a packed form of `len` elements, written by `pack` unless it is kept for the current version. The
+    /// elements that `pack` finds are zeros or a former version's: places that it leaves alone stay zero.
+    pub(crate) fn packed(&self, form: Form, len: usize, pack: impl FnOnce(&mut [f32])) -> Arc<Vec<f32>> {
         let version = self.version.get();
+        let mut stale = None;
         {
             let mut forms = self.forms();
-            forms.retain(|p| p.version == version);
             if let Some(i) = forms.iter().position(|p| p.form == form) {
-                // The last used one is last.
                 let found = forms.remove(i);
-                let values = found.values.clone();
-                forms.push(found);
-                return values;
+                if found.version == version {
+                    let values = found.values.clone();
+                    // The last used one is last.
+                    forms.push(found);
+                    return values;
+                }
+                stale = Arc::try_unwrap(found.values).ok();
             }
         }
-        let values = Arc::new(make());
-        if values.len() <= LARGEST {
+        // Fresh memory costs more than packing does, so the former version's is used again.
+        let mut values = stale.filter(|v| v.len() == len).unwrap_or_else(|| vec![0.0; len]);
+        pack(&mut values);
+        let values = Arc::new(values);
+        if len <= LARGEST {
             let mut forms = self.forms();
+            forms.retain(|p| p.form != form);
             if forms.len() >= KEPT {
                 forms.remove(0);
             }
@@ -118,9 +131,9 @@ mod tests {
         let form = |name| Form { name, numbers: [0; 4] };
         let made = std::cell::Cell::new(0);
         let get = |w: &Weight, name| {
-            w.packed(form(name), || {
+            w.packed(form(name), 1, |to| {
                 made.set(made.get() + 1);
-                vec![made.get() as f32]
+                to[0] = made.get() as f32;
             })
         };
         assert_eq!(get(&w, "a")[0], 1.0);

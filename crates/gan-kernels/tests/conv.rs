@@ -292,3 +292,32 @@ fn impossible_shapes_are_errors_with_reasons() {
     assert!(reason((1, 3), 3, spec).contains("takes 3 channels"));
     assert!(reason((1, 2), 3, Conv2d { stride: 0, ..spec }).contains("stride"));
 }
+
+/// The figures of the crate's documentation.
+#[test]
+fn minimal_filtering_stays_within_its_error() {
+    let rms = |a: &Tensor, exact: &Tensor| {
+        let (a, e) = (reference::values(a), reference::values(exact));
+        let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
+        norm(&mut a.iter().zip(&e).map(|(a, e)| a - e)) / norm(&mut e.iter().copied())
+    };
+    let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Reflect };
+    for k in [3, 4] {
+        let (x, w) = (normal((1, 256, 17, 16), 1), normal((128, 256, k, k), 2));
+        let (ho, wo) = spec.output_hw((k, k), (17, 16)).unwrap();
+        let dy = normal((1, 128, ho, wo), 3);
+        let exact = passes(&x, &w, &dy, &spec);
+        let filtered = {
+            let _family = force(Family::Winograd);
+            passes(&reference::f32(&x), &w, &dy, &spec)
+        };
+        let direct = {
+            let _precise = precise();
+            passes(&reference::f32(&x), &w, &dy, &spec)
+        };
+        for ((f, d), e) in filtered.iter().zip(&direct).zip(&exact) {
+            assert!(rms(f, e) < 4e-6, "minimal filtering, {k}x{k}: {:e}", rms(f, e));
+            assert!(rms(d, e) < 6e-7, "direct, {k}x{k}: {:e}", rms(d, e));
+        }
+    }
+}

@@ -154,3 +154,53 @@ fn non_finite_elements_are_found_wherever_they_are() {
     let huge = Tensor::full(f32::MAX, 1000, &Device::Cpu).unwrap();
     assert!(all_finite(&huge).unwrap());
 }
+
+/// Bit for bit.
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let x = reference::f32(&normal((2, 5, 90, 91), 1));
+    let y = reference::f32(&normal((2, 5, 90, 91), 2));
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut all = Vec::new();
+            for group in [Group::Instance, Group::Batch] {
+                let spec = Norm { group, eps: 1e-5, act: Act::LeakyRelu };
+                let (out, moments) = norm(&x, &spec, None, Some(&y)).unwrap();
+                let grads = NormGrads { input: true, affine: None };
+                let dx = norm_backward(&x, &moments, &y, &spec, None, grads).unwrap().unwrap();
+                all.extend([out, moments.mean, moments.var, dx]);
+            }
+            for (value, gradient) in [
+                squared_error(&x, 1.0).unwrap(),
+                bce_with_logits(&x, 0.0).unwrap(),
+                l1(&x, &y).unwrap(),
+                mean(&x, 2.0).unwrap(),
+            ] {
+                all.extend([value, gradient]);
+            }
+            all.push(dropout(&x, 0.5, Key::new(1, Purpose::Test)).unwrap());
+            all.iter().map(values).collect::<Vec<_>>()
+        })
+    };
+    assert!(run(1) == run(3));
+}
+
+#[test]
+fn instruction_sets_agree() {
+    let x = reference::f32(&normal((2, 5, 33, 31), 1));
+    let run = |set| {
+        let _set = force_instructions(set);
+        let spec = Norm { group: Group::Instance, eps: 1e-5, act: Act::Tanh };
+        let (y, moments) = norm(&x, &spec, None, None).unwrap();
+        let grads = NormGrads { input: true, affine: None };
+        let dx = norm_backward(&x, &moments, &x, &spec, None, grads).unwrap().unwrap();
+        [y, dx, act(&x, Act::Tanh).unwrap(), l1(&x, &x.affine(0.5, 0.1).unwrap()).unwrap().1]
+    };
+    let plain = run(InstructionSet::Portable);
+    for set in [InstructionSet::Avx2, InstructionSet::Avx512] {
+        for (a, b) in run(set).iter().zip(&plain) {
+            assert_close(a, b, 1e-6, "instruction sets");
+        }
+    }
+}

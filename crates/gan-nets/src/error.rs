@@ -52,6 +52,30 @@ pub enum Error {
         /// What to try.
         remedy: &'static str,
     },
+    /// The tensors are of no network that this crate knows.
+    #[error(
+        "unknown network: {found}; known are the generators, discriminators and encoders of pix2pix, CycleGAN and pix2pixHD"
+    )]
+    UnknownNetwork {
+        /// What there is instead.
+        found: String,
+    },
+    /// The tensors are nearly those of a network, but not quite.
+    #[error("it looks like a {network}, but {problems}; save the whole state dict of the unchanged network")]
+    UnlikeNetwork {
+        /// The network, in words.
+        network: String,
+        /// What is missing, superfluous or of another shape.
+        problems: String,
+    },
+    /// The network is not the one that was named.
+    #[error("{asked} was asked for, but the tensors are of a {found}")]
+    OtherArch {
+        /// The name.
+        asked: &'static str,
+        /// The network, in words.
+        found: String,
+    },
     /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -16,7 +16,7 @@ mod load;
 mod manifest;
 mod retention;
 mod save;
-mod tensors;
+pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
 

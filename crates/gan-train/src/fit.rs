@@ -12,7 +12,11 @@ pub fn translate_fitted(translator: &dyn Translator, batch: &Batch) -> Result<Te
     if let Some(inst) = &batch.inst
         && inst.dims4()? != (batch.a.dim(0)?, 1, h, w)
     {
-        return Err(Error::Shape { what: format!("instance map of {}", batch.names.join(", ")), got: format!("{:?}", inst.dims()), expected: "the label map's size" });
+        return Err(Error::Shape {
+            what: format!("instance map of {}", batch.names.join(", ")),
+            got: format!("{:?}", inst.dims()),
+            expected: "the label map's size",
+        });
     }
     let multiple = translator.size_multiple();
     let pad = |t: &Tensor| mirrored(&mirrored(t, 2, multiple)?, 3, multiple);
@@ -65,7 +69,15 @@ mod tests {
             let a = Tensor::arange(0f32, (h * w) as f32, &Device::Cpu).unwrap().reshape((1, 1, h, w)).unwrap();
             let batch = Batch { a: a.clone(), b: None, inst: None, names: vec!["x".into()] };
             let y = translate_fitted(&Doubler, &batch).unwrap();
-            let same = y.eq(&(a * 2.0).unwrap()).unwrap().to_dtype(DType::U32).unwrap().sum_all().unwrap().to_scalar::<u32>().unwrap();
+            let same = y
+                .eq(&(a * 2.0).unwrap())
+                .unwrap()
+                .to_dtype(DType::U32)
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .to_scalar::<u32>()
+                .unwrap();
             assert_eq!(same as usize, h * w);
         }
     }

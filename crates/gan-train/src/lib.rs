@@ -22,13 +22,16 @@ pub mod run;
 pub mod schedule;
 mod settings;
 pub mod storage;
+pub mod styles;
 mod trained;
 mod trainer;
 
 pub use error::{Error, Result};
 pub use fit::translate_fitted;
 pub use lock::RunLock;
-pub use method::{Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator};
+pub use method::{
+    Direction, LoadEncoder, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator,
+};
 pub use methods::METHODS;
 pub use optimizer::Optimizer;
 pub use settings::TrainConfig;

@@ -1,9 +1,11 @@
 //! What a method is to the trainer.
 
 use crate::pool::ImagePool;
+use crate::styles::FeatureEncoder;
 use crate::{Error, Optimizer, Result, Trained, config, config::Layer};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
+use gan_layers::{Ctx, Dropout};
 use gan_nets::GeneratorConfig;
 use gan_rng::{Key, Purpose};
 use serde::{Serialize, de::DeserializeOwned};
@@ -89,6 +91,22 @@ pub struct TranslateOptions {
     pub direction: Direction,
     /// Running statistics and no dropout (PyTorch's `eval()`) instead of batch statistics.
     pub eval: bool,
+    /// Drop activations by masks of this seed, if the generator was trained with dropout and `eval` is off.
+    pub dropout: Option<u64>,
+    /// Style to draw, for models with an instance feature encoder. Without one, the encoder looks at the batch's `b`
+    /// where there is one, and style 0 is drawn where there is none.
+    pub style: Option<u64>,
+}
+
+impl TranslateOptions {
+    /// The context of the forward passes.
+    pub fn ctx(&self) -> Ctx {
+        match self.dropout {
+            _ if self.eval => Ctx::eval(),
+            Some(seed) => Ctx { dropout: Dropout::Keyed(Key::new(seed, Purpose::Dropout)), ..Ctx::translate() },
+            None => Ctx::translate(),
+        }
+    }
 }
 
 /// Where networks are to live.
@@ -107,6 +125,9 @@ impl Place {
     }
 }
 
+/// Loads a trained encoder of instance features.
+pub type LoadEncoder = fn(&Trained, &Place) -> Result<Box<dyn FeatureEncoder>>;
+
 /// An entry of [`METHODS`](crate::METHODS).
 #[derive(Debug, Clone, Copy)]
 pub struct MethodSpec {
@@ -122,6 +143,8 @@ pub struct MethodSpec {
     pub generator: fn(&toml::Table) -> Result<GeneratorConfig>,
     /// Makes a translator from what a run left.
     pub translator: fn(&Trained, &TranslateOptions, &Place) -> Result<Box<dyn Translator>>,
+    /// Loads the encoder of instance features, for methods that have one.
+    pub encoder: Option<LoadEncoder>,
     /// Settings of a tiny run, for smoke tests.
     pub debug: &'static [&'static str],
 }

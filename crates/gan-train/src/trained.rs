@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Trained {
     path: PathBuf,
+    step: u64,
     method: &'static MethodSpec,
     config: toml::Table,
 }
@@ -18,10 +19,20 @@ impl Trained {
     /// Reads the configuration; the weights are read when they are asked for.
     pub fn open(path: &Path) -> Result<Self> {
         let nothing: [&str; 0] = [];
-        let Snapshot { method, model, .. } = read(path, &nothing)?;
+        let Snapshot { step, method, model, .. } = read(path, &nothing)?;
         let config = serde_json::from_value(model)
             .map_err(|e| Error::damaged(path, format!("its manifest has no usable configuration: {e}")))?;
-        Ok(Trained { path: path.to_path_buf(), method: methods::find(&method)?, config })
+        Ok(Trained { path: path.to_path_buf(), step, method: methods::find(&method)?, config })
+    }
+
+    /// The folder that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Step of the checkpoint that was found.
+    pub fn step(&self) -> u64 {
+        self.step
     }
 
     /// The method it was trained with.
@@ -65,6 +76,6 @@ fn read(path: &Path, stems: &[&str]) -> Result<Snapshot> {
     Ok(loaded.snapshot)
 }
 
-fn is_checkpoint(path: &Path) -> bool {
+pub(crate) fn is_checkpoint(path: &Path) -> bool {
     path.join("manifest.json").is_file()
 }

@@ -1,21 +1,22 @@
 //! The training loop. It owns data, clock, checkpoints and observers, and never looks inside a method.
 
 mod progress;
+mod rate;
 mod state;
 
-use crate::checkpoint::{self, Snapshot};
+use crate::checkpoint::{self, Loaded, Snapshot};
 use crate::eta::{Interval, Monotonic, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
 use crate::method::{Method, MethodSpec, Place, StepCx, parse};
 use crate::run::{RunFolder, RunInfo};
-use crate::schedule::Schedule;
 use crate::storage::{Disk, Storage};
 use crate::{Error, Result, TrainConfig, resume};
 use candle_core::DType;
 use gan_data::{Batch, DataConfig, Dataset, Loader, LoaderConfig};
 use gan_rng::{Key, Purpose};
 use progress::Pending;
+use rate::Rate;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,13 +93,11 @@ pub fn train(job: Job) -> Result<Outcome> {
     )?;
     let mut method = (job.method.build)(&job.config, &job.place)?;
     let storage: Arc<dyn Storage> = Arc::new(Disk);
-    let restored =
-        job.resume.then(|| checkpoint::load_latest(&*storage, &job.run, Some(job.method.name))).transpose()?;
-    let folder = open_folder(&*storage, &job, common.train.seed)?;
+    let (folder, restored) = open_folder(&*storage, &job, common.train.seed)?;
 
     let mut run = Run {
         total: total_steps(&common.train, loader.batches_per_epoch() as u64),
-        schedule: common.train.schedule(),
+        rate: Rate::new(&common.train),
         preview: None,
         step: 0,
         pending: Pending::default(),
@@ -132,6 +131,8 @@ pub fn train(job: Job) -> Result<Outcome> {
     if let Some(loaded) = restored {
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         run.restore(&loaded.snapshot)?;
+    } else if job.resume {
+        warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
     }
     let gallery =
         Gallery::open(storage, &run.folder.gallery(), &run.folder.events(), run.step, GalleryOptions::default())?;
@@ -149,7 +150,8 @@ pub fn train(job: Job) -> Result<Outcome> {
     run.go(&job.stop)
 }
 
-fn open_folder(storage: &dyn Storage, job: &Job, seed: u64) -> Result<RunFolder> {
+/// The run folder, locked, and when resuming its newest checkpoint: `None` if the run ended before it saved one.
+fn open_folder(storage: &dyn Storage, job: &Job, seed: u64) -> Result<(RunFolder, Option<Loaded>)> {
     let info = RunInfo {
         method: job.method.name.into(),
         version: job.version.clone(),
@@ -161,12 +163,18 @@ fn open_folder(storage: &dyn Storage, job: &Job, seed: u64) -> Result<RunFolder>
     };
     let text = toml::to_string_pretty(&job.config).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     if !job.resume {
-        return RunFolder::create(storage, &job.run, &text, &info);
+        return Ok((RunFolder::create(storage, &job.run, &text, &info)?, None));
     }
+    // Locked first: another trainer would replace and delete the checkpoints that are being read.
     let folder = RunFolder::open(storage, &job.run)?;
+    let restored = match checkpoint::load_latest(storage, &job.run, Some(job.method.name)) {
+        Ok(loaded) => Some(loaded),
+        Err(Error::NoCheckpoint { .. }) => None,
+        Err(error) => return Err(error),
+    };
     folder.write_info(storage, &info)?;
     folder.write_config(storage, &text)?;
-    Ok(folder)
+    Ok((folder, restored))
 }
 
 fn device_name(place: &Place) -> String {
@@ -190,7 +198,7 @@ struct Run<'a> {
     loader: Loader,
     dataset: Arc<dyn Dataset>,
     train: TrainConfig,
-    schedule: Schedule,
+    rate: Rate,
     place: Place,
     batch_size: u64,
     step: u64,
@@ -213,7 +221,8 @@ impl Run<'_> {
             let epoch = self.step / per_epoch + 1;
             let batches = self.loader.epoch(epoch, (self.step % per_epoch) as usize);
             for batch in batches {
-                self.one_step(batch?, epoch)?;
+                let batch = batch.inspect_err(|_| self.save_before_failing())?;
+                self.one_step(batch, epoch)?;
                 if stop.load(Ordering::Relaxed) && self.step < self.total {
                     finish = Finish::Interrupted;
                     break 'training;
@@ -222,9 +231,10 @@ impl Run<'_> {
                     break;
                 }
             }
-            if self.step % per_epoch == 0
+            if self.step.is_multiple_of(per_epoch)
                 && crossed(epoch, epoch - 1, self.train.save_epoch_freq)
                 && self.step < self.total
+                && self.last_saved != Some(self.step)
             {
                 self.save_or_warn();
             }
@@ -239,11 +249,15 @@ impl Run<'_> {
 
     fn one_step(&mut self, batch: Batch, epoch: u64) -> Result<()> {
         let batch = to_place(batch, &self.place)?;
-        let lr = self.train.lr * self.schedule.factor(epoch as u32);
+        let lr = self.rate.of_epoch(epoch);
         let losses = self.method.step(&batch, &StepCx { epoch, step: self.step, lr, seed: self.train.seed })?;
+        self.rate.observe(&losses)?;
         self.pending.push(losses);
         let before = self.step * self.batch_size;
         self.step += 1;
+        if self.step.is_multiple_of(self.loader.batches_per_epoch() as u64) {
+            self.rate.end_epoch(); // before a checkpoint can be written
+        }
         self.pace.step();
         let eta = self.eta();
         self.observers.iter_mut().for_each(|o| o.step(self.step, eta));
@@ -309,12 +323,19 @@ impl Run<'_> {
         }
     }
 
+    /// A picture that cannot be read says nothing against the steps before it.
+    fn save_before_failing(&mut self) {
+        if self.step > 0 && self.last_saved != Some(self.step) {
+            self.save_or_warn();
+        }
+    }
+
     fn save(&mut self) -> Result<()> {
         let started = Instant::now();
         let events_length = self.events.sync()?;
         let mut snapshot = Snapshot::new(self.step, self.spec.name);
         snapshot.model = serde_json::to_value(self.job).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
-        state::fill(&mut snapshot, self.method, events_length, &mut self.pending)?;
+        state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &self.rate)?;
         let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep)?;
         self.last_saved = Some(self.step);
         for warning in &saved.warnings {
@@ -326,7 +347,7 @@ impl Run<'_> {
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.pending = state::restore(snapshot, self.method, &self.place.device)?;
+        self.pending = state::restore(snapshot, self.method, &mut self.rate, &self.place.device)?;
         self.step = snapshot.step;
         self.last_saved = Some(self.step);
         Ok(())

@@ -106,7 +106,7 @@ impl Report {
     pub(crate) fn failures(&self, case: &str) -> Vec<String> {
         let mut out: Vec<String> = self.hard.iter().map(|h| format!("{case}: {h}")).collect();
         for (what, name, error) in &self.errors {
-            if !(*error <= self.limit(*what)) {
+            if error.is_nan() || *error > self.limit(*what) {
                 out.push(format!("{case}: {name}: error {error:.2e} above {:.0e}", self.limit(*what)));
             }
         }

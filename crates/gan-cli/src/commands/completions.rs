@@ -2,6 +2,7 @@
 
 use crate::args::Cli;
 use crate::exit::Done;
+use crate::speak::answer;
 use clap::CommandFactory;
 
 #[derive(clap::Args)]
@@ -11,6 +12,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "gan-cli", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "gan-cli", &mut script);
+    answer(&script);
     Ok(Done::Complete)
 }

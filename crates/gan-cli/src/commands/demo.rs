@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use gan_data::{Batch, DataConfig, Dataset, Depth, Quantize, picture_from_tensor, write_picture};
 use gan_rng::{Key, Purpose};
 use gan_train::events::Finish;
-use gan_train::{Job, Place, TranslateOptions, Trained, data_config, methods, to_place, translate_fitted};
+use gan_train::{Job, Place, Trained, TranslateOptions, data_config, methods, to_place, translate_fitted};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -37,7 +37,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let layers: Vec<_> = std::iter::once(presets::layer(method.name, "demo")?).chain(settings).collect();
     let config = (method.resolve)(&layers)?;
     let data = data_config(method, &config)?;
-    eprintln!("drawing facades and training a pix2pix model to render them from their label maps, about two minutes on two cores");
+    eprintln!(
+        "drawing facades and training a pix2pix model to render them from their label maps, about two minutes on two cores"
+    );
     let outcome = gan_train::train(Job {
         method,
         config,
@@ -50,7 +52,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         observers: vec![Box::new(Progress::new())],
     })?;
     if outcome.finish == Finish::Interrupted {
-        eprintln!("interrupted at step {}; go on with `gan-cli train pix2pix --resume --out {}`", outcome.step, out.display());
+        eprintln!(
+            "interrupted at step {}; go on with `gan-cli train pix2pix --resume --out {}`",
+            outcome.step,
+            out.display()
+        );
         return Ok(Done::Interrupted);
     }
     let scores = evaluate(&out, &data, &place)?;
@@ -109,7 +115,8 @@ fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scor
         gan_data::open(&DataConfig { phase: phase.into(), flip: false, max_dataset_size: Some(items), ..data.clone() })
     };
     let item = |set: &dyn Dataset, i: usize| {
-        Batch::collate(vec![set.item(i, Key::new(0, Purpose::Augment).at(i as u64))?]).map(|b| (b.a.clone(), b.b.clone(), b))
+        Batch::collate(vec![set.item(i, Key::new(0, Purpose::Augment).at(i as u64))?])
+            .map(|b| (b.a.clone(), b.b.clone(), b))
     };
     let train = open("train", 64)?;
     let mut mean: Option<Tensor> = None;

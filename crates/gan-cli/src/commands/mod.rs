@@ -1,8 +1,11 @@
 //! The commands, one file each.
 
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod dataset;
 pub(crate) mod demo;
+pub(crate) mod encode_features;
 pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod translate;
+pub(crate) mod weights;

@@ -1,30 +1,40 @@
 //! `gan-cli summary`.
 
+use crate::commands::weights::{WeightArgs, WeightFile};
 use crate::exit::Done;
-use gan_nets::{Builder, GeneratorConfig};
+use gan_nets::Network;
 use gan_train::Trained;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run or checkpoint folder
+    /// Run or checkpoint folder (its generator), or a weight file (.pth, .safetensors) of any network
     #[arg(long)]
     model: PathBuf,
     /// Height and width of the input
     #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256])]
     size: Vec<usize>,
+    #[command(flatten)]
+    weights: WeightArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
-    let trained = Trained::open(&args.model)?;
-    let generator = (trained.method().generator)(trained.config())?;
-    print_generator(&generator, (args.size[0], args.size[1]))?;
+    let network = if args.model.is_dir() {
+        args.weights.refuse_for_runs()?;
+        let trained = Trained::open(&args.model)?;
+        Network::Generator((trained.method().generator)(trained.config())?)
+    } else {
+        let file = WeightFile::open(&args.model, &args.weights)?;
+        file.notes.iter().skip(1).for_each(|note| eprintln!("{note}"));
+        file.network
+    };
+    print(&network, (args.size[0], args.size[1]))?;
     Ok(Done::Complete)
 }
 
-fn print_generator(config: &GeneratorConfig, size: (usize, usize)) -> anyhow::Result<()> {
-    let summary = config.build(Builder::shapes_only())?.summary(size)?;
-    println!("{} for {} x {} x {}", config.arch.name(), config.input_nc, size.0, size.1);
+fn print(network: &Network, size: (usize, usize)) -> anyhow::Result<()> {
+    let summary = network.summary(size)?;
+    println!("{network}; for {} x {} x {}", network.input_nc(), size.0, size.1);
     let width = summary.rows.iter().map(|r| r.path.len()).max().unwrap_or(0);
     println!("{:width$}  {:12}  {:>16}  {:>11}  {:>9}", "layer", "kind", "output", "parameters", "MMAC");
     for row in &summary.rows {

@@ -58,14 +58,19 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         eprintln!("interrupted at step {}; go on with the same command and --resume", outcome.step);
         return Ok(Done::Interrupted);
     }
-    eprintln!("done. Look at {}, translate with `gan-cli translate --model {} …`", gallery.display(), args.out.display());
+    eprintln!(
+        "done. Look at {}, translate with `gan-cli translate --model {} …`",
+        gallery.display(),
+        args.out.display()
+    );
     Ok(Done::Complete)
 }
 
 fn resolved(args: &Args, method: &MethodSpec) -> anyhow::Result<toml::Table> {
     let settings = || args.set.iter().cloned().map(Layer::Setting);
     let root = args.data.as_deref().map(dataset_root);
-    let root = root.map(|path| Layer::Setting(format!("data.root={}", toml::Value::String(path.display().to_string()))));
+    let root =
+        root.map(|path| Layer::Setting(format!("data.root={}", toml::Value::String(path.display().to_string()))));
     if args.resume {
         if args.preset.is_some() || args.config.is_some() {
             bail!(Coded(2, "--resume takes the run's own configuration: leave --preset and --config out".into()));

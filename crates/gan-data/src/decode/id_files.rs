@@ -7,6 +7,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
+use super::limits::MOST_EXPANSION;
 use super::{DecodeOptions, REPLACE, open_decoder, refused};
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
@@ -35,6 +36,7 @@ fn from_png(path: &Path, options: &DecodeOptions) -> Result<IdMap> {
     let damaged = |e: png::DecodingError| Error::decode(path, e, REPLACE);
     let limits = png::Limits { bytes: usize::try_from(options.limits.max_bytes).unwrap_or(usize::MAX) };
     let file: BufReader<File> = options.limits.open(path)?;
+    let handle = file.get_ref().try_clone().map_err(|e| Error::io("open", path, e))?;
     let mut decoder = png::Decoder::new_with_limits(file, limits);
     decoder.set_transformations(png::Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(damaged)?;
@@ -50,6 +52,7 @@ fn from_png(path: &Path, options: &DecodeOptions) -> Result<IdMap> {
     };
     let bytes = reader.output_buffer_size().unwrap_or(usize::MAX);
     options.limits.check(path, width, height, bytes as u64)?;
+    options.limits.check_ratio(path, &handle, bytes as u64, MOST_EXPANSION)?;
     let orientation = reader.info().exif_metadata.as_deref().and_then(Orientation::from_exif_chunk);
     let mut packed = vec![0; bytes];
     let frame = reader.next_frame(&mut packed).map_err(damaged)?;

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+/// Most bytes of pixels that one byte of a file may stand for: deflate reaches 1032, and one bit may be expanded to
+/// three bytes.
+pub(super) const MOST_EXPANSION: u64 = 32_768;
+
 /// What a picture may take. Hostile or broken headers are refused before anything is allocated for the pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -42,6 +46,17 @@ impl DecodeLimits {
             return Ok(());
         };
         Err(Error::TooLarge { path: path.to_path_buf(), width, height, limit })
+    }
+
+    /// Refuses a header that announces more than any compression could have put into the file: a damaged or hostile
+    /// header must not cost the memory of a large picture.
+    pub(super) fn check_ratio(&self, path: &Path, file: &File, bytes: u64, most: u64) -> Result<()> {
+        let length = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+        if bytes / most <= length {
+            return Ok(());
+        }
+        let reason = format!("its header announces {} MiB of pixels and the file has {length} bytes", bytes >> 20);
+        Err(Error::decode(path, reason, "copy or download it again"))
     }
 
     /// Opens a regular file whose length is within the limits. (Opening a pipe would wait forever.)

@@ -107,17 +107,23 @@ pub fn probe(path: &Path, options: &DecodeOptions) -> Result<Header> {
 
 fn open_decoder(path: &Path, limits: &DecodeLimits) -> Result<impl ImageDecoder> {
     let file = limits.open(path)?;
+    let handle = file.get_ref().try_clone().map_err(|e| Error::io("open", path, e))?;
     let mut reader = ImageReader::new(file).with_guessed_format().map_err(|e| Error::io("read", path, e))?;
     if reader.format().is_none() {
         let reason = "the content is not a picture of a known format";
         return Err(Error::decode(path, reason, "supported are png, jpeg, webp, bmp, pnm and tiff"));
     }
+    // Lossless WebP holds an even picture of any size in a few bytes.
+    let ratio_is_bounded = reader.format() != Some(image::ImageFormat::WebP);
     let mut allowed = image::Limits::default();
     allowed.max_alloc = Some(limits.max_bytes);
     reader.limits(allowed);
     let mut decoder = reader.into_decoder().map_err(|e| refused(path, &e))?;
     let (width, height) = decoder.dimensions();
     limits.check(path, width, height, decoder.total_bytes())?;
+    if ratio_is_bounded {
+        limits.check_ratio(path, &handle, decoder.total_bytes(), limits::MOST_EXPANSION)?;
+    }
     let mut allowed = image::Limits::default();
     // The output counts too, and formats need scratch beside it.
     allowed.max_alloc = Some(limits.max_bytes.saturating_mul(2));

@@ -3,6 +3,7 @@ pub(crate) mod adam;
 pub(crate) mod conv;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
+pub(crate) mod exponential;
 pub(crate) mod loss;
 pub(crate) mod norm;
 pub(crate) mod planes;

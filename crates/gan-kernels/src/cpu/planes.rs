@@ -30,6 +30,16 @@ impl<T> Shared<T> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(from), len) }
     }
 
+    /// Number of elements.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The first element's address, for vector stores under the contract of [`Shared::part`].
+    pub(crate) fn start(&self) -> *mut T {
+        self.start
+    }
+
     /// Writes one element.
     ///
     /// # Safety

@@ -1,7 +1,7 @@
 //! Working memory that is kept between calls.
 //!
 //! A buffer is taken from its thread's shelf and returns there when dropped, so a task that is interrupted by another
-//! one on the same thread never shares a buffer with it. A shelf keeps a few buffers and forgets the smallest.
+//! one on the same thread never shares a buffer with it. A shelf is bounded in number and size; what does not fit is freed.
 #![allow(unsafe_code)]
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::RefCell;
@@ -11,6 +11,8 @@ use std::ops::{Deref, DerefMut};
 const ALIGN: usize = 64;
 /// Buffers that a thread keeps.
 const KEPT: usize = 8;
+/// Elements that a thread keeps (128 MiB).
+const KEPT_ELEMENTS: usize = 32 << 20;
 
 /// Owned, aligned memory of initialised F32.
 struct Memory {
@@ -67,7 +69,7 @@ impl Scratch {
         let found = SHELF.with_borrow_mut(|shelf| {
             let fits = |m: &Memory| m.capacity >= len && m.capacity <= 4 * len.max(1024);
             let best = (0..shelf.len()).filter(|&i| fits(&shelf[i])).min_by_key(|&i| shelf[i].capacity);
-            best.map(|i| shelf.swap_remove(i))
+            best.map(|i| shelf.remove(i))
         });
         let memory = found.unwrap_or_else(|| Memory::new(len.max(1024).next_multiple_of(1024)));
         Scratch { memory: Some(memory), len }
@@ -102,10 +104,9 @@ impl Drop for Scratch {
         let _ = SHELF.try_with(|shelf| {
             let mut shelf = shelf.borrow_mut();
             shelf.push(memory);
-            if shelf.len() > KEPT
-                && let Some(i) = (0..shelf.len()).min_by_key(|&i| shelf[i].capacity)
-            {
-                shelf.swap_remove(i);
+            // The first in the list was returned longest ago.
+            while shelf.len() > KEPT || shelf.iter().map(|m| m.capacity).sum::<usize>() > KEPT_ELEMENTS {
+                shelf.remove(0);
             }
         });
     }

@@ -108,7 +108,7 @@ fn write_tensor(out: &mut dyn Write, data: &CpuStorage, start: usize, end: usize
 }
 
 /// Writes the file `file` to `out`, which stands for `path` in messages.
-pub(super) fn write(out: &mut dyn Write, path: &Path, file: &str, tensors: &NamedTensors) -> Result<()> {
+pub(crate) fn write(out: &mut dyn Write, path: &Path, file: &str, tensors: &NamedTensors) -> Result<()> {
     let mut ordered: Vec<_> = tensors.iter().collect();
     ordered.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.dtype().size_in_bytes()));
     let header = header(file, &ordered)?;
@@ -133,7 +133,7 @@ pub(super) fn write(out: &mut dyn Write, path: &Path, file: &str, tensors: &Name
 }
 
 /// Reads a whole file, tensors in the order of their data.
-pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<NamedTensors> {
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<NamedTensors> {
     let damaged = |reason: String| Error::damaged(path, reason);
     let header = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
     if header.is_some_and(|length| length > MAX_HEADER) {

@@ -1,3 +1,5 @@
+//! Checkpoints under damage, faults and power cuts.
+
 #![allow(clippy::unwrap_used)]
 
 mod damage;

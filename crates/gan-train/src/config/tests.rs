@@ -1,3 +1,5 @@
+//! Layers of configuration, case by case.
+
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

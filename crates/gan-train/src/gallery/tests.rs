@@ -1,3 +1,5 @@
+//! The pages that a gallery writes.
+
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor};
@@ -120,6 +122,7 @@ fn pixels() {
         vec![-1.0, 1.0, 0.0, -2.0, /* green */ 1.0, 1.0, 1.0, 3.0, /* blue */ -1.0, -0.5, 0.5, f32::NAN];
     let tensor = Tensor::from_vec(values, (1, 3, 2, 2), &Device::Cpu).unwrap();
     let png = picture::png(&picture::images("x", &tensor, 4, 512).unwrap()[0]).unwrap();
+    #[allow(clippy::disallowed_methods)] // our own bytes, a few pixels
     let image = image::load_from_memory(&png).unwrap().to_rgb8();
     let pixels: Vec<[u8; 3]> = image.pixels().map(|pixel| pixel.0).collect();
     assert_eq!(pixels, [[0, 255, 0], [255, 255, 64], [128, 255, 191], [0, 255, 0]]);

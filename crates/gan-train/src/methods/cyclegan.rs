@@ -23,6 +23,7 @@ pub const SPEC: MethodSpec = MethodSpec {
     build: |table, place| Ok(Box::new(CycleGan::new(&parse(table)?, place)?)),
     generator: |table| Ok(parse::<Config>(table)?.generator),
     translator,
+    encoder: None,
     debug: &[
         "generator.arch=resnet",
         "generator.n_blocks=1",

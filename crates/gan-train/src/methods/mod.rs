@@ -29,6 +29,9 @@ fn contradiction(message: impl Into<String>) -> Error {
     Error::Config { origin: "configuration".into(), message: message.into() }
 }
 
+/// What is said to who asks for the styles of a model that has none.
+pub(crate) const NO_ENCODER: &str = "this model has no styles: they need an instance feature encoder (pix2pixhd trained with encoder.instance_feat=true)";
+
 /// A gradient penalty needs gradients of gradients, which candle's graph does not give.
 fn refuse_penalty(lambda_gp: f64) -> Result<()> {
     if lambda_gp == 0.0 {
@@ -60,11 +63,6 @@ fn weights(trained: &Trained, name: &str, place: &Place) -> Result<VarBuilder<'s
     Ok(VarBuilder::from_tensors(tensors, place.dtype, &place.device))
 }
 
-/// The context of a translation.
-fn translation_ctx(options: &TranslateOptions) -> Ctx {
-    if options.eval { Ctx::eval() } else { Ctx::translate() }
-}
-
 /// Picture in, picture out.
 struct Plain {
     generator: Generator,
@@ -82,7 +80,10 @@ impl Plain {
         if options.direction == Direction::BToA && name == "g" {
             return Err(contradiction("this model translates from A to B only"));
         }
-        Ok(Plain { generator: load_generator(config, trained, name, place)?, ctx: translation_ctx(options) })
+        if options.style.is_some() {
+            return Err(contradiction(NO_ENCODER));
+        }
+        Ok(Plain { generator: load_generator(config, trained, name, place)?, ctx: options.ctx() })
     }
 }
 

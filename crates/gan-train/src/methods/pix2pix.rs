@@ -23,6 +23,7 @@ pub const SPEC: MethodSpec = MethodSpec {
     build: |table, place| Ok(Box::new(Pix2Pix::new(&parse(table)?, place)?)),
     generator: |table| Ok(parse::<Config>(table)?.generator),
     translator,
+    encoder: None,
     debug: &[
         "generator.arch=unet",
         "generator.num_downs=5",

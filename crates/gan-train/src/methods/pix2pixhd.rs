@@ -1,10 +1,10 @@
 //! pix2pixHD (Wang et al., 2018): label maps to large photographs, coarse to fine.
 
+mod translate;
+
 use crate::conditioning::condition;
-use crate::method::{
-    Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
-};
-use crate::methods::{contradiction, load_generator, refuse_penalty, target, translation_ctx, weights};
+use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, parse, resolve};
+use crate::methods::{contradiction, refuse_penalty, target};
 use crate::optimizer::backward;
 use crate::palette::colours;
 use crate::pool::ImagePool;
@@ -25,7 +25,8 @@ pub const SPEC: MethodSpec = MethodSpec {
     resolve: resolve::<Config>,
     build: |table, place| Ok(Box::new(Pix2PixHd::new(&parse(table)?, place)?)),
     generator: |table| Ok(parse::<Config>(table)?.generator()),
-    translator,
+    translator: translate::translator,
+    encoder: Some(|trained, place| Ok(Box::new(translate::Encoder::load(&parse(trained.config())?, trained, place)?))),
     debug: &[
         "generator.arch=local",
         "ngf=4",
@@ -361,41 +362,4 @@ fn load_pretrain(path: &Path, networks: &[(&ParamStore, &str)]) -> Result<Vec<St
         notes.extend(left_out.into_iter().map(|n| format!("{name}: {n}")));
     }
     Ok(notes)
-}
-
-struct HdTranslator {
-    config: Config,
-    generator: Generator,
-    encoder: Option<Sequence>,
-    ctx: Ctx,
-    dtype: DType,
-}
-
-fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
-    let config: Config = parse(trained.config())?;
-    let generator = load_generator(&config.generator(), trained, "g", place)?;
-    let encoder = config
-        .encoder
-        .instance_feat
-        .then(|| Ok::<_, crate::Error>(config.encoder().build(weights(trained, "e", place)?)?))
-        .transpose()?;
-    Ok(Box::new(HdTranslator { config, generator, encoder, ctx: translation_ctx(options), dtype: place.dtype }))
-}
-
-impl Translator for HdTranslator {
-    fn translate(&self, batch: &Batch) -> Result<Tensor> {
-        let mut input = condition(batch, self.config.classes(), self.dtype)?;
-        if let Some(encoder) = &self.encoder {
-            let (Some(picture), Some(inst)) = (&batch.b, &batch.inst) else {
-                return Err(contradiction(
-                    "this model draws styles from a picture: give one with --encode, and instance maps with --inst",
-                ));
-            };
-            input = Tensor::cat(&[&input, &instance_mean(&encoder.forward(picture, &self.ctx)?, inst)?], 1)?;
-        }
-        Ok(self.generator.forward(&input, &self.ctx)?)
-    }
-    fn size_multiple(&self) -> usize {
-        self.generator.config().size_multiple()
-    }
 }

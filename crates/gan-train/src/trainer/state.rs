@@ -1,6 +1,7 @@
 //! Between a method's parts and a checkpoint.
 
 use super::progress::{Pending, Sums};
+use super::rate::{Rate, RateState};
 use crate::checkpoint::Snapshot;
 use crate::method::Method;
 use crate::{Error, Result};
@@ -19,6 +20,7 @@ const POOL: &str = "pool";
 struct State {
     events_length: u64,
     pending: Sums,
+    rate: RateState,
     optimizers: BTreeMap<String, Counters>,
 }
 
@@ -39,6 +41,7 @@ pub(super) fn fill(
     method: &mut dyn Method,
     events_length: u64,
     pending: &mut Pending,
+    rate: &Rate,
 ) -> Result<()> {
     let parts = method.parts();
     let (mut moments, mut counters) = (Vec::new(), BTreeMap::new());
@@ -55,13 +58,19 @@ pub(super) fn fill(
     if !pools.is_empty() {
         snapshot.tensors.push((POOL.into(), pools));
     }
-    let state = State { events_length, pending: pending.sums()?.clone(), optimizers: counters };
+    let state =
+        State { events_length, pending: pending.sums()?.clone(), rate: rate.state().clone(), optimizers: counters };
     snapshot.state = serde_json::to_value(state).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     Ok(())
 }
 
 /// Takes it out again.
-pub(super) fn restore(snapshot: &Snapshot, method: &mut dyn Method, device: &Device) -> Result<Pending> {
+pub(super) fn restore(
+    snapshot: &Snapshot,
+    method: &mut dyn Method,
+    rate: &mut Rate,
+    device: &Device,
+) -> Result<Pending> {
     let place = format!("checkpoint of step {}", snapshot.step);
     let bad = |reason: String| Error::damaged(Path::new(&place), reason);
     let file = |stem: &str| snapshot.file(stem).ok_or_else(|| bad(format!("{stem}.safetensors is missing")));
@@ -83,5 +92,6 @@ pub(super) fn restore(snapshot: &Snapshot, method: &mut dyn Method, device: &Dev
     for (name, pool) in parts.pools {
         pool.restore(name, snapshot.file(POOL).map_or(&[], Vec::as_slice), device)?;
     }
+    rate.restore(state.rate);
     Ok(Pending::with(state.pending))
 }

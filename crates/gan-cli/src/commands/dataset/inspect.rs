@@ -42,7 +42,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     }
     if !report.is_usable() {
         let errors = report.count(Severity::Error);
-        bail!(Coded(BAD_DATA, format!("training could not start on {}: {errors} {}", report.root.display(), if errors == 1 { "problem" } else { "problems" })));
+        bail!(Coded(
+            BAD_DATA,
+            format!(
+                "training could not start on {}: {errors} {}",
+                report.root.display(),
+                if errors == 1 { "problem" } else { "problems" }
+            )
+        ));
     }
     Ok(Done::Complete)
 }
@@ -63,7 +70,8 @@ fn guess_mode(root: &Path) -> &'static str {
 fn print(report: &Report) {
     println!("{:?} dataset in {}, phase {}: {} items", report.mode, report.root.display(), report.phase, report.items);
     for folder in &report.folders {
-        let sizes: Vec<_> = folder.sizes.iter().take(4).map(|s| format!("{}x{} ({})", s.width, s.height, s.pictures)).collect();
+        let sizes: Vec<_> =
+            folder.sizes.iter().take(4).map(|s| format!("{}x{} ({})", s.width, s.height, s.pictures)).collect();
         let more = folder.sizes.len().saturating_sub(4);
         let more = if more > 0 { format!(" and {more} other sizes") } else { String::new() };
         let list = |map: Vec<String>| map.join(", ");

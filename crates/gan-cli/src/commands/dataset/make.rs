@@ -73,20 +73,25 @@ pub(crate) fn pairs(args: Pairs) -> anyhow::Result<Done> {
         Kind::Downscale => PairInput::Downscale(args.amount as usize),
     };
     let bar = bar(0, "making pairs");
-    let files = gan_data::make_pairs(&args.photos, &args.out, input, &DecodeOptions::default(), |done, all| advance(&bar, done, all))?;
+    let files = gan_data::make_pairs(&args.photos, &args.out, input, &DecodeOptions::default(), |done, all| {
+        advance(&bar, done, all)
+    })?;
     finish(&bar, files.len(), "pairs", &args.out)
 }
 
 pub(crate) fn combine(args: Combine) -> anyhow::Result<Done> {
     let bar = bar(0, "joining");
-    let files = gan_data::combine(&args.a, &args.b, &args.out, &DecodeOptions::default(), |done, all| advance(&bar, done, all))?;
+    let files = gan_data::combine(&args.a, &args.b, &args.out, &DecodeOptions::default(), |done, all| {
+        advance(&bar, done, all)
+    })?;
     finish(&bar, files.len(), "pairs", &args.out)
 }
 
 pub(crate) fn split(args: Split) -> anyhow::Result<Done> {
     let bar = bar(0, "copying");
     let ratio = SplitRatio { val: args.val, test: args.test };
-    let [train, val, test] = gan_data::split(&args.source, &args.out, ratio, args.seed, |done, all| advance(&bar, done, all))?;
+    let [train, val, test] =
+        gan_data::split(&args.source, &args.out, ratio, args.seed, |done, all| advance(&bar, done, all))?;
     bar.finish_and_clear();
     eprintln!("{train} train, {val} val, {test} test in {}", args.out.display());
     Ok(Done::Complete)

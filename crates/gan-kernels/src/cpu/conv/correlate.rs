@@ -8,6 +8,7 @@ use super::band::{SLACK, Source};
 use super::geometry::Geometry;
 use super::outer::{Dots, Outer, TAPS, TapRows};
 use super::taps::{Tap, fill};
+use super::transpose::transpose;
 use crate::cpu::planes::Shared;
 use crate::cpu::scratch::Scratch;
 use crate::isa::{Isa, vectorised};
@@ -16,11 +17,13 @@ use rayon::prelude::*;
 /// Elements of a task's sums.
 const SUMS: usize = 40 << 10;
 /// Elements of a block of input channels.
-const BLOCK: usize = 40 << 10;
+const BLOCK: usize = 64 << 10;
 /// Tasks that a call is split into at least, where its size allows.
 const TASKS: usize = 12;
 /// Pixels that are summed before the next taps' turn.
 const PIXELS: usize = 128;
+/// Output channels of a task.
+const WIDE: usize = 64;
 /// Up to so many output channels, pixels are the lanes.
 const FEW: usize = 8;
 
@@ -40,8 +43,9 @@ struct Plan {
     taps: Vec<Tap>,
     margin: usize,
     pitch: usize,
-    /// Output channels of a block, and blocks.
+    /// Output channels of a block, blocks of a task, and tasks along them.
     lanes: usize,
+    wide: usize,
     blocks: usize,
     /// Input channels of a task, and tasks along them.
     inputs: usize,
@@ -57,14 +61,16 @@ impl Plan {
     fn new(isa: Isa, g: &Geometry) -> Self {
         let (source, taps, margin) = super::taps::forward_taps(g);
         let lanes = lanes(isa, g.co);
-        let blocks = g.co.div_ceil(lanes);
-        let fit = (SUMS / (taps.len() * lanes)).clamp(1, g.ci);
+        // A task brings its inputs into place for at least this many output channels.
+        let wide = (WIDE / lanes).clamp(1, g.co.div_ceil(lanes));
+        let blocks = g.co.div_ceil(lanes * wide);
+        let fit = (SUMS / (taps.len() * lanes * wide)).clamp(1, g.ci);
         let inputs = fit.min(g.ci.div_ceil(TASKS.div_ceil(blocks)));
         let groups = g.ci.div_ceil(inputs);
         let rows = g.ho.div_ceil(TASKS.div_ceil(blocks * groups)).max(g.ho.min(4));
         let sums = (inputs * taps.len()).next_multiple_of(TAPS);
         let (shares, pitch) = (g.ho.div_ceil(rows), source.pitch());
-        Plan { source, taps, margin, pitch, lanes, blocks, inputs, groups, shares, rows, sums }
+        Plan { source, taps, margin, pitch, lanes, wide, blocks, inputs, groups, shares, rows, sums }
     }
 
     /// Elements of the prepared gradient of one block and image.
@@ -77,7 +83,8 @@ impl Plan {
 pub(super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32]) {
     let plan = Plan::new(isa, g);
     let outer = g.co > FEW;
-    let mut prepared = Scratch::take(plan.blocks * g.n * plan.image(g));
+    let blocks = g.co.div_ceil(plan.lanes);
+    let mut prepared = Scratch::take(blocks * g.n * plan.image(g));
     let channel = g.ho * g.wo;
     prepared.par_chunks_mut(plan.image(g)).enumerate().for_each(|(i, to)| {
         let (block, image) = (i / g.n, i % g.n);
@@ -89,17 +96,20 @@ pub(super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], int
             spread(from, to, (g.ho, g.wo, plan.pitch));
         }
     });
-    let size = plan.sums * plan.lanes;
+    let size = plan.sums * plan.lanes * plan.wide;
     let mut sums = Scratch::take(plan.shares * plan.blocks * plan.groups * size);
     sums.par_chunks_mut(size).enumerate().for_each(|(task, sums)| {
         let (block, rest) = (task % plan.blocks, task / plan.blocks);
         let (group, share) = (rest % plan.groups, rest / plan.groups);
         sums.fill(0.0);
+        let first = block * plan.wide;
+        let count = plan.wide.min(blocks - first);
         for image in 0..g.n {
-            let dy = &prepared[(block * g.n + image) * plan.image(g)..][..plan.image(g)];
+            let dy = |i: usize| &prepared[((first + i) * g.n + image) * plan.image(g)..][..plan.image(g)];
+            let dy: Vec<&[f32]> = (0..count).map(dy).collect();
             let x = &x[image * g.ci * g.h * g.w..][..g.ci * g.h * g.w];
             let rows = share * plan.rows..((share + 1) * plan.rows).min(g.ho);
-            correlate(isa, g, &plan, x, dy, group, rows, sums);
+            correlate(isa, g, &plan, x, &dy, group, rows, sums);
         }
     });
     add(isa, g, &plan, &sums, into);
@@ -112,7 +122,7 @@ fn correlate(
     g: &Geometry,
     plan: &Plan,
     x: &[f32],
-    dy: &[f32],
+    dy: &[&[f32]],
     group: usize,
     rows: std::ops::Range<usize>,
     sums: &mut [f32],
@@ -137,43 +147,20 @@ fn correlate(
         }
         let len = (count - 1) * plan.pitch + g.wo;
         let taps = TapRows { x: &input, offsets: &offsets };
-        if outer {
-            for q in (0..len).step_by(PIXELS) {
-                let dy = &dy[(first * plan.pitch + q) * plan.lanes..];
-                Outer { taps, q, len: PIXELS.min(len - q), dy, lanes: plan.lanes }.add_to(isa, sums);
+        for (dy, sums) in dy.iter().zip(sums.chunks_exact_mut(plan.sums * plan.lanes)) {
+            let dy = &dy[first * plan.pitch * if outer { plan.lanes } else { 1 }..];
+            if outer {
+                // Equal parts, so that none is short.
+                let part = len.div_ceil(len.div_ceil(PIXELS));
+                for q in (0..len).step_by(part) {
+                    let dy = &dy[q * plan.lanes..];
+                    Outer { taps, q, len: part.min(len - q), dy, lanes: plan.lanes }.add_to(isa, sums);
+                }
+            } else {
+                Dots { taps, len, dy, channels: plan.lanes, pitch: g.ho * plan.pitch }.add_to(isa, sums);
             }
-        } else {
-            let dy = &dy[first * plan.pitch..];
-            Dots { taps, len, dy, channels: plan.lanes, pitch: g.ho * plan.pitch }.add_to(isa, sums);
         }
         first += count;
-    }
-}
-
-vectorised! {
-    /// `[channels][h][w]` → `[h][pitch][lanes]`, zeros elsewhere.
-    fn transpose(from: &[f32], to: &mut [f32], size: (usize, usize, usize), lanes: usize) {
-        const SQUARE: usize = 16;
-        let (h, w, pitch) = size;
-        let count = from.len() / (h * w);
-        let (body, end) = to.split_at_mut(h * pitch * lanes);
-        end.fill(0.0);
-        for (y, row) in body.chunks_exact_mut(pitch * lanes).enumerate() {
-            row[w * lanes..].fill(0.0);
-            if count < lanes {
-                row.fill(0.0);
-            }
-            for x in (0..w).step_by(SQUARE) {
-                let width = SQUARE.min(w - x);
-                let columns = &mut row[x * lanes..(x + width) * lanes];
-                for c in 0..count {
-                    let values = &from[(c * h + y) * w + x..][..width];
-                    for (o, &v) in columns[c..].iter_mut().step_by(lanes).zip(values) {
-                        *o = v;
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -192,14 +179,16 @@ fn spread(from: &[f32], to: &mut [f32], (h, w, pitch): (usize, usize, usize)) {
 fn add(isa: Isa, g: &Geometry, plan: &Plan, sums: &[f32], into: &mut [f32]) {
     let depth = g.taps();
     let size = plan.sums * plan.lanes;
+    let blocks = g.co.div_ceil(plan.lanes);
     let out = Shared::new(into);
-    (0..plan.blocks * plan.groups).into_par_iter().for_each(|i| {
-        let (block, group) = (i % plan.blocks, i / plan.blocks);
+    (0..blocks * plan.groups).into_par_iter().for_each(|i| {
+        let (block, group) = (i % blocks, i / blocks);
         let channels = plan.lanes.min(g.co - block * plan.lanes);
         let first = group * plan.inputs * plan.taps.len();
         let count = (plan.inputs * plan.taps.len()).min(depth - first);
         for share in 0..plan.shares {
-            let from = &sums[((share * plan.groups + group) * plan.blocks + block) * size..][..size];
+            let task = (share * plan.groups + group) * plan.blocks + block / plan.wide;
+            let from = &sums[(task * plan.wide + block % plan.wide) * size..][..size];
             for k in (0..count).step_by(16) {
                 let width = 16.min(count - k);
                 for c in 0..channels {

@@ -14,12 +14,14 @@ mod rows;
 mod stream;
 mod taps;
 mod tile;
+mod transpose;
+mod winograd;
 
 pub(crate) use geometry::Geometry;
 
 use super::elementwise::sum;
 use crate::Weight;
-use crate::choice::{Family, forced, isa};
+use crate::choice::{Family, forced, is_precise, isa};
 use crate::real::Real;
 use rayon::prelude::*;
 
@@ -41,30 +43,44 @@ enum Pass {
 }
 
 /// The family for a shape: the one that is forced, if it can serve the shape, or the one that was measured to be fastest.
-fn family(g: &Geometry, pass: Pass) -> Family {
+fn family(g: &Geometry, pass: Pass, trained: bool) -> Family {
     let pixels = g.n * g.ho * g.wo;
-    let measured = match pass {
-        // The weights are read once and never packed; below this, that is most of the work.
-        _ if pixels <= 256 && g.taps() >= 256 => Family::Stream,
-        Pass::BackwardWeight if pixels <= 512 && g.co >= 256 => Family::Stream,
-        _ => Family::Gemm,
-    };
     match forced() {
-        // Its im2col matrix would not be small.
-        Some(Family::Stream) if pixels * g.taps() > 1 << 24 => measured,
-        Some(Family::Winograd) | None => measured,
-        Some(forced) => forced,
+        // Its im2col matrix must be small.
+        Some(Family::Stream) if pixels * g.taps() <= 1 << 24 => Family::Stream,
+        Some(Family::Winograd) if winograd::serves(g) => Family::Winograd,
+        Some(forced @ (Family::Portable | Family::Gemm)) => forced,
+        _ => fastest(g, pass, pixels, trained),
     }
+}
+
+/// The table of the crate's documentation. Its limits come from timing all families at the shapes of the networks, on
+/// AVX2 and on AVX-512.
+fn fastest(g: &Geometry, pass: Pass, pixels: usize, trained: bool) -> Family {
+    let weights = pass == Pass::BackwardWeight;
+    let filtering = winograd::serves(g) && !is_precise();
+    // Transforms pay for themselves when each transformed value is used often; those of weights that change with every
+    // step are used for one or two calls.
+    let (channels, few) = if weights { (128, 128) } else { (32, if trained { 257 } else { 128 }) };
+    if filtering && g.ci.min(g.co) >= channels && pixels >= few {
+        return Family::Winograd;
+    }
+    // Below this, reading the weights is most of the work, and packing them would double it.
+    if g.taps() >= 256 && pixels <= 256 || weights && g.co >= 256 && pixels <= 512 {
+        return Family::Stream;
+    }
+    Family::Gemm
 }
 
 /// From the big end to the small end, with a bias per output channel.
 pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, bias: Option<&[T]>) -> Vec<T> {
     let (Some(x32), Some(w32)) = (T::as_f32(x), T::as_f32(w)) else { return portable::forward(g, x, w, bias) };
     let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
-    match family(g, Pass::Forward) {
+    match family(g, Pass::Forward, weight.is_trained()) {
         Family::Portable => portable::forward(g, x, w, bias),
         Family::Stream => T::from_f32(stream::forward(isa, g, x32, w32, bias32)),
-        _ => T::from_f32(taps::forward(isa, g, x32, w32, weight, bias32)),
+        Family::Winograd => T::from_f32(winograd::forward(isa, g, x32, w32, weight, bias32)),
+        Family::Gemm => T::from_f32(taps::forward(isa, g, x32, w32, weight, bias32)),
     }
 }
 
@@ -72,10 +88,11 @@ pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, 
 pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], weight: &Weight, bias: Option<&[T]>) -> Vec<T> {
     let (Some(dy32), Some(w32)) = (T::as_f32(dy), T::as_f32(w)) else { return portable::backward_data(g, dy, w, bias) };
     let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
-    match family(g, Pass::BackwardData) {
+    match family(g, Pass::BackwardData, weight.is_trained()) {
         Family::Portable => portable::backward_data(g, dy, w, bias),
         Family::Stream => T::from_f32(stream::backward_data(isa, g, dy32, w32, bias32)),
-        _ => T::from_f32(taps::backward_data(isa, g, dy32, w32, weight, bias32)),
+        Family::Winograd => T::from_f32(winograd::backward_data(isa, g, dy32, w32, weight, bias32)),
+        Family::Gemm => T::from_f32(taps::backward_data(isa, g, dy32, w32, weight, bias32)),
     }
 }
 
@@ -84,7 +101,7 @@ pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &m
     if g.n == 0 {
         return;
     }
-    let family = family(g, Pass::BackwardWeight);
+    let family = family(g, Pass::BackwardWeight, true);
     let (isa, pair) = (isa(), T::as_f32(x).zip(T::as_f32(dy)));
     let Some((x32, dy32)) = pair.filter(|_| family != Family::Portable) else {
         return portable::backward_weight(g, x, dy, into);
@@ -92,6 +109,7 @@ pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &m
     let Some(into) = T::as_f32_mut(into) else { return };
     match family {
         Family::Stream => stream::backward_weight(isa, g, x32, dy32, into),
+        Family::Winograd => winograd::backward_weight(isa, g, x32, dy32, into),
         _ => correlate::backward_weight(isa, g, x32, dy32, into),
     }
 }

@@ -18,38 +18,44 @@ impl Dot<'_> {
     }
 }
 
-/// Depth of a pass: its part of four rows of weights stays in the first-level cache.
-const PASS: usize = 2048;
+/// Depth of a pass: its part of six pixels' inputs stays in the first-level cache.
+const PASS: usize = 1024;
 
 simd_entry! {
     fn dot[S](p: &Dot<'_>, channels: usize, pixels: usize, sums: &mut [f32]) {
         for from in (0..p.depth).step_by(PASS) {
             let k = from..(from + PASS).min(p.depth);
-            let mut c = 0;
-            while c < channels {
-                let rows = if channels - c >= 4 { 4 } else { 1 };
-                let mut q = 0;
-                while q < pixels {
+            let mut q = 0;
+            // Pixels outside, so that their part of the input is read once for all rows of weights.
+            while q < pixels {
+                let width = match pixels - q {
+                    6.. if S::LANES == 16 => 6,
+                    2.. => 2,
+                    _ => 1,
+                };
+                let mut c = 0;
+                while c < channels {
                     let s = &mut sums[c * pixels + q..];
-                    let left = pixels - q;
-                    // SAFETY: `w` has `c + rows` rows, `x` has `q +` its tile's rows, of `depth` elements; sums are indexed
-                    // with checks. The entry has the instruction set.
-                    q += unsafe {
-                        match (rows, left) {
-                            (4, 6..) if S::LANES == 16 => dot_tile::<S, 4, 6>(p, c, q, k.clone(), s, pixels),
-                            (4, 2..) => dot_tile::<S, 4, 2>(p, c, q, k.clone(), s, pixels),
-                            (4, _) => dot_tile::<S, 4, 1>(p, c, q, k.clone(), s, pixels),
+                    // SAFETY: `w` has the rows from `c` on and `x` those from `q` on that the tile takes, of `depth`
+                    // elements; sums are indexed with checks. The entry has the instruction set.
+                    c += unsafe {
+                        match (channels - c, width) {
+                            (4.., 6) => dot_tile::<S, 4, 6>(p, c, q, k.clone(), s, pixels),
+                            (4.., 2) => dot_tile::<S, 4, 2>(p, c, q, k.clone(), s, pixels),
+                            (4.., _) => dot_tile::<S, 4, 1>(p, c, q, k.clone(), s, pixels),
+                            (_, 6) => dot_tile::<S, 1, 6>(p, c, q, k.clone(), s, pixels),
+                            (_, 2) => dot_tile::<S, 1, 2>(p, c, q, k.clone(), s, pixels),
                             _ => dot_tile::<S, 1, 1>(p, c, q, k.clone(), s, pixels),
                         }
                     };
                 }
-                c += rows;
+                q += width;
             }
         }
     }
 }
 
-/// Returns its number of pixels.
+/// Returns its number of channels.
 ///
 /// # Safety
 /// Rows `c .. c + M` of `w` and `q .. q + N` of `x` exist and `k` lies in their depth; the caller has the instruction set.
@@ -80,18 +86,24 @@ unsafe fn dot_tile<S: Simd, const M: usize, const N: usize>(
             }
             i += S::LANES;
         }
-        for (m, acc) in acc.iter().enumerate() {
-            for (n, &acc) in acc.iter().enumerate() {
-                let mut total = S::sum(acc);
-                for i in i..k.end {
-                    total += *w.add(m * p.depth + i) * *x.add(n * p.depth + i);
-                }
-                let s = &mut sums[m * pitch + n];
-                *s = if k.start == 0 { total } else { *s + total };
+        let flat = acc.as_flattened();
+        let mut totals = [0.0; 24];
+        for (totals, acc) in totals.chunks_exact_mut(4).zip(flat.chunks_exact(4)) {
+            totals.copy_from_slice(&S::sum4([acc[0], acc[1], acc[2], acc[3]]));
+        }
+        for j in flat.len() / 4 * 4..flat.len() {
+            totals[j] = S::sum(flat[j]);
+        }
+        for (j, total) in totals.iter_mut().enumerate().take(M * N) {
+            let (m, n) = (j / N, j % N);
+            for i in i..k.end {
+                *total += *w.add(m * p.depth + i) * *x.add(n * p.depth + i);
             }
+            let s = &mut sums[m * pitch + n];
+            *s = if k.start == 0 { *total } else { *s + *total };
         }
     }
-    N
+    M
 }
 
 /// `out[p][k] = Σ_c dy[c][p] · w[c][first + k]` for `width` columns.

@@ -136,9 +136,8 @@ impl Map {
     }
 
     /// Weights `[panel][phase][input][tap][channel of the panel]`; channels past the last are zero.
-    fn pack(&self, weights: &[f32], shape: TileShape) -> Vec<f32> {
+    fn pack(&self, weights: &[f32], shape: TileShape, packed: &mut [f32]) {
         let m = shape.channels;
-        let mut packed = for_overwrite(self.outputs.div_ceil(m) * self.panel(shape));
         packed.par_chunks_mut(self.panel(shape)).enumerate().for_each(|(panel, to)| {
             let channels = m.min(self.outputs - panel * m);
             let mut phases: Vec<&mut [f32]> = Vec::with_capacity(self.phases.len());
@@ -162,7 +161,11 @@ impl Map {
                 }
             }
         });
-        packed
+    }
+
+    /// Elements of the packed weights.
+    fn packed_len(&self, shape: TileShape) -> usize {
+        self.outputs.div_ceil(shape.channels) * self.panel(shape)
     }
 
     /// Elements of a panel of packed weights.
@@ -252,6 +255,7 @@ impl Map {
                     channels: count,
                     offsets: &offsets,
                     tiles,
+                    pitch,
                     first: first == 0,
                 }
                 .run(isa, results);
@@ -333,7 +337,7 @@ pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], weight: &Wei
     let map = Map::forward(g);
     let shape = TileShape::of(isa, map.outputs);
     let form = Form { name: "taps", numbers: [shape.channels, 0, 0, 0] };
-    let packed = weight.packed(form, || map.pack(w, shape));
+    let packed = weight.packed(form, map.packed_len(shape), |to| map.pack(w, shape, to));
     let mut out = for_overwrite(g.n * g.co * g.ho * g.wo);
     map.apply(isa, g.n, x, &packed, bias, &mut out);
     out
@@ -353,7 +357,7 @@ pub(super) fn backward_data(
     // Which taps a phase has depends on the stride and on where the crop starts.
     let crop = if g.mode == PadMode::Zero { g.padding % g.stride } else { 0 };
     let form = Form { name: "taps backward", numbers: [shape.channels, g.stride, crop, 0] };
-    let packed = weight.packed(form, || map.pack(w, shape));
+    let packed = weight.packed(form, map.packed_len(shape), |to| map.pack(w, shape, to));
     let mut out = for_overwrite(g.n * g.ci * g.h * g.w);
     if g.mode == PadMode::Zero {
         map.apply(isa, g.n, dy, &packed, bias, &mut out);

@@ -20,10 +20,10 @@ impl TileShape {
             (Isa::Avx512, _) => (8, 3),
             (Isa::Avx2, 1) => (1, 8),
             (Isa::Avx2, 2 | 3) => (3, 4),
-            (Isa::Avx2, _) => (4, 3),
+            (Isa::Avx2, _) => (6, 2),
             (Isa::Portable, 1) => (1, 8),
             (Isa::Portable, 2 | 3) => (3, 4),
-            (Isa::Portable, _) => (4, 3),
+            (Isa::Portable, _) => (6, 2),
         };
         let lanes = match isa {
             Isa::Avx512 => 16,
@@ -47,20 +47,24 @@ pub(crate) struct Product<'a> {
     pub(crate) offsets: &'a [usize],
     /// Tiles along q.
     pub(crate) tiles: usize,
+    /// Distance of two rows of `c`.
+    pub(crate) pitch: usize,
     /// Whether `c` is overwritten, not added to.
     pub(crate) first: bool,
 }
 
 impl Product<'_> {
-    /// Computes the product into `c` `[panels · shape.channels][tiles · shape.pixels]`.
+    /// Computes the product into `c` `[panels · shape.channels][pitch]`, of which the first `tiles · shape.pixels` of
+    /// every row are results.
     pub(crate) fn run(&self, isa: Isa, c: &mut [f32]) {
         let TileShape { channels, pixels } = self.shape;
         let depth = self.channels * self.offsets.len();
         let reach = self.offsets.iter().max().copied().unwrap_or(0);
-        assert!(c.len() >= self.panels * channels * self.tiles * pixels);
+        let width = self.tiles * pixels;
+        assert!(width <= self.pitch && c.len() >= (self.panels * channels - 1) * self.pitch + width);
         if depth == 0 {
             if self.first {
-                c[..self.panels * channels * self.tiles * pixels].fill(0.0);
+                c.chunks_mut(self.pitch).take(self.panels * channels).for_each(|row| row[..width].fill(0.0));
             }
             return;
         }
@@ -74,11 +78,16 @@ simd_entry! {
     fn product[S](p: &Product<'_>, c: &mut [f32]) {
         // SAFETY: `Product::run` has checked all lengths; the entry has the instruction set.
         unsafe {
+            // Wide registers come in larger numbers; tiles of the other sets are not compiled.
+            let wide = S::LANES == 16;
             match (p.shape.channels, p.shape.pixels / S::LANES) {
-                (8, 3) => tiles::<S, 8, 3>(p, c.as_mut_ptr()),
-                (4, 3) => tiles::<S, 4, 3>(p, c.as_mut_ptr()),
-                (3, 8) => tiles::<S, 3, 8>(p, c.as_mut_ptr()),
-                (3, 4) => tiles::<S, 3, 4>(p, c.as_mut_ptr()),
+                (8, 3) if wide => tiles::<S, 8, 3>(p, c.as_mut_ptr()),
+                (8, 2) if wide => tiles::<S, 8, 2>(p, c.as_mut_ptr()),
+                (8, 1) if wide => tiles::<S, 8, 1>(p, c.as_mut_ptr()),
+                (3, 8) if wide => tiles::<S, 3, 8>(p, c.as_mut_ptr()),
+                (6, 2) if !wide => tiles::<S, 6, 2>(p, c.as_mut_ptr()),
+                (6, 1) if !wide => tiles::<S, 6, 1>(p, c.as_mut_ptr()),
+                (3, 4) if !wide => tiles::<S, 3, 4>(p, c.as_mut_ptr()),
                 (1, 8) => tiles::<S, 1, 8>(p, c.as_mut_ptr()),
                 other => unreachable!("no tile of shape {other:?}"),
             }
@@ -90,7 +99,7 @@ simd_entry! {
 /// As checked by [`Product::run`]; the caller has the instruction set of `S`.
 #[inline(always)]
 unsafe fn tiles<S: Simd, const M: usize, const V: usize>(p: &Product<'_>, c: *mut f32) {
-    let pitch = p.tiles * V * S::LANES;
+    let pitch = p.pitch;
     for tile in 0..p.tiles {
         for panel in 0..p.panels {
             let q = tile * V * S::LANES;
@@ -126,8 +135,8 @@ unsafe fn one<S: Simd, const M: usize, const V: usize>(
                     }
                     for v in 0..V {
                         let x = S::load(x.add(v * S::LANES));
-                        for m in 0..M {
-                            acc[m][v] = S::fma(w[m], x, acc[m][v]);
+                        for (acc, &w) in acc.iter_mut().zip(&w) {
+                            acc[v] = S::fma(w, x, acc[v]);
                         }
                     }
                 } else {

@@ -45,4 +45,17 @@ impl Simd for Portable {
     unsafe fn sum(v: Self::V) -> f32 {
         (v[0] + v[2]) + (v[1] + v[3])
     }
+    #[inline(always)]
+    unsafe fn sum4(v: [Self::V; 4]) -> [f32; 4] {
+        v.map(|v| (v[0] + v[2]) + (v[1] + v[3]))
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
+        for i in 0..4 {
+            for j in 0..4 {
+                // SAFETY: the caller's promise.
+                unsafe { to.add(j * to_pitch + i).write(*from.add(i * from_pitch + j)) };
+            }
+        }
+    }
 }

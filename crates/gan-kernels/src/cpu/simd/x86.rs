@@ -79,6 +79,44 @@ impl Simd for Avx2 {
             _mm_cvtss_f32(_mm_add_ss(v, _mm_shuffle_ps::<1>(v, v)))
         }
     }
+    #[inline(always)]
+    unsafe fn sum4(v: [__m256; 4]) -> [f32; 4] {
+        // SAFETY: as above.
+        unsafe {
+            let ab = _mm256_add_ps(_mm256_unpacklo_ps(v[0], v[1]), _mm256_unpackhi_ps(v[0], v[1]));
+            let cd = _mm256_add_ps(_mm256_unpacklo_ps(v[2], v[3]), _mm256_unpackhi_ps(v[2], v[3]));
+            // Every quarter now holds two sums of each register's quarter: a b a b and c d c d.
+            let all = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(ab, cd), _mm256_shuffle_ps::<0xee>(ab, cd));
+            let all = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps::<1>(all));
+            let mut sums = [0.0; 4];
+            _mm_storeu_ps(sums.as_mut_ptr(), all);
+            sums
+        }
+    }
+    #[allow(clippy::needless_range_loop)]
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
+        // SAFETY: as above.
+        unsafe {
+            // Columns k and 4 + k of four rows at a time, in the halves of `four[group][k]`.
+            let mut four = [[_mm256_setzero_ps(); 4]; 2];
+            for (group, four) in four.iter_mut().enumerate() {
+                let row = |i: usize| _mm256_loadu_ps(from.add((4 * group + i) * from_pitch));
+                let (r0, r1, r2, r3) = (row(0), row(1), row(2), row(3));
+                let (t0, t1) = (_mm256_unpacklo_ps(r0, r1), _mm256_unpackhi_ps(r0, r1));
+                let (t2, t3) = (_mm256_unpacklo_ps(r2, r3), _mm256_unpackhi_ps(r2, r3));
+                four[0] = _mm256_shuffle_ps::<0x44>(t0, t2);
+                four[1] = _mm256_shuffle_ps::<0xee>(t0, t2);
+                four[2] = _mm256_shuffle_ps::<0x44>(t1, t3);
+                four[3] = _mm256_shuffle_ps::<0xee>(t1, t3);
+            }
+            for k in 0..4 {
+                let (a, b) = (four[0][k], four[1][k]);
+                _mm256_storeu_ps(to.add(k * to_pitch), _mm256_permute2f128_ps::<0x20>(a, b));
+                _mm256_storeu_ps(to.add((4 + k) * to_pitch), _mm256_permute2f128_ps::<0x31>(a, b));
+            }
+        }
+    }
 }
 
 impl Simd for Avx512 {
@@ -99,5 +137,48 @@ impl Simd for Avx512 {
     unsafe fn sum(v: __m512) -> f32 {
         // SAFETY: as above.
         unsafe { _mm512_reduce_add_ps(v) }
+    }
+    #[inline(always)]
+    unsafe fn sum4(v: [__m512; 4]) -> [f32; 4] {
+        // SAFETY: as above.
+        unsafe {
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
+            // Every quarter now holds two sums of each register's quarter: a b a b and c d c d.
+            let all = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(ab, cd), _mm512_shuffle_ps::<0xee>(ab, cd));
+            let all = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all));
+            let all = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps::<1>(all));
+            let mut sums = [0.0; 4];
+            _mm_storeu_ps(sums.as_mut_ptr(), all);
+            sums
+        }
+    }
+    #[allow(clippy::needless_range_loop)]
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
+        // SAFETY: as above.
+        unsafe {
+            // Columns 4 q + k of four rows at a time, in the quarters q of `four[group][k]`.
+            let mut four = [[_mm512_setzero_ps(); 4]; 4];
+            for (group, four) in four.iter_mut().enumerate() {
+                let row = |i: usize| _mm512_loadu_ps(from.add((4 * group + i) * from_pitch));
+                let (r0, r1, r2, r3) = (row(0), row(1), row(2), row(3));
+                let (t0, t1) = (_mm512_unpacklo_ps(r0, r1), _mm512_unpackhi_ps(r0, r1));
+                let (t2, t3) = (_mm512_unpacklo_ps(r2, r3), _mm512_unpackhi_ps(r2, r3));
+                four[0] = _mm512_shuffle_ps::<0x44>(t0, t2);
+                four[1] = _mm512_shuffle_ps::<0xee>(t0, t2);
+                four[2] = _mm512_shuffle_ps::<0x44>(t1, t3);
+                four[3] = _mm512_shuffle_ps::<0xee>(t1, t3);
+            }
+            for k in 0..4 {
+                let (a, b, c, d) = (four[0][k], four[1][k], four[2][k], four[3][k]);
+                let (ab, ab2) = (_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+                let (cd, cd2) = (_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
+                _mm512_storeu_ps(to.add(k * to_pitch), _mm512_shuffle_f32x4::<0x88>(ab, cd));
+                _mm512_storeu_ps(to.add((4 + k) * to_pitch), _mm512_shuffle_f32x4::<0xdd>(ab, cd));
+                _mm512_storeu_ps(to.add((8 + k) * to_pitch), _mm512_shuffle_f32x4::<0x88>(ab2, cd2));
+                _mm512_storeu_ps(to.add((12 + k) * to_pitch), _mm512_shuffle_f32x4::<0xdd>(ab2, cd2));
+            }
+        }
     }
 }

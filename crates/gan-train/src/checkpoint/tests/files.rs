@@ -1,3 +1,5 @@
+//! What the files of a checkpoint look like.
+
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Which checkpoints are kept.
+
 use super::{assert_same, run, snapshot};
 use crate::checkpoint::{Warning, checkpoints_dir, load_latest, save};
 use crate::storage::Storage;

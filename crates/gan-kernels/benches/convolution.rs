@@ -1,12 +1,14 @@
-//! Times the convolutions of the networks: `time_conv [FILTER] [RUNS]`. One line a shape and pass: median and minimum in
-//! milliseconds, and the rate of a direct convolution in GFLOP/s at the minimum.
+//! Times the convolutions of the networks: `cargo bench -p gan-kernels --bench convolution -- [FILTER] [RUNS]`.
 //!
-//! On a machine that others use too, wall-clock time says little: with `GAN_TIME=cpu` (and `RAYON_NUM_THREADS=1`) it is
-//! the processor time of all threads of this process (Linux).
+//! One line a shape; for forward, backward to the data and backward to the weights: median and minimum in milliseconds,
+//! and the rate of a direct convolution in GFLOP/s at the minimum. With `GAN_TIME_FRESH` set, weights change before
+//! every call, as in training: packing is part of the time. `GAN_TIME=cpu`: see [`timing`]. `GAN_KERNELS` chooses
+//! families and instruction sets.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
+mod timing;
 use candle_core::{DType, Device, Tensor};
 use gan_kernels::*;
-use std::time::Instant;
+use timing::Timer;
 
 /// name, channels in, channels out, input side, kernel, stride, padding, mode, transposed
 type Shape = (&'static str, usize, usize, usize, usize, usize, usize, PadMode, bool);
@@ -43,41 +45,21 @@ const SHAPES: &[Shape] = &[
     ("3x3 512-512@16 zero", 512, 512, 16, 3, 1, 1, PadMode::Zero, false),
 ];
 
-/// Processor time of this process in milliseconds.
-fn cpu_ms() -> f64 {
-    let mut ns = 0.0;
-    for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        let stat = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
-        ns += stat.split(' ').next().unwrap().parse::<f64>().unwrap();
-    }
-    ns * 1e-6
-}
-
-fn time(runs: usize, mut f: impl FnMut()) -> (f64, f64) {
-    let cpu = std::env::var("GAN_TIME").is_ok_and(|v| v == "cpu");
-    f();
-    let mut all: Vec<f64> = (0..runs)
-        .map(|_| {
-            let (start, busy) = (Instant::now(), if cpu { cpu_ms() } else { 0.0 });
-            f();
-            if cpu { cpu_ms() - busy } else { start.elapsed().as_secs_f64() * 1e3 }
-        })
-        .collect();
-    all.sort_by(f64::total_cmp);
-    (all[runs / 2], all[0])
-}
-
 fn main() {
-    let mut args = std::env::args().skip(1);
-    let filter = args.next().unwrap_or_default();
-    let runs: usize = args.next().map_or(7, |r| r.parse().unwrap());
+    let timer = Timer::from_args();
+    let fresh = std::env::var_os("GAN_TIME_FRESH").is_some();
     let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
     for &(name, ci, co, side, k, stride, padding, pad_mode, transposed) in SHAPES {
-        if !name.contains(&filter) {
+        if !timer.wants(name) {
             continue;
         }
         let x = random(&[1, ci, side, side]);
         let version = Version::default();
+        let prepare = || {
+            if fresh {
+                version.bump();
+            }
+        };
         let hw = Some((side, side));
         let (y, w, passes): (Tensor, Weight, [(f64, f64); 3]);
         if transposed {
@@ -88,13 +70,13 @@ fn main() {
             let data = ConvGrads { input: hw, ..Default::default() };
             let weight = ConvGrads { weight: Some(WeightGrad { x: &x, into: &dw }), ..Default::default() };
             passes = [
-                time(runs, || {
+                timer.time(prepare, || {
                     conv_transpose2d(&x, &w, None, &spec).unwrap();
                 }),
-                time(runs, || {
+                timer.time(prepare, || {
                     conv_transpose2d_backward(&dy, &w, &spec, data).unwrap();
                 }),
-                time(runs, || {
+                timer.time(prepare, || {
                     conv_transpose2d_backward(&dy, &w, &spec, weight).unwrap();
                 }),
             ];
@@ -106,13 +88,13 @@ fn main() {
             let data = ConvGrads { input: hw, ..Default::default() };
             let weight = ConvGrads { weight: Some(WeightGrad { x: &x, into: &dw }), ..Default::default() };
             passes = [
-                time(runs, || {
+                timer.time(prepare, || {
                     conv2d(&x, &w, None, &spec).unwrap();
                 }),
-                time(runs, || {
+                timer.time(prepare, || {
                     conv2d_backward(&dy, &w, &spec, data).unwrap();
                 }),
-                time(runs, || {
+                timer.time(prepare, || {
                     conv2d_backward(&dy, &w, &spec, weight).unwrap();
                 }),
             ];

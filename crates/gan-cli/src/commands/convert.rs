@@ -1,0 +1,107 @@
+//! `gan-cli convert`.
+
+use crate::commands::weights;
+use crate::exit::{BAD_MODEL, Coded, Done};
+use anyhow::bail;
+use gan_nets::weights::StateDict;
+use gan_nets::{clean_legacy, infer, pth};
+use gan_train::Trained;
+use std::path::{Path, PathBuf};
+
+/// Carry weights over between PyTorch's .pth and .safetensors
+///
+/// Keys, element types and every bit stay as they are, so that converting there and back gives the same tensors; equal
+/// tensors give equal files. A .pth is written as a plain state dict that `torch.load(weights_only=True)` takes.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// .pth (zip or legacy), .safetensors, or a run or checkpoint folder
+    #[arg(value_name = "IN")]
+    from: PathBuf,
+    /// File to write: .pth (or .pt) or .safetensors
+    #[arg(value_name = "OUT")]
+    to: PathBuf,
+    /// Which network of a run or checkpoint: g, d, e, g_a, g_b, d_a or d_b
+    #[arg(long)]
+    network: Option<String>,
+    /// Which state dict of a .pth file that holds several: `netG`, or `models.generator` for a dict in a dict
+    #[arg(long, value_name = "NAME")]
+    entry: Option<String>,
+    /// Clean the keys: without `module.` of DataParallel, `_orig_mod.` of torch.compile and the running statistics of old
+    /// instance norms
+    #[arg(long)]
+    clean: bool,
+}
+
+/// What a file is to be, told by its extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Pth,
+    Safetensors,
+}
+
+impl Target {
+    fn of(path: &Path) -> anyhow::Result<Self> {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("pth" | "pt") => Ok(Target::Pth),
+            Some("safetensors") => Ok(Target::Safetensors),
+            _ => bail!(Coded(2, format!("{}: name a file that ends in .pth or .safetensors", path.display()))),
+        }
+    }
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    let target = Target::of(&args.to)?;
+    let (mut state, mut notes) = if args.from.is_dir() { from_run(&args)? } else { from_file(&args)? };
+    let mut cleaned = state.clone();
+    let legacy = clean_legacy(&mut cleaned);
+    // What the file is, is worth knowing, but files of unknown networks are converted as well.
+    notes.insert(
+        0,
+        match infer(&cleaned, None) {
+            Ok(network) => network.to_string(),
+            Err(_) => format!("{} tensors of a network that this program does not know", state.len()),
+        },
+    );
+    if args.clean {
+        state = cleaned;
+        notes.extend(legacy);
+    }
+    match target {
+        Target::Pth => pth::write(&args.to, &state)?,
+        Target::Safetensors => state.write_safetensors(&args.to)?,
+    }
+    for note in notes {
+        eprintln!("{note}");
+    }
+    eprintln!("{} tensors in {}", state.len(), args.to.display());
+    Ok(Done::Complete)
+}
+
+fn from_file(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
+    if args.network.is_some() {
+        bail!(Coded(
+            2,
+            "--network is for runs and checkpoints; a state dict of a .pth file is named by --entry".into()
+        ));
+    }
+    let loaded = weights::read(&args.from, args.entry.as_deref())?;
+    Ok((loaded.state, loaded.notes))
+}
+
+fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
+    if args.entry.is_some() {
+        bail!(Coded(2, "--entry is for .pth files; a network of a run is named by --network".into()));
+    }
+    let Some(name) = args.network.as_deref() else {
+        let message =
+            format!("{} holds several networks: name one with --network, for example --network g", args.from.display());
+        bail!(Coded(2, message));
+    };
+    if matches!(name, "optimizer" | "pool") {
+        bail!(Coded(BAD_MODEL, format!("{name} is no network, but the training's own state")));
+    }
+    let snapshot = Trained::open(&args.from)?.networks(&[name])?;
+    let tensors = snapshot.tensors.into_iter().find(|(stem, _)| stem == name).map(|(_, tensors)| tensors);
+    let state = tensors.unwrap_or_default().into_iter().collect();
+    Ok((state, vec![format!("network {name} after {} steps of {}", snapshot.step, snapshot.method)]))
+}

@@ -1,0 +1,46 @@
+//! `gan-cli encode-features`.
+
+use crate::commands::train::dataset_root;
+use crate::exit::Done;
+use crate::place::PlaceArgs;
+use crate::progress::bar;
+use gan_train::Trained;
+use gan_train::storage::Disk;
+use gan_train::styles::encode_features;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run folder of pix2pixhd, trained with encoder.instance_feat=true
+    #[arg(long)]
+    model: PathBuf,
+    /// Folder of the pictures to look at, or the name of a fetched dataset; the default is what the model was trained on
+    #[arg(long)]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    let trained = Trained::open(&args.model)?;
+    let data = args.data.as_deref().map(dataset_root);
+    let bar = bar(0, "encoding");
+    let mut progress = |done: usize, of: usize| {
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+    };
+    let report = encode_features(&trained, data.as_deref(), &args.place.open()?, &Disk, &mut progress)?;
+    bar.finish_and_clear();
+    println!("label  instances  large enough  instances of each cluster");
+    for label in &report.labels {
+        let counts: Vec<_> = label.clusters.iter().map(ToString::to_string).collect();
+        println!("{:>5}  {:>9}  {:>12}  {}", label.label, label.instances, label.used, counts.join(" "));
+    }
+    eprintln!(
+        "styles of {} pictures in {}; draw one with `gan-cli translate --model {} --style 1 …`",
+        report.pictures,
+        trained.features_dir().display(),
+        args.model.display()
+    );
+    Ok(Done::Complete)
+}

@@ -1,0 +1,64 @@
+//! Times the operators that are no convolutions: `cargo bench -p gan-kernels --bench others -- [FILTER] [RUNS]`; median
+//! and minimum in milliseconds. `GAN_TIME=cpu`: see [`timing`].
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+mod timing;
+use candle_core::{DType, Device, Tensor};
+use gan_kernels::*;
+use gan_rng::{Key, Purpose};
+use timing::Timer;
+
+struct Report(Timer);
+
+impl Report {
+    fn time<R>(&self, name: &str, f: impl Fn() -> R) {
+        if self.0.wants(name) {
+            let (median, min) = self.0.time(|| {}, f);
+            println!("{name:50} {median:8.2} ({min:8.2})");
+        }
+    }
+}
+
+fn main() {
+    let t = Report(Timer::from_args());
+    let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
+    for (c, side) in [(256, 64), (64, 256)] {
+        let (x, dy) = (random(&[1, c, side, side]), random(&[1, c, side, side]));
+        let (scale, shift) = (random(&[c]), random(&[c]));
+        for (name, group, a, affine) in [
+            ("instance norm + ReLU", Group::Instance, Act::Relu, None),
+            ("batch norm + leaky ReLU", Group::Batch, Act::LeakyRelu, Some(Affine { weight: &scale, bias: &shift })),
+        ] {
+            let spec = Norm { group, eps: 1e-5, act: a };
+            let (_, moments) = norm(&x, &spec, affine, None).unwrap();
+            t.time(&format!("{name} {c}@{side} forward"), || norm(&x, &spec, affine, None).unwrap());
+            t.time(&format!("{name} {c}@{side} forward + residual"), || norm(&x, &spec, affine, Some(&dy)).unwrap());
+            let grads = NormGrads { input: true, affine };
+            t.time(&format!("{name} {c}@{side} backward"), || {
+                norm_backward(&x, &moments, &dy, &spec, affine, grads).unwrap()
+            });
+        }
+    }
+    let (x, y) = (random(&[1, 64, 256, 256]), random(&[1, 64, 256, 256]));
+    for a in [Act::Relu, Act::LeakyRelu, Act::Tanh] {
+        t.time(&format!("{a:?} 64@256"), || act(&x, a).unwrap());
+        t.time(&format!("{a:?} backward 64@256"), || act_backward(&x, &y, a).unwrap());
+    }
+    t.time("max pool 64@256", || max_pool2(&x).unwrap());
+    let pooled = random(&[1, 64, 128, 128]);
+    t.time("max pool backward 64@256", || max_pool2_backward(&x, &pooled).unwrap());
+    t.time("average pool 64@256", || avg_pool3s2(&x).unwrap());
+    t.time("average pool backward 64@256", || avg_pool3s2_backward(&pooled, (256, 256)).unwrap());
+    t.time("upsample 64@256", || upsample_nearest(&x, 2).unwrap());
+    t.time("upsample backward 64@256", || upsample_nearest_backward(&x, 2).unwrap());
+    let small = random(&[1, 512, 32, 32]);
+    t.time("dropout 512@32", || dropout(&small, 0.5, Key::new(1, Purpose::Dropout)).unwrap());
+    t.time("l1 64@256", || l1(&x, &y).unwrap());
+    t.time("squared error 64@256", || squared_error(&x, 1.0).unwrap());
+    t.time("bce 64@256", || bce_with_logits(&x, 1.0).unwrap());
+    t.time("add_assign 64@256", || add_assign(&x, &y).unwrap());
+    t.time("all_finite 64@256", || all_finite(&x).unwrap());
+    let n = 56_600_000;
+    let (state, grad) = (Tensor::zeros((3, n), DType::F32, &Device::Cpu).unwrap(), random(&[n]));
+    let hp = AdamStep { lr: 2e-4, beta1: 0.5, beta2: 0.999, eps: 1e-8, step: 1 };
+    t.time("Adam 56.6M", || adam(&state, &grad, 0..n, &hp).unwrap());
+}

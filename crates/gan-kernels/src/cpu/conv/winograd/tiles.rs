@@ -1,0 +1,283 @@
+//! From pixels to transformed tiles and back.
+//!
+//! Tiles are numbered along rows and the vector lanes are neighbouring tiles. To load the six by six pixels of many
+//! tiles as vectors, a channel is first laid out as arrays `[row phase][column of the tile][tile]`: element (a, b) of
+//! tile t is at phase a mod m, column b, index t + (a div m) · (tiles in a row).
+#![allow(unsafe_code)]
+use super::points::{POINTS, PRODUCTS, both};
+use crate::PadMode;
+use crate::cpu::conv::geometry::source;
+use crate::cpu::scratch::Scratch;
+use crate::cpu::simd::{Simd, simd_entry};
+use crate::isa::Isa;
+
+/// A plane, how it is continued, and the part of its tiles that is worked on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tiles {
+    /// Size of the plane.
+    pub(super) h: usize,
+    pub(super) w: usize,
+    /// Padded rows above and columns left of the plane.
+    pub(super) padding: usize,
+    pub(super) mode: PadMode,
+    /// Outputs of a tile in one dimension.
+    pub(super) m: usize,
+    /// First tile row, tile rows, tiles in a row.
+    pub(super) first: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+/// Where the values of a tile go: `[product][panel of tiles][channel][tile of the panel]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    pub(super) channels: usize,
+    /// Tiles of all panels but the last.
+    pub(super) panel: usize,
+    /// Tiles, filled up to whole vectors.
+    pub(super) tiles: usize,
+}
+
+impl Layout {
+    pub(super) fn new(isa: Isa, channels: usize, tiles: usize, panel: Option<usize>) -> Self {
+        let tiles = tiles.next_multiple_of(isa.lanes());
+        Layout { channels, panel: panel.unwrap_or(tiles), tiles }
+    }
+
+    /// Distance of two products: an odd number of cache lines, so that they do not compete for cache sets.
+    pub(super) fn product(&self) -> usize {
+        ((self.channels * self.tiles).div_ceil(16) | 1) * 16
+    }
+
+    /// Where a channel's values of the vector of tiles at `q` are.
+    #[inline(always)]
+    pub(super) fn at(&self, channel: usize, q: usize) -> usize {
+        let panel = q / self.panel;
+        let width = self.panel.min(self.tiles - panel * self.panel);
+        panel * self.panel * self.channels + channel * width + q % self.panel
+    }
+}
+
+impl Tiles {
+    pub(super) fn count(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Rows of a phase, the tile's extent being `extent` pixels.
+    fn phase_rows(&self, extent: usize) -> usize {
+        self.rows + (extent - 1) / self.m
+    }
+
+    /// Lays a plane out for tiles of `extent` pixels (see the module).
+    #[inline(always)]
+    fn lay_out(&self, plane: &[f32], extent: usize, to: &mut [f32]) {
+        let (m, columns) = (self.m, self.columns);
+        let array = self.phase_rows(extent) * columns;
+        // A padded row of the plane, so that the strided copies below need no borders.
+        let width = (columns - 1) * m + extent;
+        let mut row = [0.0f32; 1024];
+        let mut long = Vec::new();
+        let row = if width <= row.len() {
+            &mut row[..width]
+        } else {
+            long.resize(width, 0.0);
+            &mut long[..]
+        };
+        for j in 0..(self.rows - 1) * m + extent {
+            let (phase, line) = (j % m, j / m);
+            let y = (self.first * m + j) as isize - self.padding as isize;
+            match source(self.mode, y, self.h) {
+                Some(y) => self.padded_row(&plane[y * self.w..(y + 1) * self.w], row),
+                None => row.fill(0.0),
+            }
+            for b in 0..extent {
+                let at = (phase * extent + b) * array + line * columns;
+                for (o, &v) in to[at..at + columns].iter_mut().zip(row[b..].iter().step_by(m)) {
+                    *o = v;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn padded_row(&self, from: &[f32], to: &mut [f32]) {
+        let left = self.padding.min(to.len());
+        let inner = self.w.min(to.len() - left);
+        to[left..left + inner].copy_from_slice(&from[..inner]);
+        for x in (0..left).chain(left + inner..to.len()) {
+            to[x] = source(self.mode, x as isize - self.padding as isize, self.w).map_or(0.0, |x| from[x]);
+        }
+    }
+
+    /// Elements of a channel's layout, with slack for whole vectors.
+    fn laid_out(&self, extent: usize) -> usize {
+        self.m.min(extent) * extent * self.phase_rows(extent) * self.columns + 16
+    }
+}
+
+/// Transforms a channel's tiles of input: `Bᵀ d B`.
+pub(super) fn transform_input(isa: Isa, t: &Tiles, plane: &[f32], to: Destination<'_>) {
+    let mut arrays = Scratch::take(t.laid_out(POINTS));
+    to.check();
+    input_tiles(isa, t, plane, &mut arrays, to);
+}
+
+/// Transforms a channel's tiles of an output gradient: `A dy Aᵀ`.
+pub(super) fn transform_gradient(isa: Isa, t: &Tiles, plane: &[f32], to: Destination<'_>) {
+    let mut arrays = Scratch::take(t.laid_out(t.m));
+    to.check();
+    gradient_tiles(isa, t, plane, &mut arrays, to);
+}
+
+/// A channel's place in a transformed tensor.
+#[derive(Clone, Copy)]
+pub(super) struct Destination<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) channel: usize,
+    pub(super) to: crate::cpu::planes::Shared<f32>,
+}
+
+impl Destination<'_> {
+    fn check(&self) {
+        assert!(self.channel < self.layout.channels && self.to.len() >= PRODUCTS * self.layout.product());
+    }
+}
+
+simd_entry! {
+    fn input_tiles[S](t: &Tiles, plane: &[f32], arrays: &mut [f32], to: Destination<'_>) {
+        t.lay_out(plane, POINTS, arrays);
+        let array = t.phase_rows(POINTS) * t.columns;
+        for q in (0..t.count()).step_by(S::LANES) {
+            // SAFETY: the arrays end a vector behind the last tile; the destination was checked, and its channel belongs
+            // to this task. The entry has the instruction set.
+            unsafe {
+                let mut d = [[S::zero(); POINTS]; POINTS];
+                for (a, d) in d.iter_mut().enumerate() {
+                    for (b, d) in d.iter_mut().enumerate() {
+                        let at = (a % t.m * POINTS + b) * array + a / t.m * t.columns + q;
+                        *d = S::load(arrays.as_ptr().add(at));
+                    }
+                }
+                store::<S>(both!(S, input, d, 6, 6), q, to);
+            }
+        }
+    }
+}
+
+simd_entry! {
+    fn gradient_tiles[S](t: &Tiles, plane: &[f32], arrays: &mut [f32], to: Destination<'_>) {
+        t.lay_out(plane, t.m, arrays);
+        let array = t.phase_rows(t.m) * t.columns;
+        for q in (0..t.count()).step_by(S::LANES) {
+            // SAFETY: as for the input's tiles.
+            unsafe {
+                let load = |a: usize, b: usize| S::load(arrays.as_ptr().add((a * t.m + b) * array + q));
+                let tile = if t.m == 4 {
+                    let mut y = [[S::zero(); 4]; 4];
+                    for (i, y) in y.as_flattened_mut().iter_mut().enumerate() {
+                        *y = load(i / 4, i % 4);
+                    }
+                    both!(S, output_adjoint::<4>, y, 4, 6)
+                } else {
+                    let mut y = [[S::zero(); 3]; 3];
+                    for (i, y) in y.as_flattened_mut().iter_mut().enumerate() {
+                        *y = load(i / 3, i % 3);
+                    }
+                    both!(S, output_adjoint::<3>, y, 3, 6)
+                };
+                // Lanes behind the last tile hold the next phase's pixels: they must not count.
+                store::<S>(tile, q, to);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The destination was checked and its channel belongs to this task; the caller has the instruction set of `S`.
+#[inline(always)]
+unsafe fn store<S: Simd>(tile: [[S::V; POINTS]; POINTS], q: usize, to: Destination<'_>) {
+    let (at, step) = (to.layout.at(to.channel, q), to.layout.product());
+    for (i, &v) in tile.as_flattened().iter().enumerate() {
+        // SAFETY: inside the checked length.
+        unsafe { S::store(to.to.start().add(i * step + at), v) };
+    }
+}
+
+/// Transforms a channel's products back, `Aᵀ m A`, adds `start`, and writes the tiles' pixels to the plane `[h, w]` of
+/// outputs (tiles reach over its right and lower border).
+#[allow(clippy::too_many_arguments)]
+pub(super) fn transform_output(
+    isa: Isa,
+    t: &Tiles,
+    products: &[f32],
+    layout: &Layout,
+    channel: usize,
+    start: f32,
+    out: &mut [f32],
+    size: (usize, usize),
+) {
+    assert!(products.len() >= PRODUCTS * layout.product() && channel < layout.channels);
+    let mut arrays = Scratch::take(t.m * t.m * layout.tiles);
+    output_tiles(isa, t, products, layout, channel, &mut arrays);
+    let (h, w) = size;
+    let last = ((t.first + t.rows) * t.m).min(h);
+    for y in t.first * t.m..last {
+        let (line, a) = (y / t.m - t.first, y % t.m);
+        let row = &mut out[y * w..(y + 1) * w];
+        let arrays = &arrays[a * t.m * layout.tiles..(a + 1) * t.m * layout.tiles];
+        interleave(isa, arrays, layout.tiles, line * t.columns, t.m, start, row);
+    }
+}
+
+crate::isa::vectorised! {
+    fn interleave(arrays: &[f32], array: usize, at: usize, m: usize, start: f32, row: &mut [f32]) {
+        let part = |b: usize| &arrays[b * array + at..(b + 1) * array];
+        let whole = row.len() / m;
+        if m == 4 {
+            let (p0, p1, p2, p3) = (&part(0)[..whole], &part(1)[..whole], &part(2)[..whole], &part(3)[..whole]);
+            for (i, o) in row.chunks_exact_mut(4).enumerate() {
+                o[0] = p0[i] + start;
+                o[1] = p1[i] + start;
+                o[2] = p2[i] + start;
+                o[3] = p3[i] + start;
+            }
+        } else {
+            let (p0, p1, p2) = (&part(0)[..whole], &part(1)[..whole], &part(2)[..whole]);
+            for (i, o) in row.chunks_exact_mut(3).enumerate() {
+                o[0] = p0[i] + start;
+                o[1] = p1[i] + start;
+                o[2] = p2[i] + start;
+            }
+        }
+        for (b, o) in row[whole * m..].iter_mut().enumerate() {
+            *o = part(b)[whole] + start;
+        }
+    }
+}
+
+simd_entry! {
+    fn output_tiles[S](t: &Tiles, products: &[f32], layout: &Layout, channel: usize, arrays: &mut [f32]) {
+        for q in (0..t.count()).step_by(S::LANES) {
+            let (at, step) = (layout.at(channel, q), layout.product());
+            // SAFETY: inside the checked lengths; the entry has the instruction set.
+            unsafe {
+                let mut d = [[S::zero(); POINTS]; POINTS];
+                for (i, d) in d.as_flattened_mut().iter_mut().enumerate() {
+                    *d = S::load(products.as_ptr().add(i * step + at));
+                }
+                let to = arrays.as_mut_ptr().add(q);
+                if t.m == 4 {
+                    let y = both!(S, output::<4>, d, 6, 4);
+                    for (i, &y) in y.as_flattened().iter().enumerate() {
+                        S::store(to.add(i * layout.tiles), y);
+                    }
+                } else {
+                    let y = both!(S, output::<3>, d, 6, 3);
+                    for (i, &y) in y.as_flattened().iter().enumerate() {
+                        S::store(to.add(i * layout.tiles), y);
+                    }
+                }
+            }
+        }
+    }
+}

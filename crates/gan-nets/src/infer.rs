@@ -1,0 +1,175 @@
+//! Which network a state dict belongs to, read off its keys and shapes.
+
+mod discriminator;
+mod expected;
+mod local;
+mod tensors;
+mod trunk;
+mod unet;
+
+use std::fmt;
+
+use gan_layers::{Builder, NormKind, Summary};
+
+use self::tensors::Tensors;
+use crate::weights::StateDict;
+use crate::{
+    Arch, Discriminator, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result, pth,
+};
+
+/// A network of this crate, as a state dict describes it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Network {
+    /// A generator.
+    Generator(GeneratorConfig),
+    /// The discriminator of pix2pix and CycleGAN.
+    Patch(PatchConfig),
+    /// Their discriminator of 1x1 convolutions.
+    Pixel(PixelConfig),
+    /// pix2pixHD's discriminators.
+    Multiscale(MultiscaleConfig),
+    /// pix2pixHD's feature encoder.
+    Encoder(EncoderConfig),
+}
+
+impl Network {
+    /// Channels of the input.
+    pub fn input_nc(&self) -> usize {
+        match self {
+            Network::Generator(config) => config.input_nc,
+            Network::Patch(config) => config.input_nc,
+            Network::Pixel(config) => config.input_nc,
+            Network::Multiscale(config) => config.input_nc,
+            Network::Encoder(config) => config.input_nc,
+        }
+    }
+
+    /// Layers, parameters and multiply-adds for an input of this height and width.
+    ///
+    /// # Errors
+    /// Where the input is too small for the network.
+    pub fn summary(&self, (h, w): (usize, usize)) -> Result<Summary> {
+        let at = Builder::shapes_only();
+        let input = (self.input_nc(), h, w);
+        Ok(match self {
+            Network::Generator(config) => config.build(at)?.summary((h, w))?,
+            Network::Patch(config) => Discriminator::Stages(config.build(at)?).summary(input)?,
+            Network::Pixel(config) => Discriminator::Stages(config.build(at)?).summary(input)?,
+            Network::Multiscale(config) => Discriminator::Multiscale(config.build(at)?).summary(input)?,
+            Network::Encoder(config) => {
+                let mut summary = Summary::default();
+                summary.add(&config.build(at)?, input)?;
+                summary
+            }
+        })
+    }
+
+    /// Writes the network down at `at` and forgets it.
+    fn build(&self, at: Builder<'_>) -> candle_core::Result<()> {
+        match self {
+            Network::Generator(config) => config.build(at).map(drop),
+            Network::Patch(config) => config.build(at).map(drop),
+            Network::Pixel(config) => config.build(at).map(drop),
+            Network::Multiscale(config) => config.build(at).map(drop),
+            Network::Encoder(config) => config.build(at).map(drop),
+        }
+    }
+}
+
+/// In words: `resnet_9blocks generator, 3 to 3 channels, width 64, instance norm`.
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, to, width, norm) = match self {
+            Network::Generator(c) => (generator_kind(c), Some(c.output_nc), c.ngf, c.norm),
+            Network::Patch(c) => (format!("PatchGAN discriminator of {} layers", c.n_layers), None, c.ndf, c.norm),
+            Network::Pixel(c) => ("pixel discriminator".to_owned(), None, c.ndf, c.norm),
+            Network::Multiscale(c) => {
+                let keys = if c.feature_stages { "" } else { " without feature matching" };
+                (format!("{} discriminators of {} layers{keys}", c.num_d, c.n_layers), None, c.ndf, c.norm)
+            }
+            Network::Encoder(c) => {
+                (format!("feature encoder of {} halvings", c.n_downsample), Some(c.feat_num), c.nef, c.norm)
+            }
+        };
+        write!(f, "{what}, {}", self.input_nc())?;
+        if let Some(to) = to {
+            write!(f, " to {to}")?;
+        }
+        let norm = match norm {
+            NormKind::Instance => "instance norm",
+            NormKind::Batch => "batch norm",
+            NormKind::None => "no norm",
+        };
+        write!(f, " channels, width {width}, {norm}")
+    }
+}
+
+fn generator_kind(c: &GeneratorConfig) -> String {
+    let blocks = match (c.dropout, c.padding) {
+        (true, crate::Padding::Zero) => " with dropout and zero padding",
+        (true, _) => " with dropout",
+        (false, crate::Padding::Zero) => " with zero padding",
+        (false, _) => "",
+    };
+    let counts = match c.arch {
+        Arch::Resnet => format!(" of {} blocks", c.n_blocks),
+        Arch::Unet => format!(" of {} halvings", c.num_downs),
+        Arch::Global => format!(" of {} halvings, {} blocks", c.n_downsample_global, c.n_blocks_global),
+        Arch::Local => format!(
+            " of {} enhancers ({} blocks) on {} halvings, {} blocks",
+            c.n_local_enhancers, c.n_blocks_local, c.n_downsample_global, c.n_blocks_global
+        ),
+        _ => String::new(),
+    };
+    format!("{} generator{counts}{blocks}", c.arch.name())
+}
+
+/// Removes from `state` what wrappers and old versions of PyTorch added: `module.` of DataParallel, `_orig_mod.` of
+/// torch.compile, running statistics of instance norms. Returns notes about what was done.
+pub fn clean_legacy(state: &mut StateDict) -> Vec<String> {
+    let mut notes = pth::strip_compiled(state);
+    notes.extend(pth::strip_data_parallel(state));
+    notes.extend(pth::drop_instance_norm_statistics(state));
+    notes
+}
+
+/// The network that the tensors of `state` belong to. All of its keys and shapes are checked, both ways.
+///
+/// Architecture, widths, depths, channels, normalisation, the dropout of a ResNet and zero padding leave traces in the
+/// keys. No traces leave: dropout in a U-Net (off is returned) and replicating instead of reflecting borders (reflect is
+/// returned). A ResNet with instance norm and two halvings is also a global generator, layer for layer: a ResNet is
+/// returned unless `arch` asks for [`Arch::Global`]. In all other cases `arch` is only compared with what was found.
+///
+/// Call [`clean_legacy`] first for files whose origin is not known.
+///
+/// # Errors
+/// [`Error::UnknownNetwork`] where the keys are of no network of this crate, [`Error::UnlikeNetwork`] where they are
+/// nearly those of one, [`Error::OtherArch`] where it is not the one that `arch` names.
+pub fn infer(state: &StateDict, arch: Option<Arch>) -> Result<Network> {
+    let tensors = Tensors(state);
+    let network = discriminator::infer(&tensors)
+        .or_else(|| local::infer(&tensors))
+        .or_else(|| unet::infer(&tensors))
+        .map_or_else(|| trunk::infer(&tensors, arch), Ok)?;
+    if let Some(asked) = arch
+        && !answers(asked, &network)
+    {
+        return Err(Error::OtherArch { asked: asked.name(), found: network.to_string() });
+    }
+    expected::check(&network, state)?;
+    Ok(network)
+}
+
+/// Whether the network may be called by this name.
+fn answers(asked: Arch, network: &Network) -> bool {
+    let Network::Generator(config) = network else { return false };
+    match asked {
+        Arch::Resnet => matches!(config.arch, Arch::Resnet | Arch::Resnet9Blocks | Arch::Resnet6Blocks),
+        Arch::Unet => matches!(config.arch, Arch::Unet | Arch::Unet256 | Arch::Unet128),
+        exact => config.arch == exact,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! The keys and shapes that a network has, against those of a state dict.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use candle_core::{DType, Device, Tensor, Var};
+use gan_kernels::Weight;
+use gan_layers::{Builder, Counter, Param, Role, Source};
+
+use super::Network;
+use crate::weights::StateDict;
+use crate::{Error, Result};
+
+/// Problems told in full; a message with all of hundreds would hide them.
+const MAX_TOLD: usize = 4;
+
+/// Compares the keys and shapes of `network` with those of `state`, both ways. Counters of batch norms, which PyTorch
+/// before 0.4.1 did not save, may be missing.
+pub(super) fn check(network: &Network, state: &StateDict) -> Result<()> {
+    let recorder = Recorder::default();
+    let unlike = |problems: String| Error::UnlikeNetwork { network: network.to_string(), problems };
+    network.build(Builder::new(recorder.clone())).map_err(|error| unlike(error.to_string()))?;
+    let wanted = recorder.keys.take();
+    let mut problems = Vec::new();
+    for (name, shape) in &wanted {
+        match (state.get(name), shape) {
+            (None, Some(_)) => problems.push(format!("{name} is missing")),
+            (Some(tensor), Some(shape)) if tensor.dims() != shape => {
+                problems.push(format!("{name} is {:?} instead of {shape:?}", tensor.dims()));
+            }
+            _ => {}
+        }
+    }
+    let known: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+    problems.extend(state.names().filter(|name| !known.contains(name)).map(|name| format!("{name} is not part of it")));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let more = problems.len().saturating_sub(MAX_TOLD);
+    problems.truncate(MAX_TOLD);
+    let mut told = problems.join(", ");
+    if more > 0 {
+        told += &format!(", and {more} more");
+    }
+    Err(unlike(told))
+}
+
+/// A name, and a shape unless it is a counter's.
+type Key = (String, Option<Vec<usize>>);
+
+/// A source of parameters that writes down what it was asked for.
+#[derive(Clone, Default)]
+struct Recorder {
+    keys: Rc<RefCell<Vec<Key>>>,
+}
+
+impl Recorder {
+    fn note(&self, path: &str, shape: Option<&[usize]>) {
+        self.keys.borrow_mut().push((path.to_owned(), shape.map(<[usize]>::to_vec)));
+    }
+}
+
+impl Source for Recorder {
+    fn param(&self, path: &str, shape: &[usize], _: Role) -> candle_core::Result<Param> {
+        self.note(path, Some(shape));
+        Ok(Param { weight: Weight::constant(hollow(shape)?), grad: None })
+    }
+    fn buffer(&self, path: &str, shape: &[usize], _: f64) -> candle_core::Result<Tensor> {
+        self.note(path, Some(shape));
+        hollow(shape)
+    }
+    fn counter(&self, path: &str) -> candle_core::Result<Counter> {
+        self.note(path, None);
+        Ok(Counter::default())
+    }
+    fn anchor(&self) -> Option<Var> {
+        None
+    }
+}
+
+/// A tensor of this shape made of one broadcast element.
+fn hollow(shape: &[usize]) -> candle_core::Result<Tensor> {
+    Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)
+}

@@ -1,0 +1,78 @@
+//! What the tensors of a state dict say about single layers.
+
+use gan_layers::NormKind;
+
+use crate::weights::StateDict;
+
+/// The widest layers are far narrower.
+const MAX_WIDTH: usize = 1 << 16;
+
+/// A state dict under study.
+pub(super) struct Tensors<'a>(pub(super) &'a StateDict);
+
+impl Tensors<'_> {
+    fn dims(&self, name: &str) -> Option<&[usize]> {
+        self.0.get(name).map(|tensor| tensor.dims())
+    }
+
+    /// The shape of the square kernels of the convolution at `path`, `[dim 0, dim 1, side]`. `None` for sizes that no
+    /// network has, so that nothing computed from them overflows.
+    pub(super) fn conv(&self, path: &str) -> Option<[usize; 3]> {
+        match *self.dims(&format!("{path}.weight"))? {
+            [out, input, height, width]
+                if height == width && [out, input].iter().all(|n| (1..=MAX_WIDTH).contains(n)) =>
+            {
+                Some([out, input, height])
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the layer at `path` has a bias.
+    pub(super) fn bias(&self, path: &str) -> bool {
+        self.0.contains(&format!("{path}.bias"))
+    }
+
+    /// Whether there is a batch norm at `path`.
+    pub(super) fn batch_norm(&self, path: &str) -> bool {
+        self.dims(&format!("{path}.weight")).is_some_and(|dims| dims.len() == 1)
+    }
+
+    /// The normalisation at `norm`, behind the convolution at `conv`, in the networks of pix2pix and CycleGAN: there
+    /// only the convolutions before instance norms have a bias.
+    pub(super) fn norm(&self, conv: &str, norm: &str) -> NormKind {
+        if self.batch_norm(norm) {
+            NormKind::Batch
+        } else if self.bias(conv) {
+            NormKind::Instance
+        } else {
+            NormKind::None
+        }
+    }
+
+    /// The normalisation at `path` in the networks of pix2pixHD, which always have one.
+    pub(super) fn hd_norm(&self, path: &str) -> NormKind {
+        if self.batch_norm(path) { NormKind::Batch } else { NormKind::Instance }
+    }
+
+    /// How many of the consecutive numbers from 0 satisfy `holds`.
+    pub(super) fn count(&self, holds: impl Fn(&Self, usize) -> bool) -> usize {
+        // A state dict cannot have more layers than tensors.
+        (0..self.0.len()).take_while(|&n| holds(self, n)).count()
+    }
+
+    /// A few of the names and shapes, for messages.
+    pub(super) fn excerpt(&self) -> String {
+        const SHOWN: usize = 3;
+        let mut parts: Vec<_> =
+            self.0.iter().take(SHOWN).map(|(name, tensor)| format!("{name} {:?}", tensor.dims())).collect();
+        if self.0.len() > SHOWN {
+            parts.push("…".to_owned());
+        }
+        match self.0.len() {
+            0 => "no tensors".to_owned(),
+            1 => format!("one tensor, {}", parts.join("")),
+            n => format!("{n} tensors: {}", parts.join(", ")),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Networks that halve, transform and double in one sequence: ResNet, global generator, feature encoder.
+
+use gan_layers::NormKind;
+
+use super::Network;
+use super::tensors::Tensors;
+use crate::{Arch, EncoderConfig, Error, GeneratorConfig, Padding, Result};
+
+/// What a sequence `model` of a 7x7 convolution, halvings and residual blocks consists of.
+pub(super) struct Trunk {
+    pub(super) input_nc: usize,
+    pub(super) width: usize,
+    pub(super) n_downsample: usize,
+    pub(super) n_blocks: usize,
+    padding: Padding,
+    dropout: bool,
+    /// Index of the last convolution, if there is one.
+    head: usize,
+}
+
+impl Trunk {
+    pub(super) fn find(tensors: &Tensors<'_>) -> Option<Self> {
+        let [width, input_nc, 7] = tensors.conv("model.1")? else { return None };
+        let n_downsample = tensors.count(|tensors, i| {
+            // Behind the last halving the same index holds the first doubling, whose shape is narrower.
+            tensors
+                .conv(&format!("model.{}", 4 + 3 * i))
+                .is_some_and(|[out, c, side]| Some(c) == width.checked_shl(i as u32) && out == 2 * c && side == 3)
+        });
+        let first = 4 + 3 * n_downsample;
+        let has = |tensors: &Tensors<'_>, block: usize, index: usize| {
+            tensors.conv(&format!("model.{}.conv_block.{index}", first + block)).is_some()
+        };
+        let n_blocks = tensors.count(|tensors, block| has(tensors, block, 0) || has(tensors, block, 1));
+        // Padding layers and dropout shift the second convolution.
+        let zero = has(tensors, 0, 0);
+        let dropout = has(tensors, 0, if zero { 4 } else { 6 });
+        Some(Trunk {
+            input_nc,
+            width,
+            n_downsample,
+            n_blocks,
+            padding: if zero { Padding::Zero } else { Padding::Reflect },
+            dropout,
+            head: first + n_blocks + 3 * n_downsample + 1,
+        })
+    }
+}
+
+pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network> {
+    let unknown = || Error::UnknownNetwork { found: tensors.excerpt() };
+    let trunk = Trunk::find(tensors).ok_or_else(unknown)?;
+    let Some([output_nc, _, 7]) = tensors.conv(&format!("model.{}", trunk.head)) else {
+        let Trunk { n_downsample, n_blocks, head, .. } = trunk;
+        let found = format!(
+            "a generator of {n_downsample} halvings and {n_blocks} blocks without a last convolution (model.{head}.weight)"
+        );
+        return Err(Error::UnknownNetwork { found });
+    };
+    let bias = tensors.bias("model.1");
+    let batch_norm = tensors.batch_norm("model.2");
+    let hd = bias && trunk.padding == Padding::Reflect && !trunk.dropout;
+    if trunk.n_blocks == 0 && hd {
+        return Ok(Network::Encoder(EncoderConfig {
+            input_nc: trunk.input_nc,
+            feat_num: output_nc,
+            nef: trunk.width,
+            n_downsample: trunk.n_downsample,
+            norm: tensors.hd_norm("model.2"),
+        }));
+    }
+    // pix2pixHD's convolutions have a bias before batch norms, too.
+    let resnet = trunk.n_downsample == 2 && !(bias && batch_norm);
+    let config = GeneratorConfig {
+        input_nc: trunk.input_nc,
+        output_nc,
+        ngf: trunk.width,
+        dropout: trunk.dropout,
+        padding: trunk.padding,
+        ..GeneratorConfig::default()
+    };
+    Ok(Network::Generator(if resnet && !(hd && arch == Some(Arch::Global)) {
+        let arch = match trunk.n_blocks {
+            9 => Arch::Resnet9Blocks,
+            6 => Arch::Resnet6Blocks,
+            _ => Arch::Resnet,
+        };
+        GeneratorConfig { arch, n_blocks: trunk.n_blocks, norm: tensors.norm("model.1", "model.2"), ..config }
+    } else {
+        GeneratorConfig {
+            arch: Arch::Global,
+            n_downsample_global: trunk.n_downsample,
+            n_blocks_global: trunk.n_blocks,
+            norm: if batch_norm { NormKind::Batch } else { NormKind::Instance },
+            ..config
+        }
+    }))
+}

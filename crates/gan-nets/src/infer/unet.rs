@@ -1,0 +1,31 @@
+//! The U-Net, whose keys nest.
+
+use super::Network;
+use super::tensors::Tensors;
+use crate::{Arch, GeneratorConfig};
+
+pub(super) fn infer(tensors: &Tensors<'_>) -> Option<Network> {
+    let [ngf, input_nc, 4] = tensors.conv("model.model.0")? else { return None };
+    let [_, output_nc, 4] = tensors.conv("model.model.3")? else { return None };
+    let middle = "model.model.1.model";
+    let levels = tensors.count(|tensors, level| {
+        let path = format!("{middle}{}", ".3.model".repeat(level));
+        tensors.conv(&format!("{path}.1")).is_some()
+    });
+    let num_downs = levels + 1;
+    let arch = match num_downs {
+        8 => Arch::Unet256,
+        7 => Arch::Unet128,
+        _ => Arch::Unet,
+    };
+    let norm = tensors.norm("model.model.0", &format!("{middle}.2"));
+    Some(Network::Generator(GeneratorConfig {
+        arch,
+        input_nc,
+        output_nc,
+        ngf,
+        norm,
+        num_downs,
+        ..GeneratorConfig::default()
+    }))
+}

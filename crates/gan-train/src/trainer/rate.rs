@@ -1,0 +1,60 @@
+//! The learning rate of a run.
+
+use crate::method::{Losses, scalar};
+use crate::schedule::{LrPolicy, Plateau, Schedule};
+use crate::{Result, TrainConfig};
+use serde::{Deserialize, Serialize};
+
+/// Schedule and, for `lr_policy = "plateau"`, what it has seen.
+pub(super) struct Rate {
+    base: f64,
+    schedule: Schedule,
+    state: RateState,
+}
+
+/// What a checkpoint keeps of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct RateState {
+    plateau: Plateau,
+    /// Sum of all losses over this epoch, and its steps. Its mean is what the plateau is measured on: there is no
+    /// validation metric, and the reference's constant 0 lowers the rate blindly.
+    sum: f64,
+    steps: u64,
+}
+
+impl Rate {
+    pub(super) fn new(train: &TrainConfig) -> Self {
+        Rate { base: train.lr, schedule: train.schedule(), state: RateState::default() }
+    }
+
+    pub(super) fn of_epoch(&self, epoch: u64) -> f64 {
+        self.base * self.schedule.factor(epoch as u32) * self.state.plateau.factor()
+    }
+
+    /// Hears the losses of a step.
+    pub(super) fn observe(&mut self, losses: &Losses) -> Result<()> {
+        if self.schedule.lr_policy == LrPolicy::Plateau {
+            for (_, value) in losses {
+                self.state.sum += scalar(value)?;
+            }
+            self.state.steps += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_epoch(&mut self) {
+        if self.schedule.lr_policy == LrPolicy::Plateau {
+            let mean = self.state.sum / self.state.steps.max(1) as f64;
+            self.state.plateau.observe(mean);
+            (self.state.sum, self.state.steps) = (0.0, 0);
+        }
+    }
+
+    pub(super) fn state(&self) -> &RateState {
+        &self.state
+    }
+
+    pub(super) fn restore(&mut self, state: RateState) {
+        self.state = state;
+    }
+}

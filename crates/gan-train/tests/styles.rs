@@ -1,0 +1,138 @@
+//! pix2pixHD's styles from end to end: train with an instance feature encoder, find clusters, draw styles.
+#![allow(clippy::unwrap_used)]
+
+use candle_core::{DType, Tensor};
+use gan_data::{Batch, DataConfig, DataMode, Preprocess};
+use gan_rng::{Key, Purpose};
+use gan_train::config::Layer;
+use gan_train::storage::Disk;
+use gan_train::styles::{StyleClusters, encode_features, label_of};
+use gan_train::{Job, Place, Trained, TranslateOptions, data_config, methods, train, translate_fitted};
+use std::path::Path;
+
+/// Pictures of the training set.
+const PICTURES: usize = 4;
+
+/// Trains pix2pixHD's tiny model on streets for a few steps.
+fn trained(run: &Path, more: &[&str]) -> Trained {
+    let method = methods::find("pix2pixhd").unwrap();
+    let own = [
+        "data.mode=streets",
+        "label_nc=16",
+        "max_dataset_size=4",
+        "max_steps=3",
+        "workers=2",
+        "n_clusters=3",
+        "preprocess=none",
+    ];
+    let settings: Vec<Layer> =
+        method.debug.iter().chain(&own).chain(more).map(|s| Layer::Setting((*s).to_string())).collect();
+    train(Job {
+        method,
+        config: (method.resolve)(&settings).unwrap(),
+        run: run.to_path_buf(),
+        resume: false,
+        place: Place::cpu(),
+        argv: Vec::new(),
+        version: "test".into(),
+        stop: Default::default(),
+        observers: Vec::new(),
+    })
+    .unwrap();
+    Trained::open(run).unwrap()
+}
+
+/// A street that is not in the training set, with its photograph: 45x45, which no network takes as it is.
+fn street(trained: &Trained) -> Batch {
+    let config = data_config(trained.method(), trained.config()).unwrap();
+    let (load_size, crop_size) = (48, 45);
+    let preprocess = Preprocess::ResizeAndCrop;
+    let config = DataConfig { phase: "test".into(), preprocess, load_size, crop_size, ..config };
+    assert_eq!(config.mode, DataMode::Streets);
+    let item = gan_data::open(&config).unwrap().item(0, Key::new(0, Purpose::Test)).unwrap();
+    Batch::collate(vec![item]).unwrap()
+}
+
+fn translated(trained: &Trained, batch: &Batch, style: Option<u64>) -> Vec<f32> {
+    let options = TranslateOptions { style, ..TranslateOptions::default() };
+    let translator = trained.translator(&options, &Place::cpu()).unwrap();
+    let y = translate_fitted(&*translator, batch).unwrap();
+    assert_eq!(y.dims(), [1, 3, 45, 45]);
+    y.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn ids(inst: &Tensor) -> Vec<u32> {
+    inst.to_dtype(DType::U32).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn styles_are_found_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let trained = trained(&run, &[]);
+    let with_photo = street(&trained);
+    let batch = Batch { b: None, ..with_photo.clone() };
+
+    // Without clusters: an error that names the command, at once if a style is asked for.
+    let asked = TranslateOptions { style: Some(1), ..TranslateOptions::default() };
+    let early = trained.translator(&asked, &Place::cpu()).err().unwrap().to_string();
+    let plain = trained.translator(&TranslateOptions::default(), &Place::cpu()).unwrap();
+    let late = plain.translate(&batch).unwrap_err().to_string();
+    for error in [early, late] {
+        assert!(error.contains(&format!("gan-cli encode-features --model {}", run.display())), "{error}");
+    }
+
+    let mut told = Vec::new();
+    let report = encode_features(&trained, None, &Place::cpu(), &Disk, &mut |done, of| told.push((done, of))).unwrap();
+    assert_eq!(told, (0..=PICTURES).map(|i| (i, PICTURES)).collect::<Vec<_>>());
+    assert_eq!((report.step, report.pictures, report.feat_num), (3, PICTURES, 3));
+
+    let clusters = StyleClusters::load(&Disk, &trained.features_dir(), 3).unwrap().unwrap();
+    for label in &report.labels {
+        let found = clusters.of_label(label.label);
+        assert_eq!(found.len(), label.clusters.len());
+        assert_eq!(label.clusters.iter().sum::<usize>(), label.used);
+        assert!(label.used <= label.instances && found.len() <= label.used.min(3));
+        // Means of what tanh gives.
+        assert!(found.iter().flatten().all(|x| x.abs() < 1.0), "{found:?}");
+    }
+    // The road is one large instance in every picture, and every picture is different.
+    let road = report.labels.iter().find(|l| l.label == 0).unwrap();
+    assert_eq!((road.instances, road.used, road.clusters.len()), (PICTURES, PICTURES, 3));
+
+    let seen = ids(batch.inst.as_ref().unwrap());
+    assert!(seen.iter().any(|&id| clusters.of_label(label_of(id)).len() > 1), "nothing to choose from");
+    let styles: Vec<Vec<f32>> = (0..6).map(|n| translated(&trained, &batch, Some(n))).collect();
+    assert_eq!(styles[1], translated(&trained, &batch, Some(1)), "the same style, the same picture");
+    assert_eq!(styles[1], translated(&trained, &with_photo, Some(1)), "a style that is asked for is drawn");
+    assert_eq!(styles[0], translated(&trained, &batch, None), "style 0 without a wish");
+    assert!(styles[1..].iter().all(|s| *s != styles[0]), "other styles, other pictures");
+    let encoded = translated(&trained, &with_photo, None);
+    assert!(styles.iter().all(|s| *s != encoded), "the photograph's own style");
+
+    // The same again gives the same bytes; a checkpoint folder leads to the same files.
+    let bytes = || std::fs::read(run.join("features/clusters.safetensors")).unwrap();
+    let before = bytes();
+    std::fs::remove_dir_all(run.join("features")).unwrap();
+    let checkpoint = Trained::open(&run.join("checkpoints/3")).unwrap();
+    assert_eq!(encode_features(&checkpoint, None, &Place::cpu(), &Disk, &mut |_, _| ()).unwrap(), report);
+    assert!(bytes() == before);
+    let names = std::fs::read_dir(run.join("features")).unwrap().count();
+    assert_eq!(names, 2, "clusters.json, clusters.safetensors and no temporary file");
+}
+
+#[test]
+fn models_without_an_encoder_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = trained(&folder.path().join("run"), &["instance_feat=false"]);
+    let asked = TranslateOptions { style: Some(0), ..TranslateOptions::default() };
+    let errors = [
+        encode_features(&trained, None, &Place::cpu(), &Disk, &mut |_, _| ()).unwrap_err(),
+        trained.translator(&asked, &Place::cpu()).err().unwrap(),
+    ];
+    for error in errors {
+        assert!(error.to_string().contains("instance_feat=true"), "{error}");
+    }
+    assert!(!trained.features_dir().exists());
+    translated(&trained, &street(&trained), None);
+}

@@ -1,0 +1,213 @@
+//! A run that was stopped and resumed is the run that was never stopped, bit for bit, whatever the method, the instant
+//! and the number of loader threads.
+#![allow(clippy::unwrap_used)]
+
+use gan_data::DataMode;
+use gan_train::checkpoint::{self, Snapshot};
+use gan_train::config::Layer;
+use gan_train::events::{Event, Finish, Observer, ProgressRecord, read_progress};
+use gan_train::storage::Disk;
+use gan_train::{Job, METHODS, MethodSpec, Outcome, Place, data_config, resume_config, train};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Items of the dataset, so that an epoch has four steps and the run, two epochs and one of decay, has twelve.
+const PER_EPOCH: u64 = 4;
+const TOTAL: u64 = 12;
+/// Images a pool holds.
+const POOL: u64 = 4;
+
+/// The settings of a method's tiny run on procedural data. Log points and pools are out of step with the cuts.
+fn settings(method: &MethodSpec, workers: usize) -> Vec<Layer> {
+    let defaults = (method.resolve)(&[]).unwrap();
+    let procedural: &[&str] = match data_config(method, &defaults).unwrap().mode {
+        DataMode::Unaligned => &["data.mode=unpaired"],
+        DataMode::Labelled => &["data.mode=streets", "label_nc=16"],
+        _ => &["data.mode=facades"],
+    };
+    let own = [
+        "seed=11".to_string(),
+        format!("max_dataset_size={PER_EPOCH}"),
+        format!("pool_size={POOL}"),
+        format!("workers={workers}"),
+        "print_freq=3".into(),
+        "save_epoch_freq=0".into(),
+        "save_minutes=0".into(),
+    ];
+    let all = method.debug.iter().chain(procedural).map(ToString::to_string).chain(own);
+    all.map(Layer::Setting).collect()
+}
+
+/// Sets the flag that stops the run when a step is done.
+struct StopAfter {
+    step: u64,
+    stop: Arc<AtomicBool>,
+}
+
+impl Observer for StopAfter {
+    fn on(&mut self, _: &Event) -> gan_train::Result<()> {
+        Ok(())
+    }
+
+    fn step(&mut self, step: u64, _: Option<f64>) {
+        if step == self.step {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Trains from the start or from the newest checkpoint, until the end or until `stop_after` steps are done.
+fn go(method: &'static MethodSpec, run: &Path, workers: usize, resume: bool, stop_after: u64) -> Outcome {
+    let config = if resume {
+        resume_config(run, |saved| {
+            let saved = Layer::Text { name: "config.toml".into(), toml: saved.to_string() };
+            (method.resolve)(&[saved, Layer::Setting(format!("workers={workers}"))])
+        })
+    } else {
+        (method.resolve)(&settings(method, workers))
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let observer = StopAfter { step: stop_after, stop: stop.clone() };
+    train(Job {
+        method,
+        config: config.unwrap(),
+        run: run.to_path_buf(),
+        resume,
+        place: Place::cpu(),
+        argv: Vec::new(),
+        version: "test".into(),
+        stop,
+        observers: vec![Box::new(observer)],
+    })
+    .unwrap_or_else(|e| panic!("{} at {stop_after}: {e}", method.name))
+}
+
+/// Runs to the end, with a stop after each step of `cuts`; `workers` are used in turn.
+fn interrupted(method: &'static MethodSpec, run: &Path, cuts: &[u64], workers: &[usize]) {
+    for (launch, cut) in cuts.iter().copied().chain([TOTAL]).enumerate() {
+        let outcome = go(method, run, workers[launch % workers.len()], launch > 0, cut);
+        let finish = if cut < TOTAL { Finish::Interrupted } else { Finish::Complete };
+        assert_eq!(outcome, Outcome { finish, step: cut }, "{}", method.name);
+    }
+}
+
+fn snapshot(run: &Path) -> Snapshot {
+    let loaded = checkpoint::load_latest(&Disk, run, None).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    loaded.snapshot
+}
+
+fn log(run: &Path) -> Vec<ProgressRecord> {
+    let mut records = Vec::new();
+    read_progress(&Disk, &run.join("events.jsonl"), |record| records.push(record)).unwrap();
+    records
+}
+
+/// Every bit of a checkpoint that the computation depends on: file, tensor, element type, shape and bytes.
+fn content(snapshot: &Snapshot) -> Vec<(String, Vec<u8>)> {
+    let mut content = Vec::new();
+    for (file, tensors) in &snapshot.tensors {
+        for (name, tensor) in tensors {
+            let bytes = tensor_bytes(tensor);
+            content.push((format!("{file}/{name} {:?} {:?}", tensor.dtype(), tensor.dims()), bytes));
+        }
+    }
+    content
+}
+
+fn tensor_bytes(tensor: &candle_core::Tensor) -> Vec<u8> {
+    let flat = tensor.flatten_all().unwrap();
+    match flat.dtype() {
+        candle_core::DType::F32 => flat.to_vec1::<f32>().unwrap().into_iter().flat_map(f32::to_ne_bytes).collect(),
+        candle_core::DType::I64 => flat.to_vec1::<i64>().unwrap().into_iter().flat_map(i64::to_ne_bytes).collect(),
+        other => panic!("unexpected element type {other:?}"),
+    }
+}
+
+/// `state.json` without the length of a file whose lines hold times.
+fn state(snapshot: &Snapshot) -> serde_json::Value {
+    let mut state = snapshot.state.clone();
+    state.as_object_mut().unwrap().remove("events_length").expect("the length of the log");
+    state
+}
+
+#[track_caller]
+fn assert_same(what: &str, run: &Path, whole: &Path) {
+    let (have, want) = (snapshot(run), snapshot(whole));
+    assert_eq!(have.step, TOTAL, "{what}");
+    let (have_content, want_content) = (content(&have), content(&want));
+    let names = |content: &[(String, Vec<u8>)]| content.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&have_content), names(&want_content), "{what}");
+    for ((name, have), (_, want)) in have_content.iter().zip(&want_content) {
+        assert!(have == want, "{what}: {name} differs");
+    }
+    assert_eq!(state(&have), state(&want), "{what}");
+    assert_eq!(log(run), log(whole), "{what}");
+}
+
+/// Trains once without a stop, and once for each way to stop.
+fn check(method: &'static MethodSpec) {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    interrupted(method, &whole, &[], &[0]);
+    let records = log(&whole);
+    assert_eq!(records.iter().map(|r| r.step).collect::<Vec<_>>(), [3, 6, 9, 12]);
+    assert!(records[3].lr < records[1].lr, "the last epoch decays: {records:?}");
+
+    for workers in [1, 4] {
+        let run = folder.path().join(format!("workers-{workers}"));
+        interrupted(method, &run, &[], &[workers]);
+        assert_same(&format!("{}, {workers} workers", method.name), &run, &whole);
+    }
+    // (name, steps done, launches' workers)
+    let cuts: [(&str, u64, [usize; 2]); 6] = [
+        ("one step after the start", 1, [0, 1]),
+        ("pools half full", POOL / 2, [1, 4]),
+        ("pools full, edge of an epoch", POOL, [4, 0]),
+        ("within an epoch", PER_EPOCH + 2, [0, 4]),
+        ("edge of the decay", 2 * PER_EPOCH, [1, 0]),
+        ("within the decay, pools exchanged", 2 * PER_EPOCH + 3, [4, 1]),
+    ];
+    for (name, cut, workers) in cuts {
+        let run = folder.path().join(format!("cut-{cut}"));
+        go(method, &run, workers[0], false, cut);
+        let held = snapshot(&run);
+        assert_eq!(held.step, cut);
+        if let Some(pools) = held.file("pool") {
+            let of_first_pool = pools.iter().filter(|(key, _)| key.split('.').next() == pools[0].0.split('.').next());
+            assert_eq!(of_first_pool.count() as u64, cut.min(POOL), "{}: {name}", method.name);
+        }
+        go(method, &run, workers[1], true, TOTAL);
+        assert_same(&format!("{}, stopped {name}", method.name), &run, &whole);
+    }
+    let run = folder.path().join("ten-times");
+    interrupted(method, &run, &(1..=10).collect::<Vec<_>>(), &[0, 1, 4]);
+    assert_same(&format!("{}, stopped ten times", method.name), &run, &whole);
+}
+
+#[test]
+fn every_method_resumes_exactly() {
+    std::thread::scope(|scope| {
+        for method in METHODS {
+            scope.spawn(move || check(method));
+        }
+    });
+}
+
+/// The comparison looks at what moves: weights, moments and pools all differ between two steps of a run.
+#[test]
+fn differences_are_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let method = gan_train::methods::find("cyclegan").unwrap();
+    let run = folder.path().join("run");
+    go(method, &run, 0, false, 6);
+    let before = content(&snapshot(&run));
+    go(method, &run, 0, true, TOTAL);
+    let after = content(&snapshot(&run));
+    for part in ["g_a/", "g_b/", "d_a/", "d_b/", "optimizer/g.m", "optimizer/g.v", "optimizer/d.m", "pool/fake_a"] {
+        let moved = before.iter().filter(|(name, _)| name.starts_with(part));
+        let moved = moved.filter(|(name, bytes)| after.iter().any(|(n, b)| n == name && b != bytes)).count();
+        assert!(moved > 0, "{part} is the same at step 6 and at step {TOTAL}");
+    }
+}
