@@ -152,7 +152,7 @@ impl ParamStore {
 
     /// Copies of the first and second moments, each `[n]`.
     pub fn moments(&self) -> Result<(Tensor, Tensor)> {
-        Ok((self.state.get(1)?.copy()?, self.state.get(2)?.copy()?))
+        Ok((copy_of(&self.state.get(1)?)?, copy_of(&self.state.get(2)?)?))
     }
 
     /// Sets the moments.
@@ -172,8 +172,8 @@ impl ParamStore {
         for entry in &self.entries {
             let Some(name) = entry.name.strip_prefix(prefix) else { continue };
             let tensor = match &entry.kind {
-                Kind::Param { offset, shape, .. } => self.view(&self.state.get(0)?, *offset, shape)?.copy()?,
-                Kind::Buffer(t) => t.copy()?,
+                Kind::Param { offset, shape, .. } => copy_of(&self.view(&self.state.get(0)?, *offset, shape)?)?,
+                Kind::Buffer(t) => copy_of(t)?,
                 Kind::Counter(c) => Tensor::new(c.get() as i64, self.grads.device())?,
             };
             out.push((name.to_string(), tensor));
@@ -186,7 +186,7 @@ impl ParamStore {
         let mut out = Vec::new();
         for entry in &self.entries {
             if let (Some(name), Kind::Param { offset, shape, .. }) = (entry.name.strip_prefix(prefix), &entry.kind) {
-                out.push((name.to_string(), self.view(&self.grads, *offset, shape)?.copy()?));
+                out.push((name.to_string(), copy_of(&self.view(&self.grads, *offset, shape)?)?));
             }
         }
         Ok(out)
@@ -252,6 +252,14 @@ impl ParamStore {
     fn view(&self, flat: &Tensor, offset: usize, shape: &[usize]) -> Result<Tensor> {
         flat.narrow(0, offset, shape.iter().product())?.reshape(shape)
     }
+}
+
+/// A tensor of its own with the values of a view, at least one dimension. (candle's `copy` clones the whole storage
+/// behind a view: for one layer's weights, those of all layers and their moments.)
+pub fn copy_of(view: &Tensor) -> Result<Tensor> {
+    let own = Tensor::zeros(view.shape(), view.dtype(), view.device())?;
+    own.slice_set(&view.contiguous()?, 0, 0)?;
+    Ok(own)
 }
 
 #[derive(Clone, Default)]

@@ -23,9 +23,8 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
-use crate::Result;
 pub use load::{Loaded, load, load_files, load_latest, load_latest_files};
 pub use manifest::{FORMAT, FileRecord, Manifest, instruction_set, read_manifest};
 pub use save::{Saved, save};
@@ -35,8 +34,7 @@ pub type NamedTensors = Vec<(String, Tensor)>;
 
 /// Everything a run needs to go on.
 ///
-/// The tensors may be views of the parameters in use, on any device: [`save`] reads them when it writes. To save while
-/// training goes on, take [`Snapshot::host_copy`] first.
+/// The tensors may be views of the parameters in use, on any device: [`save`] reads them when it writes.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// Steps done so far; names the checkpoint.
@@ -62,22 +60,6 @@ impl Snapshot {
             tensors: Vec::new(),
             state: serde_json::Value::Null,
         }
-    }
-
-    /// The same with tensors of its own, in host memory.
-    ///
-    /// # Errors
-    /// A failed copy from the device.
-    pub fn host_copy(&self) -> Result<Self> {
-        let copy = |tensor: &Tensor| match tensor.device() {
-            Device::Cpu => tensor.detach().copy(),
-            _ => tensor.detach().to_device(&Device::Cpu),
-        };
-        let mut own = self.clone();
-        for (_, tensor) in own.tensors.iter_mut().flat_map(|(_, named)| named) {
-            *tensor = copy(tensor)?;
-        }
-        Ok(own)
     }
 
     /// The tensors of the file `stem`.

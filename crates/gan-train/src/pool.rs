@@ -55,7 +55,7 @@ impl ImagePool {
         let mut out = Vec::with_capacity(n);
         for i in 0..n {
             // A copy: a view would keep the whole batch alive for as long as the image stays in the pool.
-            let image = batch.narrow(0, i, 1)?.copy()?;
+            let image = gan_layers::copy_of(&batch.narrow(0, i, 1)?)?;
             if self.images.len() < self.size {
                 self.images.push(image.clone());
                 out.push(image);
