@@ -113,7 +113,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         for workers in options.workers:
             for folder in options.folders:
-                compare(folder.name, folder, workers, options)
+                compare("/".join(folder.parts[-2:]), folder, workers, options)
             if options.jpeg:
                 from PIL import Image
 

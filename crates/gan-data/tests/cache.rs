@@ -45,8 +45,11 @@ fn single(folder: &Path) -> DataConfig {
     }
 }
 
+/// An item's name, input, target and instances.
+type Numbers = (String, Vec<f32>, Option<Vec<f32>>, Option<Vec<u32>>);
+
 /// Every number of an epoch.
-fn epoch(config: &DataConfig) -> Vec<(String, Vec<f32>, Option<Vec<f32>>, Option<Vec<u32>>)> {
+fn epoch(config: &DataConfig) -> Vec<Numbers> {
     let loader = Loader::new(open(config).unwrap(), config.loader(3)).unwrap();
     let f32s = |t: &candle_core::Tensor| {
         t.to_dtype(candle_core::DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
