@@ -1,60 +1,59 @@
-//! Times reading, augmenting and batching, on one thread and with workers:
-//! `cargo run -p gan-data --example loading_speed`.
+//! Times reading, `resize_and_crop` (286, then 256), mirroring and conversion of the pictures in a folder:
+//!
+//! `cargo run -p gan-data --example loading_speed -- FOLDER [WORKERS [EPOCHS [CACHE]]]`
+//!
+//! Prints pictures a second and, where the system tells, milliseconds of processor time a picture. Without a folder it
+//! times the procedural modes. `benches/loading.py` compares the figures with torchvision's.
 #![allow(clippy::print_stdout)]
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use gan_data::{
-    DataConfig, DataMode, Loader, Picture, Result, SynthFiles, SynthKind, decode, list_pictures, open, write_picture,
-    write_synth,
-};
-
-const PICTURES: usize = 60;
+use gan_data::{DataConfig, DataMode, Loader, Result, open};
 
 fn main() -> Result<()> {
-    let folder = std::env::temp_dir().join(format!("loading-speed-{}", std::process::id()));
-    let result = measure(&folder);
-    // The folder is temporary either way.
-    let _ = std::fs::remove_dir_all(&folder);
-    result
-}
-
-fn measure(folder: &Path) -> Result<()> {
-    let what = SynthFiles { kind: SynthKind::Facades, seed: 0, size: 286, train: PICTURES, test: 0 };
-    let start = Instant::now();
-    let files = write_synth(folder, &what, |_, _| ())?;
-    println!("drawing and writing: {:.1} pairs/s", PICTURES as f64 / start.elapsed().as_secs_f64());
-    let jpeg = folder.join("jpeg");
-    for file in list_pictures(&folder.join("train"))? {
-        let picture: Picture = decode(&file.path, &Default::default())?;
-        write_picture(&jpeg.join("train").join(format!("{}.jpg", file.stem)), &picture)?;
-    }
-    for (kind, root) in [("png", folder), ("jpeg", jpeg.as_path())] {
-        for workers in [0, 2] {
-            let config = DataConfig {
-                root: root.to_path_buf(),
-                workers,
-                load_size: 286,
-                crop_size: 256,
-                ..DataConfig::default()
-            };
-            rate(&format!("{kind}, {workers} workers"), &config)?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |index: usize, default| arguments.get(index).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let Some(root) = arguments.first() else {
+        for mode in [DataMode::Facades, DataMode::Streets, DataMode::Unpaired] {
+            let config = DataConfig { mode, max_dataset_size: Some(60), workers: 0, ..DataConfig::default() };
+            println!("{mode:?}, drawn where it is used");
+            rate(&config, 2)?;
         }
+        return Ok(());
+    };
+    let config = DataConfig {
+        mode: DataMode::Single,
+        root: PathBuf::from(root),
+        workers: number(1, 0),
+        cache: arguments.get(3).map(PathBuf::from).unwrap_or_default(),
+        ..DataConfig::default()
+    };
+    rate(&config, number(2, 3))
+}
+
+fn rate(config: &DataConfig, epochs: usize) -> Result<()> {
+    let loader = Loader::new(open(config)?, config.loader(1))?;
+    // One epoch unmeasured: files enter the system's cache, and ours.
+    loader.epoch(0, 0).try_for_each(|batch| batch.map(drop))?;
+    let (start, processor) = (Instant::now(), processor_seconds());
+    for epoch in 1..=epochs {
+        loader.epoch(epoch as u64, 0).try_for_each(|batch| batch.map(drop))?;
     }
-    for mode in [DataMode::Facades, DataMode::Streets, DataMode::Unpaired] {
-        let config = DataConfig { mode, max_dataset_size: Some(files.len()), workers: 0, ..DataConfig::default() };
-        rate(&format!("{mode:?} from memory, 0 workers"), &config)?;
+    let items = (epochs * loader.dataset().len()) as f64;
+    println!("items/s {:.3}", items / start.elapsed().as_secs_f64());
+    if let (Some(before), Some(after)) = (processor, processor_seconds()) {
+        println!("cpu ms/item {:.3}", 1e3 * (after - before) / items);
     }
     Ok(())
 }
 
-fn rate(what: &str, config: &DataConfig) -> Result<()> {
-    let loader = Loader::new(open(config)?, config.loader(1))?;
-    let start = Instant::now();
-    for epoch in 0..2 {
-        loader.epoch(epoch, 0).try_for_each(|batch| batch.map(drop))?;
-    }
-    println!("{what}: {:.1} items/s", 2.0 * PICTURES as f64 / start.elapsed().as_secs_f64());
-    Ok(())
+/// Processor time of this process so far, where `/proc` tells it.
+fn processor_seconds() -> Option<f64> {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // User and system time are the 12th and 13th field after the name, which stands in parentheses.
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    Some(ticks / TICKS_PER_SECOND)
 }

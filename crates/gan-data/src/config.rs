@@ -98,6 +98,9 @@ pub struct DataConfig {
     pub exif: bool,
     /// What becomes of an alpha channel.
     pub alpha: AlphaPolicy,
+    /// Folder in which decoded pictures are kept, uncompressed, for later epochs and runs; empty: none are kept. It
+    /// grows to the size of all decoded pictures and can be deleted at any time.
+    pub cache: PathBuf,
 }
 
 impl Default for DataConfig {
@@ -123,6 +126,7 @@ impl Default for DataConfig {
             dont_care: None,
             exif: true,
             alpha: AlphaPolicy::Drop,
+            cache: PathBuf::new(),
         }
     }
 }

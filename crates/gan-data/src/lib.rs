@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cache;
 mod config;
 mod data_dir;
 mod dataset;
@@ -35,6 +36,7 @@ mod loader;
 mod pairs;
 mod picture;
 mod raster;
+mod reader;
 mod resample;
 mod synth;
 mod transform;

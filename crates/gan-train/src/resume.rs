@@ -6,7 +6,7 @@ use toml::Table;
 
 /// Keys that may differ from the saved configuration. All others shape the networks, the data or the random numbers:
 /// with another value it would be another run.
-const ALLOWED: [&str; 16] = [
+const ALLOWED: [&str; 17] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",
@@ -21,6 +21,7 @@ const ALLOWED: [&str; 16] = [
     "train.keep",
     "train.checkpointing",
     "data.root",
+    "data.cache",
     "data.workers",
     "loss.vgg19",
 ];

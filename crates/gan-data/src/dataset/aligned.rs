@@ -7,10 +7,10 @@ use gan_rng::Key;
 use super::layout::{Layout, locate_pairs};
 use super::{Dataset, Description, Item, adapt, limited, load};
 use crate::config::{DataConfig, Direction};
-use crate::decode::{DecodeOptions, decode};
 use crate::error::{Error, Result};
 use crate::folder::{list_pictures, pair_by_stem};
 use crate::picture::Picture;
+use crate::reader::Reader;
 use crate::transform::Transform;
 
 /// Pairs stored side by side in one file, or in two folders under equal names. Both parts share crop and flip.
@@ -20,7 +20,7 @@ pub struct Aligned {
     folders: Vec<PathBuf>,
     notes: Vec<String>,
     transform: Transform,
-    decode: DecodeOptions,
+    reader: Reader,
     channels: (usize, usize),
     direction: Direction,
 }
@@ -62,7 +62,7 @@ impl Aligned {
             folders,
             notes: located.notes,
             transform: config.transform(),
-            decode: config.decode_options(),
+            reader: Reader::open(config)?,
             channels: (config.input_nc, config.output_nc),
             direction: config.direction,
         })
@@ -76,10 +76,10 @@ impl Aligned {
             Direction::B2a => (output, input),
         };
         let Some(path_b) = &pair.b else {
-            let (a, b) = halves(&decode(&pair.a, &self.decode)?, &pair.a)?;
+            let (a, b) = halves(&self.reader.picture(&pair.a)?, &pair.a)?;
             return Ok((adapt(a, channels_a, &pair.a)?, adapt(b, channels_b, &pair.a)?));
         };
-        let (a, b) = (load(&pair.a, channels_a, &self.decode)?, load(path_b, channels_b, &self.decode)?);
+        let (a, b) = (load(&pair.a, channels_a, &self.reader)?, load(path_b, channels_b, &self.reader)?);
         if a.size() != b.size() && !self.transform.unifies_sizes() {
             return Err(sizes_differ(&pair.a, a.size(), path_b, b.size()));
         }

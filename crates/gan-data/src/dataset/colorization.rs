@@ -7,10 +7,10 @@ use gan_rng::Key;
 use super::layout::locate_folder;
 use super::{Dataset, Description, Item, limited, load};
 use crate::config::DataConfig;
-use crate::decode::DecodeOptions;
 use crate::error::Result;
 use crate::folder::{PictureFile, list_pictures};
 use crate::lab::lab_tensors;
+use crate::reader::Reader;
 use crate::transform::Transform;
 
 /// Colour photographs of `{root}/{phase}`: the input is L / 50 - 1 `[1, H, W]`, the target (a, b) / 110 `[2, H, W]`
@@ -21,7 +21,7 @@ pub struct Colorization {
     folder: PathBuf,
     notes: Vec<String>,
     transform: Transform,
-    decode: DecodeOptions,
+    reader: Reader,
 }
 
 impl Colorization {
@@ -37,7 +37,7 @@ impl Colorization {
             folder,
             notes: note.into_iter().collect(),
             transform: config.transform(),
-            decode: config.decode_options(),
+            reader: Reader::open(config)?,
         })
     }
 }
@@ -49,7 +49,7 @@ impl Dataset for Colorization {
 
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
-        let picture = load(&file.path, 3, &self.decode)?;
+        let picture = load(&file.path, 3, &self.reader)?;
         let (a, b) = lab_tensors(&self.transform.apply_alone(picture, key, &file.path)?)?;
         Ok(Item { a, b: Some(b), inst: None, name: file.stem.clone() })
     }

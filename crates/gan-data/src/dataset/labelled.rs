@@ -9,10 +9,10 @@ use super::aligned::sizes_differ;
 use super::layout::locate_folder;
 use super::{Dataset, Description, Item, limited, load};
 use crate::config::DataConfig;
-use crate::decode::{DecodeOptions, decode_ids};
 use crate::error::{Error, Result};
 use crate::folder::{PictureFile, list_pictures, pair_by_stem};
 use crate::ids::IdMap;
+use crate::reader::Reader;
 use crate::transform::{SharedDraws, Transform};
 
 /// `{phase}_label` (or `{phase}_A` when `label_nc` is 0), `{phase}_img` (or `_B`) and `{phase}_inst`, matched by name.
@@ -23,7 +23,7 @@ pub struct Labelled {
     folders: Vec<PathBuf>,
     notes: Vec<String>,
     transform: Transform,
-    decode: DecodeOptions,
+    reader: Reader,
     label_nc: usize,
     dont_care: Option<u32>,
     channels: (usize, usize),
@@ -99,7 +99,7 @@ impl Labelled {
             folders,
             notes,
             transform: config.transform(),
-            decode: config.decode_options(),
+            reader: Reader::open(config)?,
             label_nc: config.label_nc,
             dont_care: config.dont_care,
             channels: (config.input_nc, config.output_nc),
@@ -108,7 +108,7 @@ impl Labelled {
 
     /// Reads a label map and checks its ids; pixels that are marked "don't care" get the id `label_nc`.
     fn label_map(&self, path: &Path) -> Result<IdMap> {
-        let mut ids = decode_ids(path, &self.decode)?;
+        let mut ids = self.reader.ids(path)?;
         let label_nc = self.label_nc as u32;
         if let Some(dont_care) = self.dont_care {
             if let Some((x, y, value)) = self.first_out_of_range(&ids, dont_care) {
@@ -193,18 +193,18 @@ impl Dataset for Labelled {
             draws = self.transform.draw(size, key);
             a = self.transform.apply_shared(ids, draws).to_tensor()?;
         } else {
-            let picture = load(path, self.channels.0, &self.decode)?;
+            let picture = load(path, self.channels.0, &self.reader)?;
             size = picture.size();
             draws = self.transform.draw(size, key);
             a = self.transform.apply_shared(picture, draws).to_tensor()?;
         }
         let image = |path: &PathBuf, draws: SharedDraws| {
-            let picture = load(path, self.channels.1, &self.decode)?;
+            let picture = load(path, self.channels.1, &self.reader)?;
             self.require_size(entry, size, path, picture.size())?;
             self.transform.apply_shared(picture, draws).to_tensor()
         };
         let inst = |path: &PathBuf, draws: SharedDraws| {
-            let ids = decode_ids(path, &self.decode)?;
+            let ids = self.reader.ids(path)?;
             self.require_size(entry, size, path, ids.size())?;
             self.transform.apply_shared(ids, draws).to_tensor_u32()
         };

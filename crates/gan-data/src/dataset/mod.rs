@@ -22,9 +22,9 @@ pub use self::single::Single;
 pub(crate) use self::single::single_files;
 pub use self::unaligned::Unaligned;
 use crate::config::{DataConfig, DataMode};
-use crate::decode::{DecodeOptions, decode};
 use crate::error::{Error, Result};
 use crate::picture::Picture;
+use crate::reader::Reader;
 use crate::synth;
 
 /// What a dataset is, for people.
@@ -86,8 +86,8 @@ pub fn open(config: &DataConfig) -> Result<Arc<dyn Dataset>> {
 }
 
 /// Reads a picture and gives it the channels a network wants.
-fn load(path: &Path, channels: usize, options: &DecodeOptions) -> Result<Picture> {
-    adapt(decode(path, options)?, channels, path)
+fn load(path: &Path, channels: usize, reader: &Reader) -> Result<Picture> {
+    adapt(reader.picture(path)?, channels, path)
 }
 
 fn adapt(picture: Picture, channels: usize, path: &Path) -> Result<Picture> {

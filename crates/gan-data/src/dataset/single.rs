@@ -7,9 +7,10 @@ use gan_rng::Key;
 use super::layout::missing;
 use super::{Dataset, Description, Item, limited, load};
 use crate::config::DataConfig;
-use crate::decode::{DecodeOptions, is_planes};
+use crate::decode::is_planes;
 use crate::error::Result;
 use crate::folder::{PictureFile, list_pictures};
+use crate::reader::Reader;
 use crate::transform::Transform;
 
 /// The pictures of one folder and its sub-folders, or one file; inputs only, with `input_nc` channels whatever the
@@ -19,7 +20,7 @@ pub struct Single {
     files: Vec<PictureFile>,
     root: PathBuf,
     transform: Transform,
-    decode: DecodeOptions,
+    reader: Reader,
     channels: usize,
 }
 
@@ -45,7 +46,7 @@ impl Single {
             files: limited(files, config.max_dataset_size, &root)?,
             root,
             transform: config.transform(),
-            decode: config.decode_options(),
+            reader: Reader::open(config)?,
             channels: config.input_nc,
         })
     }
@@ -64,7 +65,7 @@ impl Dataset for Single {
 
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
-        let picture = load(&file.path, self.channels, &self.decode)?;
+        let picture = load(&file.path, self.channels, &self.reader)?;
         let a = self.transform.apply_alone(picture, key, &file.path)?.to_tensor()?;
         Ok(Item { a, b: None, inst: None, name: file.stem.clone() })
     }

@@ -7,9 +7,9 @@ use gan_rng::Key;
 use super::layout::locate_collections;
 use super::{Dataset, Description, Item, limited, load};
 use crate::config::{DataConfig, Direction};
-use crate::decode::DecodeOptions;
 use crate::error::Result;
 use crate::folder::{PictureFile, list_pictures};
+use crate::reader::Reader;
 use crate::transform::Transform;
 
 /// Two folders. Item `i` has input `i` and a random target (or target `i`, without shuffling), each with its own crop
@@ -21,7 +21,7 @@ pub struct Unaligned {
     folders: [PathBuf; 2],
     notes: Vec<String>,
     transform: Transform,
-    decode: DecodeOptions,
+    reader: Reader,
     channels: (usize, usize),
     random_partner: bool,
 }
@@ -44,7 +44,7 @@ impl Unaligned {
             folders,
             notes,
             transform: config.transform(),
-            decode: config.decode_options(),
+            reader: Reader::open(config)?,
             channels: (config.input_nc, config.output_nc),
             random_partner: config.shuffle,
         })
@@ -64,7 +64,7 @@ impl Dataset for Unaligned {
             index % self.targets.len()
         };
         let prepare = |file: &PictureFile, channels: usize, key: Key| {
-            let picture = load(&file.path, channels, &self.decode)?;
+            let picture = load(&file.path, channels, &self.reader)?;
             self.transform.apply_alone(picture, key, &file.path)?.to_tensor()
         };
         let a = prepare(input, self.channels.0, key.at(0))?;

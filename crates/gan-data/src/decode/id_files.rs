@@ -1,7 +1,6 @@
 //! Reading label and instance maps: the stored integers, never the colours they stand for.
 
-use std::fs::File;
-use std::io::BufReader;
+use std::io::Cursor;
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -20,24 +19,26 @@ const NOT_IDS: &str = "save it as PNG with one channel (8 or 16 bits) or with a 
 /// # Errors
 /// As [`super::decode`]; and [`Error::Decode`] for colour pictures and for JPEG, which changes ids.
 pub fn decode_ids(path: &Path, options: &DecodeOptions) -> Result<IdMap> {
-    let file = options.limits.open(path)?;
-    let reader = ImageReader::new(file).with_guessed_format().map_err(|e| Error::io("read", path, e))?;
+    ids_from_bytes(path, &options.limits.read(path)?, options)
+}
+
+/// Decodes a map that was read already; `path` is for messages.
+pub(crate) fn ids_from_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| Error::io("read", path, e))?;
     match reader.format() {
-        Some(image::ImageFormat::Png) => from_png(path, options),
+        Some(image::ImageFormat::Png) => from_png(path, bytes, options),
         Some(image::ImageFormat::Jpeg) => {
             Err(Error::decode(path, "JPEG compression changes ids", "export the map as PNG"))
         }
-        _ => from_grey(path, options),
+        _ => from_grey(path, bytes, options),
     }
 }
 
 /// PNG is read without the decoder's expansions: palettes stay indices, 1-, 2- and 4-bit samples stay integers.
-fn from_png(path: &Path, options: &DecodeOptions) -> Result<IdMap> {
+fn from_png(path: &Path, file: &[u8], options: &DecodeOptions) -> Result<IdMap> {
     let damaged = |e: png::DecodingError| Error::decode(path, e, REPLACE);
     let limits = png::Limits { bytes: usize::try_from(options.limits.max_bytes).unwrap_or(usize::MAX) };
-    let file: BufReader<File> = options.limits.open(path)?;
-    let handle = file.get_ref().try_clone().map_err(|e| Error::io("open", path, e))?;
-    let mut decoder = png::Decoder::new_with_limits(file, limits);
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(file), limits);
     decoder.set_transformations(png::Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(damaged)?;
     let (width, height) = reader.info().size();
@@ -52,7 +53,7 @@ fn from_png(path: &Path, options: &DecodeOptions) -> Result<IdMap> {
     };
     let bytes = reader.output_buffer_size().unwrap_or(usize::MAX);
     options.limits.check(path, width, height, bytes as u64)?;
-    options.limits.check_ratio(path, &handle, bytes as u64, MOST_EXPANSION)?;
+    options.limits.check_ratio(path, file.len() as u64, bytes as u64, MOST_EXPANSION)?;
     let orientation = reader.info().exif_metadata.as_deref().and_then(Orientation::from_exif_chunk);
     let mut packed = vec![0; bytes];
     let frame = reader.next_frame(&mut packed).map_err(damaged)?;
@@ -84,8 +85,8 @@ fn unpacked(row: &[u8], bits: usize) -> impl Iterator<Item = u32> + '_ {
     row.iter().flat_map(move |&byte| (0..8 / bits).map(move |i| (u32::from(byte) >> (8 - bits * (i + 1))) & mask))
 }
 
-fn from_grey(path: &Path, options: &DecodeOptions) -> Result<IdMap> {
-    let mut decoder = open_decoder(path, &options.limits)?;
+fn from_grey(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
+    let mut decoder = open_decoder(path, Cursor::new(bytes), bytes.len() as u64, &options.limits)?;
     let orientation = if options.exif { decoder.orientation().ok() } else { None };
     let image = DynamicImage::from_decoder(decoder).map_err(|e| refused(path, &e))?;
     let (width, height) = (image.width() as usize, image.height() as usize);

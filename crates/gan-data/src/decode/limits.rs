@@ -1,7 +1,7 @@
 //! Opening files within limits: nothing is allocated before the header was checked.
 
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -49,9 +49,8 @@ impl DecodeLimits {
     }
 
     /// Refuses a header that announces more than any compression could have put into the file: a damaged or hostile
-    /// header must not cost the memory of a large picture.
-    pub(super) fn check_ratio(&self, path: &Path, file: &File, bytes: u64, most: u64) -> Result<()> {
-        let length = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+    /// header must not cost the memory of a large picture. `length` is the file's, in bytes.
+    pub(super) fn check_ratio(&self, path: &Path, length: u64, bytes: u64, most: u64) -> Result<()> {
         if bytes / most <= length {
             return Ok(());
         }
@@ -59,8 +58,17 @@ impl DecodeLimits {
         Err(Error::decode(path, reason, "copy or download it again"))
     }
 
-    /// Opens a regular file whose length is within the limits. (Opening a pipe would wait forever.)
-    pub(super) fn open(&self, path: &Path) -> Result<BufReader<File>> {
+    /// Reads a whole file within the limits.
+    pub(crate) fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let (file, length) = self.open(path)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        // A file that grows meanwhile is cut off, and then fails to decode.
+        file.into_inner().take(self.max_bytes).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+        Ok(bytes)
+    }
+
+    /// Opens a regular file whose length, in bytes, is within the limits. (Opening a pipe would wait forever.)
+    pub(super) fn open(&self, path: &Path) -> Result<(BufReader<File>, u64)> {
         let metadata = fs::metadata(path).map_err(|e| Error::io("open", path, e))?;
         if !metadata.is_file() {
             return Err(Error::decode(path, "it is not a regular file", "name a picture file"));
@@ -73,6 +81,6 @@ impl DecodeLimits {
             return Err(Error::decode(path, reason, "scale it down, or raise the decoding limits"));
         }
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        Ok(BufReader::with_capacity(1 << 16, file))
+        Ok((BufReader::with_capacity(1 << 16, file), metadata.len()))
     }
 }

@@ -4,14 +4,16 @@ mod id_files;
 mod limits;
 mod planes;
 
+use std::io::{BufRead, Cursor, Seek};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
 use serde::{Deserialize, Serialize};
 
 pub use self::id_files::decode_ids;
+pub(crate) use self::id_files::ids_from_bytes;
 pub use self::limits::DecodeLimits;
-pub(crate) use self::planes::is_planes;
+pub(crate) use self::planes::{is_planes, join_planes};
 use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::raster::Raster;
@@ -74,9 +76,14 @@ const REPLACE: &str = "copy or download it again, or save it anew as PNG";
 /// [`Error::Io`], [`Error::TooLarge`] or [`Error::Decode`].
 pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Picture> {
     if is_planes(path) {
-        return planes::decode(path, options);
+        return join_planes(path, options, |file| decode(file, options));
     }
-    let mut decoder = open_decoder(path, &options.limits)?;
+    picture_from_bytes(path, &options.limits.read(path)?, options)
+}
+
+/// Decodes a file that was read already; `path` is for messages.
+pub(crate) fn picture_from_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
+    let mut decoder = open_decoder(path, Cursor::new(bytes), bytes.len() as u64, &options.limits)?;
     let orientation = if options.exif { decoder.orientation().ok() } else { None };
     let image = DynamicImage::from_decoder(decoder).map_err(|e| refused(path, &e))?;
     let picture = from_dynamic(path, image)?;
@@ -95,7 +102,8 @@ pub fn probe(path: &Path, options: &DecodeOptions) -> Result<Header> {
     if is_planes(path) {
         return planes::probe(path, options);
     }
-    let mut decoder = open_decoder(path, &options.limits)?;
+    let (file, length) = options.limits.open(path)?;
+    let mut decoder = open_decoder(path, file, length, &options.limits)?;
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
     let channels = color.channel_count();
@@ -105,10 +113,14 @@ pub fn probe(path: &Path, options: &DecodeOptions) -> Result<Header> {
     Ok(Header { width, height, channels, depth })
 }
 
-fn open_decoder(path: &Path, limits: &DecodeLimits) -> Result<impl ImageDecoder> {
-    let file = limits.open(path)?;
-    let handle = file.get_ref().try_clone().map_err(|e| Error::io("open", path, e))?;
-    let mut reader = ImageReader::new(file).with_guessed_format().map_err(|e| Error::io("read", path, e))?;
+/// A decoder over `source`, a file of `length` bytes, whose header is within the limits.
+fn open_decoder<'a>(
+    path: &Path,
+    source: impl BufRead + Seek + 'a,
+    length: u64,
+    limits: &DecodeLimits,
+) -> Result<impl ImageDecoder + 'a> {
+    let mut reader = ImageReader::new(source).with_guessed_format().map_err(|e| Error::io("read", path, e))?;
     if reader.format().is_none() {
         let reason = "the content is not a picture of a known format";
         return Err(Error::decode(path, reason, "supported are png, jpeg, webp, bmp, pnm and tiff"));
@@ -122,7 +134,7 @@ fn open_decoder(path: &Path, limits: &DecodeLimits) -> Result<impl ImageDecoder>
     let (width, height) = decoder.dimensions();
     limits.check(path, width, height, decoder.total_bytes())?;
     if ratio_is_bounded {
-        limits.check_ratio(path, &handle, decoder.total_bytes(), limits::MOST_EXPANSION)?;
+        limits.check_ratio(path, length, decoder.total_bytes(), limits::MOST_EXPANSION)?;
     }
     let mut allowed = image::Limits::default();
     // The output counts too, and formats need scratch beside it.

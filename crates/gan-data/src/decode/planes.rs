@@ -37,14 +37,19 @@ pub(super) fn probe(folder: &Path, options: &DecodeOptions) -> Result<Header> {
     Ok(header)
 }
 
-pub(super) fn decode(folder: &Path, options: &DecodeOptions) -> Result<Picture> {
+/// Decodes each plane with `decode` and joins them.
+pub(crate) fn join_planes(
+    folder: &Path,
+    options: &DecodeOptions,
+    decode: impl Fn(&Path) -> Result<Picture>,
+) -> Result<Picture> {
     let files = files(folder)?;
     let first = super::probe(&files[0], options)?;
     let bytes = u64::from(first.width) * u64::from(first.height) * u64::from(first.depth / 8) * files.len() as u64;
     options.limits.check(folder, first.width, first.height, bytes)?;
     let mut planes = Vec::with_capacity(files.len());
     for file in &files {
-        let plane = super::decode(file, options)?;
+        let plane = decode(file)?;
         if plane.channels() != 1 {
             let reason = format!("a plane has one channel and this has {}", plane.channels());
             return Err(Error::decode(file, reason, "save it as grey, or each of its channels as a plane"));
