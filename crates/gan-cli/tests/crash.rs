@@ -34,7 +34,7 @@ fn kill_once(bench: &Bench, args: &[String], life: usize, random: &mut Stream) -
     let hint = || std::fs::read_to_string(bench.path("run/checkpoints/latest")).unwrap_or_default();
     let before = hint();
     let mut child = bench.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    if life % 2 == 0 {
+    if life.is_multiple_of(2) {
         wait_until("a new checkpoint", || hint() != before);
     }
     std::thread::sleep(Duration::from_millis(random.below(120)));

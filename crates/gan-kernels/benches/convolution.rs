@@ -48,6 +48,7 @@ const SHAPES: &[Shape] = &[
 fn main() {
     let timer = Timer::from_args();
     let fresh = std::env::var_os("GAN_TIME_FRESH").is_some();
+    #[allow(clippy::disallowed_methods)] // any numbers will do
     let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
     for &(name, ci, co, side, k, stride, padding, pad_mode, transposed) in SHAPES {
         if !timer.wants(name) {

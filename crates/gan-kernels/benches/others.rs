@@ -20,6 +20,7 @@ impl Report {
 
 fn main() {
     let t = Report(Timer::from_args());
+    #[allow(clippy::disallowed_methods)] // any numbers will do
     let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
     for (c, side) in [(256, 64), (64, 256)] {
         let (x, dy) = (random(&[1, c, side, side]), random(&[1, c, side, side]));
