@@ -1,6 +1,6 @@
 //! Methods (pix2pix, pix2pixHD, CycleGAN), the trainer, run folders and checkpoints.
 //!
-//! [`METHODS`](methods::METHODS) lists the methods; each is one file in [`methods`]. [`train`] runs one of them on a
+//! [`METHODS`] lists the methods; each is one file in [`methods`]. [`train`] runs one of them on a
 //! dataset into a run folder; [`Trained`] opens what it left for translation.
 
 pub mod checkpoint;

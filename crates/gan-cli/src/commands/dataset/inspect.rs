@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// How it is to be read: aligned, unaligned, labelled, single or colorization; guessed from the folders if left out
     #[arg(long)]
     mode: Option<String>,
-    /// A key of the [data] table, for example `crop_size=512` or `label_nc=35`
+    /// A key of the data table, for example `crop_size=512` or `label_nc=35`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Print the report as JSON
