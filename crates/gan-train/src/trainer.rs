@@ -216,10 +216,16 @@ impl Run<'_> {
     fn go(&mut self, stop: &AtomicBool) -> Result<Outcome> {
         let per_epoch = self.loader.batches_per_epoch() as u64;
         let mut finish = Finish::Complete;
+        let mut upcoming = None;
         self.pace.step();
         'training: while self.step < self.total {
             let epoch = self.step / per_epoch + 1;
-            let batches = self.loader.epoch(epoch, (self.step % per_epoch) as usize);
+            let batches = match upcoming.take() {
+                Some(batches) => batches,
+                None => self.loader.epoch(epoch, (self.step % per_epoch) as usize),
+            };
+            // Small datasets have short epochs: the next one is prepared while this one is trained on.
+            upcoming = (epoch * per_epoch < self.total).then(|| self.loader.epoch(epoch + 1, 0));
             for batch in batches {
                 let batch = batch.inspect_err(|_| self.save_before_failing())?;
                 self.one_step(batch, epoch)?;
