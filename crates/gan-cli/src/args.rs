@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::commands::{completions, convert, dataset, demo, encode_features, summary, train, translate};
+use crate::commands::{bench, completions, convert, dataset, demo, encode_features, summary, train, translate};
 use clap::{Parser, Subcommand};
 
 /// Image-to-image translation with GANs: pix2pix, pix2pixHD and CycleGAN
@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Summary(summary::Args),
     /// Look at datasets and make them
     Dataset(dataset::Args),
+    /// Time training steps and translations
+    Bench(bench::Args),
     /// Print shell completions
     Completions(completions::Args),
 }

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::EncodeFeatures(args) => commands::encode_features::run(args),
         Command::Summary(args) => commands::summary::run(args),
         Command::Dataset(args) => commands::dataset::run(args),
+        Command::Bench(args) => commands::bench::run(args),
         Command::Completions(args) => commands::completions::run(args),
     };
     exit::code(result)

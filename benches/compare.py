@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Compares `gan-cli bench` with PyTorch (and ONNX Runtime): whole training steps and translations, in turns.
+
+    cargo build --release
+    pip install torch onnxruntime onnx
+    python benches/compare.py                       # every case of docs/benchmarks.md
+    python benches/compare.py step-pix2pix --size 256 256 --pairs 7
+
+For every case all variants of PyTorch are tried first; the fastest takes part. Then both programs stand ready at the
+same time and do one run each in turn, so that whatever else the machine does hits both. A ratio is our median over
+the median of PyTorch's best variant; below 1 this project is faster. Memory is the most that each process had resident.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TABLE = [
+    ("infer-resnet9", 256, 256, 1), ("infer-unet256", 256, 256, 1), ("infer-global", 256, 512, 1), ("infer-global", 512, 1024, 1),
+    ("step-pix2pix", 256, 256, 1), ("step-pix2pix", 256, 256, 4), ("step-cyclegan", 256, 256, 1), ("step-pix2pixhd", 256, 512, 1),
+    ("step-pix2pix", 64, 64, 1), ("step-pix2pix", 128, 128, 1), ("step-cyclegan", 64, 64, 1), ("step-cyclegan", 128, 128, 1),
+    ("step-pix2pixhd", 64, 128, 1),
+]
+
+
+class Program:
+    """One side, started and warmed up; `turn` does one counted run."""
+
+    def __init__(self, command, case, size, batch, device, runs, warmup):
+        shape = ["--size", *map(str, size), "--batch", str(batch)]
+        rest = ["--device", device, "--runs", str(runs), "--warmup", str(warmup), "--paced", "--json"]
+        self.process = subprocess.Popen([*command, *case, *shape, *rest], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        while (line := self.process.stdout.readline()) != "ready\n":
+            if not line:
+                raise RuntimeError(f"{command} ended before its first run")
+
+    def turn(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def report(self):
+        self.process.stdin.close()
+        return json.loads(self.process.stdout.read().splitlines()[-1])
+
+
+def ours(a, case, runs, warmup):
+    name, h, w, batch = case
+    settings = [word for s in a.set for word in ("--set", s)] if name.startswith("step") else []
+    return Program([a.gan_cli, "bench", *settings], ["--case", name], (h, w), batch, a.device, runs, warmup)
+
+
+def torchs(a, case, variant, runs, warmup):
+    name, h, w, batch = case
+    command = [sys.executable, str(HERE / "pytorch.py")]
+    return Program(command, [name, "--variant", variant], (h, w), batch, a.device, runs, warmup)
+
+
+def variants(a, case):
+    if a.device != "cpu":
+        return ["fused", "amp", "amp_channels_last", "compile"]
+    if case[0].startswith("infer"):
+        return ["eager", "channels_last", "compile"]
+    return ["eager", "fused", "channels_last", "compile"]
+
+
+def best_variant(a, case):
+    """The variant with the smallest of a few times; one that cannot run here is not the best."""
+    found = {}
+    for variant in [a.variant] if a.variant else variants(a, case):
+        try:
+            program = torchs(a, case, variant, a.tries, 1)
+            found[variant] = min(program.turn() for _ in range(a.tries))
+            program.report()
+        except (RuntimeError, ValueError) as error:
+            print(f"  {variant}: {error}", file=sys.stderr)
+    return min(found, key=found.get), found
+
+
+def compare(a, case):
+    best, tried = best_variant(a, case)
+    sides = {"gan-cli": ours(a, case, a.pairs, a.warmup), best: torchs(a, case, best, a.pairs, a.warmup)}
+    if case[0].startswith("infer") and a.device == "cpu" and not a.no_onnx:
+        sides["onnxruntime"] = torchs(a, case, "onnxruntime", a.pairs, a.warmup)
+    times = {name: [] for name in sides}
+    for _ in range(a.pairs):
+        for name, side in sides.items():
+            times[name].append(side.turn())
+    reports = {name: side.report() for name, side in sides.items()}
+    median = {name: statistics.median(t) for name, t in times.items()}
+    result = dict(
+        case=case[0], size=case[1:3], batch=case[3], pairs=a.pairs, best=best, ratio=round(median["gan-cli"] / median[best], 3),
+        ratio_of_minima=round(min(times["gan-cli"]) / min(times[best]), 3), memory_ratio=None,
+        ours=reports["gan-cli"], torch=reports[best], tried_ms={v: round(t, 1) for v, t in tried.items()})
+    if reports["gan-cli"].get("peak_mib") and reports[best].get("peak_mib"):
+        result["memory_ratio"] = round(reports["gan-cli"]["peak_mib"] / reports[best]["peak_mib"], 3)
+    if "onnxruntime" in sides:
+        result["ratio_onnxruntime"] = round(median["gan-cli"] / median["onnxruntime"], 3)
+        result["onnxruntime"] = reports["onnxruntime"]
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", nargs="?", help="one case; without it the whole table")
+    parser.add_argument("--size", type=int, nargs=2, default=[256, 256])
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--warmup", type=int, default=2)
+    parser.add_argument("--tries", type=int, default=2, help="runs of each variant when the best one is looked for")
+    parser.add_argument("--variant", help="PyTorch's variant, instead of its best one")
+    parser.add_argument("--no-onnx", action="store_true")
+    parser.add_argument("--set", action="append", default=[], help="a setting of our training steps, key=value")
+    parser.add_argument("--gan-cli", default=str(HERE.parent / "target" / "release" / "gan-cli"))
+    parser.add_argument("--json", help="append every result to this file, one JSON object a line")
+    a = parser.parse_args()
+    print("| case | PyTorch's best, ms | gan-cli, ms | ratio | of minima | of ONNX Runtime | memory, MiB | ratio |")
+    print("|---|---|---|---|---|---|---|---|")
+    for case in [(a.case, *a.size, a.batch)] if a.case else TABLE:
+        r = compare(a, case)
+        if a.json:
+            with open(a.json, "a") as file:
+                print(json.dumps(r), file=file)
+        name = f"{r['case']} {case[2]}x{case[1]}" + (f" batch {case[3]}" if case[3] > 1 else "")
+        memory = f"{r['ours']['peak_mib']} / {r['torch']['peak_mib']}"
+        print(
+            f"| {name} | {r['torch']['median_ms']:.0f} ({r['best']}) | {r['ours']['median_ms']:.0f} | **{r['ratio']:.2f}** |"
+            f" {r['ratio_of_minima']:.2f} | {r.get('ratio_onnxruntime', '')} | {memory} | {r['memory_ratio']} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

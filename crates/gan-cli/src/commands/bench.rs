@@ -1,0 +1,131 @@
+//! `gan-cli bench`: times whole training steps and translations.
+
+mod case;
+
+use crate::exit::Done;
+use crate::place::PlaceArgs;
+use case::Case;
+use clap::builder::PossibleValuesParser;
+use serde_json::json;
+use std::io::BufRead;
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to time: a translation (infer-…) or a whole training step (step-…) with the networks of the papers
+    #[arg(long, value_parser = PossibleValuesParser::new(case::NAMES))]
+    case: String,
+    /// Height and width of the pictures
+    #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256])]
+    size: Vec<usize>,
+    /// Pictures in a batch
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    /// Counted runs
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Runs before them that are not counted
+    #[arg(long, default_value_t = 2)]
+    warmup: u32,
+    /// One setting of a training step over those of the case: for example `checkpointing=true`
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Wait for a line on standard input before every counted run and answer with its milliseconds, so that a script
+    /// can take turns with another program (benches/compare.py)
+    #[arg(long)]
+    paced: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    let place = args.place.open()?;
+    let device = place.device.clone();
+    let size = (args.size[0], args.size[1]);
+    let mut case = Case::new(&args.case, size, usize::from(args.batch), &args.set, place)?;
+    let mut once = || -> anyhow::Result<f64> {
+        device.synchronize()?;
+        let start = Instant::now();
+        case.run()?;
+        device.synchronize()?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    };
+    for _ in 0..args.warmup {
+        once()?;
+    }
+    let mut times = Vec::new();
+    let mut turns = std::io::stdin().lock().lines();
+    if args.paced {
+        println!("ready");
+    }
+    for _ in 0..args.runs {
+        if args.paced && turns.next().transpose()?.is_none() {
+            break;
+        }
+        let ms = once()?;
+        if args.paced {
+            println!("{ms:.3}");
+        }
+        times.push(ms);
+    }
+    times.sort_by(f64::total_cmp);
+    let (Some(&min), Some(&max)) = (times.first(), times.last()) else { return Ok(Done::Complete) };
+    let round = |ms: f64| (ms * 1e3).round() / 1e3;
+    let report = json!({
+        "case": args.case,
+        "size": [size.0, size.1],
+        "batch": args.batch,
+        "device": args.place.device,
+        "variant": "gan-cli",
+        "threads": candle_core::utils::get_num_threads(),
+        "median_ms": round(median(&times)),
+        "min_ms": round(min),
+        "max_ms": round(max),
+        "runs": times.len(),
+        "peak_mib": peak_mib(),
+        "gan_cli": env!("CARGO_PKG_VERSION"),
+    });
+    if args.json {
+        println!("{report}");
+    } else {
+        let memory = peak_mib().map_or(String::new(), |mib| format!("; peak memory {mib} MiB"));
+        println!(
+            "{} {}x{} batch {}: median {:.1} ms (minimum {min:.1}, maximum {max:.1}) of {} runs{memory}",
+            args.case,
+            size.0,
+            size.1,
+            args.batch,
+            median(&times),
+            times.len(),
+        );
+    }
+    Ok(Done::Complete)
+}
+
+/// The median of sorted values.
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}
+
+/// The most memory that this process ever had resident, where the system tells (Linux).
+fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(&[1.0, 2.0, 9.0]), 2.0);
+        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), 3.0);
+    }
+}

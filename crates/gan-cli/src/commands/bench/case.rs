@@ -1,0 +1,193 @@
+//! The cases: networks of the papers on pictures drawn at random.
+
+use crate::exit::Coded;
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use gan_data::Batch;
+use gan_layers::{Ctx, Init, ParamStore};
+use gan_losses::Vgg19;
+use gan_nets::{Arch, Generator, GeneratorConfig};
+use gan_rng::{Key, Purpose};
+use gan_train::config::Layer;
+use gan_train::{Method, Place, StepCx, methods, to_place};
+use std::path::{Path, PathBuf};
+
+/// Names of the cases.
+pub(super) const NAMES: [&str; 7] = [
+    "infer-resnet9",
+    "infer-unet256",
+    "infer-global",
+    "infer-local",
+    "step-pix2pix",
+    "step-cyclegan",
+    "step-pix2pixhd",
+];
+
+/// Classes of the label maps (Cityscapes').
+const LABELS: usize = 35;
+/// Sides of the square regions of a label map.
+const REGION: usize = 8;
+
+/// Something to time.
+pub(super) enum Case {
+    Translate { generator: Box<Generator>, x: Tensor },
+    Step { method: Box<dyn Method>, batch: Batch, step: u64 },
+}
+
+impl Case {
+    pub(super) fn new(
+        name: &str,
+        size: (usize, usize),
+        n: usize,
+        settings: &[String],
+        place: Place,
+    ) -> anyhow::Result<Self> {
+        match name.split_once('-') {
+            Some(("infer", network)) => translation(network, size, n, &place),
+            Some(("step", method)) => training(method, size, n, settings, &place),
+            _ => anyhow::bail!("there is no case {name}"),
+        }
+    }
+
+    /// One run. A step takes in its batch as the trainer hands it over.
+    pub(super) fn run(&mut self) -> anyhow::Result<()> {
+        match self {
+            Case::Translate { generator, x } => {
+                generator.forward(x, &Ctx::translate())?;
+            }
+            Case::Step { method, batch, step } => {
+                method.step(batch, &StepCx { epoch: 1, step: *step, lr: 2e-4, seed: 0 })?;
+                *step += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Halvings of a U-Net that these pictures allow, eight at most.
+fn halvings((h, w): (usize, usize)) -> usize {
+    (h.min(w).ilog2() as usize).min(8)
+}
+
+fn translation(network: &str, size: (usize, usize), n: usize, place: &Place) -> anyhow::Result<Case> {
+    let (arch, input_nc, ngf) = match network {
+        "resnet9" => (Arch::Resnet9Blocks, 3, 64),
+        "unet256" => (Arch::Unet, 3, 64),
+        "global" => (Arch::Global, LABELS + 1, 64),
+        _ => (Arch::Local, LABELS + 1, 32),
+    };
+    let config = GeneratorConfig { arch, input_nc, ngf, num_downs: halvings(size), ..GeneratorConfig::default() };
+    let multiple = config.size_multiple();
+    if size.0 % multiple != 0 || size.1 % multiple != 0 {
+        let text = format!("--size {} {}: both sides of this network's input are multiples of {multiple}", size.0, size.1);
+        return Err(Coded(2, text).into());
+    }
+    // Drawn as for training, then built as for translation, where weights never change.
+    let weights = {
+        let (store, _) = ParamStore::build(place.dtype, &place.device, |b| config.build(b.clone()))?;
+        store.init(&Init::default(), Key::new(0, Purpose::Init))?;
+        store.state_dict("")?
+    };
+    let vb = VarBuilder::from_tensors(weights.into_iter().collect(), place.dtype, &place.device);
+    let x = match arch {
+        Arch::Global | Arch::Local => {
+            let batch = to_place(labelled(size, n)?, place)?;
+            gan_train::conditioning::condition(&batch, LABELS, place.dtype)?
+        }
+        _ => pictures(0, size, n)?.to_device(&place.device)?,
+    };
+    Ok(Case::Translate { generator: Box::new(config.build(vb)?), x })
+}
+
+fn training(
+    name: &str,
+    size: (usize, usize),
+    n: usize,
+    settings: &[String],
+    place: &Place,
+) -> anyhow::Result<Case> {
+    let method = methods::find(name)?;
+    let mut vgg19 = None;
+    let own: Vec<String> = match name {
+        "pix2pix" => vec!["generator.arch=unet".into(), format!("num_downs={}", halvings(size))],
+        "pix2pixhd" => {
+            let file = vgg19.insert(Vgg19File::draw()?);
+            vec![
+                format!("label_nc={LABELS}"),
+                "num_d=2".into(),
+                format!("loss.vgg19={}", toml::Value::String(file.path().display().to_string())),
+            ]
+        }
+        _ => Vec::new(),
+    };
+    let layers: Vec<_> = own.into_iter().chain(settings.iter().cloned()).map(Layer::Setting).collect();
+    let table = (method.resolve)(&layers)?;
+    let multiple = (method.generator)(&table)?.size_multiple();
+    if size.0 % multiple != 0 || size.1 % multiple != 0 {
+        let text = format!("--size {} {}: both sides of this network's input are multiples of {multiple}", size.0, size.1);
+        return Err(Coded(2, text).into());
+    }
+    let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
+    let batch = to_place(batch, place)?;
+    Ok(Case::Step { method: (method.build)(&table, place)?, batch, step: 0 })
+}
+
+/// Pictures `[n, 3, h, w]` in [-1, 1], on the host.
+fn pictures(item: u64, (h, w): (usize, usize), n: usize) -> anyhow::Result<Tensor> {
+    let key = Key::new(0, Purpose::Synth).at(item);
+    let words = (0..(n * 3 * h * w) as u64).step_by(4).flat_map(|i| key.block(i / 4));
+    let values: Vec<f32> = words.take(n * 3 * h * w).map(|u| u as f32 / 2f32.powi(31) - 1.0).collect();
+    Ok(Tensor::from_vec(values, (n, 3, h, w), &Device::Cpu)?)
+}
+
+fn names(n: usize) -> Vec<String> {
+    (0..n).map(|i| i.to_string()).collect()
+}
+
+fn paired(size: (usize, usize), n: usize) -> anyhow::Result<Batch> {
+    Ok(Batch { a: pictures(0, size, n)?, b: Some(pictures(1, size, n)?), inst: None, names: names(n) })
+}
+
+/// Label maps of square regions, each an instance.
+fn labelled((h, w): (usize, usize), n: usize) -> anyhow::Result<Batch> {
+    let (down, across) = (h.div_ceil(REGION), w.div_ceil(REGION));
+    let key = Key::new(0, Purpose::Synth).at(2);
+    let region = |i: usize| {
+        let (image, y, x) = (i / (h * w), i / w % h, i % w);
+        (image * down + y / REGION) * across + x / REGION
+    };
+    let label = |i: usize| (key.block(region(i) as u64)[0] as usize % LABELS) as u8;
+    let shape = (n, 1, h, w);
+    let labels: Vec<u8> = (0..n * h * w).map(label).collect();
+    let instances: Vec<u32> = (0..n * h * w).map(|i| region(i) as u32).collect();
+    Ok(Batch {
+        a: Tensor::from_vec(labels, shape, &Device::Cpu)?,
+        b: Some(pictures(1, (h, w), n)?),
+        inst: Some(Tensor::from_vec(instances, shape, &Device::Cpu)?),
+        names: names(n),
+    })
+}
+
+/// Weights of VGG19 drawn at random: the published ones cost the same time.
+struct Vgg19File(PathBuf);
+
+impl Vgg19File {
+    fn draw() -> anyhow::Result<Self> {
+        let (store, _) = ParamStore::build(DType::F32, &Device::Cpu, |b| Vgg19::build(b.clone()))?;
+        store.init(&Init::default(), Key::new(0, Purpose::Init))?;
+        let file = Vgg19File(std::env::temp_dir().join(format!("gan-cli-bench-{}.safetensors", std::process::id())));
+        candle_core::safetensors::save(&store.state_dict("")?.into_iter().collect(), file.path())?;
+        Ok(file)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Vgg19File {
+    fn drop(&mut self) {
+        // Left behind, it is a file among the temporary ones.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
