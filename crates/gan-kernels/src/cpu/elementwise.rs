@@ -7,9 +7,14 @@ use rayon::prelude::*;
 /// Elements of one parallel task; a function of nothing, so that no result depends on the number of threads.
 pub(crate) const CHUNK: usize = 1 << 14;
 
-/// A vector whose elements are all about to be overwritten.
+/// A vector whose elements are arbitrary until they are overwritten, which the caller does before anything reads them.
+/// (Zeroing it first would cost another pass over memory for every result.)
+#[allow(unsafe_code, clippy::uninit_vec)]
 pub(crate) fn for_overwrite<T: Real>(len: usize) -> Vec<T> {
-    vec![T::zero(); len]
+    let mut out = Vec::with_capacity(len);
+    // SAFETY: F32 and F64 take every bit pattern, the memory is allocated, and no element is read before it is written.
+    unsafe { out.set_len(len) };
+    out
 }
 
 /// `out = f(x)`, chunk by chunk.

@@ -90,11 +90,16 @@ impl Tiles {
                 Some(y) => self.padded_row(&plane[y * self.w..(y + 1) * self.w], row),
                 None => row.fill(0.0),
             }
-            for b in 0..extent {
-                let at = (phase * extent + b) * array + line * columns;
-                for (o, &v) in to[at..at + columns].iter_mut().zip(row[b..].iter().step_by(m)) {
-                    *o = v;
-                }
+            let at = |b: usize| (phase * extent + b) * array + line * columns;
+            match m {
+                4 => take_apart::<4>(row, std::array::from_fn(at), columns, to),
+                _ => take_apart::<3>(row, std::array::from_fn(at), columns, to),
+            }
+            // Columns of a tile from the m-th on are those of its right neighbour.
+            for b in m..extent {
+                let next = at(b - m) + 1;
+                to.copy_within(next..next + columns - 1, at(b));
+                to[at(b) + columns - 1] = row[b + (columns - 1) * m];
             }
         }
     }
@@ -112,6 +117,25 @@ impl Tiles {
     /// Elements of a channel's layout, with slack for whole vectors.
     fn laid_out(&self, extent: usize) -> usize {
         self.m.min(extent) * extent * self.phase_rows(extent) * self.columns + 16
+    }
+}
+
+/// Takes the first `M · columns` elements of a row apart: element `i` goes to place `i div M` behind `at[i mod M]`.
+#[inline(always)]
+fn take_apart<const M: usize>(row: &[f32], at: [usize; M], columns: usize, to: &mut [f32]) {
+    // Places lie in order and apart, so that each can be borrowed.
+    let mut rest = &mut to[at[0]..];
+    let mut parts: [&mut [f32]; M] = std::array::from_fn(|_| &mut [][..]);
+    for (i, part) in parts.iter_mut().enumerate() {
+        let next = at.get(i + 1).map_or(columns, |next| next - at[i]);
+        let (this, after) = rest.split_at_mut(next);
+        *part = &mut this[..columns];
+        rest = after;
+    }
+    for (i, pixels) in row[..M * columns].chunks_exact(M).enumerate() {
+        for (part, &pixel) in parts.iter_mut().zip(pixels) {
+            part[i] = pixel;
+        }
     }
 }
 
