@@ -157,6 +157,7 @@ static void open_library(void) {
     open_below(getenv("CONDA_PREFIX"), wheels);
     open_below(getenv("CONDA_PREFIX"), "/lib");
     open_below(getenv("CUDA_HOME"), "/lib64");
+    open_below(getenv("HOME"), "/.local/lib/python3*/site-packages/nvidia/*/lib");
     open_below("/usr/local", wheels);
     open_below("/usr", wheels);
     open_below("/opt/*", wheels);
