@@ -5,9 +5,14 @@
 
 mod args;
 mod check;
+mod cuda_toolchain;
 #[path = "../../crates/gan-data/src/data_dir.rs"]
 mod data_dir;
+mod digest;
+mod exclusive;
 mod fetch;
+mod human;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -17,8 +22,9 @@ const USAGE: &str = "\
 Usage: cargo xtask <command>
 
 Commands:
-  fetch-data [NAME…]   datasets and weights of assets/catalog.toml
-  check                everything that must hold before a change is merged
+  fetch-data [NAME…]      datasets and weights of assets/catalog.toml
+  cuda-toolchain [DIR]    a CUDA compiler from pip's wheels, without root and without a GPU
+  check                   everything that must hold before a change is merged
 
 `cargo xtask <command> --help` says more.";
 
@@ -51,6 +57,7 @@ fn run(mut words: Vec<String>) -> Result<()> {
     let rest = words.split_off(1);
     match words[0].as_str() {
         "fetch-data" => fetch::command(rest),
+        "cuda-toolchain" => cuda_toolchain::command(rest),
         "check" => check::command(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
