@@ -113,8 +113,7 @@ fn moments(x: &Operand, cut: &Cut, group: Group, statistics: DType) -> Result<Mo
         .arg(mean.address)
         .arg(var.address)
         .size(groups)?
-        .size(cut.n)?
-        .arg(group == Group::Batch);
+        .size(cut.n)?;
     cut.warps(finish, groups)?;
     Ok(Moments { mean: mean.tensor(), var: var.tensor() })
 }

@@ -79,7 +79,8 @@ fn translation(network: &str, size: (usize, usize), n: usize, place: &Place) -> 
     let config = GeneratorConfig { arch, input_nc, ngf, num_downs: halvings(size), ..GeneratorConfig::default() };
     let multiple = config.size_multiple();
     if size.0 % multiple != 0 || size.1 % multiple != 0 {
-        let text = format!("--size {} {}: both sides of this network's input are multiples of {multiple}", size.0, size.1);
+        let text =
+            format!("--size {} {}: both sides of this network's input are multiples of {multiple}", size.0, size.1);
         return Err(Coded(2, text).into());
     }
     // Drawn as for training, then built as for translation, where weights never change.
@@ -99,13 +100,7 @@ fn translation(network: &str, size: (usize, usize), n: usize, place: &Place) -> 
     Ok(Case::Translate { generator: Box::new(config.build(vb)?), x })
 }
 
-fn training(
-    name: &str,
-    size: (usize, usize),
-    n: usize,
-    settings: &[String],
-    place: &Place,
-) -> anyhow::Result<Case> {
+fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], place: &Place) -> anyhow::Result<Case> {
     let method = methods::find(name)?;
     let mut vgg19 = None;
     let own: Vec<String> = match name {
@@ -124,7 +119,8 @@ fn training(
     let table = (method.resolve)(&layers)?;
     let multiple = (method.generator)(&table)?.size_multiple();
     if size.0 % multiple != 0 || size.1 % multiple != 0 {
-        let text = format!("--size {} {}: both sides of this network's input are multiples of {multiple}", size.0, size.1);
+        let text =
+            format!("--size {} {}: both sides of this network's input are multiples of {multiple}", size.0, size.1);
         return Err(Coded(2, text).into());
     }
     let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
