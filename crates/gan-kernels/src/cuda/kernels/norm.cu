@@ -4,81 +4,7 @@
 // Statistics and gradient sums come in two stages of one launch: every tile leaves its part in `parts`, laid out
 // [image][chunk][channel][2], and the last block to finish adds the parts in F64. Which block that is does not matter: the order
 // of the sum depends on the shape alone. It also sets its counter back to zero, for the next launch.
-#include "common.cuh"
-
-const unsigned THREADS = 256;
-
-// What all kernels are told of the tensor and its cutting: channels, pixels of a plane, chunks a plane, pixels of a chunk;
-// for pixels also packs of channels a block treats (a power of two) and blocks that treat all channels.
-struct Cut {
-    unsigned c, hw, chunks, len, cols, col_blocks;
-};
-#define CUT_PARAMETERS unsigned c, unsigned hw, unsigned chunks, unsigned len, unsigned cols, unsigned col_blocks
-#define CUT Cut{c, hw, chunks, len, cols, col_blocks}
-
-// The tile of this block and the thread's part in it. K values of the thread's pack belong to different channels: all of them in
-// pixels, one in planes.
-template <typename T, bool PIXELS> struct Tile {
-    static const unsigned N = Pack<T>::N, K = PIXELS ? N : 1;
-    unsigned image, chunk, channel, lane, lanes, from, to, width;
-    size_t base;
-
-    __device__ explicit Tile(const Cut &cut) {
-        unsigned b = blockIdx.x;
-        if (PIXELS) {
-            const unsigned col_block = b % cut.col_blocks;
-            b /= cut.col_blocks;
-            chunk = b % cut.chunks;
-            image = b / cut.chunks;
-            lanes = THREADS / cut.cols;
-            lane = threadIdx.x / cut.cols;
-            channel = (col_block * cut.cols + threadIdx.x % cut.cols) * N;
-            base = (size_t)image * cut.hw * cut.c;
-            width = cut.c;
-        } else {
-            chunk = b % cut.chunks;
-            b /= cut.chunks;
-            channel = b % cut.c;
-            image = b / cut.c;
-            lanes = THREADS;
-            lane = threadIdx.x;
-            base = ((size_t)image * cut.c + channel) * cut.hw;
-            width = cut.hw;
-        }
-        from = chunk * cut.len;
-        to = min(from + cut.len, cut.hw);
-    }
-
-    // Where the thread starts, and its step: pixels, or elements of a plane.
-    __device__ unsigned first() const { return PIXELS ? from + lane : from + lane * N; }
-    __device__ unsigned step() const { return PIXELS ? lanes : lanes * N; }
-    __device__ bool fast(const void *a, const void *b = nullptr, const void *c = nullptr) const {
-        return width % N == 0 && aligned(a, b, c);
-    }
-    // The pack at a position.
-    __device__ Pack<T> get(const T *x, unsigned at, bool fast) const {
-        if (PIXELS) return load(x + base + (size_t)at * width, channel, width, fast);
-        return load(x + base, at, to, fast);
-    }
-    __device__ void put(T *x, unsigned at, bool fast, const Pack<T> &pack) const {
-        if (PIXELS)
-            store(x + base + (size_t)at * width, channel, width, fast, pack);
-        else
-            store(x + base, at, to, fast, pack);
-    }
-    // Whether element j of the pack at a position exists.
-    __device__ bool exists(unsigned at, unsigned j) const { return PIXELS ? channel + j < width : at + j < to; }
-    // Positions at which the thread has an element j.
-    __device__ unsigned count(unsigned j) const {
-        const unsigned at = PIXELS ? first() : first() + j;
-        return at < to && (!PIXELS || channel + j < width) ? (to - 1 - at) / step() + 1 : 0;
-    }
-    // Whether this thread keeps the tile's result of channel j.
-    __device__ bool keeps(const Cut &cut, unsigned j) const { return lane == 0 && (!PIXELS || channel + j < cut.c); }
-    __device__ size_t part(const Cut &cut, unsigned j) const {
-        return (((size_t)image * cut.chunks + chunk) * cut.c + channel + j) * 2;
-    }
-};
+#include "tile.cuh"
 
 // Count, mean and squared deviations of some elements.
 template <typename F> struct Moments {
@@ -94,26 +20,35 @@ template <typename F> struct Moments {
     }
 };
 
-// The tile's part of the statistics: mean and squared deviations.
-template <typename T, bool PIXELS>
-__device__ void moments_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const T *x, typename Wide<T>::type *parts) {
-    typedef typename Wide<T>::type F;
-    typedef Tile<T, PIXELS> Tiles;
-    const bool fast = tile.fast(x);
-    F mean[Tiles::N], m2[Tiles::N];
-    for (unsigned j = 0; j < Tiles::N; j++) mean[j] = m2[j] = 0;
+// Means and squared deviations of the thread's elements, one for each place in a pack.
+template <typename T, bool PIXELS, bool WHOLE, typename F>
+__device__ __forceinline__ void moments_of_thread(const Tile<T, PIXELS> &tile, const T *__restrict__ x, F *mean, F *m2) {
     F count = 0;
+#pragma unroll(WHOLE ? 4 : 1)
     for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.get(x, at, fast);
+        const Pack<T> p = tile.template get<WHOLE>(x, at);
         count += 1;
         const F inverse = 1 / count;
-        for (unsigned j = 0; j < Tiles::N; j++)
-            if (tile.exists(at, j)) {
+        for (unsigned j = 0; j < Pack<T>::N; j++)
+            if (tile.template exists<WHOLE>(at, j)) {
                 const F value = widen(p.v[j]), delta = value - mean[j];
                 mean[j] += delta * inverse;
                 m2[j] += delta * (value - mean[j]);
             }
     }
+}
+
+// The tile's part of the statistics: mean and squared deviations.
+template <typename T, bool PIXELS>
+__device__ void moments_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const T *x, typename Wide<T>::type *parts) {
+    typedef typename Wide<T>::type F;
+    typedef Tile<T, PIXELS> Tiles;
+    F mean[Tiles::N], m2[Tiles::N];
+    for (unsigned j = 0; j < Tiles::N; j++) mean[j] = m2[j] = 0;
+    if (tile.whole(x))
+        moments_of_thread<T, PIXELS, true>(tile, x, mean, m2);
+    else
+        moments_of_thread<T, PIXELS, false>(tile, x, mean, m2);
     Moments<F> all[Tiles::K];
     for (unsigned j = 0; j < Tiles::N; j++) {
         const Moments<F> one = {F(tile.count(j)), mean[j], m2[j]};
@@ -135,50 +70,6 @@ __device__ void moments_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, con
             parts[tile.part(cut, k) + 1] = shared[threadIdx.x].m2;
         }
     }
-}
-
-// How the last block adds: its tile's channels side by side, the remaining threads on different rows of parts.
-template <typename T, bool PIXELS> struct Adding {
-    unsigned width, lanes, lane, column, channel;
-    bool inside;
-
-    __device__ Adding(const Tile<T, PIXELS> &tile, const Cut &cut) {
-        width = PIXELS ? cut.cols * Pack<T>::N : 1;
-        lanes = THREADS / width;
-        lane = threadIdx.x / width;
-        column = threadIdx.x % width;
-        channel = PIXELS ? blockIdx.x % cut.col_blocks * width + column : tile.channel;
-        inside = channel < cut.c;
-    }
-    // Adds two numbers over the rows of a run; right in lane 0.
-    __device__ void across(double &a, double &b) const {
-        __shared__ double shared[2][THREADS];
-        __syncthreads();
-        shared[0][threadIdx.x] = a;
-        shared[1][threadIdx.x] = b;
-        for (unsigned s = lanes / 2; s > 0; s /= 2) {
-            __syncthreads();
-            if (lane < s) {
-                shared[0][threadIdx.x] += shared[0][threadIdx.x + s * width];
-                shared[1][threadIdx.x] += shared[1][threadIdx.x + s * width];
-            }
-        }
-        __syncthreads();
-        a = shared[0][column];
-        b = shared[1][column];
-    }
-};
-
-// A part, past the first-level cache, which other blocks' writes do not reach.
-__device__ __forceinline__ float2 fetch(const float *p) { return __ldcg(reinterpret_cast<const float2 *>(p)); }
-__device__ __forceinline__ double2 fetch(const double *p) { return __ldcg(reinterpret_cast<const double2 *>(p)); }
-
-// The counter that a tile's block shares with those whose parts are added to its own, and how many these are: the blocks of an
-// image, or of all images.
-template <typename T, bool PIXELS>
-__device__ __forceinline__ unsigned *counter_of(unsigned *counters, const Tile<T, PIXELS> &tile, const Cut &cut, bool all) {
-    const unsigned place = PIXELS ? blockIdx.x % cut.col_blocks : tile.channel;
-    return counters + (all ? 0 : tile.image * (PIXELS ? cut.col_blocks : cut.c)) + place;
 }
 
 // Mean and variance of the groups in the tile's channels, from their parts.
@@ -232,6 +123,24 @@ template <typename F, unsigned K> struct Map {
     }
 };
 
+template <typename T, bool PIXELS, bool WHOLE, typename M>
+__device__ __forceinline__ void apply_map(const Tile<T, PIXELS> &tile, const M &map, const T *__restrict__ x,
+                                          const T *__restrict__ residual, T *__restrict__ y, Bend<typename Wide<T>::type> act) {
+    typedef typename Wide<T>::type F;
+#pragma unroll(WHOLE ? 2 : 1)
+    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
+        Pack<T> p = tile.template get<WHOLE>(x, at), r;
+        if (residual) r = tile.template get<WHOLE>(residual, at);
+        for (unsigned j = 0; j < Pack<T>::N; j++) {
+            const unsigned k = PIXELS ? j : 0;
+            F value = act.of((widen(p.v[j]) - map.mean[k]) * map.inverse[k] * map.scale[k] + map.shift[k]);
+            if (residual) value += widen(r.v[j]);
+            p.v[j] = narrow<T>(value);
+        }
+        tile.template put<WHOLE>(y, at, p);
+    }
+}
+
 template <typename T, bool PIXELS>
 __device__ void norm_apply(const T *x, const T *residual, T *y, const typename Wide<T>::type *mean,
                            const typename Wide<T>::type *var, const typename Wide<T>::type *weight,
@@ -240,17 +149,32 @@ __device__ void norm_apply(const T *x, const T *residual, T *y, const typename W
     typedef Tile<T, PIXELS> Tiles;
     const Tiles tile(cut);
     const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
-    const bool fast = tile.fast(x, residual, y);
+    if (tile.whole(x, residual, y))
+        apply_map<T, PIXELS, true>(tile, map, x, residual, y, Bend<F>(act));
+    else
+        apply_map<T, PIXELS, false>(tile, map, x, residual, y, Bend<F>(act));
+}
+
+// The gradient of the activation's input, and the normalised value, of one element.
+template <typename F, typename M> __device__ __forceinline__ F gradient_of(const M &map, unsigned k, F x, F dy, Bend<F> act, F *hat) {
+    *hat = (x - map.mean[k]) * map.inverse[k];
+    return dy * act.slope(act.of(*hat * map.scale[k] + map.shift[k]));
+}
+
+template <typename T, bool PIXELS, bool WHOLE, typename M, typename F>
+__device__ __forceinline__ void sums_of_thread(const Tile<T, PIXELS> &tile, const M &map, const T *__restrict__ x,
+                                               const T *__restrict__ dy, Bend<F> act, F *sum, F *sum_hat) {
+#pragma unroll(WHOLE ? 2 : 1)
     for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        Pack<T> p = tile.get(x, at, fast), r;
-        if (residual) r = tile.get(residual, at, fast);
-        for (unsigned j = 0; j < Tiles::N; j++) {
-            const unsigned k = PIXELS ? j : 0;
-            F value = activate((widen(p.v[j]) - map.mean[k]) * map.inverse[k] * map.scale[k] + map.shift[k], act);
-            if (residual) value += widen(r.v[j]);
-            p.v[j] = narrow<T>(value);
-        }
-        tile.put(y, at, fast, p);
+        const Pack<T> p = tile.template get<WHOLE>(x, at), d = tile.template get<WHOLE>(dy, at);
+        for (unsigned j = 0; j < Pack<T>::N; j++)
+            if (tile.template exists<WHOLE>(at, j)) {
+                const unsigned k = PIXELS ? j : 0;
+                F hat;
+                const F dz = gradient_of<F>(map, k, widen(p.v[j]), widen(d.v[j]), act, &hat);
+                sum[k] += dz;
+                sum_hat[k] += dz * hat;
+            }
     }
 }
 
@@ -263,20 +187,12 @@ __device__ void sums_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const 
     typedef typename Wide<T>::type F;
     typedef Tile<T, PIXELS> Tiles;
     const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
-    const bool fast = tile.fast(x, dy);
     F sum[Tiles::K], sum_hat[Tiles::K];
     for (unsigned k = 0; k < Tiles::K; k++) sum[k] = sum_hat[k] = 0;
-    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.get(x, at, fast), d = tile.get(dy, at, fast);
-        for (unsigned j = 0; j < Tiles::N; j++)
-            if (tile.exists(at, j)) {
-                const unsigned k = PIXELS ? j : 0;
-                const F hat = (widen(p.v[j]) - map.mean[k]) * map.inverse[k];
-                const F dz = widen(d.v[j]) * slope(activate(hat * map.scale[k] + map.shift[k], act), act);
-                sum[k] += dz;
-                sum_hat[k] += dz * hat;
-            }
-    }
+    if (tile.whole(x, dy))
+        sums_of_thread<T, PIXELS, true>(tile, map, x, dy, Bend<F>(act), sum, sum_hat);
+    else
+        sums_of_thread<T, PIXELS, false>(tile, map, x, dy, Bend<F>(act), sum, sum_hat);
     __shared__ F shared[2][THREADS];
     for (unsigned k = 0; k < Tiles::K; k++) {
         __syncthreads();
@@ -344,6 +260,39 @@ __device__ void norm_sums(const T *x, const T *dy, typename Wide<T>::type *parts
         sums_of_parts(tile, cut, parts, sums, dweight, dbias, images, batch);
 }
 
+// The factors of x's gradient: means of dz and of dz * hat, zero where the statistics are constants.
+template <typename F, unsigned K> struct Means {
+    F dz[K], dz_hat[K];
+
+    __device__ Means(const F *sums, double share, unsigned image, unsigned channel, unsigned c, int batch) {
+        for (unsigned k = 0; k < K; k++) {
+            const unsigned mine = min(channel + k, c - 1);
+            const size_t group = batch ? mine : (size_t)image * c + mine;
+            dz[k] = sums ? F(sums[group * 2] * share) : F(0);
+            dz_hat[k] = sums ? F(sums[group * 2 + 1] * share) : F(0);
+        }
+    }
+};
+
+template <typename T, bool PIXELS, bool WHOLE, typename M, typename S>
+__device__ __forceinline__ void gradient_of_tile(const Tile<T, PIXELS> &tile, const M &map, const S &means,
+                                                 const T *__restrict__ x, const T *__restrict__ dy, T *__restrict__ dx,
+                                                 Bend<typename Wide<T>::type> act) {
+    typedef typename Wide<T>::type F;
+#pragma unroll(WHOLE ? 2 : 1)
+    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
+        const Pack<T> p = tile.template get<WHOLE>(x, at);
+        Pack<T> d = tile.template get<WHOLE>(dy, at);
+        for (unsigned j = 0; j < Pack<T>::N; j++) {
+            const unsigned k = PIXELS ? j : 0;
+            F hat;
+            const F dz = gradient_of<F>(map, k, widen(p.v[j]), widen(d.v[j]), act, &hat);
+            d.v[j] = narrow<T>(map.scale[k] * map.inverse[k] * (dz - means.dz[k] - hat * means.dz_hat[k]));
+        }
+        tile.template put<WHOLE>(dx, at, d);
+    }
+}
+
 // dx = scale * inverse * (dz - mean dz - hat * mean(dz * hat)); without sums the statistics are constants. `share` is 1 / elements
 // of a group.
 template <typename T, bool PIXELS>
@@ -355,25 +304,11 @@ __device__ void norm_gradient(const T *x, const T *dy, T *dx, const typename Wid
     typedef Tile<T, PIXELS> Tiles;
     const Tiles tile(cut);
     const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
-    F mean_dz[Tiles::K], mean_dz_hat[Tiles::K];
-    for (unsigned k = 0; k < Tiles::K; k++) {
-        const unsigned channel = min(tile.channel + k, cut.c - 1);
-        const size_t group = batch ? channel : (size_t)tile.image * cut.c + channel;
-        mean_dz[k] = sums ? F(sums[group * 2] * share) : F(0);
-        mean_dz_hat[k] = sums ? F(sums[group * 2 + 1] * share) : F(0);
-    }
-    const bool fast = tile.fast(x, dy, dx);
-    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.get(x, at, fast);
-        Pack<T> d = tile.get(dy, at, fast);
-        for (unsigned j = 0; j < Tiles::N; j++) {
-            const unsigned k = PIXELS ? j : 0;
-            const F hat = (widen(p.v[j]) - map.mean[k]) * map.inverse[k];
-            const F dz = widen(d.v[j]) * slope(activate(hat * map.scale[k] + map.shift[k], act), act);
-            d.v[j] = narrow<T>(map.scale[k] * map.inverse[k] * (dz - mean_dz[k] - hat * mean_dz_hat[k]));
-        }
-        tile.put(dx, at, fast, d);
-    }
+    const Means<F, Tiles::K> means(sums, share, tile.image, tile.channel, cut.c, batch);
+    if (tile.whole(x, dy, dx))
+        gradient_of_tile<T, PIXELS, true>(tile, map, means, x, dy, dx, Bend<F>(act));
+    else
+        gradient_of_tile<T, PIXELS, false>(tile, map, means, x, dy, dx, Bend<F>(act));
 }
 
 #define DEFINE(NAME, T, F, PIXELS)                                                                                     \
