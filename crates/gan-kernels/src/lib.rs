@@ -54,6 +54,7 @@ mod real;
 mod storage;
 mod upload;
 mod upsample;
+mod watch;
 mod weight;
 
 pub use act::{Act, LEAKY_SLOPE, act, act_backward};
@@ -74,4 +75,5 @@ pub use pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward}
 pub use products::{deterministic, set_deterministic, set_tf32, tf32};
 pub use upload::Uploader;
 pub use upsample::{upsample_nearest, upsample_nearest_backward};
+pub use watch::Watch;
 pub use weight::{Version, Weight};
