@@ -2,7 +2,7 @@
 use crate::choice::isa;
 use crate::cpu;
 use crate::real::by_dtype;
-use crate::storage::{apart, plain, same_shape, slices, update};
+use crate::storage::{apart, on_cuda, plain, same_shape, slices, update};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -25,16 +25,9 @@ pub struct AdamStep {
 /// PyTorch's Adam in place, without weight decay: `state` is `[3, n]` = parameters, first and second moments; `grad` is
 /// `[n]`; only elements of `range` are updated.
 pub fn adam(state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -> Result<()> {
+    check(state, grad, &range, hp)?;
+    on_cuda!(grad, adam::adam(state, grad, range, hp));
     let n = grad.elem_count();
-    if state.dims() != [3, n] {
-        bail!("adam: the state of {n} parameters is [3, {n}], got {:?}", state.dims())
-    }
-    if range.start > range.end || range.end > n {
-        bail!("adam: range {range:?} of {n} parameters")
-    }
-    if hp.step == 0 {
-        bail!("adam: updates are counted from 1")
-    }
     let grad = plain(&apart(grad, state)?)?;
     by_dtype!(grad, T => {
         slices!(T; g = grad);
@@ -45,6 +38,21 @@ pub fn adam(state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -
             Ok(())
         })
     })
+}
+
+/// What every update asks of its arguments.
+pub(crate) fn check(state: &Tensor, grad: &Tensor, range: &Range<usize>, hp: &AdamStep) -> Result<()> {
+    let n = grad.elem_count();
+    if state.dims() != [3, n] {
+        bail!("adam: the state of {n} parameters is [3, {n}], got {:?}", state.dims())
+    }
+    if range.start > range.end || range.end > n {
+        bail!("adam: range {range:?} of {n} parameters")
+    }
+    if hp.step == 0 {
+        bail!("adam: updates are counted from 1")
+    }
+    Ok(())
 }
 
 /// `x ← 0` in place.

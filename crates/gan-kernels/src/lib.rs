@@ -42,6 +42,8 @@ mod adam;
 mod choice;
 mod conv;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod dropout;
 mod isa;

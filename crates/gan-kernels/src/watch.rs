@@ -46,7 +46,10 @@ impl Watch {
                 if first.load(Ordering::Relaxed) == 0 { adam(state, grad, range, hp) } else { Ok(()) }
             }
             #[cfg(feature = "cuda")]
-            Kept::Cuda(first) => crate::cuda::adam::watched(state, grad, range, hp, first),
+            Kept::Cuda(first) => {
+                crate::adam::check(state, grad, &range, hp)?;
+                crate::cuda::adam::watched(state, grad, range, hp, first)
+            }
         }
     }
 

@@ -4,16 +4,21 @@ use candle_core::{DType, Device, Tensor};
 use gan_kernels::{Conv2d, ConvTranspose2d, PadMode};
 use gan_rng::{Key, Purpose};
 
-/// Normally distributed F64 values that depend on `seed` alone.
+/// Where the operators under test run (`GAN_TEST_DEVICE`).
+pub(crate) fn device() -> Device {
+    gan_kernels::test_device().unwrap()
+}
+
+/// Normally distributed F64 values that depend on `seed` alone, on the device under test.
 pub(crate) fn normal(shape: impl Into<candle_core::Shape>, seed: u64) -> Tensor {
     let shape = shape.into();
     let mut stream = Key::new(seed, Purpose::Test).stream();
     let data: Vec<f64> = (0..shape.elem_count()).map(|_| stream.normal()).collect();
-    Tensor::from_vec(data, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(data, shape, &device()).unwrap()
 }
 
 pub(crate) fn values(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    t.to_device(&Device::Cpu).unwrap().to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 pub(crate) fn f32(t: &Tensor) -> Tensor {
