@@ -26,6 +26,7 @@ const TESTS: &[&str] = &[
     "elementwise",
     "norm",
     "pictures",
+    "training",
     "segments",
     "parameters",
     "losses",
