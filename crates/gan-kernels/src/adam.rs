@@ -2,7 +2,7 @@
 use crate::choice::isa;
 use crate::cpu;
 use crate::real::by_dtype;
-use crate::storage::{apart, on_cuda, plain, same_shape, slices, update};
+use crate::storage::{apart, plain, same_shape, slices, update};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -25,23 +25,6 @@ pub struct AdamStep {
 /// PyTorch's Adam in place, without weight decay: `state` is `[3, n]` = parameters, first and second moments; `grad` is
 /// `[n]`; only elements of `range` are updated.
 pub fn adam(state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -> Result<()> {
-    check(state, grad, &range, hp)?;
-    on_cuda!(grad, adam::adam(state, grad, range, hp));
-    let n = grad.elem_count();
-    let grad = plain(&apart(grad, state)?)?;
-    by_dtype!(grad, T => {
-        slices!(T; g = grad);
-        update(state, |s: &mut [T]| {
-            let (w, moments) = s.split_at_mut(n);
-            let (m, v) = moments.split_at_mut(n);
-            cpu::adam::adam(&mut w[range.clone()], &mut m[range.clone()], &mut v[range.clone()], &g[range], hp);
-            Ok(())
-        })
-    })
-}
-
-/// What every update asks of its arguments.
-pub(crate) fn check(state: &Tensor, grad: &Tensor, range: &Range<usize>, hp: &AdamStep) -> Result<()> {
     let n = grad.elem_count();
     if state.dims() != [3, n] {
         bail!("adam: the state of {n} parameters is [3, {n}], got {:?}", state.dims())
@@ -52,7 +35,16 @@ pub(crate) fn check(state: &Tensor, grad: &Tensor, range: &Range<usize>, hp: &Ad
     if hp.step == 0 {
         bail!("adam: updates are counted from 1")
     }
-    Ok(())
+    let grad = plain(&apart(grad, state)?)?;
+    by_dtype!(grad, T => {
+        slices!(T; g = grad);
+        update(state, |s: &mut [T]| {
+            let (w, moments) = s.split_at_mut(n);
+            let (m, v) = moments.split_at_mut(n);
+            cpu::adam::adam(&mut w[range.clone()], &mut m[range.clone()], &mut v[range.clone()], &g[range], hp);
+            Ok(())
+        })
+    })
 }
 
 /// `x ← 0` in place.

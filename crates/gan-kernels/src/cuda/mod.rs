@@ -9,7 +9,6 @@
 //!   asks for an answer.
 
 pub(crate) mod act;
-pub(crate) mod adam;
 mod launch;
 mod module;
 pub(crate) mod operand;
