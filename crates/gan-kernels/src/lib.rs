@@ -2,7 +2,8 @@
 //!
 //! Plain functions without a graph: a forward returns its result, a backward is told which gradients are wanted and
 //! adds parameter gradients into the caller's buffers. Tensors are contiguous `[N, C, H, W]` (others are copied), F32 or
-//! F64, on the CPU; elsewhere every operator answers with an error. Errors are candle's, with the shapes that clash.
+//! F64. With the feature `cuda` they may lie on a CUDA device, and there be BF16 as well; what follows is about the CPU.
+//! Errors are candle's, with the shapes that clash.
 //!
 //! # Promises
 //!
@@ -47,6 +48,7 @@ mod cuda;
 mod device;
 mod dropout;
 mod isa;
+mod join;
 mod labels;
 mod loss;
 mod norm;
@@ -60,7 +62,7 @@ mod watch;
 mod weight;
 
 pub use act::{Act, LEAKY_SLOPE, act, act_backward};
-pub use adam::{AdamStep, adam, add_assign, all_finite, zero};
+pub use adam::{AdamInputs, AdamStep, adam, adam_with, add_assign, all_finite, mark_non_finite, zero};
 pub use choice::{Family, Guard, InstructionSet, force, force_instructions, instructions, precise};
 pub use conv::{
     Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_backward, conv2d,
@@ -68,6 +70,7 @@ pub use conv::{
 };
 pub use device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory, test_device};
 pub use dropout::dropout;
+pub use join::{add, cat_channels, convert, narrow_channels};
 pub use labels::{instance_edges, instance_mean, one_hot};
 pub use loss::{bce_with_logits, l1, mean, squared_error};
 pub use norm::{

@@ -9,6 +9,13 @@
 //!   asks for an answer.
 
 pub(crate) mod act;
-mod launch;
-mod module;
+pub(crate) mod buffer;
+pub(crate) mod dropout;
+pub(crate) mod labels;
+pub(crate) mod launch;
+pub(crate) mod layout;
+pub(crate) mod loss;
+pub(crate) mod module;
+pub(crate) mod norm;
 pub(crate) mod operand;
+pub(crate) mod picture;
