@@ -2,35 +2,34 @@
 use crate::{AdamStep, adam, all_finite};
 use candle_core::{Device, Result, Tensor};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Remembers the first update whose gradients were not all finite; from that one on nothing is updated any more. It lies
-/// where the gradients are: on a CUDA device, looking and skipping are part of the device's work, and only
-/// [`Watch::first`] waits for it.
+/// Remembers whether gradients that were not all finite came by; from then on nothing is updated any more. It lies where
+/// the gradients are: on a CUDA device, looking and skipping are part of the device's work, and only
+/// [`Watch::saw_non_finite`] waits for it.
 #[derive(Debug)]
-pub struct Watch(Kept);
+pub struct Watch(Flag);
 
 #[derive(Debug)]
-enum Kept {
-    /// The number of the update, 0 for none.
-    Host(AtomicU64),
-    /// The same, `[1]` U32.
+enum Flag {
+    Host(AtomicBool),
+    /// `[1]` U32, 0 as long as all is well.
     #[cfg(feature = "cuda")]
     Cuda(Tensor),
 }
 
 impl Watch {
-    /// Nothing was seen yet.
+    /// For gradients on this device; nothing was seen yet.
     ///
     /// # Errors
     /// CUDA's.
     pub fn new(device: &Device) -> Result<Self> {
         #[cfg(feature = "cuda")]
         if device.is_cuda() {
-            return Ok(Watch(Kept::Cuda(Tensor::zeros(1, candle_core::DType::U32, device)?)));
+            return Ok(Watch(Flag::Cuda(Tensor::zeros(1, candle_core::DType::U32, device)?)));
         }
         let _ = device;
-        Ok(Watch(Kept::Host(AtomicU64::new(0))))
+        Ok(Watch(Flag::Host(AtomicBool::new(false))))
     }
 
     /// [`adam`], unless an element of the whole of `grad` is not finite, now or at an earlier update.
@@ -39,30 +38,31 @@ impl Watch {
     /// As [`adam`].
     pub fn adam(&self, state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -> Result<()> {
         match &self.0 {
-            Kept::Host(first) => {
-                if first.load(Ordering::Relaxed) == 0 && !all_finite(grad)? {
-                    first.store(hp.step, Ordering::Relaxed);
+            Flag::Host(bad) => {
+                if !all_finite(grad)? {
+                    bad.store(true, Ordering::Relaxed);
                 }
-                if first.load(Ordering::Relaxed) == 0 { adam(state, grad, range, hp) } else { Ok(()) }
+                // An update of nothing still checks its arguments.
+                let range = if bad.load(Ordering::Relaxed) { range.end..range.end } else { range };
+                adam(state, grad, range, hp)
             }
             #[cfg(feature = "cuda")]
-            Kept::Cuda(first) => {
-                crate::adam::check(state, grad, &range, hp)?;
-                crate::cuda::adam::watched(state, grad, range, hp, first)
+            Flag::Cuda(bad) => {
+                crate::mark_non_finite(grad, bad)?;
+                crate::adam_with(state, grad, range, hp, &crate::AdamInputs { bad: Some(bad), ..Default::default() })
             }
         }
     }
 
-    /// The number ([`AdamStep::step`]) of the first update that was not made, if there is one.
+    /// Whether an update was not made because of gradients that were not finite.
     ///
     /// # Errors
     /// CUDA's.
-    pub fn first(&self) -> Result<Option<u64>> {
-        let first = match &self.0 {
-            Kept::Host(first) => first.load(Ordering::Relaxed),
+    pub fn saw_non_finite(&self) -> Result<bool> {
+        match &self.0 {
+            Flag::Host(bad) => Ok(bad.load(Ordering::Relaxed)),
             #[cfg(feature = "cuda")]
-            Kept::Cuda(first) => first.to_vec1::<u32>()?.first().copied().unwrap_or(0).into(),
-        };
-        Ok((first > 0).then_some(first))
+            Flag::Cuda(bad) => Ok(bad.to_vec1::<u32>()? != [0]),
+        }
     }
 }

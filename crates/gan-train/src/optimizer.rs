@@ -14,6 +14,8 @@ pub struct Optimizer {
     range: Range<usize>,
     updates: u64,
     watch: Watch,
+    /// Updates that are known to have been made of finite gradients.
+    checked: u64,
 }
 
 impl Optimizer {
@@ -21,7 +23,7 @@ impl Optimizer {
     pub fn new(store: ParamStore, beta1: f64) -> Result<Self> {
         let range = 0..store.len();
         let watch = Watch::new(store.device())?;
-        Ok(Optimizer { store, beta1, range, updates: 0, watch })
+        Ok(Optimizer { store, beta1, range, updates: 0, watch, checked: 0 })
     }
 
     /// The parameters.
@@ -41,14 +43,15 @@ impl Optimizer {
 
     /// Restores the counters of a checkpoint.
     pub(crate) fn restore(&mut self, updates: u64, range: Range<usize>) {
-        self.updates = updates;
+        (self.updates, self.checked) = (updates, updates);
         self.range = range;
     }
 
     /// Updates these parameters from now on. A change starts Adam afresh, as a new optimizer in the reference does.
     pub fn select(&mut self, range: Range<usize>) -> Result<()> {
         if range != self.range {
-            self.check_here(None)?; // while the count still tells which update was the first bad one
+            self.check_here("")?; // while the count still tells when it was
+            self.checked = 0;
             self.store.reset_moments()?;
             self.updates = 0;
             self.range = range;
@@ -67,7 +70,7 @@ impl Optimizer {
         self.updates += 1;
         let step = AdamStep { lr, beta1: self.beta1, beta2: 0.999, eps: 1e-8, step: self.updates };
         self.store.watched_adam(self.range.clone(), &step, &self.watch)?;
-        if self.store.device().is_cpu() { self.check_here(None) } else { Ok(()) }
+        if self.store.device().is_cpu() { self.check_here("") } else { Ok(()) }
     }
 
     /// Refuses to go on if a gradient was not finite at some update so far. Waits for the device. `step` is the number of
@@ -75,17 +78,23 @@ impl Optimizer {
     ///
     /// # Errors
     /// [`Error::Diverged`].
-    pub fn check(&self, step: u64) -> Result<()> {
-        self.check_here(Some(step))
+    pub fn check(&mut self, step: u64) -> Result<()> {
+        let unchecked = self.updates - self.checked.min(self.updates);
+        self.check_here(&match unchecked {
+            0 | 1 => format!(" in step {step}"),
+            n => format!(" in one of the steps {} to {step}", (step + 1).saturating_sub(n)),
+        })
     }
 
-    fn check_here(&self, step: Option<u64>) -> Result<()> {
-        let Some(first) = self.watch.first()? else { return Ok(()) };
-        // Later batches may have had finite gradients.
-        let parameter = self.store.first_non_finite_grad()?;
-        let parameter = parameter.map_or("a gradient".into(), |name| format!("the gradient of {name}"));
-        let when = step.map(|step| format!(" in step {}", step.saturating_sub(self.updates - first)));
-        Err(Error::Diverged { what: parameter + &when.unwrap_or_default() })
+    fn check_here(&mut self, when: &str) -> Result<()> {
+        if self.watch.saw_non_finite()? {
+            // Later batches may have had finite gradients.
+            let parameter = self.store.first_non_finite_grad()?;
+            let parameter = parameter.map_or("a gradient".into(), |name| format!("the gradient of {name}"));
+            return Err(Error::Diverged { what: parameter + when });
+        }
+        self.checked = self.updates;
+        Ok(())
     }
 }
 

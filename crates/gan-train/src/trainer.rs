@@ -288,7 +288,8 @@ impl Run<'_> {
 
     /// Whether all gradients so far were finite, on devices that do not tell at once.
     fn check(&mut self) -> Result<()> {
-        self.method.parts().optimizers.iter().try_for_each(|(_, optimizer, _)| optimizer.check(self.step))
+        let mut optimizers = self.method.parts().optimizers;
+        optimizers.iter_mut().try_for_each(|(_, optimizer, _)| optimizer.check(self.step))
     }
 
     fn log(&mut self, epoch: u64, lr: f64) -> Result<()> {
