@@ -72,7 +72,7 @@ pub use device::{DeviceError, device_name, open_device, peak_memory, reset_peak_
 pub use dropout::dropout;
 pub use join::{add, cat_channels, convert, narrow_channels};
 pub use labels::{instance_edges, instance_mean, one_hot};
-pub use loss::{bce_with_logits, l1, mean, squared_error};
+pub use loss::{bce_with_logits, l1, mean, scale, squared_error};
 pub use norm::{
     Affine, Group, Moments, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward, update_running,
 };

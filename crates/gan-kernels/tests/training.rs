@@ -4,7 +4,7 @@
 mod reference;
 
 use candle_core::{DType, Device, Tensor};
-use gan_kernels::{AdamStep, Uploader, Watch, adam};
+use gan_kernels::{AdamStep, Uploader, Watch, adam, scale};
 use reference::{device, normal, values};
 
 fn step(number: u64) -> AdamStep {
@@ -81,4 +81,17 @@ fn batches_arrive_as_they_were_sent() {
         }
     }
     assert!(uploader.upload(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn gradients_are_scaled_where_the_factor_is() {
+    for dtype in [DType::F64, DType::F32] {
+        for n in LENGTHS {
+            let x = normal((1, n), 1).to_dtype(dtype).unwrap();
+            let factor = Tensor::new(-0.25f64, &device()).unwrap().to_dtype(dtype).unwrap();
+            let want: Vec<f64> = values(&x).iter().map(|v| v * -0.25).collect();
+            assert_eq!(values(&scale(&x, &factor).unwrap()), want);
+        }
+    }
+    assert!(scale(&normal(3, 1), &normal(2, 1)).is_err());
 }

@@ -19,3 +19,4 @@ pub(crate) mod module;
 pub(crate) mod norm;
 pub(crate) mod operand;
 pub(crate) mod picture;
+pub(crate) mod scale;
