@@ -1,7 +1,7 @@
 //! The forward walk.
 
 use crate::steps::Step;
-use crate::tape::{Record, Tape};
+use crate::tape::{Input, Record, Tape};
 use crate::{Ctx, Dropout, NormLayer, NormMode, Param, Sequence, Weights};
 use candle_core::{Result, Tensor};
 use gan_kernels::{self as k, Affine, ConvTranspose2d, Group, Moments, Norm};
@@ -22,15 +22,16 @@ pub(crate) fn forward(
     let mut pending = residual;
     for (i, step) in steps.iter().enumerate() {
         let last = i + 1 == steps.len();
+        let before = i.checked_sub(1).map(|i| &steps[i]);
         let (y, record) = match step {
             Step::Conv { conv, spec, use_bias } => {
                 let y = k::conv2d(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), spec)?;
-                (y, tape.is_some().then(|| conv_record(&x, ctx)).transpose()?)
+                (y, tape.is_some().then(|| conv_record(&x, ctx, before)).transpose()?)
             }
             Step::ConvTranspose { conv, use_bias } => {
                 let spec = transpose_spec(conv);
                 let y = k::conv_transpose2d(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), &spec)?;
-                (y, tape.is_some().then(|| conv_record(&x, ctx)).transpose()?)
+                (y, tape.is_some().then(|| conv_record(&x, ctx, before)).transpose()?)
             }
             Step::Norm { norm, act } => {
                 let residual = if last { pending.take() } else { None };
@@ -84,9 +85,14 @@ fn bias(bias: &Option<Param>, used: bool) -> Option<&Tensor> {
     bias.as_ref().filter(|_| used).map(Param::tensor)
 }
 
-fn conv_record(x: &Tensor, ctx: &Ctx) -> Result<Record> {
+fn conv_record(x: &Tensor, ctx: &Ctx, before: Option<&Step>) -> Result<Record> {
     let (_, _, h, w) = x.dims4()?;
-    Ok(Record::Conv { x: (ctx.weights == Weights::Train).then(|| x.clone()), hw: (h, w) })
+    let x = match (ctx.weights, before) {
+        (Weights::Frozen, _) => Input::Unwanted,
+        (Weights::Train, Some(Step::Norm { .. })) => Input::Normalised,
+        (Weights::Train, _) => Input::Kept(x.clone()),
+    };
+    Ok(Record::Conv { x, hw: (h, w) })
 }
 
 pub(crate) fn transpose_spec(conv: &crate::ConvTranspose) -> ConvTranspose2d {

@@ -48,7 +48,21 @@ template <typename T> __device__ __forceinline__ void store(T *p, unsigned at, u
     }
 }
 
-// The number of this thread, and of the first element of its pack.
+// A pack at an aligned address.
+template <typename T> __device__ __forceinline__ Pack<T> load_whole(const T *p) {
+    Pack<T> pack;
+    const uint4 raw = *reinterpret_cast<const uint4 *>(p);
+    memcpy(&pack, &raw, 16);
+    return pack;
+}
+
+template <typename T> __device__ __forceinline__ void store_whole(T *p, const Pack<T> &pack) {
+    uint4 raw;
+    memcpy(&raw, &pack, 16);
+    *reinterpret_cast<uint4 *>(p) = raw;
+}
+
+// The number of this thread in the grid.
 __device__ __forceinline__ unsigned thread_number() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
 enum Act { IDENTITY, RELU, LEAKY_RELU, TANH };
@@ -146,3 +160,33 @@ template <typename F> __device__ __forceinline__ F warp_sum(F x) {
     for (int step = 16; step > 0; step >>= 1) x += __shfl_xor_sync(0xffffffffu, x, step);
     return x;
 }
+
+// Says to all threads of a block whether it is the last of `total` blocks that share a counter, and sets the counter back. What
+// the others have written before is then seen, past the first-level cache.
+__device__ __forceinline__ bool last_block(unsigned *counter, unsigned total) {
+    __shared__ bool last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        last = atomicAdd(counter, 1) == total - 1;
+        if (last) *counter = 0;
+    }
+    __syncthreads();
+    __threadfence();
+    return last;
+}
+
+// An activation as a loop takes it, with one branch: its slope below zero, or the hyperbolic tangent.
+template <typename F> struct Bend {
+    F below;
+    bool tangent;
+
+    __device__ explicit Bend(int act) : below(act == RELU ? F(0) : act == LEAKY_RELU ? F(0.2) : F(1)), tangent(act == TANH) {}
+    __device__ F of(F x) const {
+        if (tangent) return hyperbolic_tangent(x);
+        // Zero times infinity would be no number.
+        return x > 0 ? x : below == 0 ? F(0) : x * below;
+    }
+    // The derivative, from the function's value.
+    __device__ F slope(F y) const { return tangent ? 1 - y * y : y > 0 ? F(1) : below; }
+};

@@ -1,83 +1,10 @@
 // Instance and batch normalisation with activation and residual sum, forward and backward.
 //
 // A block treats a tile: in planes a range of one plane, in pixels a range of pixels of one image and up to 32 packs of channels.
-// Statistics and gradient sums come in two stages: every tile leaves its part in `parts`, laid out [image][chunk][channel][2],
-// and one warp a group adds the parts in F64, in an order that depends on the shape alone.
-#include "common.cuh"
-
-const unsigned THREADS = 256;
-
-// What all kernels are told of the tensor and its cutting: channels, pixels of a plane, chunks a plane, pixels of a chunk;
-// for pixels also packs of channels a block treats (a power of two) and blocks that treat all channels.
-struct Cut {
-    unsigned c, hw, chunks, len, cols, col_blocks;
-};
-#define CUT_PARAMETERS unsigned c, unsigned hw, unsigned chunks, unsigned len, unsigned cols, unsigned col_blocks
-#define CUT Cut{c, hw, chunks, len, cols, col_blocks}
-
-// The tile of this block and the thread's part in it. K values of the thread's pack belong to different channels: all of them in
-// pixels, one in planes.
-template <typename T, bool PIXELS> struct Tile {
-    static const unsigned N = Pack<T>::N, K = PIXELS ? N : 1;
-    unsigned image, chunk, channel, lane, lanes, from, to, width;
-    size_t base;
-
-    __device__ explicit Tile(const Cut &cut) {
-        unsigned b = blockIdx.x;
-        if (PIXELS) {
-            const unsigned col_block = b % cut.col_blocks;
-            b /= cut.col_blocks;
-            chunk = b % cut.chunks;
-            image = b / cut.chunks;
-            lanes = THREADS / cut.cols;
-            lane = threadIdx.x / cut.cols;
-            channel = (col_block * cut.cols + threadIdx.x % cut.cols) * N;
-            base = (size_t)image * cut.hw * cut.c;
-            width = cut.c;
-        } else {
-            chunk = b % cut.chunks;
-            b /= cut.chunks;
-            channel = b % cut.c;
-            image = b / cut.c;
-            lanes = THREADS;
-            lane = threadIdx.x;
-            base = ((size_t)image * cut.c + channel) * cut.hw;
-            width = cut.hw;
-        }
-        from = chunk * cut.len;
-        to = min(from + cut.len, cut.hw);
-    }
-
-    // Where the thread starts, and its step: pixels, or elements of a plane.
-    __device__ unsigned first() const { return PIXELS ? from + lane : from + lane * N; }
-    __device__ unsigned step() const { return PIXELS ? lanes : lanes * N; }
-    __device__ bool fast(const void *a, const void *b = nullptr, const void *c = nullptr) const {
-        return width % N == 0 && aligned(a, b, c);
-    }
-    // The pack at a position.
-    __device__ Pack<T> get(const T *x, unsigned at, bool fast) const {
-        if (PIXELS) return load(x + base + (size_t)at * width, channel, width, fast);
-        return load(x + base, at, to, fast);
-    }
-    __device__ void put(T *x, unsigned at, bool fast, const Pack<T> &pack) const {
-        if (PIXELS)
-            store(x + base + (size_t)at * width, channel, width, fast, pack);
-        else
-            store(x + base, at, to, fast, pack);
-    }
-    // Whether element j of the pack at a position exists.
-    __device__ bool exists(unsigned at, unsigned j) const { return PIXELS ? channel + j < width : at + j < to; }
-    // Positions at which the thread has an element j.
-    __device__ unsigned count(unsigned j) const {
-        const unsigned at = PIXELS ? first() : first() + j;
-        return at < to && (!PIXELS || channel + j < width) ? (to - 1 - at) / step() + 1 : 0;
-    }
-    // Whether this thread keeps the tile's result of channel j.
-    __device__ bool keeps(const Cut &cut, unsigned j) const { return lane == 0 && (!PIXELS || channel + j < cut.c); }
-    __device__ size_t part(const Cut &cut, unsigned j) const {
-        return (((size_t)image * cut.chunks + chunk) * cut.c + channel + j) * 2;
-    }
-};
+// Statistics and gradient sums come in two stages of one launch: every tile leaves its part in `parts`, laid out
+// [image][chunk][channel][2], and the last block to finish adds the parts in F64. Which block that is does not matter: the order
+// of the sum depends on the shape alone. It also sets its counter back to zero, for the next launch.
+#include "tile.cuh"
 
 // Count, mean and squared deviations of some elements.
 template <typename F> struct Moments {
@@ -93,26 +20,39 @@ template <typename F> struct Moments {
     }
 };
 
-template <typename T, bool PIXELS>
-__device__ void norm_moments(const T *x, typename Wide<T>::type *parts, Cut cut) {
-    typedef typename Wide<T>::type F;
-    typedef Tile<T, PIXELS> Tiles;
-    const Tiles tile(cut);
-    const bool fast = tile.fast(x);
-    F mean[Tiles::N], m2[Tiles::N];
-    for (unsigned j = 0; j < Tiles::N; j++) mean[j] = m2[j] = 0;
+// Near enough for a running mean, which corrects itself, and without the branches of an exact division, which loads do not pass.
+__device__ __forceinline__ float reciprocal(float x) { return __fdividef(1, x); }
+__device__ __forceinline__ double reciprocal(double x) { return 1 / x; }
+
+// Means and squared deviations of the thread's elements, one for each place in a pack.
+template <typename T, bool PIXELS, bool WHOLE, typename F>
+__device__ __forceinline__ void moments_of_thread(const Tile<T, PIXELS> &tile, const T *__restrict__ x, F *mean, F *m2) {
     F count = 0;
+#pragma unroll(WHOLE ? 4 : 1)
     for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.get(x, at, fast);
+        const Pack<T> p = tile.template get<WHOLE>(x, at);
         count += 1;
-        const F inverse = 1 / count;
-        for (unsigned j = 0; j < Tiles::N; j++)
-            if (tile.exists(at, j)) {
+        const F inverse = reciprocal(count);
+        for (unsigned j = 0; j < Pack<T>::N; j++)
+            if (tile.template exists<WHOLE>(at, j)) {
                 const F value = widen(p.v[j]), delta = value - mean[j];
                 mean[j] += delta * inverse;
                 m2[j] += delta * (value - mean[j]);
             }
     }
+}
+
+// The tile's part of the statistics: mean and squared deviations.
+template <typename T, bool PIXELS>
+__device__ void moments_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const T *x, typename Wide<T>::type *parts) {
+    typedef typename Wide<T>::type F;
+    typedef Tile<T, PIXELS> Tiles;
+    F mean[Tiles::N], m2[Tiles::N];
+    for (unsigned j = 0; j < Tiles::N; j++) mean[j] = m2[j] = 0;
+    if (tile.whole(x))
+        moments_of_thread<T, PIXELS, true>(tile, x, mean, m2);
+    else
+        moments_of_thread<T, PIXELS, false>(tile, x, mean, m2);
     Moments<F> all[Tiles::K];
     for (unsigned j = 0; j < Tiles::N; j++) {
         const Moments<F> one = {F(tile.count(j)), mean[j], m2[j]};
@@ -136,32 +76,40 @@ __device__ void norm_moments(const T *x, typename Wide<T>::type *parts, Cut cut)
     }
 }
 
-// One warp a group: `groups` of them, over the parts of one image, or of all.
-template <typename F>
-__device__ void norm_moments_finish(const F *parts, F *mean, F *var, unsigned groups, unsigned images, Cut cut) {
-    const unsigned group = thread_number() / 32, lane = threadIdx.x % 32;
-    if (group >= groups) return;
-    const bool batch = groups == cut.c;
+// Mean and variance of the groups in the tile's channels, from their parts.
+template <typename T, bool PIXELS, typename F>
+__device__ void moments_of_parts(const Tile<T, PIXELS> &tile, const Cut &cut, const F *parts, F *mean, F *var, unsigned images,
+                                 int batch) {
+    const Adding<T, PIXELS> adding(tile, cut);
     const unsigned rows = batch ? images * cut.chunks : cut.chunks;
-    const F *mine = parts + ((size_t)(batch ? 0 : group / cut.c * cut.chunks) * cut.c + group % cut.c) * 2;
-    const double total = (double)cut.hw * (batch ? images : 1);
-    double sum = 0;
-    for (unsigned i = lane; i < rows; i += 32) {
-        const unsigned from = i % cut.chunks * cut.len;
-        sum += (double)(min(from + cut.len, cut.hw) - from) * mine[(size_t)i * cut.c * 2];
-    }
-    const double centre = warp_sum(sum) / total;
-    sum = 0;
-    for (unsigned i = lane; i < rows; i += 32) {
-        const unsigned from = i % cut.chunks * cut.len;
-        const double away = mine[(size_t)i * cut.c * 2] - centre;
-        sum += mine[(size_t)i * cut.c * 2 + 1] + (double)(min(from + cut.len, cut.hw) - from) * away * away;
-    }
-    sum = warp_sum(sum);
-    if (lane == 0) {
+    const F *mine = parts + ((size_t)(batch ? 0 : tile.image * cut.chunks) * cut.c + adding.channel) * 2;
+    // In F64 the squares of the means may be subtracted again.
+    double sum = 0, squares = 0;
+    if (adding.inside)
+#pragma unroll 4
+        for (unsigned i = adding.lane; i < rows; i += adding.lanes) {
+            const auto part = fetch(mine + (size_t)i * cut.c * 2);
+            const unsigned from = i % cut.chunks * cut.len;
+            const double count = min(from + cut.len, cut.hw) - from, mean = part.x;
+            sum += count * mean;
+            squares += part.y + count * mean * mean;
+        }
+    adding.across(sum, squares);
+    if (adding.inside && adding.lane == 0) {
+        const double total = (double)cut.hw * (batch ? images : 1), centre = sum / total;
+        const unsigned group = (batch ? 0 : tile.image * cut.c) + adding.channel;
         mean[group] = F(centre);
-        var[group] = F(sum / total);
+        var[group] = F(fmax(squares / total - centre * centre, 0.0));
     }
+}
+
+template <typename T, bool PIXELS>
+__device__ void norm_moments(const T *x, typename Wide<T>::type *parts, unsigned *counters, typename Wide<T>::type *mean,
+                             typename Wide<T>::type *var, unsigned images, int batch, Cut cut) {
+    const Tile<T, PIXELS> tile(cut);
+    moments_of_tile(tile, cut, x, parts);
+    if (last_block(counter_of(counters, tile, cut, batch), cut.chunks * (batch ? images : 1)))
+        moments_of_parts(tile, cut, parts, mean, var, images, batch);
 }
 
 // The map x -> act(scale * hat + shift), hat = (x - mean) * inverse, of K channels.
@@ -180,6 +128,24 @@ template <typename F, unsigned K> struct Map {
     }
 };
 
+template <typename T, bool PIXELS, bool WHOLE, typename M>
+__device__ __forceinline__ void apply_map(const Tile<T, PIXELS> &tile, const M &map, const T *__restrict__ x,
+                                          const T *__restrict__ residual, T *__restrict__ y, Bend<typename Wide<T>::type> act) {
+    typedef typename Wide<T>::type F;
+#pragma unroll(WHOLE ? 2 : 1)
+    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
+        Pack<T> p = tile.template get<WHOLE>(x, at), r;
+        if (residual) r = tile.template get<WHOLE>(residual, at);
+        for (unsigned j = 0; j < Pack<T>::N; j++) {
+            const unsigned k = PIXELS ? j : 0;
+            F value = act.of((widen(p.v[j]) - map.mean[k]) * map.inverse[k] * map.scale[k] + map.shift[k]);
+            if (residual) value += widen(r.v[j]);
+            p.v[j] = narrow<T>(value);
+        }
+        tile.template put<WHOLE>(y, at, p);
+    }
+}
+
 template <typename T, bool PIXELS>
 __device__ void norm_apply(const T *x, const T *residual, T *y, const typename Wide<T>::type *mean,
                            const typename Wide<T>::type *var, const typename Wide<T>::type *weight,
@@ -188,43 +154,50 @@ __device__ void norm_apply(const T *x, const T *residual, T *y, const typename W
     typedef Tile<T, PIXELS> Tiles;
     const Tiles tile(cut);
     const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
-    const bool fast = tile.fast(x, residual, y);
-    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        Pack<T> p = tile.get(x, at, fast), r;
-        if (residual) r = tile.get(residual, at, fast);
-        for (unsigned j = 0; j < Tiles::N; j++) {
-            const unsigned k = PIXELS ? j : 0;
-            F value = activate((widen(p.v[j]) - map.mean[k]) * map.inverse[k] * map.scale[k] + map.shift[k], act);
-            if (residual) value += widen(r.v[j]);
-            p.v[j] = narrow<T>(value);
-        }
-        tile.put(y, at, fast, p);
-    }
+    if (tile.whole(x, residual, y))
+        apply_map<T, PIXELS, true>(tile, map, x, residual, y, Bend<F>(act));
+    else
+        apply_map<T, PIXELS, false>(tile, map, x, residual, y, Bend<F>(act));
 }
 
-// Sums of dz and dz * hat, z being the activation's input.
-template <typename T, bool PIXELS>
-__device__ void norm_sums(const T *x, const T *dy, typename Wide<T>::type *parts, const typename Wide<T>::type *mean,
-                          const typename Wide<T>::type *var, const typename Wide<T>::type *weight,
-                          const typename Wide<T>::type *bias, double eps, int act, int batch, Cut cut) {
-    typedef typename Wide<T>::type F;
-    typedef Tile<T, PIXELS> Tiles;
-    const Tiles tile(cut);
-    const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
-    const bool fast = tile.fast(x, dy);
-    F sum[Tiles::K], sum_hat[Tiles::K];
-    for (unsigned k = 0; k < Tiles::K; k++) sum[k] = sum_hat[k] = 0;
+// The gradient of the activation's input, and the normalised value, of one element.
+template <typename F, typename M> __device__ __forceinline__ F gradient_of(const M &map, unsigned k, F x, F dy, Bend<F> act, F *hat) {
+    *hat = (x - map.mean[k]) * map.inverse[k];
+    return dy * act.slope(act.of(*hat * map.scale[k] + map.shift[k]));
+}
+
+template <typename T, bool PIXELS, bool WHOLE, typename M, typename F>
+__device__ __forceinline__ void sums_of_thread(const Tile<T, PIXELS> &tile, const M &map, const T *__restrict__ x,
+                                               const T *__restrict__ dy, Bend<F> act, F *sum, F *sum_hat) {
+#pragma unroll(WHOLE ? 2 : 1)
     for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.get(x, at, fast), d = tile.get(dy, at, fast);
-        for (unsigned j = 0; j < Tiles::N; j++)
-            if (tile.exists(at, j)) {
+        const Pack<T> p = tile.template get<WHOLE>(x, at), d = tile.template get<WHOLE>(dy, at);
+        for (unsigned j = 0; j < Pack<T>::N; j++)
+            if (tile.template exists<WHOLE>(at, j)) {
                 const unsigned k = PIXELS ? j : 0;
-                const F hat = (widen(p.v[j]) - map.mean[k]) * map.inverse[k];
-                const F dz = widen(d.v[j]) * slope(activate(hat * map.scale[k] + map.shift[k], act), act);
+                F hat;
+                const F dz = gradient_of<F>(map, k, widen(p.v[j]), widen(d.v[j]), act, &hat);
                 sum[k] += dz;
                 sum_hat[k] += dz * hat;
             }
     }
+}
+
+// The tile's part of the sums of dz and dz * hat, z being the activation's input.
+template <typename T, bool PIXELS>
+__device__ void sums_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const T *x, const T *dy,
+                             typename Wide<T>::type *parts, const typename Wide<T>::type *mean,
+                             const typename Wide<T>::type *var, const typename Wide<T>::type *weight,
+                             const typename Wide<T>::type *bias, double eps, int act, int batch) {
+    typedef typename Wide<T>::type F;
+    typedef Tile<T, PIXELS> Tiles;
+    const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
+    F sum[Tiles::K], sum_hat[Tiles::K];
+    for (unsigned k = 0; k < Tiles::K; k++) sum[k] = sum_hat[k] = 0;
+    if (tile.whole(x, dy))
+        sums_of_thread<T, PIXELS, true>(tile, map, x, dy, Bend<F>(act), sum, sum_hat);
+    else
+        sums_of_thread<T, PIXELS, false>(tile, map, x, dy, Bend<F>(act), sum, sum_hat);
     __shared__ F shared[2][THREADS];
     for (unsigned k = 0; k < Tiles::K; k++) {
         __syncthreads();
@@ -245,36 +218,84 @@ __device__ void norm_sums(const T *x, const T *dy, typename Wide<T>::type *parts
     }
 }
 
-// One warp a channel: the sums of its group or groups, [groups][2], and its affine gradient, added to the accumulators if given.
-template <typename F>
-__device__ void norm_sums_finish(const F *parts, F *sums, F *dweight, F *dbias, unsigned images, int batch, Cut cut) {
-    const unsigned channel = thread_number() / 32, lane = threadIdx.x % 32;
-    if (channel >= cut.c) return;
+// The sums of the groups in the tile's channels, [groups][2], and the affine gradient, added to the accumulators if given.
+template <typename T, bool PIXELS, typename F>
+__device__ void sums_of_parts(const Tile<T, PIXELS> &tile, const Cut &cut, const F *parts, F *sums, F *dweight, F *dbias,
+                              unsigned images, int batch) {
+    const Adding<T, PIXELS> adding(tile, cut);
+    // A run of rows makes one group: all of them, an image's, or one image after the other for the affine gradient.
+    const bool each = !batch && dweight;
+    const unsigned runs = each ? images : 1, rows = batch ? images * cut.chunks : cut.chunks;
     double total = 0, total_hat = 0;
-    for (unsigned image = 0; image < images; image++) {
+    for (unsigned run = 0; run < runs; run++) {
+        const unsigned image = batch ? 0 : each ? run : tile.image;
+        const F *mine = parts + ((size_t)image * cut.chunks * cut.c + adding.channel) * 2;
         double a = 0, b = 0;
-        for (unsigned i = lane; i < cut.chunks; i += 32) {
-            const F *part = parts + (((size_t)image * cut.chunks + i) * cut.c + channel) * 2;
-            a += part[0];
-            b += part[1];
-        }
-        a = warp_sum(a);
-        b = warp_sum(b);
-        if (!batch && lane == 0) {
-            sums[((size_t)image * cut.c + channel) * 2] = F(a);
-            sums[((size_t)image * cut.c + channel) * 2 + 1] = F(b);
+        if (adding.inside)
+#pragma unroll 4
+            for (unsigned i = adding.lane; i < rows; i += adding.lanes) {
+                const auto part = fetch(mine + (size_t)i * cut.c * 2);
+                a += part.x;
+                b += part.y;
+            }
+        adding.across(a, b);
+        if (adding.inside && adding.lane == 0) {
+            F *to = sums + ((size_t)image * cut.c + adding.channel) * 2;
+            to[0] = F(a);
+            to[1] = F(b);
         }
         total += a;
         total_hat += b;
     }
-    if (lane != 0) return;
-    if (batch) {
-        sums[channel * 2] = F(total);
-        sums[channel * 2 + 1] = F(total_hat);
+    if (dweight && adding.inside && adding.lane == 0) {
+        dweight[adding.channel] += F(total_hat);
+        dbias[adding.channel] += F(total);
     }
-    if (dweight) {
-        dweight[channel] += F(total_hat);
-        dbias[channel] += F(total);
+}
+
+template <typename T, bool PIXELS>
+__device__ void norm_sums(const T *x, const T *dy, typename Wide<T>::type *parts, unsigned *counters,
+                          typename Wide<T>::type *sums, typename Wide<T>::type *dweight, typename Wide<T>::type *dbias,
+                          unsigned images, const typename Wide<T>::type *mean, const typename Wide<T>::type *var,
+                          const typename Wide<T>::type *weight, const typename Wide<T>::type *bias, double eps, int act,
+                          int batch, Cut cut) {
+    const Tile<T, PIXELS> tile(cut);
+    sums_of_tile(tile, cut, x, dy, parts, mean, var, weight, bias, eps, act, batch);
+    const bool all = batch || dweight;
+    if (last_block(counter_of(counters, tile, cut, all), cut.chunks * (all ? images : 1)))
+        sums_of_parts(tile, cut, parts, sums, dweight, dbias, images, batch);
+}
+
+// The factors of x's gradient: means of dz and of dz * hat, zero where the statistics are constants.
+template <typename F, unsigned K> struct Means {
+    F dz[K], dz_hat[K];
+
+    __device__ Means(const F *sums, double share, unsigned image, unsigned channel, unsigned c, int batch) {
+        for (unsigned k = 0; k < K; k++) {
+            const unsigned mine = min(channel + k, c - 1);
+            const size_t group = batch ? mine : (size_t)image * c + mine;
+            dz[k] = sums ? F(sums[group * 2] * share) : F(0);
+            dz_hat[k] = sums ? F(sums[group * 2 + 1] * share) : F(0);
+        }
+    }
+};
+
+template <typename T, bool PIXELS, bool WHOLE, typename M, typename S>
+__device__ __forceinline__ void gradient_of_tile(const Tile<T, PIXELS> &tile, const M &map, const S &means,
+                                                 const T *__restrict__ x, const T *__restrict__ dy, T *__restrict__ dx,
+                                                 Bend<typename Wide<T>::type> act) {
+    typedef typename Wide<T>::type F;
+#pragma unroll(WHOLE ? 2 : 1)
+    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
+        const Pack<T> p = tile.template get<WHOLE>(x, at);
+        Pack<T> d = tile.template get<WHOLE>(dy, at);
+        for (unsigned j = 0; j < Pack<T>::N; j++) {
+            const unsigned k = PIXELS ? j : 0;
+            F hat;
+            const F dz = gradient_of<F>(map, k, widen(p.v[j]), widen(d.v[j]), act, &hat);
+            d.v[j] = narrow<T>(map.scale[k] * map.inverse[k] * (dz - means.dz[k] - hat * means.dz_hat[k]));
+        }
+        tile.template put<WHOLE>(dx, at, d);
     }
 }
 
@@ -289,30 +310,18 @@ __device__ void norm_gradient(const T *x, const T *dy, T *dx, const typename Wid
     typedef Tile<T, PIXELS> Tiles;
     const Tiles tile(cut);
     const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
-    F mean_dz[Tiles::K], mean_dz_hat[Tiles::K];
-    for (unsigned k = 0; k < Tiles::K; k++) {
-        const unsigned channel = min(tile.channel + k, cut.c - 1);
-        const size_t group = batch ? channel : (size_t)tile.image * cut.c + channel;
-        mean_dz[k] = sums ? F(sums[group * 2] * share) : F(0);
-        mean_dz_hat[k] = sums ? F(sums[group * 2 + 1] * share) : F(0);
-    }
-    const bool fast = tile.fast(x, dy, dx);
-    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.get(x, at, fast);
-        Pack<T> d = tile.get(dy, at, fast);
-        for (unsigned j = 0; j < Tiles::N; j++) {
-            const unsigned k = PIXELS ? j : 0;
-            const F hat = (widen(p.v[j]) - map.mean[k]) * map.inverse[k];
-            const F dz = widen(d.v[j]) * slope(activate(hat * map.scale[k] + map.shift[k], act), act);
-            d.v[j] = narrow<T>(map.scale[k] * map.inverse[k] * (dz - mean_dz[k] - hat * mean_dz_hat[k]));
-        }
-        tile.put(dx, at, fast, d);
-    }
+    const Means<F, Tiles::K> means(sums, share, tile.image, tile.channel, cut.c, batch);
+    if (tile.whole(x, dy, dx))
+        gradient_of_tile<T, PIXELS, true>(tile, map, means, x, dy, dx, Bend<F>(act));
+    else
+        gradient_of_tile<T, PIXELS, false>(tile, map, means, x, dy, dx, Bend<F>(act));
 }
 
 #define DEFINE(NAME, T, F, PIXELS)                                                                                     \
-    extern "C" __global__ void __launch_bounds__(THREADS) norm_moments_##NAME(const T *x, F *parts, CUT_PARAMETERS) {  \
-        norm_moments<T, PIXELS>(x, parts, CUT);                                                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                               \
+        norm_moments_##NAME(const T *x, F *parts, unsigned *counters, F *mean, F *var, unsigned images, int batch,     \
+                            CUT_PARAMETERS) {                                                                          \
+        norm_moments<T, PIXELS>(x, parts, counters, mean, var, images, batch, CUT);                                    \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                              \
         norm_apply_##NAME(const T *x, const T *residual, T *y, const F *mean, const F *var, const F *weight,           \
@@ -320,9 +329,11 @@ __device__ void norm_gradient(const T *x, const T *dy, T *dx, const typename Wid
         norm_apply<T, PIXELS>(x, residual, y, mean, var, weight, bias, eps, act, batch, CUT);                          \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                              \
-        norm_sums_##NAME(const T *x, const T *dy, F *parts, const F *mean, const F *var, const F *weight,              \
-                         const F *bias, double eps, int act, int batch, CUT_PARAMETERS) {                              \
-        norm_sums<T, PIXELS>(x, dy, parts, mean, var, weight, bias, eps, act, batch, CUT);                             \
+        norm_sums_##NAME(const T *x, const T *dy, F *parts, unsigned *counters, F *sums, F *dweight, F *dbias,         \
+                         unsigned images, const F *mean, const F *var, const F *weight, const F *bias, double eps,     \
+                         int act, int batch, CUT_PARAMETERS) {                                                         \
+        norm_sums<T, PIXELS>(x, dy, parts, counters, sums, dweight, dbias, images, mean, var, weight, bias, eps, act,  \
+                             batch, CUT);                                                                              \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                              \
         norm_gradient_##NAME(const T *x, const T *dy, T *dx, const F *mean, const F *var, const F *weight,             \
@@ -334,15 +345,3 @@ DEFINE(f32, float, float, false)
 DEFINE(f64, double, double, false)
 DEFINE(bf16, bf16, float, false)
 DEFINE(pixels_bf16, bf16, float, true)
-
-#define DEFINE_FINISH(NAME, F)                                                                                         \
-    extern "C" __global__ void norm_moments_finish_##NAME(const F *parts, F *mean, F *var, unsigned groups,            \
-                                                          unsigned images, CUT_PARAMETERS) {                           \
-        norm_moments_finish(parts, mean, var, groups, images, CUT);                                                    \
-    }                                                                                                                  \
-    extern "C" __global__ void norm_sums_finish_##NAME(const F *parts, F *sums, F *dweight, F *dbias, unsigned images, \
-                                                       int batch, CUT_PARAMETERS) {                                    \
-        norm_sums_finish(parts, sums, dweight, dbias, images, batch, CUT);                                             \
-    }
-DEFINE_FINISH(f32, float)
-DEFINE_FINISH(f64, double)
