@@ -3,7 +3,7 @@
 use crate::builder::hollow;
 use crate::{Builder, Counter, Init, Param, Role, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
-use gan_kernels::{self as k, AdamStep, Version, Weight};
+use gan_kernels::{self as k, AdamStep, Version, Watch, Weight};
 use gan_rng::Key;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -140,6 +140,10 @@ impl ParamStore {
 
     /// Sets the gradients to zero.
     pub fn zero_grad(&self) -> Result<()> {
+        if self.grads.device().is_cuda() {
+            // One launch instead of one a parameter.
+            return k::zero(&self.grads);
+        }
         self.round.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
@@ -178,6 +182,18 @@ impl ParamStore {
         k::adam(&self.state, self.settled_grads()?, range, step)?;
         self.version.bump();
         Ok(())
+    }
+
+    /// The same, unless a gradient is not finite or was not at an earlier update of this watch.
+    pub fn watched_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch) -> Result<()> {
+        watch.adam(&self.state, self.settled_grads()?, range, step)?;
+        self.version.bump();
+        Ok(())
+    }
+
+    /// Where the parameters are.
+    pub fn device(&self) -> &Device {
+        self.grads.device()
     }
 
     /// The smallest range that holds all parameters whose names start with one of the prefixes.

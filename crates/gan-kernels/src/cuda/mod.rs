@@ -20,4 +20,5 @@ pub(crate) mod module;
 pub(crate) mod norm;
 pub(crate) mod operand;
 pub(crate) mod picture;
+pub(crate) mod scale;
 mod workspace;
