@@ -54,7 +54,7 @@ pub(crate) fn backward(
                     k::norm_backward(&x, &moments, &dy, &spec, affine, grads)?
                 }
             }
-            (Step::Act(act), Record::Act { y }) => Some(k::act_backward(&y, &dy, *act)?),
+            (Step::Act(act), Record::Act { y: Some(y) }) => Some(k::act_backward(&y, &dy, *act)?),
             (Step::Dropout { p, .. }, Record::Dropout { key }) => match key {
                 Some(key) => Some(k::dropout(&dy, *p, key)?),
                 None => Some(dy.clone()),
@@ -64,14 +64,11 @@ pub(crate) fn backward(
                 let (tape, channels) = inner_tape(inner, record, ctx)?;
                 let (direct, through) = match step {
                     Step::Residual(_) => (dy.clone(), dy.clone()),
-                    _ => {
-                        let rest = dy.dim(1)? - channels;
-                        (dy.narrow(1, 0, channels)?, dy.narrow(1, channels, rest)?.contiguous()?)
-                    }
+                    _ => k::split_channels(&dy, channels)?,
                 };
                 match backward(inner, tape, through, ctx, dx_wanted)? {
                     Some(dx) => {
-                        k::add_assign(&dx, &direct.contiguous()?)?;
+                        k::add_assign(&dx, &direct)?;
                         Some(dx)
                     }
                     None => None,

@@ -3,7 +3,7 @@
 use crate::steps::Step;
 use crate::tape::{Record, Tape};
 use crate::{Ctx, Dropout, NormLayer, NormMode, Param, Sequence, Weights};
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use gan_kernels::{self as k, Affine, ConvTranspose2d, Group, Moments, Norm};
 
 const EPS: f64 = 1e-5;
@@ -40,7 +40,7 @@ pub(crate) fn forward(
             }
             Step::Act(act) => {
                 let y = k::act(&x, *act)?;
-                let record = tape.is_some().then(|| Record::Act { y: y.clone() });
+                let record = tape.is_some().then(|| Record::Act { y: Some(y.clone()) });
                 (y, record)
             }
             Step::Dropout { p, path } => {
@@ -61,7 +61,7 @@ pub(crate) fn forward(
                 let recompute = ctx.checkpointing && add.is_some();
                 let mut inner_tape = (tape.is_some() && !recompute).then(Tape::default);
                 let y = forward(inner, x.clone(), ctx, inner_tape.as_mut(), add)?;
-                let y = if add.is_some() { y } else { Tensor::cat(&[&x, &y], 1)? };
+                let y = if add.is_some() { y } else { k::concat_channels(&x, &y)? };
                 let record = match inner_tape {
                     Some(tape) => Some(Record::Inner { tape, channels }),
                     None => tape.is_some().then(|| Record::Recompute { x: x.clone(), channels }),
@@ -75,9 +75,18 @@ pub(crate) fn forward(
         }
     }
     if let Some(residual) = pending {
-        x = (x + residual)?;
+        x = sum(&x, residual)?;
     }
     Ok(x)
+}
+
+/// x + y, in the order in which BF16 lies in memory.
+fn sum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    if x.dtype() != DType::BF16 {
+        return x + y;
+    }
+    let dense = |t: &Tensor| t.permute((0, 2, 3, 1));
+    (dense(x)? + dense(y)?)?.permute((0, 3, 1, 2))
 }
 
 fn bias(bias: &Option<Param>, used: bool) -> Option<&Tensor> {
