@@ -49,7 +49,7 @@ class Program:
 
 def ours(a, case, runs, warmup):
     name, h, w, batch = case
-    settings = [word for s in a.set for word in ("--set", s)] if name.startswith("step") else []
+    settings = [word for s in a.set for word in ("--set", s)]
     return Program([a.gan_cli, "bench", *settings], ["--case", name], (h, w), batch, a.device, runs, warmup)
 
 
@@ -60,8 +60,10 @@ def torchs(a, case, variant, runs, warmup):
 
 
 def variants(a, case):
+    if getattr(a, "variants", None):
+        return a.variants
     if a.device != "cpu":
-        return ["fused", "amp", "amp_channels_last", "compile"]
+        return ["fused", "amp", "amp_channels_last", "amp_compile"]
     if case[0].startswith("infer"):
         return ["eager", "channels_last", "compile"]
     return ["eager", "fused", "channels_last", "compile"]

@@ -4,8 +4,8 @@
     pip install torch
     python benches/pytorch.py step-cyclegan --size 256 256 [--batch 1] [--device cpu|cuda] [--variant eager] [--runs 5] [--json]
 
-Variants: eager; fused (fused Adam); channels_last (with fused Adam); compile (torch.compile, fused Adam); amp and
-amp_channels_last (bf16 autocast); onnxruntime (translations on the CPU only, exported in memory; pip install onnxruntime onnx).
+Variants: eager; fused (fused Adam); channels_last (with fused Adam); compile (torch.compile, fused Adam); amp,
+amp_channels_last and amp_compile (bf16 autocast; the last with channels_last and torch.compile); onnxruntime (translations on the CPU only, exported in memory; pip install onnxruntime onnx).
 Pictures lie in memory; nothing is loaded. With --paced a run waits for a line on standard input and answers with its
 milliseconds, so that benches/compare.py can let two programs take turns.
 """
@@ -27,7 +27,7 @@ import steps  # noqa: E402
 
 LABELS = 35
 CASES = ["infer-resnet9", "infer-unet256", "infer-global", "infer-local", "step-pix2pix", "step-cyclegan", "step-pix2pixhd"]
-VARIANTS = ["eager", "fused", "channels_last", "compile", "amp", "amp_channels_last", "onnxruntime"]
+VARIANTS = ["eager", "fused", "channels_last", "compile", "amp", "amp_channels_last", "amp_compile", "onnxruntime"]
 
 
 def pictures(a):
@@ -109,11 +109,11 @@ def main():
     torch.manual_seed(0)
     steps.adam = adam(a.variant != "eager")
     modules, run, data = build(a)
-    if "channels_last" in a.variant:
+    if "channels_last" in a.variant or a.variant == "amp_compile":
         for module in modules:
             module.to(memory_format=torch.channels_last)
         data = tuple(x.to(memory_format=torch.channels_last) for x in data)
-    if a.variant == "compile":
+    if a.variant.endswith("compile"):
         for module in modules:
             module.compile()
     if a.variant == "onnxruntime":
@@ -133,6 +133,8 @@ def main():
 
     for _ in range(a.warmup):
         once()
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
     times = []
     if a.paced:
         print("ready", flush=True)

@@ -6,8 +6,8 @@
 #[allow(dead_code)]
 mod fill;
 
-use candle_core::{DType, Device, Tensor};
-use fill::{fill, input};
+use candle_core::{DType, Tensor};
+use fill::{device, fill, input};
 use gan_data::Batch;
 use gan_layers::{NormKind, ParamStore};
 use gan_losses::GanMode;
@@ -16,7 +16,7 @@ use gan_train::methods::{cyclegan, pix2pix, pix2pixhd};
 use gan_train::{Method, Place, StepCx, TrainConfig};
 
 fn place() -> Place {
-    Place { dtype: DType::F64, ..Place::cpu() }
+    Place { device: device(), dtype: DType::F64 }
 }
 
 /// Compares numbers with printed ones: half a unit of the last printed place.
@@ -152,9 +152,9 @@ fn street(step: usize) -> Batch {
     let label = (0..64 * 64u32).map(|i| ((i / 64 / 16 + i % 64 / 16 + step as u32) % 5) as u8);
     let inst = (0..64 * 64u32).map(|i| i / 64 / 16 * 10 + i % 64 / 20);
     Batch {
-        a: Tensor::from_vec(label.collect::<Vec<_>>(), (1, 1, 64, 64), &Device::Cpu).unwrap(),
+        a: Tensor::from_vec(label.collect::<Vec<_>>(), (1, 1, 64, 64), &device()).unwrap(),
         b: Some(input(&[1, 3, 64, 64], 0.07, 0.3 * step as f64)),
-        inst: Some(Tensor::from_vec(inst.collect::<Vec<_>>(), (1, 1, 64, 64), &Device::Cpu).unwrap()),
+        inst: Some(Tensor::from_vec(inst.collect::<Vec<_>>(), (1, 1, 64, 64), &device()).unwrap()),
         names: vec![String::new()],
     }
 }

@@ -34,6 +34,7 @@ fn settings(method: &MethodSpec, workers: usize) -> Vec<Layer> {
         "print_freq=3".into(),
         "save_epoch_freq=0".into(),
         "save_minutes=0".into(),
+        "deterministic=true".into(),
     ];
     let all = method.debug.iter().chain(procedural).map(ToString::to_string).chain(own);
     all.map(Layer::Setting).collect()
@@ -74,7 +75,7 @@ fn go(method: &'static MethodSpec, run: &Path, workers: usize, resume: bool, sto
         config: config.unwrap(),
         run: run.to_path_buf(),
         resume,
-        place: Place::cpu(),
+        place: Place { device: gan_kernels::test_device().unwrap(), ..Place::cpu() },
         argv: Vec::new(),
         version: "test".into(),
         stop,

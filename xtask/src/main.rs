@@ -8,6 +8,7 @@ mod check;
 #[path = "../../crates/gan-data/src/data_dir.rs"]
 mod data_dir;
 mod fetch;
+mod gpu_check;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ Usage: cargo xtask <command>
 
 Commands:
   fetch-data [NAME…]   datasets and weights of assets/catalog.toml
+  gpu-check            gathers what a machine with a GPU needs to check everything
   check                everything that must hold before a change is merged
 
 `cargo xtask <command> --help` says more.";
@@ -52,6 +54,7 @@ fn run(mut words: Vec<String>) -> Result<()> {
     match words[0].as_str() {
         "fetch-data" => fetch::command(rest),
         "check" => check::command(rest),
+        "gpu-check" => gpu_check::command(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

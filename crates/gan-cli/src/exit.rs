@@ -62,6 +62,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     Some(match cause.downcast_ref::<gan_train::Error>()? {
         gan_train::Error::Data(error) => of_data(error),
+        gan_train::Error::Device(_) => DEVICE,
         gan_train::Error::Diverged { .. } | gan_train::Error::NonFinite { .. } => 6,
         gan_train::Error::Damaged { .. }
         | gan_train::Error::NoCheckpoint { .. }

@@ -1,41 +1,54 @@
-//! `--device`.
+//! `--device` and `--precision`.
 
-use crate::exit::{Coded, DEVICE};
-use candle_core::{DType, Device};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use gan_layers::Precision;
 use gan_train::Place;
+use gan_train::numerics::{self, Products};
 
 #[derive(Args, Clone)]
 pub(crate) struct PlaceArgs {
-    /// Where to compute: cpu, cuda or cuda:N
+    /// Where to compute: cpu, cuda (the first GPU) or cuda:N
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
 }
 
 impl PlaceArgs {
-    pub(crate) fn open(&self) -> anyhow::Result<Place> {
-        let fail = |reason: String| Coded(DEVICE, format!("device {}: {reason}", self.device));
-        let device = match self.device.as_str() {
-            "cpu" => Device::Cpu,
-            name => {
-                let index = match name.strip_prefix("cuda") {
-                    Some("") => 0,
-                    Some(rest) => rest
-                        .strip_prefix(':')
-                        .and_then(|n| n.parse().ok())
-                        .ok_or_else(|| fail("write cuda or cuda:0".into()))?,
-                    None => return Err(fail("there are cpu and cuda".into()).into()),
-                };
-                if !cfg!(feature = "cuda") {
-                    return Err(fail(
-                        "this program was built without CUDA; build it with `--features cuda`, or use --device cpu"
-                            .into(),
-                    )
-                    .into());
-                }
-                Device::new_cuda(index).map_err(|e| fail(format!("{e}; is there a GPU and a driver?")))?
-            }
-        };
-        Ok(Place { device, dtype: DType::F32 })
+    pub(crate) fn open(&self) -> gan_train::Result<Place> {
+        Place::open(&self.device)
+    }
+}
+
+/// How a translation computes on a CUDA device; the CPU computes in f32.
+#[derive(Args, Clone)]
+pub(crate) struct PrecisionArgs {
+    /// Arithmetic of the networks on a CUDA device
+    #[arg(long, value_enum, default_value_t = Arithmetic::F32)]
+    precision: Arithmetic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Arithmetic {
+    /// f32 throughout
+    F32,
+    /// f32 whose convolutions round factors to TF32's 10 bits of mantissa: faster
+    Tf32,
+    /// bf16 activations: fastest, half the memory
+    Bf16,
+}
+
+impl PrecisionArgs {
+    /// The element type of activations.
+    pub(crate) fn activations(&self) -> Precision {
+        match self.precision {
+            Arithmetic::Bf16 => Precision::Bf16,
+            Arithmetic::F32 | Arithmetic::Tf32 => Precision::F32,
+        }
+    }
+
+    /// Sets the program to it, if this place can.
+    pub(crate) fn apply(&self, place: &Place) -> gan_train::Result<()> {
+        numerics::check(self.activations(), place)?;
+        Products { tf32: self.precision == Arithmetic::Tf32, deterministic: false }.set();
+        Ok(())
     }
 }

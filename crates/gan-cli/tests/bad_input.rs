@@ -156,6 +156,13 @@ fn wrong_usage() {
     bench
         .run(tiny_in("pix2pix", "run", &[]).into_iter().chain(["--device".into(), "tpu".into()]))
         .fails(5, &["tpu", "cuda"]);
+    // No machine has as many GPUs, and a build without CUDA has none.
+    bench
+        .run(tiny_in("pix2pix", "run", &[]).into_iter().chain(["--device".into(), "cuda:9999".into()]))
+        .fails(5, &["cuda:9999", "--device cpu"]);
+    let bf16 = bench.run(tiny_in("pix2pix", "run", &["precision=bf16"]));
+    bf16.fails(4, &["bf16", "--device cuda", "precision=f32"]);
+    assert!(!bench.path("run").exists());
     #[cfg(not(feature = "cuda"))]
     bench
         .run(tiny_in("pix2pix", "run", &[]).into_iter().chain(["--device".into(), "cuda".into()]))

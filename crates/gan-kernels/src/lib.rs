@@ -42,14 +42,17 @@ mod adam;
 mod choice;
 mod conv;
 mod cpu;
+mod device;
 mod dropout;
 mod isa;
 mod labels;
 mod loss;
 mod norm;
 mod pool;
+mod products;
 mod real;
 mod storage;
+mod upload;
 mod upsample;
 mod weight;
 
@@ -60,6 +63,7 @@ pub use conv::{
     Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_backward, conv2d,
     conv2d_backward,
 };
+pub use device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory, test_device};
 pub use dropout::dropout;
 pub use labels::{instance_edges, instance_mean, one_hot};
 pub use loss::{bce_with_logits, l1, mean, squared_error};
@@ -67,5 +71,7 @@ pub use norm::{
     Affine, Group, Moments, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward, update_running,
 };
 pub use pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward};
+pub use products::{deterministic, set_deterministic, set_tf32, tf32};
+pub use upload::Uploader;
 pub use upsample::{upsample_nearest, upsample_nearest_backward};
 pub use weight::{Version, Weight};

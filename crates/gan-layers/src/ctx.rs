@@ -1,6 +1,7 @@
 //! The forward context.
 
 use gan_rng::Key;
+use serde::{Deserialize, Serialize};
 
 /// Which statistics batch normalisation uses. (Instance normalisation always uses the picture's own.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,17 @@ pub enum Weights {
     Frozen,
 }
 
+/// Element type of activations and their gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// That of the parameters.
+    #[default]
+    F32,
+    /// BF16, on CUDA devices only. Parameters, their gradients, statistics of norms and losses stay F32.
+    Bf16,
+}
+
 /// How a forward pass is to be done. Passed by value at every call, so that the classic trap of image-to-image
 /// networks, a forgotten train / eval switch, is visible where it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +56,8 @@ pub struct Ctx {
     pub weights: Weights,
     /// Recompute the activations of residual blocks in the backward pass instead of keeping them.
     pub checkpointing: bool,
+    /// Element type of activations.
+    pub precision: Precision,
 }
 
 impl Ctx {
@@ -54,6 +68,7 @@ impl Ctx {
             dropout: Dropout::Keyed(key),
             weights: Weights::Train,
             checkpointing: false,
+            precision: Precision::F32,
         }
     }
 
@@ -70,6 +85,7 @@ impl Ctx {
             dropout: Dropout::Off,
             weights: Weights::Frozen,
             checkpointing: false,
+            precision: Precision::F32,
         }
     }
 

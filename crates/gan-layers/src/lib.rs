@@ -25,7 +25,7 @@ mod tape;
 
 pub use autograd::{avg_pool3s2, instance_mean, with_backward};
 pub use builder::{Builder, Counter, Param, Role, Source};
-pub use ctx::{Ctx, Dropout, NormMode, Weights};
+pub use ctx::{Ctx, Dropout, NormMode, Precision, Weights};
 pub use init::{BiasInit, Init, InitType};
 pub use layer::{BatchNorm, Conv, ConvTranspose, Layer, NormLayer};
 pub use sequence::{ConvSpec, Node, NormKind, Sequence, SequenceBuilder};

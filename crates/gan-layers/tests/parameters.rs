@@ -3,10 +3,10 @@
 
 mod network;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use gan_kernels::AdamStep;
 use gan_layers::{Ctx, Init, Missing, ParamStore, Tensors, Weights};
-use network::{ctx, drawn, gradients, key, layers, numbers, pictures, score};
+use network::{ctx, device, drawn, gradients, key, layers, numbers, pictures, score};
 
 fn contents(tensors: &Tensors) -> Vec<(String, Vec<usize>, Vec<f64>)> {
     tensors.iter().map(|(n, t)| (n.clone(), t.dims().to_vec(), numbers(t))).collect()
@@ -24,7 +24,7 @@ fn a_state_dict_comes_back_as_it_was() {
     let count = state.iter().find(|(n, _)| n.ends_with("num_batches_tracked")).unwrap();
     assert_eq!((count.1.dtype(), count.1.to_scalar::<i64>().unwrap()), (DType::I64, 2));
 
-    let (other, copy) = ParamStore::build(DType::F64, &Device::Cpu, |b| layers(&b.pp("net"))).unwrap();
+    let (other, copy) = ParamStore::build(DType::F64, &device(), |b| layers(&b.pp("net"))).unwrap();
     assert!(other.load("net.", &state, Missing::Refuse).unwrap().is_empty());
     assert_eq!(contents(&other.state_dict("net.").unwrap()), contents(&state));
     let x = pictures(2, 3).detach();
@@ -53,7 +53,7 @@ fn what_does_not_fit_is_refused_and_nothing_changes() {
     let mut missing = state.clone();
     missing.remove(last);
     let mut reshaped = state.clone();
-    reshaped[last].1 = Tensor::zeros(5, DType::F64, &Device::Cpu).unwrap();
+    reshaped[last].1 = Tensor::zeros(5, DType::F64, &device()).unwrap();
     let mut unknown = state.clone();
     unknown.push(("model.99.weight".into(), state[0].1.clone()));
     for (tensors, reason) in [
@@ -74,7 +74,7 @@ fn what_fits_is_taken_and_the_rest_reported() {
     let one = |t: &Tensor| t.ones_like().unwrap();
     let offered: Tensors = vec![
         (before[0].0.clone(), one(&before[0].1)),
-        (before[1].0.clone(), Tensor::zeros(17, DType::F64, &Device::Cpu).unwrap()),
+        (before[1].0.clone(), Tensor::zeros(17, DType::F64, &device()).unwrap()),
         ("model.99.weight".into(), one(&before[0].1)),
     ];
     let notes = store.load("net.", &offered, Missing::Skip).unwrap();
@@ -94,7 +94,7 @@ fn initial_weights_depend_on_their_names_alone() {
         let nets = |b: &gan_layers::Builder<'_>| {
             names.iter().map(|n| layers(&b.pp(n))).collect::<candle_core::Result<Vec<_>>>()
         };
-        let (store, _) = ParamStore::build(DType::F64, &Device::Cpu, nets).unwrap();
+        let (store, _) = ParamStore::build(DType::F64, &device(), nets).unwrap();
         store.init(&Init::default(), key()).unwrap();
         store
     };
@@ -114,7 +114,7 @@ fn initial_weights_depend_on_their_names_alone() {
 #[test]
 fn names_are_unique() {
     let twice = |b: &gan_layers::Builder<'_>| Ok((layers(b)?, layers(b)?));
-    let error = ParamStore::build(DType::F32, &Device::Cpu, twice).unwrap_err().to_string();
+    let error = ParamStore::build(DType::F32, &device(), twice).unwrap_err().to_string();
     assert!(error.contains("two parameters are called model.1.weight"), "{error}");
 }
 

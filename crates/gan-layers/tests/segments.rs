@@ -3,11 +3,11 @@
 
 mod network;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use gan_kernels::AdamStep;
 use gan_layers::{Builder, Ctx, Missing, NormMode, Weights};
-use network::{ctx, drawn, gradients, key, layers, numbers, pictures, score};
+use network::{ctx, device, drawn, gradients, key, layers, numbers, pictures, score};
 
 #[test]
 fn gradients_are_those_of_central_differences() {
@@ -24,7 +24,7 @@ fn gradients_are_those_of_central_differences() {
         let moved = |by: f64| {
             let mut v = values.clone();
             v[i] += by;
-            value(&Tensor::from_vec(v, x.shape(), &Device::Cpu).unwrap())
+            value(&Tensor::from_vec(v, x.shape(), &device()).unwrap())
         };
         let want = (moved(h) - moved(-h)) / (2.0 * h);
         assert!((have[i] - want).abs() < 1e-6, "input {i}: {} and {want}", have[i]);
@@ -40,7 +40,7 @@ fn gradients_are_those_of_central_differences() {
                 let mut v = values.clone();
                 v[i] += by;
                 let mut state = weights.clone();
-                state[at].1 = Tensor::from_vec(v, tensor.shape(), &Device::Cpu).unwrap();
+                state[at].1 = Tensor::from_vec(v, tensor.shape(), &device()).unwrap();
                 store.load("", &state, Missing::Refuse).unwrap();
                 value(&x)
             };
@@ -160,7 +160,7 @@ fn running_statistics_are_constants_in_evaluation() {
 fn a_network_for_translation_cannot_be_trained() {
     let (store, net) = drawn();
     let tensors = store.state_dict("").unwrap().into_iter().collect();
-    let vb = VarBuilder::from_tensors(tensors, candle_core::DType::F64, &Device::Cpu);
+    let vb = VarBuilder::from_tensors(tensors, candle_core::DType::F64, &device());
     let loaded = layers(&Builder::from(vb).pp("net")).unwrap();
     let x = pictures(2, 1).detach();
     let translate = ctx(Weights::Frozen);

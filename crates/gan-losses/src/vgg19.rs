@@ -3,7 +3,7 @@
 use crate::{Error, l1};
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
-use gan_layers::{Act, Builder, ConvSpec, Ctx, Sequence, SequenceBuilder};
+use gan_layers::{Act, Builder, ConvSpec, Ctx, Precision, Sequence, SequenceBuilder};
 use std::path::Path;
 
 /// VGG19's convolutional part (Simonyan & Zisserman, 2015) up to relu5_1, tapped after relu1_1, relu2_1, relu3_1, relu4_1
@@ -11,6 +11,7 @@ use std::path::Path;
 #[derive(Debug, Clone)]
 pub struct Vgg19 {
     slices: Vec<Sequence>,
+    precision: Precision,
 }
 
 /// Output channels of the convolutions of each slice; 0 is a max pooling.
@@ -37,7 +38,13 @@ impl Vgg19 {
             index = s.next_index();
             Ok(s.finish())
         });
-        Ok(Vgg19 { slices: slices.collect::<Result<_>>()? })
+        Ok(Vgg19 { slices: slices.collect::<Result<_>>()?, precision: Precision::F32 })
+    }
+
+    /// With activations of this element type; the feature maps come out F32 all the same.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Vgg19 { precision, ..self }
     }
 
     /// Reads the weights from a safetensors file.
@@ -54,9 +61,10 @@ impl Vgg19 {
 
     /// The five feature maps of pictures `[N, 3, H, W]` in [-1, 1] (not normalised any further, as in pix2pixHD).
     pub fn forward(&self, x: &Tensor) -> Result<Vec<Tensor>> {
+        let ctx = Ctx { precision: self.precision, ..Ctx::translate() };
         let mut out: Vec<Tensor> = Vec::new();
         for slice in &self.slices {
-            out.push(slice.forward(out.last().unwrap_or(x), &Ctx::translate())?);
+            out.push(slice.forward(out.last().unwrap_or(x), &ctx)?);
         }
         Ok(out)
     }

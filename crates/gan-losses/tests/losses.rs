@@ -6,8 +6,13 @@ use gan_losses::{GanMode, feature_matching, l1};
 
 const MODES: [GanMode; 3] = [GanMode::Lsgan, GanMode::Vanilla, GanMode::Wgangp];
 
+/// The device under test.
+fn device() -> Device {
+    gan_kernels::test_device().unwrap()
+}
+
 fn tensor(values: &[f64]) -> Tensor {
-    Tensor::from_vec(values.to_vec(), (1, 1, 1, values.len()), &Device::Cpu).unwrap()
+    Tensor::from_vec(values.to_vec(), (1, 1, 1, values.len()), &device()).unwrap()
 }
 
 fn value(t: &Tensor) -> f64 {

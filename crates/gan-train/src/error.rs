@@ -118,6 +118,9 @@ pub enum Error {
         /// What is not finite.
         what: String,
     },
+    /// There is no such device.
+    #[error(transparent)]
+    Device(#[from] crate::device::DeviceError),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] gan_data::Error),

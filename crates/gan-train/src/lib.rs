@@ -6,6 +6,7 @@
 pub mod checkpoint;
 pub mod conditioning;
 pub mod config;
+pub mod device;
 mod error;
 pub mod eta;
 pub mod events;
@@ -14,6 +15,7 @@ pub mod gallery;
 mod lock;
 mod method;
 pub mod methods;
+pub mod numerics;
 mod optimizer;
 pub mod palette;
 pub mod pool;

@@ -5,7 +5,7 @@ use crate::styles::FeatureEncoder;
 use crate::{Error, Optimizer, Result, Trained, config, config::Layer};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
-use gan_layers::{Ctx, Dropout};
+use gan_layers::{Ctx, Dropout, Precision};
 use gan_nets::GeneratorConfig;
 use gan_rng::{Key, Purpose};
 use serde::{Serialize, de::DeserializeOwned};
@@ -96,15 +96,21 @@ pub struct TranslateOptions {
     /// Style to draw, for models with an instance feature encoder. Without one, the encoder looks at the batch's `b`
     /// where there is one, and style 0 is drawn where there is none.
     pub style: Option<u64>,
+    /// Element type of activations.
+    pub precision: Precision,
 }
 
 impl TranslateOptions {
     /// The context of the forward passes.
     pub fn ctx(&self) -> Ctx {
+        let precision = self.precision;
         match self.dropout {
-            _ if self.eval => Ctx::eval(),
-            Some(seed) => Ctx { dropout: Dropout::Keyed(Key::new(seed, Purpose::Dropout)), ..Ctx::translate() },
-            None => Ctx::translate(),
+            _ if self.eval => Ctx { precision, ..Ctx::eval() },
+            Some(seed) => {
+                let dropout = Dropout::Keyed(Key::new(seed, Purpose::Dropout));
+                Ctx { dropout, precision, ..Ctx::translate() }
+            }
+            None => Ctx { precision, ..Ctx::translate() },
         }
     }
 }
@@ -122,6 +128,14 @@ impl Place {
     /// F32 on the CPU.
     pub fn cpu() -> Self {
         Place { device: Device::Cpu, dtype: DType::F32 }
+    }
+
+    /// F32 on the device of this name: `cpu`, `cuda` (the first GPU) or `cuda:N`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if there is no such device, or not in this build.
+    pub fn open(name: &str) -> Result<Self> {
+        Ok(Place { device: crate::device::open_device(name)?, dtype: DType::F32 })
     }
 }
 
@@ -158,9 +172,4 @@ pub(crate) fn resolve<T: Default + Serialize + DeserializeOwned>(layers: &[Layer
 /// Reads a method's own configuration out of the resolved table.
 pub(crate) fn parse<T: DeserializeOwned>(table: &toml::Table) -> Result<T> {
     T::deserialize(table.clone()).map_err(|e| Error::Config { origin: "config.toml".into(), message: e.to_string() })
-}
-
-/// A scalar loss on the host.
-pub(crate) fn scalar(t: &Tensor) -> Result<f64> {
-    Ok(t.to_dtype(DType::F64)?.to_scalar::<f64>()?)
 }

@@ -4,9 +4,10 @@ use crate::config::differences;
 use crate::{Error, Result};
 use toml::Table;
 
-/// Keys that may differ from the saved configuration. All others shape the networks, the data or the random numbers:
+/// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
+/// All others shape the networks, the data or the random numbers:
 /// with another value it would be another run.
-const ALLOWED: [&str; 17] = [
+const ALLOWED: [&str; 20] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",
@@ -20,6 +21,9 @@ const ALLOWED: [&str; 17] = [
     "train.save_epoch_freq",
     "train.keep",
     "train.checkpointing",
+    "train.precision",
+    "train.tf32",
+    "train.deterministic",
     "data.root",
     "data.cache",
     "data.workers",

@@ -1,6 +1,7 @@
 //! The `[train]` table.
 
 use crate::schedule::{LrPolicy, Schedule};
+use gan_layers::Precision;
 use serde::{Deserialize, Serialize};
 
 /// Options of the training loop that all methods share. Frequencies count images, as in the references; they fire when
@@ -40,6 +41,15 @@ pub struct TrainConfig {
     pub keep: usize,
     /// Recompute the activations of residual blocks in the backward pass: less memory, more time.
     pub checkpointing: bool,
+    /// Element type of activations and their gradients: f32, or bf16 on CUDA devices. Weights, optimizer, statistics of
+    /// norms and losses are f32 either way.
+    pub precision: Precision,
+    /// Let convolutions of f32 tensors multiply with TF32's 10 bits of mantissa on CUDA devices, as PyTorch's do unless
+    /// told otherwise. Without effect on the CPU.
+    pub tf32: bool,
+    /// On CUDA devices, use only algorithms that give the same bits in every run on the same GPU model: slower. The CPU
+    /// always does.
+    pub deterministic: bool,
 }
 
 impl Default for TrainConfig {
@@ -61,6 +71,9 @@ impl Default for TrainConfig {
             save_epoch_freq: 5,
             keep: 3,
             checkpointing: false,
+            precision: Precision::F32,
+            tf32: true,
+            deterministic: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::checkpoint::{self, Snapshot};
 use crate::method::{MethodSpec, Place, TranslateOptions, Translator};
 use crate::storage::Disk;
-use crate::{Error, Result, methods};
+use crate::{Error, Result, methods, numerics};
 use std::path::{Path, PathBuf};
 
 /// A run folder or a single checkpoint folder.
@@ -62,6 +62,7 @@ impl Trained {
 
     /// A translator on its newest usable checkpoint.
     pub fn translator(&self, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
+        numerics::check(options.precision, place)?;
         (self.method.translator)(self, options, place)
     }
 }

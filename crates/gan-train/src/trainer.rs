@@ -1,10 +1,13 @@
 //! The training loop. It owns data, clock, checkpoints and observers, and never looks inside a method.
 
+mod feed;
 mod progress;
 mod rate;
 mod state;
+mod unread;
 
 use crate::checkpoint::{self, Loaded, Snapshot};
+use crate::device::device_name;
 use crate::eta::{Interval, Monotonic, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
@@ -12,7 +15,8 @@ use crate::method::{Method, MethodSpec, Place, StepCx, parse};
 use crate::run::{RunFolder, RunInfo};
 use crate::storage::{Disk, Storage};
 use crate::{Error, Result, TrainConfig, resume};
-use candle_core::DType;
+use feed::Feed;
+pub use feed::to_place;
 use gan_data::{Batch, DataConfig, Dataset, Loader, LoaderConfig};
 use gan_rng::{Key, Purpose};
 use progress::Pending;
@@ -124,6 +128,7 @@ pub fn train(job: Job) -> Result<Outcome> {
         dataset,
         train: common.train,
         batch_size: common.data.batch_size as u64,
+        feed: Feed::new(&job.place)?,
         place: job.place.clone(),
     };
     let mut warnings: Vec<String> = run.method.notes().to_vec();
@@ -142,7 +147,7 @@ pub fn train(job: Job) -> Result<Outcome> {
         method: run.spec.name.into(),
         step: run.step,
         total_steps: run.total,
-        device: device_name(&run.place),
+        device: device_name(&run.place.device),
     });
     for message in warnings {
         run.emit(Event::Warning { step: run.step, message });
@@ -156,7 +161,7 @@ fn open_folder(storage: &dyn Storage, job: &Job, seed: u64) -> Result<(RunFolder
         method: job.method.name.into(),
         version: job.version.clone(),
         revision: option_env!("GAN_REVISION").map(Into::into),
-        device: device_name(&job.place),
+        device: device_name(&job.place.device),
         instruction_set: checkpoint::instruction_set(),
         seed,
         argv: job.argv.clone(),
@@ -175,10 +180,6 @@ fn open_folder(storage: &dyn Storage, job: &Job, seed: u64) -> Result<(RunFolder
     folder.write_info(storage, &info)?;
     folder.write_config(storage, &text)?;
     Ok((folder, restored))
-}
-
-fn device_name(place: &Place) -> String {
-    format!("{:?}", place.device.location()).to_lowercase()
 }
 
 /// Steps of a whole run.
@@ -200,6 +201,7 @@ struct Run<'a> {
     train: TrainConfig,
     rate: Rate,
     place: Place,
+    feed: Feed,
     batch_size: u64,
     step: u64,
     total: u64,
@@ -254,15 +256,15 @@ impl Run<'_> {
     }
 
     fn one_step(&mut self, batch: Batch, epoch: u64) -> Result<()> {
-        let batch = to_place(batch, &self.place)?;
+        let batch = self.feed.take(batch)?;
         let lr = self.rate.of_epoch(epoch);
         let losses = self.method.step(&batch, &StepCx { epoch, step: self.step, lr, seed: self.train.seed })?;
         self.rate.observe(&losses)?;
-        self.pending.push(losses);
+        self.pending.push(losses)?;
         let before = self.step * self.batch_size;
         self.step += 1;
         if self.step.is_multiple_of(self.loader.batches_per_epoch() as u64) {
-            self.rate.end_epoch(); // before a checkpoint can be written
+            self.rate.end_epoch()?; // before a checkpoint can be written
         }
         self.pace.step();
         let eta = self.eta();
@@ -341,7 +343,7 @@ impl Run<'_> {
         let events_length = self.events.sync()?;
         let mut snapshot = Snapshot::new(self.step, self.spec.name);
         snapshot.model = serde_json::to_value(self.job).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
-        state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &self.rate)?;
+        state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &mut self.rate)?;
         let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep)?;
         self.last_saved = Some(self.step);
         for warning in &saved.warnings {
@@ -380,20 +382,6 @@ impl Run<'_> {
 /// Whether a count that went from `before` to `now` passed a multiple of `every` (0: never).
 fn crossed(now: u64, before: u64, every: u64) -> bool {
     every > 0 && now / every > before / every
-}
-
-/// Moves a batch to where the networks are. Label and instance maps stay integers.
-pub fn to_place(batch: Batch, place: &Place) -> Result<Batch> {
-    let to = |t: candle_core::Tensor| {
-        let t = t.to_device(&place.device)?;
-        if t.dtype() == DType::F32 { t.to_dtype(place.dtype) } else { Ok(t) }
-    };
-    Ok(Batch {
-        a: to(batch.a)?,
-        b: batch.b.map(to).transpose()?,
-        inst: batch.inst.map(to).transpose()?,
-        names: batch.names,
-    })
 }
 
 /// A few items spread over the dataset, always the same ones.

@@ -32,6 +32,11 @@ impl Case {
         self.tensors.get(name).unwrap_or_else(|| panic!("{}: no tensor {name}", self.name))
     }
 
+    /// The tensor on the device under test, in this dtype.
+    pub(crate) fn input(&self, name: &str, dtype: DType) -> Tensor {
+        on_device(&self.tensor(name).to_dtype(dtype).expect("dtype"))
+    }
+
     /// Tensors whose names start with the prefix, by the rest of the name.
     pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (String, &'a Tensor)> + 'a {
         self.tensors.iter().filter_map(move |(k, t)| Some((k.strip_prefix(prefix)?.to_string(), t)))
@@ -43,6 +48,16 @@ impl Case {
             .map(|(k, t)| (k, if t.dtype().is_float() { t.to_dtype(dtype).expect("dtype") } else { t.clone() }))
             .collect()
     }
+}
+
+/// The device under test.
+pub(crate) fn device() -> Device {
+    gan_kernels::test_device().expect("GAN_TEST_DEVICE")
+}
+
+/// The tensor on the device under test.
+pub(crate) fn on_device(t: &Tensor) -> Tensor {
+    t.to_device(&device()).expect("upload")
 }
 
 /// A number of a JSON object, or a default.

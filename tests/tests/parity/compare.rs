@@ -77,6 +77,7 @@ impl Report {
     fn limit(&self, what: What) -> f64 {
         match (self.dtype, what) {
             (DType::F64, _) => 1e-9,
+            (_, What::Output) if !crate::case::device().is_cpu() => 1e-4,
             (_, What::Output) if self.winograd => 3e-4,
             (_, What::Output) => 5e-5,
             (_, What::Gradient) => 1e-1,

@@ -1,9 +1,9 @@
 //! Networks: outputs, gradients, batch-norm buffers.
 
-use crate::case::{Case, number};
+use crate::case::{Case, device, number};
 use crate::compare::{Report, What};
-use candle_core::{DType, Device, Result, Tensor, Var};
-use gan_layers::{Builder, Ctx, Dropout, Missing, NormKind, NormMode, ParamStore, Weights, instance_mean};
+use candle_core::{DType, Result, Tensor, Var};
+use gan_layers::{Builder, Ctx, Missing, NormKind, NormMode, ParamStore, Weights, instance_mean};
 use gan_nets::{
     Arch, Discriminator, EncoderConfig, Generator, GeneratorConfig, MultiscaleConfig, Padding, PatchConfig, PixelConfig,
 };
@@ -94,7 +94,7 @@ fn forward(network: &Network, case: &Case, x: &Tensor, ctx: &Ctx) -> Result<Vec<
     Ok(match network {
         Network::Generator(g) => vec![g.forward(x, ctx)?],
         Network::Encoder(e) => {
-            let inst = case.tensor("extra.0").to_dtype(DType::U32)?;
+            let inst = case.input("extra.0", DType::U32);
             vec![instance_mean(&e.forward(x, ctx)?, &inst)?]
         }
         Network::Discriminator(d @ Discriminator::Multiscale(_)) => d.forward(x, ctx)?.into_iter().flatten().collect(),
@@ -109,22 +109,22 @@ pub(crate) fn run(case: &Case, dtype: DType) -> Report {
 fn try_run(case: &Case, dtype: DType) -> Result<Report> {
     let mut report = Report::new(dtype);
     report.allow_winograd();
-    let (store, network) = ParamStore::build(dtype, &Device::Cpu, |b| build(case, b.pp("net")))?;
+    let (store, network) = ParamStore::build(dtype, &device(), |b| build(case, b.pp("net")))?;
     store.load("net.", &case.state_dict("param.", dtype), Missing::Refuse)?;
     let train = case.config["train"].as_bool().unwrap_or(true);
     let norm = if train { NormMode::Batch { update: true } } else { NormMode::Running };
-    let ctx = Ctx { norm, dropout: Dropout::Off, weights: Weights::Train, checkpointing: false };
+    let ctx = Ctx { norm, weights: Weights::Train, ..Ctx::translate() };
     for checkpointing in [false, true] {
         // With checkpointing the same numbers must come out; the buffers have moved by then and are left out.
         store.zero_grad()?;
-        let x = Var::from_tensor(&case.tensor("input.0").to_dtype(dtype)?)?;
+        let x = Var::from_tensor(&case.input("input.0", dtype))?;
         let outputs = forward(&network, case, x.as_tensor(), &Ctx { checkpointing, ..ctx })?;
         let wanted = case.with_prefix("output.").count();
         report.require(&format!("{} outputs instead of {wanted}", outputs.len()), outputs.len() == wanted);
         let mut total: Option<Tensor> = None;
         for (i, y) in outputs.iter().enumerate() {
             report.tensor(What::Output, &format!("output.{i}"), y, case.tensor(&format!("output.{i}")));
-            let cotangent = case.tensor(&format!("cotangent.{i}")).to_dtype(dtype)?;
+            let cotangent = case.input(&format!("cotangent.{i}"), dtype);
             let term = (y * cotangent)?.sum_all()?;
             total = Some(match total {
                 Some(t) => (t + term)?,

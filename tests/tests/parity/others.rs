@@ -1,6 +1,6 @@
 //! Losses and conditioning.
 
-use crate::case::Case;
+use crate::case::{Case, device};
 use crate::compare::{Report, What};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan_layers::{Builder, Missing, ParamStore};
@@ -22,7 +22,7 @@ fn splitmix64(seed: u64, n: usize) -> Vec<f32> {
 /// VGG19 with weights that follow from a rule: parameter `i` is splitmix64(seed + i · 2^32) times √(6 / fan_in) or, for
 /// a bias, 0.1.
 fn vgg19(seed: u64, dtype: DType) -> Result<Vgg19> {
-    let (store, vgg) = ParamStore::build(dtype, &Device::Cpu, |b: &Builder<'_>| Vgg19::build(b.clone()))?;
+    let (store, vgg) = ParamStore::build(dtype, &device(), |b: &Builder<'_>| Vgg19::build(b.clone()))?;
     let mut weights = Vec::new();
     for (i, (name, t)) in store.state_dict("")?.into_iter().enumerate() {
         let scale = if t.rank() > 1 { (6.0 / (t.elem_count() / t.dim(0)?) as f64).sqrt() as f32 } else { 0.1 };
@@ -40,14 +40,14 @@ pub(crate) fn perceptual(case: &Case, dtype: DType) -> Report {
         let mut report = Report::new(dtype);
         report.allow_winograd();
         let vgg = vgg19(case.config["seed"].as_u64().expect("seed"), dtype)?;
-        let x = Var::from_tensor(&case.tensor("input.0").to_dtype(dtype)?)?;
+        let x = Var::from_tensor(&case.input("input.0", dtype))?;
         for (i, y) in vgg.forward(&x.detach())?.iter().enumerate() {
             // Small cases keep the small outputs only.
             if let Some(want) = case.tensors.get(&format!("output.{i}")) {
                 report.tensor(What::Output, &format!("output.{i}"), y, want);
             }
         }
-        let loss = PerceptualLoss::new(vgg).loss(x.as_tensor(), &case.tensor("target").to_dtype(dtype)?)?;
+        let loss = PerceptualLoss::new(vgg).loss(x.as_tensor(), &case.input("target", dtype))?;
         report.tensor(What::Loss, "loss", &loss, case.tensor("loss"));
         let grads = loss.backward()?;
         report.tensor(
@@ -65,7 +65,7 @@ pub(crate) fn conditioning(case: &Case, dtype: DType) -> Report {
     let run = || -> Result<Report> {
         let mut report = Report::new(dtype);
         let classes = case.config["label_nc"].as_u64().expect("label_nc") as usize;
-        let (label, inst) = (case.tensor("label").to_dtype(DType::U8)?, case.tensor("inst").to_dtype(DType::U32)?);
+        let (label, inst) = (case.input("label", DType::U8), case.input("inst", DType::U32));
         report.tensor(What::Output, "one_hot", &gan_kernels::one_hot(&label, classes, dtype)?, case.tensor("one_hot"));
         report.tensor(What::Output, "edges", &gan_kernels::instance_edges(&inst, dtype)?, case.tensor("edges"));
         Ok(report)
@@ -76,7 +76,7 @@ pub(crate) fn conditioning(case: &Case, dtype: DType) -> Report {
 pub(crate) fn gan_losses(case: &Case, dtype: DType) -> Report {
     let run = || -> Result<Report> {
         let mut report = Report::new(dtype);
-        let score = case.tensor("score").to_dtype(dtype)?;
+        let score = case.input("score", dtype);
         for (name, mode) in [("lsgan", GanMode::Lsgan), ("vanilla", GanMode::Vanilla), ("wgangp", GanMode::Wgangp)] {
             for real in [true, false] {
                 let key = format!("{name}.{}", if real { "real" } else { "fake" });

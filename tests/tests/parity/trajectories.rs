@@ -1,6 +1,6 @@
 //! Training steps: losses of every step and the change of every weight.
 
-use crate::case::{Case, number};
+use crate::case::{Case, device, number, on_device};
 use crate::compare::{Report, What};
 use crate::networks::{generator, norm};
 use candle_core::{DType, Tensor};
@@ -46,8 +46,12 @@ fn float(c: &Value, key: &str, default: f64) -> f64 {
 
 fn method(case: &Case, place: &Place) -> Box<dyn Method> {
     let c = &case.config;
-    let train =
-        TrainConfig { pool_size: number(c, "pool", 0), beta1: float(c, "beta1", 0.5), ..TrainConfig::default() };
+    let train = TrainConfig {
+        pool_size: number(c, "pool", 0),
+        beta1: float(c, "beta1", 0.5),
+        tf32: false,
+        ..TrainConfig::default()
+    };
     let nc = |name: &str| case.tensor(&format!("batch.0.{name}")).dim(1).expect("channels");
     let (g, d) = (&c["g"], discriminator(&c["d"]));
     match case.text("model") {
@@ -103,13 +107,13 @@ fn method(case: &Case, place: &Place) -> Box<dyn Method> {
 
 fn batch(case: &Case, step: usize, dtype: DType) -> Batch {
     let get = |name: &str| case.tensors.get(&format!("batch.{step}.{name}"));
-    let float = |t: &Tensor| t.to_dtype(dtype).expect("dtype");
+    let float = |t: &Tensor| on_device(&t.to_dtype(dtype).expect("dtype"));
     let (a, b) = match (get("label"), get("a")) {
-        (Some(label), _) => (label.to_dtype(DType::U8).expect("labels"), get("image")),
+        (Some(label), _) => (on_device(&label.to_dtype(DType::U8).expect("labels")), get("image")),
         (None, Some(a)) => (float(a), get("b")),
         (None, None) => panic!("{}: step {step} has no input", case.name),
     };
-    let inst = get("inst").map(|t| t.to_dtype(DType::U32).expect("ids"));
+    let inst = get("inst").map(|t| on_device(&t.to_dtype(DType::U32).expect("ids")));
     Batch { a, b: b.map(float), inst, names: vec![case.name.clone()] }
 }
 
@@ -142,7 +146,7 @@ struct Trajectory {
 
 /// Runs the steps from the initial weights, each moved by up to `nudge` of itself.
 fn simulate(case: &Case, dtype: DType, nudge: f64) -> Trajectory {
-    let place = Place { dtype, ..Place::cpu() };
+    let place = Place { device: device(), dtype };
     let mut method = method(case, &place);
     let mut start = BTreeMap::new();
     for (_, optimizer, networks) in method.parts().optimizers {

@@ -1,4 +1,7 @@
 //! `gan-cli bench`: times whole training steps and translations.
+//!
+//! On a device, the host waits for it before and after every run, and memory is the most that the device held at a time
+//! during the counted runs; on the CPU it is the most that the process ever had resident.
 
 mod case;
 
@@ -6,6 +9,7 @@ use crate::exit::Done;
 use crate::place::PlaceArgs;
 use case::Case;
 use clap::builder::PossibleValuesParser;
+use gan_train::device::{device_name, peak_memory, reset_peak_memory};
 use serde_json::json;
 use std::io::BufRead;
 use std::time::Instant;
@@ -27,7 +31,8 @@ pub(crate) struct Args {
     /// Runs before them that are not counted
     #[arg(long, default_value_t = 2)]
     warmup: u32,
-    /// One setting of a training step over those of the case: for example `checkpointing=true`
+    /// One setting of a training step over those of the case: for example `checkpointing=true`. Translations take
+    /// `precision`, `tf32` and `deterministic`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Wait for a line on standard input before every counted run and answer with its milliseconds, so that a script
@@ -56,6 +61,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     for _ in 0..args.warmup {
         once()?;
     }
+    reset_peak_memory(&device)?;
     let mut times = Vec::new();
     let mut turns = std::io::stdin().lock().lines();
     if args.paced {
@@ -73,25 +79,27 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     }
     times.sort_by(f64::total_cmp);
     let (Some(&min), Some(&max)) = (times.first(), times.last()) else { return Ok(Done::Complete) };
+    let peak_mib = peak_memory(&device)?.map(|bytes| bytes >> 20).or_else(peak_resident_mib);
     let round = |ms: f64| (ms * 1e3).round() / 1e3;
     let report = json!({
         "case": args.case,
         "size": [size.0, size.1],
         "batch": args.batch,
-        "device": args.place.device,
+        "device": device_name(&device),
+        "settings": args.set,
         "variant": "gan-cli",
         "threads": candle_core::utils::get_num_threads(),
         "median_ms": round(median(&times)),
         "min_ms": round(min),
         "max_ms": round(max),
         "runs": times.len(),
-        "peak_mib": peak_mib(),
+        "peak_mib": peak_mib,
         "gan_cli": env!("CARGO_PKG_VERSION"),
     });
     if args.json {
         println!("{report}");
     } else {
-        let memory = peak_mib().map_or(String::new(), |mib| format!("; peak memory {mib} MiB"));
+        let memory = peak_mib.map_or(String::new(), |mib| format!("; peak memory {mib} MiB"));
         println!(
             "{} {}x{} batch {}: median {:.1} ms (minimum {min:.1}, maximum {max:.1}) of {} runs{memory}",
             args.case,
@@ -112,7 +120,7 @@ fn median(sorted: &[f64]) -> f64 {
 }
 
 /// The most memory that this process ever had resident, where the system tells (Linux).
-fn peak_mib() -> Option<u64> {
+fn peak_resident_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -22,6 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    let place = args.place.open()?;
     let trained = Trained::open(&args.model)?;
     let data = args.data.as_deref().map(dataset_root);
     let bar = bar(0, "encoding");
@@ -29,7 +30,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     };
-    let report = encode_features(&trained, data.as_deref(), &args.place.open()?, &Disk, &mut progress)?;
+    let report = encode_features(&trained, data.as_deref(), &place, &Disk, &mut progress)?;
     bar.finish_and_clear();
     println!("label  instances  large enough  instances of each cluster");
     for label in &report.labels {

@@ -41,12 +41,13 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let method = methods::find(&args.method)?;
     let config = resolved(&args, method)?;
+    let place = args.place.open()?;
     let job = Job {
         method,
         config,
         run: args.out.clone(),
         resume: args.resume,
-        place: args.place.open()?,
+        place,
         argv: std::env::args().collect(),
         version: env!("CARGO_PKG_VERSION").into(),
         stop: interrupt::flag(),

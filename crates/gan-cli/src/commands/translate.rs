@@ -7,7 +7,7 @@ mod sizes;
 
 use crate::commands::weights::WeightArgs;
 use crate::exit::{BAD_DATA, Coded, Done};
-use crate::place::PlaceArgs;
+use crate::place::{PlaceArgs, PrecisionArgs};
 use crate::progress::bar;
 use anyhow::{Context, bail};
 use candle_core::Tensor;
@@ -66,6 +66,8 @@ pub(crate) struct Args {
     weights: WeightArgs,
     #[command(flatten)]
     place: PlaceArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,12 +84,14 @@ impl Args {
             Direction::A2b => gan_train::Direction::AToB,
             Direction::B2a => gan_train::Direction::BToA,
         };
-        TranslateOptions { direction, eval: self.eval, dropout: self.dropout, style: self.style }
+        let precision = self.precision.activations();
+        TranslateOptions { direction, eval: self.eval, dropout: self.dropout, style: self.style, precision }
     }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let place = args.place.open()?;
+    args.precision.apply(&place)?;
     let model = Model::open(&args, &place)?;
     model.notes.iter().for_each(|note| eprintln!("{note}"));
     let transform = args.sizes.transform(&model.data)?;

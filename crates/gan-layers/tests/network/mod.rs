@@ -2,8 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan_layers::{
-    Act, Builder, ConvSpec, Ctx, Dropout, Init, NormKind, NormMode, PadMode, ParamStore, Sequence, SequenceBuilder,
-    Weights,
+    Act, Builder, ConvSpec, Ctx, Init, NormKind, NormMode, PadMode, ParamStore, Sequence, SequenceBuilder, Weights,
 };
 use gan_rng::{Key, Purpose};
 
@@ -25,13 +24,18 @@ pub(crate) fn layers(at: &Builder<'_>) -> Result<Sequence> {
     Ok(s.act(Act::Relu).conv(conv(6, 2, 1, 1, 0))?.act(Act::Tanh).finish())
 }
 
+/// The device under test.
+pub(crate) fn device() -> Device {
+    gan_kernels::test_device().unwrap()
+}
+
 pub(crate) fn key() -> Key {
     Key::new(7, Purpose::Test)
 }
 
 /// The network in F64 with drawn weights.
 pub(crate) fn drawn() -> (ParamStore, Sequence) {
-    let (store, net) = ParamStore::build(DType::F64, &Device::Cpu, |b| layers(&b.pp("net"))).unwrap();
+    let (store, net) = ParamStore::build(DType::F64, &device(), |b| layers(&b.pp("net"))).unwrap();
     store.init(&Init { init_gain: 0.3, ..Init::default() }, key()).unwrap();
     (store, net)
 }
@@ -40,12 +44,12 @@ pub(crate) fn drawn() -> (ParamStore, Sequence) {
 pub(crate) fn pictures(channels: usize, seed: u64) -> Var {
     let mut stream = Key::new(seed, Purpose::Test).stream();
     let values: Vec<f64> = (0..2 * channels * 48).map(|_| stream.range(-1.0, 1.0)).collect();
-    Var::from_tensor(&Tensor::from_vec(values, (2, channels, 6, 8), &Device::Cpu).unwrap()).unwrap()
+    Var::from_tensor(&Tensor::from_vec(values, (2, channels, 6, 8), &device()).unwrap()).unwrap()
 }
 
 /// Batch statistics that do not move, so that passes can be repeated; dropout on.
 pub(crate) fn ctx(weights: Weights) -> Ctx {
-    Ctx { norm: NormMode::Batch { update: false }, dropout: Dropout::Keyed(key()), weights, checkpointing: false }
+    Ctx { norm: NormMode::Batch { update: false }, weights, ..Ctx::train(key()) }
 }
 
 /// A scalar that depends on every element differently.

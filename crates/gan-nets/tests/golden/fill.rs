@@ -3,11 +3,16 @@
 use candle_core::{DType, Device, Result, Tensor};
 use gan_layers::{Builder, Missing, ParamStore};
 
+/// The device under test.
+pub(crate) fn device() -> Device {
+    gan_kernels::test_device().unwrap()
+}
+
 /// Element `n` of the input is float32(sin(f·n + phase)).
 pub(crate) fn input(shape: &[usize], f: f64, phase: f64) -> Tensor {
     let n: usize = shape.iter().product();
     let values: Vec<f64> = (0..n).map(|i| f64::from((f * i as f64 + phase).sin() as f32)).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(values, shape, &device()).unwrap()
 }
 
 /// The input of the network tables.
@@ -23,7 +28,7 @@ pub(crate) fn fill(store: &ParamStore, prefix: &str, scale: f64) {
         let one = if t.rank() == 1 && name.ends_with(".weight") { 1.0 } else { 0.0 };
         let value = |e: usize| one + f64::from((0.1 * (0.7 * e as f64 + 1.3 * p as f64).sin()) as f32);
         let values: Vec<f64> = (0..t.elem_count()).map(|e| scale * value(e)).collect();
-        (name, Tensor::from_vec(values, t.shape(), &Device::Cpu).unwrap())
+        (name, Tensor::from_vec(values, t.shape(), &device()).unwrap())
     });
     let notes = store.load(prefix, &filled.collect::<Vec<_>>(), Missing::Skip).unwrap();
     assert!(notes.iter().all(|n| n.contains("running_")), "{notes:?}");
@@ -31,7 +36,7 @@ pub(crate) fn fill(store: &ParamStore, prefix: &str, scale: f64) {
 
 /// A network in F64 with the weights of [`fill`].
 pub(crate) fn filled<T>(build: impl Fn(Builder<'_>) -> Result<T>) -> T {
-    let (store, net) = ParamStore::build(DType::F64, &Device::Cpu, |b| build(b.clone())).unwrap();
+    let (store, net) = ParamStore::build(DType::F64, &device(), |b| build(b.clone())).unwrap();
     fill(&store, "", 1.0);
     net
 }

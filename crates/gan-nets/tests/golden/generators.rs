@@ -1,7 +1,7 @@
 //! Generators and the feature encoder.
 
-use crate::fill::{Row, check, filled, plain_input};
-use candle_core::{Device, Tensor};
+use crate::fill::{Row, check, device, filled, plain_input};
+use candle_core::Tensor;
 use gan_layers::{Ctx, instance_mean};
 use gan_nets::{Arch, EncoderConfig, GeneratorConfig, NormKind};
 
@@ -107,7 +107,7 @@ fn encoder() {
             _ => 0,
         })
     });
-    let inst = Tensor::from_iter(ids, &Device::Cpu).unwrap().reshape((1, 1, 32, 32)).unwrap();
+    let inst = Tensor::from_iter(ids, &device()).unwrap().reshape((1, 1, 32, 32)).unwrap();
     let features = net.forward(&plain_input(&[1, 3, 32, 32]), &Ctx::translate()).unwrap();
     let row = [0.077947, 0.077947, 0.096947, 0.029735, 0.036480];
     check("encoder", &instance_mean(&features, &inst).unwrap(), [1, 3, 32, 32], row);

@@ -3,10 +3,10 @@
 use crate::method::{
     Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
 };
-use crate::methods::{self, Plain, refuse_penalty};
+use crate::methods::{self, Plain, contexts, preview_context, refuse_penalty};
 use crate::optimizer::backward;
 use crate::pool::ImagePool;
-use crate::{Optimizer, Result, TrainConfig, Trained};
+use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
 use candle_core::Tensor;
 use gan_data::{Batch, DataConfig, DataMode};
 use gan_layers::{Ctx, Init, ParamStore};
@@ -98,7 +98,7 @@ pub struct CycleGan {
     pool_a: ImagePool,
     pool_b: ImagePool,
     loss: LossConfig,
-    checkpointing: bool,
+    train: TrainConfig,
 }
 
 /// `G_B`'s config.
@@ -110,6 +110,7 @@ impl CycleGan {
     /// Builds the networks with fresh weights.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         refuse_penalty(config.loss.lambda_gp)?;
+        numerics::apply(&config.train, place)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
         if config.loss.lambda_identity > 0.0 && gc.input_nc != gc.output_nc {
             return Err(methods::contradiction(format!(
@@ -136,7 +137,7 @@ impl CycleGan {
             pool_a: ImagePool::new(config.train.pool_size),
             pool_b: ImagePool::new(config.train.pool_size),
             loss: config.loss.clone(),
-            checkpointing: config.train.checkpointing,
+            train: config.train.clone(),
         })
     }
 
@@ -183,8 +184,7 @@ impl Method for CycleGan {
     /// gradient and keeps one direction's activations alive instead of six passes'.
     fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
         let (a, b) = (&batch.a, methods::target(batch)?);
-        let train = Ctx { checkpointing: self.checkpointing, ..Ctx::train(cx.key(Purpose::Dropout)) };
-        let frozen = Ctx::frozen(cx.key(Purpose::Dropout));
+        let (train, frozen) = contexts(&self.train, cx);
         let LossConfig { lambda_a, lambda_b, lambda_identity, .. } = self.loss;
 
         self.opt_g.zero_grad()?;
@@ -221,7 +221,7 @@ impl Method for CycleGan {
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
-        let ctx = Ctx::translate();
+        let ctx = preview_context(&self.train);
         let mut panels: Panels = Vec::new();
         let mut show = |label: &str, t: &Tensor| panels.push((label.to_string(), t.clone()));
         let identity = self.loss.lambda_identity > 0.0;

@@ -4,13 +4,14 @@ pub mod cyclegan;
 pub mod pix2pix;
 pub mod pix2pixhd;
 
-use crate::method::{Direction, MethodSpec, Place, TranslateOptions, Translator};
-use crate::{Error, Result, Trained};
+use crate::method::{Direction, MethodSpec, Place, StepCx, TranslateOptions, Translator};
+use crate::{Error, Result, TrainConfig, Trained};
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use gan_data::Batch;
-use gan_layers::Ctx;
+use gan_layers::{Ctx, Weights};
 use gan_nets::{Generator, GeneratorConfig};
+use gan_rng::Purpose;
 
 /// All methods. Help, configuration, smoke tests and documentation iterate this list: a new method is a file here and a
 /// line in it.
@@ -40,6 +41,18 @@ fn refuse_penalty(lambda_gp: f64) -> Result<()> {
     Err(contradiction(
         "a gradient penalty (loss.lambda_gp) needs second-order gradients, which are not available; set it to 0: the references train `wgangp` without penalty, too",
     ))
+}
+
+/// The contexts of a step: of networks that are being trained, and of those that are held fixed meanwhile.
+fn contexts(train: &TrainConfig, cx: &StepCx) -> (Ctx, Ctx) {
+    let TrainConfig { checkpointing, precision, .. } = *train;
+    let ctx = Ctx { checkpointing, precision, ..Ctx::train(cx.key(Purpose::Dropout)) };
+    (ctx, Ctx { weights: Weights::Frozen, ..ctx })
+}
+
+/// The context of previews.
+fn preview_context(train: &TrainConfig) -> Ctx {
+    Ctx { precision: train.precision, ..Ctx::translate() }
 }
 
 /// The target of a training batch.

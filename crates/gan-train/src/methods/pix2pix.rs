@@ -3,13 +3,13 @@
 use crate::method::{
     Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
 };
-use crate::methods::{self, Plain, refuse_penalty};
+use crate::methods::{self, Plain, contexts, preview_context, refuse_penalty};
 use crate::optimizer::backward;
 use crate::pool::ImagePool;
-use crate::{Optimizer, Result, TrainConfig, Trained};
+use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
 use candle_core::Tensor;
 use gan_data::{Batch, DataConfig, DataMode};
-use gan_layers::{Ctx, Init, NormKind, ParamStore};
+use gan_layers::{Init, NormKind, ParamStore};
 use gan_losses::{GanMode, l1};
 use gan_nets::{Arch, Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
@@ -95,13 +95,14 @@ pub struct Pix2Pix {
     opt_d: Optimizer,
     pool: ImagePool,
     loss: LossConfig,
-    checkpointing: bool,
+    train: TrainConfig,
 }
 
 impl Pix2Pix {
     /// Builds the networks with fresh weights.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         refuse_penalty(config.loss.lambda_gp)?;
+        numerics::apply(&config.train, place)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
         let (g_store, g) = ParamStore::build(place.dtype, &place.device, |b| gc.build(b.pp("g")))?;
         let (d_store, d) =
@@ -116,7 +117,7 @@ impl Pix2Pix {
             opt_d: Optimizer::new(d_store, config.train.beta1),
             pool: ImagePool::new(config.train.pool_size),
             loss: config.loss.clone(),
-            checkpointing: config.train.checkpointing,
+            train: config.train.clone(),
         })
     }
 }
@@ -126,8 +127,7 @@ impl Method for Pix2Pix {
     fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
         let (a, b) = (&batch.a, methods::target(batch)?);
         let mode = self.loss.gan_mode;
-        let train = Ctx { checkpointing: self.checkpointing, ..Ctx::train(cx.key(Purpose::Dropout)) };
-        let frozen = Ctx::frozen(cx.key(Purpose::Dropout));
+        let (train, frozen) = contexts(&self.train, cx);
         let fake = self.g.forward(a, &train)?;
 
         self.opt_d.zero_grad()?;
@@ -153,7 +153,7 @@ impl Method for Pix2Pix {
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
-        let fake = self.g.forward(&batch.a, &Ctx::translate())?;
+        let fake = self.g.forward(&batch.a, &preview_context(&self.train))?;
         let mut panels = vec![("input".into(), batch.a.clone()), ("output".into(), fake)];
         panels.extend(batch.b.clone().map(|b| ("target".into(), b)));
         Ok(panels)

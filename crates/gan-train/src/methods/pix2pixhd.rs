@@ -4,14 +4,14 @@ mod translate;
 
 use crate::conditioning::condition;
 use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, parse, resolve};
-use crate::methods::{contradiction, refuse_penalty, target};
+use crate::methods::{contexts, contradiction, preview_context, refuse_penalty, target};
 use crate::optimizer::backward;
 use crate::palette::colours;
 use crate::pool::ImagePool;
-use crate::{Optimizer, Result, TrainConfig, Trained};
+use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
 use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
-use gan_layers::{BiasInit, Ctx, Init, Missing, NormKind, ParamStore, Sequence, Weights, instance_mean};
+use gan_layers::{BiasInit, Ctx, Init, Missing, NormKind, ParamStore, Sequence, instance_mean};
 use gan_losses::{GanMode, PerceptualLoss, Vgg19, feature_matching};
 use gan_nets::{Arch, Discriminator, DiscriminatorConfig, EncoderConfig, Generator, GeneratorConfig, NetD};
 use gan_rng::{Key, Purpose};
@@ -193,7 +193,8 @@ impl Config {
         }
         let default = gan_data::data_dir().join("weights/vgg19.safetensors");
         let path = if self.loss.vgg19.as_os_str().is_empty() { &default } else { &self.loss.vgg19 };
-        Ok(Some(PerceptualLoss::new(Vgg19::load(path, place.dtype, &place.device)?)))
+        let vgg = Vgg19::load(path, place.dtype, &place.device)?.with_precision(self.train.precision);
+        Ok(Some(PerceptualLoss::new(vgg)))
     }
 }
 
@@ -215,6 +216,7 @@ impl Pix2PixHd {
     /// Builds the networks with fresh weights, or with those of `load_pretrain` as far as they fit.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         refuse_penalty(config.loss.lambda_gp)?;
+        numerics::apply(&config.train, place)?;
         if config.encoder.instance_feat && !config.data.instances {
             return Err(contradiction(
                 "instance features (encoder.instance_feat) need instance maps (data.instances=true)",
@@ -281,8 +283,7 @@ impl Method for Pix2PixHd {
         let cond = condition(batch, self.config.classes(), self.dtype)?;
         let mode = self.config.loss.gan_mode;
         let lambda = self.config.loss.lambda_feat;
-        let train = Ctx { checkpointing: self.config.train.checkpointing, ..Ctx::train(cx.key(Purpose::Dropout)) };
-        let frozen = Ctx { weights: Weights::Frozen, ..train };
+        let (train, frozen) = contexts(&self.config.train, cx);
         let trained = self.trained(cx.epoch);
         let coarse = if trained.len() == self.opt_g.store().len() { train } else { frozen };
         self.opt_g.select(trained)?;
@@ -322,7 +323,7 @@ impl Method for Pix2PixHd {
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
-        let ctx = Ctx::translate();
+        let ctx = preview_context(&self.config.train);
         let cond = condition(batch, self.config.classes(), self.dtype)?;
         let fake = self.generate(&cond, batch, &ctx, &ctx)?;
         let input =

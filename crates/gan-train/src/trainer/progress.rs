@@ -1,14 +1,15 @@
 //! Losses between two log points.
 
+use super::unread::Unread;
 use crate::Result;
-use crate::method::{Losses, scalar};
+use crate::method::Losses;
 use serde::{Deserialize, Serialize};
 
 /// Losses since the last log point. They are read from the device only when somebody asks, and they are part of a
 /// checkpoint, so that the first log point after resuming shows what it would have shown.
 #[derive(Default)]
 pub(super) struct Pending {
-    unread: Vec<Losses>,
+    unread: Unread,
     read: Sums,
 }
 
@@ -22,22 +23,25 @@ pub(super) struct Sums {
 
 impl Pending {
     pub(super) fn with(read: Sums) -> Self {
-        Pending { unread: Vec::new(), read }
+        Pending { unread: Unread::default(), read }
     }
 
-    pub(super) fn push(&mut self, losses: Losses) {
-        self.unread.push(losses);
+    pub(super) fn push(&mut self, losses: Losses) -> Result<()> {
+        if self.unread.push(losses) {
+            self.sums()?;
+        }
+        Ok(())
     }
 
     /// Everything so far, read from the device.
     pub(super) fn sums(&mut self) -> Result<&Sums> {
-        for losses in self.unread.drain(..) {
+        for losses in self.unread.take()? {
             if self.read.steps == 0 {
                 self.read.names = losses.iter().map(|(name, _)| (*name).to_string()).collect();
                 self.read.sums = vec![0.0; losses.len()];
             }
             for (sum, (_, value)) in self.read.sums.iter_mut().zip(&losses) {
-                *sum += scalar(value)?;
+                *sum += value;
             }
             self.read.steps += 1;
         }

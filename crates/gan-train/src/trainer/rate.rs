@@ -1,6 +1,7 @@
 //! The learning rate of a run.
 
-use crate::method::{Losses, scalar};
+use super::unread::Unread;
+use crate::method::Losses;
 use crate::schedule::{LrPolicy, Plateau, Schedule};
 use crate::{Result, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,8 @@ pub(super) struct Rate {
     base: f64,
     schedule: Schedule,
     state: RateState,
+    /// Losses that belong to the sum.
+    unread: Unread,
 }
 
 /// What a checkpoint keeps of it.
@@ -24,7 +27,7 @@ pub(super) struct RateState {
 
 impl Rate {
     pub(super) fn new(train: &TrainConfig) -> Self {
-        Rate { base: train.lr, schedule: train.schedule(), state: RateState::default() }
+        Rate { base: train.lr, schedule: train.schedule(), state: RateState::default(), unread: Unread::default() }
     }
 
     pub(super) fn of_epoch(&self, epoch: u64) -> f64 {
@@ -33,25 +36,35 @@ impl Rate {
 
     /// Hears the losses of a step.
     pub(super) fn observe(&mut self, losses: &Losses) -> Result<()> {
-        if self.schedule.lr_policy == LrPolicy::Plateau {
+        if self.schedule.lr_policy == LrPolicy::Plateau && self.unread.push(losses.clone()) {
+            self.read()?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<()> {
+        for losses in self.unread.take()? {
             for (_, value) in losses {
-                self.state.sum += scalar(value)?;
+                self.state.sum += value;
             }
             self.state.steps += 1;
         }
         Ok(())
     }
 
-    pub(super) fn end_epoch(&mut self) {
+    pub(super) fn end_epoch(&mut self) -> Result<()> {
+        self.read()?;
         if self.schedule.lr_policy == LrPolicy::Plateau {
             let mean = self.state.sum / self.state.steps.max(1) as f64;
             self.state.plateau.observe(mean);
             (self.state.sum, self.state.steps) = (0.0, 0);
         }
+        Ok(())
     }
 
-    pub(super) fn state(&self) -> &RateState {
-        &self.state
+    pub(super) fn state(&mut self) -> Result<&RateState> {
+        self.read()?;
+        Ok(&self.state)
     }
 
     pub(super) fn restore(&mut self, state: RateState) {

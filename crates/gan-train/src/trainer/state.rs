@@ -41,7 +41,7 @@ pub(super) fn fill(
     method: &mut dyn Method,
     events_length: u64,
     pending: &mut Pending,
-    rate: &Rate,
+    rate: &mut Rate,
 ) -> Result<()> {
     let parts = method.parts();
     let (mut moments, mut counters) = (Vec::new(), BTreeMap::new());
@@ -59,7 +59,7 @@ pub(super) fn fill(
         snapshot.tensors.push((POOL.into(), pools));
     }
     let state =
-        State { events_length, pending: pending.sums()?.clone(), rate: rate.state().clone(), optimizers: counters };
+        State { events_length, pending: pending.sums()?.clone(), rate: rate.state()?.clone(), optimizers: counters };
     snapshot.state = serde_json::to_value(state).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     Ok(())
 }

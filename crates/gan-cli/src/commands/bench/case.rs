@@ -9,7 +9,7 @@ use gan_losses::Vgg19;
 use gan_nets::{Arch, Generator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
 use gan_train::config::Layer;
-use gan_train::{Method, Place, StepCx, methods, to_place};
+use gan_train::{Method, Place, StepCx, TrainConfig, methods, numerics, to_place};
 use std::path::{Path, PathBuf};
 
 /// Names of the cases.
@@ -30,7 +30,7 @@ const REGION: usize = 8;
 
 /// Something to time.
 pub(super) enum Case {
-    Translate { generator: Box<Generator>, x: Tensor },
+    Translate { generator: Box<Generator>, x: Tensor, ctx: Ctx },
     Step { method: Box<dyn Method>, batch: Batch, step: u64 },
 }
 
@@ -43,7 +43,7 @@ impl Case {
         place: Place,
     ) -> anyhow::Result<Self> {
         match name.split_once('-') {
-            Some(("infer", network)) => translation(network, size, n, &place),
+            Some(("infer", network)) => translation(network, size, n, settings, &place),
             Some(("step", method)) => training(method, size, n, settings, &place),
             _ => anyhow::bail!("there is no case {name}"),
         }
@@ -52,8 +52,8 @@ impl Case {
     /// One run. A step takes in its batch as the trainer hands it over.
     pub(super) fn run(&mut self) -> anyhow::Result<()> {
         match self {
-            Case::Translate { generator, x } => {
-                generator.forward(x, &Ctx::translate())?;
+            Case::Translate { generator, x, ctx } => {
+                generator.forward(x, ctx)?;
             }
             Case::Step { method, batch, step } => {
                 method.step(batch, &StepCx { epoch: 1, step: *step, lr: 2e-4, seed: 0 })?;
@@ -64,12 +64,29 @@ impl Case {
     }
 }
 
+/// Refuses sizes that a network does not take.
+fn require_multiple((h, w): (usize, usize), multiple: usize) -> anyhow::Result<()> {
+    if h.is_multiple_of(multiple) && w.is_multiple_of(multiple) {
+        return Ok(());
+    }
+    Err(Coded(2, format!("--size {h} {w}: both sides of this network's input are multiples of {multiple}")).into())
+}
+
 /// Halvings of a U-Net that these pictures allow, eight at most.
 fn halvings((h, w): (usize, usize)) -> usize {
     (h.min(w).ilog2() as usize).min(8)
 }
 
-fn translation(network: &str, size: (usize, usize), n: usize, place: &Place) -> anyhow::Result<Case> {
+fn translation(
+    network: &str,
+    size: (usize, usize),
+    n: usize,
+    settings: &[String],
+    place: &Place,
+) -> anyhow::Result<Case> {
+    let train = numerics_of(settings)?;
+    numerics::apply(&train, place)?;
+    let ctx = Ctx { precision: train.precision, ..Ctx::translate() };
     let (arch, input_nc, ngf) = match network {
         "resnet9" => (Arch::Resnet9Blocks, 3, 64),
         "unet256" => (Arch::Unet, 3, 64),
@@ -77,11 +94,7 @@ fn translation(network: &str, size: (usize, usize), n: usize, place: &Place) -> 
         _ => (Arch::Local, LABELS + 1, 32),
     };
     let config = GeneratorConfig { arch, input_nc, ngf, num_downs: halvings(size), ..GeneratorConfig::default() };
-    let multiple = config.size_multiple();
-    if size.0 % multiple != 0 || size.1 % multiple != 0 {
-        let text = format!("--size {} {}: both sides of this network's input are multiples of {multiple}", size.0, size.1);
-        return Err(Coded(2, text).into());
-    }
+    require_multiple(size, config.size_multiple())?;
     // Drawn as for training, then built as for translation, where weights never change.
     let weights = {
         let (store, _) = ParamStore::build(place.dtype, &place.device, |b| config.build(b.clone()))?;
@@ -96,16 +109,18 @@ fn translation(network: &str, size: (usize, usize), n: usize, place: &Place) -> 
         }
         _ => pictures(0, size, n)?.to_device(&place.device)?,
     };
-    Ok(Case::Translate { generator: Box::new(config.build(vb)?), x })
+    Ok(Case::Translate { generator: Box::new(config.build(vb)?), x, ctx })
 }
 
-fn training(
-    name: &str,
-    size: (usize, usize),
-    n: usize,
-    settings: &[String],
-    place: &Place,
-) -> anyhow::Result<Case> {
+/// What the settings say about precision; any method's `[train]` table has it.
+fn numerics_of(settings: &[String]) -> anyhow::Result<TrainConfig> {
+    let layers: Vec<_> = settings.iter().cloned().map(Layer::Setting).collect();
+    let table = (methods::find("pix2pix")?.resolve)(&layers)?;
+    let train = table.get("train").cloned().unwrap_or(toml::Value::Table(toml::Table::new()));
+    Ok(train.try_into()?)
+}
+
+fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], place: &Place) -> anyhow::Result<Case> {
     let method = methods::find(name)?;
     let mut vgg19 = None;
     let own: Vec<String> = match name {
@@ -122,11 +137,7 @@ fn training(
     };
     let layers: Vec<_> = own.into_iter().chain(settings.iter().cloned()).map(Layer::Setting).collect();
     let table = (method.resolve)(&layers)?;
-    let multiple = (method.generator)(&table)?.size_multiple();
-    if size.0 % multiple != 0 || size.1 % multiple != 0 {
-        let text = format!("--size {} {}: both sides of this network's input are multiples of {multiple}", size.0, size.1);
-        return Err(Coded(2, text).into());
-    }
+    require_multiple(size, (method.generator)(&table)?.size_multiple())?;
     let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
     let batch = to_place(batch, place)?;
     Ok(Case::Step { method: (method.build)(&table, place)?, batch, step: 0 })

@@ -1,0 +1,87 @@
+//! CUDA devices: one stream for all threads, memory kept by the driver's pool.
+#![allow(unsafe_code)] // the driver's interface is C
+
+use super::DeviceError;
+use candle_core::cuda::WrapErr;
+use candle_core::cuda::cudarc::driver::{CudaContext, result, sys};
+use candle_core::{CudaDevice, Device, Result};
+use std::ffi::c_void;
+use std::sync::{Mutex, PoisonError};
+
+/// The devices that were opened, by number.
+static OPENED: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
+
+pub(super) fn open(name: &str, number: usize) -> std::result::Result<Device, DeviceError> {
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, device)) = opened.iter().find(|(n, _)| *n == number) {
+        return Ok(device.clone());
+    }
+    let device = make(number)
+        .map_err(|e| DeviceError::Unavailable { device: name.to_owned(), reason: first_line(&e.to_string()) })?;
+    opened.push((number, device.clone()));
+    Ok(device)
+}
+
+/// Backtraces are no part of the reason.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// A stream of its own, shared by all threads of the program: work is done in the order in which it is asked for,
+/// whoever asks.
+fn make(number: usize) -> Result<Device> {
+    let device = Device::new_cuda_with_stream(number)?;
+    let cuda = device.as_cuda_device()?;
+    // SAFETY: all tensors are made, used and freed on this one stream; a second stream (uploads) writes buffers of its
+    // own and is ordered against this one by events.
+    unsafe { cuda.disable_event_tracking() };
+    keep_memory(cuda)?;
+    Ok(device)
+}
+
+/// Freed memory stays with the program: by default every synchronisation gives it back to the system, and getting it
+/// again takes longer than a kernel.
+fn keep_memory(cuda: &CudaDevice) -> Result<()> {
+    if let Some(pool) = pool(cuda.cuda_stream().context())? {
+        set(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, u64::MAX)?;
+    }
+    Ok(())
+}
+
+pub(super) fn name(device: &Device) -> Option<String> {
+    let cuda = device.as_cuda_device().ok()?;
+    let context = cuda.cuda_stream().context().clone();
+    Some(format!("cuda:{} {}", context.ordinal(), context.name().ok()?))
+}
+
+pub(super) fn peak_memory(device: &Device) -> Result<Option<u64>> {
+    let Ok(cuda) = device.as_cuda_device() else { return Ok(None) };
+    let Some(pool) = pool(cuda.cuda_stream().context())? else { return Ok(None) };
+    let mut bytes = 0u64;
+    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
+    // SAFETY: the pool is the device's own, and this attribute is a 64-bit number.
+    unsafe { result::mem_pool::get_attribute(pool, attribute, (&raw mut bytes).cast::<c_void>()) }.w()?;
+    Ok(Some(bytes))
+}
+
+pub(super) fn reset_peak_memory(device: &Device) -> Result<()> {
+    let Ok(cuda) = device.as_cuda_device() else { return Ok(()) };
+    match pool(cuda.cuda_stream().context())? {
+        Some(pool) => set(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, 0),
+        None => Ok(()),
+    }
+}
+
+/// The pool that the device's memory comes from, where the driver has pools.
+fn pool(context: &CudaContext) -> Result<Option<sys::CUmemoryPool>> {
+    if !context.has_async_alloc() {
+        return Ok(None);
+    }
+    // SAFETY: the device is that of a living context.
+    unsafe { result::device::get_default_mem_pool(context.cu_device()) }.w().map(Some)
+}
+
+fn set(pool: sys::CUmemoryPool, attribute: sys::CUmemPool_attribute, mut value: u64) -> Result<()> {
+    // SAFETY: the pool is the device's own, and both attributes that are set here are 64-bit numbers.
+    unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut value).cast::<c_void>()) }.w()
+}

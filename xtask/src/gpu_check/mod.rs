@@ -1,0 +1,123 @@
+//! `cargo xtask gpu-check`: what a machine with a GPU, but without Rust or a network, needs to check everything.
+
+mod artifacts;
+mod bundle;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::UsageError;
+use crate::args::{Arg, Args};
+use artifacts::Artifact;
+use bundle::Bundle;
+
+const USAGE: &str = "\
+Usage: cargo xtask gpu-check pack DIR
+
+Builds gan-cli and the tests that run on a device with the feature `cuda`, and gathers them in DIR with the fixtures and
+benches/. DIR can be carried to a machine with a GPU, Python 3.9 and CUDA's libraries (PyTorch's wheels hold them);
+`DIR/run` there runs everything and writes gpu-check.json and gpu-check.md. `DIR/run --help` says more.";
+
+/// Test programs that take their device from GAN_TEST_DEVICE.
+const TESTS: &[&str] = &[
+    "conv",
+    "elementwise",
+    "norm",
+    "pictures",
+    "segments",
+    "parameters",
+    "losses",
+    "golden",
+    "golden_steps",
+    "parity",
+    "resume",
+];
+
+/// Folders that go along as they are: benchmarks, PyTorch's side of them, and what parity is checked against.
+const FOLDERS: &[&str] = &["benches", "tests/oracle", "tests/fixtures/parity"];
+
+const RUN: &str = "\
+#!/bin/sh
+# Checks everything that needs a GPU; see benches/gpu_check.py.
+here=$(cd \"$(dirname \"$0\")\" && pwd)
+exec python3 \"$here/benches/gpu_check.py\" \"$@\"
+";
+
+/// Runs the command; `words` are its arguments.
+pub(crate) fn command(words: Vec<String>) -> Result<()> {
+    let mut args = Args::new(words);
+    let mut given = Vec::new();
+    while let Some(arg) = args.next().map_err(|e| UsageError(format!("{e}\n\n{USAGE}")))? {
+        match arg {
+            Arg::Flag(flag) if flag == "help" => {
+                println!("{USAGE}");
+                return Ok(());
+            }
+            Arg::Flag(other) => return Err(UsageError(format!("--{other} is not understood\n\n{USAGE}")).into()),
+            Arg::Word(word) => given.push(word),
+        }
+    }
+    match &given[..] {
+        [verb, folder] if verb == "pack" => pack(Path::new(folder)),
+        _ => Err(UsageError(format!("expected `pack DIR`\n\n{USAGE}")).into()),
+    }
+}
+
+fn pack(folder: &Path) -> Result<()> {
+    let root = workspace_root();
+    let programs = build(&root)?;
+    let bundle = Bundle::begin(folder)?;
+    for from in FOLDERS {
+        bundle.folder(&root, from)?;
+    }
+    bundle.script("run", RUN)?;
+    bundle.programs(&programs)?;
+    let bytes = bundle.finish()?;
+    println!("{}: {} programs, {:.1} MB in all", folder.display(), programs.len(), bytes as f64 / 1e6);
+    println!("carry it to the machine with the GPU and run {}/run there", folder.display());
+    Ok(())
+}
+
+/// Builds the programs and says where each lies and what it is called in the bundle.
+fn build(root: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut tests = vec!["test", "--no-run"];
+    tests.extend(TESTS.iter().flat_map(|name| ["--test", name]));
+    let mut programs = Vec::new();
+    for artifact in cargo(root, &tests)? {
+        if artifact.is_test {
+            programs.push((format!("tests/{}", artifact.name), artifact.executable));
+        }
+    }
+    if let Some(missing) = TESTS.iter().find(|name| !programs.iter().any(|(p, _)| p == &format!("tests/{name}"))) {
+        bail!("cargo built no test program `{missing}`");
+    }
+    let cli = cargo(root, &["build", "--bin", "gan-cli"])?;
+    let Some(cli) = cli.into_iter().find(|a| a.name == "gan-cli" && !a.is_test) else {
+        bail!("cargo built no gan-cli");
+    };
+    programs.push(("gan-cli".into(), cli.executable));
+    Ok(programs)
+}
+
+fn cargo(root: &Path, words: &[&str]) -> Result<Vec<Artifact>> {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(program)
+        .current_dir(root)
+        .args(words)
+        .args(["--release", "--workspace", "--features", "cuda", "--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("cargo {} ended with {}", words.join(" "), output.status);
+    }
+    Ok(artifacts::read(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The folder of the workspace: cargo tells it at run time, so a checkout may be moved after the build.
+fn workspace_root() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
