@@ -1,5 +1,6 @@
 //! Convolution and transposed convolution.
 use crate::Weight;
+use crate::act::{Act, act};
 use crate::cpu::conv::{self as kernel, Geometry};
 use crate::real::{Real, by_dtype};
 use crate::storage::{apart, on_cuda, plain, slices, tensor, update};
@@ -212,35 +213,54 @@ fn add_weight_gradient(
     })
 }
 
+/// What a forward pass does to each value of its result.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Finish<'a> {
+    pub(crate) bias: Option<&'a Tensor>,
+    pub(crate) act: Act,
+}
+
+impl Finish<'_> {
+    /// The activation, where the kernel has added the bias already.
+    fn activated(&self, y: Tensor) -> Result<Tensor> {
+        if self.act == Act::Identity { Ok(y) } else { act(&y, self.act) }
+    }
+}
+
 /// From the big end `x` to the small end.
-fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, bias: Option<&Tensor>) -> Result<Tensor> {
-    on_cuda!(x, conv::forward(op, g, x, w, bias));
+fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
+    on_cuda!(x, conv::forward(op, g, x, w, finish));
     same_dtype(op, x, w.tensor())?;
     let (x, weight) = (plain(x)?, plain(w.tensor())?);
-    by_dtype!(x, T => {
-        let bias = bias_of::<T>(op, bias, g.co)?;
+    finish.activated(by_dtype!(x, T => {
+        let bias = bias_of::<T>(op, finish.bias, g.co)?;
         slices!(T; xs = x, ws = weight);
         tensor(kernel::forward(g, xs, ws, w, bias.as_deref()), (g.n, g.co, g.ho, g.wo))
-    })
+    })?)
 }
 
 /// From the small end `y` to the big end.
-fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, bias: Option<&Tensor>) -> Result<Tensor> {
-    on_cuda!(y, conv::backward_data(op, g, y, w, bias));
+fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
+    on_cuda!(y, conv::backward_data(op, g, y, w, finish));
     same_dtype(op, y, w.tensor())?;
     let (y, weight) = (plain(y)?, plain(w.tensor())?);
-    by_dtype!(y, T => {
-        let bias = bias_of::<T>(op, bias, g.ci)?;
+    finish.activated(by_dtype!(y, T => {
+        let bias = bias_of::<T>(op, finish.bias, g.ci)?;
         slices!(T; ys = y, ws = weight);
         tensor(kernel::backward_data(g, ys, ws, w, bias.as_deref()), (g.n, g.ci, g.h, g.w))
-    })
+    })?)
 }
 
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`; weight `[C_out, C_in, kh, kw]`, bias `[C_out]`.
 pub fn conv2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d) -> Result<Tensor> {
+    conv2d_act(x, w, bias, spec, Act::Identity)
+}
+
+/// [`conv2d`] and the activation behind it. On the GPU bias and activation are one walk over the result.
+pub fn conv2d_act(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d, act: Act) -> Result<Tensor> {
     const OP: &str = "conv2d";
     let g = conv_geometry(OP, dims4(OP, "input", x)?, w.tensor(), spec)?;
-    forward(OP, &g, x, w, bias)
+    forward(OP, &g, x, w, Finish { bias, act })
 }
 
 /// Backward of [`conv2d`] from the output's gradient `dy`; returns the input's gradient if asked for.
@@ -269,14 +289,25 @@ pub fn conv2d_backward(dy: &Tensor, w: &Weight, spec: &Conv2d, grads: ConvGrads)
         add_weight_gradient(OP, &geometry(h, w)?, x, dy, weight, into)?;
     }
     let Some((height, width)) = grads.input else { return Ok(None) };
-    backward_data(OP, &geometry(height, width)?, dy, w, None).map(Some)
+    backward_data(OP, &geometry(height, width)?, dy, w, Finish::default()).map(Some)
 }
 
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`; weight `[C_in, C_out, kh, kw]`, bias `[C_out]`.
 pub fn conv_transpose2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &ConvTranspose2d) -> Result<Tensor> {
+    conv_transpose2d_act(x, w, bias, spec, Act::Identity)
+}
+
+/// [`conv_transpose2d`] and the activation behind it. On the GPU bias and activation are one walk over the result.
+pub fn conv_transpose2d_act(
+    x: &Tensor,
+    w: &Weight,
+    bias: Option<&Tensor>,
+    spec: &ConvTranspose2d,
+    act: Act,
+) -> Result<Tensor> {
     const OP: &str = "conv_transpose2d";
     let g = transpose_geometry(OP, dims4(OP, "input", x)?, w.tensor(), spec)?;
-    backward_data(OP, &g, x, w, bias)
+    backward_data(OP, &g, x, w, Finish { bias, act })
 }
 
 /// Backward of [`conv_transpose2d`] from the output's gradient `dy`; returns the input's gradient if asked for.
@@ -313,5 +344,5 @@ pub fn conv_transpose2d_backward(
         add_weight_gradient(OP, &geometry(h, w)?, dy, x, weight, into)?;
     }
     let Some((height, width)) = grads.input else { return Ok(None) };
-    forward(OP, &geometry(height, width)?, dy, w, None).map(Some)
+    forward(OP, &geometry(height, width)?, dy, w, Finish::default()).map(Some)
 }

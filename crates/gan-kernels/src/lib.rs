@@ -42,10 +42,13 @@ mod adam;
 mod choice;
 mod conv;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod dropout;
 mod isa;
 mod labels;
+mod layout;
 mod loss;
 mod norm;
 mod pool;
@@ -60,12 +63,15 @@ pub use act::{Act, LEAKY_SLOPE, act, act_backward};
 pub use adam::{AdamStep, adam, add_assign, all_finite, zero};
 pub use choice::{Family, Guard, InstructionSet, force, force_instructions, instructions, precise};
 pub use conv::{
-    Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_backward, conv2d,
-    conv2d_backward,
+    Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_act,
+    conv_transpose2d_backward, conv2d, conv2d_act, conv2d_backward,
 };
+#[cfg(feature = "cuda")]
+pub use cuda::take_storage;
 pub use device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory, test_device};
 pub use dropout::dropout;
 pub use labels::{instance_edges, instance_mean, one_hot};
+pub use layout::{concat_channels, split_channels, to_bf16, to_f32};
 pub use loss::{bce_with_logits, l1, mean, squared_error};
 pub use norm::{
     Affine, Group, Moments, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward, update_running,

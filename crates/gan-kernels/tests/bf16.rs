@@ -100,8 +100,7 @@ fn convolutions_are_right_within_rounding() {
             let dy = rounded((n, co, ho, wo), 4);
             let exact = conv_passes(&x, &weight, &b, &dy, &spec);
             assert_close(&exact[0], &reference::conv2d(&x, &weight, Some(&b), &spec), 1e-10, &what);
-            let short =
-                conv_passes(&bf16(&x), &reference::f32(&weight), &reference::f32(&b), &bf16(&dy), &spec);
+            let short = conv_passes(&bf16(&x), &reference::f32(&weight), &reference::f32(&b), &bf16(&dy), &spec);
             for ((short, exact), pass) in short.iter().zip(&exact).zip(["forward", "data", "weight", "bias"]) {
                 assert_close(short, exact, TOLERANCE, &format!("{pass} {what}"));
             }

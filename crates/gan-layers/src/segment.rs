@@ -103,7 +103,8 @@ impl CustomOp2 for Segment {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let Some(State { mut tape, versions }) = self.state.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        let Some(State { mut tape, versions }) = self.state.lock().unwrap_or_else(PoisonError::into_inner).take()
+        else {
             bail!("backward was called twice through the same segment: its tape is gone")
         };
         if versions != self.seq.versions() {

@@ -1,5 +1,7 @@
 //! The bias and its gradient.
 use super::filter::CONV;
+use crate::Act;
+use crate::cuda::act::code;
 use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::typed;
 use crate::cuda::operand::{Operand, Order, Output, accumulator};
@@ -16,7 +18,7 @@ fn parameter(dtype: DType) -> DType {
     if dtype == DType::BF16 { DType::F32 } else { dtype }
 }
 
-/// Adds the bias to a finished convolution `[n, channels, h, w]`.
+/// Adds the bias to a finished convolution `[n, channels, h, w]` and applies the activation.
 pub(super) fn add(
     op: &str,
     device: &CudaDevice,
@@ -24,6 +26,7 @@ pub(super) fn add(
     dtype: DType,
     [n, channels, h, w]: [usize; 4],
     bias: &Tensor,
+    act: Act,
 ) -> Result<()> {
     let wanted = parameter(dtype);
     if bias.dims() != [channels] || bias.dtype() != wanted {
@@ -38,7 +41,7 @@ pub(super) fn add(
         .size(len)?
         .size(inner)?
         .size(channels)?
-        .arg(0i32)
+        .arg(code(act))
         .threads(len.div_ceil(16 / dtype.size_in_bytes()))
 }
 

@@ -108,19 +108,37 @@ impl Library {
                 Pass::Forward => {
                     let algorithm = by_number(&FORWARD, algorithm)?;
                     sys::cudnnGetConvolutionForwardWorkspaceSize(
-                        self.handle, big, filter, conv, small, algorithm, &mut bytes,
+                        self.handle,
+                        big,
+                        filter,
+                        conv,
+                        small,
+                        algorithm,
+                        &mut bytes,
                     )
                 }
                 Pass::Data => {
                     let algorithm = by_number(&DATA, algorithm)?;
                     sys::cudnnGetConvolutionBackwardDataWorkspaceSize(
-                        self.handle, filter, small, conv, big, algorithm, &mut bytes,
+                        self.handle,
+                        filter,
+                        small,
+                        conv,
+                        big,
+                        algorithm,
+                        &mut bytes,
                     )
                 }
                 Pass::Filter => {
                     let algorithm = by_number(&FILTER, algorithm)?;
                     sys::cudnnGetConvolutionBackwardFilterWorkspaceSize(
-                        self.handle, big, small, conv, filter, algorithm, &mut bytes,
+                        self.handle,
+                        big,
+                        small,
+                        conv,
+                        filter,
+                        algorithm,
+                        &mut bytes,
                     )
                 }
             }
@@ -153,19 +171,55 @@ impl Library {
                 Pass::Forward => {
                     let algorithm = by_number(&FORWARD, algorithm)?;
                     sys::cudnnConvolutionForward(
-                        self.handle, alpha, big, first, filter, second, conv, algorithm, space, len, beta, small, out,
+                        self.handle,
+                        alpha,
+                        big,
+                        first,
+                        filter,
+                        second,
+                        conv,
+                        algorithm,
+                        space,
+                        len,
+                        beta,
+                        small,
+                        out,
                     )
                 }
                 Pass::Data => {
                     let algorithm = by_number(&DATA, algorithm)?;
                     sys::cudnnConvolutionBackwardData(
-                        self.handle, alpha, filter, second, small, first, conv, algorithm, space, len, beta, big, out,
+                        self.handle,
+                        alpha,
+                        filter,
+                        second,
+                        small,
+                        first,
+                        conv,
+                        algorithm,
+                        space,
+                        len,
+                        beta,
+                        big,
+                        out,
                     )
                 }
                 Pass::Filter => {
                     let algorithm = by_number(&FILTER, algorithm)?;
                     sys::cudnnConvolutionBackwardFilter(
-                        self.handle, alpha, big, first, small, second, conv, algorithm, space, len, beta, filter, out,
+                        self.handle,
+                        alpha,
+                        big,
+                        first,
+                        small,
+                        second,
+                        conv,
+                        algorithm,
+                        space,
+                        len,
+                        beta,
+                        filter,
+                        out,
                     )
                 }
             }

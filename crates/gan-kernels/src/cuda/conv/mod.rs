@@ -13,6 +13,8 @@ mod library;
 mod plan;
 mod saved;
 
+use crate::act::{Act, act};
+use crate::conv::Finish;
 use crate::cpu::conv::Geometry;
 use crate::cuda::operand::{Operand, Order, Output, accumulator};
 use crate::cuda::pad;
@@ -76,20 +78,21 @@ fn pads_itself(g: &Geometry) -> bool {
 }
 
 /// The small end of a convolution from its big end `x`.
-pub(crate) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, bias: Option<&Tensor>) -> Result<Tensor> {
+pub(crate) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
     if !pads_itself(g) {
-        return forward(op, &padded(g), &pad::pad(x, g.mode, g.padding)?, w, bias);
+        return forward(op, &padded(g), &pad::pad(x, g.mode, g.padding)?, w, finish);
     }
-    to_end(op, Pass::Forward, g, x, w, bias, [g.n, g.co, g.ho, g.wo])
+    to_end(op, Pass::Forward, g, x, w, finish, [g.n, g.co, g.ho, g.wo])
 }
 
 /// The big end from the small end `y`: the input's gradient of a convolution, or a transposed convolution.
-pub(crate) fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, bias: Option<&Tensor>) -> Result<Tensor> {
+pub(crate) fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
     if !pads_itself(g) {
-        let padded = backward_data(op, &padded(g), y, w, bias)?;
+        // Only a convolution's way back has such a padding, and that is finished then.
+        let padded = backward_data(op, &padded(g), y, w, finish)?;
         return pad::pad_backward(&padded, g.mode, g.padding, (g.h, g.w));
     }
-    to_end(op, Pass::Data, g, y, w, bias, [g.n, g.ci, g.h, g.w])
+    to_end(op, Pass::Data, g, y, w, finish, [g.n, g.ci, g.h, g.w])
 }
 
 /// One of the two passes from one end to the other, whose dimensions are `dims`.
@@ -99,7 +102,7 @@ fn to_end(
     g: &Geometry,
     from: &Tensor,
     w: &Weight,
-    bias: Option<&Tensor>,
+    finish: Finish,
     dims: [usize; 4],
 ) -> Result<Tensor> {
     let arithmetic = arithmetic(op, from, w.tensor())?;
@@ -112,12 +115,16 @@ fn to_end(
     let p = Problem::new(pass, arithmetic, deterministic(), g);
     if !engine::run(&x.device, &p, [x.address, filter.address()], y.address, false)? {
         refuse_unless_bf16(op, &p)?;
-        return to_bf16(&to_end(op, pass, g, &to_f32(from)?, w, bias, dims)?);
+        return to_bf16(&to_end(op, pass, g, &to_f32(from)?, w, finish, dims)?);
     }
-    if let Some(bias) = bias {
-        bias::add(op, &x.device, &y, x.dtype(), dims, bias)?;
+    match finish.bias {
+        Some(bias) => {
+            bias::add(op, &x.device, &y, x.dtype(), dims, bias, finish.act)?;
+            Ok(y.tensor())
+        }
+        None if finish.act == Act::Identity => Ok(y.tensor()),
+        None => act(&y.tensor(), finish.act),
     }
-    Ok(y.tensor())
 }
 
 /// Adds the weight's gradient from the tensors at the two ends.
@@ -141,11 +148,8 @@ pub(crate) fn add_weight_gradient(
     let p = Problem::new(Pass::Filter, arithmetic, deterministic(), g);
     let run = |out, add| engine::run(&x.device, &p, [x.address, y.address], out, add);
     let direct = arithmetic != Arithmetic::Bf16 && address % ALIGNMENT == 0;
-    let gradient = if direct {
-        None
-    } else {
-        Some(Output::new(&x.device, x.dtype(), &[g.co * g.taps()], Order::Planes)?)
-    };
+    let gradient =
+        if direct { None } else { Some(Output::new(&x.device, x.dtype(), &[g.co * g.taps()], Order::Planes)?) };
     if !run(gradient.as_ref().map_or(address, |gradient| gradient.address), direct)? {
         refuse_unless_bf16(op, &p)?;
         return add_weight_gradient(op, g, &to_f32(big)?, &to_f32(small)?, weight, into);

@@ -90,12 +90,16 @@ fn write(path: &Path, file: &File) -> io::Result<()> {
 fn cache_folder() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let cache = if cfg!(windows) { set("LOCALAPPDATA") } else { None };
-    cache.or_else(|| set("XDG_CACHE_HOME")).or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|c| c.join("gan-cli"))
+    cache
+        .or_else(|| set("XDG_CACHE_HOME"))
+        .or_else(|| set("HOME").map(|home| home.join(".cache")))
+        .map(|c| c.join("gan-cli"))
 }
 
 /// For example `cudnn-91900-nvidia-h200.json`.
 fn file_name(device: &str, cudnn: usize) -> String {
-    let name: String = device.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let name: String =
+        device.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     format!("cudnn-{cudnn}-{name}.json")
 }
 
