@@ -5,10 +5,15 @@
 
 mod args;
 mod check;
+mod cuda_toolchain;
 #[path = "../../crates/gan-data/src/data_dir.rs"]
 mod data_dir;
+mod digest;
+mod exclusive;
 mod fetch;
 mod gpu_check;
+mod human;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -18,9 +23,10 @@ const USAGE: &str = "\
 Usage: cargo xtask <command>
 
 Commands:
-  fetch-data [NAME…]   datasets and weights of assets/catalog.toml
-  gpu-check            gathers what a machine with a GPU needs to check everything
-  check                everything that must hold before a change is merged
+  fetch-data [NAME…]      datasets and weights of assets/catalog.toml
+  cuda-toolchain [DIR]    a CUDA compiler from pip's wheels, without root and without a GPU
+  gpu-check               gathers what a machine with a GPU needs to check everything
+  check                   everything that must hold before a change is merged
 
 `cargo xtask <command> --help` says more.";
 
@@ -53,6 +59,7 @@ fn run(mut words: Vec<String>) -> Result<()> {
     let rest = words.split_off(1);
     match words[0].as_str() {
         "fetch-data" => fetch::command(rest),
+        "cuda-toolchain" => cuda_toolchain::command(rest),
         "check" => check::command(rest),
         "gpu-check" => gpu_check::command(rest),
         "help" | "--help" | "-h" => {

@@ -2,7 +2,7 @@
 use crate::choice::isa;
 use crate::cpu::elementwise;
 use crate::real::by_dtype;
-use crate::storage::{plain, same_shape, slices, tensor};
+use crate::storage::{on_cuda, plain, same_shape, slices, tensor};
 use candle_core::{Result, Tensor};
 
 /// Slope of every leaky ReLU in these networks.
@@ -24,6 +24,7 @@ pub enum Act {
 
 /// Applies the activation, any shape.
 pub fn act(x: &Tensor, a: Act) -> Result<Tensor> {
+    on_cuda!(x, act::act(x, a));
     let (x, isa) = (plain(x)?, isa());
     by_dtype!(x, T => {
         slices!(T; xs = x);
@@ -34,6 +35,7 @@ pub fn act(x: &Tensor, a: Act) -> Result<Tensor> {
 /// Gradient with respect to the activation's input, from its *output* `y` (all of them allow that).
 pub fn act_backward(y: &Tensor, dy: &Tensor, a: Act) -> Result<Tensor> {
     same_shape("act_backward", y, dy)?;
+    on_cuda!(y, act::act_backward(y, dy, a));
     let (y, dy, isa) = (plain(y)?, plain(dy)?, isa());
     by_dtype!(y, T => {
         slices!(T; ys = y, ds = dy);

@@ -3,6 +3,17 @@ use crate::real::Real;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use std::cell::Cell;
 
+/// Hands an operator over to its CUDA twin if its tensor is there: `on_cuda!(x, act::act(x, a));` as its first line.
+macro_rules! on_cuda {
+    ($x:expr, $($call:tt)+) => {
+        #[cfg(feature = "cuda")]
+        if $x.device().is_cuda() {
+            return $crate::cuda::$($call)+;
+        }
+    };
+}
+pub(crate) use on_cuda;
+
 /// The tensor without its graph, contiguous, on the CPU.
 pub(crate) fn plain(t: &Tensor) -> Result<Tensor> {
     if !t.device().is_cpu() {

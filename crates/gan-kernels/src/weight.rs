@@ -1,8 +1,8 @@
 //! A weight tensor with its packed forms.
 use crate::cpu::scratch::Scratch;
-use candle_core::Tensor;
 #[cfg(feature = "cuda")]
 use candle_core::Result;
+use candle_core::Tensor;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

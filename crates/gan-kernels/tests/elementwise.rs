@@ -1,10 +1,10 @@
 //! Activations, losses, dropout and the optimizer's operators.
 #![allow(clippy::unwrap_used)]
 mod reference;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use gan_kernels::*;
 use gan_rng::{Key, Purpose};
-use reference::{assert_close, assert_slope, dot, normal, slope, values};
+use reference::{assert_close, assert_slope, device, dot, normal, slope, values};
 
 const LONG: usize = 40_003; // more than two chunks, and not a multiple of anything
 
@@ -23,7 +23,7 @@ fn activations_and_their_slopes() {
         for dtype in [DType::F64, DType::F32] {
             let (x, dy) = (x.to_dtype(dtype).unwrap(), dy.to_dtype(dtype).unwrap());
             let y = act(&x, a).unwrap();
-            assert_close(&y, &Tensor::new(expected.as_slice(), &Device::Cpu).unwrap(), 1e-6, "activation");
+            assert_close(&y, &Tensor::new(expected.as_slice(), &device()).unwrap(), 1e-6, "activation");
             let dx = values(&act_backward(&y, &dy, a).unwrap());
             for ((dx, dy), slope) in dx.iter().zip(values(&dy)).zip(&slopes) {
                 assert!((dx - dy * slope).abs() < 1e-5, "{a:?}: {dx} {dy} {slope}");
@@ -31,7 +31,7 @@ fn activations_and_their_slopes() {
         }
     }
     // Non-finite values stay visible.
-    let bad = Tensor::new(&[f32::NAN, f32::INFINITY], &Device::Cpu).unwrap();
+    let bad = Tensor::new(&[f32::NAN, f32::INFINITY], &device()).unwrap();
     assert!(act(&bad, Act::Tanh).unwrap().to_vec1::<f32>().unwrap()[0].is_nan());
 }
 
@@ -62,7 +62,7 @@ fn losses_and_their_gradients() {
         }
     }
     // Where the logits are far out, the stable form stays finite.
-    let far = Tensor::new(&[-500f32, 500.0], &Device::Cpu).unwrap();
+    let far = Tensor::new(&[-500f32, 500.0], &device()).unwrap();
     let (value, gradient) = bce_with_logits(&far, 1.0).unwrap();
     assert_eq!(value.to_scalar::<f32>().unwrap(), 250.0);
     assert_eq!(gradient.to_vec1::<f32>().unwrap(), [-0.5, 0.0]);
@@ -148,10 +148,10 @@ fn non_finite_elements_are_found_wherever_they_are() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut v = reference::f32(&x).to_vec1::<f32>().unwrap();
             v[at] = bad;
-            assert!(!all_finite(&Tensor::new(v.as_slice(), &Device::Cpu).unwrap()).unwrap(), "{bad} at {at}");
+            assert!(!all_finite(&Tensor::new(v.as_slice(), &device()).unwrap()).unwrap(), "{bad} at {at}");
         }
     }
-    let huge = Tensor::full(f32::MAX, 1000, &Device::Cpu).unwrap();
+    let huge = Tensor::full(f32::MAX, 1000, &device()).unwrap();
     assert!(all_finite(&huge).unwrap());
 }
 

@@ -1,9 +1,9 @@
 //! Normalisations against their definition, gradients against differences.
 #![allow(clippy::unwrap_used)]
 mod reference;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use gan_kernels::*;
-use reference::{assert_close, assert_slope, dot, normal, slope, values};
+use reference::{assert_close, assert_slope, device, dot, normal, slope, values};
 
 const SHAPES: &[(usize, usize, usize, usize)] = &[(1, 3, 4, 5), (2, 5, 7, 3), (3, 2, 1, 2), (2, 2, 37, 41)];
 
@@ -66,7 +66,7 @@ fn definition(
             residual.as_ref().map_or(0.0, |r| r[i]) + activation(spec.act, z)
         })
         .collect();
-    (Tensor::from_vec(out, x.shape(), &Device::Cpu).unwrap(), mean, var)
+    (Tensor::from_vec(out, x.shape(), &device()).unwrap(), mean, var)
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn forward_equals_the_definition() {
                         let (y, moments) = norm(&cast(&x), &spec, affine, residual.as_ref()).unwrap();
                         assert_close(&y, &expected, tolerance, &format!("{dtype:?} {spec:?}"));
                         for (got, expected) in [(&moments.mean, &mean), (&moments.var, &var)] {
-                            let expected = Tensor::new(expected.as_slice(), &Device::Cpu).unwrap();
+                            let expected = Tensor::new(expected.as_slice(), &device()).unwrap();
                             assert_close(got, &expected, tolerance, "moments");
                         }
                         let again = norm_with(&cast(&x), &moments, &spec, affine, residual.as_ref()).unwrap();
@@ -119,8 +119,8 @@ fn gradients_equal_differences() {
                     norm(&x, &spec, affine, None).unwrap().1
                 } else {
                     Moments {
-                        mean: Tensor::new(given.0.as_slice(), &Device::Cpu).unwrap(),
-                        var: Tensor::new(given.1.as_slice(), &Device::Cpu).unwrap(),
+                        mean: Tensor::new(given.0.as_slice(), &device()).unwrap(),
+                        var: Tensor::new(given.1.as_slice(), &device()).unwrap(),
                     }
                 };
                 let backward = if own { norm_backward } else { norm_with_backward };

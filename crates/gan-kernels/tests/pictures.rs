@@ -1,19 +1,17 @@
 //! Pooling, upsampling, label and instance maps.
 #![allow(clippy::unwrap_used)]
 mod reference;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use gan_kernels::*;
-use reference::{assert_close, assert_slope, dot, normal, values};
+use reference::{assert_close, assert_slope, device, dot, normal, values};
 
 #[test]
 fn max_pool_takes_the_first_maximum() {
-    let x = Tensor::new(
-        &[[[[1f64, 5.0, 2.0, 2.0, 9.0], [5.0, 0.0, 2.0, 2.0, 9.0], [7.0, 7.0, 7.0, 7.0, 7.0]]]],
-        &Device::Cpu,
-    )
-    .unwrap();
+    let x =
+        Tensor::new(&[[[[1f64, 5.0, 2.0, 2.0, 9.0], [5.0, 0.0, 2.0, 2.0, 9.0], [7.0, 7.0, 7.0, 7.0, 7.0]]]], &device())
+            .unwrap();
     assert_eq!(values(&max_pool2(&x).unwrap()), [5.0, 2.0]);
-    let dy = Tensor::new(&[[[[3f64, 4.0]]]], &Device::Cpu).unwrap();
+    let dy = Tensor::new(&[[[[3f64, 4.0]]]], &device()).unwrap();
     let dx = values(&max_pool2_backward(&x, &dy).unwrap());
     let mut expected = vec![0.0; 15];
     expected[1] = 3.0;
@@ -43,12 +41,7 @@ fn average_pool_does_not_count_padding() {
                 sum / count
             })
             .collect();
-        assert_close(
-            &y.flatten_all().unwrap(),
-            &Tensor::new(expected.as_slice(), &Device::Cpu).unwrap(),
-            1e-12,
-            "pool",
-        );
+        assert_close(&y.flatten_all().unwrap(), &Tensor::new(expected.as_slice(), &device()).unwrap(), 1e-12, "pool");
         // Linear, so the backward is the adjoint.
         let (v, dy) = (normal(x.shape(), 2), normal(y.shape(), 3));
         let dx = avg_pool3s2_backward(&dy, (h, w)).unwrap();
@@ -74,7 +67,7 @@ fn upsampling_repeats_and_its_backward_sums() {
 
 #[test]
 fn one_hot_planes() {
-    let labels = Tensor::new(&[[[[0u8, 2], [1, 2]]], [[[2, 2], [0, 0]]]], &Device::Cpu).unwrap();
+    let labels = Tensor::new(&[[[[0u8, 2], [1, 2]]], [[[2, 2], [0, 0]]]], &device()).unwrap();
     for labels in [labels.clone(), labels.to_dtype(DType::U32).unwrap()] {
         let planes = one_hot(&labels, 3, DType::F32).unwrap();
         assert_eq!(planes.dims(), [2, 3, 2, 2]);
@@ -87,17 +80,16 @@ fn one_hot_planes() {
 
 #[test]
 fn edges_lie_on_both_sides_of_a_boundary() {
-    let inst = Tensor::new(&[[[[1u32, 1, 2, 2], [1, 1, 2, 2], [3, 1, 2, 2]]]], &Device::Cpu).unwrap();
+    let inst = Tensor::new(&[[[[1u32, 1, 2, 2], [1, 1, 2, 2], [3, 1, 2, 2]]]], &device()).unwrap();
     let edges = instance_edges(&inst, DType::F32).unwrap();
     assert_eq!(values(&edges), [0., 1., 1., 0., 1., 1., 1., 0., 1., 1., 1., 0.]);
 }
 
 #[test]
 fn instance_means_stay_inside_their_image() {
-    let inst = Tensor::new(&[[[[7u32, 9, 7]]], [[[9, 9, 70_000]]]], &Device::Cpu).unwrap();
-    let x =
-        Tensor::new(&[[[[1f64, 2.0, 3.0]], [[4.0, 5.0, 8.0]]], [[[1.0, 3.0, 5.0]], [[0.0, 1.0, 7.0]]]], &Device::Cpu)
-            .unwrap();
+    let inst = Tensor::new(&[[[[7u32, 9, 7]]], [[[9, 9, 70_000]]]], &device()).unwrap();
+    let x = Tensor::new(&[[[[1f64, 2.0, 3.0]], [[4.0, 5.0, 8.0]]], [[[1.0, 3.0, 5.0]], [[0.0, 1.0, 7.0]]]], &device())
+        .unwrap();
     let y = instance_mean(&x, &inst).unwrap();
     assert_eq!(values(&y), [2., 2., 2., 6., 5., 6., 2., 2., 5., 0.5, 0.5, 7.]);
     let (a, b) = (normal(x.shape(), 1), normal(x.shape(), 2));

@@ -43,6 +43,7 @@ pub fn instance_mean(x: &Tensor, inst: &Tensor) -> Result<Tensor> {
 pub(crate) struct Handover {
     y: Mutex<Option<Tensor>>,
     /// Nobody else holds the tensor's storage.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "candle's CPU storage is copied always"))]
     fresh: bool,
 }
 

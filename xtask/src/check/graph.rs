@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::cargo;
+use crate::workspace::cargo;
 
 /// `(a, b)`: `b` may depend on `a`, and so on whatever `a` may depend on. Nothing else may.
 const ARROWS: &[(&str, &str)] = &[
@@ -23,12 +23,13 @@ const ARROWS: &[(&str, &str)] = &[
 ];
 
 /// Members that stand outside the arrows: they may depend on no other member.
-const ALONE: &[&str] = &["gan-rng", "xtask"];
+const ALONE: &[&str] = &["gan-rng", "cuda-emulator", "xtask"];
 
 /// What a member may not depend on, however indirectly. A `*` at the end stands for any ending.
 const NEVER: &[(&str, &[&str], &str)] = &[
     ("gan-nets", &["clap", "gan-data", "gan-train"], "it translates images in other people's products"),
     ("gan-train", &["clap"], "it knows no argument parser"),
+    ("gan-cli", &["cudarc", "candle-kernels", "cudaforge"], "nothing of CUDA is built without the feature"),
     ("gan-data", &["ureq", "reqwest", "hyper", "tokio"], "it knows no network"),
     ("xtask", &["candle*", "gan-*", "cudarc"], "it builds in seconds"),
 ];
@@ -204,6 +205,8 @@ mod tests {
             ("gan-rng", "gan-data", "no arrow"),
             ("gan-nets", "clap", "other people's products"),
             ("gan-train", "clap", "argument parser"),
+            ("gan-cli", "cudarc", "without the feature"),
+            ("cuda-emulator", "gan-rng", "no arrow"),
             ("gan-train", "gan-cli", "no arrow"),
             ("gan-data", "ureq", "network"),
             ("xtask", "candle-core", "seconds"),

@@ -3,7 +3,7 @@
 mod graph;
 mod tidy;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::UsageError;
 use crate::args::{Arg, Args};
+use crate::workspace::{self, cargo};
 
 /// One check: its name on the command line, what it does, and the code.
 struct Check {
@@ -58,7 +59,7 @@ pub(crate) fn command(words: Vec<String>) -> Result<()> {
             }
         }
     }
-    let root = workspace_root();
+    let root = workspace::root();
     let mut lines = Vec::new();
     let mut failed = Vec::new();
     for check in CHECKS.iter().filter(|check| only.is_empty() || only.contains(&check.name)) {
@@ -93,18 +94,6 @@ fn usage() -> String {
 
 fn seconds(elapsed: Duration) -> String {
     format!("{:.1} s", elapsed.as_secs_f64())
-}
-
-/// The folder of the workspace: cargo tells it at run time, so a checkout may be moved after the build.
-fn workspace_root() -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&package).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
-}
-
-fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root);
-    command
 }
 
 fn run(mut command: Command) -> Result<Outcome> {

@@ -22,6 +22,10 @@ pub(super) fn violations(root: &Path) -> Result<Vec<String>> {
                 let text = read(path)?;
                 found.extend(source(&text).map(|breach| format!("{}: {breach}", shown.display())));
             }
+            Some("c" | "cu" | "cuh" | "h") => {
+                let text = read(path)?;
+                found.extend(c_source(&text).map(|breach| format!("{}: {breach}", shown.display())));
+            }
             Some("toml") if presets => {
                 if let Err(error) = read(path)?.parse::<toml::Table>() {
                     found.push(format!("{}: {}", shown.display(), error.to_string().trim_end()));
@@ -60,12 +64,22 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 /// Breaches of one source file.
 fn source(text: &str) -> impl Iterator<Item = String> + use<> {
-    let lines = text.lines().count();
     let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#!["));
-    let long = (lines > MAX_LINES).then(|| format!("{lines} lines; split it ({MAX_LINES} at most)"));
     let silent =
         (!first.is_some_and(|line| line.starts_with("//!"))).then(|| "does not begin with a `//!` line".into());
-    long.into_iter().chain(silent)
+    long(text).into_iter().chain(silent)
+}
+
+/// Breaches of a file in C or in CUDA's C++.
+fn c_source(text: &str) -> impl Iterator<Item = String> + use<> {
+    let silent = !text.trim_start().starts_with("//") && !text.trim_start().starts_with("/*");
+    let silent = silent.then(|| "does not begin with a comment that says what it holds".into());
+    long(text).into_iter().chain(silent)
+}
+
+fn long(text: &str) -> Option<String> {
+    let lines = text.lines().count();
+    (lines > MAX_LINES).then(|| format!("{lines} lines; split it ({MAX_LINES} at most)"))
 }
 
 /// Each file of `gan-train/src/methods` must stand in the list `METHODS`: the command line, the configuration, the
@@ -142,6 +156,21 @@ mod tests {
             (".hidden/g.rs", "fn main() {}"),
         ]);
         let said = ["c.rs: does not begin", "d.rs: does not begin", "e.rs: 601 lines"];
+        assert_eq!(found.len(), said.len(), "{found:?}");
+        assert!(found.iter().zip(said).all(|(line, said)| line.starts_with(said)), "{found:?}");
+    }
+
+    #[test]
+    fn kernels_say_what_they_are_and_stay_short() {
+        let long = format!("// x\n{}", "\n".repeat(600));
+        let found = checkout(&[
+            ("a.cu", "// fine\n"),
+            ("b.cuh", "/* fine */\n#pragma once\n"),
+            ("c.cu", "#include <cuda_bf16.h>\n// late\n"),
+            ("d.cu", &long),
+            ("e.c", ""),
+        ]);
+        let said = ["c.cu: does not begin", "d.cu: 601 lines", "e.c: does not begin"];
         assert_eq!(found.len(), said.len(), "{found:?}");
         assert!(found.iter().zip(said).all(|(line, said)| line.starts_with(said)), "{found:?}");
     }

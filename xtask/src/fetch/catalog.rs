@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::human;
+use crate::human;
 
 /// The catalogue that the program was built with.
 const EMBEDDED: &str = include_str!("../../../assets/catalog.toml");

@@ -12,7 +12,8 @@ use super::headers::{self, ContentRange};
 use super::http::{Client, Fault, Patience, Reply, Resume, refused};
 use super::part::{Origin, Part};
 use super::progress::Progress;
-use super::{digest, human, sniff};
+use super::sniff;
+use crate::{digest, human};
 
 /// Tries in a row, with one mirror, that bring nothing.
 const MAX_TRIES: u32 = 5;

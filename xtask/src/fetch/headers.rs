@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use ureq::http::HeaderMap;
 
-use super::digest;
+use crate::digest;
 
 /// The header as text, trimmed; `None` when it is missing or not ASCII.
 pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::catalog::{Catalog, Entry, Kind};
-use super::human;
 use super::store::{Look, State, Store};
+use crate::human;
 
 /// The list as text.
 pub(crate) fn render(catalog: &Catalog, store: &Store, dir: &Path) -> Result<String> {

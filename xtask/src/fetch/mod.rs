@@ -3,12 +3,9 @@
 //! The promise: either the file with the catalogue's (or the lock file's) hash is in its place, or nothing is.
 
 mod catalog;
-mod digest;
 mod download;
-mod exclusive;
 mod headers;
 mod http;
-mod human;
 mod list;
 mod lock_file;
 mod part;
@@ -25,9 +22,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::UsageError;
 use crate::args::{Arg, Args};
 use crate::data_dir::{Platform, data_dir};
+use crate::exclusive::Exclusive;
+use crate::human;
 use catalog::{Catalog, Entry};
 use download::{Wanted, download};
-use exclusive::Exclusive;
 use http::{Client, Patience};
 use progress::Progress;
 use store::{Look, State, Store};
@@ -80,7 +78,10 @@ pub(crate) fn command(words: Vec<String>) -> Result<()> {
     for name in &options.names {
         entries.push(catalog.find(name).map_err(|error| UsageError(error.to_string()))?);
     }
-    let _exclusive = if options.offline { None } else { Some(Exclusive::take(&Store::workshop(&dir)?)?) };
+    let _exclusive = match options.offline {
+        true => None,
+        false => Some(Exclusive::take(&Store::workshop(&dir)?, "fetch-data", "this data directory")?),
+    };
     let mut store = Store::open(&dir)?;
     let client = Client::new(Patience::from_env());
     let mut failed = 0;

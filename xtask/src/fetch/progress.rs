@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::human;
+use crate::human;
 
 /// Pause between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);

@@ -18,11 +18,11 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 
 use super::catalog::Entry;
-use super::digest;
 use super::download::Fetched;
 use super::lock_file::{LockFile, Record};
 use super::part::Part;
 use super::{subset, unpack};
+use crate::digest;
 
 /// What is at an entry's place.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,16 +4,30 @@ use candle_core::{DType, Device, Tensor};
 use gan_kernels::{Conv2d, ConvTranspose2d, PadMode};
 use gan_rng::{Key, Purpose};
 
-/// Normally distributed F64 values that depend on `seed` alone.
+/// Where the operators under test run: `GAN_TEST_DEVICE` is `cpu` (the default), `cuda` or `cuda:N`.
+pub(crate) fn device() -> Device {
+    static DEVICE: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
+    let find = || match std::env::var("GAN_TEST_DEVICE").as_deref() {
+        Err(_) | Ok("" | "cpu") => Device::Cpu,
+        Ok("cuda") => Device::new_cuda_with_stream(0).unwrap(),
+        Ok(other) => {
+            let number = other.strip_prefix("cuda:").and_then(|n| n.parse().ok());
+            Device::new_cuda_with_stream(number.expect("GAN_TEST_DEVICE is cpu, cuda or cuda:N")).unwrap()
+        }
+    };
+    DEVICE.get_or_init(find).clone()
+}
+
+/// Normally distributed F64 values that depend on `seed` alone, on the device under test.
 pub(crate) fn normal(shape: impl Into<candle_core::Shape>, seed: u64) -> Tensor {
     let shape = shape.into();
     let mut stream = Key::new(seed, Purpose::Test).stream();
     let data: Vec<f64> = (0..shape.elem_count()).map(|_| stream.normal()).collect();
-    Tensor::from_vec(data, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(data, shape, &device()).unwrap()
 }
 
 pub(crate) fn values(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    t.to_device(&Device::Cpu).unwrap().to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 pub(crate) fn f32(t: &Tensor) -> Tensor {

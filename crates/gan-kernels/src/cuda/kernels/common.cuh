@@ -1,0 +1,80 @@
+// What the kernels share: element types and their arithmetic, 16-byte accesses, activations, sums over a block.
+#pragma once
+#include <cuda_bf16.h>
+
+typedef __nv_bfloat16 bf16;
+
+// The type in which an element type is calculated.
+template <typename T> struct Wide { typedef float type; };
+template <> struct Wide<double> { typedef double type; };
+
+__device__ __forceinline__ float widen(float x) { return x; }
+__device__ __forceinline__ double widen(double x) { return x; }
+__device__ __forceinline__ float widen(bf16 x) { return __bfloat162float(x); }
+
+template <typename T> __device__ __forceinline__ T narrow(typename Wide<T>::type x) { return x; }
+template <> __device__ __forceinline__ bf16 narrow<bf16>(float x) { return __float2bfloat16_rn(x); }
+
+// The elements that one 16-byte access moves.
+template <typename T> struct Pack {
+    static const unsigned N = 16 / sizeof(T);
+    T v[N];
+};
+
+__device__ __forceinline__ bool aligned(const void *a, const void *b = nullptr, const void *c = nullptr) {
+    return (((size_t)a | (size_t)b | (size_t)c) & 15) == 0;
+}
+
+// Elements at .. at + N of p; those from `end` on are left alone. `fast`: p is aligned (views may not be).
+template <typename T> __device__ __forceinline__ Pack<T> load(const T *p, unsigned at, unsigned end, bool fast) {
+    Pack<T> pack;
+    if (fast && at + Pack<T>::N <= end) {
+        const uint4 raw = *reinterpret_cast<const uint4 *>(p + at);
+        memcpy(&pack, &raw, 16);
+    } else {
+        for (unsigned i = 0; i < Pack<T>::N; i++) pack.v[i] = at + i < end ? p[at + i] : narrow<T>(0);
+    }
+    return pack;
+}
+
+template <typename T> __device__ __forceinline__ void store(T *p, unsigned at, unsigned end, bool fast, Pack<T> pack) {
+    if (fast && at + Pack<T>::N <= end) {
+        uint4 raw;
+        memcpy(&raw, &pack, 16);
+        *reinterpret_cast<uint4 *>(p + at) = raw;
+    } else {
+        for (unsigned i = 0; i < Pack<T>::N; i++)
+            if (at + i < end) p[at + i] = pack.v[i];
+    }
+}
+
+// The number of this thread, and of the first element of its pack.
+__device__ __forceinline__ unsigned thread_number() { return blockIdx.x * blockDim.x + threadIdx.x; }
+
+enum Act { IDENTITY, RELU, LEAKY_RELU, TANH };
+
+__device__ __forceinline__ float hyperbolic_tangent(float x) { return tanhf(x); }
+__device__ __forceinline__ double hyperbolic_tangent(double x) { return tanh(x); }
+
+// NaN passes through the linear branches of ReLU only as far as on the CPU: max(NaN, 0) is 0 there as well.
+template <typename F> __device__ __forceinline__ F activate(F x, int act) {
+    switch (act) {
+    case RELU: return x > 0 ? x : F(0);
+    case LEAKY_RELU: return x > 0 ? x : x * F(0.2);
+    case TANH: return hyperbolic_tangent(x);
+    default: return x;
+    }
+}
+
+// The derivative, from the function's value.
+template <typename F> __device__ __forceinline__ F slope(F y, int act) {
+    switch (act) {
+    case RELU: return y > 0 ? F(1) : F(0);
+    case LEAKY_RELU: return y > 0 ? F(1) : F(0.2);
+    case TANH: return 1 - y * y;
+    default: return F(1);
+    }
+}
+
+// Defines the kernels NAME_f32, NAME_f64 and NAME_bf16 of a template with the same arguments.
+#define FOR_TYPES(DEFINE) DEFINE(f32, float) DEFINE(f64, double) DEFINE(bf16, bf16)

@@ -1,0 +1,20 @@
+//! The operators on CUDA: same functions, same checks, own kernels (and cuDNN for convolutions).
+//!
+//! - **Element types**: F32 and F64 as on the CPU, and BF16 for activations and their gradients; parameters, statistics,
+//!   accumulators and loss values are then F32. Sums are accumulated in F32 or better.
+//! - **Order in memory**: F32 and F64 lie in planes (contiguous `[N, C, H, W]`). BF16 lies in pixels (channels last: the same
+//!   shape, with the strides of a contiguous `[N, H, W, C]`) or in planes; a result lies as its first operand does.
+//! - **Results are reproducible**: every sum has an order that depends on the shape alone, and no kernel adds floats atomically.
+//! - **Nothing waits**: operators put work into the device's one stream and return. Only [`all_finite`](crate::all_finite)
+//!   asks for an answer.
+
+pub(crate) mod act;
+pub(crate) mod conv;
+mod launch;
+pub(crate) mod layout;
+mod module;
+pub(crate) mod operand;
+pub(crate) mod pad;
+mod takeover;
+
+pub use takeover::take_storage;

@@ -1,0 +1,178 @@
+//! From candle tensors to device addresses and back.
+//!
+//! An address is taken under the storage's lock and used after it: all work of a device goes through candle's one
+//! stream, freeing included, so what is launched while the tensor lives finds its memory. That also lets several views of
+//! one storage be read and written by one kernel, where locks held at the same time would wait for each other.
+#![allow(unsafe_code)]
+
+use candle_core::backend::BackendStorage;
+use candle_core::cuda::cudarc::driver::DevicePtr;
+use candle_core::cuda::{CudaDevice, CudaStorage, CudaStorageSlice};
+use candle_core::op::BackpropOp;
+use candle_core::{DType, Device, Layout, Result, Storage, Tensor, bail};
+
+/// How the elements of a tensor lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Order {
+    /// Row-major: a picture is a plane a channel.
+    Planes,
+    /// Channels last: the strides of a contiguous `[N, H, W, C]` (four dimensions only).
+    Pixels,
+}
+
+impl Order {
+    /// The order of a dense layout; `None` if it has gaps or another order. Where both fit (one channel, or one pixel),
+    /// `prefer_pixels` decides.
+    fn of(layout: &Layout, prefer_pixels: bool) -> Option<Order> {
+        let pixels = match (layout.dims(), layout.stride()) {
+            (&[n, c, h, w], &[sn, sc, sh, sw]) => [(n, sn, h * w * c), (h, sh, w * c), (w, sw, c), (c, sc, 1)]
+                .iter()
+                .all(|&(d, s, dense)| d <= 1 || s == dense),
+            _ => false,
+        };
+        match (layout.is_contiguous(), pixels) {
+            (true, true) => Some(if prefer_pixels { Order::Pixels } else { Order::Planes }),
+            (true, false) => Some(Order::Planes),
+            (false, true) => Some(Order::Pixels),
+            (false, false) => None,
+        }
+    }
+}
+
+/// The device of a tensor on CUDA.
+pub(crate) fn device(t: &Tensor) -> Result<CudaDevice> {
+    match t.device() {
+        Device::Cuda(device) => Ok(device.clone()),
+        other => bail!("expected a tensor on CUDA, this one is on {:?}", other.location()),
+    }
+}
+
+/// The address of a tensor's first element.
+fn address(t: &Tensor) -> Result<u64> {
+    let (storage, layout) = t.storage_and_layout();
+    let Storage::Cuda(cuda) = &*storage else { bail!("expected a tensor on CUDA, this one is elsewhere") };
+    let stream = cuda.device.cuda_stream();
+    let offset = layout.start_offset();
+    let (start, width) = match &cuda.slice {
+        CudaStorageSlice::U8(s) => (s.device_ptr(&stream).0, 1),
+        CudaStorageSlice::U32(s) => (s.device_ptr(&stream).0, 4),
+        CudaStorageSlice::BF16(s) => (s.device_ptr(&stream).0, 2),
+        CudaStorageSlice::F32(s) => (s.device_ptr(&stream).0, 4),
+        CudaStorageSlice::F64(s) => (s.device_ptr(&stream).0, 8),
+        _ => bail!("operators on CUDA take U8, U32, BF16, F32 and F64, not {:?}", cuda.dtype()),
+    };
+    Ok(start + (offset * width) as u64)
+}
+
+/// An input: dense device memory, kept alive.
+#[derive(Debug, Clone)]
+pub(crate) struct Operand {
+    tensor: Tensor,
+    /// Where it lies.
+    pub(crate) device: CudaDevice,
+    /// Address of the first element.
+    pub(crate) address: u64,
+    /// How its elements lie.
+    pub(crate) order: Order,
+}
+
+impl Operand {
+    /// The tensor as it lies if it is dense, else a dense copy. F32, F64 and integers always come in planes.
+    pub(crate) fn new(t: &Tensor) -> Result<Self> {
+        let bf16 = t.dtype() == DType::BF16;
+        match Order::of(t.layout(), bf16) {
+            Some(order) if bf16 || order == Order::Planes => Self::dense(t.detach(), order),
+            _ => Self::dense(t.detach().contiguous()?, Order::Planes),
+        }
+    }
+
+    /// The tensor in a given order.
+    pub(crate) fn ordered(t: &Tensor, order: Order) -> Result<Self> {
+        match Order::of(t.layout(), order == Order::Pixels) {
+            Some(found) if found == order => Self::dense(t.detach(), order),
+            _ => {
+                let t = t.detach();
+                let dense = match order {
+                    Order::Planes => t.contiguous()?,
+                    Order::Pixels => t.permute((0, 2, 3, 1))?.contiguous()?.permute((0, 3, 1, 2))?,
+                };
+                Self::dense(dense, order)
+            }
+        }
+    }
+
+    fn dense(tensor: Tensor, order: Order) -> Result<Self> {
+        Ok(Operand { device: device(&tensor)?, address: address(&tensor)?, tensor, order })
+    }
+
+    /// Element type.
+    pub(crate) fn dtype(&self) -> DType {
+        self.tensor.dtype()
+    }
+
+    /// Shape.
+    pub(crate) fn dims(&self) -> &[usize] {
+        self.tensor.dims()
+    }
+
+    /// Number of elements.
+    pub(crate) fn len(&self) -> usize {
+        self.tensor.elem_count()
+    }
+}
+
+/// The address of a contiguous tensor or view that an operator adds to or changes in place.
+pub(crate) fn accumulator(into: &Tensor, dtype: DType) -> Result<u64> {
+    if into.dtype() != dtype {
+        bail!("expected an accumulator of type {dtype:?}, got {:?}", into.dtype())
+    }
+    if !into.is_contiguous() {
+        bail!("expected a contiguous accumulator, got strides {:?}", into.stride())
+    }
+    address(into)
+}
+
+/// A result on its way: device memory of arbitrary content that a kernel will fill.
+#[derive(Debug)]
+pub(crate) struct Output {
+    tensor: Tensor,
+    /// Address of the first element.
+    pub(crate) address: u64,
+}
+
+impl Output {
+    /// Room for a tensor of this shape.
+    pub(crate) fn new(device: &CudaDevice, dtype: DType, dims: &[usize], order: Order) -> Result<Self> {
+        // The driver refuses to allocate nothing.
+        let n = dims.iter().product::<usize>().max(1);
+        // SAFETY: all these types take every bit pattern, and every element is written before it is read.
+        let slice = unsafe {
+            match dtype {
+                DType::U8 => CudaStorageSlice::U8(device.alloc(n)?),
+                DType::U32 => CudaStorageSlice::U32(device.alloc(n)?),
+                DType::BF16 => CudaStorageSlice::BF16(device.alloc(n)?),
+                DType::F32 => CudaStorageSlice::F32(device.alloc(n)?),
+                DType::F64 => CudaStorageSlice::F64(device.alloc(n)?),
+                other => bail!("operators on CUDA make U8, U32, BF16, F32 and F64, not {other:?}"),
+            }
+        };
+        let storage = Storage::Cuda(CudaStorage { slice, device: device.clone() });
+        let tensor = match (order, dims) {
+            (Order::Pixels, &[n, c, h, w]) => {
+                Tensor::from_storage(storage, (n, h, w, c), BackpropOp::none(), false).permute((0, 3, 1, 2))?
+            }
+            _ => Tensor::from_storage(storage, dims, BackpropOp::none(), false),
+        };
+        Ok(Output { address: address(&tensor)?, tensor })
+    }
+
+    /// Room for a tensor of this shape, of `x`'s type, device and order.
+    pub(crate) fn like(x: &Operand, dims: &[usize]) -> Result<Self> {
+        Output::new(&x.device, x.dtype(), dims, x.order)
+    }
+
+    /// The finished tensor.
+    pub(crate) fn tensor(self) -> Tensor {
+        self.tensor
+    }
+}
