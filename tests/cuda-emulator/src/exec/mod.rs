@@ -1,0 +1,10 @@
+//! Running a kernel: [`launch`] spreads blocks over threads, [`block`] runs the warps of one, [`warp`] the instructions.
+
+mod access;
+mod block;
+mod grid;
+pub mod regs;
+mod together;
+mod warp;
+
+pub use grid::{Launch, launch};
