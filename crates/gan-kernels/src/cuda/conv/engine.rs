@@ -12,8 +12,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::ThreadId;
 use sys::{CUdeviceptr, CUstreamCaptureStatus};
 
-/// Working memory that the search for an algorithm offers.
-const SEARCH_BYTES: usize = 1 << 30;
+/// The most working memory that an algorithm may take.
+const MOST_BYTES: usize = 1 << 30;
 
 /// What is known about one problem.
 struct Plan {
@@ -157,7 +157,7 @@ impl Engine {
             // SAFETY: as the caller promises.
             unsafe { self.search(p, &descriptors, at, add) }?
         };
-        for candidate in ranked(&candidates, p.deterministic, SEARCH_BYTES) {
+        for candidate in ranked(&candidates, p.deterministic, MOST_BYTES) {
             let choice = Choice { algorithm: candidate.algorithm, math: candidate.math };
             if let Ok(workspace) = self.workspace_of(p, &descriptors, choice) {
                 if !p.deterministic {
@@ -182,7 +182,7 @@ impl Engine {
     unsafe fn search(&self, p: &Problem, d: &Descriptors, at: Addresses, add: bool) -> Result<Vec<Candidate>> {
         let stream = self.library.stream();
         stream.synchronize()?;
-        let space = Outside::up_to(SEARCH_BYTES);
+        let space = Outside::up_to(self.library.largest_workspace(p, d, MOST_BYTES)?);
         // What is to be added to must not be overwritten.
         let scratch = if add { Some(Outside::new(p.output_bytes())?) } else { None };
         let out = scratch.as_ref().map_or(at.out, |s| s.address);
@@ -211,7 +211,7 @@ impl Outside {
 
     /// As much as there is, at most `len` bytes.
     fn up_to(mut len: usize) -> Self {
-        while len > 1 << 20 {
+        while len > 0 {
             if let Ok(this) = Outside::new(len) {
                 return this;
             }

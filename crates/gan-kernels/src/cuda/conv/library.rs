@@ -147,6 +147,23 @@ impl Library {
         Ok(bytes)
     }
 
+    /// The most working memory that an algorithm asks for, of those that ask for at most `limit`.
+    pub(super) fn largest_workspace(&self, p: &Problem, d: &Descriptors, limit: usize) -> Result<usize> {
+        let count = match p.pass {
+            Pass::Forward => FORWARD.len(),
+            Pass::Data => DATA.len(),
+            Pass::Filter => FILTER.len(),
+        };
+        let mut most = 0;
+        // An algorithm may be measured with either.
+        for math in [sys::cudnnMathType_t::CUDNN_DEFAULT_MATH, p.arithmetic.math()] {
+            d.conv.set_math(math)?;
+            let sizes = (0..count as u32).filter_map(|algorithm| self.workspace(p.pass, d, algorithm).ok());
+            most = sizes.filter(|&bytes| bytes <= limit).fold(most, usize::max);
+        }
+        Ok(most)
+    }
+
     /// Queues one pass; `add` adds to what the output holds.
     ///
     /// # Safety
