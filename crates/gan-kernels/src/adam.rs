@@ -2,7 +2,7 @@
 use crate::choice::isa;
 use crate::cpu;
 use crate::real::by_dtype;
-use crate::storage::{apart, plain, same_shape, slices, update};
+use crate::storage::{apart, on_cuda, plain, same_shape, slices, update};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -22,19 +22,31 @@ pub struct AdamStep {
     pub step: u64,
 }
 
+impl AdamStep {
+    /// What of the step depends on its number and on the learning rate: its size lr / (1 − β1^step), and the root
+    /// sqrt(1 − β2^step).
+    pub fn factors(&self) -> [f64; 2] {
+        let power = |beta: f64| beta.powf(self.step as f64);
+        [self.lr / (1.0 - power(self.beta1)), (1.0 - power(self.beta2)).sqrt()]
+    }
+}
+
+/// What [`adam_with`] reads from device memory at the time when the update runs, so that the host need not wait and a
+/// captured launch can be replayed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AdamInputs<'a> {
+    /// [`AdamStep::factors`] as an F64 tensor `[2]`, in place of the argument's.
+    pub factors: Option<&'a Tensor>,
+    /// A flag (see [`mark_non_finite`]); once it is set, updates change nothing.
+    pub bad: Option<&'a Tensor>,
+}
+
 /// PyTorch's Adam in place, without weight decay: `state` is `[3, n]` = parameters, first and second moments; `grad` is
 /// `[n]`; only elements of `range` are updated.
 pub fn adam(state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -> Result<()> {
+    checked(state, grad, &range, hp)?;
+    on_cuda!(state, buffer::adam(state, grad, range, hp, &AdamInputs::default()));
     let n = grad.elem_count();
-    if state.dims() != [3, n] {
-        bail!("adam: the state of {n} parameters is [3, {n}], got {:?}", state.dims())
-    }
-    if range.start > range.end || range.end > n {
-        bail!("adam: range {range:?} of {n} parameters")
-    }
-    if hp.step == 0 {
-        bail!("adam: updates are counted from 1")
-    }
     let grad = plain(&apart(grad, state)?)?;
     by_dtype!(grad, T => {
         slices!(T; g = grad);
@@ -47,8 +59,33 @@ pub fn adam(state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -
     })
 }
 
-/// `x ← 0` in place.
+/// [`adam`] with inputs in device memory (CUDA; on the CPU only without any).
+pub fn adam_with(state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep, inputs: &AdamInputs) -> Result<()> {
+    checked(state, grad, &range, hp)?;
+    on_cuda!(state, buffer::adam(state, grad, range, hp, inputs));
+    if inputs.factors.is_some() || inputs.bad.is_some() {
+        bail!("adam_with: inputs in device memory need the parameters on CUDA")
+    }
+    adam(state, grad, range, hp)
+}
+
+fn checked(state: &Tensor, grad: &Tensor, range: &Range<usize>, hp: &AdamStep) -> Result<()> {
+    let n = grad.elem_count();
+    if state.dims() != [3, n] {
+        bail!("adam: the state of {n} parameters is [3, {n}], got {:?}", state.dims())
+    }
+    if range.start > range.end || range.end > n {
+        bail!("adam: range {range:?} of {n} parameters")
+    }
+    if hp.step == 0 {
+        bail!("adam: updates are counted from 1")
+    }
+    Ok(())
+}
+
+/// `x ← 0` in place. On CUDA also of flags (see [`mark_non_finite`]).
 pub fn zero(x: &Tensor) -> Result<()> {
+    on_cuda!(x, buffer::zero(x));
     by_dtype!(x, T => update(x, |x: &mut [T]| {
         x.par_chunks_mut(cpu::elementwise::CHUNK).for_each(|x| x.fill(0.0));
         Ok(())
@@ -58,6 +95,7 @@ pub fn zero(x: &Tensor) -> Result<()> {
 /// `x ← x + y` in place, equal shapes.
 pub fn add_assign(x: &Tensor, y: &Tensor) -> Result<()> {
     same_shape("add_assign", x, y)?;
+    on_cuda!(x, buffer::add_assign(x, y));
     let (y, isa) = (plain(&apart(y, x)?)?, isa());
     by_dtype!(y, T => {
         slices!(T; ys = y);
@@ -71,8 +109,19 @@ pub fn add_assign(x: &Tensor, y: &Tensor) -> Result<()> {
     })
 }
 
-/// Whether every element is finite.
+/// Sets a flag, a U32 tensor `[1]` on CUDA, if an element of `x` is not finite. It is never cleared here: the host resets it
+/// with [`zero`] and reads it when it has time to wait.
+pub fn mark_non_finite(x: &Tensor, flag: &Tensor) -> Result<()> {
+    if flag.dims() != [1] {
+        bail!("mark_non_finite: a flag is [1], got {:?}", flag.dims())
+    }
+    on_cuda!(x, buffer::mark_non_finite(x, flag));
+    bail!("mark_non_finite: flags are for tensors on CUDA; all_finite answers for {:?}", x.device().location())
+}
+
+/// Whether every element is finite. On CUDA this waits for the device.
 pub fn all_finite(x: &Tensor) -> Result<bool> {
+    on_cuda!(x, buffer::all_finite(x));
     let (x, isa) = (plain(x)?, isa());
     by_dtype!(x, T => {
         slices!(T; xs = x);

@@ -18,7 +18,7 @@ pub enum Family {
     Gemm,
     /// Weights read once in their own layout: few pixels.
     Stream,
-    /// Minimal filtering with six points: 3x3 and 4x4 kernels with stride 1.
+    /// Minimal filtering with six points: 3x3 and 4x4 kernels with stride 1 or 2.
     Winograd,
 }
 

@@ -1,7 +1,7 @@
 //! Dropout with a mask that is a pure function of its key.
 use crate::cpu;
 use crate::real::by_dtype;
-use crate::storage::{plain, slices, tensor};
+use crate::storage::{on_cuda, plain, slices, tensor};
 use candle_core::{Result, Tensor, bail};
 use gan_rng::Key;
 
@@ -13,6 +13,7 @@ pub fn dropout(x: &Tensor, p: f64, key: Key) -> Result<Tensor> {
     if !(0.0..1.0).contains(&p) {
         bail!("dropout: the probability must be in [0, 1), got {p}")
     }
+    on_cuda!(x, dropout::dropout(x, p, key));
     let x = plain(x)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);

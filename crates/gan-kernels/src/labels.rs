@@ -1,12 +1,12 @@
 //! Operators on label and instance maps.
 use crate::real::{Real, by_dtype};
-use crate::storage::{plain, slices, tensor};
+use crate::storage::{on_cuda, plain, slices, tensor};
 use candle_core::{DType, Result, Tensor, bail};
 use rayon::prelude::*;
 use std::collections::HashMap;
 
-/// Ids as U32 with their sizes (images, height, width).
-fn ids(op: &str, t: &Tensor) -> Result<(Vec<u32>, usize, usize, usize)> {
+/// The sizes of a map of ids: images, height, width.
+fn sizes(op: &str, t: &Tensor) -> Result<(usize, usize, usize)> {
     let (n, h, w) = match t.dims() {
         &[n, 1, h, w] => (n, h, w),
         other => bail!("{op}: expected ids [N, 1, H, W], got {other:?}"),
@@ -14,6 +14,12 @@ fn ids(op: &str, t: &Tensor) -> Result<(Vec<u32>, usize, usize, usize)> {
     if !matches!(t.dtype(), DType::U8 | DType::U32) {
         bail!("{op}: expected U8 or U32 ids, got {:?}", t.dtype())
     }
+    Ok((n, h, w))
+}
+
+/// Ids as U32 with their sizes.
+fn ids(op: &str, t: &Tensor) -> Result<(Vec<u32>, usize, usize, usize)> {
+    let (n, h, w) = sizes(op, t)?;
     let t = plain(&t.to_dtype(DType::U32)?)?;
     slices!(u32; ids = t);
     Ok((ids.to_vec(), n, h, w))
@@ -37,8 +43,11 @@ macro_rules! by_name {
 }
 
 /// Label ids `[N, 1, H, W]` (U8 or U32) → planes `[N, classes, H, W]` of zeros and ones. An id `>= classes` is an error
-/// that names its position.
+/// that names its position; on CUDA, where looking at ids would mean to wait for the device, it leaves zeros: check a map
+/// before it is uploaded.
 pub fn one_hot(labels: &Tensor, classes: usize, dtype: DType) -> Result<Tensor> {
+    sizes("one_hot", labels)?;
+    on_cuda!(labels, labels::one_hot(labels, classes, dtype));
     let (ids, n, h, w) = ids("one_hot", labels)?;
     let hw = h * w;
     if let Some(at) = ids.iter().position(|&id| id as usize >= classes) {
@@ -63,6 +72,8 @@ pub fn one_hot(labels: &Tensor, classes: usize, dtype: DType) -> Result<Tensor> 
 /// 1 where one of the four neighbours carries another id: instance ids `[N, 1, H, W]` (U8 or U32) → `[N, 1, H, W]`; the
 /// picture's border is no edge.
 pub fn instance_edges(inst: &Tensor, dtype: DType) -> Result<Tensor> {
+    sizes("instance_edges", inst)?;
+    on_cuda!(inst, labels::instance_edges(inst, dtype));
     let (ids, n, h, w) = ids("instance_edges", inst)?;
     by_name!(dtype, T => {
         let mut out: Vec<T> = vec![0.0; ids.len()];
@@ -88,10 +99,11 @@ pub fn instance_mean(x: &Tensor, inst: &Tensor) -> Result<Tensor> {
         &[n, c, h, w] => (n, c, h, w),
         other => bail!("instance_mean: expected [N, C, H, W], got {other:?}"),
     };
-    let (ids, ni, hi, wi) = ids("instance_mean", inst)?;
-    if (n, h, w) != (ni, hi, wi) {
+    if (n, h, w) != sizes("instance_mean", inst)? {
         bail!("instance_mean: features {:?} and ids {:?} differ in size", x.dims(), inst.dims())
     }
+    on_cuda!(x, labels::instance_mean(x, inst));
+    let (ids, ..) = ids("instance_mean", inst)?;
     let x = plain(x)?;
     let hw = h * w;
     // Ids of an image become small numbers, in order of appearance.

@@ -2,7 +2,8 @@
 //!
 //! Plain functions without a graph: a forward returns its result, a backward is told which gradients are wanted and
 //! adds parameter gradients into the caller's buffers. Tensors are contiguous `[N, C, H, W]` (others are copied), F32 or
-//! F64, on the CPU; elsewhere every operator answers with an error. Errors are candle's, with the shapes that clash.
+//! F64. With the feature `cuda` they may lie on a CUDA device, and there be BF16 as well; what follows is about the CPU.
+//! Errors are candle's, with the shapes that clash.
 //!
 //! # Promises
 //!
@@ -26,12 +27,12 @@
 //!
 //! | family | how | when |
 //! |---|---|---|
-//! | [`Family::Winograd`] | minimal filtering with six points: F(4, 3) and F(3, 4) by one engine, 36 matrix products | 3x3 and 4x4, stride 1, 32 channels and 128 pixels or more (257 for weights in training); weight gradient from 128 channels |
+//! | [`Family::Winograd`] | minimal filtering with six points: F(4, 3), F(3, 4) and, for the phases of stride 2, F(5, 2) by one engine, 36 matrix products | 3x3 and 4x4 with stride 1: 32 channels and 128 pixels or more (257 for weights in training), weight gradient from 128 channels; 4x4 with stride 2: 64 channels and 900 pixels or more, unless transformed weights are more than 5000 values a pixel (weight gradients may be) |
 //! | [`Family::Stream`] | small im2col matrix, weights read once where they lie | at most 256 pixels (the inner half of a U-Net), 128 forward with weights that stay; weight gradient with 256 output channels or more up to 512 pixels |
 //! | [`Family::Gemm`] | implicit matrix product: bands split into stride phases make every tap a constant offset | everything else: strided, transposed, 7x7, three channels at one side |
 //! | [`Family::Portable`] | small tiles in plain Rust | F64, and when forced |
 //!
-//! Minimal filtering costs accuracy: about 2e-6 relative (root mean square, 256 channels) against 3e-7 of a direct sum;
+//! Minimal filtering costs accuracy: 2e-6 to 5e-6 relative (root mean square, 256 channels) against 3e-7 of a direct sum;
 //! [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
 //!
 //! Kernels are written once over a small vector trait with one page for each instruction set: AVX-512, AVX2 with FMA,
@@ -47,8 +48,8 @@ mod cuda;
 mod device;
 mod dropout;
 mod isa;
+mod join;
 mod labels;
-mod layout;
 mod loss;
 mod norm;
 mod pool;
@@ -60,7 +61,7 @@ mod upsample;
 mod weight;
 
 pub use act::{Act, LEAKY_SLOPE, act, act_backward};
-pub use adam::{AdamStep, adam, add_assign, all_finite, zero};
+pub use adam::{AdamInputs, AdamStep, adam, adam_with, add_assign, all_finite, mark_non_finite, zero};
 pub use choice::{Family, Guard, InstructionSet, force, force_instructions, instructions, precise};
 pub use conv::{
     Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_act,
@@ -70,8 +71,8 @@ pub use conv::{
 pub use cuda::take_storage;
 pub use device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory, test_device};
 pub use dropout::dropout;
+pub use join::{add, cat_channels, convert, narrow_channels};
 pub use labels::{instance_edges, instance_mean, one_hot};
-pub use layout::{concat_channels, split_channels, to_bf16, to_f32};
 pub use loss::{bce_with_logits, l1, mean, squared_error};
 pub use norm::{
     Affine, Group, Moments, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward, update_running,

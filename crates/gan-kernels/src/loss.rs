@@ -1,10 +1,10 @@
 //! Loss reductions: the mean over all elements and its gradient in one pass, accumulated in F64 over chunks fixed by the shape.
 //!
 //! Each returns (scalar value, gradient with respect to the first argument for an upstream gradient of 1), both in the
-//! dtype of `x`.
+//! dtype of `x` (of BF16, on CUDA: the value in F32).
 use crate::cpu::loss;
 use crate::real::by_dtype;
-use crate::storage::{plain, same_shape, slices, tensor};
+use crate::storage::{on_cuda, plain, same_shape, slices, tensor};
 use candle_core::{Result, Tensor, bail};
 
 fn not_empty(op: &str, x: &Tensor) -> Result<()> {
@@ -14,6 +14,7 @@ fn not_empty(op: &str, x: &Tensor) -> Result<()> {
 /// mean (x − target)².
 pub fn squared_error(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
     not_empty("squared_error", x)?;
+    on_cuda!(x, loss::squared_error(x, target));
     let x = plain(x)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);
@@ -25,6 +26,7 @@ pub fn squared_error(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
 /// mean BCE-with-logits(x, target), the numerically stable form.
 pub fn bce_with_logits(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
     not_empty("bce_with_logits", x)?;
+    on_cuda!(x, loss::bce_with_logits(x, target));
     let x = plain(x)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);
@@ -36,6 +38,7 @@ pub fn bce_with_logits(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
 /// scale · mean x.
 pub fn mean(x: &Tensor, scale: f64) -> Result<(Tensor, Tensor)> {
     not_empty("mean", x)?;
+    on_cuda!(x, loss::mean(x, scale));
     let x = plain(x)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);
@@ -48,6 +51,7 @@ pub fn mean(x: &Tensor, scale: f64) -> Result<(Tensor, Tensor)> {
 pub fn l1(x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
     same_shape("l1", x, y)?;
     not_empty("l1", x)?;
+    on_cuda!(x, loss::l1(x, y));
     let (x, y) = (plain(x)?, plain(y)?);
     by_dtype!(x, T => {
         slices!(T; xs = x, ys = y);

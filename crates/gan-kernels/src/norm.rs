@@ -2,8 +2,8 @@
 use crate::Act;
 use crate::cpu::norm::{self as kernel, AffineSlices, Planes, Statistics};
 use crate::real::{Real, by_dtype};
-use crate::storage::{plain, same_shape, slices, tensor, update};
-use candle_core::{Result, Tensor, bail};
+use crate::storage::{on_cuda, plain, same_shape, slices, tensor, update};
+use candle_core::{DType, Result, Tensor, bail};
 
 /// Over which elements the statistics are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,7 +25,7 @@ pub struct Norm {
     pub act: Act,
 }
 
-/// Mean and biased variance per group, dtype of `x`.
+/// Mean and biased variance per group, dtype of `x` (F32 for BF16).
 #[derive(Debug, Clone)]
 pub struct Moments {
     /// `[N·C]` or `[C]`.
@@ -63,11 +63,31 @@ fn planes(op: &str, x: &Tensor) -> Result<Planes> {
     Ok(Planes { n, c, hw: h * w })
 }
 
+/// The type of statistics and parameters that go with `x`.
+fn statistics(x: &Tensor) -> DType {
+    if x.dtype() == DType::BF16 { DType::F32 } else { x.dtype() }
+}
+
 fn vector(op: &str, what: &str, t: &Tensor, len: usize, x: &Tensor) -> Result<()> {
-    if t.dims() != [len] || t.dtype() != x.dtype() {
-        bail!("{op}: {what} must be [{len}] {:?}, got {:?} {:?}", x.dtype(), t.dims(), t.dtype())
+    if t.dims() != [len] || t.dtype() != statistics(x) {
+        bail!("{op}: {what} must be [{len}] {:?}, got {:?} {:?}", statistics(x), t.dims(), t.dtype())
     }
     Ok(())
+}
+
+/// Checks an affine map and returns the sizes of `x`.
+fn checked(op: &str, x: &Tensor, affine: Option<Affine>) -> Result<Planes> {
+    let planes = planes(op, x)?;
+    if let Some(Affine { weight, bias }) = affine {
+        vector(op, "the scale", weight, planes.c, x)?;
+        vector(op, "the shift", bias, planes.c, x)?;
+    }
+    Ok(planes)
+}
+
+fn checked_moments(op: &str, moments: &Moments, groups: usize, x: &Tensor) -> Result<()> {
+    vector(op, "the mean", &moments.mean, groups, x)?;
+    vector(op, "the variance", &moments.var, groups, x)
 }
 
 /// Checked operands of one call.
@@ -79,13 +99,9 @@ struct Operands {
 
 impl Operands {
     fn new(op: &str, x: &Tensor, affine: Option<Affine>) -> Result<Self> {
-        let planes = planes(op, x)?;
+        let planes = checked(op, x, affine)?;
         let affine = match affine {
-            Some(Affine { weight, bias }) => {
-                vector(op, "the scale", weight, planes.c, x)?;
-                vector(op, "the shift", bias, planes.c, x)?;
-                Some((plain(weight)?, plain(bias)?))
-            }
+            Some(Affine { weight, bias }) => Some((plain(weight)?, plain(bias)?)),
             None => None,
         };
         Ok(Operands { x: plain(x)?, planes, affine })
@@ -106,9 +122,7 @@ fn borrowed<T>(affine: &Option<(Vec<T>, Vec<T>)>) -> AffineSlices<'_, T> {
     affine.as_ref().map(|(w, b)| (w.as_slice(), b.as_slice()))
 }
 
-fn moments_of<T: Real>(op: &str, moments: &Moments, groups: usize, x: &Tensor) -> Result<(Vec<T>, Vec<T>)> {
-    vector(op, "the mean", &moments.mean, groups, x)?;
-    vector(op, "the variance", &moments.var, groups, x)?;
+fn moments_of<T: Real>(moments: &Moments) -> Result<(Vec<T>, Vec<T>)> {
     let (mean, var) = (plain(&moments.mean)?, plain(&moments.var)?);
     slices!(T; mean = mean, var = var);
     Ok((mean.to_vec(), var.to_vec()))
@@ -125,11 +139,15 @@ fn forward(
     if let Some(r) = residual {
         same_shape(op, x, r)?;
     }
+    let groups = checked(op, x, affine)?.groups(spec.group);
+    if let Some(moments) = given {
+        checked_moments(op, moments, groups, x)?;
+    }
+    on_cuda!(x, norm::forward(x, given, spec, affine, residual, statistics(x)));
     let operands = Operands::new(op, x, affine)?;
     // Without a residual, x stands in for it and is not looked at.
     let r = plain(residual.unwrap_or(x))?;
     let (planes, x) = (operands.planes, &operands.x);
-    let groups = planes.groups(spec.group);
     by_dtype!(x, T => {
         let affine = operands.affine::<T>()?;
         let affine = borrowed(&affine);
@@ -137,7 +155,7 @@ fn forward(
         let rs = residual.map(|_| rs);
         match given {
             Some(moments) => {
-                let (mean, var) = moments_of::<T>(op, moments, groups, x)?;
+                let (mean, var) = moments_of::<T>(moments)?;
                 let y = kernel::forward(xs, planes, spec, affine, rs, Statistics::Given(&mean, &var));
                 Ok((tensor(y, x.shape())?, moments.clone()))
             }
@@ -162,16 +180,19 @@ fn backward(
     grads: NormGrads,
 ) -> Result<Option<Tensor>> {
     same_shape(op, x, dy)?;
-    let operands = Operands::new(op, x, affine)?;
-    let dy = plain(dy)?;
-    let (planes, x) = (operands.planes, &operands.x);
+    let planes = checked(op, x, affine)?;
+    checked_moments(op, moments, planes.groups(spec.group), x)?;
     if let Some(Affine { weight, bias }) = grads.affine {
         vector(op, "the scale's gradient", weight, planes.c, x)?;
         vector(op, "the shift's gradient", bias, planes.c, x)?;
     }
+    on_cuda!(x, norm::backward(x, moments, dy, spec, affine, own, grads, statistics(x)));
+    let operands = Operands::new(op, x, affine)?;
+    let dy = plain(dy)?;
+    let x = &operands.x;
     by_dtype!(x, T => {
         let affine = operands.affine::<T>()?;
-        let (mean, var) = moments_of::<T>(op, moments, planes.groups(spec.group), x)?;
+        let (mean, var) = moments_of::<T>(moments)?;
         let (dx, sums) = {
             slices!(T; xs = x, ds = dy);
             let wanted = grads.affine.is_some();
@@ -239,6 +260,7 @@ pub fn update_running(moments: &Moments, count: usize, momentum: f64, running: &
     same_shape("update_running", &moments.mean, &running.mean)?;
     same_shape("update_running", &moments.var, &running.var)?;
     let unbias = if count > 1 { count as f64 / (count - 1) as f64 } else { 1.0 };
+    on_cuda!(moments.mean, norm::update_running(moments, unbias, momentum, running));
     for (new, factor, into) in [(&moments.mean, 1.0, &running.mean), (&moments.var, unbias, &running.var)] {
         let new = plain(new)?.copy()?;
         by_dtype!(new, T => {

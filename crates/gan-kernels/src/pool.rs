@@ -2,7 +2,7 @@
 use crate::choice::isa;
 use crate::isa::vectorised;
 use crate::real::{Real, by_dtype};
-use crate::storage::{plain, slices, tensor};
+use crate::storage::{on_cuda, plain, slices, tensor};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
@@ -20,6 +20,7 @@ pub fn max_pool2(x: &Tensor) -> Result<Tensor> {
     if ho * wo == 0 {
         bail!("max_pool2: {h}x{w} is smaller than the window")
     }
+    on_cuda!(x, picture::max_pool2(x));
     let x = plain(x)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);
@@ -43,6 +44,7 @@ pub fn max_pool2_backward(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     if dy.dims() != [n, c, ho, wo] || dy.dtype() != x.dtype() || ho * wo == 0 {
         bail!("max_pool2_backward: a gradient {:?} does not fit the input {:?}", dy.dims(), x.dims())
     }
+    on_cuda!(x, picture::max_pool2_backward(x, dy));
     let (x, dy, isa) = (plain(x)?, plain(dy)?, isa());
     by_dtype!(x, T => {
         slices!(T; xs = x, ds = dy);
@@ -89,6 +91,7 @@ fn window(o: usize, size: usize) -> std::ops::Range<usize> {
 pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
     let (n, c, h, w) = dims("avg_pool3s2", x)?;
     let (ho, wo) = (h.div_ceil(2), w.div_ceil(2));
+    on_cuda!(x, picture::avg_pool3s2(x));
     let x = plain(x)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);
@@ -121,6 +124,7 @@ pub fn avg_pool3s2_backward(dy: &Tensor, hw: (usize, usize)) -> Result<Tensor> {
     if (ho, wo) != (h.div_ceil(2), w.div_ceil(2)) {
         bail!("avg_pool3s2_backward: a gradient of {ho}x{wo} does not fit an input of {h}x{w}")
     }
+    on_cuda!(dy, picture::avg_pool3s2_backward(dy, hw));
     let dy = plain(dy)?;
     by_dtype!(dy, T => {
         slices!(T; ds = dy);

@@ -1,6 +1,6 @@
 //! Nearest upsampling.
 use crate::real::by_dtype;
-use crate::storage::{plain, slices, tensor};
+use crate::storage::{on_cuda, plain, slices, tensor};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
@@ -15,6 +15,7 @@ fn dims(op: &str, x: &Tensor, factor: usize) -> Result<(usize, usize, usize, usi
 /// Repeats every pixel `factor` × `factor` times: `[N, C, H, W]` → `[N, C, factor·H, factor·W]`.
 pub fn upsample_nearest(x: &Tensor, factor: usize) -> Result<Tensor> {
     let (n, c, h, w) = dims("upsample_nearest", x, factor)?;
+    on_cuda!(x, picture::upsample_nearest(x, factor));
     let x = plain(x)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);
@@ -41,6 +42,7 @@ pub fn upsample_nearest_backward(dy: &Tensor, factor: usize) -> Result<Tensor> {
         bail!("upsample_nearest_backward: {hf}x{wf} is no multiple of the factor {factor}")
     }
     let (h, w) = (hf / factor, wf / factor);
+    on_cuda!(dy, picture::upsample_nearest_backward(dy, factor));
     let dy = plain(dy)?;
     by_dtype!(dy, T => {
         slices!(T; ds = dy);

@@ -64,7 +64,10 @@ pub(crate) fn backward(
                 let (tape, channels) = inner_tape(inner, record, ctx)?;
                 let (direct, through) = match step {
                     Step::Residual(_) => (dy.clone(), dy.clone()),
-                    _ => k::split_channels(&dy, channels)?,
+                    _ => {
+                        let rest = dy.dim(1)? - channels;
+                        (k::narrow_channels(&dy, 0, channels)?, k::narrow_channels(&dy, channels, rest)?)
+                    }
                 };
                 match backward(inner, tape, through, ctx, dx_wanted)? {
                     Some(dx) => {

@@ -3,7 +3,7 @@
 use crate::steps::Step;
 use crate::tape::{Record, Tape};
 use crate::{Ctx, Dropout, NormLayer, NormMode, Param, Sequence, Weights};
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use gan_kernels::{self as k, Affine, ConvTranspose2d, Group, Moments, Norm};
 
 const EPS: f64 = 1e-5;
@@ -67,7 +67,7 @@ pub(crate) fn forward(
                 let recompute = ctx.checkpointing && add.is_some();
                 let mut inner_tape = (tape.is_some() && !recompute).then(Tape::default);
                 let y = forward(inner, x.clone(), ctx, inner_tape.as_mut(), add)?;
-                let y = if add.is_some() { y } else { k::concat_channels(&x, &y)? };
+                let y = if add.is_some() { y } else { k::cat_channels(&x, &y)? };
                 let record = match inner_tape {
                     Some(tape) => Some(Record::Inner { tape, channels }),
                     None => tape.is_some().then(|| Record::Recompute { x: x.clone(), channels }),
@@ -82,18 +82,9 @@ pub(crate) fn forward(
         }
     }
     if let Some(residual) = pending {
-        x = sum(&x, residual)?;
+        x = k::add(&x, residual)?;
     }
     Ok(x)
-}
-
-/// x + y, in the order in which BF16 lies in memory.
-fn sum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    if x.dtype() != DType::BF16 {
-        return x + y;
-    }
-    let dense = |t: &Tensor| t.permute((0, 2, 3, 1));
-    (dense(x)? + dense(y)?)?.permute((0, 3, 1, 2))
 }
 
 fn bias(bias: &Option<Param>, used: bool) -> Option<&Tensor> {

@@ -63,7 +63,10 @@ impl Sequence {
 fn enter(x: &Tensor, precision: Precision) -> Result<Tensor> {
     match precision {
         Precision::F32 => x.detach().contiguous(),
-        Precision::Bf16 => k::to_bf16(&x.detach()),
+        Precision::Bf16 if !x.device().is_cuda() => {
+            bail!("BF16 is for CUDA devices, the tensor is on {:?}", x.device().location())
+        }
+        Precision::Bf16 => k::convert(x, DType::BF16),
     }
 }
 
@@ -71,7 +74,7 @@ fn enter(x: &Tensor, precision: Precision) -> Result<Tensor> {
 fn leave(y: Tensor, precision: Precision) -> Result<Tensor> {
     match precision {
         Precision::F32 => Ok(y),
-        Precision::Bf16 => k::to_f32(&y),
+        Precision::Bf16 => k::convert(&y, DType::F32),
     }
 }
 

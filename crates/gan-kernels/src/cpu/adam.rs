@@ -21,15 +21,15 @@ struct Factors<T> {
 }
 
 pub(crate) fn adam<T: Real>(w: &mut [T], m: &mut [T], v: &mut [T], g: &[T], hp: &AdamStep) {
-    let power = |beta: f64| beta.powf(hp.step as f64);
+    let [step_size, root_correction] = hp.factors();
     let f = Factors {
         beta1: T::of(hp.beta1),
         rest1: T::of(1.0 - hp.beta1),
         beta2: T::of(hp.beta2),
         rest2: T::of(1.0 - hp.beta2),
         eps: T::of(hp.eps),
-        step_size: T::of(hp.lr / (1.0 - power(hp.beta1))),
-        root_correction: T::of((1.0 - power(hp.beta2)).sqrt()),
+        step_size: T::of(step_size),
+        root_correction: T::of(root_correction),
     };
     let isa = isa();
     w.par_chunks_mut(CHUNK)

@@ -18,11 +18,6 @@ pub(crate) fn code(a: Act) -> i32 {
     }
 }
 
-/// Elements that one thread treats: 16 bytes.
-pub(crate) fn pack(x: &Operand) -> usize {
-    16 / x.dtype().size_in_bytes()
-}
-
 pub(crate) fn act(x: &Tensor, a: Act) -> Result<Tensor> {
     let x = Operand::new(x)?;
     let y = Output::like(&x, x.dims())?;
@@ -31,7 +26,7 @@ pub(crate) fn act(x: &Tensor, a: Act) -> Result<Tensor> {
         .arg(y.address)
         .size(x.len())?
         .arg(code(a))
-        .threads(x.len().div_ceil(pack(&x)))?;
+        .threads(x.len().div_ceil(x.pack()))?;
     Ok(y.tensor())
 }
 
@@ -45,6 +40,6 @@ pub(crate) fn act_backward(y: &Tensor, dy: &Tensor, a: Act) -> Result<Tensor> {
         .arg(dx.address)
         .size(y.len())?
         .arg(code(a))
-        .threads(y.len().div_ceil(pack(&y)))?;
+        .threads(y.len().div_ceil(y.pack()))?;
     Ok(dx.tensor())
 }

@@ -14,6 +14,8 @@ pub(crate) const BLOCK: u32 = 256;
 pub(crate) enum Arg {
     /// An address in device memory, 0 for none.
     Pointer(u64),
+    /// `unsigned long long`.
+    U64(u64),
     /// `unsigned`.
     U32(u32),
     /// `int`.
@@ -103,6 +105,7 @@ impl<'a> Launch<'a> {
         for arg in &self.args {
             match arg {
                 Arg::Pointer(address) => builder.arg(address),
+                Arg::U64(x) => builder.arg(x),
                 Arg::U32(x) => builder.arg(x),
                 Arg::I32(x) => builder.arg(x),
                 Arg::F64(x) => builder.arg(x),

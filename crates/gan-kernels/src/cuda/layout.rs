@@ -1,109 +1,121 @@
-//! Changes of element type and of place in memory.
+//! Changes of element type and order, and copies of channel ranges.
+
 use crate::cuda::launch::{BLOCK, Launch, size};
-use crate::cuda::module::{Module, module};
+use crate::cuda::module::{Module, module, typed};
 use crate::cuda::operand::{Operand, Order, Output};
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Result, Tensor, bail};
 
 const LAYOUT: Module = module!("layout");
 
-/// Side of a tile, as `layout.cu` has it.
-const TILE: usize = 32;
-/// Up to so many channels a thread takes a whole pixel.
-const FEW: usize = 8;
+/// Channels up to which one thread moves a whole pixel.
+const THIN: usize = 8;
 
-pub(crate) fn to_bf16(x: &Tensor) -> Result<Tensor> {
-    let (n, c, h, w) = x.dims4()?;
+/// The kernel's name for a pair of element types.
+macro_rules! pair {
+    ($from:expr, $to:expr, $name:literal) => {
+        match ($from, $to) {
+            (DType::F32, DType::F32) => Ok(concat!($name, "_f32_f32")),
+            (DType::F64, DType::F64) => Ok(concat!($name, "_f64_f64")),
+            (DType::BF16, DType::BF16) => Ok(concat!($name, "_bf16_bf16")),
+            (DType::F32, DType::BF16) => Ok(concat!($name, "_f32_bf16")),
+            (DType::BF16, DType::F32) => Ok(concat!($name, "_bf16_f32")),
+            (from, to) => Err(candle_core::Error::Msg(format!("no conversion from {from:?} to {to:?} on CUDA"))),
+        }
+    };
+}
+
+/// BF16 in pixels (four dimensions), F32 and F64 in planes; one launch.
+pub(crate) fn convert(x: &Tensor, dtype: DType) -> Result<Tensor> {
+    let pixels = dtype == DType::BF16 && x.dims().len() == 4;
     let x = Operand::new(x)?;
-    let y = Output::new(&x.device, DType::BF16, &[n, c, h, w], Order::Pixels)?;
-    turn(&x, x.address, y.address, "few_to_pixels", "planes_to_pixels", (n, c, h * w))?;
-    Ok(y.tensor())
-}
-
-pub(crate) fn to_f32(x: &Tensor) -> Result<Tensor> {
-    let (n, c, h, w) = x.dims4()?;
-    let x = Operand::ordered(x, Order::Pixels)?;
-    let y = Output::new(&x.device, DType::F32, &[n, c, h, w], Order::Planes)?;
-    turn(&x, x.address, y.address, "few_to_planes", "pixels_to_planes", (n, c, h * w))?;
-    Ok(y.tensor())
-}
-
-/// Runs the kernel for few channels or the one that turns tiles.
-fn turn(
-    x: &Operand,
-    from: u64,
-    to: u64,
-    few: &'static str,
-    tiles: &'static str,
-    (n, c, pixels): (usize, usize, usize),
-) -> Result<()> {
-    let launch = Launch::new(&x.device, &LAYOUT, if c <= FEW { few } else { tiles })?.arg(from).arg(to);
-    if c <= FEW {
-        return launch.size(n * pixels)?.size(c)?.size(pixels)?.threads(n * pixels);
+    if x.dtype() == dtype && pixels == (x.order == Order::Pixels) {
+        return Ok(x.tensor());
     }
-    let (across, down) = (pixels.div_ceil(TILE), c.div_ceil(TILE));
-    launch.size(c)?.size(pixels)?.size(down)?.grid((size(across * down * n)?, 1), BLOCK)
+    moved(&x, dtype, if pixels { Order::Pixels } else { Order::Planes })
 }
 
-/// A tensor as rows of equal length that channels are adjacent parts of: pixels, or images.
-struct Rows {
-    operand: Operand,
-    count: usize,
-    /// Bytes of one channel in a row.
-    channel: usize,
-}
-
-impl Rows {
-    fn of(t: &Tensor, order: Order) -> Result<Self> {
-        let (n, _, h, w) = t.dims4()?;
-        let operand = Operand::ordered(t, order)?;
-        let bytes = operand.dtype().size_in_bytes();
-        Ok(match order {
-            Order::Planes => Rows { operand, count: n, channel: h * w * bytes },
-            Order::Pixels => Rows { operand, count: n * h * w, channel: bytes },
-        })
+/// The elements of a dense operand as another type, in another order, or both.
+pub(crate) fn moved(x: &Operand, dtype: DType, order: Order) -> Result<Tensor> {
+    let y = Output::new(&x.device, dtype, x.dims(), order)?;
+    if x.order == order {
+        Launch::new(&x.device, &LAYOUT, pair!(x.dtype(), dtype, "convert")?)?
+            .arg(x.address)
+            .arg(y.address)
+            .size(x.len())?
+            .threads(x.len())?;
+        return Ok(y.tensor());
     }
-}
-
-pub(crate) fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let order = Operand::new(a)?.order;
-    let (n, ca, h, w) = a.dims4()?;
-    let cb = b.dim(1)?;
-    let (a, b) = (Rows::of(a, order)?, Rows::of(b, order)?);
-    let y = Output::new(&a.operand.device, a.operand.dtype(), &[n, ca + cb, h, w], order)?;
-    columns("concat", &a, [a.operand.address, b.operand.address, y.address], (ca, cb))?;
+    let [n, c, h, w] = x.dims4()?;
+    let hw = h * w;
+    if c <= THIN {
+        Launch::new(&x.device, &LAYOUT, pair!(x.dtype(), dtype, "thin_transpose")?)?
+            .arg(x.address)
+            .arg(y.address)
+            .size(n * hw)?
+            .size(c)?
+            .size(hw)?
+            .arg(order == Order::Pixels)
+            .threads(n * hw)?;
+        return Ok(y.tensor());
+    }
+    let (rows, cols) = if order == Order::Pixels { (c, hw) } else { (hw, c) };
+    let (row_tiles, col_tiles) = (rows.div_ceil(32), cols.div_ceil(32));
+    Launch::new(&x.device, &LAYOUT, pair!(x.dtype(), dtype, "transpose")?)?
+        .arg(x.address)
+        .arg(y.address)
+        .size(rows)?
+        .size(cols)?
+        .size(row_tiles)?
+        .size(col_tiles)?
+        .grid((size(n * row_tiles * col_tiles)?, 1), BLOCK)?;
     Ok(y.tensor())
 }
 
-pub(crate) fn split_channels(x: &Tensor, channels: usize) -> Result<(Tensor, Tensor)> {
-    let order = Operand::new(x)?.order;
-    let (n, c, h, w) = x.dims4()?;
-    let x = Rows::of(x, order)?;
-    let part = |c| Output::new(&x.operand.device, x.operand.dtype(), &[n, c, h, w], order);
-    let (a, b) = (part(channels)?, part(c - channels)?);
-    columns("split", &x, [a.address, b.address, x.operand.address], (channels, c - channels))?;
-    Ok((a.tensor(), b.tensor()))
+/// Rows of contiguous elements in which channels lie side by side, and the elements of a channel in a row.
+fn rows(x: &Operand) -> Result<(usize, usize)> {
+    let [n, _, h, w] = x.dims4()?;
+    Ok(match x.order {
+        Order::Planes => (n, h * w),
+        Order::Pixels => (n * h * w, 1),
+    })
 }
 
-/// Runs a kernel over two parts and the whole, in the widest units that fit.
-fn columns(what: &str, rows: &Rows, addresses: [u64; 3], (a, b): (usize, usize)) -> Result<()> {
-    let (a, b) = (a * rows.channel, b * rows.channel);
-    let fits = |unit: usize| {
-        a.is_multiple_of(unit) && b.is_multiple_of(unit) && addresses.iter().all(|at| at.is_multiple_of(unit as u64))
-    };
-    let (unit, names) = match () {
-        () if fits(16) => (16, ["concat_16", "split_16"]),
-        () if fits(8) => (8, ["concat_8", "split_8"]),
-        () if fits(4) => (4, ["concat_4", "split_4"]),
-        () => (2, ["concat_2", "split_2"]),
-    };
-    let units = rows.count * (a + b) / unit;
-    let [first, second, whole] = addresses;
-    Launch::new(&rows.operand.device, &LAYOUT, if what == "concat" { names[0] } else { names[1] })?
-        .arg(first)
-        .arg(second)
-        .arg(whole)
-        .size(units)?
-        .size(a / unit)?
-        .size(b / unit)?
-        .threads(units)
+/// Copies `count` channels of `x`, from number `from`, to the channels of a tensor of `to_channels` from number `to`.
+fn copy_channels(x: &Operand, from: usize, count: usize, into: u64, to_channels: usize, to: usize) -> Result<()> {
+    let [_, c, ..] = x.dims4()?;
+    let (rows, each) = rows(x)?;
+    Launch::new(&x.device, &LAYOUT, typed!(x.dtype(), "copy_columns")?)?
+        .arg(x.address)
+        .arg(into)
+        .size(rows)?
+        .size(count * each)?
+        .size(c * each)?
+        .size(from * each)?
+        .size(to_channels * each)?
+        .size(to * each)?
+        .threads(rows * (count * each).div_ceil(x.pack()))
+}
+
+pub(crate) fn cat_channels(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let x = Operand::new(x)?;
+    let y = Operand::ordered(y, x.order)?;
+    let ([n, a, h, w], [ny, b, hy, wy]) = (x.dims4()?, y.dims4()?);
+    if (n, h, w) != (ny, hy, wy) || x.dtype() != y.dtype() {
+        bail!("cat_channels: {:?} {:?} and {:?} {:?} do not fit", x.dims(), x.dtype(), y.dims(), y.dtype())
+    }
+    let out = Output::like(&x, &[n, a + b, h, w])?;
+    copy_channels(&x, 0, a, out.address, a + b, 0)?;
+    copy_channels(&y, 0, b, out.address, a + b, a)?;
+    Ok(out.tensor())
+}
+
+pub(crate) fn narrow_channels(x: &Tensor, from: usize, count: usize) -> Result<Tensor> {
+    let x = Operand::new(x)?;
+    let [n, c, h, w] = x.dims4()?;
+    if from + count > c {
+        bail!("narrow_channels: {:?} has no channels {from}..{}", x.dims(), from + count)
+    }
+    let out = Output::like(&x, &[n, count, h, w])?;
+    copy_channels(&x, from, count, out.address, count, 0)?;
+    Ok(out.tensor())
 }

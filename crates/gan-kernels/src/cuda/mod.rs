@@ -9,12 +9,17 @@
 //!   asks for an answer.
 
 pub(crate) mod act;
+pub(crate) mod buffer;
 pub(crate) mod conv;
-mod launch;
+pub(crate) mod dropout;
+pub(crate) mod labels;
+pub(crate) mod launch;
 pub(crate) mod layout;
-mod module;
+pub(crate) mod loss;
+pub(crate) mod module;
+pub(crate) mod norm;
 pub(crate) mod operand;
-pub(crate) mod pad;
+pub(crate) mod picture;
 mod takeover;
 
 pub use takeover::take_storage;

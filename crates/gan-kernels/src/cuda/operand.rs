@@ -5,8 +5,9 @@
 //! one storage be read and written by one kernel, where locks held at the same time would wait for each other.
 #![allow(unsafe_code)]
 
+use crate::cuda::layout;
 use candle_core::backend::BackendStorage;
-use candle_core::cuda::cudarc::driver::DevicePtr;
+use candle_core::cuda::cudarc::driver::{CudaSlice, DevicePtr};
 use candle_core::cuda::{CudaDevice, CudaStorage, CudaStorageSlice};
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Device, Layout, Result, Storage, Tensor, bail};
@@ -39,6 +40,14 @@ impl Order {
     }
 }
 
+/// The type of statistics, parameters and accumulators that go with elements of a type.
+pub(crate) fn statistics(dtype: DType) -> DType {
+    match dtype {
+        DType::F64 => DType::F64,
+        _ => DType::F32,
+    }
+}
+
 /// The device of a tensor on CUDA.
 pub(crate) fn device(t: &Tensor) -> Result<CudaDevice> {
     match t.device() {
@@ -52,7 +61,6 @@ fn address(t: &Tensor) -> Result<u64> {
     let (storage, layout) = t.storage_and_layout();
     let Storage::Cuda(cuda) = &*storage else { bail!("expected a tensor on CUDA, this one is elsewhere") };
     let stream = cuda.device.cuda_stream();
-    let offset = layout.start_offset();
     let (start, width) = match &cuda.slice {
         CudaStorageSlice::U8(s) => (s.device_ptr(&stream).0, 1),
         CudaStorageSlice::U32(s) => (s.device_ptr(&stream).0, 4),
@@ -61,7 +69,7 @@ fn address(t: &Tensor) -> Result<u64> {
         CudaStorageSlice::F64(s) => (s.device_ptr(&stream).0, 8),
         _ => bail!("operators on CUDA take U8, U32, BF16, F32 and F64, not {:?}", cuda.dtype()),
     };
-    Ok(start + (offset * width) as u64)
+    Ok(start + (layout.start_offset() * width) as u64)
 }
 
 /// An input: dense device memory, kept alive.
@@ -77,27 +85,25 @@ pub(crate) struct Operand {
 }
 
 impl Operand {
-    /// The tensor as it lies if it is dense, else a dense copy. F32, F64 and integers always come in planes.
+    /// The tensor as it lies if it is dense, else a dense copy. Only BF16 comes in pixels.
     pub(crate) fn new(t: &Tensor) -> Result<Self> {
         let bf16 = t.dtype() == DType::BF16;
         match Order::of(t.layout(), bf16) {
-            Some(order) if bf16 || order == Order::Planes => Self::dense(t.detach(), order),
-            _ => Self::dense(t.detach().contiguous()?, Order::Planes),
+            Some(order) if bf16 => Self::dense(t.detach(), order),
+            _ => Self::ordered(t, Order::Planes),
         }
     }
 
     /// The tensor in a given order.
     pub(crate) fn ordered(t: &Tensor, order: Order) -> Result<Self> {
+        let t = t.detach();
         match Order::of(t.layout(), order == Order::Pixels) {
-            Some(found) if found == order => Self::dense(t.detach(), order),
-            _ => {
-                let t = t.detach();
-                let dense = match order {
-                    Order::Planes => t.contiguous()?,
-                    Order::Pixels => t.permute((0, 2, 3, 1))?.contiguous()?.permute((0, 3, 1, 2))?,
-                };
-                Self::dense(dense, order)
+            Some(found) if found == order => Self::dense(t, order),
+            Some(found) => {
+                let x = Self::dense(t, found)?;
+                Self::dense(layout::moved(&x, x.dtype(), order)?, order)
             }
+            None => Self::ordered(&t.contiguous()?, order),
         }
     }
 
@@ -115,9 +121,30 @@ impl Operand {
         self.tensor.dims()
     }
 
+    /// Shape of pictures.
+    pub(crate) fn dims4(&self) -> Result<[usize; 4]> {
+        let (n, c, h, w) = self.tensor.dims4()?;
+        Ok([n, c, h, w])
+    }
+
     /// Number of elements.
     pub(crate) fn len(&self) -> usize {
         self.tensor.elem_count()
+    }
+
+    /// Elements that one access of 16 bytes moves.
+    pub(crate) fn pack(&self) -> usize {
+        16 / self.dtype().size_in_bytes()
+    }
+
+    /// Whether this is `t`'s own memory and not a copy.
+    pub(crate) fn is(&self, t: &Tensor) -> bool {
+        address(t).is_ok_and(|a| a == self.address)
+    }
+
+    /// The tensor, without its graph.
+    pub(crate) fn tensor(self) -> Tensor {
+        self.tensor
     }
 }
 
@@ -174,5 +201,32 @@ impl Output {
     /// The finished tensor.
     pub(crate) fn tensor(self) -> Tensor {
         self.tensor
+    }
+}
+
+/// Working memory between the launches of one operator.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    _bytes: CudaSlice<u8>,
+    /// Where it starts.
+    pub(crate) address: u64,
+}
+
+impl Scratch {
+    /// Arbitrary bytes.
+    pub(crate) fn new(device: &CudaDevice, bytes: usize) -> Result<Self> {
+        // SAFETY: bytes take every pattern, and kernels write before they read.
+        let bytes = unsafe { device.alloc::<u8>(bytes.max(1))? };
+        Ok(Self::of(device, bytes))
+    }
+
+    /// Zeros.
+    pub(crate) fn zeroed(device: &CudaDevice, bytes: usize) -> Result<Self> {
+        Ok(Self::of(device, device.alloc_zeros::<u8>(bytes.max(1))?))
+    }
+
+    fn of(device: &CudaDevice, bytes: CudaSlice<u8>) -> Self {
+        let address = bytes.device_ptr(&device.cuda_stream()).0;
+        Scratch { _bytes: bytes, address }
     }
 }

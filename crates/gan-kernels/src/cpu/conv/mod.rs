@@ -59,13 +59,19 @@ fn family(g: &Geometry, pass: Pass, trained: bool) -> Family {
 /// AVX2 and on AVX-512.
 fn fastest(g: &Geometry, pass: Pass, pixels: usize, trained: bool) -> Family {
     let weights = pass == Pass::BackwardWeight;
-    let filtering = winograd::serves(g) && !is_precise();
+    let (channels, transformed) = (g.ci.min(g.co), winograd::weights_len(g));
     // Transformed weights that are too large to keep are as short-lived as those of a training step.
-    let trained = trained || 36 * g.ci * g.co > LARGEST;
+    let trained = trained || transformed > LARGEST;
     // Transforms pay for themselves when each transformed value is used often; those of weights that change with every
-    // step are used for one or two calls.
-    let (channels, few) = if weights { (128, 128) } else { (32, if trained { 257 } else { 128 }) };
-    if filtering && g.ci.min(g.co) >= channels && pixels >= few {
+    // step are used for one or two calls. With stride 2, whose products save less, it also counts that transformed
+    // weights are read once for every image; 3x3 kernels have too many zeros among their phases.
+    let pays = match (g.stride, weights) {
+        (1, true) => channels >= 128 && pixels >= 128,
+        (1, false) => channels >= 32 && pixels >= if trained { 257 } else { 128 },
+        (_, true) => g.kh == 4 && channels >= 64 && pixels >= 900,
+        (_, false) => g.kh == 4 && channels >= 64 && pixels >= 900 && transformed <= 5000 * pixels,
+    };
+    if pays && winograd::serves(g) && !is_precise() {
         return Family::Winograd;
     }
     // Below this, reading the weights is most of the work, and packing them would double it.

@@ -17,8 +17,8 @@ use crate::act::{Act, act};
 use crate::conv::Finish;
 use crate::cpu::conv::Geometry;
 use crate::cuda::operand::{Operand, Order, Output, accumulator};
-use crate::cuda::pad;
-use crate::{PadMode, Weight, deterministic, tf32, to_bf16, to_f32};
+use crate::cuda::picture::{pad, pad_backward};
+use crate::{PadMode, Weight, convert, deterministic, tf32};
 use candle_core::cuda::cudarc::cudnn::result::CudnnError;
 use candle_core::{DType, Result, Tensor, bail};
 use filter::Filter;
@@ -80,7 +80,7 @@ fn pads_itself(g: &Geometry) -> bool {
 /// The small end of a convolution from its big end `x`.
 pub(crate) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
     if !pads_itself(g) {
-        return forward(op, &padded(g), &pad::pad(x, g.mode, g.padding)?, w, finish);
+        return forward(op, &padded(g), &pad(x, g.mode, g.padding)?, w, finish);
     }
     to_end(op, Pass::Forward, g, x, w, finish, [g.n, g.co, g.ho, g.wo])
 }
@@ -90,7 +90,7 @@ pub(crate) fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, fini
     if !pads_itself(g) {
         // Only a convolution's way back has such a padding, and that is finished then.
         let padded = backward_data(op, &padded(g), y, w, finish)?;
-        return pad::pad_backward(&padded, g.mode, g.padding, (g.h, g.w));
+        return pad_backward(&padded, g.mode, g.padding, (g.h, g.w));
     }
     to_end(op, Pass::Data, g, y, w, finish, [g.n, g.ci, g.h, g.w])
 }
@@ -115,7 +115,8 @@ fn to_end(
     let p = Problem::new(pass, arithmetic, deterministic(), g);
     if !engine::run(&x.device, &p, [x.address, filter.address()], y.address, false)? {
         refuse_unless_bf16(op, &p)?;
-        return to_bf16(&to_end(op, pass, g, &to_f32(from)?, w, finish, dims)?);
+        let y = to_end(op, pass, g, &convert(from, DType::F32)?, w, finish, dims)?;
+        return convert(&y, DType::BF16);
     }
     match finish.bias {
         Some(bias) => {
@@ -137,7 +138,7 @@ pub(crate) fn add_weight_gradient(
     into: &Tensor,
 ) -> Result<()> {
     if !pads_itself(g) {
-        return add_weight_gradient(op, &padded(g), &pad::pad(big, g.mode, g.padding)?, small, weight, into);
+        return add_weight_gradient(op, &padded(g), &pad(big, g.mode, g.padding)?, small, weight, into);
     }
     let arithmetic = arithmetic(op, big, weight)?;
     let address = accumulator(into, weight.dtype())?;
@@ -152,7 +153,8 @@ pub(crate) fn add_weight_gradient(
         if direct { None } else { Some(Output::new(&x.device, x.dtype(), &[g.co * g.taps()], Order::Planes)?) };
     if !run(gradient.as_ref().map_or(address, |gradient| gradient.address), direct)? {
         refuse_unless_bf16(op, &p)?;
-        return add_weight_gradient(op, g, &to_f32(big)?, &to_f32(small)?, weight, into);
+        let (big, small) = (convert(big, DType::F32)?, convert(small, DType::F32)?);
+        return add_weight_gradient(op, g, &big, &small, weight, into);
     }
     match gradient {
         None => Ok(()),

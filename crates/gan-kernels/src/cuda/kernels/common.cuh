@@ -78,3 +78,71 @@ template <typename F> __device__ __forceinline__ F slope(F y, int act) {
 
 // Defines the kernels NAME_f32, NAME_f64 and NAME_bf16 of a template with the same arguments.
 #define FOR_TYPES(DEFINE) DEFINE(f32, float) DEFINE(f64, double) DEFINE(bf16, bf16)
+
+// Operators on pictures see a tensor as [outer, H, W, inner]: in planes outer = N * C and inner = 1, in pixels outer = N and
+// inner = C. A thread treats a pack of V neighbours in the inner dimension: 1, or as many as 16 bytes hold.
+template <typename T, unsigned V> struct Few {
+    T v[V];
+};
+
+template <typename T, unsigned V>
+__device__ __forceinline__ Few<T, V> load_few(const T *row, unsigned at, unsigned inner, bool fast) {
+    Few<T, V> few;
+    if (V == 1) {
+        few.v[0] = row[at];
+    } else {
+        const Pack<T> pack = load(row, at, inner, fast);
+        memcpy(&few, &pack, sizeof few);
+    }
+    return few;
+}
+
+template <typename T, unsigned V>
+__device__ __forceinline__ void store_few(T *row, unsigned at, unsigned inner, bool fast, Few<T, V> few) {
+    if (V == 1) {
+        row[at] = few.v[0];
+    } else {
+        Pack<T> pack;
+        memcpy(&pack, &few, sizeof few);
+        store(row, at, inner, fast, pack);
+    }
+}
+
+// Where a thread's pack lies in [outer, h, w, inner]; `inside` is false for threads beyond the end.
+template <unsigned V> struct Place {
+    unsigned outer, y, x, at;
+    bool inside;
+
+    __device__ Place(unsigned outers, unsigned h, unsigned w, unsigned inner) {
+        const unsigned packs = (inner + V - 1) / V;
+        unsigned i = thread_number();
+        at = i % packs * V;
+        i /= packs;
+        x = i % w;
+        i /= w;
+        y = i % h;
+        outer = i / h;
+        inside = outer < outers;
+    }
+};
+
+// The first element of a pixel.
+template <typename T>
+__device__ __forceinline__ T *pixel(T *p, unsigned outer, unsigned y, unsigned x, unsigned h, unsigned w, unsigned inner) {
+    return p + ((size_t)(outer * h + y) * w + x) * inner;
+}
+
+// Whether every pixel of the pictures at these addresses can be accessed by 16 bytes.
+template <typename T, unsigned V>
+__device__ __forceinline__ bool fast_pixels(unsigned inner, const void *a, const void *b, const void *c = nullptr) {
+    return V > 1 && inner % V == 0 && aligned(a, b, c);
+}
+
+// Defines NAME_f32, NAME_f64 and NAME_bf16 for planes, and NAME_pixels_bf16.
+#define FOR_PICTURES(DEFINE) DEFINE(f32, float, 1) DEFINE(f64, double, 1) DEFINE(bf16, bf16, 1) DEFINE(pixels_bf16, bf16, 8)
+
+// Sum over the 32 lanes of a warp, in all of them, in a fixed order.
+template <typename F> __device__ __forceinline__ F warp_sum(F x) {
+    for (int step = 16; step > 0; step >>= 1) x += __shfl_xor_sync(0xffffffffu, x, step);
+    return x;
+}

@@ -1,82 +1,74 @@
-// F32 in planes to BF16 in pixels and back, and channels put together and taken apart.
+// Changes of element type and of the order in memory, and copies of channel ranges.
 #include "common.cuh"
 
-#define TILE 32
+template <typename A, typename B> __device__ void convert(const A *x, B *y, unsigned n) {
+    const unsigned i = thread_number();
+    if (i < n) y[i] = narrow<B>(widen(x[i]));
+}
 
-// [n, c, pixels] to [n, pixels, c] or, with the roles of the sizes changed, back: turns [rows, columns] matrices, a
-// block of 256 threads a tile.
+// Transposes every matrix of a batch, [rows, cols] -> [cols, rows], by tiles of 32 x 32; blocks of 256 threads.
 template <typename A, typename B>
-__device__ void turn(const A *from, B *to, unsigned rows, unsigned columns, unsigned row, unsigned column) {
-    // The odd length of a row keeps a column's elements in different banks.
-    __shared__ float tile[TILE][TILE + 1];
-    const unsigned x = threadIdx.x % TILE, y = threadIdx.x / TILE;
-    for (unsigned r = y; r < TILE; r += 256 / TILE)
-        if (row + r < rows && column + x < columns) tile[r][x] = widen(from[(size_t)(row + r) * columns + column + x]);
+__device__ void transpose(const A *x, B *y, unsigned rows, unsigned cols, unsigned row_tiles, unsigned col_tiles) {
+    __shared__ A tile[32][33];
+    const unsigned lane = threadIdx.x % 32, step = threadIdx.x / 32;
+    const unsigned matrix = blockIdx.x / (row_tiles * col_tiles), t = blockIdx.x % (row_tiles * col_tiles);
+    const unsigned row = t / col_tiles * 32, col = t % col_tiles * 32;
+    const size_t base = (size_t)matrix * rows * cols;
+    for (unsigned i = step; i < 32; i += 8)
+        if (row + i < rows && col + lane < cols) tile[i][lane] = x[base + (size_t)(row + i) * cols + col + lane];
     __syncthreads();
-    for (unsigned r = y; r < TILE; r += 256 / TILE)
-        if (column + r < columns && row + x < rows) to[(size_t)(column + r) * rows + row + x] = narrow<B>(tile[x][r]);
+    for (unsigned i = step; i < 32; i += 8)
+        if (col + i < cols && row + lane < rows)
+            y[base + (size_t)(col + i) * rows + row + lane] = narrow<B>(widen(tile[lane][i]));
 }
 
-// `down` tiles make up the channels of an image; the blocks of an image are adjacent.
-extern "C" __global__ void planes_to_pixels(const float *x, bf16 *y, unsigned c, unsigned pixels, unsigned down) {
-    const unsigned across = (pixels + TILE - 1) / TILE;
-    const unsigned tile = blockIdx.x % (across * down), image = blockIdx.x / (across * down);
-    const size_t at = (size_t)image * c * pixels;
-    turn(x + at, y + at, c, pixels, tile % down * TILE, tile / down * TILE);
-}
-
-extern "C" __global__ void pixels_to_planes(const bf16 *x, float *y, unsigned c, unsigned pixels, unsigned down) {
-    const unsigned across = (pixels + TILE - 1) / TILE;
-    const unsigned tile = blockIdx.x % (across * down), image = blockIdx.x / (across * down);
-    const size_t at = (size_t)image * c * pixels;
-    turn(x + at, y + at, pixels, c, tile / down * TILE, tile % down * TILE);
-}
-
-// The same for few channels; a thread a pixel, `n` of them.
-extern "C" __global__ void few_to_pixels(const float *x, bf16 *y, unsigned n, unsigned c, unsigned pixels) {
+// Few channels: one thread a pixel reads its planes, or writes them.
+template <typename A, typename B>
+__device__ void thin_transpose(const A *x, B *y, unsigned n, unsigned channels, unsigned hw, int to_pixels) {
     const unsigned i = thread_number();
     if (i >= n) return;
-    const float *from = x + (size_t)(i / pixels) * c * pixels + i % pixels;
-    for (unsigned k = 0; k < c; k++) y[(size_t)i * c + k] = narrow<bf16>(from[(size_t)k * pixels]);
-}
-
-extern "C" __global__ void few_to_planes(const bf16 *x, float *y, unsigned n, unsigned c, unsigned pixels) {
-    const unsigned i = thread_number();
-    if (i >= n) return;
-    float *to = y + (size_t)(i / pixels) * c * pixels + i % pixels;
-    for (unsigned k = 0; k < c; k++) to[(size_t)k * pixels] = widen(x[(size_t)i * c + k]);
-}
-
-// Rows of a + b units: the first a from one part, the others from the other one. A thread a unit, n of them.
-template <typename U>
-__device__ void concat(const U *first, const U *second, U *whole, unsigned n, unsigned a, unsigned b) {
-    const unsigned i = thread_number();
-    if (i >= n) return;
-    const unsigned row = i / (a + b), column = i % (a + b);
-    whole[i] = column < a ? first[(size_t)row * a + column] : second[(size_t)row * b + column - a];
-}
-
-template <typename U>
-__device__ void split(U *first, U *second, const U *whole, unsigned n, unsigned a, unsigned b) {
-    const unsigned i = thread_number();
-    if (i >= n) return;
-    const unsigned row = i / (a + b), column = i % (a + b);
-    if (column < a)
-        first[(size_t)row * a + column] = whole[i];
-    else
-        second[(size_t)row * b + column - a] = whole[i];
-}
-
-#define COLUMNS(BYTES, U)                                                                                              \
-    extern "C" __global__ void concat_##BYTES(const U *first, const U *second, U *whole, unsigned n, unsigned a,       \
-                                              unsigned b) {                                                            \
-        concat(first, second, whole, n, a, b);                                                                         \
-    }                                                                                                                  \
-    extern "C" __global__ void split_##BYTES(U *first, U *second, const U *whole, unsigned n, unsigned a,              \
-                                             unsigned b) {                                                             \
-        split(first, second, whole, n, a, b);                                                                          \
+    const unsigned image = i / hw, px = i % hw;
+    for (unsigned c = 0; c < channels; c++) {
+        const size_t plane = ((size_t)image * channels + c) * hw + px, last = (size_t)i * channels + c;
+        if (to_pixels)
+            y[last] = narrow<B>(widen(x[plane]));
+        else
+            y[plane] = narrow<B>(widen(x[last]));
     }
-COLUMNS(16, uint4)
-COLUMNS(8, uint2)
-COLUMNS(4, unsigned)
-COLUMNS(2, unsigned short)
+}
+
+// Copies `count` elements of every row from one matrix into another of different width.
+template <typename T>
+__device__ void copy_columns(const T *x, T *y, unsigned rows, unsigned count, unsigned from_width, unsigned from,
+                             unsigned to_width, unsigned to) {
+    const unsigned packs = (count + Pack<T>::N - 1) / Pack<T>::N, i = thread_number();
+    if (i >= rows * packs) return;
+    const unsigned row = i / packs, at = i % packs * Pack<T>::N;
+    const bool fast = (from_width | from | to_width | to) % Pack<T>::N == 0 && aligned(x, y);
+    const Pack<T> p = load(x + (size_t)row * from_width + from, at, count, fast);
+    store(y + (size_t)row * to_width + to, at, count, fast, p);
+}
+
+#define DEFINE(NAME, A, B)                                                                                             \
+    extern "C" __global__ void convert_##NAME(const A *x, B *y, unsigned n) { convert(x, y, n); }                      \
+    extern "C" __global__ void transpose_##NAME(const A *x, B *y, unsigned rows, unsigned cols, unsigned row_tiles,    \
+                                                unsigned col_tiles) {                                                  \
+        transpose(x, y, rows, cols, row_tiles, col_tiles);                                                             \
+    }                                                                                                                  \
+    extern "C" __global__ void thin_transpose_##NAME(const A *x, B *y, unsigned n, unsigned channels, unsigned hw,     \
+                                                     int to_pixels) {                                                  \
+        thin_transpose(x, y, n, channels, hw, to_pixels);                                                              \
+    }
+DEFINE(f32_f32, float, float)
+DEFINE(f64_f64, double, double)
+DEFINE(bf16_bf16, bf16, bf16)
+DEFINE(f32_bf16, float, bf16)
+DEFINE(bf16_f32, bf16, float)
+
+#define DEFINE_COPY(NAME, T)                                                                                           \
+    extern "C" __global__ void copy_columns_##NAME(const T *x, T *y, unsigned rows, unsigned count,                    \
+                                                   unsigned from_width, unsigned from, unsigned to_width,              \
+                                                   unsigned to) {                                                      \
+        copy_columns(x, y, rows, count, from_width, from, to_width, to);                                               \
+    }
+FOR_TYPES(DEFINE_COPY)

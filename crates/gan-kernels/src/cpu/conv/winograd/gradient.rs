@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 use super::points::{POINTS, PRODUCTS, both};
 use super::tiles::{Destination, Layout, Tiles, transform_gradient, transform_input};
+use super::weights::{WIDEST, tap};
 use super::{BLOCK, Geometry};
 use crate::PadMode;
 use crate::cpu::conv::outer::{Outer, TAPS, TapRows};
@@ -42,23 +43,26 @@ impl Sums {
 
 /// `into += ` gradient of the weight.
 pub(in super::super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32]) {
-    let m = POINTS + 1 - g.kh;
+    let (inputs, taps) = (g.ci * g.stride.pow(2), g.kh.div_ceil(g.stride));
+    let m = POINTS + 1 - taps;
     let (all, columns) = (g.ho.div_ceil(m), g.wo.div_ceil(m));
     let vectors = if g.co > 2 * isa.lanes() && isa == Isa::Avx512 { 4 } else { 2 };
     let lanes = vectors * isa.lanes();
     let blocks = g.co.div_ceil(lanes);
-    let one = Sums { lanes, first: 0, blocks: 1, inputs: g.ci.next_multiple_of(TAPS) };
+    let one = Sums { lanes, first: 0, blocks: 1, inputs: inputs.next_multiple_of(TAPS) };
     // With very many channels the sums of a few output channels at a time are held and added to the gradient at once.
     let held = (SUMS / one.len()).clamp(1, blocks);
     let mut du = Scratch::take(held * one.len());
-    let rows = (BLOCK / (PRODUCTS * (g.ci + g.co) * columns)).clamp(1, all);
+    let rows = (BLOCK / (PRODUCTS * (inputs + g.co) * columns)).clamp(1, all);
     for image in 0..g.n {
         let x = &x[image * g.ci * g.h * g.w..][..g.ci * g.h * g.w];
         let dy = &dy[image * g.co * g.ho * g.wo..][..g.co * g.ho * g.wo];
         for first in (0..all).step_by(rows) {
             let rows = rows.min(all - first);
-            let big = Tiles { h: g.h, w: g.w, padding: g.padding, mode: g.mode, m, first, rows, columns };
-            let small = Tiles { h: g.ho, w: g.wo, padding: 0, mode: PadMode::Zero, ..big };
+            let (stride, phase) = (g.stride, (0, 0));
+            let big =
+                Tiles { h: g.h, w: g.w, padding: g.padding, mode: g.mode, stride, phase, m, first, rows, columns };
+            let small = Tiles { h: g.ho, w: g.wo, padding: 0, mode: PadMode::Zero, stride: 1, ..big };
             let factors = Factors::new(isa, &big, &small, x, dy);
             let starts = image == 0 && first == 0;
             let ends = image + 1 == g.n && first + rows == all;
@@ -79,12 +83,12 @@ pub(in super::super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &
 
 /// Transforms the sums back and adds them to the gradient.
 fn add(isa: Isa, g: &Geometry, du: &[f32], sums: Sums, into: &mut [f32]) {
+    assert!(du.len() >= sums.len() && into.len() >= g.co * g.taps());
     let out = Shared::new(into);
     let tasks = sums.blocks * g.ci.div_ceil(INPUTS);
     (0..tasks).into_par_iter().for_each(|task| {
         let (block, first) = (task % sums.blocks, task / sums.blocks * INPUTS);
-        let count = INPUTS.min(g.ci - first);
-        finish(isa, g, du, sums, block, first..first + count, out);
+        finish(isa, g, du, sums, block, first..g.ci.min(first + INPUTS), out);
     });
 }
 
@@ -100,7 +104,7 @@ struct Factors {
 
 impl Factors {
     fn new(isa: Isa, big: &Tiles, small: &Tiles, x: &[f32], dy: &[f32]) -> Self {
-        let (ci, co) = (x.len() / (big.h * big.w), dy.len() / (small.h * small.w));
+        let (ci, co) = (big.stride.pow(2) * x.len() / (big.h * big.w), dy.len() / (small.h * small.w));
         let v_layout = Layout::new(isa, ci, big.count(), None);
         let m_layout = Layout::new(isa, co, big.count(), None);
         let mut v = Scratch::take(PRODUCTS * v_layout.product());
@@ -140,54 +144,58 @@ impl Factors {
 /// Tiles that are summed before the next channels' turn.
 const DEPTH: usize = 128;
 
-/// Transforms the sums of some input channels back and adds them to the gradient `[co][ci][r][r]`.
-fn finish(
-    isa: Isa,
-    g: &Geometry,
-    du: &[f32],
-    sums: Sums,
-    block: usize,
-    inputs: std::ops::Range<usize>,
-    out: Shared<f32>,
-) {
-    let taps = g.kh * g.kw;
-    let start = (sums.first + block) * sums.lanes;
-    let channels = sums.lanes.min(g.co - start);
-    let mut buffer = Scratch::take(taps * sums.lanes);
-    for input in inputs {
-        back(isa, du, sums, block, input, g.kh, &mut buffer);
-        for lane in 0..channels {
-            let at = ((start + lane) * g.ci + input) * taps;
-            // SAFETY: these weights belong to this task.
-            let to = unsafe { out.part(at, taps) };
-            for (to, from) in to.iter_mut().zip(buffer[lane..].iter().step_by(sums.lanes)) {
-                *to += from;
-            }
-        }
-    }
-}
-
 simd_entry! {
-    fn back[S](du: &[f32], sums: Sums, block: usize, input: usize, taps: usize, to: &mut [f32]) {
+    /// Transforms the sums of some input channels back and adds them to the gradient `[co][ci][r][r]`.
+    fn finish[S](
+        g: &Geometry,
+        du: &[f32],
+        sums: Sums,
+        block: usize,
+        inputs: std::ops::Range<usize>,
+        out: Shared<f32>,
+    ) {
+        let (phases, taps) = (g.stride * g.stride, g.kh * g.kw);
         let step = sums.blocks * sums.block();
-        let start = block * sums.block() + input * sums.lanes;
-        assert!(du.len() >= (PRODUCTS - 1) * step + start + sums.lanes && to.len() >= taps * taps * sums.lanes);
-        for lane in (0..sums.lanes).step_by(S::LANES) {
-            // SAFETY: inside the lengths above; the entry has the instruction set.
-            unsafe {
-                let mut u = [[S::zero(); POINTS]; POINTS];
-                for (i, u) in u.as_flattened_mut().iter_mut().enumerate() {
-                    *u = S::load(du.as_ptr().add(i * step + start + lane));
-                }
-                if taps == 3 {
-                    let dg = both!(S, filter_adjoint::<3>, u, 6, 3);
-                    for (i, &v) in dg.as_flattened().iter().enumerate() {
-                        S::store(to.as_mut_ptr().add(i * sums.lanes + lane), v);
+        let outputs = (sums.first + block) * sums.lanes..g.co.min((sums.first + block + 1) * sums.lanes);
+        for input in inputs {
+            for first in (0..outputs.len()).step_by(S::LANES) {
+                // Taps by output channels, and output channels by taps.
+                let mut lanes = [[0.0f32; WIDEST]; WIDEST];
+                let mut rows = [[0.0f32; WIDEST]; WIDEST];
+                // SAFETY: inside the lengths that `add` checked: inputs lie below `sums.inputs`, lanes below `sums.lanes`.
+                // The entry has the instruction set.
+                unsafe {
+                    for phase in 0..phases {
+                        let at = block * sums.block() + (phase * g.ci + input) * sums.lanes + first;
+                        let mut u = [[S::zero(); POINTS]; POINTS];
+                        for (i, u) in u.as_flattened_mut().iter_mut().enumerate() {
+                            *u = S::load(du.as_ptr().add(i * step + at));
+                        }
+                        macro_rules! back {
+                            ($r:tt) => {
+                                for (i, &v) in both!(S, filter_adjoint::<$r>, u, 6, $r).as_flattened().iter().enumerate() {
+                                    if let Some(tap) = tap(g.kh, g.stride, phase, i / $r, i % $r) {
+                                        S::store(lanes[tap].as_mut_ptr(), v);
+                                    }
+                                }
+                            };
+                        }
+                        match g.kh.div_ceil(g.stride) {
+                            2 => back!(2),
+                            3 => back!(3),
+                            _ => back!(4),
+                        }
                     }
-                } else {
-                    let dg = both!(S, filter_adjoint::<4>, u, 6, 4);
-                    for (i, &v) in dg.as_flattened().iter().enumerate() {
-                        S::store(to.as_mut_ptr().add(i * sums.lanes + lane), v);
+                    for t in (0..taps).step_by(S::LANES) {
+                        S::transpose(lanes[t].as_ptr(), WIDEST, rows.as_mut_ptr().cast::<f32>().add(t), WIDEST);
+                    }
+                    for (lane, row) in rows.iter().enumerate().take(S::LANES.min(outputs.len() - first)) {
+                        // The weights of these channels belong to this task.
+                        let to = out.part(((outputs.start + first + lane) * g.ci + input) * taps, taps);
+                        match taps {
+                            9 => to[..9].iter_mut().zip(row).for_each(|(to, from)| *to += from),
+                            _ => to[..16].iter_mut().zip(row).for_each(|(to, from)| *to += from),
+                        }
                     }
                 }
             }

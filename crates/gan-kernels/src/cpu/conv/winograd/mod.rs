@@ -1,4 +1,7 @@
-//! Convolution by minimal filtering: 3x3 and 4x4 kernels with stride 1, in all three passes.
+//! Convolution by minimal filtering: 3x3 and 4x4 kernels with stride 1 or 2, in all three passes.
+//!
+//! A convolution with stride 2 is one with stride 1 and 2x2 taps over four times as many planes: the phases (even and odd
+//! rows and columns) of the big end's planes. A 3x3 kernel is filled up with zeros.
 //!
 //! Tiles of input and weights are transformed ([`points`]), multiplied as 36 matrix products over channels, and
 //! transformed back. Backward to the data is the same filter with its weights turned around; backward to the weights
@@ -17,11 +20,11 @@ use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::planes::Shared;
 use crate::cpu::scratch::Scratch;
 use crate::isa::Isa;
-use crate::weight::Form;
+use crate::weight::{Form, Pack};
 use crate::{PadMode, Weight};
 use points::{POINTS, PRODUCTS};
 use rayon::prelude::*;
-use tiles::{Destination, Layout, Tiles, transform_input, transform_output};
+use tiles::{Destination, Layout, Output, Tiles, transform_input, transform_output};
 use weights::Weights;
 
 /// Elements of the transformed tensors of a block of tile rows.
@@ -31,70 +34,83 @@ const DEPTH: usize = 128;
 
 /// Whether this family can serve a convolution.
 pub(super) fn serves(g: &Geometry) -> bool {
-    g.stride == 1 && g.kh == g.kw && matches!(g.kh, 3 | 4) && g.padding < g.kh
+    let stride = g.stride == 1 || g.stride == 2 && g.mode == PadMode::Zero;
+    stride && g.kh == g.kw && matches!(g.kh, 3 | 4) && g.padding < g.kh
 }
 
-/// A filter with stride 1 from `inputs` planes to `outputs` planes.
+/// Elements of the transformed weights of a convolution.
+pub(super) fn weights_len(g: &Geometry) -> usize {
+    PRODUCTS * g.ci * g.stride.pow(2) * g.co
+}
+
+/// A filter with stride 1 from the planes of one end, or their phases, to those of the other end.
 struct Filter {
+    /// Planes `[h, w]` of the input, continued by `padding` pixels in `mode`; of each, `stride · stride` phases are inputs.
     inputs: usize,
-    outputs: usize,
     h: usize,
     w: usize,
     padding: usize,
     mode: PadMode,
-    ho: usize,
-    wo: usize,
-    taps: usize,
+    stride: usize,
+    /// Planes of the result.
+    outputs: usize,
+    output: Output,
+    weights: Weights,
 }
 
 impl Filter {
-    fn weights(&self, isa: Isa, adjoint: bool) -> Weights {
-        // Wide panels of output channels even where there are few: the products are many and small.
-        let panel = TileShape::of(isa, usize::MAX).channels;
-        Weights { inputs: self.inputs, outputs: self.outputs, taps: self.taps, adjoint, panel }
+    /// From the big end to the small end.
+    fn forward(isa: Isa, g: &Geometry) -> Self {
+        let Geometry { ci, co, h, w, ho, wo, stride, padding, mode, .. } = *g;
+        let output = Output { h: ho, w: wo, stride: 1, padding: 0 };
+        let weights = Weights::new(isa, g, false);
+        Filter { inputs: ci, h, w, padding, mode, stride, outputs: co, output, weights }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn apply(
-        &self,
-        isa: Isa,
-        images: usize,
-        x: &[f32],
-        weights: &Weights,
-        u: &[f32],
-        bias: Option<&[f32]>,
-        out: &mut [f32],
-    ) {
-        let m = POINTS + 1 - self.taps;
-        let (all, columns) = (self.ho.div_ceil(m), self.wo.div_ceil(m));
-        let outputs = weights.panels() * weights.panel;
-        let rows = (BLOCK / (PRODUCTS * (self.inputs + outputs) * columns)).clamp(1, all);
+    /// From the small end to the big end, or to the padded big end, which must then be folded.
+    fn backward(isa: Isa, g: &Geometry) -> Self {
+        let weights = Weights::new(isa, g, true);
+        let (reach, mode) = (weights.taps() - 1, PadMode::Zero);
+        let (padding, output) = match (g.mode, g.stride) {
+            // Tiles begin at the first pixel that is wanted.
+            (PadMode::Zero, 1) => (reach - g.padding, Output { h: g.h, w: g.w, stride: 1, padding: 0 }),
+            (PadMode::Zero, stride) => (reach, Output { h: g.h, w: g.w, stride, padding: g.padding }),
+            _ => (reach, Output { h: g.padded_h(), w: g.padded_w(), stride: 1, padding: 0 }),
+        };
+        Filter { inputs: g.co, h: g.ho, w: g.wo, padding, mode, stride: 1, outputs: g.ci, output, weights }
+    }
+
+    /// The transformed weights.
+    fn transformed(&self, isa: Isa, w: &[f32], weight: &Weight) -> Pack {
+        let name = if self.weights.adjoint { "winograd adjoint" } else { "winograd" };
+        let form = Form { name, numbers: [self.weights.panel, isa.lanes(), self.weights.stride, 0] };
+        weight.packed(form, self.weights.len(isa), |to| self.weights.transform(isa, w, to))
+    }
+
+    fn apply(&self, isa: Isa, images: usize, x: &[f32], u: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+        let m = POINTS + 1 - self.weights.taps();
+        let (h, w) = self.output.phase();
+        let (all, columns) = (h.div_ceil(m), w.div_ceil(m));
+        let planes = self.weights.inputs() + self.weights.outputs();
+        let rows = (BLOCK / (PRODUCTS * planes * columns)).clamp(1, all);
         for image in 0..images {
             let x = &x[image * self.inputs * self.h * self.w..][..self.inputs * self.h * self.w];
-            let out = &mut out[image * self.outputs * self.ho * self.wo..][..self.outputs * self.ho * self.wo];
+            let area = self.output.h * self.output.w;
+            let out = &mut out[image * self.outputs * area..][..self.outputs * area];
             for first in (0..all).step_by(rows) {
                 let rows = rows.min(all - first);
-                let Filter { h, w, padding, mode, .. } = *self;
-                let tiles = Tiles { h, w, padding, mode, m, first, rows, columns };
-                self.block(isa, &tiles, x, weights, u, bias, out);
+                let Filter { h, w, padding, mode, stride, .. } = *self;
+                let tiles = Tiles { h, w, padding, mode, stride, phase: (0, 0), m, first, rows, columns };
+                self.block(isa, &tiles, x, u, bias, out);
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn block(
-        &self,
-        isa: Isa,
-        t: &Tiles,
-        x: &[f32],
-        weights: &Weights,
-        u: &[f32],
-        bias: Option<&[f32]>,
-        out: &mut [f32],
-    ) {
+    fn block(&self, isa: Isa, t: &Tiles, x: &[f32], u: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
         let panel = TileShape::of(isa, usize::MAX).pixels;
-        let from = Layout::new(isa, self.inputs, t.count(), Some(panel));
-        let to = Layout::new(isa, weights.panels() * weights.panel, t.count(), None);
+        let weights = &self.weights;
+        let from = Layout::new(isa, weights.inputs(), t.count(), Some(panel));
+        let to = Layout::new(isa, weights.outputs(), t.count(), None);
         let mut v = Scratch::take(PRODUCTS * from.product());
         let shared = Shared::new(&mut v);
         x.par_chunks(t.h * t.w).enumerate().for_each(|(channel, plane)| {
@@ -102,9 +118,9 @@ impl Filter {
         });
         let mut products = Scratch::take(PRODUCTS * to.product());
         multiply(isa, weights, u, &v, &from, &mut products, &to);
-        out.par_chunks_mut(self.ho * self.wo).enumerate().for_each(|(channel, plane)| {
+        out.par_chunks_mut(self.output.h * self.output.w).enumerate().for_each(|(channel, plane)| {
             let start = bias.map_or(0.0, |b| b[channel]);
-            transform_output(isa, t, &products, &to, channel, start, plane, (self.ho, self.wo));
+            transform_output(isa, t, &products, &to, channel, start, plane, self.output);
         });
     }
 }
@@ -126,7 +142,7 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
         // SAFETY: these rows of this product belong to one task.
         #[allow(unsafe_code)]
         let c = unsafe { shared.part(product * to.product() + rows.start * to.tiles, rows.len() * to.tiles) };
-        let u = &u[(product * panels + first) * panel_len..][..count * panel_len];
+        let u = &u[product * weights.product(isa) + first * panel_len..][..count * panel_len];
         let v = &v[product * from.product()..][..from.product()];
         for q in (0..from.tiles).step_by(from.panel) {
             let width = from.panel.min(from.tiles - q);
@@ -153,22 +169,10 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
 
 /// From the big end to the small end, with a bias per output channel.
 pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], weight: &Weight, bias: Option<&[f32]>) -> Vec<f32> {
-    let filter = Filter {
-        inputs: g.ci,
-        outputs: g.co,
-        h: g.h,
-        w: g.w,
-        padding: g.padding,
-        mode: g.mode,
-        ho: g.ho,
-        wo: g.wo,
-        taps: g.kh,
-    };
-    let weights = filter.weights(isa, false);
-    let form = Form { name: "winograd", numbers: [weights.panel, isa.lanes(), 0, 0] };
-    let u = weight.packed(form, weights.len(isa), |to| weights.transform(isa, w, to));
+    let filter = Filter::forward(isa, g);
+    let u = filter.transformed(isa, w, weight);
     let mut out = for_overwrite(g.n * g.co * g.ho * g.wo);
-    filter.apply(isa, g.n, x, &weights, &u, bias, &mut out);
+    filter.apply(isa, g.n, x, &u, bias, &mut out);
     out
 }
 
@@ -181,25 +185,18 @@ pub(super) fn backward_data(
     weight: &Weight,
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    // To the big end as it is, or to the padded big end, which is then folded.
-    let (ho, wo, padding) = match g.mode {
-        PadMode::Zero => (g.h, g.w, g.kh - 1 - g.padding),
-        _ => (g.padded_h(), g.padded_w(), g.kh - 1),
-    };
-    let filter =
-        Filter { inputs: g.co, outputs: g.ci, h: g.ho, w: g.wo, padding, mode: PadMode::Zero, ho, wo, taps: g.kh };
-    let weights = filter.weights(isa, true);
-    let form = Form { name: "winograd adjoint", numbers: [weights.panel, isa.lanes(), 0, 0] };
-    let u = weight.packed(form, weights.len(isa), |to| weights.transform(isa, w, to));
+    let filter = Filter::backward(isa, g);
+    let u = filter.transformed(isa, w, weight);
     let mut out = for_overwrite(g.n * g.ci * g.h * g.w);
     if g.mode == PadMode::Zero {
-        filter.apply(isa, g.n, dy, &weights, &u, bias, &mut out);
+        filter.apply(isa, g.n, dy, &u, bias, &mut out);
         return out;
     }
-    let mut padded = Scratch::take(g.ci * ho * wo);
+    let area = filter.output.h * filter.output.w;
+    let mut padded = Scratch::take(g.ci * area);
     for (dy, out) in dy.chunks(g.co * g.ho * g.wo).zip(out.chunks_mut(g.ci * g.h * g.w)) {
-        filter.apply(isa, 1, dy, &weights, &u, None, &mut padded);
-        out.par_chunks_mut(g.h * g.w).zip(padded.par_chunks(ho * wo)).enumerate().for_each(|(ci, (out, padded))| {
+        filter.apply(isa, 1, dy, &u, None, &mut padded);
+        out.par_chunks_mut(g.h * g.w).zip(padded.par_chunks(area)).enumerate().for_each(|(ci, (out, padded))| {
             fold(g, padded, out, bias.map_or(0.0, |b| b[ci]));
         });
     }

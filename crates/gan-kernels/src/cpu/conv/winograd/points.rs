@@ -1,8 +1,8 @@
 //! Minimal filtering with six points: 0, 1, −1, 2, −2, ∞.
 //!
 //! F(m, r) with m + r = 7 computes m outputs of a filter of r taps by six products:
-//! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` with six inputs d. The matrix B depends on the points alone, so F(4, 3) and F(3, 4) share
-//! it. In two dimensions every matrix is applied along columns and then along rows. Gradients use the transposes:
+//! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` with six inputs d. The matrix B depends on the points alone, so F(4, 3), F(3, 4) and F(5, 2)
+//! share it. In two dimensions every matrix is applied along columns and then along rows. Gradients use the transposes:
 //! `dg = Gᵀ [(Bᵀ d) ⊙ (A dy)]`.
 #![allow(unsafe_code)]
 use crate::cpu::simd::Simd;
@@ -35,7 +35,7 @@ pub(super) unsafe fn input<S: Simd>(d: [S::V; 6]) -> [S::V; 6] {
     }
 }
 
-/// `Aᵀ m`: `M` outputs, 3 or 4.
+/// `Aᵀ m`: `M` outputs, 3 to 5.
 ///
 /// # Safety
 /// As [`input`].
@@ -49,8 +49,11 @@ pub(super) unsafe fn output<S: Simd, const M: usize>(m: [S::V; 6]) -> [S::V; M] 
         y[0] = S::add(m[0], S::add(s1, s2));
         y[1] = S::fma(S::splat(2.0), d2, d1);
         y[2] = S::fma(S::splat(4.0), s2, s1);
-        if M == 4 {
+        if M > 3 {
             y[3] = S::fma(S::splat(8.0), d2, d1);
+        }
+        if M > 4 {
+            y[4] = S::fma(S::splat(16.0), s2, s1);
         }
         y[M - 1] = S::add(y[M - 1], m[5]);
         y
@@ -66,17 +69,21 @@ pub(super) unsafe fn output_adjoint<S: Simd, const M: usize>(y: [S::V; M]) -> [S
     // SAFETY: by this function's contract.
     unsafe {
         let (four, two) = (S::splat(4.0), S::splat(2.0));
-        let (even, mut odd) = (S::add(y[0], y[2]), y[1]);
-        let (even2, mut odd2) = (S::fma(four, y[2], y[0]), S::mul(two, y[1]));
-        if M == 4 {
+        let (mut even, mut odd) = (S::add(y[0], y[2]), y[1]);
+        let (mut even2, mut odd2) = (S::fma(four, y[2], y[0]), S::mul(two, y[1]));
+        if M > 3 {
             odd = S::add(odd, y[3]);
             odd2 = S::fma(S::splat(8.0), y[3], odd2);
+        }
+        if M > 4 {
+            even = S::add(even, y[4]);
+            even2 = S::fma(S::splat(16.0), y[4], even2);
         }
         [y[0], S::add(even, odd), S::sub(even, odd), S::add(even2, odd2), S::sub(even2, odd2), y[M - 1]]
     }
 }
 
-/// `G g`: `R` taps, 3 or 4.
+/// `G g`: `R` taps, 2 to 4.
 ///
 /// # Safety
 /// As [`input`].
@@ -85,9 +92,13 @@ pub(super) unsafe fn filter<S: Simd, const R: usize>(g: [S::V; R]) -> [S::V; 6] 
     // SAFETY: by this function's contract.
     unsafe {
         let (sixth, small) = (S::splat(-1.0 / 6.0), S::splat(1.0 / 24.0));
-        let (even, mut odd) = (S::add(g[0], g[2]), g[1]);
-        let (even2, mut odd2) = (S::fma(S::splat(4.0), g[2], g[0]), S::mul(S::splat(2.0), g[1]));
-        if R == 4 {
+        let (mut even, mut odd) = (g[0], g[1]);
+        let (mut even2, mut odd2) = (g[0], S::mul(S::splat(2.0), g[1]));
+        if R > 2 {
+            even = S::add(even, g[2]);
+            even2 = S::fma(S::splat(4.0), g[2], even2);
+        }
+        if R > 3 {
             odd = S::add(odd, g[3]);
             odd2 = S::fma(S::splat(8.0), g[3], odd2);
         }
@@ -116,8 +127,10 @@ pub(super) unsafe fn filter_adjoint<S: Simd, const R: usize>(u: [S::V; 6]) -> [S
         let mut g = [S::zero(); R];
         g[0] = S::fma(S::splat(0.25), u[0], S::add(s1, s2));
         g[1] = S::fma(S::splat(2.0), d2, d1);
-        g[2] = S::fma(S::splat(4.0), s2, s1);
-        if R == 4 {
+        if R > 2 {
+            g[2] = S::fma(S::splat(4.0), s2, s1);
+        }
+        if R > 3 {
             g[3] = S::fma(S::splat(8.0), d2, d1);
         }
         g[R - 1] = S::add(g[R - 1], u[5]);

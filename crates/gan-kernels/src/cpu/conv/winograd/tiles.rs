@@ -20,6 +20,9 @@ pub(super) struct Tiles {
     /// Padded rows above and columns left of the plane.
     pub(super) padding: usize,
     pub(super) mode: PadMode,
+    /// Only every `stride`-th row and column, from `phase` on, is looked at.
+    pub(super) stride: usize,
+    pub(super) phase: (usize, usize),
     /// Outputs of a tile in one dimension.
     pub(super) m: usize,
     /// First tile row, tile rows, tiles in a row.
@@ -85,13 +88,14 @@ impl Tiles {
         };
         for j in 0..(self.rows - 1) * m + extent {
             let (phase, line) = (j % m, j / m);
-            let y = (self.first * m + j) as isize - self.padding as isize;
+            let y = (self.stride * (self.first * m + j) + self.phase.0) as isize - self.padding as isize;
             match source(self.mode, y, self.h) {
                 Some(y) => self.padded_row(&plane[y * self.w..(y + 1) * self.w], row),
                 None => row.fill(0.0),
             }
             let at = |b: usize| (phase * extent + b) * array + line * columns;
             match m {
+                5 => take_apart::<5>(row, std::array::from_fn(at), columns, to),
                 4 => take_apart::<4>(row, std::array::from_fn(at), columns, to),
                 _ => take_apart::<3>(row, std::array::from_fn(at), columns, to),
             }
@@ -106,11 +110,17 @@ impl Tiles {
 
     #[inline(always)]
     fn padded_row(&self, from: &[f32], to: &mut [f32]) {
-        let left = self.padding.min(to.len());
-        let inner = self.w.min(to.len() - left);
-        to[left..left + inner].copy_from_slice(&from[..inner]);
+        let (stride, phase) = (self.stride, self.phase.1);
+        let left = self.padding.saturating_sub(phase).div_ceil(stride).min(to.len());
+        let first = (stride * left + phase).saturating_sub(self.padding);
+        let inner = self.w.saturating_sub(first).div_ceil(stride).min(to.len() - left);
+        match stride {
+            1 => to[left..left + inner].copy_from_slice(&from[first..first + inner]),
+            _ => to[left..left + inner].iter_mut().zip(from[first..].chunks(2)).for_each(|(to, from)| *to = from[0]),
+        }
         for x in (0..left).chain(left + inner..to.len()) {
-            to[x] = source(self.mode, x as isize - self.padding as isize, self.w).map_or(0.0, |x| from[x]);
+            let x_from = (stride * x + phase) as isize - self.padding as isize;
+            to[x] = source(self.mode, x_from, self.w).map_or(0.0, |x| from[x]);
         }
     }
 
@@ -139,11 +149,17 @@ fn take_apart<const M: usize>(row: &[f32], at: [usize; M], columns: usize, to: &
     }
 }
 
-/// Transforms a channel's tiles of input: `Bᵀ d B`.
+/// Transforms a channel's tiles of input, `Bᵀ d B`; with a stride, its phases become channels of their own, behind those of
+/// all channels' former phases.
 pub(super) fn transform_input(isa: Isa, t: &Tiles, plane: &[f32], to: Destination<'_>) {
     let mut arrays = Scratch::take(t.laid_out(POINTS));
-    to.check();
-    input_tiles(isa, t, plane, &mut arrays, to);
+    let phases = t.stride * t.stride;
+    for phase in 0..phases {
+        let t = Tiles { phase: (phase / t.stride, phase % t.stride), ..*t };
+        let to = Destination { channel: phase * (to.layout.channels / phases) + to.channel, ..to };
+        to.check();
+        input_tiles(isa, &t, plane, &mut arrays, to);
+    }
 }
 
 /// Transforms a channel's tiles of an output gradient: `A dy Aᵀ`.
@@ -196,18 +212,19 @@ simd_entry! {
             // SAFETY: as for the input's tiles.
             unsafe {
                 let load = |a: usize, b: usize| S::load(arrays.as_ptr().add((a * t.m + b) * array + q));
-                let tile = if t.m == 4 {
-                    let mut y = [[S::zero(); 4]; 4];
-                    for (i, y) in y.as_flattened_mut().iter_mut().enumerate() {
-                        *y = load(i / 4, i % 4);
-                    }
-                    both!(S, output_adjoint::<4>, y, 4, 6)
-                } else {
-                    let mut y = [[S::zero(); 3]; 3];
-                    for (i, y) in y.as_flattened_mut().iter_mut().enumerate() {
-                        *y = load(i / 3, i % 3);
-                    }
-                    both!(S, output_adjoint::<3>, y, 3, 6)
+                macro_rules! tile {
+                    ($m:tt) => {{
+                        let mut y = [[S::zero(); $m]; $m];
+                        for (i, y) in y.as_flattened_mut().iter_mut().enumerate() {
+                            *y = load(i / $m, i % $m);
+                        }
+                        both!(S, output_adjoint::<$m>, y, $m, 6)
+                    }};
+                }
+                let tile = match t.m {
+                    5 => tile!(5),
+                    4 => tile!(4),
+                    _ => tile!(3),
                 };
                 // Lanes behind the last tile hold the next phase's pixels: they must not count.
                 store::<S>(tile, q, to);
@@ -227,6 +244,25 @@ unsafe fn store<S: Simd>(tile: [[S::V; POINTS]; POINTS], q: usize, to: Destinati
     }
 }
 
+/// How the planes that tiles are transformed back to make up the result.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    /// Size of a plane of the result.
+    pub(super) h: usize,
+    pub(super) w: usize,
+    /// A plane of the result is `stride · stride` planes of products, its phases: pixel (y, x) is the pixel
+    /// ((y + padding) div stride, (x + padding) div stride) of the phase of the remainders.
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+}
+
+impl Output {
+    /// Size of a phase.
+    pub(super) fn phase(&self) -> (usize, usize) {
+        ((self.h - 1 + self.padding) / self.stride + 1, (self.w - 1 + self.padding) / self.stride + 1)
+    }
+}
+
 /// Transforms a channel's products back, `Aᵀ m A`, adds `start`, and writes the tiles' pixels to the plane `[h, w]` of
 /// outputs (tiles reach over its right and lower border).
 #[allow(clippy::too_many_arguments)]
@@ -238,18 +274,61 @@ pub(super) fn transform_output(
     channel: usize,
     start: f32,
     out: &mut [f32],
-    size: (usize, usize),
+    size: Output,
 ) {
-    assert!(products.len() >= PRODUCTS * layout.product() && channel < layout.channels);
-    let mut arrays = Scratch::take(t.m * t.m * layout.tiles);
-    output_tiles(isa, t, products, layout, channel, &mut arrays);
-    let (h, w) = size;
-    let last = ((t.first + t.rows) * t.m).min(h);
-    for y in t.first * t.m..last {
-        let (line, a) = (y / t.m - t.first, y % t.m);
+    let Output { h, w, stride, padding } = size;
+    let phases = stride * stride;
+    let channels = layout.channels / phases;
+    assert!(products.len() >= PRODUCTS * layout.product() && channel < channels);
+    let plane = t.m * t.m * layout.tiles;
+    let mut arrays = Scratch::take(phases * plane);
+    for (phase, arrays) in arrays.chunks_exact_mut(plane).enumerate() {
+        output_tiles(isa, t, products, layout, phase * channels + channel, arrays);
+    }
+    let columns = size.phase().1;
+    let mut parts = Scratch::take(stride * columns);
+    let lines = t.first * t.m * stride..(t.first + t.rows) * t.m * stride;
+    for y in lines.start.max(padding) - padding..(lines.end - padding.min(lines.end)).min(h) {
+        let (phase, i) = ((y + padding) % stride, (y + padding) / stride);
+        let (line, a) = (i / t.m - t.first, i % t.m);
         let row = &mut out[y * w..(y + 1) * w];
-        let arrays = &arrays[a * t.m * layout.tiles..(a + 1) * t.m * layout.tiles];
-        interleave(isa, arrays, layout.tiles, line * t.columns, t.m, start, row);
+        let pixels = |phase: usize, to: &mut [f32]| {
+            let arrays = &arrays[phase * plane + a * t.m * layout.tiles..][..t.m * layout.tiles];
+            interleave(isa, arrays, layout.tiles, line * t.columns, t.m, start, to);
+        };
+        if stride == 1 {
+            pixels(0, row);
+            continue;
+        }
+        for (t, part) in parts.chunks_exact_mut(columns).enumerate() {
+            pixels(phase * stride + t, part);
+        }
+        weave(isa, &parts, columns, padding, row);
+    }
+}
+
+crate::isa::vectorised! {
+    /// Even and odd columns, each of `columns` elements, become a row without its first `padding` elements.
+    fn weave(parts: &[f32], columns: usize, padding: usize, row: &mut [f32]) {
+        let (even, odd) = parts.split_at(columns);
+        let skipped = padding / 2;
+        let (mut even, odd) = (&even[skipped..], &odd[skipped..]);
+        let mut row = row;
+        let mut odd = odd;
+        if padding % 2 == 1 {
+            // The row begins with an odd column.
+            let (first, rest) = row.split_at_mut(1);
+            first[0] = odd[0];
+            (even, odd, row) = (&even[1..], &odd[1..], rest);
+        }
+        let pairs = row.len() / 2;
+        for ((o, &e), &d) in row.chunks_exact_mut(2).zip(&even[..pairs]).zip(&odd[..pairs]) {
+            o[0] = e;
+            o[1] = d;
+        }
+        if row.len() % 2 == 1 {
+            row[2 * pairs] = even[pairs];
+        }
     }
 }
 
@@ -257,21 +336,20 @@ crate::isa::vectorised! {
     fn interleave(arrays: &[f32], array: usize, at: usize, m: usize, start: f32, row: &mut [f32]) {
         let part = |b: usize| &arrays[b * array + at..(b + 1) * array];
         let whole = row.len() / m;
-        if m == 4 {
-            let (p0, p1, p2, p3) = (&part(0)[..whole], &part(1)[..whole], &part(2)[..whole], &part(3)[..whole]);
-            for (i, o) in row.chunks_exact_mut(4).enumerate() {
-                o[0] = p0[i] + start;
-                o[1] = p1[i] + start;
-                o[2] = p2[i] + start;
-                o[3] = p3[i] + start;
-            }
-        } else {
-            let (p0, p1, p2) = (&part(0)[..whole], &part(1)[..whole], &part(2)[..whole]);
-            for (i, o) in row.chunks_exact_mut(3).enumerate() {
-                o[0] = p0[i] + start;
-                o[1] = p1[i] + start;
-                o[2] = p2[i] + start;
-            }
+        macro_rules! whole {
+            ($m:tt) => {{
+                let parts: [&[f32]; $m] = std::array::from_fn(|b| &part(b)[..whole]);
+                for (i, o) in row.chunks_exact_mut($m).enumerate() {
+                    for (o, part) in o.iter_mut().zip(parts) {
+                        *o = part[i] + start;
+                    }
+                }
+            }};
+        }
+        match m {
+            5 => whole!(5),
+            4 => whole!(4),
+            _ => whole!(3),
         }
         for (b, o) in row[whole * m..].iter_mut().enumerate() {
             *o = part(b)[whole] + start;
@@ -290,16 +368,17 @@ simd_entry! {
                     *d = S::load(products.as_ptr().add(i * step + at));
                 }
                 let to = arrays.as_mut_ptr().add(q);
-                if t.m == 4 {
-                    let y = both!(S, output::<4>, d, 6, 4);
-                    for (i, &y) in y.as_flattened().iter().enumerate() {
-                        S::store(to.add(i * layout.tiles), y);
-                    }
-                } else {
-                    let y = both!(S, output::<3>, d, 6, 3);
-                    for (i, &y) in y.as_flattened().iter().enumerate() {
-                        S::store(to.add(i * layout.tiles), y);
-                    }
+                macro_rules! tile {
+                    ($m:tt) => {
+                        for (i, &y) in both!(S, output::<$m>, d, 6, $m).as_flattened().iter().enumerate() {
+                            S::store(to.add(i * layout.tiles), y);
+                        }
+                    };
+                }
+                match t.m {
+                    5 => tile!(5),
+                    4 => tile!(4),
+                    _ => tile!(3),
                 }
             }
         }

@@ -1,98 +1,187 @@
 //! Transformed weights: `G g Gᵀ` for every pair of channels, in panels for the register tiles.
 #![allow(unsafe_code)]
 use super::points::{POINTS, PRODUCTS, both};
+use crate::cpu::conv::geometry::Geometry;
+use crate::cpu::conv::tile::TileShape;
 use crate::cpu::planes::Shared;
 use crate::cpu::simd::{Simd, simd_entry};
 use crate::isa::Isa;
 use rayon::prelude::*;
 
-/// Weights of a filter from `inputs` to `outputs` channels with `taps` × `taps` taps.
+/// Taps of the largest kernel, and lanes of the widest vector.
+pub(super) const WIDEST: usize = 16;
+/// Vectors that are written behind one another: whole cache lines to each of many places.
+const VECTORS: usize = 4;
+
+/// Weights of a filter with stride 1 between the phases of the big end's planes and the planes of the small end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weights {
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
-    pub(super) taps: usize,
-    /// Whether the tensor is `[inputs][outputs]` with its taps to be turned around (the adjoint filter).
+    /// Planes of the big end and of the small end.
+    big: usize,
+    small: usize,
+    kernel: usize,
+    pub(super) stride: usize,
+    /// Whether the filter goes from the small end to the big end, with its taps turned around.
     pub(super) adjoint: bool,
     /// Output channels of a panel.
     pub(super) panel: usize,
 }
 
 impl Weights {
+    pub(super) fn new(isa: Isa, g: &Geometry, adjoint: bool) -> Self {
+        // Wide panels of output channels even where there are few: the products are many and small.
+        let panel = TileShape::of(isa, usize::MAX).channels;
+        Weights { big: g.ci, small: g.co, kernel: g.kh, stride: g.stride, adjoint, panel }
+    }
+
+    /// Phases of a plane of the big end.
+    fn phases(&self) -> usize {
+        self.stride * self.stride
+    }
+
+    /// Taps of the filter in one dimension.
+    pub(super) fn taps(&self) -> usize {
+        self.kernel.div_ceil(self.stride)
+    }
+
+    /// Inputs of the filter; phases are the slower index.
+    pub(super) fn inputs(&self) -> usize {
+        if self.adjoint { self.small } else { self.phases() * self.big }
+    }
+
+    /// Outputs of the filter, filled up to whole panels; phases are the slower index.
+    pub(super) fn outputs(&self) -> usize {
+        self.panels() * self.panel
+    }
+
     pub(super) fn panels(&self) -> usize {
-        self.outputs.div_ceil(self.panel)
+        let phases = if self.adjoint { self.phases() } else { 1 };
+        phases * self.panels_of_a_phase()
+    }
+
+    fn panels_of_a_phase(&self) -> usize {
+        (if self.adjoint { self.big } else { self.small }).div_ceil(self.panel)
     }
 
     /// Elements of a panel, with room for the last vector.
     pub(super) fn panel_len(&self, isa: Isa) -> usize {
-        (self.inputs * self.panel + isa.lanes()).next_multiple_of(16)
+        (self.inputs() * self.panel + isa.lanes()).next_multiple_of(16)
+    }
+
+    /// Distance of two products: an odd number of cache lines, so that they do not compete for cache sets.
+    pub(super) fn product(&self, isa: Isa) -> usize {
+        ((self.panels() * self.panel_len(isa) / 16) | 1) * 16
     }
 
     /// Elements of the transformed weights.
     pub(super) fn len(&self, isa: Isa) -> usize {
-        PRODUCTS * self.panels() * self.panel_len(isa)
+        PRODUCTS * self.product(isa)
     }
 
     /// `[product][panel][input][channel of the panel]`.
     pub(super) fn transform(&self, isa: Isa, weights: &[f32], to: &mut [f32]) {
-        assert!(weights.len() >= self.inputs * self.outputs * self.taps.pow(2) && to.len() >= self.len(isa));
-        let step = self.panels() * self.panel_len(isa);
+        assert!(weights.len() >= self.big * self.small * self.kernel.pow(2) && to.len() >= self.len(isa));
         let shared = Shared::new(to);
-        (0..self.panels()).into_par_iter().for_each(|panel| panel_of(isa, self, weights, panel, step, shared));
+        (0..self.panels_of_a_phase()).into_par_iter().for_each(|p| panel_of(isa, self, weights, p, isa, shared));
     }
 
-    /// Where the taps of a pair of channels begin.
+    /// The taps of channel `output` of the filter's output side and channel `input` of its input side, if there are such.
     #[inline(always)]
-    fn at(&self, input: usize, output: usize) -> usize {
-        let pair = if self.adjoint { input * self.outputs + output } else { output * self.inputs + input };
-        pair * self.taps * self.taps
+    fn pair<'w>(&self, weights: &'w [f32], input: usize, output: usize) -> Option<&'w [f32]> {
+        let (big, small) = if self.adjoint { (output, input) } else { (input, output) };
+        let taps = self.kernel * self.kernel;
+        (big < self.big && small < self.small).then(|| &weights[(small * self.big + big) * taps..][..taps])
     }
 }
 
+/// Where tap (a, b) of a phase is among the taps of the convolution, if it has it.
+#[inline(always)]
+pub(super) fn tap(kernel: usize, stride: usize, phase: usize, a: usize, b: usize) -> Option<usize> {
+    let (y, x) = (stride * a + phase / stride, stride * b + phase % stride);
+    (y < kernel && x < kernel).then_some(y * kernel + x)
+}
+
 simd_entry! {
-    fn panel_of[S](w: &Weights, weights: &[f32], panel: usize, step: usize, out: Shared<f32>) {
+    fn panel_of[S](w: &Weights, weights: &[f32], panel: usize, isa: Isa, out: Shared<f32>) {
         // SAFETY: a panel belongs to one task; lengths were checked. The entry has the instruction set.
         unsafe {
-            if w.taps == 3 { transform::<S, 3>(w, weights, panel, step, out) } else { transform::<S, 4>(w, weights, panel, step, out) }
+            match (w.kernel, w.stride) {
+                (3, 1) => transform::<S, 3, 3>(w, weights, panel, isa, out),
+                (3, _) => transform::<S, 3, 2>(w, weights, panel, isa, out),
+                (_, 1) => transform::<S, 4, 4>(w, weights, panel, isa, out),
+                (_, _) => transform::<S, 4, 2>(w, weights, panel, isa, out),
+            }
         }
     }
 }
 
 /// # Safety
-/// The panel belongs to this task, `R` is `w.taps`, and the caller has the instruction set of `S`.
+/// The panel of each phase belongs to this task, the kernel has `K` by `K` taps and the filter `R` by `R`, and the caller
+/// has the instruction set of `S`.
 #[inline(always)]
-unsafe fn transform<S: Simd, const R: usize>(
+unsafe fn transform<S: Simd, const K: usize, const R: usize>(
     w: &Weights,
     weights: &[f32],
     panel: usize,
-    step: usize,
+    isa: Isa,
     out: Shared<f32>,
 ) {
-    let start = panel * (step / w.panels());
-    // One vector of weights for each tap. The lanes of a vector are elements of the panel, that is its channels for one
-    // input after the other.
-    let mut lanes = [[0.0f32; 16]; 16];
-    for first in (0..w.inputs * w.panel).step_by(S::LANES) {
-        for lane in 0..S::LANES {
-            let (input, output) = ((first + lane) / w.panel, panel * w.panel + (first + lane) % w.panel);
-            if input < w.inputs && output < w.outputs {
-                let from = &weights[w.at(input, output)..][..R * R];
-                for (t, &v) in from.iter().enumerate() {
-                    lanes[if w.adjoint { R * R - 1 - t } else { t }][lane] = v;
+    let (step, panel_len) = (w.product(isa), w.panel_len(isa));
+    let stride = if R == 2 { 2 } else { 1 };
+    let phases = stride * stride;
+    let channels = w.inputs() / if w.adjoint { 1 } else { phases };
+    let elements = channels * w.panel;
+    // The taps of as many pairs as a vector has lanes, and some vectors of the same with pairs as lanes. The lanes are
+    // elements of the panel, that is its channels for one input after the other.
+    let mut pairs = [[0.0f32; WIDEST]; WIDEST];
+    let mut lanes = [[[0.0f32; WIDEST]; WIDEST]; VECTORS];
+    for group in (0..elements).step_by(VECTORS * S::LANES) {
+        let vectors = VECTORS.min((elements - group).div_ceil(S::LANES));
+        for (v, lanes) in lanes.iter_mut().enumerate().take(vectors) {
+            for (lane, row) in pairs.iter_mut().enumerate().take(S::LANES) {
+                let at = group + v * S::LANES + lane;
+                match w.pair(weights, at / w.panel, panel * w.panel + at % w.panel) {
+                    Some(taps) => row[..K * K].copy_from_slice(&taps[..K * K]),
+                    None => row.fill(0.0),
                 }
-            } else {
-                lanes.iter_mut().for_each(|l| l[lane] = 0.0);
+            }
+            for t in (0..K * K).step_by(S::LANES) {
+                // SAFETY: both hold sixteen by sixteen elements; the instruction set is the caller's promise.
+                unsafe { S::transpose(pairs.as_ptr().cast::<f32>().add(t), WIDEST, lanes[t].as_mut_ptr(), WIDEST) };
             }
         }
-        // SAFETY: by this function's contract; `lanes` holds sixteen elements a tap.
-        unsafe {
-            let mut g = [[S::zero(); R]; R];
-            for (i, g) in g.as_flattened_mut().iter_mut().enumerate() {
-                *g = S::load(lanes[i].as_ptr());
-            }
-            let u: [[S::V; POINTS]; POINTS] = both!(S, filter::<R>, g, R, 6);
-            for (i, &u) in u.as_flattened().iter().enumerate() {
-                S::store(out.start().add(i * step + start + first), u);
+        for phase in 0..phases {
+            let start = if w.adjoint {
+                (phase * w.panels_of_a_phase() + panel) * panel_len
+            } else {
+                panel * panel_len + phase * elements
+            };
+            for (v, lanes) in lanes.iter().enumerate().take(vectors) {
+                let first = group + v * S::LANES;
+                // SAFETY: by this function's contract; the panel has room for the last vector.
+                unsafe {
+                    let mut g = [[S::zero(); R]; R];
+                    for (i, g) in g.as_flattened_mut().iter_mut().enumerate() {
+                        let i = if w.adjoint { R * R - 1 - i } else { i };
+                        if let Some(tap) = tap(K, stride, phase, i / R, i % R) {
+                            *g = S::load(lanes[tap].as_ptr());
+                        }
+                    }
+                    let u: [[S::V; POINTS]; POINTS] = both!(S, filter::<R>, g, R, 6);
+                    let to = out.start().add(start + first);
+                    if first + S::LANES <= elements || w.adjoint || phase + 1 == phases {
+                        for (i, &u) in u.as_flattened().iter().enumerate() {
+                            S::store(to.add(i * step), u);
+                        }
+                    } else {
+                        // Behind these elements the next phase begins.
+                        let mut values = [0.0; WIDEST];
+                        for (i, &u) in u.as_flattened().iter().enumerate() {
+                            S::store(values.as_mut_ptr(), u);
+                            std::ptr::copy_nonoverlapping(values.as_ptr(), to.add(i * step), elements - first);
+                        }
+                    }
+                }
             }
         }
     }

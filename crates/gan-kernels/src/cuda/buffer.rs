@@ -1,0 +1,103 @@
+//! The optimizer's operations on whole buffers, and sums of tensors.
+
+use crate::adam::{AdamInputs, AdamStep};
+use crate::cuda::launch::Launch;
+use crate::cuda::module::{Module, module, typed};
+use crate::cuda::operand::{Operand, Order, Output, accumulator, device};
+use candle_core::{DType, Result, Tensor, bail};
+use std::ops::Range;
+
+const BUFFER: Module = module!("buffer");
+
+/// Adam on the elements of `range`, in one launch.
+pub(crate) fn adam(
+    state: &Tensor,
+    grad: &Tensor,
+    range: Range<usize>,
+    hp: &AdamStep,
+    inputs: &AdamInputs,
+) -> Result<()> {
+    let grad = Operand::new(grad)?;
+    let (n, width) = (grad.len(), grad.dtype().size_in_bytes());
+    let name = match grad.dtype() {
+        DType::F32 => "adam_f32",
+        DType::F64 => "adam_f64",
+        other => bail!("adam: parameters are F32 or F64, not {other:?}"),
+    };
+    let state = accumulator(state, grad.dtype())?;
+    let part = |row: usize| state + ((row * n + range.start) * width) as u64;
+    let factors = hp.factors();
+    Launch::new(&grad.device, &BUFFER, name)?
+        .arg(part(0))
+        .arg(part(1))
+        .arg(part(2))
+        .arg(grad.address + (range.start * width) as u64)
+        .size(range.len())?
+        .arg(hp.beta1)
+        .arg(hp.beta2)
+        .arg(hp.eps)
+        .arg(factors[0])
+        .arg(factors[1])
+        .arg(inputs.factors.map(|f| accumulator(f, DType::F64)).transpose()?)
+        .arg(inputs.bad.map(|b| accumulator(b, DType::U32)).transpose()?)
+        .threads(range.len().div_ceil(grad.pack()))
+}
+
+pub(crate) fn zero(x: &Tensor) -> Result<()> {
+    // A zero is four bytes of zeros, whether of a float or of an integer.
+    let name = match x.dtype() {
+        DType::U32 => "zero_f32",
+        other => typed!(other, "zero")?,
+    };
+    let n = x.elem_count();
+    Launch::new(&device(x)?, &BUFFER, name)?
+        .arg(accumulator(x, x.dtype())?)
+        .size(n)?
+        .threads(n.div_ceil(16 / x.dtype().size_in_bytes()))
+}
+
+/// `x ← x + y`; `x` may lie in pixels.
+pub(crate) fn add_assign(x: &Tensor, y: &Tensor) -> Result<()> {
+    let into = Operand::new(x)?;
+    if !into.is(x) {
+        bail!("add_assign: expected a dense tensor, got strides {:?}", x.stride())
+    }
+    let y = Operand::ordered(y, into.order)?;
+    sum(&into, &y, into.address)
+}
+
+/// `x + y`, lying as `x` does.
+pub(crate) fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let x = Operand::new(x)?;
+    let y = Operand::ordered(y, x.order)?;
+    let out = Output::like(&x, x.dims())?;
+    sum(&x, &y, out.address)?;
+    Ok(out.tensor())
+}
+
+fn sum(x: &Operand, y: &Operand, out: u64) -> Result<()> {
+    Launch::new(&x.device, &BUFFER, typed!(x.dtype(), "add")?)?
+        .arg(x.address)
+        .arg(y.address)
+        .arg(out)
+        .size(x.len())?
+        .threads(x.len().div_ceil(x.pack()))
+}
+
+/// Sets `flag` if an element of `x` is not finite.
+pub(crate) fn mark_non_finite(x: &Tensor, flag: &Tensor) -> Result<()> {
+    let x = Operand::new(x)?;
+    Launch::new(&x.device, &BUFFER, typed!(x.dtype(), "mark_non_finite")?)?
+        .arg(x.address)
+        .size(x.len())?
+        .arg(accumulator(flag, DType::U32)?)
+        .threads(x.len().div_ceil(x.pack()))
+}
+
+/// Waits for the answer.
+pub(crate) fn all_finite(x: &Tensor) -> Result<bool> {
+    let flag = Output::new(&device(x)?, DType::U32, &[1], Order::Planes)?.tensor();
+    zero(&flag)?;
+    mark_non_finite(x, &flag)?;
+    Ok(flag.to_vec1::<u32>()? == [0])
+}

@@ -1,0 +1,92 @@
+// The optimizer's operations on whole buffers.
+#include "common.cuh"
+
+// Adam without weight decay. `numbers`, if given, holds the step's size lr / (1 - beta1^t) and its root correction
+// sqrt(1 - beta2^t) in device memory, so that a captured launch can be replayed with other ones. A set `bad` flag makes the
+// update do nothing.
+template <typename F>
+__device__ void adam(F *w, F *m, F *v, const F *g, unsigned n, double beta1, double beta2, double eps, double step_size,
+                     double root_correction, const double *numbers, const unsigned *bad) {
+    if (bad && *bad) return;
+    if (numbers) {
+        step_size = numbers[0];
+        root_correction = numbers[1];
+    }
+    const F b1 = F(beta1), r1 = F(1 - beta1), b2 = F(beta2), r2 = F(1 - beta2), e = F(eps);
+    const F size = F(step_size), root = F(root_correction);
+    const unsigned at = thread_number() * Pack<F>::N;
+    if (at >= n) return;
+    const bool fast = aligned(w, m, v) && aligned(g);
+    Pack<F> pw = load(w, at, n, fast), pm = load(m, at, n, fast), pv = load(v, at, n, fast);
+    const Pack<F> pg = load(g, at, n, fast);
+    for (unsigned j = 0; j < Pack<F>::N; j++) {
+        pm.v[j] = b1 * pm.v[j] + r1 * pg.v[j];
+        pv.v[j] = b2 * pv.v[j] + r2 * pg.v[j] * pg.v[j];
+        pw.v[j] -= size * pm.v[j] / (sqrt(pv.v[j]) / root + e);
+    }
+    store(w, at, n, fast, pw);
+    store(m, at, n, fast, pm);
+    store(v, at, n, fast, pv);
+}
+
+template <typename T> __device__ void zero(T *x, unsigned n) {
+    const unsigned at = thread_number() * Pack<T>::N;
+    if (at >= n) return;
+    Pack<T> p;
+    for (unsigned j = 0; j < Pack<T>::N; j++) p.v[j] = narrow<T>(0);
+    store(x, at, n, aligned(x), p);
+}
+
+template <typename T> __device__ void add(const T *x, const T *y, T *out, unsigned n) {
+    const unsigned at = thread_number() * Pack<T>::N;
+    if (at >= n) return;
+    const bool fast = aligned(x, y, out);
+    Pack<T> p = load(x, at, n, fast);
+    const Pack<T> q = load(y, at, n, fast);
+    for (unsigned j = 0; j < Pack<T>::N; j++) p.v[j] = narrow<T>(widen(p.v[j]) + widen(q.v[j]));
+    store(out, at, n, fast, p);
+}
+
+// Sets the flag if an element is infinite or no number. All writers write the same.
+template <typename T> __device__ void mark_non_finite(const T *x, unsigned n, unsigned *flag) {
+    const unsigned at = thread_number() * Pack<T>::N;
+    if (at >= n) return;
+    const Pack<T> p = load(x, at, n, aligned(x));
+    bool bad = false;
+    for (unsigned j = 0; j < Pack<T>::N; j++) {
+        const typename Wide<T>::type zero = widen(p.v[j]) * 0;
+        bad = bad || zero != 0;
+    }
+    if (bad) *flag = 1;
+}
+
+// Moves running statistics: r <- (1 - momentum) r + factor * new, the factor with its unbiasing.
+template <typename F>
+__device__ void update_running(const F *mean, const F *var, F *running_mean, F *running_var, unsigned n, double momentum,
+                               double unbias) {
+    const unsigned i = thread_number();
+    if (i >= n) return;
+    running_mean[i] = F((1 - momentum) * running_mean[i] + momentum * mean[i]);
+    running_var[i] = F((1 - momentum) * running_var[i] + momentum * unbias * var[i]);
+}
+
+#define DEFINE(NAME, T)                                                                                                \
+    extern "C" __global__ void zero_##NAME(T *x, unsigned n) { zero(x, n); }                                           \
+    extern "C" __global__ void add_##NAME(const T *x, const T *y, T *out, unsigned n) { add(x, y, out, n); }           \
+    extern "C" __global__ void mark_non_finite_##NAME(const T *x, unsigned n, unsigned *flag) {                        \
+        mark_non_finite(x, n, flag);                                                                                   \
+    }
+FOR_TYPES(DEFINE)
+
+#define DEFINE_REAL(NAME, F)                                                                                           \
+    extern "C" __global__ void adam_##NAME(F *w, F *m, F *v, const F *g, unsigned n, double beta1, double beta2,       \
+                                           double eps, double step_size, double root_correction,                       \
+                                           const double *numbers, const unsigned *bad) {                               \
+        adam(w, m, v, g, n, beta1, beta2, eps, step_size, root_correction, numbers, bad);                              \
+    }                                                                                                                  \
+    extern "C" __global__ void update_running_##NAME(const F *mean, const F *var, F *running_mean, F *running_var,     \
+                                                     unsigned n, double momentum, double unbias) {                     \
+        update_running(mean, var, running_mean, running_var, n, momentum, unbias);                                     \
+    }
+DEFINE_REAL(f32, float)
+DEFINE_REAL(f64, double)

@@ -1,0 +1,234 @@
+//! Instance and batch normalisation.
+//!
+//! Statistics take two launches (parts of the tensor, then their sum), and so do the gradient's sums; the maps take one.
+
+use crate::cuda::act::code;
+use crate::cuda::launch::{BLOCK, Launch, size};
+use crate::cuda::module::{Module, module, typed};
+use crate::cuda::operand::{Operand, Order, Output, Scratch, accumulator};
+use crate::cuda::picture::named;
+use crate::norm::{Affine, Group, Moments, Norm, NormGrads};
+use candle_core::{DType, Result, Tensor};
+
+const NORM: Module = module!("norm");
+const BUFFER: Module = module!("buffer");
+
+/// Chunks of a plane at most: their parts are added by one warp.
+const CHUNKS: usize = 256;
+
+/// How a tensor is cut into the blocks' tiles; a function of its shape, type and order.
+struct Cut {
+    n: usize,
+    c: usize,
+    hw: usize,
+    /// Chunks of a plane, and the pixels of each.
+    chunks: usize,
+    len: usize,
+    /// Packs of channels that a block treats (a power of two), and blocks for all channels.
+    cols: usize,
+    col_blocks: usize,
+    blocks: usize,
+}
+
+impl Cut {
+    fn new(x: &Operand) -> Result<Self> {
+        let [n, c, h, w] = x.dims4()?;
+        let (hw, pack, threads) = (h * w, x.pack(), BLOCK as usize);
+        let (cols, col_blocks, whole, step) = match x.order {
+            // Four packs a thread.
+            Order::Planes => (1, 1, 4 * threads * pack, pack),
+            // Eight pixels a thread.
+            Order::Pixels => {
+                let packs = c.div_ceil(pack);
+                let cols = packs.next_power_of_two().min(32);
+                (cols, packs.div_ceil(cols), 8 * threads / cols, 1)
+            }
+        };
+        let chunks = hw.div_ceil(whole).clamp(1, CHUNKS);
+        let len = hw.div_ceil(chunks).next_multiple_of(step);
+        let chunks = hw.div_ceil(len);
+        let blocks = match x.order {
+            Order::Planes => n * c * chunks,
+            Order::Pixels => n * chunks * col_blocks,
+        };
+        Ok(Cut { n, c, hw, chunks, len, cols, col_blocks, blocks })
+    }
+
+    /// Adds the kernels' common last arguments.
+    fn args<'a>(&self, launch: Launch<'a>) -> Result<Launch<'a>> {
+        [self.c, self.hw, self.chunks, self.len, self.cols, self.col_blocks].into_iter().try_fold(launch, Launch::size)
+    }
+
+    /// Launches one block a tile.
+    fn tiles(&self, launch: Launch) -> Result<()> {
+        self.args(launch)?.grid((size(self.blocks)?, 1), BLOCK)
+    }
+
+    /// Launches one warp for each of `n` sums.
+    fn warps(&self, launch: Launch, n: usize) -> Result<()> {
+        self.args(launch)?.threads(n * 32)
+    }
+
+    fn groups(&self, group: Group) -> usize {
+        match group {
+            Group::Instance => self.n * self.c,
+            Group::Batch => self.c,
+        }
+    }
+
+    /// Room for two numbers of every channel of every chunk.
+    fn parts(&self, x: &Operand, statistics: DType) -> Result<Scratch> {
+        Scratch::new(&x.device, self.n * self.chunks * self.c * 2 * statistics.size_in_bytes())
+    }
+}
+
+/// The scale and shift, or nothing.
+struct Line(Option<(Operand, Operand)>);
+
+impl Line {
+    fn new(affine: Option<Affine>) -> Result<Self> {
+        Ok(Line(
+            affine
+                .map(|a| Ok::<_, candle_core::Error>((Operand::new(a.weight)?, Operand::new(a.bias)?)))
+                .transpose()?,
+        ))
+    }
+    fn scale(&self) -> Option<u64> {
+        self.0.as_ref().map(|l| l.0.address)
+    }
+    fn shift(&self) -> Option<u64> {
+        self.0.as_ref().map(|l| l.1.address)
+    }
+}
+
+/// The mean and variance of `x`'s own groups.
+fn moments(x: &Operand, cut: &Cut, group: Group, statistics: DType) -> Result<Moments> {
+    let groups = cut.groups(group);
+    let parts = cut.parts(x, statistics)?;
+    cut.tiles(Launch::new(&x.device, &NORM, named!(x, "norm_moments"))?.arg(x.address).arg(parts.address))?;
+    let mean = Output::new(&x.device, statistics, &[groups], Order::Planes)?;
+    let var = Output::new(&x.device, statistics, &[groups], Order::Planes)?;
+    let finish = Launch::new(&x.device, &NORM, typed!(statistics, "norm_moments_finish")?)?
+        .arg(parts.address)
+        .arg(mean.address)
+        .arg(var.address)
+        .size(groups)?
+        .size(cut.n)?;
+    cut.warps(finish, groups)?;
+    Ok(Moments { mean: mean.tensor(), var: var.tensor() })
+}
+
+/// `residual + act(affine(normalised x))` with given statistics, or those of `x`, which are returned.
+pub(crate) fn forward(
+    x: &Tensor,
+    given: Option<&Moments>,
+    spec: &Norm,
+    affine: Option<Affine>,
+    residual: Option<&Tensor>,
+    statistics: DType,
+) -> Result<(Tensor, Moments)> {
+    let x = Operand::new(x)?;
+    let residual = residual.map(|r| Operand::ordered(r, x.order)).transpose()?;
+    let cut = Cut::new(&x)?;
+    let used = match given {
+        Some(given) => given.clone(),
+        None => moments(&x, &cut, spec.group, statistics)?,
+    };
+    let (mean, var, line) = (Operand::new(&used.mean)?, Operand::new(&used.var)?, Line::new(affine)?);
+    let y = Output::like(&x, x.dims())?;
+    let apply = Launch::new(&x.device, &NORM, named!(x, "norm_apply"))?
+        .arg(x.address)
+        .arg(residual.as_ref().map(|r| r.address))
+        .arg(y.address)
+        .arg(mean.address)
+        .arg(var.address)
+        .arg(line.scale())
+        .arg(line.shift())
+        .arg(spec.eps)
+        .arg(code(spec.act))
+        .arg(spec.group == Group::Batch);
+    cut.tiles(apply)?;
+    Ok((y.tensor(), used))
+}
+
+/// Gradient of [`forward`]; `own`: the statistics are those of `x`, not constants.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn backward(
+    x: &Tensor,
+    used: &Moments,
+    dy: &Tensor,
+    spec: &Norm,
+    affine: Option<Affine>,
+    own: bool,
+    grads: NormGrads,
+    statistics: DType,
+) -> Result<Option<Tensor>> {
+    let x = Operand::new(x)?;
+    let dy = Operand::ordered(dy, x.order)?;
+    let cut = Cut::new(&x)?;
+    let (mean, var, line) = (Operand::new(&used.mean)?, Operand::new(&used.var)?, Line::new(affine)?);
+    let batch = spec.group == Group::Batch;
+    let mut sums = None;
+    if grads.affine.is_some() || (own && grads.input) {
+        let parts = cut.parts(&x, statistics)?;
+        let tiles = Launch::new(&x.device, &NORM, named!(x, "norm_sums"))?
+            .arg(x.address)
+            .arg(dy.address)
+            .arg(parts.address)
+            .arg(mean.address)
+            .arg(var.address)
+            .arg(line.scale())
+            .arg(line.shift())
+            .arg(spec.eps)
+            .arg(code(spec.act))
+            .arg(batch);
+        cut.tiles(tiles)?;
+        let into = match grads.affine {
+            Some(a) => Some((accumulator(a.weight, statistics)?, accumulator(a.bias, statistics)?)),
+            None => None,
+        };
+        let all = Scratch::new(&x.device, cut.groups(spec.group) * 2 * statistics.size_in_bytes())?;
+        let finish = Launch::new(&x.device, &NORM, typed!(statistics, "norm_sums_finish")?)?
+            .arg(parts.address)
+            .arg(all.address)
+            .arg(into.map(|i| i.0))
+            .arg(into.map(|i| i.1))
+            .size(cut.n)?
+            .arg(batch);
+        cut.warps(finish, cut.c)?;
+        sums = Some(all);
+    }
+    if !grads.input {
+        return Ok(None);
+    }
+    let dx = Output::like(&x, x.dims())?;
+    let count = cut.hw * if batch { cut.n } else { 1 };
+    let gradient = Launch::new(&x.device, &NORM, named!(x, "norm_gradient"))?
+        .arg(x.address)
+        .arg(dy.address)
+        .arg(dx.address)
+        .arg(mean.address)
+        .arg(var.address)
+        .arg(line.scale())
+        .arg(line.shift())
+        .arg(sums.as_ref().filter(|_| own).map(|s| s.address))
+        .arg(1.0 / count as f64)
+        .arg(spec.eps)
+        .arg(code(spec.act))
+        .arg(batch);
+    cut.tiles(gradient)?;
+    Ok(Some(dx.tensor()))
+}
+
+pub(crate) fn update_running(new: &Moments, unbias: f64, momentum: f64, running: &Moments) -> Result<()> {
+    let (mean, var) = (Operand::new(&new.mean)?, Operand::new(&new.var)?);
+    Launch::new(&mean.device, &BUFFER, typed!(mean.dtype(), "update_running")?)?
+        .arg(mean.address)
+        .arg(var.address)
+        .arg(accumulator(&running.mean, mean.dtype())?)
+        .arg(accumulator(&running.var, mean.dtype())?)
+        .size(mean.len())?
+        .arg(momentum)
+        .arg(unbias)
+        .threads(mean.len())
+}
