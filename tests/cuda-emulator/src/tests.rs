@@ -138,6 +138,14 @@ fn a_shuffle_that_waits_for_ever_is_reported() {
     assert!(message.contains("never come"), "{message}");
 }
 
+#[test]
+fn a_missing_barrier_is_reported() {
+    let text = sum().replace("bar.sync 0;", "");
+    let a = upload(&[1.0; 64]);
+    let message = run(&text, "sum", 1, 64, &[a, a]).expect_err("thread 0 reads what warp 1 writes");
+    assert!(message.contains("conflict"), "{message}");
+}
+
 /// Calls a function with parameters in memory, and uses a table of branches.
 #[test]
 fn calls_and_tables_of_branches() {

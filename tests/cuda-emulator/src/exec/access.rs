@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Launch,
+    races::{Kind, Trace},
     regs::{LANES, Regs, lanes},
 };
 use crate::{
@@ -25,6 +26,9 @@ pub struct Memory<'a> {
     shared: Vec<Aligned>,
     fixed_shared: u64,
     dynamic_shared: u64,
+    /// Who touched each byte of shared memory since the last barrier.
+    traces: Vec<Trace>,
+    epoch: u32,
     /// Local memory of all threads of the block.
     local: Vec<Aligned>,
     local_size: u64,
@@ -49,13 +53,21 @@ impl<'a> Memory<'a> {
             shared: vec![zero; window.div_ceil(16)],
             fixed_shared: code.shared as u64,
             dynamic_shared: launch.shared as u64,
+            traces: vec![Trace::default(); code.shared + launch.shared],
+            epoch: 0,
             local: vec![zero; threads.next_multiple_of(LANES) * local_size / 16],
             local_size: local_size as u64,
         }
     }
 
+    /// All threads of the block have met: what comes after cannot conflict with what came before.
+    pub fn barrier(&mut self) {
+        self.epoch += 1;
+    }
+
     /// Shared and local memory as a block finds them: with anything in them.
     pub fn reset(&mut self) {
+        self.barrier();
         let bytes = self.shared.as_mut_ptr().cast::<u8>();
         let fixed = (self.fixed_shared as usize).min(self.shared.len() * 16);
         // SAFETY: both parts lie within the window that was allocated in `new`.
@@ -152,10 +164,33 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// Notes an access to shared memory.
+    ///
+    /// # Errors
+    /// If a thread of another warp has accessed it in a way that conflicts, with no barrier between.
+    fn note(&mut self, at: u64, bytes: u64, kind: Kind, thread: u32) -> Result<(), String> {
+        let at = at.wrapping_sub(self.origin(Space::Shared, thread));
+        let index = if at < self.fixed_shared {
+            at
+        } else if at >= DYNAMIC_SHARED && at - DYNAMIC_SHARED < self.dynamic_shared {
+            self.fixed_shared + at - DYNAMIC_SHARED
+        } else {
+            return Ok(());
+        };
+        let (epoch, warp) = (self.epoch, (thread / LANES as u32) as u8);
+        for trace in &mut self.traces[index as usize..(index + bytes) as usize] {
+            trace.note(kind, epoch, warp).map_err(|other| {
+                format!("shared memory at {at}: a conflict with warp {other}, which accessed it since the last barrier")
+            })?;
+        }
+        Ok(())
+    }
+
     fn addresses(
         &mut self,
         regs: &Regs,
         access: &Access,
+        kind: Kind,
         mask: u32,
         first: u32,
     ) -> Result<[u64; LANES], (u32, String)> {
@@ -166,6 +201,9 @@ impl<'a> Memory<'a> {
             let at = base[lane].wrapping_add_signed(access.offset);
             let at = self.resolve(access.space, at, bytes, first + lane as u32);
             out[lane] = at.map_err(|message| (lane as u32, message))?;
+            if matches!(access.space, Space::Shared | Space::Generic) && !self.traces.is_empty() {
+                self.note(out[lane], bytes, kind, first + lane as u32).map_err(|message| (lane as u32, message))?;
+            }
         }
         Ok(out)
     }
@@ -175,7 +213,7 @@ impl<'a> Memory<'a> {
     /// # Errors
     /// The lane, and what is wrong.
     pub fn load(&mut self, regs: &mut Regs, access: &Access, mask: u32, first: u32) -> Result<(), (u32, String)> {
-        let addresses = self.addresses(regs, access, mask, first)?;
+        let addresses = self.addresses(regs, access, Kind::Read, mask, first)?;
         for (number, row) in access.rows.iter().enumerate() {
             let row = &mut regs.rows[*row as usize];
             let shift = (number * access.width) as u64;
@@ -191,7 +229,7 @@ impl<'a> Memory<'a> {
     /// # Errors
     /// The lane, and what is wrong.
     pub fn store(&mut self, regs: &Regs, access: &Access, mask: u32, first: u32) -> Result<(), (u32, String)> {
-        let addresses = self.addresses(regs, access, mask, first)?;
+        let addresses = self.addresses(regs, access, Kind::Write, mask, first)?;
         for (number, row) in access.rows.iter().enumerate() {
             let row = &regs.rows[*row as usize];
             let shift = (number * access.width) as u64;
@@ -214,7 +252,7 @@ impl<'a> Memory<'a> {
         mask: u32,
         first: u32,
     ) -> Result<(), (u32, String)> {
-        let addresses = self.addresses(regs, access, mask, first)?;
+        let addresses = self.addresses(regs, access, Kind::Atomic, mask, first)?;
         let (operand, new) = (regs.rows[operand as usize], regs.rows[new as usize]);
         for lane in lanes(mask) {
             let old = update(addresses[lane], access.width, |old| f(old, operand[lane], new[lane]));

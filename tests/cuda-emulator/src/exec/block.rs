@@ -20,15 +20,16 @@ pub struct Block<'a> {
     launch: &'a Launch,
     memory: Memory<'a>,
     warps: Vec<Warp>,
+    backwards: bool,
 }
 
 impl<'a> Block<'a> {
     /// Before the first block.
-    pub fn new(code: &'a Code, launch: &'a Launch, ranges: &'a [Range<u64>]) -> Self {
+    pub fn new(code: &'a Code, launch: &'a Launch, ranges: &'a [Range<u64>], backwards: bool) -> Self {
         let threads = launch.block.iter().product::<u32>();
         let warps =
             (0..threads.div_ceil(LANES as u32)).map(|number| Warp::new(code, launch, number, threads)).collect();
-        Self { code, launch, memory: Memory::new(code, launch, ranges), warps }
+        Self { code, launch, memory: Memory::new(code, launch, ranges), warps, backwards }
     }
 
     /// Runs the block with this number in the grid.
@@ -51,13 +52,17 @@ impl<'a> Block<'a> {
     fn run_warps(&mut self) -> Result<(), String> {
         loop {
             let mut waiting = false;
-            for warp in &mut self.warps {
+            // In either order: what depends on it is a bug.
+            let count = self.warps.len();
+            for number in 0..count {
+                let warp = &mut self.warps[if self.backwards { count - 1 - number } else { number }];
                 waiting |= warp.run(self.code, &mut self.memory)? == Stop::Barrier;
             }
             if !waiting {
                 return Ok(());
             }
             self.release()?;
+            self.memory.barrier();
         }
     }
 

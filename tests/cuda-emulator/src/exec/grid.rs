@@ -1,7 +1,7 @@
 //! A launch: its blocks, spread over threads.
 
 use std::sync::{
-    Mutex,
+    Mutex, OnceLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -24,6 +24,12 @@ pub struct Launch {
 /// Below this many threads all blocks run on the calling thread.
 const SMALL: u64 = 2048;
 
+/// Whether the last block and the last warp go first (`EMULATOR_ORDER=backwards`).
+fn backwards() -> bool {
+    static WANTED: OnceLock<bool> = OnceLock::new();
+    *WANTED.get_or_init(|| std::env::var("EMULATOR_ORDER").is_ok_and(|order| order == "backwards"))
+}
+
 /// Runs a kernel to its end.
 ///
 /// # Errors
@@ -37,14 +43,15 @@ pub fn launch(code: &Code, launch: &Launch) -> Result<(), String> {
         std::thread::available_parallelism().map_or(1, usize::from).min(usize::try_from(blocks).unwrap_or(usize::MAX))
     };
     let (next, stop, failure) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(None::<String>));
-    let ranges = memory::ranges();
+    let (ranges, backwards) = (memory::ranges(), backwards());
     let work = || {
-        let mut block = Block::new(code, launch, &ranges);
+        let mut block = Block::new(code, launch, &ranges, backwards);
         while !stop.load(Ordering::Relaxed) {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= blocks {
                 break;
             }
+            let number = if backwards { blocks - 1 - number } else { number };
             if let Err(message) = block.run(number) {
                 stop.store(true, Ordering::Relaxed);
                 let mut failure = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

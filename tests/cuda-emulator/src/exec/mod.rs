@@ -3,6 +3,7 @@
 mod access;
 mod block;
 mod grid;
+mod races;
 pub mod regs;
 mod together;
 mod warp;

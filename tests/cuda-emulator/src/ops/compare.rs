@@ -105,19 +105,18 @@ fn setp(relation: &str, ty: &str) -> Option<LaneFn> {
     }
 }
 
-/// `set.relation.dtype.stype`: 1.0 or all bits for true.
+/// `set.relation.dtype.stype`: 1.0 or all bits for true. The result is an integer or of the operands' type.
 fn set(name: &Name<'_>) -> Option<LaneFn> {
     let mods: Vec<_> = name.mods.iter().filter(|m| **m != "ftz").copied().collect();
     let [relation, result] = mods[..] else { return None };
     macro_rules! row {
         ($t:ty, |$a:ident, $b:ident| $e:expr) => {
-            match result {
-                "f32" => lanes!(|$a: $t, $b: $t| if $e { 1.0_f32 } else { 0.0 }),
-                "f16" => lanes!(|$a: $t, $b: $t| if $e { f16::ONE } else { f16::ZERO }),
-                "bf16" => lanes!(|$a: $t, $b: $t| if $e { bf16::ONE } else { bf16::ZERO }),
-                "u32" | "s32" => lanes!(|$a: $t, $b: $t| if $e { u32::MAX } else { 0 }),
-                "u16" | "s16" => lanes!(|$a: $t, $b: $t| if $e { u16::MAX } else { 0 }),
-                _ => None,
+            if result == name.ty {
+                lanes!(|$a: $t, $b: $t| if $e { <$t>::narrow(1.0) } else { <$t>::narrow(0.0) })
+            } else if matches!(result, "u32" | "s32") {
+                lanes!(|$a: $t, $b: $t| if $e { u32::MAX } else { 0 })
+            } else {
+                None
             }
         };
     }
@@ -136,11 +135,8 @@ fn set(name: &Name<'_>) -> Option<LaneFn> {
     }
     match name.ty {
         "f32" => relations!(f32),
-        "f64" => relations!(f64),
         "f16" => relations!(f16),
         "bf16" => relations!(bf16),
-        "u32" => relations!(u32),
-        "s32" => relations!(i32),
         _ => None,
     }
 }
