@@ -140,6 +140,10 @@ impl ParamStore {
 
     /// Sets the gradients to zero.
     pub fn zero_grad(&self) -> Result<()> {
+        if !self.grads.device().is_cpu() {
+            // One launch for all costs less than one for each.
+            return k::zero(&self.grads);
+        }
         self.round.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
@@ -182,7 +186,7 @@ impl ParamStore {
 
     /// The same, unless a gradient is not finite or was not at an earlier update of this watch.
     pub fn watched_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch) -> Result<()> {
-        watch.adam(&self.state, &self.grads, range, step)?;
+        watch.adam(&self.state, self.settled_grads()?, range, step)?;
         self.version.bump();
         Ok(())
     }
