@@ -47,6 +47,11 @@ fn on_cpu() -> bool {
 }
 
 fn check_all(dtype: DType, kernels: &str) {
+    check("", dtype, kernels);
+}
+
+/// Checks the cases of one kind (of every kind, if it is empty).
+fn check(kind: &str, dtype: DType, kernels: &str) {
     let mut files: Vec<_> = std::fs::read_dir(folder())
         .unwrap_or_else(|e| panic!("{}: {e}", folder().display()))
         .map(|entry| entry.expect("folder entry").path())
@@ -57,6 +62,9 @@ fn check_all(dtype: DType, kernels: &str) {
     let mut failures = Vec::new();
     for file in &files {
         let case = Case::read(file);
+        if !kind.is_empty() && case.text("kind") != kind {
+            continue;
+        }
         let report = run(&case, dtype);
         println!("{dtype:?} {kernels:9} {:28} {}", case.name, report.summary());
         failures.extend(report.failures(&case.name));
@@ -72,6 +80,14 @@ fn parity_f64() {
 #[test]
 fn parity_f32() {
     check_all(DType::F32, "chosen");
+}
+
+/// Activations in BF16, which CUDA devices have.
+#[test]
+fn parity_bf16() {
+    if !on_cpu() {
+        check("network", DType::BF16, "bf16");
+    }
 }
 
 /// The cases are a few channels wide: left to choose, they would never reach the kernels made for many.

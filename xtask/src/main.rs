@@ -25,7 +25,7 @@ Usage: cargo xtask <command>
 Commands:
   fetch-data [NAME…]      datasets and weights of assets/catalog.toml
   cuda-toolchain [DIR]    a CUDA compiler from pip's wheels, without root and without a GPU
-  gpu-check               gathers what a machine with a GPU needs to check everything
+  gpu-check pack DIR      what a machine with a GPU needs to check everything there
   check                   everything that must hold before a change is merged
 
 `cargo xtask <command> --help` says more.";
@@ -60,8 +60,8 @@ fn run(mut words: Vec<String>) -> Result<()> {
     match words[0].as_str() {
         "fetch-data" => fetch::command(rest),
         "cuda-toolchain" => cuda_toolchain::command(rest),
-        "check" => check::command(rest),
         "gpu-check" => gpu_check::command(rest),
+        "check" => check::command(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

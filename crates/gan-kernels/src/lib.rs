@@ -58,6 +58,7 @@ mod real;
 mod storage;
 mod upload;
 mod upsample;
+mod watch;
 mod weight;
 
 pub use act::{Act, LEAKY_SLOPE, act, act_backward};
@@ -73,7 +74,7 @@ pub use device::{DeviceError, device_name, open_device, peak_memory, reset_peak_
 pub use dropout::dropout;
 pub use join::{add, cat_channels, convert, narrow_channels};
 pub use labels::{instance_edges, instance_mean, one_hot};
-pub use loss::{bce_with_logits, l1, mean, squared_error};
+pub use loss::{bce_with_logits, l1, mean, scale, squared_error};
 pub use norm::{
     Affine, Group, Moments, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward, update_running,
 };
@@ -81,4 +82,5 @@ pub use pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward}
 pub use products::{deterministic, set_deterministic, set_tf32, tf32};
 pub use upload::Uploader;
 pub use upsample::{upsample_nearest, upsample_nearest_backward};
+pub use watch::Watch;
 pub use weight::{Version, Weight};

@@ -59,3 +59,12 @@ pub fn l1(x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
         Ok((tensor(vec![value], ())?, tensor(gradient, x.shape())?))
     })
 }
+
+/// The gradient of a loss times what comes from above: `gradient` of any shape, `upstream` a scalar, both on one device.
+pub fn scale(gradient: &Tensor, upstream: &Tensor) -> Result<Tensor> {
+    if upstream.elem_count() != 1 {
+        bail!("scale: the factor is a scalar, got {:?}", upstream.dims())
+    }
+    on_cuda!(gradient, scale::scale(gradient, upstream));
+    gradient.detach().broadcast_mul(&upstream.detach().reshape(())?)
+}

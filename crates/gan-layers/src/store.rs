@@ -3,7 +3,7 @@
 use crate::builder::hollow;
 use crate::{Builder, Counter, Init, Param, Role, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
-use gan_kernels::{self as k, AdamStep, Version, Weight};
+use gan_kernels::{self as k, AdamStep, Version, Watch, Weight};
 use gan_rng::Key;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -129,6 +129,18 @@ impl ParamStore {
         k::adam(&self.state, &self.grads, range, step)?;
         self.version.bump();
         Ok(())
+    }
+
+    /// The same, unless a gradient is not finite or was not at an earlier update of this watch.
+    pub fn watched_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch) -> Result<()> {
+        watch.adam(&self.state, &self.grads, range, step)?;
+        self.version.bump();
+        Ok(())
+    }
+
+    /// Where the parameters are.
+    pub fn device(&self) -> &Device {
+        self.grads.device()
     }
 
     /// The smallest range that holds all parameters whose names start with one of the prefixes.

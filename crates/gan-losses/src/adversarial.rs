@@ -27,7 +27,7 @@ impl GanMode {
             GanMode::Vanilla => gan_kernels::bce_with_logits(&plain, label)?,
             GanMode::Wgangp => gan_kernels::mean(&plain, if real { -1.0 } else { 1.0 })?,
         };
-        with_backward(score, value, move |dy| grad.broadcast_mul(dy))
+        with_backward(score, value, move |dy| gan_kernels::scale(&grad, dy))
     }
 
     /// The loss summed over scales (not averaged, as pix2pixHD has it); each scale's last stage is its score map.

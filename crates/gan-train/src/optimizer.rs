@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use candle_core::Tensor;
-use gan_kernels::AdamStep;
+use gan_kernels::{AdamStep, Watch};
 use gan_layers::ParamStore;
 use std::ops::Range;
 
@@ -13,13 +13,17 @@ pub struct Optimizer {
     beta1: f64,
     range: Range<usize>,
     updates: u64,
+    watch: Watch,
+    /// Updates that are known to have been made of finite gradients.
+    checked: u64,
 }
 
 impl Optimizer {
     /// Of all parameters of a store.
-    pub fn new(store: ParamStore, beta1: f64) -> Self {
+    pub fn new(store: ParamStore, beta1: f64) -> Result<Self> {
         let range = 0..store.len();
-        Optimizer { store, beta1, range, updates: 0 }
+        let watch = Watch::new(store.device())?;
+        Ok(Optimizer { store, beta1, range, updates: 0, watch, checked: 0 })
     }
 
     /// The parameters.
@@ -39,13 +43,15 @@ impl Optimizer {
 
     /// Restores the counters of a checkpoint.
     pub(crate) fn restore(&mut self, updates: u64, range: Range<usize>) {
-        self.updates = updates;
+        (self.updates, self.checked) = (updates, updates);
         self.range = range;
     }
 
     /// Updates these parameters from now on. A change starts Adam afresh, as a new optimizer in the reference does.
     pub fn select(&mut self, range: Range<usize>) -> Result<()> {
         if range != self.range {
+            self.check_here("")?; // while the count still tells when it was
+            self.checked = 0;
             self.store.reset_moments()?;
             self.updates = 0;
             self.range = range;
@@ -58,15 +64,37 @@ impl Optimizer {
         Ok(self.store.zero_grad()?)
     }
 
-    /// Updates the parameters from the gathered gradients. Refused, with nothing changed, if a gradient is not finite.
+    /// Updates the parameters from the gathered gradients. Refused, with nothing changed, if a gradient is not finite. On
+    /// a CUDA device nothing changes any more from then on, and [`Optimizer::check`] tells.
     pub fn update(&mut self, lr: f64) -> Result<()> {
-        if !self.store.grads_finite()? {
-            let parameter = self.store.first_non_finite_grad()?.unwrap_or_default();
-            return Err(Error::Diverged { what: format!("the gradient of {parameter}") });
-        }
         self.updates += 1;
         let step = AdamStep { lr, beta1: self.beta1, beta2: 0.999, eps: 1e-8, step: self.updates };
-        Ok(self.store.adam(self.range.clone(), &step)?)
+        self.store.watched_adam(self.range.clone(), &step, &self.watch)?;
+        if self.store.device().is_cpu() { self.check_here("") } else { Ok(()) }
+    }
+
+    /// Refuses to go on if a gradient was not finite at some update so far. Waits for the device. `step` is the number of
+    /// steps done, an update each.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`].
+    pub fn check(&mut self, step: u64) -> Result<()> {
+        let unchecked = self.updates - self.checked.min(self.updates);
+        self.check_here(&match unchecked {
+            0 | 1 => format!(" in step {step}"),
+            n => format!(" in one of the steps {} to {step}", (step + 1).saturating_sub(n)),
+        })
+    }
+
+    fn check_here(&mut self, when: &str) -> Result<()> {
+        if self.watch.saw_non_finite()? {
+            // Later batches may have had finite gradients.
+            let parameter = self.store.first_non_finite_grad()?;
+            let parameter = parameter.map_or("a gradient".into(), |name| format!("the gradient of {name}"));
+            return Err(Error::Diverged { what: parameter + when });
+        }
+        self.checked = self.updates;
+        Ok(())
     }
 }
 

@@ -244,10 +244,11 @@ impl Run<'_> {
                 && self.step < self.total
                 && self.last_saved != Some(self.step)
             {
-                self.save_or_warn();
+                self.save_or_warn()?;
             }
         }
         if self.last_saved != Some(self.step) {
+            self.check()?;
             self.save()?;
         }
         let epoch = self.step.div_ceil(per_epoch);
@@ -280,12 +281,19 @@ impl Run<'_> {
         if crossed(images, before, self.train.save_latest_freq)
             || (self.train.save_minutes > 0.0 && self.autosave.due())
         {
-            self.save_or_warn();
+            self.save_or_warn()?;
         }
         Ok(())
     }
 
+    /// Whether all gradients so far were finite, on devices that do not tell at once.
+    fn check(&mut self) -> Result<()> {
+        let mut optimizers = self.method.parts().optimizers;
+        optimizers.iter_mut().try_for_each(|(_, optimizer, _)| optimizer.check(self.step))
+    }
+
     fn log(&mut self, epoch: u64, lr: f64) -> Result<()> {
+        self.check()?;
         let losses = self.pending.take_means()?;
         if let Some((name, _)) = losses.iter().find(|(_, value)| !value.is_finite()) {
             return Err(Error::Diverged { what: format!("the loss {name}") });
@@ -321,20 +329,24 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A checkpoint that cannot be written in between is no reason to lose the run; the one at the end is.
-    fn save_or_warn(&mut self) {
+    /// A checkpoint that cannot be written in between is no reason to lose the run; the one at the end is. There is
+    /// nothing to go on with if training has diverged.
+    fn save_or_warn(&mut self) -> Result<()> {
+        self.check()?;
         if let Err(error) = self.save() {
             self.emit(Event::Warning {
                 step: self.step,
                 message: format!("training goes on without a new checkpoint: {error}"),
             });
         }
+        Ok(())
     }
 
     /// A picture that cannot be read says nothing against the steps before it.
     fn save_before_failing(&mut self) {
         if self.step > 0 && self.last_saved != Some(self.step) {
-            self.save_or_warn();
+            // What is wrong with the picture is what the caller reports.
+            let _ = self.save_or_warn();
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::case::{Case, device, number};
 use crate::compare::{Report, What};
 use candle_core::{DType, Result, Tensor, Var};
-use gan_layers::{Builder, Ctx, Missing, NormKind, NormMode, ParamStore, Weights, instance_mean};
+use gan_layers::{Builder, Ctx, Missing, NormKind, NormMode, ParamStore, Precision, Weights, instance_mean};
 use gan_nets::{
     Arch, Discriminator, EncoderConfig, Generator, GeneratorConfig, MultiscaleConfig, Padding, PatchConfig, PixelConfig,
 };
@@ -102,6 +102,7 @@ fn forward(network: &Network, case: &Case, x: &Tensor, ctx: &Ctx) -> Result<Vec<
     })
 }
 
+/// Runs a case with parameters, input and comparison in `dtype`; BF16 stands for F32 with activations in BF16.
 pub(crate) fn run(case: &Case, dtype: DType) -> Report {
     try_run(case, dtype).unwrap_or_else(|e| panic!("{}: {e}", case.name))
 }
@@ -109,11 +110,15 @@ pub(crate) fn run(case: &Case, dtype: DType) -> Report {
 fn try_run(case: &Case, dtype: DType) -> Result<Report> {
     let mut report = Report::new(dtype);
     report.allow_winograd();
+    let (dtype, precision) = match dtype {
+        DType::BF16 => (DType::F32, Precision::Bf16),
+        dtype => (dtype, Precision::F32),
+    };
     let (store, network) = ParamStore::build(dtype, &device(), |b| build(case, b.pp("net")))?;
     store.load("net.", &case.state_dict("param.", dtype), Missing::Refuse)?;
     let train = case.config["train"].as_bool().unwrap_or(true);
     let norm = if train { NormMode::Batch { update: true } } else { NormMode::Running };
-    let ctx = Ctx { norm, weights: Weights::Train, ..Ctx::translate() };
+    let ctx = Ctx { norm, weights: Weights::Train, precision, ..Ctx::translate() };
     for checkpointing in [false, true] {
         // With checkpointing the same numbers must come out; the buffers have moved by then and are left out.
         store.zero_grad()?;

@@ -4,12 +4,12 @@ mod artifacts;
 mod bundle;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::UsageError;
 use crate::args::{Arg, Args};
+use crate::{UsageError, workspace};
 use artifacts::Artifact;
 use bundle::Bundle;
 
@@ -26,6 +26,7 @@ const TESTS: &[&str] = &[
     "elementwise",
     "norm",
     "pictures",
+    "training",
     "segments",
     "parameters",
     "losses",
@@ -66,7 +67,7 @@ pub(crate) fn command(words: Vec<String>) -> Result<()> {
 }
 
 fn pack(folder: &Path) -> Result<()> {
-    let root = workspace_root();
+    let root = workspace::root();
     let programs = build(&root)?;
     let bundle = Bundle::begin(folder)?;
     for from in FOLDERS {
@@ -102,9 +103,7 @@ fn build(root: &Path) -> Result<Vec<(String, PathBuf)>> {
 }
 
 fn cargo(root: &Path, words: &[&str]) -> Result<Vec<Artifact>> {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(program)
-        .current_dir(root)
+    let output = workspace::cargo(root)
         .args(words)
         .args(["--release", "--workspace", "--features", "cuda", "--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit())
@@ -114,10 +113,4 @@ fn cargo(root: &Path, words: &[&str]) -> Result<Vec<Artifact>> {
         bail!("cargo {} ended with {}", words.join(" "), output.status);
     }
     Ok(artifacts::read(&String::from_utf8_lossy(&output.stdout)))
-}
-
-/// The folder of the workspace: cargo tells it at run time, so a checkout may be moved after the build.
-fn workspace_root() -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&package).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }

@@ -20,6 +20,7 @@ pub(crate) mod module;
 pub(crate) mod norm;
 pub(crate) mod operand;
 pub(crate) mod picture;
+pub(crate) mod scale;
 mod takeover;
 
 pub use takeover::take_storage;

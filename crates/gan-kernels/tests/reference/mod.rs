@@ -4,18 +4,9 @@ use candle_core::{DType, Device, Tensor};
 use gan_kernels::{Conv2d, ConvTranspose2d, PadMode};
 use gan_rng::{Key, Purpose};
 
-/// Where the operators under test run: `GAN_TEST_DEVICE` is `cpu` (the default), `cuda` or `cuda:N`.
+/// Where the operators under test run (`GAN_TEST_DEVICE`).
 pub(crate) fn device() -> Device {
-    static DEVICE: std::sync::OnceLock<Device> = std::sync::OnceLock::new();
-    let find = || match std::env::var("GAN_TEST_DEVICE").as_deref() {
-        Err(_) | Ok("" | "cpu") => Device::Cpu,
-        Ok("cuda") => Device::new_cuda_with_stream(0).unwrap(),
-        Ok(other) => {
-            let number = other.strip_prefix("cuda:").and_then(|n| n.parse().ok());
-            Device::new_cuda_with_stream(number.expect("GAN_TEST_DEVICE is cpu, cuda or cuda:N")).unwrap()
-        }
-    };
-    DEVICE.get_or_init(find).clone()
+    gan_kernels::test_device().unwrap()
 }
 
 /// Normally distributed F64 values that depend on `seed` alone, on the device under test.

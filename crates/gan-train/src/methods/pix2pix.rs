@@ -113,8 +113,8 @@ impl Pix2Pix {
         Ok(Pix2Pix {
             g,
             d,
-            opt_g: Optimizer::new(g_store, config.train.beta1),
-            opt_d: Optimizer::new(d_store, config.train.beta1),
+            opt_g: Optimizer::new(g_store, config.train.beta1)?,
+            opt_d: Optimizer::new(d_store, config.train.beta1)?,
             pool: ImagePool::new(config.train.pool_size),
             loss: config.loss.clone(),
             train: config.train.clone(),

@@ -1,0 +1,68 @@
+//! Updates that stop at the first gradient that is not finite, without asking the device at every step.
+use crate::{AdamStep, adam, all_finite};
+use candle_core::{Device, Result, Tensor};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Remembers whether gradients that were not all finite came by; from then on nothing is updated any more. It lies where
+/// the gradients are: on a CUDA device, looking and skipping are part of the device's work, and only
+/// [`Watch::saw_non_finite`] waits for it.
+#[derive(Debug)]
+pub struct Watch(Flag);
+
+#[derive(Debug)]
+enum Flag {
+    Host(AtomicBool),
+    /// `[1]` U32, 0 as long as all is well.
+    #[cfg(feature = "cuda")]
+    Cuda(Tensor),
+}
+
+impl Watch {
+    /// For gradients on this device; nothing was seen yet.
+    ///
+    /// # Errors
+    /// CUDA's.
+    pub fn new(device: &Device) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if device.is_cuda() {
+            return Ok(Watch(Flag::Cuda(Tensor::zeros(1, candle_core::DType::U32, device)?)));
+        }
+        let _ = device;
+        Ok(Watch(Flag::Host(AtomicBool::new(false))))
+    }
+
+    /// [`adam`], unless an element of the whole of `grad` is not finite, now or at an earlier update.
+    ///
+    /// # Errors
+    /// As [`adam`].
+    pub fn adam(&self, state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -> Result<()> {
+        match &self.0 {
+            Flag::Host(bad) => {
+                if !all_finite(grad)? {
+                    bad.store(true, Ordering::Relaxed);
+                }
+                // An update of nothing still checks its arguments.
+                let range = if bad.load(Ordering::Relaxed) { range.end..range.end } else { range };
+                adam(state, grad, range, hp)
+            }
+            #[cfg(feature = "cuda")]
+            Flag::Cuda(bad) => {
+                crate::mark_non_finite(grad, bad)?;
+                crate::adam_with(state, grad, range, hp, &crate::AdamInputs { bad: Some(bad), ..Default::default() })
+            }
+        }
+    }
+
+    /// Whether an update was not made because of gradients that were not finite.
+    ///
+    /// # Errors
+    /// CUDA's.
+    pub fn saw_non_finite(&self) -> Result<bool> {
+        match &self.0 {
+            Flag::Host(bad) => Ok(bad.load(Ordering::Relaxed)),
+            #[cfg(feature = "cuda")]
+            Flag::Cuda(bad) => Ok(bad.to_vec1::<u32>()? != [0]),
+        }
+    }
+}
