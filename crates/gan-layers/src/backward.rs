@@ -127,7 +127,7 @@ fn affine_grads(norm: &NormLayer) -> Result<Option<Affine<'_>>> {
 
 fn accumulator(param: &Param) -> Result<&Tensor> {
     match &param.grad {
-        Some(grad) => Ok(grad),
+        Some(grad) => grad.accumulator(),
         None => bail!("this network was built for translation: it has no room for gradients"),
     }
 }

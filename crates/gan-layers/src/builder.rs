@@ -1,5 +1,6 @@
 //! Where layers get their parameters from.
 
+use crate::Grad;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use gan_kernels::Weight;
@@ -30,7 +31,7 @@ pub struct Param {
     /// The values.
     pub weight: Weight,
     /// Where its gradient is added; `None` in a network built for translation.
-    pub grad: Option<Tensor>,
+    pub grad: Option<Grad>,
 }
 
 impl Param {

@@ -29,7 +29,7 @@ pub use ctx::{Ctx, Dropout, NormMode, Precision, Weights};
 pub use init::{BiasInit, Init, InitType};
 pub use layer::{BatchNorm, Conv, ConvTranspose, Layer, NormLayer};
 pub use sequence::{ConvSpec, Node, NormKind, Sequence, SequenceBuilder};
-pub use store::{Missing, ParamStore, Tensors, copy_of};
+pub use store::{Grad, Missing, ParamStore, Tensors, copy_of};
 pub use summary::{Row, Summary};
 
 pub use gan_kernels::{Act, PadMode};

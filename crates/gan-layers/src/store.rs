@@ -8,6 +8,8 @@ use gan_rng::Key;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Named tensors in state-dict order.
 pub type Tensors = Vec<(String, Tensor)>;
@@ -23,6 +25,31 @@ pub struct ParamStore {
     state: Tensor,
     grads: Tensor,
     version: Version,
+    round: Round,
+}
+
+/// Numbers the times that gradients were set to zero.
+type Round = Arc<AtomicU64>;
+
+/// Where a parameter's gradient is gathered. It is set to zero only when it is first added to: it stays in the cache for
+/// that, and setting all gradients to zero costs nothing.
+#[derive(Debug, Clone)]
+pub struct Grad {
+    tensor: Tensor,
+    /// The store's round, and the one in which `tensor` was last set to zero.
+    round: Round,
+    zeroed: Round,
+}
+
+impl Grad {
+    /// The gradient so far, to be added to.
+    pub(crate) fn accumulator(&self) -> Result<&Tensor> {
+        let round = self.round.load(Ordering::Acquire);
+        if self.zeroed.swap(round, Ordering::AcqRel) != round {
+            k::zero(&self.tensor)?;
+        }
+        Ok(&self.tensor)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -33,7 +60,13 @@ struct Entry {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Param { offset: usize, shape: Vec<usize>, role: Role },
+    /// `zeroed`: the round in which the gradient was last set to zero.
+    Param {
+        offset: usize,
+        shape: Vec<usize>,
+        role: Role,
+        zeroed: Round,
+    },
     Buffer(Tensor),
     Counter(Counter),
 }
@@ -58,13 +91,16 @@ impl ParamStore {
         let grads = Tensor::zeros(n, dtype, device)?;
         let buffers = entries.into_iter().map(|(name, kind)| {
             let kind = match kind {
-                Recorded::Param { offset, shape, role } => Kind::Param { offset, shape, role },
+                Recorded::Param { offset, shape, role } => {
+                    Kind::Param { offset, shape, role, zeroed: Round::default() }
+                }
                 Recorded::Buffer { shape, value } => Kind::Buffer((Tensor::ones(shape, dtype, device)? * value)?),
                 Recorded::Counter => Kind::Counter(Counter::default()),
             };
             Ok(Entry { name, kind })
         });
-        let store = ParamStore { entries: buffers.collect::<Result<_>>()?, state, grads, version: Version::default() };
+        let (version, round) = (Version::default(), Round::default());
+        let store = ParamStore { entries: buffers.collect::<Result<_>>()?, state, grads, version, round };
         let anchor = Var::zeros((), DType::F32, device)?;
         let networks = build(&Builder::new(Views { store: &store, anchor }))?;
         Ok((store, networks))
@@ -93,7 +129,7 @@ impl ParamStore {
     /// As [`ParamStore::init`], for the parameters whose names start with `prefix`.
     pub fn init_matching(&self, prefix: &str, init: &Init, key: Key) -> Result<()> {
         for entry in self.entries.iter().filter(|e| e.name.starts_with(prefix)) {
-            if let Kind::Param { offset, shape, role } = &entry.kind {
+            if let Kind::Param { offset, shape, role, .. } = &entry.kind {
                 let values = init.draw(shape, *role, key.at_name(&entry.name), self.dtype())?;
                 self.write(0, *offset, &values)?;
             }
@@ -104,19 +140,36 @@ impl ParamStore {
 
     /// Sets the gradients to zero.
     pub fn zero_grad(&self) -> Result<()> {
-        k::zero(&self.grads)
+        if self.grads.device().is_cuda() {
+            // One launch instead of one a parameter.
+            return k::zero(&self.grads);
+        }
+        self.round.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// All gradients, those that nothing was added to included.
+    fn settled_grads(&self) -> Result<&Tensor> {
+        for entry in &self.entries {
+            if let Kind::Param { offset, shape, zeroed, .. } = &entry.kind {
+                let tensor = self.grads.narrow(0, *offset, shape.iter().product())?;
+                Grad { tensor, round: self.round.clone(), zeroed: zeroed.clone() }.accumulator()?;
+            }
+        }
+        Ok(&self.grads)
     }
 
     /// Whether every gradient is finite.
     pub fn grads_finite(&self) -> Result<bool> {
-        k::all_finite(&self.grads)
+        k::all_finite(self.settled_grads()?)
     }
 
     /// The name of the first parameter with a gradient that is not finite.
     pub fn first_non_finite_grad(&self) -> Result<Option<String>> {
+        let grads = self.settled_grads()?;
         for entry in &self.entries {
             if let Kind::Param { offset, shape, .. } = &entry.kind
-                && !k::all_finite(&self.grads.narrow(0, *offset, shape.iter().product())?)?
+                && !k::all_finite(&grads.narrow(0, *offset, shape.iter().product())?)?
             {
                 return Ok(Some(entry.name.clone()));
             }
@@ -126,14 +179,14 @@ impl ParamStore {
 
     /// One Adam update of the parameters in `range` (see [`ParamStore::range`]).
     pub fn adam(&self, range: Range<usize>, step: &AdamStep) -> Result<()> {
-        k::adam(&self.state, &self.grads, range, step)?;
+        k::adam(&self.state, self.settled_grads()?, range, step)?;
         self.version.bump();
         Ok(())
     }
 
     /// The same, unless a gradient is not finite or was not at an earlier update of this watch.
     pub fn watched_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch) -> Result<()> {
-        watch.adam(&self.state, &self.grads, range, step)?;
+        watch.adam(&self.state, self.settled_grads()?, range, step)?;
         self.version.bump();
         Ok(())
     }
@@ -195,10 +248,11 @@ impl ParamStore {
 
     /// Copies of the gradients under `prefix`, with bare keys.
     pub fn grad_dict(&self, prefix: &str) -> Result<Tensors> {
+        let grads = self.settled_grads()?;
         let mut out = Vec::new();
         for entry in &self.entries {
             if let (Some(name), Kind::Param { offset, shape, .. }) = (entry.name.strip_prefix(prefix), &entry.kind) {
-                out.push((name.to_string(), copy_of(&self.view(&self.grads, *offset, shape)?)?));
+                out.push((name.to_string(), copy_of(&self.view(grads, *offset, shape)?)?));
             }
         }
         Ok(out)
@@ -333,9 +387,13 @@ impl Views<'_> {
 
 impl Source for Views<'_> {
     fn param(&self, path: &str, shape: &[usize], _: Role) -> Result<Param> {
-        let Kind::Param { offset, .. } = self.find(path)? else { bail!("{path} is not a parameter") };
+        let Kind::Param { offset, zeroed, .. } = self.find(path)? else { bail!("{path} is not a parameter") };
         let values = self.store.view(&self.store.state.get(0)?, *offset, shape)?;
-        let grad = self.store.view(&self.store.grads, *offset, shape)?;
+        let grad = Grad {
+            tensor: self.store.view(&self.store.grads, *offset, shape)?,
+            round: self.store.round.clone(),
+            zeroed: zeroed.clone(),
+        };
         Ok(Param { weight: Weight::new(values, self.store.version.clone()), grad: Some(grad) })
     }
     fn buffer(&self, path: &str, _: &[usize], _: f64) -> Result<Tensor> {
