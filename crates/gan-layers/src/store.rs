@@ -140,8 +140,8 @@ impl ParamStore {
 
     /// Sets the gradients to zero.
     pub fn zero_grad(&self) -> Result<()> {
-        if !self.grads.device().is_cpu() {
-            // One launch for all costs less than one for each.
+        if self.grads.device().is_cuda() {
+            // One launch instead of one a parameter.
             return k::zero(&self.grads);
         }
         self.round.fetch_add(1, Ordering::AcqRel);

@@ -1,8 +1,9 @@
-//! Loss reductions in two launches: parts with the gradient, then the sum of the parts.
+//! Loss reductions: value and gradient in one launch.
 
 use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::{Module, module, typed};
-use crate::cuda::operand::{Operand, Order, Output, Scratch, statistics};
+use crate::cuda::operand::{Operand, Order, Output, statistics};
+use crate::cuda::workspace::Workspace;
 use candle_core::{Result, Tensor};
 
 const LOSS: Module = module!("loss");
@@ -21,28 +22,24 @@ fn reduce(x: &Tensor, y: Option<&Tensor>, kind: Kind, target: f64, scale: f64, s
     let x = Operand::new(x)?;
     let y = y.map(|y| Operand::ordered(y, x.order)).transpose()?;
     let gradient = Output::like(&x, x.dims())?;
-    let statistics = statistics(x.dtype());
-    let value = Output::new(&x.device, statistics, &[], Order::Planes)?;
+    let value = Output::new(&x.device, statistics(x.dtype()), &[], Order::Planes)?;
     let n = x.len();
     // Four packs a thread, up to a thousand blocks.
     let blocks = n.div_ceil(BLOCK as usize * x.pack() * 4).clamp(1, 1024);
-    let parts = Scratch::new(&x.device, blocks * size_of::<f64>())?;
+    let room = Workspace::of(&x.device, 1, blocks * size_of::<f64>())?;
     Launch::new(&x.device, &LOSS, typed!(x.dtype(), "loss")?)?
         .arg(x.address)
         .arg(y.as_ref().map(|y| y.address))
         .arg(gradient.address)
-        .arg(parts.address)
+        .arg(room.parts)
+        .arg(room.counters)
+        .arg(value.address)
         .size(n)?
         .arg(kind as i32)
         .arg(target)
         .arg(slope / n as f64)
-        .grid((size(blocks)?, 1), BLOCK)?;
-    Launch::new(&x.device, &LOSS, typed!(statistics, "loss_finish")?)?
-        .arg(parts.address)
-        .arg(value.address)
-        .size(blocks)?
         .arg(scale / n as f64)
-        .grid((1, 1), BLOCK)?;
+        .grid((size(blocks)?, 1), BLOCK)?;
     Ok((value.tensor(), gradient.tensor()))
 }
 

@@ -22,5 +22,6 @@ pub(crate) mod operand;
 pub(crate) mod picture;
 pub(crate) mod scale;
 mod takeover;
+mod workspace;
 
 pub use takeover::take_storage;

@@ -1,20 +1,23 @@
 //! Instance and batch normalisation.
 //!
-//! Statistics take two launches (parts of the tensor, then their sum), and so do the gradient's sums; the maps take one.
+//! The statistics take one launch, and so do the gradient's sums and each of the maps.
 
 use crate::cuda::act::code;
 use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::{Module, module, typed};
 use crate::cuda::operand::{Operand, Order, Output, Scratch, accumulator};
 use crate::cuda::picture::named;
+use crate::cuda::workspace::Workspace;
 use crate::norm::{Affine, Group, Moments, Norm, NormGrads};
 use candle_core::{DType, Result, Tensor};
 
 const NORM: Module = module!("norm");
 const BUFFER: Module = module!("buffer");
 
-/// Chunks of a plane at most: their parts are added by one warp.
-const CHUNKS: usize = 256;
+/// Parts of one sum at most, for tensors below [`LARGE`] elements and above: the last block adds them, while all others
+/// are done.
+const PARTS: [usize; 2] = [64, 256];
+const LARGE: usize = 4 << 20;
 
 /// How a tensor is cut into the blocks' tiles; a function of its shape, type and order.
 struct Cut {
@@ -31,7 +34,7 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(x: &Operand) -> Result<Self> {
+    fn new(x: &Operand, group: Group) -> Result<Self> {
         let [n, c, h, w] = x.dims4()?;
         let (hw, pack, threads) = (h * w, x.pack(), BLOCK as usize);
         let (cols, col_blocks, whole, step) = match x.order {
@@ -44,7 +47,9 @@ impl Cut {
                 (cols, packs.div_ceil(cols), 8 * threads / cols, 1)
             }
         };
-        let chunks = hw.div_ceil(whole).clamp(1, CHUNKS);
+        let parts = PARTS[usize::from(x.len() >= LARGE)];
+        let most = if group == Group::Batch { parts.div_ceil(n) } else { parts };
+        let chunks = hw.div_ceil(whole).clamp(1, most);
         let len = hw.div_ceil(chunks).next_multiple_of(step);
         let chunks = hw.div_ceil(len);
         let blocks = match x.order {
@@ -64,11 +69,6 @@ impl Cut {
         self.args(launch)?.grid((size(self.blocks)?, 1), BLOCK)
     }
 
-    /// Launches one warp for each of `n` sums.
-    fn warps(&self, launch: Launch, n: usize) -> Result<()> {
-        self.args(launch)?.threads(n * 32)
-    }
-
     fn groups(&self, group: Group) -> usize {
         match group {
             Group::Instance => self.n * self.c,
@@ -76,9 +76,10 @@ impl Cut {
         }
     }
 
-    /// Room for two numbers of every channel of every chunk.
-    fn parts(&self, x: &Operand, statistics: DType) -> Result<Scratch> {
-        Scratch::new(&x.device, self.n * self.chunks * self.c * 2 * statistics.size_in_bytes())
+    /// Room for two numbers of every channel of every chunk, and a counter for every plane or block of channels.
+    fn workspace(&self, x: &Operand, statistics: DType) -> Result<Workspace> {
+        let counters = self.n * self.c.max(self.col_blocks);
+        Workspace::of(&x.device, counters, self.n * self.chunks * self.c * 2 * statistics.size_in_bytes())
     }
 }
 
@@ -104,18 +105,19 @@ impl Line {
 /// The mean and variance of `x`'s own groups.
 fn moments(x: &Operand, cut: &Cut, group: Group, statistics: DType) -> Result<Moments> {
     let groups = cut.groups(group);
-    let parts = cut.parts(x, statistics)?;
-    cut.tiles(Launch::new(&x.device, &NORM, named!(x, "norm_moments"))?.arg(x.address).arg(parts.address))?;
-    let mean = Output::new(&x.device, statistics, &[groups], Order::Planes)?;
-    let var = Output::new(&x.device, statistics, &[groups], Order::Planes)?;
-    let finish = Launch::new(&x.device, &NORM, typed!(statistics, "norm_moments_finish")?)?
-        .arg(parts.address)
-        .arg(mean.address)
-        .arg(var.address)
-        .size(groups)?
-        .size(cut.n)?;
-    cut.warps(finish, groups)?;
-    Ok(Moments { mean: mean.tensor(), var: var.tensor() })
+    let room = cut.workspace(x, statistics)?;
+    let both = Output::new(&x.device, statistics, &[2, groups], Order::Planes)?;
+    let launch = Launch::new(&x.device, &NORM, named!(x, "norm_moments"))?
+        .arg(x.address)
+        .arg(room.parts)
+        .arg(room.counters)
+        .arg(both.address)
+        .arg(both.address + (groups * statistics.size_in_bytes()) as u64)
+        .size(cut.n)?
+        .arg(group == Group::Batch);
+    cut.tiles(launch)?;
+    let both = both.tensor();
+    Ok(Moments { mean: both.get(0)?, var: both.get(1)? })
 }
 
 /// `residual + act(affine(normalised x))` with given statistics, or those of `x`, which are returned.
@@ -129,7 +131,7 @@ pub(crate) fn forward(
 ) -> Result<(Tensor, Moments)> {
     let x = Operand::new(x)?;
     let residual = residual.map(|r| Operand::ordered(r, x.order)).transpose()?;
-    let cut = Cut::new(&x)?;
+    let cut = Cut::new(&x, spec.group)?;
     let used = match given {
         Some(given) => given.clone(),
         None => moments(&x, &cut, spec.group, statistics)?,
@@ -165,16 +167,26 @@ pub(crate) fn backward(
 ) -> Result<Option<Tensor>> {
     let x = Operand::new(x)?;
     let dy = Operand::ordered(dy, x.order)?;
-    let cut = Cut::new(&x)?;
+    let cut = Cut::new(&x, spec.group)?;
     let (mean, var, line) = (Operand::new(&used.mean)?, Operand::new(&used.var)?, Line::new(affine)?);
     let batch = spec.group == Group::Batch;
     let mut sums = None;
     if grads.affine.is_some() || (own && grads.input) {
-        let parts = cut.parts(&x, statistics)?;
-        let tiles = Launch::new(&x.device, &NORM, named!(x, "norm_sums"))?
+        let into = match grads.affine {
+            Some(a) => Some((accumulator(a.weight, statistics)?, accumulator(a.bias, statistics)?)),
+            None => None,
+        };
+        let room = cut.workspace(&x, statistics)?;
+        let all = Scratch::new(&x.device, cut.groups(spec.group) * 2 * statistics.size_in_bytes())?;
+        let launch = Launch::new(&x.device, &NORM, named!(x, "norm_sums"))?
             .arg(x.address)
             .arg(dy.address)
-            .arg(parts.address)
+            .arg(room.parts)
+            .arg(room.counters)
+            .arg(all.address)
+            .arg(into.map(|i| i.0))
+            .arg(into.map(|i| i.1))
+            .size(cut.n)?
             .arg(mean.address)
             .arg(var.address)
             .arg(line.scale())
@@ -182,20 +194,7 @@ pub(crate) fn backward(
             .arg(spec.eps)
             .arg(code(spec.act))
             .arg(batch);
-        cut.tiles(tiles)?;
-        let into = match grads.affine {
-            Some(a) => Some((accumulator(a.weight, statistics)?, accumulator(a.bias, statistics)?)),
-            None => None,
-        };
-        let all = Scratch::new(&x.device, cut.groups(spec.group) * 2 * statistics.size_in_bytes())?;
-        let finish = Launch::new(&x.device, &NORM, typed!(statistics, "norm_sums_finish")?)?
-            .arg(parts.address)
-            .arg(all.address)
-            .arg(into.map(|i| i.0))
-            .arg(into.map(|i| i.1))
-            .size(cut.n)?
-            .arg(batch);
-        cut.warps(finish, cut.c)?;
+        cut.tiles(launch)?;
         sums = Some(all);
     }
     if !grads.input {

@@ -18,6 +18,8 @@ pub type Work = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 #[derive(Debug, Default)]
 pub struct Stream {
     capture: Mutex<Option<Arc<Capture>>>,
+    /// Held by the work that runs: threads that share a stream take turns.
+    turn: Mutex<()>,
 }
 
 /// What is being captured, by one stream or several that wait for one another.
@@ -95,6 +97,7 @@ impl Stream {
             lock(&capture.graph).nodes.push(work);
             return Ok(());
         }
+        let _turn = lock(&self.turn);
         work().map_err(|message| failed(error, &message))
     }
 

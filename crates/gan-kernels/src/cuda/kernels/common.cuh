@@ -146,3 +146,18 @@ template <typename F> __device__ __forceinline__ F warp_sum(F x) {
     for (int step = 16; step > 0; step >>= 1) x += __shfl_xor_sync(0xffffffffu, x, step);
     return x;
 }
+
+// Says to all threads of a block whether it is the last of `total` blocks that share a counter, and sets the counter back. What
+// the others have written before is then seen, past the first-level cache.
+__device__ __forceinline__ bool last_block(unsigned *counter, unsigned total) {
+    __shared__ bool last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        last = atomicAdd(counter, 1) == total - 1;
+        if (last) *counter = 0;
+    }
+    __syncthreads();
+    __threadfence();
+    return last;
+}

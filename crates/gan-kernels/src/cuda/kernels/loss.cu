@@ -1,5 +1,5 @@
-// Losses: the mean over all elements and its gradient. Every block adds its part in F64, one last block adds the parts; the order
-// is a function of the number of elements.
+// Losses: the mean over all elements and its gradient. Every block adds its part in F64, the last one to finish adds the parts; the
+// order is a function of the number of elements.
 #include "common.cuh"
 
 enum Kind { MEAN, SQUARED_ERROR, BCE, L1 };
@@ -40,11 +40,13 @@ __device__ __forceinline__ double block_sum(double x) {
     double total = 0;
     if (threadIdx.x == 0)
         for (unsigned i = 0; i < 8; i++) total += parts[i];
+    __syncthreads();
     return total;
 }
 
 template <typename T>
-__device__ void loss(const T *x, const T *y, T *gradient, double *parts, unsigned n, int kind, double target, double share) {
+__device__ void loss(const T *x, const T *y, T *gradient, double *parts, unsigned *counter, typename Wide<T>::type *value,
+                     unsigned n, int kind, double target, double share, double factor) {
     typedef typename Wide<T>::type F;
     const bool fast = aligned(x, y, gradient);
     double sum = 0;
@@ -62,25 +64,17 @@ __device__ void loss(const T *x, const T *y, T *gradient, double *parts, unsigne
     }
     sum = block_sum(sum);
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
-}
-
-template <typename F> __device__ void loss_finish(const double *parts, F *value, unsigned n, double factor) {
-    double sum = 0;
-    for (unsigned i = threadIdx.x; i < n; i += 256) sum += parts[i];
+    if (!last_block(counter, gridDim.x)) return;
+    sum = 0;
+    for (unsigned i = threadIdx.x; i < gridDim.x; i += 256) sum += __ldcg(parts + i);
     sum = block_sum(sum);
     if (threadIdx.x == 0) *value = F(sum * factor);
 }
 
 #define DEFINE(NAME, T)                                                                                                \
-    extern "C" __global__ void loss_##NAME(const T *x, const T *y, T *gradient, double *parts, unsigned n, int kind,   \
-                                           double target, double share) {                                              \
-        loss(x, y, gradient, parts, n, kind, target, share);                                                           \
+    extern "C" __global__ void loss_##NAME(const T *x, const T *y, T *gradient, double *parts, unsigned *counter,      \
+                                           Wide<T>::type *value, unsigned n, int kind, double target, double share,    \
+                                           double factor) {                                                            \
+        loss(x, y, gradient, parts, counter, value, n, kind, target, share, factor);                                   \
     }
 FOR_TYPES(DEFINE)
-
-extern "C" __global__ void loss_finish_f32(const double *parts, float *value, unsigned n, double factor) {
-    loss_finish(parts, value, n, factor);
-}
-extern "C" __global__ void loss_finish_f64(const double *parts, double *value, unsigned n, double factor) {
-    loss_finish(parts, value, n, factor);
-}

@@ -1,8 +1,9 @@
 // Instance and batch normalisation with activation and residual sum, forward and backward.
 //
 // A block treats a tile: in planes a range of one plane, in pixels a range of pixels of one image and up to 32 packs of channels.
-// Statistics and gradient sums come in two stages: every tile leaves its part in `parts`, laid out [image][chunk][channel][2],
-// and one warp a group adds the parts in F64, in an order that depends on the shape alone.
+// Statistics and gradient sums come in two stages of one launch: every tile leaves its part in `parts`, laid out
+// [image][chunk][channel][2], and the last block to finish adds the parts in F64. Which block that is does not matter: the order
+// of the sum depends on the shape alone. It also sets its counter back to zero, for the next launch.
 #include "common.cuh"
 
 const unsigned THREADS = 256;
@@ -93,11 +94,11 @@ template <typename F> struct Moments {
     }
 };
 
+// The tile's part of the statistics: mean and squared deviations.
 template <typename T, bool PIXELS>
-__device__ void norm_moments(const T *x, typename Wide<T>::type *parts, Cut cut) {
+__device__ void moments_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const T *x, typename Wide<T>::type *parts) {
     typedef typename Wide<T>::type F;
     typedef Tile<T, PIXELS> Tiles;
-    const Tiles tile(cut);
     const bool fast = tile.fast(x);
     F mean[Tiles::N], m2[Tiles::N];
     for (unsigned j = 0; j < Tiles::N; j++) mean[j] = m2[j] = 0;
@@ -136,32 +137,83 @@ __device__ void norm_moments(const T *x, typename Wide<T>::type *parts, Cut cut)
     }
 }
 
-// One warp a group: `groups` of them, over the parts of one image, or of all.
-template <typename F>
-__device__ void norm_moments_finish(const F *parts, F *mean, F *var, unsigned groups, unsigned images, Cut cut) {
-    const unsigned group = thread_number() / 32, lane = threadIdx.x % 32;
-    if (group >= groups) return;
-    const bool batch = groups == cut.c;
+// How the last block adds: its tile's channels side by side, the remaining threads on different rows of parts.
+template <typename T, bool PIXELS> struct Adding {
+    unsigned width, lanes, lane, column, channel;
+    bool inside;
+
+    __device__ Adding(const Tile<T, PIXELS> &tile, const Cut &cut) {
+        width = PIXELS ? cut.cols * Pack<T>::N : 1;
+        lanes = THREADS / width;
+        lane = threadIdx.x / width;
+        column = threadIdx.x % width;
+        channel = PIXELS ? blockIdx.x % cut.col_blocks * width + column : tile.channel;
+        inside = channel < cut.c;
+    }
+    // Adds two numbers over the rows of a run; right in lane 0.
+    __device__ void across(double &a, double &b) const {
+        __shared__ double shared[2][THREADS];
+        __syncthreads();
+        shared[0][threadIdx.x] = a;
+        shared[1][threadIdx.x] = b;
+        for (unsigned s = lanes / 2; s > 0; s /= 2) {
+            __syncthreads();
+            if (lane < s) {
+                shared[0][threadIdx.x] += shared[0][threadIdx.x + s * width];
+                shared[1][threadIdx.x] += shared[1][threadIdx.x + s * width];
+            }
+        }
+        __syncthreads();
+        a = shared[0][column];
+        b = shared[1][column];
+    }
+};
+
+// A part, past the first-level cache, which other blocks' writes do not reach.
+__device__ __forceinline__ float2 fetch(const float *p) { return __ldcg(reinterpret_cast<const float2 *>(p)); }
+__device__ __forceinline__ double2 fetch(const double *p) { return __ldcg(reinterpret_cast<const double2 *>(p)); }
+
+// The counter that a tile's block shares with those whose parts are added to its own, and how many these are: the blocks of an
+// image, or of all images.
+template <typename T, bool PIXELS>
+__device__ __forceinline__ unsigned *counter_of(unsigned *counters, const Tile<T, PIXELS> &tile, const Cut &cut, bool all) {
+    const unsigned place = PIXELS ? blockIdx.x % cut.col_blocks : tile.channel;
+    return counters + (all ? 0 : tile.image * (PIXELS ? cut.col_blocks : cut.c)) + place;
+}
+
+// Mean and variance of the groups in the tile's channels, from their parts.
+template <typename T, bool PIXELS, typename F>
+__device__ void moments_of_parts(const Tile<T, PIXELS> &tile, const Cut &cut, const F *parts, F *mean, F *var, unsigned images,
+                                 int batch) {
+    const Adding<T, PIXELS> adding(tile, cut);
     const unsigned rows = batch ? images * cut.chunks : cut.chunks;
-    const F *mine = parts + ((size_t)(batch ? 0 : group / cut.c * cut.chunks) * cut.c + group % cut.c) * 2;
-    const double total = (double)cut.hw * (batch ? images : 1);
-    double sum = 0;
-    for (unsigned i = lane; i < rows; i += 32) {
-        const unsigned from = i % cut.chunks * cut.len;
-        sum += (double)(min(from + cut.len, cut.hw) - from) * mine[(size_t)i * cut.c * 2];
-    }
-    const double centre = warp_sum(sum) / total;
-    sum = 0;
-    for (unsigned i = lane; i < rows; i += 32) {
-        const unsigned from = i % cut.chunks * cut.len;
-        const double away = mine[(size_t)i * cut.c * 2] - centre;
-        sum += mine[(size_t)i * cut.c * 2 + 1] + (double)(min(from + cut.len, cut.hw) - from) * away * away;
-    }
-    sum = warp_sum(sum);
-    if (lane == 0) {
+    const F *mine = parts + ((size_t)(batch ? 0 : tile.image * cut.chunks) * cut.c + adding.channel) * 2;
+    // In F64 the squares of the means may be subtracted again.
+    double sum = 0, squares = 0;
+    if (adding.inside)
+        for (unsigned i = adding.lane; i < rows; i += adding.lanes) {
+            const auto part = fetch(mine + (size_t)i * cut.c * 2);
+            const unsigned from = i % cut.chunks * cut.len;
+            const double count = min(from + cut.len, cut.hw) - from, mean = part.x;
+            sum += count * mean;
+            squares += part.y + count * mean * mean;
+        }
+    adding.across(sum, squares);
+    if (adding.inside && adding.lane == 0) {
+        const double total = (double)cut.hw * (batch ? images : 1), centre = sum / total;
+        const unsigned group = (batch ? 0 : tile.image * cut.c) + adding.channel;
         mean[group] = F(centre);
-        var[group] = F(sum / total);
+        var[group] = F(fmax(squares / total - centre * centre, 0.0));
     }
+}
+
+template <typename T, bool PIXELS>
+__device__ void norm_moments(const T *x, typename Wide<T>::type *parts, unsigned *counters, typename Wide<T>::type *mean,
+                             typename Wide<T>::type *var, unsigned images, int batch, Cut cut) {
+    const Tile<T, PIXELS> tile(cut);
+    moments_of_tile(tile, cut, x, parts);
+    if (last_block(counter_of(counters, tile, cut, batch), cut.chunks * (batch ? images : 1)))
+        moments_of_parts(tile, cut, parts, mean, var, images, batch);
 }
 
 // The map x -> act(scale * hat + shift), hat = (x - mean) * inverse, of K channels.
@@ -202,14 +254,14 @@ __device__ void norm_apply(const T *x, const T *residual, T *y, const typename W
     }
 }
 
-// Sums of dz and dz * hat, z being the activation's input.
+// The tile's part of the sums of dz and dz * hat, z being the activation's input.
 template <typename T, bool PIXELS>
-__device__ void norm_sums(const T *x, const T *dy, typename Wide<T>::type *parts, const typename Wide<T>::type *mean,
-                          const typename Wide<T>::type *var, const typename Wide<T>::type *weight,
-                          const typename Wide<T>::type *bias, double eps, int act, int batch, Cut cut) {
+__device__ void sums_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const T *x, const T *dy,
+                             typename Wide<T>::type *parts, const typename Wide<T>::type *mean,
+                             const typename Wide<T>::type *var, const typename Wide<T>::type *weight,
+                             const typename Wide<T>::type *bias, double eps, int act, int batch) {
     typedef typename Wide<T>::type F;
     typedef Tile<T, PIXELS> Tiles;
-    const Tiles tile(cut);
     const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
     const bool fast = tile.fast(x, dy);
     F sum[Tiles::K], sum_hat[Tiles::K];
@@ -245,37 +297,51 @@ __device__ void norm_sums(const T *x, const T *dy, typename Wide<T>::type *parts
     }
 }
 
-// One warp a channel: the sums of its group or groups, [groups][2], and its affine gradient, added to the accumulators if given.
-template <typename F>
-__device__ void norm_sums_finish(const F *parts, F *sums, F *dweight, F *dbias, unsigned images, int batch, Cut cut) {
-    const unsigned channel = thread_number() / 32, lane = threadIdx.x % 32;
-    if (channel >= cut.c) return;
+// The sums of the groups in the tile's channels, [groups][2], and the affine gradient, added to the accumulators if given.
+template <typename T, bool PIXELS, typename F>
+__device__ void sums_of_parts(const Tile<T, PIXELS> &tile, const Cut &cut, const F *parts, F *sums, F *dweight, F *dbias,
+                              unsigned images, int batch) {
+    const Adding<T, PIXELS> adding(tile, cut);
+    // A run of rows makes one group: all of them, an image's, or one image after the other for the affine gradient.
+    const bool each = !batch && dweight;
+    const unsigned runs = each ? images : 1, rows = batch ? images * cut.chunks : cut.chunks;
     double total = 0, total_hat = 0;
-    for (unsigned image = 0; image < images; image++) {
+    for (unsigned run = 0; run < runs; run++) {
+        const unsigned image = batch ? 0 : each ? run : tile.image;
+        const F *mine = parts + ((size_t)image * cut.chunks * cut.c + adding.channel) * 2;
         double a = 0, b = 0;
-        for (unsigned i = lane; i < cut.chunks; i += 32) {
-            const F *part = parts + (((size_t)image * cut.chunks + i) * cut.c + channel) * 2;
-            a += part[0];
-            b += part[1];
-        }
-        a = warp_sum(a);
-        b = warp_sum(b);
-        if (!batch && lane == 0) {
-            sums[((size_t)image * cut.c + channel) * 2] = F(a);
-            sums[((size_t)image * cut.c + channel) * 2 + 1] = F(b);
+        if (adding.inside)
+            for (unsigned i = adding.lane; i < rows; i += adding.lanes) {
+                const auto part = fetch(mine + (size_t)i * cut.c * 2);
+                a += part.x;
+                b += part.y;
+            }
+        adding.across(a, b);
+        if (adding.inside && adding.lane == 0) {
+            F *to = sums + ((size_t)image * cut.c + adding.channel) * 2;
+            to[0] = F(a);
+            to[1] = F(b);
         }
         total += a;
         total_hat += b;
     }
-    if (lane != 0) return;
-    if (batch) {
-        sums[channel * 2] = F(total);
-        sums[channel * 2 + 1] = F(total_hat);
+    if (dweight && adding.inside && adding.lane == 0) {
+        dweight[adding.channel] += F(total_hat);
+        dbias[adding.channel] += F(total);
     }
-    if (dweight) {
-        dweight[channel] += F(total_hat);
-        dbias[channel] += F(total);
-    }
+}
+
+template <typename T, bool PIXELS>
+__device__ void norm_sums(const T *x, const T *dy, typename Wide<T>::type *parts, unsigned *counters,
+                          typename Wide<T>::type *sums, typename Wide<T>::type *dweight, typename Wide<T>::type *dbias,
+                          unsigned images, const typename Wide<T>::type *mean, const typename Wide<T>::type *var,
+                          const typename Wide<T>::type *weight, const typename Wide<T>::type *bias, double eps, int act,
+                          int batch, Cut cut) {
+    const Tile<T, PIXELS> tile(cut);
+    sums_of_tile(tile, cut, x, dy, parts, mean, var, weight, bias, eps, act, batch);
+    const bool all = batch || dweight;
+    if (last_block(counter_of(counters, tile, cut, all), cut.chunks * (all ? images : 1)))
+        sums_of_parts(tile, cut, parts, sums, dweight, dbias, images, batch);
 }
 
 // dx = scale * inverse * (dz - mean dz - hat * mean(dz * hat)); without sums the statistics are constants. `share` is 1 / elements
@@ -311,8 +377,10 @@ __device__ void norm_gradient(const T *x, const T *dy, T *dx, const typename Wid
 }
 
 #define DEFINE(NAME, T, F, PIXELS)                                                                                     \
-    extern "C" __global__ void __launch_bounds__(THREADS) norm_moments_##NAME(const T *x, F *parts, CUT_PARAMETERS) {  \
-        norm_moments<T, PIXELS>(x, parts, CUT);                                                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                               \
+        norm_moments_##NAME(const T *x, F *parts, unsigned *counters, F *mean, F *var, unsigned images, int batch,     \
+                            CUT_PARAMETERS) {                                                                          \
+        norm_moments<T, PIXELS>(x, parts, counters, mean, var, images, batch, CUT);                                    \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                              \
         norm_apply_##NAME(const T *x, const T *residual, T *y, const F *mean, const F *var, const F *weight,           \
@@ -320,9 +388,11 @@ __device__ void norm_gradient(const T *x, const T *dy, T *dx, const typename Wid
         norm_apply<T, PIXELS>(x, residual, y, mean, var, weight, bias, eps, act, batch, CUT);                          \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                              \
-        norm_sums_##NAME(const T *x, const T *dy, F *parts, const F *mean, const F *var, const F *weight,              \
-                         const F *bias, double eps, int act, int batch, CUT_PARAMETERS) {                              \
-        norm_sums<T, PIXELS>(x, dy, parts, mean, var, weight, bias, eps, act, batch, CUT);                             \
+        norm_sums_##NAME(const T *x, const T *dy, F *parts, unsigned *counters, F *sums, F *dweight, F *dbias,         \
+                         unsigned images, const F *mean, const F *var, const F *weight, const F *bias, double eps,     \
+                         int act, int batch, CUT_PARAMETERS) {                                                         \
+        norm_sums<T, PIXELS>(x, dy, parts, counters, sums, dweight, dbias, images, mean, var, weight, bias, eps, act,  \
+                             batch, CUT);                                                                              \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                              \
         norm_gradient_##NAME(const T *x, const T *dy, T *dx, const F *mean, const F *var, const F *weight,             \
@@ -334,15 +404,3 @@ DEFINE(f32, float, float, false)
 DEFINE(f64, double, double, false)
 DEFINE(bf16, bf16, float, false)
 DEFINE(pixels_bf16, bf16, float, true)
-
-#define DEFINE_FINISH(NAME, F)                                                                                         \
-    extern "C" __global__ void norm_moments_finish_##NAME(const F *parts, F *mean, F *var, unsigned groups,            \
-                                                          unsigned images, CUT_PARAMETERS) {                           \
-        norm_moments_finish(parts, mean, var, groups, images, CUT);                                                    \
-    }                                                                                                                  \
-    extern "C" __global__ void norm_sums_finish_##NAME(const F *parts, F *sums, F *dweight, F *dbias, unsigned images, \
-                                                       int batch, CUT_PARAMETERS) {                                    \
-        norm_sums_finish(parts, sums, dweight, dbias, images, batch, CUT);                                             \
-    }
-DEFINE_FINISH(f32, float)
-DEFINE_FINISH(f64, double)
