@@ -23,7 +23,8 @@ benches/. DIR can be carried to a machine with a GPU, Python 3.9 and CUDA's libr
 /// Test programs that take their device from GAN_TEST_DEVICE.
 const TESTS: &[&str] = &[
     "conv",
-    "bf16",
+    "conv_bf16",
+    "cuda",
     "elementwise",
     "norm",
     "pictures",
