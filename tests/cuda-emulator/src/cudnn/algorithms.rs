@@ -42,9 +42,11 @@ fn algorithms(pass: Pass) -> &'static [(i32, usize, bool)] {
 /// If the pass does not have it.
 pub fn workspace(pass: Pass, algorithm: i32, problem: &Problem) -> Result<usize, Refusal> {
     let found = algorithms(pass).iter().find(|(number, ..)| *number == algorithm);
-    let (_, pages, _) = found.ok_or_else(|| {
-        refuse(Refusal::NotSupported, &format!("{pass:?}: no algorithm {algorithm} for this problem"))
-    })?;
+    let Some((_, pages, _)) = found else {
+        // Who chooses asks for those that are not there, too.
+        trace(|| format!("cuDNN {pass:?}: no algorithm {algorithm} for this problem"));
+        return Err(Refusal::NotSupported);
+    };
     Ok(pages * (4096 + 4 * problem.w.len()))
 }
 
