@@ -48,7 +48,21 @@ template <typename T> __device__ __forceinline__ void store(T *p, unsigned at, u
     }
 }
 
-// The number of this thread, and of the first element of its pack.
+// A pack at an aligned address.
+template <typename T> __device__ __forceinline__ Pack<T> load_whole(const T *p) {
+    Pack<T> pack;
+    const uint4 raw = *reinterpret_cast<const uint4 *>(p);
+    memcpy(&pack, &raw, 16);
+    return pack;
+}
+
+template <typename T> __device__ __forceinline__ void store_whole(T *p, const Pack<T> &pack) {
+    uint4 raw;
+    memcpy(&raw, &pack, 16);
+    *reinterpret_cast<uint4 *>(p) = raw;
+}
+
+// The number of this thread in the grid.
 __device__ __forceinline__ unsigned thread_number() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
 enum Act { IDENTITY, RELU, LEAKY_RELU, TANH };
@@ -161,3 +175,18 @@ __device__ __forceinline__ bool last_block(unsigned *counter, unsigned total) {
     __threadfence();
     return last;
 }
+
+// An activation as a loop takes it, with one branch: its slope below zero, or the hyperbolic tangent.
+template <typename F> struct Bend {
+    F below;
+    bool tangent;
+
+    __device__ explicit Bend(int act) : below(act == RELU ? F(0) : act == LEAKY_RELU ? F(0.2) : F(1)), tangent(act == TANH) {}
+    __device__ F of(F x) const {
+        if (tangent) return hyperbolic_tangent(x);
+        // Zero times infinity would be no number.
+        return x > 0 ? x : below == 0 ? F(0) : x * below;
+    }
+    // The derivative, from the function's value.
+    __device__ F slope(F y) const { return tangent ? 1 - y * y : y > 0 ? F(1) : below; }
+};

@@ -50,24 +50,29 @@ template <typename T, bool PIXELS> struct Tile {
     }
 
     // Where the thread starts, and its step: pixels, or elements of a plane.
-    __device__ unsigned first() const { return PIXELS ? from + lane : from + lane * N; }
+    __device__ unsigned first() const { return PIXELS ? (channel < width ? from + lane : to) : from + lane * N; }
     __device__ unsigned step() const { return PIXELS ? lanes : lanes * N; }
-    __device__ bool fast(const void *a, const void *b = nullptr, const void *c = nullptr) const {
+    // Whether all packs are whole and aligned: then nothing in a loop depends on it, and loads can run ahead.
+    __device__ bool whole(const void *a, const void *b = nullptr, const void *c = nullptr) const {
         return width % N == 0 && aligned(a, b, c);
     }
     // The pack at a position.
-    __device__ Pack<T> get(const T *x, unsigned at, bool fast) const {
-        if (PIXELS) return load(x + base + (size_t)at * width, channel, width, fast);
-        return load(x + base, at, to, fast);
+    template <bool WHOLE> __device__ Pack<T> get(const T *x, unsigned at) const {
+        if (WHOLE) return load_whole(PIXELS ? x + base + (size_t)at * width + channel : x + base + at);
+        return PIXELS ? load(x + base + (size_t)at * width, channel, width, false) : load(x + base, at, to, false);
     }
-    __device__ void put(T *x, unsigned at, bool fast, const Pack<T> &pack) const {
-        if (PIXELS)
-            store(x + base + (size_t)at * width, channel, width, fast, pack);
+    template <bool WHOLE> __device__ void put(T *x, unsigned at, const Pack<T> &pack) const {
+        if (WHOLE)
+            store_whole(PIXELS ? x + base + (size_t)at * width + channel : x + base + at, pack);
+        else if (PIXELS)
+            store(x + base + (size_t)at * width, channel, width, false, pack);
         else
-            store(x + base, at, to, fast, pack);
+            store(x + base, at, to, false, pack);
     }
     // Whether element j of the pack at a position exists.
-    __device__ bool exists(unsigned at, unsigned j) const { return PIXELS ? channel + j < width : at + j < to; }
+    template <bool WHOLE> __device__ bool exists(unsigned at, unsigned j) const {
+        return WHOLE || (PIXELS ? channel + j < width : at + j < to);
+    }
     // Positions at which the thread has an element j.
     __device__ unsigned count(unsigned j) const {
         const unsigned at = PIXELS ? first() : first() + j;
@@ -94,26 +99,35 @@ template <typename F> struct Moments {
     }
 };
 
-// The tile's part of the statistics: mean and squared deviations.
-template <typename T, bool PIXELS>
-__device__ void moments_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const T *x, typename Wide<T>::type *parts) {
-    typedef typename Wide<T>::type F;
-    typedef Tile<T, PIXELS> Tiles;
-    const bool fast = tile.fast(x);
-    F mean[Tiles::N], m2[Tiles::N];
-    for (unsigned j = 0; j < Tiles::N; j++) mean[j] = m2[j] = 0;
+// Means and squared deviations of the thread's elements, one for each place in a pack.
+template <typename T, bool PIXELS, bool WHOLE, typename F>
+__device__ __forceinline__ void moments_of_thread(const Tile<T, PIXELS> &tile, const T *__restrict__ x, F *mean, F *m2) {
     F count = 0;
+#pragma unroll(WHOLE ? 4 : 1)
     for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.get(x, at, fast);
+        const Pack<T> p = tile.template get<WHOLE>(x, at);
         count += 1;
         const F inverse = 1 / count;
-        for (unsigned j = 0; j < Tiles::N; j++)
-            if (tile.exists(at, j)) {
+        for (unsigned j = 0; j < Pack<T>::N; j++)
+            if (tile.template exists<WHOLE>(at, j)) {
                 const F value = widen(p.v[j]), delta = value - mean[j];
                 mean[j] += delta * inverse;
                 m2[j] += delta * (value - mean[j]);
             }
     }
+}
+
+// The tile's part of the statistics: mean and squared deviations.
+template <typename T, bool PIXELS>
+__device__ void moments_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const T *x, typename Wide<T>::type *parts) {
+    typedef typename Wide<T>::type F;
+    typedef Tile<T, PIXELS> Tiles;
+    F mean[Tiles::N], m2[Tiles::N];
+    for (unsigned j = 0; j < Tiles::N; j++) mean[j] = m2[j] = 0;
+    if (tile.whole(x))
+        moments_of_thread<T, PIXELS, true>(tile, x, mean, m2);
+    else
+        moments_of_thread<T, PIXELS, false>(tile, x, mean, m2);
     Moments<F> all[Tiles::K];
     for (unsigned j = 0; j < Tiles::N; j++) {
         const Moments<F> one = {F(tile.count(j)), mean[j], m2[j]};
@@ -232,6 +246,24 @@ template <typename F, unsigned K> struct Map {
     }
 };
 
+template <typename T, bool PIXELS, bool WHOLE, typename M>
+__device__ __forceinline__ void apply_map(const Tile<T, PIXELS> &tile, const M &map, const T *__restrict__ x,
+                                          const T *__restrict__ residual, T *__restrict__ y, Bend<typename Wide<T>::type> act) {
+    typedef typename Wide<T>::type F;
+#pragma unroll(WHOLE ? 2 : 1)
+    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
+        Pack<T> p = tile.template get<WHOLE>(x, at), r;
+        if (residual) r = tile.template get<WHOLE>(residual, at);
+        for (unsigned j = 0; j < Pack<T>::N; j++) {
+            const unsigned k = PIXELS ? j : 0;
+            F value = act.of((widen(p.v[j]) - map.mean[k]) * map.inverse[k] * map.scale[k] + map.shift[k]);
+            if (residual) value += widen(r.v[j]);
+            p.v[j] = narrow<T>(value);
+        }
+        tile.template put<WHOLE>(y, at, p);
+    }
+}
+
 template <typename T, bool PIXELS>
 __device__ void norm_apply(const T *x, const T *residual, T *y, const typename Wide<T>::type *mean,
                            const typename Wide<T>::type *var, const typename Wide<T>::type *weight,
@@ -240,17 +272,32 @@ __device__ void norm_apply(const T *x, const T *residual, T *y, const typename W
     typedef Tile<T, PIXELS> Tiles;
     const Tiles tile(cut);
     const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
-    const bool fast = tile.fast(x, residual, y);
+    if (tile.whole(x, residual, y))
+        apply_map<T, PIXELS, true>(tile, map, x, residual, y, Bend<F>(act));
+    else
+        apply_map<T, PIXELS, false>(tile, map, x, residual, y, Bend<F>(act));
+}
+
+// The gradient of the activation's input, and the normalised value, of one element.
+template <typename F, typename M> __device__ __forceinline__ F gradient_of(const M &map, unsigned k, F x, F dy, Bend<F> act, F *hat) {
+    *hat = (x - map.mean[k]) * map.inverse[k];
+    return dy * act.slope(act.of(*hat * map.scale[k] + map.shift[k]));
+}
+
+template <typename T, bool PIXELS, bool WHOLE, typename M, typename F>
+__device__ __forceinline__ void sums_of_thread(const Tile<T, PIXELS> &tile, const M &map, const T *__restrict__ x,
+                                               const T *__restrict__ dy, Bend<F> act, F *sum, F *sum_hat) {
+#pragma unroll(WHOLE ? 2 : 1)
     for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        Pack<T> p = tile.get(x, at, fast), r;
-        if (residual) r = tile.get(residual, at, fast);
-        for (unsigned j = 0; j < Tiles::N; j++) {
-            const unsigned k = PIXELS ? j : 0;
-            F value = activate((widen(p.v[j]) - map.mean[k]) * map.inverse[k] * map.scale[k] + map.shift[k], act);
-            if (residual) value += widen(r.v[j]);
-            p.v[j] = narrow<T>(value);
-        }
-        tile.put(y, at, fast, p);
+        const Pack<T> p = tile.template get<WHOLE>(x, at), d = tile.template get<WHOLE>(dy, at);
+        for (unsigned j = 0; j < Pack<T>::N; j++)
+            if (tile.template exists<WHOLE>(at, j)) {
+                const unsigned k = PIXELS ? j : 0;
+                F hat;
+                const F dz = gradient_of<F>(map, k, widen(p.v[j]), widen(d.v[j]), act, &hat);
+                sum[k] += dz;
+                sum_hat[k] += dz * hat;
+            }
     }
 }
 
@@ -263,20 +310,12 @@ __device__ void sums_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const 
     typedef typename Wide<T>::type F;
     typedef Tile<T, PIXELS> Tiles;
     const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
-    const bool fast = tile.fast(x, dy);
     F sum[Tiles::K], sum_hat[Tiles::K];
     for (unsigned k = 0; k < Tiles::K; k++) sum[k] = sum_hat[k] = 0;
-    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.get(x, at, fast), d = tile.get(dy, at, fast);
-        for (unsigned j = 0; j < Tiles::N; j++)
-            if (tile.exists(at, j)) {
-                const unsigned k = PIXELS ? j : 0;
-                const F hat = (widen(p.v[j]) - map.mean[k]) * map.inverse[k];
-                const F dz = widen(d.v[j]) * slope(activate(hat * map.scale[k] + map.shift[k], act), act);
-                sum[k] += dz;
-                sum_hat[k] += dz * hat;
-            }
-    }
+    if (tile.whole(x, dy))
+        sums_of_thread<T, PIXELS, true>(tile, map, x, dy, Bend<F>(act), sum, sum_hat);
+    else
+        sums_of_thread<T, PIXELS, false>(tile, map, x, dy, Bend<F>(act), sum, sum_hat);
     __shared__ F shared[2][THREADS];
     for (unsigned k = 0; k < Tiles::K; k++) {
         __syncthreads();
@@ -344,6 +383,39 @@ __device__ void norm_sums(const T *x, const T *dy, typename Wide<T>::type *parts
         sums_of_parts(tile, cut, parts, sums, dweight, dbias, images, batch);
 }
 
+// The factors of x's gradient: means of dz and of dz * hat, zero where the statistics are constants.
+template <typename F, unsigned K> struct Means {
+    F dz[K], dz_hat[K];
+
+    __device__ Means(const F *sums, double share, unsigned image, unsigned channel, unsigned c, int batch) {
+        for (unsigned k = 0; k < K; k++) {
+            const unsigned mine = min(channel + k, c - 1);
+            const size_t group = batch ? mine : (size_t)image * c + mine;
+            dz[k] = sums ? F(sums[group * 2] * share) : F(0);
+            dz_hat[k] = sums ? F(sums[group * 2 + 1] * share) : F(0);
+        }
+    }
+};
+
+template <typename T, bool PIXELS, bool WHOLE, typename M, typename S>
+__device__ __forceinline__ void gradient_of_tile(const Tile<T, PIXELS> &tile, const M &map, const S &means,
+                                                 const T *__restrict__ x, const T *__restrict__ dy, T *__restrict__ dx,
+                                                 Bend<typename Wide<T>::type> act) {
+    typedef typename Wide<T>::type F;
+#pragma unroll(WHOLE ? 2 : 1)
+    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
+        const Pack<T> p = tile.template get<WHOLE>(x, at);
+        Pack<T> d = tile.template get<WHOLE>(dy, at);
+        for (unsigned j = 0; j < Pack<T>::N; j++) {
+            const unsigned k = PIXELS ? j : 0;
+            F hat;
+            const F dz = gradient_of<F>(map, k, widen(p.v[j]), widen(d.v[j]), act, &hat);
+            d.v[j] = narrow<T>(map.scale[k] * map.inverse[k] * (dz - means.dz[k] - hat * means.dz_hat[k]));
+        }
+        tile.template put<WHOLE>(dx, at, d);
+    }
+}
+
 // dx = scale * inverse * (dz - mean dz - hat * mean(dz * hat)); without sums the statistics are constants. `share` is 1 / elements
 // of a group.
 template <typename T, bool PIXELS>
@@ -355,25 +427,11 @@ __device__ void norm_gradient(const T *x, const T *dy, T *dx, const typename Wid
     typedef Tile<T, PIXELS> Tiles;
     const Tiles tile(cut);
     const Map<F, Tiles::K> map(mean, var, weight, bias, eps, tile.image, tile.channel, cut.c, batch);
-    F mean_dz[Tiles::K], mean_dz_hat[Tiles::K];
-    for (unsigned k = 0; k < Tiles::K; k++) {
-        const unsigned channel = min(tile.channel + k, cut.c - 1);
-        const size_t group = batch ? channel : (size_t)tile.image * cut.c + channel;
-        mean_dz[k] = sums ? F(sums[group * 2] * share) : F(0);
-        mean_dz_hat[k] = sums ? F(sums[group * 2 + 1] * share) : F(0);
-    }
-    const bool fast = tile.fast(x, dy, dx);
-    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.get(x, at, fast);
-        Pack<T> d = tile.get(dy, at, fast);
-        for (unsigned j = 0; j < Tiles::N; j++) {
-            const unsigned k = PIXELS ? j : 0;
-            const F hat = (widen(p.v[j]) - map.mean[k]) * map.inverse[k];
-            const F dz = widen(d.v[j]) * slope(activate(hat * map.scale[k] + map.shift[k], act), act);
-            d.v[j] = narrow<T>(map.scale[k] * map.inverse[k] * (dz - mean_dz[k] - hat * mean_dz_hat[k]));
-        }
-        tile.put(dx, at, fast, d);
-    }
+    const Means<F, Tiles::K> means(sums, share, tile.image, tile.channel, cut.c, batch);
+    if (tile.whole(x, dy, dx))
+        gradient_of_tile<T, PIXELS, true>(tile, map, means, x, dy, dx, Bend<F>(act));
+    else
+        gradient_of_tile<T, PIXELS, false>(tile, map, means, x, dy, dx, Bend<F>(act));
 }
 
 #define DEFINE(NAME, T, F, PIXELS)                                                                                     \
