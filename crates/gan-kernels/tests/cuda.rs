@@ -185,3 +185,29 @@ fn a_flag_stops_adam_and_stays() {
     adam_with(&state, &good, 0..1000, &hp, &inputs).unwrap();
     assert_ne!(values(&state), values(&other));
 }
+
+/// An image of a batch starts where 16-byte accesses may not.
+#[test]
+fn images_of_a_batch() {
+    if device().is_cpu() {
+        return;
+    }
+    for shape in [(3, 5, 7, 9), (3, 8, 7, 3), (3, 3, 5, 5)] {
+        for (all, host) in both_orders(shape, 1) {
+            let (x, xs) = (all.narrow(0, 1, 1).unwrap(), host.narrow(0, 1, 1).unwrap());
+            check(&act(&x, Act::LeakyRelu).unwrap(), &x, &act(&xs, Act::LeakyRelu).unwrap(), "act");
+            check(&add(&x, &x).unwrap(), &x, &add(&xs, &xs).unwrap(), "sum");
+            check(&upsample_nearest(&x, 2).unwrap(), &x, &upsample_nearest(&xs, 2).unwrap(), "upsampling");
+            check(&cat_channels(&x, &x).unwrap(), &x, &cat_channels(&xs, &xs).unwrap(), "channels");
+            let spec = Norm { group: Group::Instance, eps: 1e-5, act: Act::Relu };
+            let (y, moments) = norm(&x, &spec, None, Some(&x)).unwrap();
+            let (ys, expected) = norm(&xs, &spec, None, Some(&xs)).unwrap();
+            check(&y, &x, &ys, "norm");
+            let grads = NormGrads { input: true, affine: None };
+            let dx = norm_backward(&x, &moments, &x, &spec, None, grads).unwrap().unwrap();
+            let dxs = norm_backward(&xs, &expected, &xs, &spec, None, grads).unwrap().unwrap();
+            check(&dx, &x, &dxs, "norm's gradient");
+            assert_eq!(values(&convert(&x, DType::F32).unwrap()), values(&xs));
+        }
+    }
+}
