@@ -13,7 +13,7 @@
 //!   kernel on every instruction set is held against it ([`force`], [`force_instructions`], or `GAN_KERNELS` in the
 //!   environment).
 //! - **Memory is bounded**: padded and unfolded tensors are never made whole. Working buffers are reused, at most
-//!   256 MiB for a thread that calls (workers need a few). A [`Weight`] keeps at most two packed forms of at most 64 MiB
+//!   256 MiB for a thread that calls (workers need a few). A [`Weight`] keeps at most two packed forms of at most 32 MiB
 //!   each, one for each direction; an update makes the next call write them anew in place, and
 //!   [`Weight::forget_packed`] frees them.
 //!

@@ -25,9 +25,9 @@ impl Version {
 
 /// Forms of a weight that are kept at a time; a training step needs one for each direction.
 const KEPT: usize = 2;
-/// Elements of the largest form that is kept (64 MiB); larger ones are made anew for every call, in working memory: a
+/// Elements of the largest form that is kept (32 MiB); larger ones are made anew for every call, in working memory: a
 /// network of many such layers would otherwise hold gigabytes.
-pub(crate) const LARGEST: usize = 16 << 20;
+pub(crate) const LARGEST: usize = 8 << 20;
 
 /// A packed form.
 pub(crate) enum Pack {

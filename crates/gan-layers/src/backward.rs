@@ -2,7 +2,7 @@
 
 use crate::forward::{affine, forward, norm_spec, transpose_spec};
 use crate::steps::Step;
-use crate::tape::{Record, Tape};
+use crate::tape::{Input, Record, Tape};
 use crate::{Ctx, NormLayer, NormMode, Param, Sequence, Weights};
 use candle_core::{Result, Tensor, bail};
 use gan_kernels::{self as k, Affine, ConvGrads, NormGrads, WeightGrad};
@@ -30,17 +30,22 @@ pub(crate) fn backward(
         steps.len()
     };
     let mut dy = dy;
-    for (i, (step, record)) in steps.iter().zip(tape.0).enumerate().rev() {
+    let mut records = tape.0;
+    while let Some(record) = records.pop() {
+        let i = records.len();
         if i < first_wanted {
             break;
         }
+        let step = &steps[i];
         let dx_wanted = input_wanted || i > first_wanted;
         let dx = match (step, record) {
             (Step::Conv { conv, spec, use_bias }, Record::Conv { x, hw }) => {
+                let x = conv_input(x, i, &steps, &records)?;
                 let grads = conv_grads(&conv.weight, &conv.bias, *use_bias, x.as_ref(), dx_wanted.then_some(hw))?;
                 k::conv2d_backward(&dy, &conv.weight.weight, spec, grads)?
             }
             (Step::ConvTranspose { conv, use_bias }, Record::Conv { x, hw }) => {
+                let x = conv_input(x, i, &steps, &records)?;
                 let grads = conv_grads(&conv.weight, &conv.bias, *use_bias, x.as_ref(), dx_wanted.then_some(hw))?;
                 k::conv_transpose2d_backward(&dy, &conv.weight.weight, &transpose_spec(conv), grads)?
             }
@@ -85,6 +90,18 @@ pub(crate) fn backward(
         }
     }
     Ok(input_wanted.then_some(dy))
+}
+
+/// The input of the convolution that is step `i`, from what it has kept or from the norm in front of it.
+fn conv_input(kept: Input, i: usize, steps: &[Step], records: &[Record]) -> Result<Option<Tensor>> {
+    match (kept, steps[..i].last(), records.last()) {
+        (Input::Unwanted, ..) => Ok(None),
+        (Input::Kept(x), ..) => Ok(Some(x)),
+        (Input::Normalised, Some(Step::Norm { norm, act }), Some(Record::Norm { x, moments, .. })) => {
+            Ok(Some(k::norm_with(x, moments, &norm_spec(norm, *act), affine(norm), None)?))
+        }
+        _ => bail!("the tape does not belong to this sequence"),
+    }
 }
 
 /// The tape of a nested sequence, recomputed if it was not kept.

@@ -1,7 +1,7 @@
 //! The forward walk.
 
 use crate::steps::Step;
-use crate::tape::{Record, Tape};
+use crate::tape::{Input, Record, Tape};
 use crate::{Ctx, Dropout, NormLayer, NormMode, Param, Sequence, Weights};
 use candle_core::{Result, Tensor};
 use gan_kernels::{self as k, Affine, ConvTranspose2d, Group, Moments, Norm};
@@ -24,6 +24,7 @@ pub(crate) fn forward(
     let mut applied = false;
     for (i, step) in steps.iter().enumerate() {
         let last = i + 1 == steps.len();
+        let before = i.checked_sub(1).map(|i| &steps[i]);
         let act = match (step, steps.get(i + 1)) {
             (Step::Conv { .. } | Step::ConvTranspose { .. }, Some(Step::Act(act))) => *act,
             _ => k::Act::Identity,
@@ -31,12 +32,12 @@ pub(crate) fn forward(
         let (y, record) = match step {
             Step::Conv { conv, spec, use_bias } => {
                 let y = k::conv2d_act(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), spec, act)?;
-                (y, tape.is_some().then(|| conv_record(&x, ctx)).transpose()?)
+                (y, tape.is_some().then(|| conv_record(&x, ctx, before)).transpose()?)
             }
             Step::ConvTranspose { conv, use_bias } => {
                 let spec = transpose_spec(conv);
                 let y = k::conv_transpose2d_act(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), &spec, act)?;
-                (y, tape.is_some().then(|| conv_record(&x, ctx)).transpose()?)
+                (y, tape.is_some().then(|| conv_record(&x, ctx, before)).transpose()?)
             }
             Step::Norm { norm, act } => {
                 let residual = if last { pending.take() } else { None };
@@ -91,9 +92,14 @@ fn bias(bias: &Option<Param>, used: bool) -> Option<&Tensor> {
     bias.as_ref().filter(|_| used).map(Param::tensor)
 }
 
-fn conv_record(x: &Tensor, ctx: &Ctx) -> Result<Record> {
+fn conv_record(x: &Tensor, ctx: &Ctx, before: Option<&Step>) -> Result<Record> {
     let (_, _, h, w) = x.dims4()?;
-    Ok(Record::Conv { x: (ctx.weights == Weights::Train).then(|| x.clone()), hw: (h, w) })
+    let x = match (ctx.weights, before) {
+        (Weights::Frozen, _) => Input::Unwanted,
+        (Weights::Train, Some(Step::Norm { .. })) => Input::Normalised,
+        (Weights::Train, _) => Input::Kept(x.clone()),
+    };
+    Ok(Record::Conv { x, hw: (h, w) })
 }
 
 pub(crate) fn transpose_spec(conv: &crate::ConvTranspose) -> ConvTranspose2d {

@@ -34,8 +34,8 @@ impl Tape {
 /// What a step needs to go back.
 #[derive(Debug)]
 pub(crate) enum Record {
-    /// A convolution: its input if the weight's gradient is wanted, and the input's height and width.
-    Conv { x: Option<Tensor>, hw: (usize, usize) },
+    /// A convolution: its input, and the input's height and width.
+    Conv { x: Input, hw: (usize, usize) },
     /// A norm: its input and the statistics used; `running` if these are constants.
     Norm { x: Tensor, moments: Moments, running: bool },
     /// An activation: its output, `None` if that is the whole sequence's result, which the graph holds.
@@ -48,4 +48,16 @@ pub(crate) enum Record {
     Inner { tape: Tape, channels: usize },
     /// A block whose activations are recomputed from its input.
     Recompute { x: Tensor, channels: usize },
+}
+
+/// The input of a convolution, for the weight's gradient.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The weights are not trained.
+    Unwanted,
+    /// The tensor.
+    Kept(Tensor),
+    /// The norm in front of the convolution computes it again from what it has kept: one pass over memory for half of
+    /// what a network keeps.
+    Normalised,
 }
