@@ -6,7 +6,8 @@
 //!   shape, with the strides of a contiguous `[N, H, W, C]`) or in planes; a result lies as its first operand does.
 //! - **Results are reproducible**: every sum has an order that depends on the shape alone, and no kernel adds floats atomically.
 //! - **Nothing waits**: operators put work into the device's one stream and return. Only [`all_finite`](crate::all_finite)
-//!   asks for an answer.
+//!   asks for an answer. (`Device::new_cuda_with_stream` makes such a device. One of `Device::new_cuda` has a stream for
+//!   every thread, and must be used by a single one.)
 
 pub(crate) mod act;
 pub(crate) mod buffer;
