@@ -14,8 +14,8 @@
 //!   environment).
 //! - **Memory is bounded**: padded and unfolded tensors are never made whole. Working buffers are reused, at most
 //!   256 MiB for a thread that calls (workers need a few). A [`Weight`] keeps at most two packed forms of at most 32 MiB
-//!   each, one for each direction; an update makes the next call write them anew in place, and
-//!   [`Weight::forget_packed`] frees them.
+//!   each, one for each direction, and all weights together 256 MiB; an update makes the next call write them anew in
+//!   place, and [`Weight::forget_packed`] frees them.
 //!
 //! - **Locks are short but real**: an accumulator's storage is locked while an operator adds to it. Do not call operators
 //!   on one buffer from several tasks of rayon's pool at once.

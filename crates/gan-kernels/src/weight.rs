@@ -4,7 +4,7 @@ use crate::cpu::scratch::Scratch;
 use candle_core::Result;
 use candle_core::Tensor;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Counts the updates of a group of parameters; packed forms of older versions are stale.
@@ -25,13 +25,37 @@ impl Version {
 
 /// Forms of a weight that are kept at a time; a training step needs one for each direction.
 const KEPT: usize = 2;
-/// Elements of the largest form that is kept (32 MiB); larger ones are made anew for every call, in working memory: a
-/// network of many such layers would otherwise hold gigabytes.
+/// Elements of the largest form that is kept (32 MiB); larger ones are made anew for every call, in working memory.
 pub(crate) const LARGEST: usize = 8 << 20;
+/// Elements of all forms that a process keeps (256 MiB); what comes later is made anew for every call as well. Forms are
+/// several times the size of their weights, and each saves no more than its own packing: a few per cent of a call.
+const BUDGET: usize = 64 << 20;
+
+/// Elements of all forms that are kept now.
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+/// The values of a form that is kept, counted as long as they live.
+#[derive(Debug)]
+pub(crate) struct Kept(Vec<f32>);
+
+impl Kept {
+    /// Room for `len` values, if the budget has it.
+    fn new(len: usize) -> Option<Self> {
+        let room = |used: usize| (used + len <= BUDGET).then_some(used + len);
+        IN_USE.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).ok()?;
+        Some(Kept(vec![0.0; len]))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        IN_USE.fetch_sub(self.0.len(), Ordering::AcqRel);
+    }
+}
 
 /// A packed form.
 pub(crate) enum Pack {
-    Kept(Arc<Vec<f32>>),
+    Kept(Arc<Kept>),
     Working(Scratch),
 }
 
@@ -39,7 +63,7 @@ impl Deref for Pack {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
         match self {
-            Pack::Kept(values) => values,
+            Pack::Kept(values) => &values.0,
             Pack::Working(values) => values,
         }
     }
@@ -56,7 +80,7 @@ pub(crate) struct Form {
 struct Packed {
     form: Form,
     version: u64,
-    values: Arc<Vec<f32>>,
+    values: Arc<Kept>,
 }
 
 /// A convolution weight as the kernels take it: the tensor, the version of its values, and (private) the packed forms
@@ -137,11 +161,6 @@ impl Weight {
     /// The weight in a packed form of `len` elements, written by `pack` unless it is kept for the current version. The
     /// elements that `pack` finds are arbitrary; places that it leaves alone must not matter.
     pub(crate) fn packed(&self, form: Form, len: usize, pack: impl FnOnce(&mut [f32])) -> Pack {
-        if len > LARGEST {
-            let mut values = Scratch::take(len);
-            pack(&mut values);
-            return Pack::Working(values);
-        }
         let version = self.version.get();
         let mut stale = None;
         {
@@ -158,8 +177,13 @@ impl Weight {
             }
         }
         // Fresh memory costs more than packing does, so the former version's is used again.
-        let mut values = stale.filter(|v| v.len() == len).unwrap_or_else(|| vec![0.0; len]);
-        pack(&mut values);
+        let stale = stale.filter(|v| v.0.len() == len);
+        let Some(mut values) = stale.or_else(|| if len > LARGEST { None } else { Kept::new(len) }) else {
+            let mut values = Scratch::take(len);
+            pack(&mut values);
+            return Pack::Working(values);
+        };
+        pack(&mut values.0);
         let values = Arc::new(values);
         let mut forms = self.forms();
         forms.retain(|p| p.form != form);
