@@ -51,6 +51,8 @@ fn convolutions_are_right_within_rounding() {
         (1, 64, 3, 10, 12, 7, 1, 3),
         (1, 65, 130, 5, 6, 3, 1, 1),
         (1, 64, 1, 6, 6, 4, 1, 1),
+        // Larger than the kernels for weights have room for: calculated in F32.
+        (1, 2, 3, 9, 10, 8, 1, 3),
     ] {
         for pad_mode in [PadMode::Zero, PadMode::Reflect, PadMode::Replicate] {
             let spec = Conv2d { stride, padding, pad_mode };
@@ -123,4 +125,35 @@ fn an_update_is_seen() {
     assert!(values(&conv2d(&bf16(&x), &weight, None, &spec).unwrap()).iter().all(|&v| v == 0.0));
     weight.forget_packed();
     assert!(values(&conv2d(&bf16(&x), &weight, None, &spec).unwrap()).iter().all(|&v| v == 0.0));
+}
+
+/// Algorithms chosen by rule are right, too, and results come back bit for bit.
+#[test]
+fn the_switches_choose_other_arithmetic_and_algorithms() {
+    if !on_gpu() {
+        return;
+    }
+    let spec = Conv2d { stride: 2, padding: 1, pad_mode: PadMode::Zero };
+    let (x, weight, b) = (rounded((2, 16, 9, 10), 1), rounded((24, 16, 3, 3), 2), rounded(24, 3));
+    let (ho, wo) = spec.output_hw((3, 3), (9, 10)).unwrap();
+    let dy = rounded((2, 24, ho, wo), 4);
+    let exact = conv_passes(&x, &weight, &b, &dy, &spec);
+    let check = |dtype: DType, tolerance: f64| {
+        let cast = |t: &Tensor| convert(&reference::f32(t), dtype).unwrap();
+        let run = || conv_passes(&cast(&x), &reference::f32(&weight), &reference::f32(&b), &cast(&dy), &spec);
+        let (first, second) = (run(), run());
+        for ((first, second), exact) in first.iter().zip(&second).zip(&exact) {
+            assert_close(first, exact, tolerance, &format!("{dtype:?} {} {}", deterministic(), tf32()));
+            assert!(!deterministic() || values(first) == values(second));
+        }
+    };
+    for pinned in [false, true] {
+        set_deterministic(pinned);
+        check(DType::F32, 3e-5);
+        check(DType::BF16, TOLERANCE);
+        set_tf32(true);
+        check(DType::F32, 1.0 / 256.0);
+        set_tf32(false);
+    }
+    set_deterministic(false);
 }

@@ -7,7 +7,7 @@ use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::{Module, module};
 use crate::cuda::operand::{Operand, Order, Output, accumulator};
 use candle_core::cuda::CudaDevice;
-use candle_core::{DType, Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor};
 
 pub(super) const CONV: Module = module!("conv");
 
@@ -25,10 +25,14 @@ pub(super) enum Filter {
 }
 
 impl Filter {
-    /// The weight for this arithmetic. The copy in BF16 is made at most once for each version of the weight.
-    pub(super) fn of(w: &Weight, arithmetic: Arithmetic, g: &Geometry) -> Result<Self> {
+    /// The weight for this arithmetic, `None` if it cannot be brought there. The copy in BF16 is made at most once for each
+    /// version of the weight.
+    pub(super) fn of(w: &Weight, arithmetic: Arithmetic, g: &Geometry) -> Result<Option<Self>> {
         if arithmetic != Arithmetic::Bf16 {
-            return Ok(Filter::Own(operand(w.tensor())?));
+            return Ok(Some(Filter::Own(operand(w.tensor())?)));
+        }
+        if !fits(g) {
+            return Ok(None);
         }
         let copy = w.on_device(|former| {
             let weight = Operand::ordered(w.tensor(), Order::Planes)?;
@@ -41,11 +45,11 @@ impl Filter {
                 .arg(weight.address)
                 .arg(accumulator(&copy, DType::BF16)?)
                 .size(g.ci)?
-                .size(taps(g)?)?
+                .size(g.kh * g.kw)?
                 .grid(grid(g)?, BLOCK)?;
             Ok(copy)
         })?;
-        Ok(Filter::Pixels { address: accumulator(&copy, DType::BF16)?, _copy: copy })
+        Ok(Some(Filter::Pixels { address: accumulator(&copy, DType::BF16)?, _copy: copy }))
     }
 
     pub(super) fn address(&self) -> u64 {
@@ -62,15 +66,13 @@ pub(super) fn add_from_pixels(device: &CudaDevice, gradient: u64, into: u64, g: 
         .arg(gradient)
         .arg(into)
         .size(g.ci)?
-        .size(taps(g)?)?
+        .size(g.kh * g.kw)?
         .grid(grid(g)?, BLOCK)
 }
 
-fn taps(g: &Geometry) -> Result<usize> {
-    match g.kh * g.kw {
-        taps if taps <= MOST_TAPS => Ok(taps),
-        _ => bail!("a convolution of BF16 takes kernels of at most {MOST_TAPS} pixels, not {}x{}", g.kh, g.kw),
-    }
+/// Whether the two kernels have room for the weight's taps.
+pub(super) fn fits(g: &Geometry) -> bool {
+    g.kh * g.kw <= MOST_TAPS
 }
 
 fn grid(g: &Geometry) -> Result<(u32, u32)> {

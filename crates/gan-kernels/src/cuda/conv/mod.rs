@@ -111,9 +111,12 @@ fn to_end(
     if g.n == 0 {
         return Ok(y.tensor());
     }
-    let filter = Filter::of(w, arithmetic, g)?;
     let p = Problem::new(pass, arithmetic, deterministic(), g);
-    if !engine::run(&x.device, &p, [x.address, filter.address()], y.address, false)? {
+    let done = match Filter::of(w, arithmetic, g)? {
+        Some(filter) => engine::run(&x.device, &p, [x.address, filter.address()], y.address, false)?,
+        None => false,
+    };
+    if !done {
         refuse_unless_bf16(op, &p)?;
         let y = to_end(op, pass, g, &convert(from, DType::F32)?, w, finish, dims)?;
         return convert(&y, DType::BF16);
@@ -151,7 +154,8 @@ pub(crate) fn add_weight_gradient(
     let direct = arithmetic != Arithmetic::Bf16 && address % ALIGNMENT == 0;
     let gradient =
         if direct { None } else { Some(Output::new(&x.device, x.dtype(), &[g.co * g.taps()], Order::Planes)?) };
-    if !run(gradient.as_ref().map_or(address, |gradient| gradient.address), direct)? {
+    let possible = direct || filter::fits(g) || arithmetic != Arithmetic::Bf16;
+    if !possible || !run(gradient.as_ref().map_or(address, |gradient| gradient.address), direct)? {
         refuse_unless_bf16(op, &p)?;
         let (big, small) = (convert(big, DType::F32)?, convert(small, DType::F32)?);
         return add_weight_gradient(op, g, &big, &small, weight, into);
