@@ -1,5 +1,7 @@
 //! A weight tensor with its packed forms.
 use crate::cpu::scratch::Scratch;
+#[cfg(feature = "cuda")]
+use candle_core::Result;
 use candle_core::Tensor;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -92,12 +94,21 @@ pub struct Weight {
     tensor: Tensor,
     version: Version,
     packed: Arc<Mutex<Vec<Packed>>>,
+    /// The copy that tensor cores take, of a weight on the GPU, and its version.
+    #[cfg(feature = "cuda")]
+    copy: Arc<Mutex<Option<(u64, Tensor)>>>,
 }
 
 impl Weight {
     /// A weight that changes with `version`. The tensor may be a contiguous view into a larger one.
     pub fn new(tensor: Tensor, version: Version) -> Self {
-        Weight { tensor, version, packed: Arc::default() }
+        Weight {
+            tensor,
+            version,
+            packed: Arc::default(),
+            #[cfg(feature = "cuda")]
+            copy: Arc::default(),
+        }
     }
 
     /// A weight that never changes.
@@ -118,6 +129,26 @@ impl Weight {
     /// Frees the packed forms of this weight and its clones; they are made again when needed.
     pub fn forget_packed(&self) {
         self.forms().clear();
+        #[cfg(feature = "cuda")]
+        self.copy.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// The copy on the GPU, made by `make` unless it exists for the current version. `make` is given the copy of a former
+    /// version, to be overwritten.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn on_device(&self, make: impl FnOnce(Option<Tensor>) -> Result<Tensor>) -> Result<Tensor> {
+        let version = self.version.get();
+        let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        let former = match copy.take() {
+            Some((of, made)) if of == version => {
+                *copy = Some((of, made.clone()));
+                return Ok(made);
+            }
+            stale => stale.map(|(_, made)| made),
+        };
+        let made = make(former)?;
+        *copy = Some((version, made.clone()));
+        Ok(made)
     }
 
     fn forms(&self) -> MutexGuard<'_, Vec<Packed>> {
