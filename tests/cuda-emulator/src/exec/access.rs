@@ -110,10 +110,11 @@ impl<'a> Memory<'a> {
         let inside = |at: u64, size: u64| at.checked_add(bytes).is_some_and(|end| end <= size);
         match space {
             Space::Global | Space::Generic => {
-                if at >= self.last.start && at + bytes <= self.last.end {
+                let end = at.saturating_add(bytes);
+                if at >= self.last.start && end <= self.last.end {
                     return Ok(at);
                 }
-                if let Some(range) = memory::containing(self.ranges, at).filter(|range| at + bytes <= range.end) {
+                if let Some(range) = memory::containing(self.ranges, at).filter(|range| end <= range.end) {
                     self.last = range;
                     return Ok(at);
                 }
