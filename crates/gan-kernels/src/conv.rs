@@ -1,8 +1,9 @@
 //! Convolution and transposed convolution.
 use crate::Weight;
+use crate::act::{Act, act};
 use crate::cpu::conv::{self as kernel, Geometry};
 use crate::real::{Real, by_dtype};
-use crate::storage::{apart, plain, slices, tensor, update};
+use crate::storage::{apart, on_cuda, plain, slices, tensor, update};
 use candle_core::{Result, Tensor, bail};
 
 /// What lies outside the picture.
@@ -146,6 +147,11 @@ fn transpose_geometry(op: &str, [n, c, h, w]: [usize; 4], weight: &Tensor, s: &C
     })
 }
 
+/// A gradient that several passes read: copied once if it has to be copied.
+fn packed(dy: &Tensor) -> Result<Tensor> {
+    if dy.device().is_cpu() { plain(dy) } else { Ok(dy.detach()) }
+}
+
 fn same_dtype(op: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     if a.dtype() != b.dtype() {
         bail!("{op}: element types differ, {:?} and {:?}", a.dtype(), b.dtype())
@@ -169,7 +175,8 @@ fn add_bias_gradient(op: &str, dy: &Tensor, channels: usize, into: &Tensor) -> R
         bail!("{op}: the bias gradient must be [{channels}], got {:?}", into.dims())
     }
     let [_, _, h, w] = dims4(op, "gradient", dy)?;
-    let dy = apart(dy, into)?;
+    on_cuda!(dy, conv::add_bias_gradient(dy, into));
+    let dy = plain(&apart(dy, into)?)?;
     by_dtype!(dy, T => {
         slices!(T; ds = dy);
         update(into, |into: &mut [T]| {
@@ -195,6 +202,7 @@ fn add_weight_gradient(
     if into.dims() != weight.dims() {
         bail!("{op}: the weight {:?} and its gradient {:?} differ in shape", weight.dims(), into.dims())
     }
+    on_cuda!(big, conv::add_weight_gradient(op, g, big, small, weight, into));
     let (big, small) = (plain(&apart(big, into)?)?, plain(&apart(small, into)?)?);
     by_dtype!(big, T => {
         slices!(T; bs = big, ss = small);
@@ -205,27 +213,63 @@ fn add_weight_gradient(
     })
 }
 
+/// What a forward pass does to each value of its result.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Finish<'a> {
+    pub(crate) bias: Option<&'a Tensor>,
+    pub(crate) act: Act,
+}
+
+impl Finish<'_> {
+    /// The activation, where the kernel has added the bias already.
+    fn activated(&self, y: Tensor) -> Result<Tensor> {
+        if self.act == Act::Identity { Ok(y) } else { act(&y, self.act) }
+    }
+}
+
+/// From the big end `x` to the small end.
+fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
+    on_cuda!(x, conv::forward(op, g, x, w, finish));
+    same_dtype(op, x, w.tensor())?;
+    let (x, weight) = (plain(x)?, plain(w.tensor())?);
+    finish.activated(by_dtype!(x, T => {
+        let bias = bias_of::<T>(op, finish.bias, g.co)?;
+        slices!(T; xs = x, ws = weight);
+        tensor(kernel::forward(g, xs, ws, w, bias.as_deref()), (g.n, g.co, g.ho, g.wo))
+    })?)
+}
+
+/// From the small end `y` to the big end.
+fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
+    on_cuda!(y, conv::backward_data(op, g, y, w, finish));
+    same_dtype(op, y, w.tensor())?;
+    let (y, weight) = (plain(y)?, plain(w.tensor())?);
+    finish.activated(by_dtype!(y, T => {
+        let bias = bias_of::<T>(op, finish.bias, g.ci)?;
+        slices!(T; ys = y, ws = weight);
+        tensor(kernel::backward_data(g, ys, ws, w, bias.as_deref()), (g.n, g.ci, g.h, g.w))
+    })?)
+}
+
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`; weight `[C_out, C_in, kh, kw]`, bias `[C_out]`.
 pub fn conv2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d) -> Result<Tensor> {
+    conv2d_act(x, w, bias, spec, Act::Identity)
+}
+
+/// [`conv2d`] and the activation behind it. On the GPU bias and activation are one walk over the result.
+pub fn conv2d_act(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d, act: Act) -> Result<Tensor> {
     const OP: &str = "conv2d";
     let g = conv_geometry(OP, dims4(OP, "input", x)?, w.tensor(), spec)?;
-    same_dtype(OP, x, w.tensor())?;
-    let (x, weight) = (plain(x)?, plain(w.tensor())?);
-    by_dtype!(x, T => {
-        let bias = bias_of::<T>(OP, bias, g.co)?;
-        slices!(T; xs = x, ws = weight);
-        tensor(kernel::forward(&g, xs, ws, w, bias.as_deref()), (g.n, g.co, g.ho, g.wo))
-    })
+    forward(OP, &g, x, w, Finish { bias, act })
 }
 
 /// Backward of [`conv2d`] from the output's gradient `dy`; returns the input's gradient if asked for.
 pub fn conv2d_backward(dy: &Tensor, w: &Weight, spec: &Conv2d, grads: ConvGrads) -> Result<Option<Tensor>> {
     const OP: &str = "conv2d_backward";
-    let dy = plain(dy)?;
-    let [n, co, ho, wo] = dims4(OP, "gradient", &dy)?;
+    let dy = &packed(dy)?;
+    let [n, co, ho, wo] = dims4(OP, "gradient", dy)?;
     let weight = w.tensor();
     let [weight_co, ci, ..] = dims4(OP, "weight", weight)?;
-    same_dtype(OP, &dy, weight)?;
     let geometry = |h: usize, w: usize| -> Result<Geometry> {
         let g = conv_geometry(OP, [n, ci, h, w], weight, spec)?;
         if (g.ho, g.wo) != (ho, wo) || co != weight_co {
@@ -238,32 +282,32 @@ pub fn conv2d_backward(dy: &Tensor, w: &Weight, spec: &Conv2d, grads: ConvGrads)
         Ok(g)
     };
     if let Some(into) = grads.bias {
-        add_bias_gradient(OP, &dy, weight_co, into)?;
+        add_bias_gradient(OP, dy, weight_co, into)?;
     }
     if let Some(WeightGrad { x, into }) = grads.weight {
         let [_, _, h, w] = dims4(OP, "input", x)?;
-        add_weight_gradient(OP, &geometry(h, w)?, x, &dy, weight, into)?;
+        add_weight_gradient(OP, &geometry(h, w)?, x, dy, weight, into)?;
     }
     let Some((height, width)) = grads.input else { return Ok(None) };
-    let g = geometry(height, width)?;
-    let weight = plain(weight)?;
-    by_dtype!(dy, T => {
-        slices!(T; ds = dy, ws = weight);
-        Ok(Some(tensor(kernel::backward_data(&g, ds, ws, w, None), (g.n, g.ci, g.h, g.w))?))
-    })
+    backward_data(OP, &geometry(height, width)?, dy, w, Finish::default()).map(Some)
 }
 
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`; weight `[C_in, C_out, kh, kw]`, bias `[C_out]`.
 pub fn conv_transpose2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &ConvTranspose2d) -> Result<Tensor> {
+    conv_transpose2d_act(x, w, bias, spec, Act::Identity)
+}
+
+/// [`conv_transpose2d`] and the activation behind it. On the GPU bias and activation are one walk over the result.
+pub fn conv_transpose2d_act(
+    x: &Tensor,
+    w: &Weight,
+    bias: Option<&Tensor>,
+    spec: &ConvTranspose2d,
+    act: Act,
+) -> Result<Tensor> {
     const OP: &str = "conv_transpose2d";
     let g = transpose_geometry(OP, dims4(OP, "input", x)?, w.tensor(), spec)?;
-    same_dtype(OP, x, w.tensor())?;
-    let (x, weight) = (plain(x)?, plain(w.tensor())?);
-    by_dtype!(x, T => {
-        let bias = bias_of::<T>(OP, bias, g.ci)?;
-        slices!(T; xs = x, ws = weight);
-        tensor(kernel::backward_data(&g, xs, ws, w, bias.as_deref()), (g.n, g.ci, g.h, g.w))
-    })
+    backward_data(OP, &g, x, w, Finish { bias, act })
 }
 
 /// Backward of [`conv_transpose2d`] from the output's gradient `dy`; returns the input's gradient if asked for.
@@ -274,11 +318,10 @@ pub fn conv_transpose2d_backward(
     grads: ConvGrads,
 ) -> Result<Option<Tensor>> {
     const OP: &str = "conv_transpose2d_backward";
-    let dy = plain(dy)?;
-    let [n, c_out, ..] = dims4(OP, "gradient", &dy)?;
+    let dy = &packed(dy)?;
+    let [n, c_out, ..] = dims4(OP, "gradient", dy)?;
     let weight = w.tensor();
     let [c_in, weight_out, ..] = dims4(OP, "weight", weight)?;
-    same_dtype(OP, &dy, weight)?;
     let geometry = |h: usize, w: usize| -> Result<Geometry> {
         let g = transpose_geometry(OP, [n, c_in, h, w], weight, spec)?;
         if dy.dims() != [n, weight_out, g.h, g.w] {
@@ -294,17 +337,12 @@ pub fn conv_transpose2d_backward(
         if c_out != weight_out {
             bail!("{OP}: a gradient {:?} does not belong to a weight {:?}", dy.dims(), weight.dims())
         }
-        add_bias_gradient(OP, &dy, weight_out, into)?;
+        add_bias_gradient(OP, dy, weight_out, into)?;
     }
     if let Some(WeightGrad { x, into }) = grads.weight {
         let [_, _, h, w] = dims4(OP, "input", x)?;
-        add_weight_gradient(OP, &geometry(h, w)?, &dy, x, weight, into)?;
+        add_weight_gradient(OP, &geometry(h, w)?, dy, x, weight, into)?;
     }
     let Some((height, width)) = grads.input else { return Ok(None) };
-    let g = geometry(height, width)?;
-    let weight = plain(weight)?;
-    by_dtype!(dy, T => {
-        slices!(T; ds = dy, ws = weight);
-        Ok(Some(tensor(kernel::forward(&g, ds, ws, w, None), (g.n, g.co, g.ho, g.wo))?))
-    })
+    forward(OP, &geometry(height, width)?, dy, w, Finish::default()).map(Some)
 }

@@ -65,9 +65,11 @@ pub use act::{Act, LEAKY_SLOPE, act, act_backward};
 pub use adam::{AdamInputs, AdamStep, adam, adam_with, add_assign, all_finite, mark_non_finite, zero};
 pub use choice::{Family, Guard, InstructionSet, force, force_instructions, instructions, precise};
 pub use conv::{
-    Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_backward, conv2d,
-    conv2d_backward,
+    Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_act,
+    conv_transpose2d_backward, conv2d, conv2d_act, conv2d_backward,
 };
+#[cfg(feature = "cuda")]
+pub use cuda::take_storage;
 pub use device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory, test_device};
 pub use dropout::dropout;
 pub use join::{add, cat_channels, convert, narrow_channels};

@@ -1,5 +1,7 @@
 //! A weight tensor with its packed forms.
 use crate::cpu::scratch::Scratch;
+#[cfg(feature = "cuda")]
+use candle_core::Result;
 use candle_core::Tensor;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -78,7 +80,10 @@ pub(crate) struct Form {
 struct Packed {
     form: Form,
     version: u64,
-    values: Arc<Kept>,
+    /// Whether it was asked for more than once in this version.
+    again: bool,
+    /// The values, if they are kept.
+    values: Option<Arc<Kept>>,
 }
 
 /// A convolution weight as the kernels take it: the tensor, the version of its values, and (private) the packed forms
@@ -89,12 +94,21 @@ pub struct Weight {
     tensor: Tensor,
     version: Version,
     packed: Arc<Mutex<Vec<Packed>>>,
+    /// The copy that tensor cores take, of a weight on the GPU, and its version.
+    #[cfg(feature = "cuda")]
+    copy: Arc<Mutex<Option<(u64, Tensor)>>>,
 }
 
 impl Weight {
     /// A weight that changes with `version`. The tensor may be a contiguous view into a larger one.
     pub fn new(tensor: Tensor, version: Version) -> Self {
-        Weight { tensor, version, packed: Arc::default() }
+        Weight {
+            tensor,
+            version,
+            packed: Arc::default(),
+            #[cfg(feature = "cuda")]
+            copy: Arc::default(),
+        }
     }
 
     /// A weight that never changes.
@@ -115,6 +129,26 @@ impl Weight {
     /// Frees the packed forms of this weight and its clones; they are made again when needed.
     pub fn forget_packed(&self) {
         self.forms().clear();
+        #[cfg(feature = "cuda")]
+        self.copy.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// The copy on the GPU, made by `make` unless it exists for the current version. `make` is given the copy of a former
+    /// version, to be overwritten.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn on_device(&self, make: impl FnOnce(Option<Tensor>) -> Result<Tensor>) -> Result<Tensor> {
+        let version = self.version.get();
+        let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        let former = match copy.take() {
+            Some((of, made)) if of == version => {
+                *copy = Some((of, made.clone()));
+                return Ok(made);
+            }
+            stale => stale.map(|(_, made)| made),
+        };
+        let made = make(former)?;
+        *copy = Some((version, made.clone()));
+        Ok(made)
     }
 
     fn forms(&self) -> MutexGuard<'_, Vec<Packed>> {
@@ -129,38 +163,50 @@ impl Weight {
 
     /// The weight in a packed form of `len` elements, written by `pack` unless it is kept for the current version. The
     /// elements that `pack` finds are arbitrary; places that it leaves alone must not matter.
+    ///
+    /// A form is kept when it is asked for the second time in one version, and from then on from the first time as long
+    /// as that goes on: the weights of many networks are used once each way before they change.
     pub(crate) fn packed(&self, form: Form, len: usize, pack: impl FnOnce(&mut [f32])) -> Pack {
         let version = self.version.get();
-        let mut stale = None;
+        let (mut again, mut keep, mut stale) = (false, false, None);
         {
             let mut forms = self.forms();
-            if let Some(i) = forms.iter().position(|p| p.form == form) {
-                let found = forms.remove(i);
-                if found.version == version {
-                    let values = found.values.clone();
-                    // The last used one is last.
-                    forms.push(found);
-                    return Pack::Kept(values);
+            let found = forms.iter().position(|p| p.form == form).map(|i| forms.remove(i));
+            if let Some(found) = found {
+                again = found.version == version;
+                keep = found.again || again;
+                match found.values {
+                    Some(values) if again => {
+                        // The last used one is last.
+                        forms.push(Packed { form, version, again, values: Some(values.clone()) });
+                        return Pack::Kept(values);
+                    }
+                    // Fresh memory costs more than packing does, so the former version's is used again.
+                    values => stale = values.filter(|_| keep).and_then(|values| Arc::try_unwrap(values).ok()),
                 }
-                stale = Arc::try_unwrap(found.values).ok();
             }
         }
-        // Fresh memory costs more than packing does, so the former version's is used again.
         let stale = stale.filter(|v| v.0.len() == len);
-        let Some(mut values) = stale.or_else(|| if len > LARGEST { None } else { Kept::new(len) }) else {
-            let mut values = Scratch::take(len);
-            pack(&mut values);
-            return Pack::Working(values);
+        let room = stale.or_else(|| if keep && len <= LARGEST { Kept::new(len) } else { None });
+        let (pack, values) = match room {
+            Some(mut values) => {
+                pack(&mut values.0);
+                let values = Arc::new(values);
+                (Pack::Kept(values.clone()), Some(values))
+            }
+            None => {
+                let mut values = Scratch::take(len);
+                pack(&mut values);
+                (Pack::Working(values), None)
+            }
         };
-        pack(&mut values.0);
-        let values = Arc::new(values);
         let mut forms = self.forms();
         forms.retain(|p| p.form != form);
         if forms.len() >= KEPT {
             forms.remove(0);
         }
-        forms.push(Packed { form, version, values: values.clone() });
-        Pack::Kept(values)
+        forms.push(Packed { form, version, again, values });
+        pack
     }
 }
 
@@ -182,19 +228,28 @@ mod tests {
                 to[0] = made.get() as f32;
             })
         };
-        assert_eq!(get(&w, "a")[0], 1.0);
-        assert_eq!(get(&w.clone(), "a")[0], 1.0);
+        assert_eq!(get(&w, "a")[0], 1.0); // nobody knows whether it will be asked for again
+        assert_eq!(get(&w.clone(), "a")[0], 2.0);
+        assert_eq!(get(&w, "a")[0], 2.0);
         version.bump();
-        assert_eq!(get(&w, "a")[0], 2.0);
-        assert_eq!(get(&w, "b")[0], 3.0);
-        assert_eq!(get(&w, "a")[0], 2.0);
-        assert_eq!(get(&w, "c")[0], 4.0); // the third form replaces b, which was used longest ago
-        assert_eq!(get(&w, "a")[0], 2.0);
+        assert_eq!(get(&w, "a")[0], 3.0); // kept from the first time, because it was asked for again before
+        assert_eq!(get(&w, "a")[0], 3.0);
+        assert_eq!(get(&w, "b")[0], 4.0);
         assert_eq!(get(&w, "b")[0], 5.0);
+        assert_eq!(get(&w, "b")[0], 5.0);
+        assert_eq!(get(&w, "a")[0], 3.0);
+        assert_eq!(get(&w, "c")[0], 6.0); // the third form replaces b, which was used longest ago
+        assert_eq!(get(&w, "a")[0], 3.0);
+        assert_eq!(get(&w, "b")[0], 7.0);
+        for _ in 0..2 {
+            version.bump();
+            get(&w, "a");
+        }
+        assert!(w.forms().iter().all(|p| p.form != form("a") || p.values.is_none())); // once a version: not kept
         w.forget_packed();
-        assert_eq!(get(&w, "b")[0], 6.0);
-        let large = w.packed(form("large"), LARGEST + 1, |to| to[LARGEST] = 7.0);
-        assert!(matches!(large, Pack::Working(_)) && large[LARGEST] == 7.0);
-        assert_eq!(w.forms().len(), 1);
+        for _ in 0..2 {
+            let large = w.packed(form("large"), LARGEST + 1, |to| to[LARGEST] = 7.0);
+            assert!(matches!(large, Pack::Working(_)) && large[LARGEST] == 7.0);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Bringing plain results into candle's graph.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
 use std::sync::{Mutex, PoisonError};
 
@@ -10,10 +12,16 @@ pub fn with_backward(
     y: Tensor,
     backward: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
 ) -> Result<Tensor> {
-    if !x.track_op() {
-        return Ok(y);
-    }
-    x.apply_op1(Computed { y: Handover::new(y), backward })
+    // Who called may have kept `y`.
+    computed(x, Handover::shared(y), backward)
+}
+
+fn computed(
+    x: &Tensor,
+    y: Handover,
+    backward: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Tensor> {
+    if x.track_op() { x.apply_op1(Computed { y, backward }) } else { y.take() }
 }
 
 /// `AvgPool2d(3, stride 2, padding 1)` that does not count the padding, `[N, C, H, W]` → `[N, C, ⌈H/2⌉, ⌈W/2⌉]`: the
@@ -21,31 +29,44 @@ pub fn with_backward(
 pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
     let (_, _, h, w) = x.dims4()?;
     let y = gan_kernels::avg_pool3s2(&x.detach())?;
-    with_backward(x, y, move |dy| gan_kernels::avg_pool3s2_backward(dy, (h, w)))
+    computed(x, Handover::fresh(y), move |dy| gan_kernels::avg_pool3s2_backward(dy, (h, w)))
 }
 
 /// Replaces features `[N, C, H, W]` by their means over instances `[N, 1, H, W]`; differentiable.
 pub fn instance_mean(x: &Tensor, inst: &Tensor) -> Result<Tensor> {
     let y = gan_kernels::instance_mean(&x.detach(), inst)?;
     let inst = inst.clone();
-    with_backward(x, y, move |dy| gan_kernels::instance_mean(dy, &inst))
+    computed(x, Handover::fresh(y), move |dy| gan_kernels::instance_mean(dy, &inst))
 }
 
 /// A finished result on its way into an operator's output, which candle wants as a storage of its own.
 pub(crate) struct Handover {
     y: Mutex<Option<Tensor>>,
+    /// Nobody else holds the tensor's storage.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "candle's CPU storage is copied always"))]
+    fresh: bool,
 }
 
 impl Handover {
-    pub(crate) fn new(y: Tensor) -> Self {
-        Handover { y: Mutex::new(Some(y)) }
+    /// A result that was made just now and that nobody else holds: on the GPU its storage changes hands.
+    pub(crate) fn fresh(y: Tensor) -> Self {
+        Handover { y: Mutex::new(Some(y)), fresh: true }
+    }
+
+    /// A result that others may hold: it is copied.
+    pub(crate) fn shared(y: Tensor) -> Self {
+        Handover { y: Mutex::new(Some(y)), fresh: false }
+    }
+
+    fn take(&self) -> Result<Tensor> {
+        match self.y.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(y) => Ok(y),
+            None => bail!("an operator's result was asked for twice"),
+        }
     }
 
     pub(crate) fn cpu(&self) -> Result<(CpuStorage, Shape)> {
-        let Some(y) = self.y.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            bail!("an operator's result was asked for twice")
-        };
-        let y = y.contiguous()?;
+        let y = self.take()?.contiguous()?;
         let (storage, layout) = y.storage_and_layout();
         let Storage::Cpu(storage) = &*storage else { bail!("an operator's result lies elsewhere than its input") };
         let Some((from, to)) = layout.contiguous_offsets() else { bail!("an operator's result is not contiguous") };
@@ -55,6 +76,15 @@ impl Handover {
             _ => bail!("operators are made for F32 and F64, not {:?}", y.dtype()),
         };
         Ok((storage, y.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn cuda(&self) -> Result<(CudaStorage, Shape)> {
+        let y = self.take()?;
+        let shape = y.shape().clone();
+        let own = self.fresh && y.is_contiguous() && y.layout().start_offset() == 0;
+        let y = if own { y } else { y.force_contiguous()? };
+        Ok((gan_kernels::take_storage(y)?, shape))
     }
 }
 
@@ -69,6 +99,10 @@ impl<F: Fn(&Tensor) -> Result<Tensor>> CustomOp1 for Computed<F> {
     }
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         self.y.cpu()
+    }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.y.cuda()
     }
     fn bwd(&self, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         (self.backward)(&dy.detach().contiguous()?).map(Some)

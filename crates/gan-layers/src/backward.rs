@@ -59,7 +59,7 @@ pub(crate) fn backward(
                     k::norm_backward(&x, &moments, &dy, &spec, affine, grads)?
                 }
             }
-            (Step::Act(act), Record::Act { y }) => Some(k::act_backward(&y, &dy, *act)?),
+            (Step::Act(act), Record::Act { y: Some(y) }) => Some(k::act_backward(&y, &dy, *act)?),
             (Step::Dropout { p, .. }, Record::Dropout { key }) => match key {
                 Some(key) => Some(k::dropout(&dy, *p, key)?),
                 None => Some(dy.clone()),
@@ -71,12 +71,12 @@ pub(crate) fn backward(
                     Step::Residual(_) => (dy.clone(), dy.clone()),
                     _ => {
                         let rest = dy.dim(1)? - channels;
-                        (dy.narrow(1, 0, channels)?, dy.narrow(1, channels, rest)?.contiguous()?)
+                        (k::narrow_channels(&dy, 0, channels)?, k::narrow_channels(&dy, channels, rest)?)
                     }
                 };
                 match backward(inner, tape, through, ctx, dx_wanted)? {
                     Some(dx) => {
-                        k::add_assign(&dx, &direct.contiguous()?)?;
+                        k::add_assign(&dx, &direct)?;
                         Some(dx)
                     }
                     None => None,

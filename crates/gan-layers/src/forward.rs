@@ -20,17 +20,23 @@ pub(crate) fn forward(
 ) -> Result<Tensor> {
     let steps = seq.steps();
     let mut pending = residual;
+    // Whether the step before has applied the activation that a step is.
+    let mut applied = false;
     for (i, step) in steps.iter().enumerate() {
         let last = i + 1 == steps.len();
         let before = i.checked_sub(1).map(|i| &steps[i]);
+        let act = match (step, steps.get(i + 1)) {
+            (Step::Conv { .. } | Step::ConvTranspose { .. }, Some(Step::Act(act))) => *act,
+            _ => k::Act::Identity,
+        };
         let (y, record) = match step {
             Step::Conv { conv, spec, use_bias } => {
-                let y = k::conv2d(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), spec)?;
+                let y = k::conv2d_act(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), spec, act)?;
                 (y, tape.is_some().then(|| conv_record(&x, ctx, before)).transpose()?)
             }
             Step::ConvTranspose { conv, use_bias } => {
                 let spec = transpose_spec(conv);
-                let y = k::conv_transpose2d(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), &spec)?;
+                let y = k::conv_transpose2d_act(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), &spec, act)?;
                 (y, tape.is_some().then(|| conv_record(&x, ctx, before)).transpose()?)
             }
             Step::Norm { norm, act } => {
@@ -40,8 +46,8 @@ pub(crate) fn forward(
                 (y, tape.is_some().then(|| Record::Norm { x: x.clone(), moments, running }))
             }
             Step::Act(act) => {
-                let y = k::act(&x, *act)?;
-                let record = tape.is_some().then(|| Record::Act { y: y.clone() });
+                let y = if applied { x.clone() } else { k::act(&x, *act)? };
+                let record = tape.is_some().then(|| Record::Act { y: Some(y.clone()) });
                 (y, record)
             }
             Step::Dropout { p, path } => {
@@ -62,7 +68,7 @@ pub(crate) fn forward(
                 let recompute = ctx.checkpointing && add.is_some();
                 let mut inner_tape = (tape.is_some() && !recompute).then(Tape::default);
                 let y = forward(inner, x.clone(), ctx, inner_tape.as_mut(), add)?;
-                let y = if add.is_some() { y } else { Tensor::cat(&[&x, &y], 1)? };
+                let y = if add.is_some() { y } else { k::cat_channels(&x, &y)? };
                 let record = match inner_tape {
                     Some(tape) => Some(Record::Inner { tape, channels }),
                     None => tape.is_some().then(|| Record::Recompute { x: x.clone(), channels }),
@@ -71,12 +77,13 @@ pub(crate) fn forward(
             }
         };
         x = y;
+        applied = act != k::Act::Identity;
         if let (Some(tape), Some(record)) = (tape.as_deref_mut(), record) {
             tape.0.push(record);
         }
     }
     if let Some(residual) = pending {
-        x = (x + residual)?;
+        x = k::add(&x, residual)?;
     }
     Ok(x)
 }

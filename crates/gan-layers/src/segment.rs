@@ -4,8 +4,11 @@ use crate::autograd::Handover;
 use crate::backward::backward;
 use crate::forward::forward;
 use crate::tape::Tape;
-use crate::{Ctx, Sequence, Weights};
+use crate::{Ctx, Precision, Sequence, Weights};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
+use gan_kernels as k;
 use std::sync::{Mutex, PoisonError};
 
 impl Sequence {
@@ -17,9 +20,9 @@ impl Sequence {
     /// walked back before its weights are updated; an update in between is reported as an error.
     pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Tensor> {
         let train = ctx.weights == Weights::Train;
-        let x_plain = x.detach().contiguous()?;
+        let x_plain = enter(x, ctx.precision)?;
         if !train && !x.track_op() {
-            return forward(self, x_plain, ctx, None, None);
+            return leave(forward(self, x_plain, ctx, None, None)?, ctx.precision);
         }
         let anchor = match (train, &self.anchor) {
             (true, Some(anchor)) => anchor.as_tensor().clone(),
@@ -28,9 +31,14 @@ impl Sequence {
         };
         let mut tape = Tape::default();
         let y = forward(self, x_plain, ctx, Some(&mut tape), None)?;
+        let y = match ctx.precision {
+            Precision::Bf16 => Handover::fresh(leave(y, ctx.precision)?),
+            Precision::F32 if tape.gives_up_result() => Handover::fresh(y),
+            Precision::F32 => Handover::shared(y),
+        };
         let versions = self.versions();
         let state = Mutex::new(Some(State { tape, versions }));
-        x.apply_op2(&anchor, Segment { seq: self.clone(), ctx: *ctx, y: Handover::new(y), state })
+        x.apply_op2(&anchor, Segment { seq: self.clone(), ctx: *ctx, y, state })
     }
 
     /// The versions of all weights: any difference later means that an update came in between.
@@ -48,6 +56,25 @@ impl Sequence {
         let mut out = Vec::new();
         collect(self, &mut out);
         out
+    }
+}
+
+/// A tensor as the layers take it, without its graph.
+fn enter(x: &Tensor, precision: Precision) -> Result<Tensor> {
+    match precision {
+        Precision::F32 => x.detach().contiguous(),
+        Precision::Bf16 if !x.device().is_cuda() => {
+            bail!("BF16 is for CUDA devices, the tensor is on {:?}", x.device().location())
+        }
+        Precision::Bf16 => k::convert(x, DType::BF16),
+    }
+}
+
+/// A tensor as candle's operators take it.
+fn leave(y: Tensor, precision: Precision) -> Result<Tensor> {
+    match precision {
+        Precision::F32 => Ok(y),
+        Precision::Bf16 => k::convert(&y, DType::F32),
     }
 }
 
@@ -73,15 +100,22 @@ impl CustomOp2 for Segment {
         self.y.cpu()
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let Some(State { tape, versions }) = self.state.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.y.cuda()
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let Some(State { mut tape, versions }) = self.state.lock().unwrap_or_else(PoisonError::into_inner).take()
+        else {
             bail!("backward was called twice through the same segment: its tape is gone")
         };
         if versions != self.seq.versions() {
             bail!("weights were updated between a forward pass and its backward pass: the gradient would be wrong");
         }
-        let dy = dy.detach().contiguous()?;
+        tape.take_result(y);
+        let dx = backward(&self.seq, tape, enter(dy, self.ctx.precision)?, &self.ctx, x.track_op())?;
         // The anchor is a variable: `None` is what candle takes for "no gradient" there.
-        Ok((backward(&self.seq, tape, dy, &self.ctx, x.track_op())?, None))
+        Ok((dx.map(|dx| leave(dx, self.ctx.precision)).transpose()?, None))
     }
 }

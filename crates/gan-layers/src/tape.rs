@@ -8,6 +8,29 @@ use gan_rng::Key;
 #[derive(Debug, Default)]
 pub(crate) struct Tape(pub(crate) Vec<Record>);
 
+impl Tape {
+    /// Lets go of the result, if the last step recorded it. Returns whether nothing recorded, and no input, shares memory
+    /// with the result any longer.
+    pub(crate) fn gives_up_result(&mut self) -> bool {
+        match self.0.last_mut() {
+            // The result is the input, or what the step before returned.
+            None | Some(Record::Dropout { key: None }) => false,
+            Some(Record::Act { y }) => {
+                *y = None;
+                true
+            }
+            Some(_) => true,
+        }
+    }
+
+    /// The way back: the result as the graph kept it.
+    pub(crate) fn take_result(&mut self, result: &Tensor) {
+        if let Some(Record::Act { y: y @ None }) = self.0.last_mut() {
+            *y = Some(result.detach());
+        }
+    }
+}
+
 /// What a step needs to go back.
 #[derive(Debug)]
 pub(crate) enum Record {
@@ -15,8 +38,8 @@ pub(crate) enum Record {
     Conv { x: Input, hw: (usize, usize) },
     /// A norm: its input and the statistics used; `running` if these are constants.
     Norm { x: Tensor, moments: Moments, running: bool },
-    /// An activation: its output.
-    Act { y: Tensor },
+    /// An activation: its output, `None` if that is the whole sequence's result, which the graph holds.
+    Act { y: Option<Tensor> },
     /// Dropout: its mask's key, `None` if it was off.
     Dropout { key: Option<Key> },
     /// Max pooling: its input.

@@ -23,12 +23,15 @@ benches/. DIR can be carried to a machine with a GPU, Python 3.9 and CUDA's libr
 /// Test programs that take their device from GAN_TEST_DEVICE.
 const TESTS: &[&str] = &[
     "conv",
+    "conv_bf16",
+    "cuda",
     "elementwise",
     "norm",
     "pictures",
     "training",
     "segments",
     "parameters",
+    "precision",
     "losses",
     "golden",
     "golden_steps",
@@ -83,22 +86,18 @@ fn pack(folder: &Path) -> Result<()> {
 
 /// Builds the programs and says where each lies and what it is called in the bundle.
 fn build(root: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let mut tests = vec!["test", "--no-run"];
-    tests.extend(TESTS.iter().flat_map(|name| ["--test", name]));
-    let mut programs = Vec::new();
-    for artifact in cargo(root, &tests)? {
-        if artifact.is_test {
-            programs.push((format!("tests/{}", artifact.name), artifact.executable));
-        }
-    }
-    if let Some(missing) = TESTS.iter().find(|name| !programs.iter().any(|(p, _)| p == &format!("tests/{name}"))) {
-        bail!("cargo built no test program `{missing}`");
-    }
-    let cli = cargo(root, &["build", "--bin", "gan-cli"])?;
-    let Some(cli) = cli.into_iter().find(|a| a.name == "gan-cli" && !a.is_test) else {
-        bail!("cargo built no gan-cli");
+    // Tests of the command line bring gan-cli along, made of the same libraries as the tests.
+    let mut words = vec!["test", "--no-run", "--test", "cli"];
+    words.extend(TESTS.iter().flat_map(|name| ["--test", name]));
+    let artifacts = cargo(root, &words)?;
+    let find = |name: &str, is_test| {
+        let found = artifacts.iter().find(|a| a.name == name && a.is_test == is_test);
+        found.map(|a| a.executable.clone()).with_context(|| format!("cargo built no `{name}`"))
     };
-    programs.push(("gan-cli".into(), cli.executable));
+    let mut programs = vec![("gan-cli".to_owned(), find("gan-cli", false)?)];
+    for name in TESTS {
+        programs.push((format!("tests/{name}"), find(name, true)?));
+    }
     Ok(programs)
 }
 

@@ -11,6 +11,7 @@
 
 pub(crate) mod act;
 pub(crate) mod buffer;
+pub(crate) mod conv;
 pub(crate) mod dropout;
 pub(crate) mod labels;
 pub(crate) mod launch;
@@ -21,4 +22,7 @@ pub(crate) mod norm;
 pub(crate) mod operand;
 pub(crate) mod picture;
 pub(crate) mod scale;
+mod takeover;
 mod workspace;
+
+pub use takeover::take_storage;

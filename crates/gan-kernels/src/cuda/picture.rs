@@ -67,7 +67,6 @@ fn amount_fits(op: &str, mode: PadMode, amount: usize, (h, w): Size) -> Result<A
 }
 
 /// `[N, C, H, W]` → `[N, C, H + 2 · amount, W + 2 · amount]`.
-#[allow(dead_code)]
 pub(crate) fn pad(x: &Tensor, pad_mode: PadMode, amount: usize) -> Result<Tensor> {
     let x = Operand::new(x)?;
     let [n, c, h, w] = x.dims4()?;
@@ -79,7 +78,6 @@ pub(crate) fn pad(x: &Tensor, pad_mode: PadMode, amount: usize) -> Result<Tensor
 }
 
 /// Backward of [`pad`] for an input of height and width `hw`: every pixel collects from all places that show it.
-#[allow(dead_code)]
 pub(crate) fn pad_backward(dy: &Tensor, pad_mode: PadMode, amount: usize, hw: Size) -> Result<Tensor> {
     let dy = Operand::new(dy)?;
     let [n, c, h, w] = dy.dims4()?;

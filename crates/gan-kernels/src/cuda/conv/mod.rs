@@ -1,0 +1,181 @@
+//! Convolutions by cuDNN.
+//!
+//! Three passes serve convolutions and transposed ones (see [`Geometry`]). A [`plan::Problem`] (pass, shape, arithmetic)
+//! meets cuDNN once: its descriptors and its algorithm are kept, the latter between runs as well ([`saved`]). BF16 has the
+//! channels last, with a BF16 copy of the weight that lives as long as the weight's version, and its weight gradient
+//! comes as BF16 and is added in F32. Padding with zeros is cuDNN's; other kinds are made, then convolved without padding.
+
+mod bias;
+mod descriptors;
+mod engine;
+mod filter;
+mod library;
+mod plan;
+mod saved;
+
+use crate::act::{Act, act};
+use crate::conv::Finish;
+use crate::cpu::conv::Geometry;
+use crate::cuda::operand::{Operand, Order, Output, accumulator};
+use crate::cuda::picture::{pad, pad_backward};
+use crate::{PadMode, Weight, convert, deterministic, tf32};
+use candle_core::cuda::cudarc::cudnn::result::CudnnError;
+use candle_core::{DType, Result, Tensor, bail};
+use filter::Filter;
+use plan::{Arithmetic, Pass, Problem};
+
+/// What cuDNN's kernels expect of addresses; candle's allocations keep it, views may not.
+const ALIGNMENT: u64 = 16;
+
+/// cuDNN's answer with the name of the function that gave it.
+fn status<T>(function: &str, answer: std::result::Result<T, CudnnError>) -> Result<T> {
+    match answer {
+        Ok(value) => Ok(value),
+        Err(e) => bail!("{function}: {e}"),
+    }
+}
+
+/// How a convolution of such tensors is calculated.
+fn arithmetic(op: &str, x: &Tensor, weight: &Tensor) -> Result<Arithmetic> {
+    match (x.dtype(), weight.dtype()) {
+        (DType::F32, DType::F32) if tf32() => Ok(Arithmetic::Tf32),
+        (DType::F32, DType::F32) => Ok(Arithmetic::F32),
+        (DType::F64, DType::F64) => Ok(Arithmetic::F64),
+        (DType::BF16, DType::F32) => Ok(Arithmetic::Bf16),
+        (x, w) => bail!("{op}: a convolution on CUDA takes F32, F64, or BF16 with an F32 weight, got {x:?} and {w:?}"),
+    }
+}
+
+/// The tensor as cuDNN takes it: dense, in the order of its type, aligned.
+fn operand(t: &Tensor) -> Result<Operand> {
+    let order = order(t.dtype());
+    let dense = Operand::ordered(t, order)?;
+    if dense.address % ALIGNMENT == 0 {
+        return Ok(dense);
+    }
+    let t = t.detach();
+    let copy = match order {
+        Order::Planes => t.force_contiguous()?,
+        Order::Pixels => t.permute((0, 2, 3, 1))?.force_contiguous()?.permute((0, 3, 1, 2))?,
+    };
+    Operand::ordered(&copy, order)
+}
+
+/// The order in which a type is convolved.
+fn order(dtype: DType) -> Order {
+    if dtype == DType::BF16 { Order::Pixels } else { Order::Planes }
+}
+
+/// The convolution without padding that is left when the big end has been padded.
+fn padded(g: &Geometry) -> Geometry {
+    let around = 2 * g.padding;
+    Geometry { h: g.h + around, w: g.w + around, padding: 0, mode: PadMode::Zero, ..*g }
+}
+
+/// Whether cuDNN's own padding will do.
+fn pads_itself(g: &Geometry) -> bool {
+    g.mode == PadMode::Zero || g.padding == 0
+}
+
+/// The small end of a convolution from its big end `x`.
+pub(crate) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
+    if !pads_itself(g) {
+        return forward(op, &padded(g), &pad(x, g.mode, g.padding)?, w, finish);
+    }
+    to_end(op, Pass::Forward, g, x, w, finish, [g.n, g.co, g.ho, g.wo])
+}
+
+/// The big end from the small end `y`: the input's gradient of a convolution, or a transposed convolution.
+pub(crate) fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
+    if !pads_itself(g) {
+        // Only a convolution's way back has such a padding, and that is finished then.
+        let padded = backward_data(op, &padded(g), y, w, finish)?;
+        return pad_backward(&padded, g.mode, g.padding, (g.h, g.w));
+    }
+    to_end(op, Pass::Data, g, y, w, finish, [g.n, g.ci, g.h, g.w])
+}
+
+/// One of the two passes from one end to the other, whose dimensions are `dims`.
+fn to_end(
+    op: &str,
+    pass: Pass,
+    g: &Geometry,
+    from: &Tensor,
+    w: &Weight,
+    finish: Finish,
+    dims: [usize; 4],
+) -> Result<Tensor> {
+    let arithmetic = arithmetic(op, from, w.tensor())?;
+    let x = operand(from)?;
+    let y = Output::new(&x.device, x.dtype(), &dims, order(x.dtype()))?;
+    if g.n == 0 {
+        return Ok(y.tensor());
+    }
+    let p = Problem::new(pass, arithmetic, deterministic(), g);
+    let done = match Filter::of(w, arithmetic, g)? {
+        Some(filter) => engine::run(&x.device, &p, [x.address, filter.address()], y.address, false)?,
+        None => false,
+    };
+    if !done {
+        refuse_unless_bf16(op, &p)?;
+        let y = to_end(op, pass, g, &convert(from, DType::F32)?, w, finish, dims)?;
+        return convert(&y, DType::BF16);
+    }
+    match finish.bias {
+        Some(bias) => {
+            bias::add(op, &x.device, &y, x.dtype(), dims, bias, finish.act)?;
+            Ok(y.tensor())
+        }
+        None if finish.act == Act::Identity => Ok(y.tensor()),
+        None => act(&y.tensor(), finish.act),
+    }
+}
+
+/// Adds the weight's gradient from the tensors at the two ends.
+pub(crate) fn add_weight_gradient(
+    op: &str,
+    g: &Geometry,
+    big: &Tensor,
+    small: &Tensor,
+    weight: &Tensor,
+    into: &Tensor,
+) -> Result<()> {
+    if !pads_itself(g) {
+        return add_weight_gradient(op, &padded(g), &pad(big, g.mode, g.padding)?, small, weight, into);
+    }
+    let arithmetic = arithmetic(op, big, weight)?;
+    let address = accumulator(into, weight.dtype())?;
+    if g.n == 0 {
+        return Ok(());
+    }
+    let (x, y) = (operand(big)?, operand(small)?);
+    let p = Problem::new(Pass::Filter, arithmetic, deterministic(), g);
+    let run = |out, add| engine::run(&x.device, &p, [x.address, y.address], out, add);
+    let direct = arithmetic != Arithmetic::Bf16 && address % ALIGNMENT == 0;
+    let gradient =
+        if direct { None } else { Some(Output::new(&x.device, x.dtype(), &[g.co * g.taps()], Order::Planes)?) };
+    let possible = direct || filter::fits(g) || arithmetic != Arithmetic::Bf16;
+    if !possible || !run(gradient.as_ref().map_or(address, |gradient| gradient.address), direct)? {
+        refuse_unless_bf16(op, &p)?;
+        let (big, small) = (convert(big, DType::F32)?, convert(small, DType::F32)?);
+        return add_weight_gradient(op, g, &big, &small, weight, into);
+    }
+    match gradient {
+        None => Ok(()),
+        Some(gradient) if arithmetic == Arithmetic::Bf16 => {
+            filter::add_from_pixels(&x.device, gradient.address, address, g)
+        }
+        Some(gradient) => crate::add_assign(into, &gradient.tensor().reshape(into.shape())?),
+    }
+}
+
+/// What cuDNN cannot do in BF16 is done in F32; without another way it is an error.
+fn refuse_unless_bf16(op: &str, p: &Problem) -> Result<()> {
+    if p.arithmetic != Arithmetic::Bf16 {
+        let kind = if p.deterministic { " deterministic" } else { "" };
+        bail!("{op}: cuDNN has no{kind} algorithm for {p}")
+    }
+    Ok(())
+}
+
+pub(crate) use bias::add_bias_gradient;
