@@ -1,0 +1,77 @@
+//! Rounding errors of whole networks: F32 against F64, outputs and gradients of all weights.
+//!
+//! `cargo bench -p gan-tests --bench numerics`, beside it PyTorch's side, `benches/numerics.py`. A figure is the root mean
+//! square of the error over that of the exact values, mean of three drawings of weights, pictures and cotangents.
+//! `GAN_KERNELS=precise` shows what leaving out minimal filtering gains.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+use candle_core::{DType, Device, Result, Tensor};
+use gan_layers::{Builder, Ctx, Init, Missing, NormKind, ParamStore, Weights};
+use gan_nets::{Arch, Discriminator, Generator, GeneratorConfig, PatchConfig};
+use gan_rng::{Key, Purpose};
+
+const DRAWINGS: u64 = 3;
+
+enum Network {
+    Generator(Generator),
+    Discriminator(Discriminator),
+}
+
+fn build(name: &str, b: &Builder<'_>) -> Result<Network> {
+    let generator = |arch, norm| GeneratorConfig { arch, norm, dropout: false, ..GeneratorConfig::default() };
+    Ok(match name {
+        "resnet9" => Network::Generator(generator(Arch::Resnet9Blocks, NormKind::Instance).build(b.pp("net"))?),
+        "unet256" => Network::Generator(generator(Arch::Unet256, NormKind::Batch).build(b.pp("net"))?),
+        _ => {
+            let config = PatchConfig { input_nc: 6, ndf: 64, n_layers: 3, norm: NormKind::Batch };
+            Network::Discriminator(Discriminator::Stages(config.build(b.pp("net"))?))
+        }
+    })
+}
+
+/// The output, and the gradients of the weights in one vector.
+fn run(name: &str, side: usize, seed: u64, dtype: DType) -> Result<(Tensor, Tensor)> {
+    let key = Key::new(seed, Purpose::Init);
+    let (exact, _) = ParamStore::build(DType::F64, &Device::Cpu, |b| build(name, b))?;
+    exact.init(&Init::default(), key)?;
+    let (store, network) = ParamStore::build(dtype, &Device::Cpu, |b| build(name, b))?;
+    // The same weights on both sides: those of F32.
+    let weights = exact.state_dict("net.")?.into_iter().map(|(n, t)| {
+        let t = if t.dtype() == DType::F64 { t.to_dtype(DType::F32)?.to_dtype(dtype)? } else { t };
+        Ok((n, t))
+    });
+    store.load("net.", &weights.collect::<Result<Vec<_>>>()?, Missing::Refuse)?;
+    let normal = |shape: &[usize], what: u64| -> Result<Tensor> {
+        let mut values = vec![0f32; shape.iter().product()];
+        key.at(what).fill_normal(0, &mut values);
+        Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)
+    };
+    let ctx = Ctx { weights: Weights::Train, ..Ctx::translate() };
+    let y = match &network {
+        Network::Generator(g) => g.forward(&normal(&[1, 3, side, side], 1)?, &ctx)?,
+        Network::Discriminator(d) => d.forward(&normal(&[1, 6, side, side], 1)?, &ctx)?.remove(0).pop().unwrap(),
+    };
+    store.zero_grad()?;
+    (&y * normal(y.dims(), 2)?)?.sum_all()?.backward()?;
+    let grads = store.grad_dict("net.")?.into_iter().map(|(_, g)| g.flatten_all()).collect::<Result<Vec<_>>>()?;
+    Ok((y.detach(), Tensor::cat(&grads, 0)?))
+}
+
+fn error(have: &Tensor, exact: &Tensor) -> Result<f64> {
+    let norm = |t: Tensor| t.sqr()?.sum_all()?.to_scalar::<f64>();
+    Ok((norm((have.to_dtype(DType::F64)? - exact)?)? / norm(exact.clone())?).sqrt())
+}
+
+fn main() -> Result<()> {
+    println!("{:<10} {:>12} {:>12}", "network", "output", "gradient");
+    for (name, side) in [("resnet9", 128), ("unet256", 256), ("patch", 128)] {
+        let mut sums = [0.0; 2];
+        for seed in 0..DRAWINGS {
+            let (y, dw) = run(name, side, seed, DType::F32)?;
+            let (y_exact, dw_exact) = run(name, side, seed, DType::F64)?;
+            sums[0] += error(&y, &y_exact)?;
+            sums[1] += error(&dw, &dw_exact)?;
+        }
+        println!("{name:<10} {:>12.3e} {:>12.3e}", sums[0] / DRAWINGS as f64, sums[1] / DRAWINGS as f64);
+    }
+    Ok(())
+}
