@@ -14,7 +14,7 @@
 //!   environment).
 //! - **Memory is bounded**: padded and unfolded tensors are never made whole. Working buffers are reused, at most
 //!   256 MiB for a thread that calls (workers need a few). A [`Weight`] keeps at most two packed forms of at most 32 MiB
-//!   each, one for each direction, and all weights together 256 MiB; an update makes the next call write them anew in
+//!   each, one for each direction, and all weights together 512 MiB; an update makes the next call write them anew in
 //!   place, and [`Weight::forget_packed`] frees them.
 //!
 //! - **Locks are short but real**: an accumulator's storage is locked while an operator adds to it. Do not call operators

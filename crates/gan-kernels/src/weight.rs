@@ -27,9 +27,9 @@ impl Version {
 const KEPT: usize = 2;
 /// Elements of the largest form that is kept (32 MiB); larger ones are made anew for every call, in working memory.
 pub(crate) const LARGEST: usize = 8 << 20;
-/// Elements of all forms that a process keeps (256 MiB); what comes later is made anew for every call as well. Forms are
+/// Elements of all forms that a process keeps (512 MiB); what comes later is made anew for every call as well. Forms are
 /// several times the size of their weights, and each saves no more than its own packing: a few per cent of a call.
-const BUDGET: usize = 64 << 20;
+const BUDGET: usize = 128 << 20;
 
 /// Elements of all forms that are kept now.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
