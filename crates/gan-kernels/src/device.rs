@@ -92,6 +92,12 @@ pub fn reset_peak_memory(device: &Device) -> Result<()> {
     on::reset_peak_memory(device)
 }
 
+/// Gives memory that the device's pool holds in reserve back to the system, for who gets it elsewhere. Waits for the device.
+#[cfg(feature = "cuda")]
+pub(crate) fn give_back_memory(device: &Device) -> Result<()> {
+    on::give_back_memory(device)
+}
+
 /// N of `cuda:N`, 0 of `cuda`.
 fn gpu_number(name: &str) -> Option<usize> {
     match name.strip_prefix("cuda")? {

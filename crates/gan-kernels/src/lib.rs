@@ -47,6 +47,8 @@ mod cpu;
 mod cuda;
 mod device;
 mod dropout;
+mod exchange;
+mod graph;
 mod isa;
 mod join;
 mod labels;
@@ -71,7 +73,9 @@ pub use conv::{
 #[cfg(feature = "cuda")]
 pub use cuda::take_storage;
 pub use device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory, test_device};
-pub use dropout::dropout;
+pub use dropout::{MaskKey, dropout};
+pub use exchange::{Exchange, exchange};
+pub use graph::{Graph, Words, rehearse, with_dropout_key};
 pub use join::{add, cat_channels, convert, narrow_channels};
 pub use labels::{instance_edges, instance_mean, one_hot};
 pub use loss::{bce_with_logits, l1, mean, scale, squared_error};

@@ -93,11 +93,16 @@ pub(crate) fn update<T: Real, R>(into: &Tensor, f: impl FnOnce(&mut [T]) -> Resu
     }
 }
 
-/// Errors unless the shapes are equal.
+/// Errors unless the shapes and element types are equal.
 pub(crate) fn same_shape(op: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     if a.dims() != b.dims() {
         bail!("{op}: shapes differ, {:?} and {:?}", a.dims(), b.dims())
     }
+    same_kind(op, a, b)
+}
+
+/// Errors unless the element types are equal.
+pub(crate) fn same_kind(op: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     if a.dtype() != b.dtype() {
         bail!("{op}: element types differ, {:?} and {:?}", a.dtype(), b.dtype())
     }

@@ -1,5 +1,5 @@
 //! Updates that stop at the first gradient that is not finite, without asking the device at every step.
-use crate::{AdamStep, adam, all_finite};
+use crate::{AdamInputs, AdamStep, adam_with, all_finite};
 use candle_core::{Device, Result, Tensor};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,11 +32,19 @@ impl Watch {
         Ok(Watch(Flag::Host(AtomicBool::new(false))))
     }
 
-    /// [`adam`], unless an element of the whole of `grad` is not finite, now or at an earlier update.
+    /// [`adam`](crate::adam), unless an element of the whole of `grad` is not finite, now or at an earlier update. `factors` as
+    /// [`AdamInputs::factors`](crate::AdamInputs::factors) (CUDA only).
     ///
     /// # Errors
-    /// As [`adam`].
-    pub fn adam(&self, state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -> Result<()> {
+    /// As [`adam_with`](crate::adam_with).
+    pub fn adam(
+        &self,
+        state: &Tensor,
+        grad: &Tensor,
+        range: Range<usize>,
+        hp: &AdamStep,
+        factors: Option<&Tensor>,
+    ) -> Result<()> {
         match &self.0 {
             Flag::Host(bad) => {
                 if !all_finite(grad)? {
@@ -44,12 +52,12 @@ impl Watch {
                 }
                 // An update of nothing still checks its arguments.
                 let range = if bad.load(Ordering::Relaxed) { range.end..range.end } else { range };
-                adam(state, grad, range, hp)
+                adam_with(state, grad, range, hp, &AdamInputs { factors, bad: None })
             }
             #[cfg(feature = "cuda")]
             Flag::Cuda(bad) => {
                 crate::mark_non_finite(grad, bad)?;
-                crate::adam_with(state, grad, range, hp, &crate::AdamInputs { bad: Some(bad), ..Default::default() })
+                adam_with(state, grad, range, hp, &AdamInputs { factors, bad: Some(bad) })
             }
         }
     }

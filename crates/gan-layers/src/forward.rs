@@ -53,7 +53,7 @@ pub(crate) fn forward(
             Step::Dropout { p, path } => {
                 let key = match ctx.dropout {
                     Dropout::Off => None,
-                    Dropout::Keyed(key) => Some(key.at_name(path)),
+                    Dropout::Keyed(key) => Some(k::MaskKey::named(key, path)),
                 };
                 let y = match key {
                     Some(key) => k::dropout(&x, *p, key)?,

@@ -184,11 +184,31 @@ impl ParamStore {
         Ok(())
     }
 
-    /// The same, unless a gradient is not finite or was not at an earlier update of this watch.
-    pub fn watched_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch) -> Result<()> {
-        watch.adam(&self.state, self.settled_grads()?, range, step)?;
+    /// The same, unless a gradient is not finite or was not at an earlier update of this watch. `factors`: what a captured
+    /// update reads instead of the step (see [`gan_kernels::AdamInputs`]).
+    pub fn watched_adam(
+        &self,
+        range: Range<usize>,
+        step: &AdamStep,
+        watch: &Watch,
+        factors: Option<&Tensor>,
+    ) -> Result<()> {
+        watch.adam(&self.state, self.settled_grads()?, range, step, factors)?;
         self.version.bump();
         Ok(())
+    }
+
+    /// Says that the parameters were changed by something that does not say so itself: by launching a captured update.
+    pub fn touch(&self) {
+        self.version.bump();
+    }
+
+    /// The counters among the buffers, shared.
+    pub fn counters(&self) -> impl Iterator<Item = Counter> {
+        self.entries.iter().filter_map(|entry| match &entry.kind {
+            Kind::Counter(counter) => Some(counter.clone()),
+            _ => None,
+        })
     }
 
     /// Where the parameters are.

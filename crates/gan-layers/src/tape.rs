@@ -1,8 +1,7 @@
 //! What a forward walk keeps for the backward walk.
 
 use candle_core::Tensor;
-use gan_kernels::Moments;
-use gan_rng::Key;
+use gan_kernels::{MaskKey, Moments};
 
 /// One record a step, in the order of the steps.
 #[derive(Debug, Default)]
@@ -41,7 +40,7 @@ pub(crate) enum Record {
     /// An activation: its output, `None` if that is the whole sequence's result, which the graph holds.
     Act { y: Option<Tensor> },
     /// Dropout: its mask's key, `None` if it was off.
-    Dropout { key: Option<Key> },
+    Dropout { key: Option<MaskKey> },
     /// Max pooling: its input.
     MaxPool2 { x: Tensor },
     /// A residual block or skip, with its tape and the channels of its input.

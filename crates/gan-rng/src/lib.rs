@@ -68,7 +68,12 @@ impl Key {
     /// The sub-sequence named by a text, for example a parameter's name.
     #[must_use]
     pub fn at_name(self, name: &str) -> Self {
-        self.at(fnv1a(name.as_bytes()))
+        self.at(Self::index_of(name))
+    }
+
+    /// The index for which [`Key::at_name`] takes a name, for who derives the key elsewhere (a CUDA kernel).
+    pub fn index_of(name: &str) -> u64 {
+        fnv1a(name.as_bytes())
     }
 
     /// The key's two words, for generators that run elsewhere (a CUDA kernel).

@@ -12,6 +12,7 @@ pub mod eta;
 pub mod events;
 mod fit;
 pub mod gallery;
+mod graphed;
 mod lock;
 mod method;
 pub mod methods;
@@ -30,6 +31,7 @@ mod trainer;
 
 pub use error::{Error, Result};
 pub use fit::translate_fitted;
+pub use graphed::graphed;
 pub use lock::RunLock;
 pub use method::{
     Direction, LoadEncoder, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator,

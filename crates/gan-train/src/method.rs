@@ -50,6 +50,17 @@ pub trait Method: Send {
     /// What makes up its state.
     fn parts(&mut self) -> Parts<'_>;
 
+    /// Names the work that a step in this epoch does: as long as it stays, and the shapes of batches stay, steps ask the
+    /// device for the same operations. (What differs from step to step beside the batch comes from [`StepCx`].)
+    fn phase(&self, _epoch: u64) -> u64 {
+        0
+    }
+
+    /// What has come up in the last step and is to be shown as a warning.
+    fn news(&mut self) -> Option<String> {
+        None
+    }
+
     /// Lines to show before training: what was loaded, what was left out.
     fn notes(&self) -> &[String] {
         &[]

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use candle_core::Tensor;
-use gan_kernels::{AdamStep, Watch};
+use gan_kernels::{AdamStep, Watch, Words};
 use gan_layers::ParamStore;
 use std::ops::Range;
 
@@ -16,6 +16,18 @@ pub struct Optimizer {
     watch: Watch,
     /// Updates that are known to have been made of finite gradients.
     checked: u64,
+    captured: Option<Captured>,
+}
+
+/// An update that is, or is going to be, part of a captured step.
+#[derive(Debug)]
+struct Captured {
+    /// [`AdamStep::factors`] of the next launch.
+    factors: Words,
+    /// The capture is under way.
+    open: bool,
+    /// The step makes an update.
+    used: bool,
 }
 
 impl Optimizer {
@@ -23,7 +35,7 @@ impl Optimizer {
     pub fn new(store: ParamStore, beta1: f64) -> Result<Self> {
         let range = 0..store.len();
         let watch = Watch::new(store.device())?;
-        Ok(Optimizer { store, beta1, range, updates: 0, watch, checked: 0 })
+        Ok(Optimizer { store, beta1, range, updates: 0, watch, checked: 0, captured: None })
     }
 
     /// The parameters.
@@ -67,10 +79,47 @@ impl Optimizer {
     /// Updates the parameters from the gathered gradients. Refused, with nothing changed, if a gradient is not finite. On
     /// a CUDA device nothing changes any more from then on, and [`Optimizer::check`] tells.
     pub fn update(&mut self, lr: f64) -> Result<()> {
+        let step = self.adam_step(lr);
+        if let Some(captured) = self.captured.as_mut().filter(|c| c.open) {
+            if std::mem::replace(&mut captured.used, true) {
+                return Err(not_captured("a captured step makes at most one update of an optimizer"));
+            }
+            let factors = Some(captured.factors.tensor());
+            return Ok(self.store.watched_adam(self.range.clone(), &step, &self.watch, factors)?);
+        }
         self.updates += 1;
-        let step = AdamStep { lr, beta1: self.beta1, beta2: 0.999, eps: 1e-8, step: self.updates };
-        self.store.watched_adam(self.range.clone(), &step, &self.watch)?;
+        self.store.watched_adam(self.range.clone(), &step, &self.watch, None)?;
         if self.store.device().is_cpu() { self.check_here("") } else { Ok(()) }
+    }
+
+    /// The numbers of the next update.
+    fn adam_step(&self, lr: f64) -> AdamStep {
+        AdamStep { lr, beta1: self.beta1, beta2: 0.999, eps: 1e-8, step: self.updates + 1 }
+    }
+
+    /// From now on, an update is part of a step that is being captured: nothing is updated or counted yet.
+    pub(crate) fn begin_capture(&mut self) -> Result<()> {
+        let factors = Words::new(self.store.device(), 2)?;
+        self.captured = Some(Captured { factors, open: true, used: false });
+        Ok(())
+    }
+
+    /// The capture is over.
+    pub(crate) fn end_capture(&mut self) {
+        if let Some(captured) = &mut self.captured {
+            captured.open = false;
+        }
+    }
+
+    /// The captured step is launched next, with this learning rate.
+    pub(crate) fn before_launch(&mut self, lr: f64) -> Result<()> {
+        let step = self.adam_step(lr);
+        if let Some(captured) = self.captured.as_ref().filter(|c| c.used) {
+            captured.factors.write(&step.factors().map(f64::to_bits))?;
+            self.updates += 1;
+            self.store.touch();
+        }
+        Ok(())
     }
 
     /// Refuses to go on if a gradient was not finite at some update so far. Waits for the device. `step` is the number of
@@ -96,6 +145,11 @@ impl Optimizer {
         self.checked = self.updates;
         Ok(())
     }
+}
+
+/// Why a step cannot be captured.
+pub(crate) fn not_captured(why: &str) -> Error {
+    candle_core::Error::Msg(why.to_owned()).into()
 }
 
 /// Walks back from a loss; parameter gradients are added to their stores. The graph is gone afterwards.

@@ -1,41 +1,69 @@
 //! The image pool: a history of generated images for the discriminator (Shrivastava et al., 2017).
 
-use candle_core::Tensor;
+mod held;
+
+use candle_core::{Device, Tensor};
+use gan_kernels::{Exchange, Words, exchange};
 use gan_rng::Key;
 
+use crate::optimizer::not_captured;
 use crate::{Error, Result};
+use held::Held;
 
 /// Keeps up to `size` generated images and hands out a mix of new and old ones.
 ///
 /// While it fills, images are stored and returned as they are. Once full, each image is either returned unchanged, or,
 /// with probability one half, stored in place of a random older one, which is returned instead. A pool of size 0 does
 /// nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ImagePool {
     size: usize,
-    /// Each `[1, C, H, W]`, with its own memory and no graph.
-    images: Vec<Tensor>,
+    /// Which sub-sequence of the step's key decides.
+    number: Option<u64>,
+    held: Held,
+    /// Images of the last batch.
+    last: usize,
+    captured: Option<Captured>,
+}
+
+/// A query that is, or is going to be, part of a captured step.
+#[derive(Debug)]
+struct Captured {
+    /// The choices for the next launch.
+    choices: Words,
+    /// Images of a batch.
+    n: usize,
+    /// The step's key; `None` once the capture is over.
+    open: Option<Key>,
+    /// The step asks the pool.
+    used: bool,
 }
 
 impl ImagePool {
     /// An empty pool.
     pub fn new(size: usize) -> Self {
-        ImagePool { size, images: Vec::new() }
+        ImagePool { size, number: None, held: Held::default(), last: 0, captured: None }
+    }
+
+    /// A pool beside others of the same step: it takes its decisions from sub-sequence `number` of the step's key.
+    #[must_use]
+    pub fn numbered(self, number: u64) -> Self {
+        ImagePool { number: Some(number), ..self }
     }
 
     /// Images held now.
     pub fn len(&self) -> usize {
-        self.images.len()
+        self.held.len()
     }
 
     /// Whether it holds no image.
     pub fn is_empty(&self) -> bool {
-        self.images.is_empty()
+        self.len() == 0
     }
 
     /// Exchanges a batch `[N, C, H, W]`; the result has its shape and no graph.
     ///
-    /// The decision for image `i` is a function of `key` and `i`, so `key` must name the pool and the step.
+    /// The decision for image `i` is a function of `key`, the pool's number and `i`, so `key` must name the step.
     ///
     /// # Errors
     /// [`Error::Shape`] if it is not a batch, [`Error::Tensor`] if the images of one batch differ in size from older ones
@@ -52,29 +80,95 @@ impl ImagePool {
                 expected: "[N, C, H, W]",
             });
         };
-        let mut out = Vec::with_capacity(n);
-        for i in 0..n {
-            // A copy: a view would keep the whole batch alive for as long as the image stays in the pool.
-            let image = gan_layers::copy_of(&batch.narrow(0, i, 1)?)?;
-            if self.images.len() < self.size {
-                self.images.push(image.clone());
-                out.push(image);
-                continue;
+        if self.captured.as_ref().is_some_and(|c| c.open.is_some()) {
+            return self.query_captured(&batch, key);
+        }
+        if !self.held.settle(&batch, self.size)? {
+            self.captured = None;
+        }
+        self.last = n;
+        let choices = self.choose(n, key);
+        match &mut self.held {
+            Held::Apart(images) => held::exchange(images, &batch, &choices),
+            Held::Together { store, len } => {
+                let words = Words::new(batch.device(), n)?;
+                words.write(&as_words(&choices))?;
+                *len = filled(*len, &choices);
+                Ok(exchange(&batch, store, &words)?)
+            }
+        }
+    }
+
+    /// Decides what becomes of the next `n` images.
+    fn choose(&self, n: usize, key: Key) -> Vec<Exchange> {
+        let key = self.number.map_or(key, |number| key.at(number));
+        let mut len = self.len();
+        let choice = |i: usize| {
+            if len < self.size {
+                len += 1;
+                return Exchange::Keep((len - 1) as u32);
             }
             let mut random = key.at(i as u64).stream();
-            out.push(if random.bool() {
-                let at = random.below(self.images.len() as u64) as usize;
-                std::mem::replace(&mut self.images[at], image)
-            } else {
-                image
-            });
+            if random.bool() { Exchange::Swap(random.below(len as u64) as u32) } else { Exchange::Pass }
+        };
+        (0..n).map(choice).collect()
+    }
+
+    fn query_captured(&mut self, batch: &Tensor, key: Key) -> Result<Tensor> {
+        let Some(captured) = &mut self.captured else { return Err(not_captured("no capture is under way")) };
+        if captured.open != Some(key) {
+            return Err(not_captured("a captured step asks its pools with the step's own key"));
         }
-        Ok(if n == 1 { out.remove(0) } else { Tensor::cat(&out, 0)? })
+        if std::mem::replace(&mut captured.used, true) {
+            return Err(not_captured("a captured step asks a pool at most once"));
+        }
+        match &self.held {
+            Held::Together { store, .. } if batch.dims()[0] == captured.n => {
+                Ok(exchange(batch, store, &captured.choices)?)
+            }
+            _ => Err(not_captured("images that are captured come in one size, as many at a time as before")),
+        }
+    }
+
+    /// From now on, a query is part of a step that is being captured: nothing is exchanged or counted yet.
+    pub(crate) fn begin_capture(&mut self, device: &Device, key: Key) -> Result<()> {
+        if self.size > 0 {
+            let choices = Words::new(device, self.last)?;
+            self.captured = Some(Captured { choices, n: self.last, open: Some(key), used: false });
+        }
+        Ok(())
+    }
+
+    /// The capture is over.
+    pub(crate) fn end_capture(&mut self) {
+        if let Some(captured) = &mut self.captured {
+            captured.open = None;
+        }
+    }
+
+    /// Whether a captured query still finds the images where they were.
+    pub(crate) fn can_launch(&self) -> bool {
+        self.size == 0 || self.captured.is_some()
+    }
+
+    /// The captured step is launched next; its key is `key`.
+    pub(crate) fn before_launch(&mut self, key: Key) -> Result<()> {
+        let Some(captured) = self.captured.as_ref().filter(|c| c.used) else { return Ok(()) };
+        let choices = self.choose(captured.n, key);
+        captured.choices.write(&as_words(&choices))?;
+        if let Held::Together { len, .. } = &mut self.held {
+            *len = filled(*len, &choices);
+        }
+        Ok(())
     }
 
     /// The images for a checkpoint, named `<name>.<index>`.
-    pub fn save(&self, name: &str) -> Vec<(String, Tensor)> {
-        self.images.iter().enumerate().map(|(i, image)| (format!("{name}.{i}"), image.clone())).collect()
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if they cannot be copied.
+    pub fn save(&self, name: &str) -> Result<Vec<(String, Tensor)>> {
+        let images = self.held.images()?;
+        Ok(images.into_iter().enumerate().map(|(i, image)| (format!("{name}.{i}"), image)).collect())
     }
 
     /// Takes the images named `<name>.<index>` from a checkpoint, moving them to `device`. If the pool has
@@ -82,8 +176,10 @@ impl ImagePool {
     ///
     /// # Errors
     /// [`Error::Shape`] for anything but `[1, C, H, W]`.
-    pub fn restore(&mut self, name: &str, saved: &[(String, Tensor)], device: &candle_core::Device) -> Result<()> {
-        self.images.clear();
+    pub fn restore(&mut self, name: &str, saved: &[(String, Tensor)], device: &Device) -> Result<()> {
+        self.captured = None;
+        self.held = Held::default();
+        let mut images = Vec::new();
         for i in 0..self.size {
             let key = format!("{name}.{i}");
             let Some((_, image)) = saved.iter().find(|(saved, _)| *saved == key) else { break };
@@ -94,10 +190,20 @@ impl ImagePool {
                     expected: "[1, C, H, W]",
                 });
             }
-            self.images.push(image.to_device(device)?);
+            images.push(image.to_device(device)?);
         }
+        self.held = Held::of(images, self.size)?;
         Ok(())
     }
+}
+
+/// Images held after these choices.
+fn filled(len: usize, choices: &[Exchange]) -> usize {
+    len + choices.iter().filter(|choice| matches!(choice, Exchange::Keep(_))).count()
+}
+
+fn as_words(choices: &[Exchange]) -> Vec<u64> {
+    choices.iter().map(|choice| choice.word()).collect()
 }
 
 #[cfg(test)]
@@ -142,7 +248,7 @@ mod tests {
             assert_eq!(pool.len(), 3);
         }
         assert!((160..240).contains(&swapped), "{swapped} of 400");
-        let mut held: Vec<f32> = pool.images.iter().flat_map(numbers).collect();
+        let mut held: Vec<f32> = pool.held.images().unwrap().iter().flat_map(numbers).collect();
         held.sort_by(f32::total_cmp);
         seen.sort_by(f32::total_cmp);
         assert_eq!(held, seen);
@@ -154,9 +260,9 @@ mod tests {
         pool.query(&batch(&[0., 1., 2., 3., 4.]), key(0)).unwrap();
         let mut counts = [0; 5];
         for step in 1..2001u64 {
-            let before: Vec<f32> = pool.images.iter().flat_map(numbers).collect();
+            let before: Vec<f32> = pool.held.images().unwrap().iter().flat_map(numbers).collect();
             pool.query(&batch(&[step as f32 + 10.0]), key(step)).unwrap();
-            let after: Vec<f32> = pool.images.iter().flat_map(numbers).collect();
+            let after: Vec<f32> = pool.held.images().unwrap().iter().flat_map(numbers).collect();
             if let Some(at) = (0..5).find(|&i| before[i] != after[i]) {
                 counts[at] += 1;
             }
@@ -186,7 +292,7 @@ mod tests {
                 whole.query(&images, key(step)).unwrap();
                 first.query(&images, key(step)).unwrap();
             }
-            let saved = first.save("fake_a");
+            let saved = first.save("fake_a").unwrap();
             let mut second = ImagePool::new(4);
             second.restore("fake_a", &saved, &Device::Cpu).unwrap();
             for step in stop..stop + 20 {

@@ -7,7 +7,7 @@ use toml::Table;
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers:
 /// with another value it would be another run.
-const ALLOWED: [&str; 20] = [
+const ALLOWED: [&str; 21] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",
@@ -24,6 +24,7 @@ const ALLOWED: [&str; 20] = [
     "train.precision",
     "train.tf32",
     "train.deterministic",
+    "train.cuda_graphs",
     "data.root",
     "data.cache",
     "data.workers",

@@ -14,7 +14,7 @@ use crate::gallery::{Gallery, GalleryOptions};
 use crate::method::{Method, MethodSpec, Place, StepCx, parse};
 use crate::run::{RunFolder, RunInfo};
 use crate::storage::{Disk, Storage};
-use crate::{Error, Result, TrainConfig, resume};
+use crate::{Error, Result, TrainConfig, graphed, resume};
 use feed::Feed;
 pub use feed::to_place;
 use gan_data::{Batch, DataConfig, Dataset, Loader, LoaderConfig};
@@ -95,7 +95,7 @@ pub fn train(job: Job) -> Result<Outcome> {
             ..LoaderConfig::default()
         },
     )?;
-    let mut method = (job.method.build)(&job.config, &job.place)?;
+    let mut method = graphed((job.method.build)(&job.config, &job.place)?, &common.train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let (folder, restored) = open_folder(&*storage, &job, common.train.seed)?;
 
@@ -260,6 +260,9 @@ impl Run<'_> {
         let batch = self.feed.take(batch)?;
         let lr = self.rate.of_epoch(epoch);
         let losses = self.method.step(&batch, &StepCx { epoch, step: self.step, lr, seed: self.train.seed })?;
+        if let Some(message) = self.method.news() {
+            self.emit(Event::Warning { step: self.step, message });
+        }
         self.rate.observe(&losses)?;
         self.pending.push(losses)?;
         let before = self.step * self.batch_size;

@@ -35,6 +35,8 @@ const TESTS: &[&str] = &[
     "losses",
     "golden",
     "golden_steps",
+    "graph",
+    "graphs",
     "parity",
     "resume",
 ];

@@ -1,7 +1,7 @@
 //! The optimizer's operations on whole buffers, and sums of tensors.
 
 use crate::adam::{AdamInputs, AdamStep};
-use crate::cuda::launch::Launch;
+use crate::cuda::launch::{Arg, Launch};
 use crate::cuda::module::{Module, module, typed};
 use crate::cuda::operand::{Operand, Order, Output, accumulator, device};
 use candle_core::{DType, Result, Tensor, bail};
@@ -92,6 +92,37 @@ pub(crate) fn mark_non_finite(x: &Tensor, flag: &Tensor) -> Result<()> {
         .size(x.len())?
         .arg(accumulator(flag, DType::U32)?)
         .threads(x.len().div_ceil(x.pack()))
+}
+
+/// Words of one launch, as `buffer.cu` has it.
+const WORDS: usize = 8;
+
+pub(crate) fn write_words(to: &Tensor, words: &[u64]) -> Result<()> {
+    let (device, address) = (device(to)?, accumulator(to, DType::F64)?);
+    for (i, part) in words.chunks(WORDS).enumerate() {
+        let launch = Launch::new(&device, &BUFFER, "write_words")?
+            .arg(address + (i * WORDS * size_of::<u64>()) as u64)
+            .size(part.len())?;
+        let word = |i: usize| Arg::U64(part.get(i).copied().unwrap_or(0));
+        (0..WORDS).fold(launch, |launch, i| launch.arg(word(i))).grid((1, 1), 32)?;
+    }
+    Ok(())
+}
+
+/// The place of an exchanged picture is not checked: the choices are known on the device alone.
+pub(crate) fn exchange(pictures: &Tensor, store: &Tensor, choices: &Tensor) -> Result<Tensor> {
+    let pictures = Operand::ordered(pictures, Order::Planes)?;
+    let out = Output::like(&pictures, pictures.dims())?;
+    let [n, c, h, w] = pictures.dims4()?;
+    Launch::new(&pictures.device, &BUFFER, typed!(pictures.dtype(), "exchange")?)?
+        .arg(pictures.address)
+        .arg(accumulator(store, pictures.dtype())?)
+        .arg(out.address)
+        .size(n)?
+        .size(c * h * w)?
+        .arg(accumulator(choices, DType::F64)?)
+        .threads(c * h * w)?;
+    Ok(out.tensor())
 }
 
 /// Waits for the answer.

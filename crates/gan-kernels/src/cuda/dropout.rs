@@ -3,15 +3,21 @@
 use crate::cuda::launch::{Arg, Launch};
 use crate::cuda::module::{Module, module, typed};
 use crate::cuda::operand::{Operand, Order, Output};
+use crate::dropout::MaskKey;
+use crate::graph::dropout_key;
 use candle_core::{Result, Tensor};
-use gan_rng::Key;
 
 const DROPOUT: Module = module!("dropout");
 
-pub(crate) fn dropout(x: &Tensor, p: f64, key: Key) -> Result<Tensor> {
+pub(crate) fn dropout(x: &Tensor, p: f64, key: MaskKey) -> Result<Tensor> {
     let x = Operand::new(x)?;
     let y = Output::like(&x, x.dims())?;
-    let [low, high] = key.words();
+    // In a captured step: where the key is found, and the index of the sequence under it.
+    let live = dropout_key(key)?;
+    let [low, high] = match live {
+        Some((_, index)) => [index as u32, (index >> 32) as u32],
+        None => key.sequence().words(),
+    };
     let name = match x.order {
         Order::Planes => typed!(x.dtype(), "dropout")?,
         Order::Pixels => "dropout_pixels_bf16",
@@ -24,7 +30,8 @@ pub(crate) fn dropout(x: &Tensor, p: f64, key: Key) -> Result<Tensor> {
         .arg(high)
         // Compared as integers: `word >= ceil(p · 2^32)` is `word >= p · 2^32`.
         .arg(Arg::U64((p * 4_294_967_296.0).ceil() as u64))
-        .arg(1.0 / (1.0 - p));
+        .arg(1.0 / (1.0 - p))
+        .arg(live.map(|(address, _)| address));
     match x.order {
         Order::Planes => launch.threads(x.len().div_ceil(4))?,
         Order::Pixels => {

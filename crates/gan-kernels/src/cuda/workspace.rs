@@ -3,6 +3,7 @@
 //! A launch is done with it when it ends, and a device has one stream, so one workspace a device is enough. It grows, but
 //! what it was before stays allocated (together less than what it is), because a captured graph may still use it.
 
+use crate::cuda::launch::outside_capture;
 use crate::cuda::operand::Scratch;
 use candle_core::Result;
 use candle_core::cuda::{CudaDevice, DeviceId};
@@ -35,8 +36,16 @@ impl Workspace {
     pub(crate) fn of(device: &CudaDevice, counters: usize, parts: usize) -> Result<Self> {
         let mut all = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = all.get_or_insert_default().entry(device.id()).or_default();
-        let counters = last(&mut kept.counters, counters, COUNTERS, |n| Scratch::zeroed(device, n * size_of::<u32>()))?;
-        Ok(Workspace { counters, parts: last(&mut kept.parts, parts, PARTS, |n| Scratch::new(device, n))? })
+        // What a capture allocates is there only while its graph runs.
+        let counters = last(&mut kept.counters, counters, COUNTERS, |n| {
+            outside_capture(device, "working memory of a reduction")?;
+            Scratch::zeroed(device, n * size_of::<u32>())
+        })?;
+        let parts = last(&mut kept.parts, parts, PARTS, |n| {
+            outside_capture(device, "working memory of a reduction")?;
+            Scratch::new(device, n)
+        })?;
+        Ok(Workspace { counters, parts })
     }
 }
 

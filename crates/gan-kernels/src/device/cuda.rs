@@ -54,22 +54,47 @@ pub(super) fn name(device: &Device) -> Option<String> {
     Some(format!("cuda:{} {}", context.ordinal(), context.name().ok()?))
 }
 
+pub(super) fn give_back_memory(device: &Device) -> Result<()> {
+    let stream = device.as_cuda_device()?.cuda_stream();
+    match pool(stream.context())? {
+        Some(pool) => {
+            stream.synchronize().w()?;
+            // SAFETY: the pool is the device's own.
+            unsafe { result::mem_pool::trim_to(pool, 0) }.w()
+        }
+        None => Ok(()),
+    }
+}
+
+/// What graphs took is beside what the pool gave: the sum is the most there was, unless the two were at different times.
 pub(super) fn peak_memory(device: &Device) -> Result<Option<u64>> {
     let Ok(cuda) = device.as_cuda_device() else { return Ok(None) };
-    let Some(pool) = pool(cuda.cuda_stream().context())? else { return Ok(None) };
-    let mut bytes = 0u64;
+    let context = cuda.cuda_stream().context().clone();
+    let Some(pool) = pool(&context)? else { return Ok(None) };
+    let (mut bytes, mut of_graphs) = (0u64, 0u64);
     let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
     // SAFETY: the pool is the device's own, and this attribute is a 64-bit number.
     unsafe { result::mem_pool::get_attribute(pool, attribute, (&raw mut bytes).cast::<c_void>()) }.w()?;
-    Ok(Some(bytes))
+    // SAFETY: the device is that of a living context, and this attribute is a 64-bit number.
+    let asked = unsafe {
+        sys::cuDeviceGetGraphMemAttribute(context.cu_device(), GRAPHS_HIGH, (&raw mut of_graphs).cast::<c_void>())
+    };
+    asked.result().w()?;
+    Ok(Some(bytes + of_graphs))
 }
+
+const GRAPHS_HIGH: sys::CUgraphMem_attribute = sys::CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_USED_MEM_HIGH;
 
 pub(super) fn reset_peak_memory(device: &Device) -> Result<()> {
     let Ok(cuda) = device.as_cuda_device() else { return Ok(()) };
-    match pool(cuda.cuda_stream().context())? {
-        Some(pool) => set(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, 0),
-        None => Ok(()),
-    }
+    let context = cuda.cuda_stream().context().clone();
+    let Some(pool) = pool(&context)? else { return Ok(()) };
+    set(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, 0)?;
+    let mut zero = 0u64;
+    // SAFETY: as for asking.
+    unsafe { sys::cuDeviceSetGraphMemAttribute(context.cu_device(), GRAPHS_HIGH, (&raw mut zero).cast::<c_void>()) }
+        .result()
+        .w()
 }
 
 /// The pool that the device's memory comes from, where the driver has pools.

@@ -134,8 +134,8 @@ impl CycleGan {
             d_b,
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
-            pool_a: ImagePool::new(config.train.pool_size),
-            pool_b: ImagePool::new(config.train.pool_size),
+            pool_a: ImagePool::new(config.train.pool_size).numbered(1),
+            pool_b: ImagePool::new(config.train.pool_size).numbered(0),
             loss: config.loss.clone(),
             train: config.train.clone(),
         })
@@ -202,9 +202,9 @@ impl Method for CycleGan {
 
         self.opt_d.zero_grad()?;
         let key = cx.key(Purpose::Pool);
-        let pooled_b = self.pool_b.query(&fake_b, key.at(0))?;
+        let pooled_b = self.pool_b.query(&fake_b, key)?;
         let d_a = self.judge(&self.d_a, b, &pooled_b, &train)?;
-        let pooled_a = self.pool_a.query(&fake_a, key.at(1))?;
+        let pooled_a = self.pool_a.query(&fake_a, key)?;
         let d_b = self.judge(&self.d_b, a, &pooled_a, &train)?;
         self.opt_d.update(cx.lr)?;
 

@@ -342,6 +342,11 @@ impl Method for Pix2PixHd {
         }
     }
 
+    /// When the whole generator begins to be trained, a step does other work.
+    fn phase(&self, epoch: u64) -> u64 {
+        u64::from(epoch > self.config.enhancer.n_epochs_fix_global)
+    }
+
     fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -54,7 +54,7 @@ pub(super) fn fill(
         counters.insert(name.to_string(), Counters { updates: optimizer.updates(), range: optimizer.range() });
     }
     snapshot.tensors.push((OPTIMIZER.into(), moments));
-    let pools: Vec<_> = parts.pools.into_iter().flat_map(|(name, pool)| pool.save(name)).collect();
+    let pools = parts.pools.into_iter().map(|(name, pool)| pool.save(name)).collect::<Result<Vec<_>>>()?.concat();
     if !pools.is_empty() {
         snapshot.tensors.push((POOL.into(), pools));
     }

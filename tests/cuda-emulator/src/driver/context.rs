@@ -208,6 +208,17 @@ extern "C" fn cuMemPoolGetAttribute(_pool: usize, attribute: i32, value: *mut u6
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn cuDeviceGetGraphMemAttribute(_device: i32, _attribute: i32, value: *mut u64) -> Status {
+    // The pool's figures hold everything.
+    status(put(value, 0))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn cuDeviceSetGraphMemAttribute(_device: i32, _attribute: i32, _value: *mut c_void) -> Status {
+    0
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn cuMemPoolTrimTo(_pool: usize, _keep: usize) -> Status {
     0
 }

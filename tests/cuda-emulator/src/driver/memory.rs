@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, ffi::c_void, sync::Mutex};
 
 use super::{Error, Status, failed, put, status, stream, stream::Stream};
-use crate::{
-    memory::{self, POISON},
-    trace::{report, trace},
-};
+use crate::{memory, trace::trace};
 
 /// Pinned host memory: start and size.
 static PINNED: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
@@ -133,18 +130,14 @@ impl End {
 /// Copies now or at each launch of the graph that is being captured.
 fn copy(stream: usize, to: End, from: End, bytes: usize) -> Status {
     let stream = Stream::of(stream);
-    // Pageable memory may be gone when a graph runs, so it is not touched then; the result is visibly undefined.
-    let mut lost = false;
     for end in [to, from] {
         if let End::Host(at) = end
             && bytes > 0
-            && stream.capture().is_some()
             && !is_pinned(at)
+            // CUDA takes the address down. When the graph runs, something else may be there.
+            && let Err(error) = stream.forbid("a copy of pageable host memory")
         {
-            report(&format!(
-                "a copy of {bytes} bytes of pageable host memory is captured: undefined when the graph runs"
-            ));
-            lost = true;
+            return error as Status;
         }
     }
     let work = Box::new(move || {
@@ -152,13 +145,7 @@ fn copy(stream: usize, to: End, from: End, bytes: usize) -> Status {
         from.check(bytes, "source")?;
         let (target, source) = (to.address() as *mut u8, from.address() as *const u8);
         // SAFETY: device ranges have been checked; host ranges are the caller's, who vouches for them.
-        unsafe {
-            match (lost, to) {
-                (false, _) => source.copy_to(target, bytes),
-                (true, End::Device(_)) => target.write_bytes(POISON, bytes),
-                (true, End::Host(_)) => {}
-            }
-        }
+        unsafe { source.copy_to(target, bytes) };
         Ok(())
     });
     status(stream.submit(Error::IllegalAddress, work))

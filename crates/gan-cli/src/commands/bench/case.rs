@@ -9,7 +9,7 @@ use gan_losses::Vgg19;
 use gan_nets::{Arch, Generator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
 use gan_train::config::Layer;
-use gan_train::{Method, Place, StepCx, TrainConfig, methods, numerics, to_place};
+use gan_train::{Method, Place, StepCx, TrainConfig, graphed, methods, numerics, to_place};
 use std::path::{Path, PathBuf};
 
 /// Names of the cases.
@@ -140,7 +140,9 @@ fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], pla
     require_multiple(size, (method.generator)(&table)?.size_multiple())?;
     let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
     let batch = to_place(batch, place)?;
-    Ok(Case::Step { method: (method.build)(&table, place)?, batch, step: 0 })
+    let train: TrainConfig = table["train"].clone().try_into()?;
+    let method = graphed((method.build)(&table, place)?, &train, place);
+    Ok(Case::Step { method, batch, step: 0 })
 }
 
 /// Pictures `[n, 3, h, w]` in [-1, 1], on the host.

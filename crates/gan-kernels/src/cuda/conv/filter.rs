@@ -3,7 +3,7 @@ use super::operand;
 use super::plan::Arithmetic;
 use crate::Weight;
 use crate::cpu::conv::Geometry;
-use crate::cuda::launch::{BLOCK, Launch, size};
+use crate::cuda::launch::{BLOCK, Launch, outside_capture, size};
 use crate::cuda::module::{Module, module};
 use crate::cuda::operand::{Operand, Order, Output, accumulator};
 use candle_core::cuda::CudaDevice;
@@ -39,7 +39,10 @@ impl Filter {
             // The former version's memory is used again: a captured graph keeps finding the copy there.
             let copy = match former {
                 Some(copy) => copy,
-                None => Output::new(&weight.device, DType::BF16, &[g.co * g.taps()], Order::Planes)?.tensor(),
+                None => {
+                    outside_capture(&weight.device, "the copy of a weight")?;
+                    Output::new(&weight.device, DType::BF16, &[g.co * g.taps()], Order::Planes)?.tensor()
+                }
             };
             Launch::new(&weight.device, &CONV, "filter_to_pixels")?
                 .arg(weight.address)

@@ -60,6 +60,31 @@ template <typename T> __device__ void mark_non_finite(const T *x, unsigned n, un
     if (bad) *flag = 1;
 }
 
+// What the host knows and a captured launch is to find in memory.
+extern "C" __global__ void write_words(unsigned long long *to, unsigned n, unsigned long long a, unsigned long long b,
+                                       unsigned long long c, unsigned long long d, unsigned long long e,
+                                       unsigned long long f, unsigned long long g, unsigned long long h) {
+    if (thread_number() > 0) return;
+    const unsigned long long words[8] = {a, b, c, d, e, f, g, h};
+    for (unsigned i = 0; i < 8; i++)
+        if (i < n) to[i] = words[i];
+}
+
+// Pictures of `each` elements against stored ones, in order: a choice is a place and, above it, 0 (the picture is handed
+// out), 1 (stored and handed out) or 2 (stored, and what was there is handed out). A thread treats one element of all of them.
+template <typename T>
+__device__ void exchange(const T *pictures, T *held, T *out, unsigned n, unsigned each, const unsigned long long *choices) {
+    const unsigned at = thread_number();
+    if (at >= each) return;
+    for (unsigned i = 0; i < n; i++) {
+        const T x = pictures[(size_t)i * each + at];
+        const unsigned kind = unsigned(choices[i] >> 32);
+        T *place = held + (size_t)unsigned(choices[i]) * each + at;
+        out[(size_t)i * each + at] = kind == 2 ? *place : x;
+        if (kind > 0) *place = x;
+    }
+}
+
 // Moves running statistics: r <- (1 - momentum) r + factor * new, the factor with its unbiasing.
 template <typename F>
 __device__ void update_running(const F *mean, const F *var, F *running_mean, F *running_var, unsigned n, double momentum,
@@ -75,6 +100,10 @@ __device__ void update_running(const F *mean, const F *var, F *running_mean, F *
     extern "C" __global__ void add_##NAME(const T *x, const T *y, T *out, unsigned n) { add(x, y, out, n); }           \
     extern "C" __global__ void mark_non_finite_##NAME(const T *x, unsigned n, unsigned *flag) {                        \
         mark_non_finite(x, n, flag);                                                                                   \
+    }                                                                                                                  \
+    extern "C" __global__ void exchange_##NAME(const T *pictures, T *held, T *out, unsigned n, unsigned each,          \
+                                               const unsigned long long *choices) {                                    \
+        exchange(pictures, held, out, n, each, choices);                                                               \
     }
 FOR_TYPES(DEFINE)
 

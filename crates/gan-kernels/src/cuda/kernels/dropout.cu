@@ -2,8 +2,8 @@
 // i / 4 reaches the threshold.
 #include "common.cuh"
 
-__device__ __forceinline__ uint4 philox(unsigned k0, unsigned k1, unsigned index) {
-    uint4 c = make_uint4(index, 0, 0, 0);
+__device__ __forceinline__ uint4 philox(uint2 key, uint4 c) {
+    unsigned k0 = key.x, k1 = key.y;
     for (int round = 0; round < 10; round++) {
         if (round > 0) {
             k0 += 0x9E3779B9u;
@@ -20,6 +20,14 @@ __device__ __forceinline__ unsigned word(uint4 four, unsigned i) {
     return i < 2 ? (i == 0 ? four.x : four.y) : (i == 2 ? four.z : four.w);
 }
 
+// The key of the mask: these words, or that of sequence number `a`, `b` under a key in memory, so that a captured launch draws
+// another mask when it is replayed with another key.
+__device__ __forceinline__ uint2 mask_key(unsigned a, unsigned b, const unsigned *live) {
+    if (!live) return make_uint2(a, b);
+    const uint4 words = philox(make_uint2(live[0], live[1]), make_uint4(a, b, 0, 1));
+    return make_uint2(words.x, words.y);
+}
+
 template <typename T>
 __device__ __forceinline__ T keep(T x, unsigned word, unsigned long long threshold, double scale) {
     typedef typename Wide<T>::type F;
@@ -28,33 +36,34 @@ __device__ __forceinline__ T keep(T x, unsigned word, unsigned long long thresho
 
 // Four neighbours in row-major order: one block of words.
 template <typename T>
-__device__ void dropout(const T *x, T *y, unsigned n, unsigned k0, unsigned k1, unsigned long long threshold, double scale) {
+__device__ void dropout(const T *x, T *y, unsigned n, uint2 key, unsigned long long threshold, double scale) {
     const unsigned block = thread_number();
     if (block >= (n + 3) / 4) return;
-    const uint4 words = philox(k0, k1, block);
+    const uint4 words = philox(key, make_uint4(block, 0, 0, 0));
     for (unsigned j = 0; j < 4; j++)
         if (4 * block + j < n) y[4 * block + j] = keep(x[4 * block + j], word(words, j), threshold, scale);
 }
 
 // Channels last: neighbours in memory belong to different blocks.
 template <typename T>
-__device__ void dropout_pixels(const T *x, T *y, unsigned n, unsigned k0, unsigned k1, unsigned long long threshold,
-                               double scale, unsigned channels, unsigned hw) {
+__device__ void dropout_pixels(const T *x, T *y, unsigned n, uint2 key, unsigned long long threshold, double scale,
+                               unsigned channels, unsigned hw) {
     const unsigned at = thread_number();
     if (at >= n) return;
     const unsigned c = at % channels, px = at / channels % hw, image = at / channels / hw;
     const unsigned i = (image * channels + c) * hw + px;
-    y[at] = keep(x[at], word(philox(k0, k1, i / 4), i % 4), threshold, scale);
+    y[at] = keep(x[at], word(philox(key, make_uint4(i / 4, 0, 0, 0)), i % 4), threshold, scale);
 }
 
 #define DEFINE(NAME, T)                                                                                                \
-    extern "C" __global__ void dropout_##NAME(const T *x, T *y, unsigned n, unsigned k0, unsigned k1,                  \
-                                              unsigned long long threshold, double scale) {                            \
-        dropout(x, y, n, k0, k1, threshold, scale);                                                                    \
+    extern "C" __global__ void dropout_##NAME(const T *x, T *y, unsigned n, unsigned a, unsigned b,                    \
+                                              unsigned long long threshold, double scale, const unsigned *live) {      \
+        dropout(x, y, n, mask_key(a, b, live), threshold, scale);                                                      \
     }
 FOR_TYPES(DEFINE)
 
-extern "C" __global__ void dropout_pixels_bf16(const bf16 *x, bf16 *y, unsigned n, unsigned k0, unsigned k1,
-                                               unsigned long long threshold, double scale, unsigned channels, unsigned hw) {
-    dropout_pixels(x, y, n, k0, k1, threshold, scale, channels, hw);
+extern "C" __global__ void dropout_pixels_bf16(const bf16 *x, bf16 *y, unsigned n, unsigned a, unsigned b,
+                                               unsigned long long threshold, double scale, const unsigned *live,
+                                               unsigned channels, unsigned hw) {
+    dropout_pixels(x, y, n, mask_key(a, b, live), threshold, scale, channels, hw);
 }

@@ -1,0 +1,84 @@
+//! Stream capture.
+#![allow(unsafe_code)] // a graph changes threads
+
+use super::Words;
+use crate::cuda::operand::accumulator;
+use crate::dropout::MaskKey;
+use candle_core::cuda::WrapErr;
+use candle_core::cuda::cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
+use candle_core::cuda::cudarc::driver::{CudaGraph, CudaStream};
+use candle_core::{DType, Device, Error, Result, bail};
+use gan_rng::Key;
+use std::cell::Cell;
+use std::sync::Arc;
+
+/// A graph that is ready to be launched.
+pub(super) struct Graph(CudaGraph);
+
+// SAFETY: CUDA wants calls on one graph to come one after the other, from whichever thread. `Graph` is not `Sync`.
+unsafe impl Send for Graph {}
+
+impl Graph {
+    pub(super) fn launch(&self) -> Result<()> {
+        self.0.launch().w()
+    }
+}
+
+pub(super) fn capture<T, E: From<Error>>(
+    device: &Device,
+    work: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<(Graph, T), E> {
+    let stream = begin(device)?;
+    let done = rehearse(device, work);
+    // Errors of freeing are noted, and reported by the next call, which must not be the one that ends the capture.
+    let noted = stream.context().check_err().w();
+    // Nothing outlives the work; if something did, its memory would be taken anew by each launch.
+    let flags = CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+    let graph = stream.end_capture(flags).w();
+    let made = done?;
+    noted?;
+    let Some(graph) = graph? else { return Err(Error::Msg("CUDA captured nothing".to_owned()).into()) };
+    graph.upload().w()?;
+    Ok((Graph(graph), made))
+}
+
+fn begin(device: &Device) -> Result<Arc<CudaStream>> {
+    let stream = device.as_cuda_device()?.cuda_stream();
+    // A graph does not take its memory from the device's pool, where the rehearsals have left as much as it needs.
+    crate::device::give_back_memory(device)?;
+    // Other threads may do what a capture forbids, as long as it is no business of this stream.
+    stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).w()?;
+    Ok(stream)
+}
+
+pub(super) fn rehearse<T>(device: &Device, work: impl FnOnce() -> T) -> T {
+    let _kept = device.as_cuda_device().ok().map(|cuda| cuda.enable_cuda_graph_htod_cache());
+    work()
+}
+
+thread_local! {
+    /// The key that a captured step uses, and the address of the one to be used at a launch.
+    static LIVE: Cell<Option<(Key, u64)>> = const { Cell::new(None) };
+}
+
+pub(super) fn with_dropout_key<T, E: From<Error>>(
+    key: Key,
+    word: &Words,
+    work: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    let address = accumulator(word.tensor(), DType::F64)?;
+    LIVE.set(Some((key, address)));
+    let done = work();
+    LIVE.set(None);
+    done
+}
+
+/// Where a mask's key is found when a captured launch runs, and the index of the mask's sequence under it; `None` unless
+/// a step is being captured.
+pub(crate) fn dropout_key(mask: MaskKey) -> Result<Option<(u64, u64)>> {
+    match (LIVE.get(), mask.index) {
+        (None, _) => Ok(None),
+        (Some((key, address)), Some(index)) if key == mask.key => Ok(Some((address, index))),
+        _ => bail!("dropout: a captured step draws its masks by names under the step's own key"),
+    }
+}

@@ -1,0 +1,142 @@
+//! Graphs: what is launched again reads its inputs again. On the CPU these tests do nothing.
+#![cfg(feature = "cuda")]
+#![allow(clippy::unwrap_used)]
+mod reference;
+use candle_core::{DType, Device, Result, Tensor};
+use gan_kernels::*;
+use gan_rng::{Key, Purpose};
+use reference::{device, normal, values};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+static ONE: Mutex<()> = Mutex::new(());
+
+/// The device, which nobody else may use while a stream is captured; `None` on the CPU.
+fn cuda() -> Option<(Device, MutexGuard<'static, ()>)> {
+    let device = device();
+    device.is_cuda().then(|| (device, ONE.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
+fn single(shape: (usize, usize, usize, usize), seed: u64) -> Tensor {
+    normal(shape, seed).to_dtype(DType::F32).unwrap()
+}
+
+fn word(key: Key) -> u64 {
+    let [low, high] = key.words();
+    u64::from(low) | u64::from(high) << 32
+}
+
+/// Does the work once, then records it.
+fn record(device: &Device, work: impl Fn() -> Result<()>) -> Graph {
+    rehearse(device, &work).unwrap();
+    Graph::capture::<_, candle_core::Error>(device, &work).unwrap().0
+}
+
+#[test]
+fn masks_follow_the_key_in_memory() {
+    let Some((device, _one)) = cuda() else { return };
+    for bf16 in [false, true] {
+        let x = single((2, 8, 5, 3), 1);
+        let x = if bf16 { convert(&x, DType::BF16).unwrap() } else { x };
+        let out = Tensor::zeros(x.shape(), DType::F32, &device).unwrap();
+        let (step, live) = (Key::new(3, Purpose::Dropout).at(1), Words::new(&device, 1).unwrap());
+        let work = || {
+            let y = dropout(&x, 0.4, MaskKey::named(step, "model.7"))?;
+            out.slice_set(&convert(&y, DType::F32)?, 0, 0)
+        };
+        rehearse(&device, work).unwrap();
+        let recorded = with_dropout_key(step, &live, || Graph::capture::<_, candle_core::Error>(&device, work));
+        let (graph, ()) = recorded.unwrap();
+        for number in [2, 9] {
+            let key = Key::new(3, Purpose::Dropout).at(number);
+            live.write(&[word(key)]).unwrap();
+            graph.launch().unwrap();
+            let expected = dropout(&x, 0.4, key.at_name("model.7")).unwrap();
+            assert_eq!(values(&out), values(&convert(&expected, DType::F32).unwrap()), "{bf16}");
+        }
+        let other = with_dropout_key(step, &live, || {
+            Graph::capture::<_, candle_core::Error>(&device, || dropout(&x, 0.4, step.at(0)).map(|_| ()))
+        });
+        assert!(other.is_err(), "a mask that would be the same at each launch");
+    }
+}
+
+#[test]
+fn pictures_are_exchanged_as_words_say() {
+    let Some((device, _one)) = cuda() else { return };
+    let store = Tensor::zeros((3, 2, 3, 5), DType::F32, &device).unwrap();
+    let pictures = single((4, 2, 3, 5), 1);
+    let (out, words) = (pictures.copy().unwrap(), Words::new(&device, 12).unwrap());
+    let graph = record(&device, || out.slice_set(&exchange(&pictures, &store, &words)?, 0, 0));
+    let mut held = vec![vec![0.0; 30]; 3];
+    let given: Vec<Vec<f64>> = values(&pictures).chunks(30).map(<[f64]>::to_vec).collect();
+    let choices = [
+        [Exchange::Keep(0), Exchange::Keep(1), Exchange::Keep(2), Exchange::Pass],
+        // The last one gets what the first one has just stored.
+        [Exchange::Swap(2), Exchange::Pass, Exchange::Swap(0), Exchange::Swap(2)],
+    ];
+    for choices in choices {
+        words.write(&choices.map(Exchange::word)).unwrap();
+        graph.launch().unwrap();
+        let mut expected = Vec::new();
+        for (choice, image) in choices.iter().zip(&given) {
+            let place = match *choice {
+                Exchange::Pass => None,
+                Exchange::Keep(at) | Exchange::Swap(at) => Some(&mut held[at as usize]),
+            };
+            let before = place.map(|place| std::mem::replace(place, image.clone()));
+            let swapped = matches!(choice, Exchange::Swap(_)).then_some(before).flatten();
+            expected.extend(swapped.unwrap_or_else(|| image.clone()));
+        }
+        assert_eq!(values(&out), expected);
+        assert_eq!(values(&store), held.concat());
+    }
+    // More words than one launch carries.
+    let many: Vec<u64> = (0..12).map(|i| (i as f64).to_bits()).collect();
+    words.write(&many).unwrap();
+    assert_eq!(values(words.tensor()), (0..12).map(f64::from).collect::<Vec<_>>());
+    assert!(words.write(&[0; 13]).is_err());
+    assert!(exchange(&pictures, &store, &Words::new(&device, 3).unwrap()).is_err(), "too few choices");
+}
+
+#[test]
+fn updates_follow_their_numbers() {
+    let Some((device, _one)) = cuda() else { return };
+    let n = 37;
+    let grad = single((1, 1, 1, n), 2).reshape(n).unwrap();
+    let [recorded, plain] = [(); 2].map(|()| Tensor::zeros((3, n), DType::F32, &device).unwrap());
+    let watch = Watch::new(&device).unwrap();
+    let numbers = Words::new(&device, 2).unwrap();
+    let step = |lr: f64, step: u64| AdamStep { lr, beta1: 0.5, beta2: 0.999, eps: 1e-8, step };
+    let update = || watch.adam(&recorded, &grad, 0..n, &step(7.0, 99), Some(numbers.tensor()));
+    let graph = Graph::capture::<_, candle_core::Error>(&device, update).unwrap().0;
+    assert_eq!(values(&recorded), vec![0.0; 3 * n], "a recorded update is not made");
+    for (number, lr) in [(1, 1e-2), (2, 3e-3)] {
+        numbers.write(&step(lr, number).factors().map(f64::to_bits)).unwrap();
+        graph.launch().unwrap();
+        adam(&plain, &grad, 0..n, &step(lr, number)).unwrap();
+        assert_eq!(values(&recorded), values(&plain));
+    }
+}
+
+/// What cannot be recorded is an error, and everything works as before.
+#[test]
+fn what_cannot_be_recorded_is_refused() {
+    let Some((device, _one)) = cuda() else { return };
+    let x = single((1, 2, 3, 4), 1);
+    let before = values(&x);
+    let refused = |work: &dyn Fn() -> Result<()>| Graph::capture::<_, candle_core::Error>(&device, work).is_err();
+    assert!(refused(&|| x.to_vec1::<f32>().map(|_| ())), "waiting");
+    assert!(refused(&|| all_finite(&x).map(|_| ())), "waiting");
+    assert!(refused(&|| Tensor::new(vec![9f32; 3000], &device).map(|_| ())), "an upload of what may be gone");
+    let old = std::cell::Cell::new(Some(single((1, 1, 1, 9), 3)));
+    let free = || {
+        drop(old.take());
+        Ok(())
+    };
+    assert!(refused(&free), "freeing what was there before");
+    assert!(refused(&|| candle_core::bail!("no")), "an error");
+    zero(&x).unwrap();
+    add_assign(&x, &x.ones_like().unwrap()).unwrap();
+    assert_eq!(values(&x), vec![1.0; before.len()]);
+    assert!(Graph::capture::<_, candle_core::Error>(&Device::Cpu, || Ok(())).is_err());
+}

@@ -1,0 +1,232 @@
+//! Steps that are recorded as CUDA graphs are the steps that are done one by one, bit for bit. These tests need a CUDA device
+//! (`GAN_TEST_DEVICE`), which they use one at a time.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use candle_core::{DType, Device, Tensor};
+use gan_data::Batch;
+use gan_rng::{Key, Purpose};
+use gan_train::checkpoint::{self, Snapshot};
+use gan_train::config::Layer;
+use gan_train::events::Finish;
+use gan_train::storage::Disk;
+use gan_train::{
+    Job, METHODS, Method, MethodSpec, Place, StepCx, TrainConfig, graphed, resume_config, to_place, train,
+};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+static DEVICE: Mutex<()> = Mutex::new(());
+
+/// The device and the right to use it; `None`, with a word, on the CPU.
+fn device() -> Option<(Place, MutexGuard<'static, ()>)> {
+    let device = gan_kernels::test_device().unwrap();
+    if device.is_cpu() {
+        eprintln!("skipped: graphs are recorded on CUDA devices only");
+        return None;
+    }
+    Some((Place { device, dtype: DType::F32 }, DEVICE.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
+const SIDE: usize = 32;
+
+/// The settings of a method's tiny networks.
+fn settings(spec: &MethodSpec, more: &[&str]) -> toml::Table {
+    let own = ["pool_size=3", "seed=5", "deterministic=true"];
+    let labels: &[&str] = if spec.name == "pix2pixhd" { &["label_nc=5", "data.instances=true"] } else { &[] };
+    let all = spec.debug.iter().chain(&own).chain(labels).chain(more);
+    (spec.resolve)(&all.map(|s| Layer::Setting(s.to_string())).collect::<Vec<_>>()).unwrap()
+}
+
+fn build(spec: &MethodSpec, place: &Place, graphs: bool, more: &[&str]) -> Box<dyn Method> {
+    let config = settings(spec, more);
+    let train: TrainConfig = config["train"].clone().try_into().unwrap();
+    graphed((spec.build)(&config, place).unwrap(), &TrainConfig { cuda_graphs: graphs, ..train }, place)
+}
+
+/// `n` drawn pictures, or label maps and instances for pix2pixHD.
+fn batch(spec: &MethodSpec, step: u64, n: usize, place: &Place) -> Batch {
+    let key = Key::new(9, Purpose::Test).at(step);
+    let picture = |part: u64| {
+        let mut values = vec![0f32; n * 3 * SIDE * SIDE];
+        key.at(part).fill_normal(0, &mut values);
+        Tensor::from_vec(values, (n, 3, SIDE, SIDE), &Device::Cpu).unwrap().tanh().unwrap()
+    };
+    let names = vec![String::new(); n];
+    let map = |cell: usize, count: u64| -> Vec<u32> {
+        let cells = SIDE / cell;
+        let at = |i: usize| (i / SIDE % SIDE / cell * cells + i % SIDE / cell) as u64;
+        (0..n * SIDE * SIDE).map(|i| (u64::from(key.block(at(i))[0]) % count) as u32).collect()
+    };
+    let shape = (n, 1, SIDE, SIDE);
+    let batch = if spec.name == "pix2pixhd" {
+        let labels: Vec<u8> = map(8, 5).into_iter().map(|l| l as u8).collect();
+        let a = Tensor::from_vec(labels, shape, &Device::Cpu).unwrap();
+        let inst = Tensor::from_vec(map(4, 7), shape, &Device::Cpu).unwrap();
+        Batch { a, b: Some(picture(1)), inst: Some(inst), names }
+    } else {
+        Batch { a: picture(0), b: Some(picture(1)), inst: None, names }
+    };
+    to_place(batch, place).unwrap()
+}
+
+fn bits(t: &Tensor) -> Vec<u32> {
+    let t = t.to_device(&Device::Cpu).unwrap().to_dtype(DType::F32).unwrap().flatten_all().unwrap();
+    t.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}
+
+/// Everything that a checkpoint would hold.
+fn state(method: &mut dyn Method) -> Vec<(String, Vec<u32>)> {
+    let parts = method.parts();
+    let mut out = Vec::new();
+    for (name, optimizer, networks) in parts.optimizers {
+        for network in networks {
+            let tensors = optimizer.store().state_dict(&format!("{network}.")).unwrap();
+            out.extend(tensors.iter().map(|(key, t)| (format!("{network}.{key}"), bits(t))));
+        }
+        let (m, v) = optimizer.store().moments().unwrap();
+        out.extend([(format!("{name}.m"), bits(&m)), (format!("{name}.v"), bits(&v))]);
+        out.push((format!("{name}.updates"), vec![optimizer.updates() as u32]));
+    }
+    for (name, pool) in parts.pools {
+        out.extend(pool.save(name).unwrap().into_iter().map(|(key, t)| (key, bits(&t))));
+    }
+    out
+}
+
+/// Does the same steps with and without graphs; `around` is called before each step.
+fn compare(
+    spec: &MethodSpec,
+    place: &Place,
+    more: &[&str],
+    sizes: &[usize],
+    around: impl Fn(u64, &mut dyn Method, &mut Batch),
+) {
+    let [mut plain, mut recorded] = [false, true].map(|graphs| build(spec, place, graphs, more));
+    for (step, &n) in sizes.iter().enumerate() {
+        let step = step as u64;
+        // The rate falls, and for pix2pixHD the second epoch trains the whole generator.
+        let cx = StepCx { epoch: 1 + step / 5, step, lr: 1e-3 / (step + 1) as f64, seed: 5 };
+        let losses = [&mut plain, &mut recorded].map(|method| {
+            let mut batch = batch(spec, step, n, place);
+            around(step, &mut **method, &mut batch);
+            let losses = method.step(&batch, &cx).unwrap();
+            losses.into_iter().map(|(name, value)| (name, bits(&value))).collect::<Vec<_>>()
+        });
+        assert_eq!(losses[0], losses[1], "{} step {step}", spec.name);
+        assert_eq!(recorded.news(), None, "{} step {step}", spec.name);
+        for ((name, want), (_, have)) in state(&mut *plain).iter().zip(&state(&mut *recorded)) {
+            assert!(want == have, "{} step {step}: {name} differs", spec.name);
+        }
+    }
+    let checks = [plain, recorded].map(|mut method| {
+        let check =
+            |(_, optimizer, _): (_, &mut gan_train::Optimizer, _)| optimizer.check(9).map_err(|e| e.to_string());
+        method.parts().optimizers.into_iter().map(check).collect::<Vec<_>>()
+    });
+    assert_eq!(checks[0], checks[1], "{}", spec.name);
+}
+
+/// With the last batch of an epoch smaller.
+const SIZES: [usize; 10] = [1, 1, 1, 1, 2, 1, 1, 1, 2, 1];
+
+#[test]
+fn recorded_steps_are_the_same_steps() {
+    let Some((place, _turn)) = device() else { return };
+    for spec in METHODS {
+        compare(spec, &place, &[], &SIZES, |_, _, _| {});
+    }
+}
+
+#[test]
+fn previews_and_bf16_copies_of_weights_do_not_disturb() {
+    let Some((place, _turn)) = device() else { return };
+    for spec in METHODS {
+        compare(spec, &place, &["precision=bf16"], &[1; 6], |step, method, batch| {
+            if step != 1 {
+                method.preview(batch).unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn recomputed_activations_are_recorded() {
+    let Some((place, _turn)) = device() else { return };
+    let spec = gan_train::methods::find("cyclegan").unwrap();
+    compare(spec, &place, &["checkpointing=true", "generator.dropout=true"], &[2; 5], |_, _, _| {});
+}
+
+#[test]
+fn nothing_is_updated_after_a_gradient_that_is_not_finite() {
+    let Some((place, _turn)) = device() else { return };
+    for name in ["pix2pix", "cyclegan"] {
+        let spec = gan_train::methods::find(name).unwrap();
+        compare(spec, &place, &[], &[1; 7], |step, _, batch| {
+            if step == 4 {
+                batch.a = (&batch.a * f64::INFINITY).unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn a_run_may_begin_and_go_on_with_and_without_graphs() {
+    let Some((place, _turn)) = device() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for spec in METHODS {
+        let name = |what: &str| folder.path().join(format!("{}-{what}", spec.name));
+        go(spec, &place, &name("whole"), false, false, 9);
+        for (i, launches) in [[true, true], [true, false], [false, true]].into_iter().enumerate() {
+            let run = name(&i.to_string());
+            go(spec, &place, &run, launches[0], false, 5);
+            go(spec, &place, &run, launches[1], true, 9);
+            let [have, want] = [&run, &name("whole")].map(|run| content(&snapshot(run)));
+            assert!(have == want, "{}: {launches:?}", spec.name);
+        }
+    }
+}
+
+/// Trains on procedural pictures until `steps` are done.
+fn go(spec: &'static MethodSpec, place: &Place, run: &Path, graphs: bool, resume: bool, steps: u64) {
+    let procedural: &[&str] = match spec.name {
+        "cyclegan" => &["data.mode=unpaired"],
+        "pix2pixhd" => &["data.mode=streets", "label_nc=16"],
+        _ => &["data.mode=facades"],
+    };
+    let own = ["max_dataset_size=4", "pool_size=3", "workers=0", "deterministic=true"];
+    let now = [format!("max_steps={steps}"), format!("cuda_graphs={graphs}")];
+    let layers = |base: Vec<Layer>| {
+        let all = base.into_iter().chain(now.iter().cloned().map(Layer::Setting)).collect::<Vec<_>>();
+        (spec.resolve)(&all)
+    };
+    let config = if resume {
+        resume_config(run, |saved| layers(vec![Layer::Text { name: "config.toml".into(), toml: saved.to_string() }]))
+    } else {
+        let first = spec.debug.iter().chain(procedural).chain(&own).map(|s| Layer::Setting(s.to_string()));
+        layers(first.collect())
+    };
+    let outcome = train(Job {
+        method: spec,
+        config: config.unwrap(),
+        run: run.to_path_buf(),
+        resume,
+        place: place.clone(),
+        argv: Vec::new(),
+        version: "test".into(),
+        stop: Arc::default(),
+        observers: Vec::new(),
+    })
+    .unwrap();
+    assert_eq!((outcome.finish, outcome.step), (Finish::Complete, steps));
+    let events = std::fs::read_to_string(run.join("events.jsonl")).unwrap();
+    assert!(!events.contains("without CUDA graphs"), "{events}");
+}
+
+fn snapshot(run: &Path) -> Snapshot {
+    checkpoint::load_latest(&Disk, run, None).unwrap().snapshot
+}
+
+fn content(snapshot: &Snapshot) -> Vec<(String, Vec<u32>)> {
+    let tensors = snapshot.tensors.iter().flat_map(|(file, tensors)| tensors.iter().map(move |t| (file, t)));
+    tensors.map(|(file, (name, t))| (format!("{file}/{name} {:?}", t.dims()), bits(t))).collect()
+}
