@@ -1,5 +1,5 @@
 //! Updates that stop at the first gradient that is not finite, without asking the device at every step.
-use crate::{AdamInputs, AdamStep, adam_with, all_finite};
+use crate::{AdamStep, adam, all_finite};
 use candle_core::{Device, Result, Tensor};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,19 +32,11 @@ impl Watch {
         Ok(Watch(Flag::Host(AtomicBool::new(false))))
     }
 
-    /// [`adam`](crate::adam), unless an element of the whole of `grad` is not finite, now or at an earlier update. `factors` as
-    /// [`AdamInputs::factors`](crate::AdamInputs::factors) (CUDA only).
+    /// [`adam`], unless an element of the whole of `grad` is not finite, now or at an earlier update.
     ///
     /// # Errors
-    /// As [`adam_with`](crate::adam_with).
-    pub fn adam(
-        &self,
-        state: &Tensor,
-        grad: &Tensor,
-        range: Range<usize>,
-        hp: &AdamStep,
-        factors: Option<&Tensor>,
-    ) -> Result<()> {
+    /// As [`adam`].
+    pub fn adam(&self, state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -> Result<()> {
         match &self.0 {
             Flag::Host(bad) => {
                 if !all_finite(grad)? {
@@ -52,14 +44,38 @@ impl Watch {
                 }
                 // An update of nothing still checks its arguments.
                 let range = if bad.load(Ordering::Relaxed) { range.end..range.end } else { range };
-                adam_with(state, grad, range, hp, &AdamInputs { factors, bad: None })
+                adam(state, grad, range, hp)
             }
             #[cfg(feature = "cuda")]
             Flag::Cuda(bad) => {
                 crate::mark_non_finite(grad, bad)?;
-                adam_with(state, grad, range, hp, &AdamInputs { factors, bad: Some(bad) })
+                crate::adam_with(state, grad, range, hp, &crate::AdamInputs { bad: Some(bad), ..Default::default() })
             }
         }
+    }
+
+    /// The same as part of a captured [`Graph`](crate::Graph): what depends on the learning rate and on the number of the
+    /// update is read from `factors` (see [`AdamInputs`](crate::AdamInputs)) when the graph is launched.
+    ///
+    /// # Errors
+    /// As [`adam_with`](crate::adam_with).
+    pub fn captured_adam(
+        &self,
+        state: &Tensor,
+        grad: &Tensor,
+        range: Range<usize>,
+        hp: &AdamStep,
+        factors: &Tensor,
+    ) -> Result<()> {
+        let bad = match &self.0 {
+            Flag::Host(_) => None,
+            #[cfg(feature = "cuda")]
+            Flag::Cuda(bad) => {
+                crate::mark_non_finite(grad, bad)?;
+                Some(bad)
+            }
+        };
+        crate::adam_with(state, grad, range, hp, &crate::AdamInputs { factors: Some(factors), bad })
     }
 
     /// Whether an update was not made because of gradients that were not finite.

@@ -107,7 +107,7 @@ fn updates_follow_their_numbers() {
     let watch = Watch::new(&device).unwrap();
     let numbers = Words::new(&device, 2).unwrap();
     let step = |lr: f64, step: u64| AdamStep { lr, beta1: 0.5, beta2: 0.999, eps: 1e-8, step };
-    let update = || watch.adam(&recorded, &grad, 0..n, &step(7.0, 99), Some(numbers.tensor()));
+    let update = || watch.captured_adam(&recorded, &grad, 0..n, &step(7.0, 99), numbers.tensor());
     let graph = Graph::capture::<_, candle_core::Error>(&device, update).unwrap().0;
     assert_eq!(values(&recorded), vec![0.0; 3 * n], "a recorded update is not made");
     for (number, lr) in [(1, 1e-2), (2, 3e-3)] {

@@ -24,7 +24,7 @@ fn a_watched_update_is_the_update() {
             let watch = Watch::new(&device()).unwrap();
             for number in 1..4 {
                 adam(&plain, &grad, n / 3..n, &step(number)).unwrap();
-                watch.adam(&watched, &grad, n / 3..n, &step(number), None).unwrap();
+                watch.adam(&watched, &grad, n / 3..n, &step(number)).unwrap();
             }
             assert_eq!(values(&watched), values(&plain));
             assert!(!watch.saw_non_finite().unwrap());
@@ -42,21 +42,21 @@ fn nothing_is_updated_from_the_first_bad_gradient_on() {
             numbers[at] = bad;
             let bad = Tensor::from_vec(numbers, n, &device()).unwrap();
             let watch = Watch::new(&device()).unwrap();
-            watch.adam(&state, &good, 0..n, &step(1), None).unwrap();
+            watch.adam(&state, &good, 0..n, &step(1)).unwrap();
             let before = values(&state);
             assert!(!watch.saw_non_finite().unwrap());
             // Also where the bad one lies outside of the range, and ever after.
-            watch.adam(&state, &bad, 0..n / 2, &step(2), None).unwrap();
-            watch.adam(&state, &good, 0..n, &step(3), None).unwrap();
-            watch.adam(&state, &bad, 0..n, &step(4), None).unwrap();
+            watch.adam(&state, &bad, 0..n / 2, &step(2)).unwrap();
+            watch.adam(&state, &good, 0..n, &step(3)).unwrap();
+            watch.adam(&state, &bad, 0..n, &step(4)).unwrap();
             assert!(watch.saw_non_finite().unwrap());
             assert_eq!(values(&state), before);
         }
     }
     let (state, grad) = (normal((3, 4), 1), normal(4, 2));
     let watch = Watch::new(&device()).unwrap();
-    assert!(watch.adam(&state, &grad, 0..5, &step(1), None).is_err());
-    assert!(watch.adam(&state, &grad, 0..4, &step(0), None).is_err());
+    assert!(watch.adam(&state, &grad, 0..5, &step(1)).is_err());
+    assert!(watch.adam(&state, &grad, 0..4, &step(0)).is_err());
 }
 
 #[test]

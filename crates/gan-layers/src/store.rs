@@ -184,16 +184,16 @@ impl ParamStore {
         Ok(())
     }
 
-    /// The same, unless a gradient is not finite or was not at an earlier update of this watch. `factors`: what a captured
-    /// update reads instead of the step (see [`gan_kernels::AdamInputs`]).
-    pub fn watched_adam(
-        &self,
-        range: Range<usize>,
-        step: &AdamStep,
-        watch: &Watch,
-        factors: Option<&Tensor>,
-    ) -> Result<()> {
-        watch.adam(&self.state, self.settled_grads()?, range, step, factors)?;
+    /// The same, unless a gradient is not finite or was not at an earlier update of this watch.
+    pub fn watched_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch) -> Result<()> {
+        watch.adam(&self.state, self.settled_grads()?, range, step)?;
+        self.version.bump();
+        Ok(())
+    }
+
+    /// The same as part of a captured graph, which finds `factors` in device memory (see [`Watch::captured_adam`]).
+    pub fn captured_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch, factors: &Tensor) -> Result<()> {
+        watch.captured_adam(&self.state, self.settled_grads()?, range, step, factors)?;
         self.version.bump();
         Ok(())
     }

@@ -84,11 +84,11 @@ impl Optimizer {
             if std::mem::replace(&mut captured.used, true) {
                 return Err(not_captured("a captured step makes at most one update of an optimizer"));
             }
-            let factors = Some(captured.factors.tensor());
-            return Ok(self.store.watched_adam(self.range.clone(), &step, &self.watch, factors)?);
+            let factors = captured.factors.tensor();
+            return Ok(self.store.captured_adam(self.range.clone(), &step, &self.watch, factors)?);
         }
         self.updates += 1;
-        self.store.watched_adam(self.range.clone(), &step, &self.watch, None)?;
+        self.store.watched_adam(self.range.clone(), &step, &self.watch)?;
         if self.store.device().is_cpu() { self.check_here("") } else { Ok(()) }
     }
 
