@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use crate::cuda::module::{Module, kernel};
-use candle_core::cuda::cudarc::driver::sys::CUstreamCaptureStatus;
 use candle_core::cuda::cudarc::driver::{CudaFunction, LaunchConfig, PushKernelArg};
 use candle_core::cuda::{CudaDevice, WrapErr};
 use candle_core::{Result, bail};
@@ -61,14 +60,6 @@ pub(crate) fn size(n: usize) -> Result<u32> {
     match i32::try_from(n) {
         Ok(n) => Ok(n.unsigned_abs()),
         Err(_) => bail!("CUDA kernels take at most 2^31 - 1 elements, not {n}"),
-    }
-}
-
-/// Refuses to make what is kept while the device's stream is captured: its memory would be the graph's.
-pub(crate) fn outside_capture(device: &CudaDevice, what: &str) -> Result<()> {
-    match device.cuda_stream().capture_status().w()? {
-        CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE => Ok(()),
-        _ => bail!("{what} must exist before it is captured in a CUDA graph"),
     }
 }
 

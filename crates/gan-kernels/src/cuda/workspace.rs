@@ -3,10 +3,10 @@
 //! A launch is done with it when it ends, and a device has one stream, so one workspace a device is enough. It grows, but
 //! what it was before stays allocated (together less than what it is), because a captured graph may still use it.
 
-use crate::cuda::launch::outside_capture;
 use crate::cuda::operand::Scratch;
-use candle_core::Result;
-use candle_core::cuda::{CudaDevice, DeviceId};
+use candle_core::cuda::cudarc::driver::sys::CUstreamCaptureStatus;
+use candle_core::cuda::{CudaDevice, DeviceId, WrapErr};
+use candle_core::{Result, bail};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -46,6 +46,14 @@ impl Workspace {
             Scratch::new(device, n)
         })?;
         Ok(Workspace { counters, parts })
+    }
+}
+
+/// Refuses to make what is kept while the device's stream is captured: its memory would be the graph's.
+pub(crate) fn outside_capture(device: &CudaDevice, what: &str) -> Result<()> {
+    match device.cuda_stream().capture_status().w()? {
+        CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE => Ok(()),
+        _ => bail!("{what} must exist before it is captured in a CUDA graph"),
     }
 }
 

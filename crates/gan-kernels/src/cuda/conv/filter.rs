@@ -3,9 +3,10 @@ use super::operand;
 use super::plan::Arithmetic;
 use crate::Weight;
 use crate::cpu::conv::Geometry;
-use crate::cuda::launch::{BLOCK, Launch, outside_capture, size};
+use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::{Module, module};
 use crate::cuda::operand::{Operand, Order, Output, accumulator};
+use crate::cuda::workspace::outside_capture;
 use candle_core::cuda::CudaDevice;
 use candle_core::{DType, Result, Tensor};
 
