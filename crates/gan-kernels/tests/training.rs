@@ -69,7 +69,11 @@ fn batches_arrive_as_they_were_sent() {
         let narrow = floats.to_dtype(DType::F32).unwrap().t().unwrap();
         let bytes = Tensor::from_iter((0..n).map(|i| (i * 7 + round) as u8), &Device::Cpu).unwrap();
         let ids = Tensor::from_iter((0..n as u32).map(|i| i * 100_000 + round as u32), &Device::Cpu).unwrap();
-        let batch = [floats, narrow, bytes, ids];
+        // As loaders make values of the levels of 8-bit pictures; one other value among them, and they are no levels.
+        let level = |i: usize| ((i * 5 % 256) as f32 / 255.0 - 0.5) / 0.5;
+        let picture = Tensor::from_iter((0..n).map(level), &Device::Cpu).unwrap();
+        let deep = Tensor::from_iter((0..n).map(|i| level(i) + if i + 1 == n { 1e-3 } else { 0.0 }), &Device::Cpu);
+        let batch = [floats, narrow, bytes, picture, ids, deep.unwrap()];
         let arrived = uploader.upload(&batch.each_ref()).unwrap();
         sent.push((batch, arrived));
     }
