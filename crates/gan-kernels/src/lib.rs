@@ -49,6 +49,7 @@ mod device;
 mod dropout;
 mod isa;
 mod join;
+mod l1;
 mod labels;
 mod loss;
 mod norm;
@@ -73,6 +74,7 @@ pub use cuda::take_storage;
 pub use device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory, test_device};
 pub use dropout::dropout;
 pub use join::{add, cat_channels, convert, narrow_channels};
+pub use l1::{L1Term, l1_sum, l1_sum_backward};
 pub use labels::{instance_edges, instance_mean, one_hot};
 pub use loss::{bce_with_logits, l1, mean, scale, squared_error};
 pub use norm::{

@@ -22,6 +22,7 @@ mod steps;
 mod store;
 mod summary;
 mod tape;
+mod together;
 
 pub use autograd::{avg_pool3s2, instance_mean, with_backward};
 pub use builder::{Builder, Counter, Param, Role, Source};
@@ -31,5 +32,6 @@ pub use layer::{BatchNorm, Conv, ConvTranspose, Layer, NormLayer};
 pub use sequence::{ConvSpec, Node, NormKind, Sequence, SequenceBuilder};
 pub use store::{Grad, Missing, ParamStore, Tensors, copy_of};
 pub use summary::{Row, Summary};
+pub use together::with_backward_together;
 
 pub use gan_kernels::{Act, PadMode};

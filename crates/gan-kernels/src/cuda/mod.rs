@@ -13,6 +13,7 @@ pub(crate) mod act;
 pub(crate) mod buffer;
 pub(crate) mod conv;
 pub(crate) mod dropout;
+pub(crate) mod l1;
 pub(crate) mod labels;
 pub(crate) mod launch;
 pub(crate) mod layout;
