@@ -102,7 +102,7 @@ pub struct ConvGrads<'a> {
     pub bias: Option<&'a Tensor>,
 }
 
-fn dims4(op: &str, what: &str, t: &Tensor) -> Result<[usize; 4]> {
+pub(crate) fn dims4(op: &str, what: &str, t: &Tensor) -> Result<[usize; 4]> {
     match t.dims() {
         // An empty batch is served, empty images are not.
         &[_, b, c, d] if b * c * d == 0 => bail!("{op}: the {what} {:?} holds no elements", t.dims()),
@@ -112,7 +112,7 @@ fn dims4(op: &str, what: &str, t: &Tensor) -> Result<[usize; 4]> {
 }
 
 /// The geometry of `conv2d` for an input `[n, c, h, w]`.
-fn conv_geometry(op: &str, [n, c, h, w]: [usize; 4], weight: &Tensor, spec: &Conv2d) -> Result<Geometry> {
+pub(crate) fn conv_geometry(op: &str, [n, c, h, w]: [usize; 4], weight: &Tensor, spec: &Conv2d) -> Result<Geometry> {
     let [co, ci, kh, kw] = dims4(op, "weight", weight)?;
     if co == 0 {
         bail!("{op}: a weight {:?} has no output channels", weight.dims())
@@ -159,7 +159,7 @@ fn same_dtype(op: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     Ok(())
 }
 
-fn bias_of<T: Real>(op: &str, bias: Option<&Tensor>, channels: usize) -> Result<Option<Vec<T>>> {
+pub(crate) fn bias_of<T: Real>(op: &str, bias: Option<&Tensor>, channels: usize) -> Result<Option<Vec<T>>> {
     let Some(bias) = bias else { return Ok(None) };
     if bias.dims() != [channels] || bias.dtype() != T::DTYPE {
         bail!("{op}: the bias must be [{channels}] {:?}, got {:?} {:?}", T::DTYPE, bias.dims(), bias.dtype())
@@ -170,7 +170,7 @@ fn bias_of<T: Real>(op: &str, bias: Option<&Tensor>, channels: usize) -> Result<
 }
 
 /// Adds Σ dy over images and pixels to a bias gradient.
-fn add_bias_gradient(op: &str, dy: &Tensor, channels: usize, into: &Tensor) -> Result<()> {
+pub(crate) fn add_bias_gradient(op: &str, dy: &Tensor, channels: usize, into: &Tensor) -> Result<()> {
     if into.dims() != [channels] {
         bail!("{op}: the bias gradient must be [{channels}], got {:?}", into.dims())
     }

@@ -32,6 +32,9 @@
 //! | [`Family::Gemm`] | implicit matrix product: bands split into stride phases make every tap a constant offset | everything else: strided, transposed, 7x7, three channels at one side |
 //! | [`Family::Portable`] | small tiles in plain Rust | F64, and when forced |
 //!
+//! One-hot label planes need no convolution: from 8 classes on, [`onehot_conv2d`] sums the weights of the label that each tap
+//! sees, and the planes are never made ([`OneHot`]).
+//!
 //! Minimal filtering costs accuracy: 2e-6 to 5e-6 relative (root mean square, 256 channels) against 3e-7 of a direct sum;
 //! [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
 //!
@@ -53,6 +56,7 @@ mod l1;
 mod labels;
 mod loss;
 mod norm;
+mod onehot;
 mod pool;
 mod products;
 mod real;
@@ -80,6 +84,7 @@ pub use loss::{bce_with_logits, l1, mean, scale, squared_error};
 pub use norm::{
     Affine, Group, Moments, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward, update_running,
 };
+pub use onehot::{OneHot, OneHotGrads, onehot_conv2d, onehot_conv2d_backward};
 pub use pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward};
 pub use products::{deterministic, set_deterministic, set_tf32, tf32};
 pub use upload::Uploader;

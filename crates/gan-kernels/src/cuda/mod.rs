@@ -20,6 +20,7 @@ pub(crate) mod layout;
 pub(crate) mod loss;
 pub(crate) mod module;
 pub(crate) mod norm;
+pub(crate) mod onehot;
 pub(crate) mod operand;
 pub(crate) mod picture;
 pub(crate) mod scale;

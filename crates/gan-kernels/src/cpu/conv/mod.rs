@@ -8,6 +8,7 @@ mod correlate;
 mod fold;
 mod geometry;
 mod grid;
+pub(crate) mod onehot;
 mod outer;
 mod portable;
 mod rows;
