@@ -82,7 +82,8 @@ fn label_maps(t: &Report, random: &impl Fn(&[usize]) -> Tensor) {
         let planes = x.planes().unwrap();
         t.time(&name("planes"), || conv2d(&planes, &weight, None, &spec).unwrap());
         t.time(&name("labels"), || onehot_conv2d(&x, &weight, None, &spec, DType::F32).unwrap());
-        let grads = ConvGrads { weight: Some(WeightGrad { x: &planes, into: &into }), ..ConvGrads::default() };
+        let grads =
+            ConvGrads { weight: Some(WeightGrad { x: &planes, into: &into, sums: None }), ..ConvGrads::default() };
         t.time(&name("planes, weight gradient"), || conv2d_backward(&dy, &weight, &spec, grads).unwrap());
         let grads = OneHotGrads { weight: Some(&into), ..OneHotGrads::default() };
         t.time(&name("labels, weight gradient"), || onehot_conv2d_backward(&dy, &x, &weight, &spec, grads).unwrap());

@@ -187,7 +187,7 @@ fn add_weight_gradient(op: &str, g: &Geometry, x: &OneHot, dy: &Tensor, into: &T
         Some(rest) => {
             let g_rest = Tensor::zeros((g.co, g.ci - x.classes, g.kh, g.kw), into.dtype(), into.device())?;
             let spec = Conv2d { stride: g.stride, padding: g.padding, pad_mode: g.mode };
-            let weight = Some(WeightGrad { x: rest, into: &g_rest });
+            let weight = Some(WeightGrad { x: rest, into: &g_rest, sums: None });
             conv2d_backward(
                 &dy,
                 &Weight::constant(g_rest.clone()),

@@ -1,12 +1,13 @@
 //! The backward walk.
 
+use crate::Grad;
 use crate::forward::{affine, forward, norm_spec, transpose_spec};
 use crate::input::Start;
 use crate::steps::Step;
 use crate::tape::{ConvInput, Record, Tape};
 use crate::{Ctx, NormLayer, NormMode, Param, Sequence, Weights};
 use candle_core::{Result, Tensor, bail};
-use gan_kernels::{self as k, Affine, ConvGrads, NormGrads, OneHotGrads, WeightGrad};
+use gan_kernels::{self as k, Affine, ConvGrads, NormGrads, OneHotGrads};
 
 /// Walks the steps back from `dy`, consuming the tape. Parameter gradients are added to their accumulators (if the
 /// context trains); the input's gradient is returned if wanted.
@@ -137,7 +138,7 @@ fn conv_grads<'a>(
     input: Option<(usize, usize)>,
 ) -> Result<ConvGrads<'a>> {
     // `x` was kept if and only if the weights are being trained.
-    let weight = x.map(|x| Ok::<_, candle_core::Error>(WeightGrad { x, into: accumulator(weight)? })).transpose()?;
+    let weight = x.map(|x| gathering(weight).map(|grad| grad.weight(x))).transpose()?;
     let bias = bias.as_ref().filter(|_| use_bias && weight.is_some()).map(accumulator).transpose()?;
     Ok(ConvGrads { input, weight, bias })
 }
@@ -150,8 +151,12 @@ fn affine_grads(norm: &NormLayer) -> Result<Option<Affine<'_>>> {
 }
 
 fn accumulator(param: &Param) -> Result<&Tensor> {
+    gathering(param)?.accumulator()
+}
+
+fn gathering(param: &Param) -> Result<&Grad> {
     match &param.grad {
-        Some(grad) => grad.accumulator(),
+        Some(grad) => Ok(grad),
         None => bail!("this network was built for translation: it has no room for gradients"),
     }
 }

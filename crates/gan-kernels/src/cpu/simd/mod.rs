@@ -33,10 +33,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// Sum of the lanes, in an order of the implementation's own.
     unsafe fn sum(v: Self::V) -> f32;
-    /// The sums of four registers' lanes.
-    unsafe fn sum4(v: [Self::V; 4]) -> [f32; 4];
     /// Transposes a square of [`Simd::LANES`] rows: `to[j · to_pitch + i] = from[i · from_pitch + j]`.
     unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize);
+    /// Asks for a cache line that is needed soon; any address will do.
+    #[inline(always)]
+    unsafe fn prefetch(_at: *const f32) {}
 }
 
 /// Runs `$body` with the type parameter bound to the vector type of an instruction set, inside a function that has its
