@@ -1,7 +1,7 @@
 //! Matrix products as sums of outer products, a block of columns at a time.
 #![allow(unsafe_code)]
 use crate::cpu::scratch::Scratch;
-use crate::cpu::simd::{Simd, simd_entry};
+use crate::cpu::simd::{Simd, prefetch, simd_entry};
 use crate::isa::Isa;
 
 /// Rows of a register tile.
@@ -96,10 +96,16 @@ unsafe fn ranks_tile<S: Simd, const M: usize, const V: usize>(p: &Ranks<'_>, r: 
         // What is added to or overwritten at the end comes from memory in the meantime.
         for m in 0..M {
             for v in 0..V {
-                S::prefetch(to.add(m * p.pitch + v * S::LANES));
+                prefetch(to.add(m * p.pitch + v * S::LANES));
             }
         }
-        for _ in 0..p.len {
+        for j in 0..p.len {
+            if p.step == 1 && j % 16 == 0 {
+                // The next rows' factors.
+                for m in M..2 * M {
+                    prefetch(s.wrapping_add(m * p.row));
+                }
+            }
             let mut xs = [S::zero(); V];
             for (v, xs) in xs.iter_mut().enumerate() {
                 *xs = S::load(x.add(v * S::LANES));
@@ -133,8 +139,14 @@ simd_entry! {
         let (whole_rows, whole_columns) = (rows / S::LANES * S::LANES, columns / S::LANES * S::LANES);
         for r in (0..whole_rows).step_by(S::LANES) {
             for k in (0..whole_columns).step_by(S::LANES) {
-                // SAFETY: the square lies inside both by the lengths checked above; the entry has the instruction set.
-                unsafe { S::transpose(w.as_ptr().add(r * pitch + k), pitch, to.as_mut_ptr().add(k * block + r), block) };
+                // SAFETY: the square lies inside both by the lengths checked above; the entry has the instruction set. Rows
+                // are too short for the processor to foresee the next ones.
+                unsafe {
+                    for i in S::LANES..2 * S::LANES {
+                        prefetch(w.as_ptr().wrapping_add((r + i) * pitch + k));
+                    }
+                    S::transpose(w.as_ptr().add(r * pitch + k), pitch, to.as_mut_ptr().add(k * block + r), block)
+                }
             }
         }
         for r in 0..rows {

@@ -10,6 +10,7 @@ use super::ranks::{ROWS, Ranks, block, turn};
 use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::planes::Shared;
 use crate::cpu::scratch::Scratch;
+use crate::cpu::simd::prefetch;
 use crate::isa::Isa;
 use rayon::prelude::*;
 
@@ -20,6 +21,8 @@ const FEW: usize = 8;
 /// Columns whose weights are brought into place for all pixels.
 const COLUMNS: usize = 256;
 
+/// Rows of weights that are asked for in advance.
+const AHEAD: usize = 6;
 /// Elements of the im2col matrix that are read again and again.
 const CACHED: usize = 64 << 10;
 
@@ -218,6 +221,10 @@ fn spread(isa: Isa, g: &Geometry, dy: &[f32], w: &[f32], first: usize, width: us
     // The weights of these columns, `[block][co][column]`.
     let mut own = Scratch::take(width.div_ceil(block) * g.co * block);
     for (c, row) in w.chunks_exact(g.taps()).enumerate() {
+        // Rows are far apart, and too short for the processor to foresee the next ones.
+        for k in (0..width).step_by(16) {
+            prefetch(row.as_ptr().wrapping_add(AHEAD * g.taps() + first + k));
+        }
         for (i, from) in row[first..][..width].chunks(block).enumerate() {
             own[(i * g.co + c) * block..][..from.len()].copy_from_slice(from);
         }

@@ -53,11 +53,6 @@ macro_rules! operations {
             // SAFETY: as above.
             unsafe { $fma(a, b, c) }
         }
-        #[inline(always)]
-        unsafe fn prefetch(at: *const f32) {
-            // SAFETY: a hint, without effect where nothing can be read.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
-        }
     };
 }
 

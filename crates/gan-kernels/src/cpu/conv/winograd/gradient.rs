@@ -9,7 +9,7 @@ use crate::cpu::conv::outer::{Outer, TAPS, TapRows};
 use crate::cpu::conv::transpose::transpose;
 use crate::cpu::planes::Shared;
 use crate::cpu::scratch::Scratch;
-use crate::cpu::simd::simd_entry;
+use crate::cpu::simd::{prefetch, simd_entry};
 use crate::isa::Isa;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -203,7 +203,9 @@ simd_entry! {
                             ($n:tt, $r:tt) => {{
                                 let mut u = [[S::zero(); $n]; $n];
                                 for (i, u) in u.as_flattened_mut().iter_mut().enumerate() {
-                                    *u = S::load(du.as_ptr().add(i * step + at));
+                                    let place = du.as_ptr().add(i * step + at);
+                                    prefetch(place.wrapping_add(sums.lanes));
+                                    *u = S::load(place);
                                 }
                                 let g_of = both!(S, filter_adjoint::<$n, $r>, u, $n, $r);
                                 for (i, &v) in g_of.as_flattened().iter().enumerate() {
@@ -226,6 +228,7 @@ simd_entry! {
                     for (lane, row) in rows.iter().enumerate().take(S::LANES.min(outputs.len() - first)) {
                         // The weights of these channels belong to this task.
                         let to = out.part(((outputs.start + first + lane) * g.ci + input) * taps, taps);
+                        prefetch(to.as_ptr().wrapping_add(2 * taps));
                         macro_rules! put {
                             ($taps:tt) => {
                                 for ((to, &from), zero) in to[..$taps].iter_mut().zip(row).zip(&mut zeros) {

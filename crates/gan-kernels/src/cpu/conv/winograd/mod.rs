@@ -178,6 +178,7 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
                     tiles: 1,
                     pitch: to.tiles,
                     first: k == 0,
+                    next: depth * width,
                 }
                 .run(isa, &mut c[q..]);
             }

@@ -8,7 +8,7 @@ use super::points::both;
 use crate::PadMode;
 use crate::cpu::conv::geometry::source;
 use crate::cpu::scratch::Scratch;
-use crate::cpu::simd::{Simd, simd_entry};
+use crate::cpu::simd::{Simd, prefetch, simd_entry};
 use crate::isa::Isa;
 
 /// A plane, how it is continued, and the part of its tiles that is worked on.
@@ -31,6 +31,9 @@ pub(super) struct Tiles {
     pub(super) rows: usize,
     pub(super) columns: usize,
 }
+
+/// Elements that places of transformed tensors are asked for in advance.
+const AHEAD: usize = 64;
 
 /// Where the values of a tile go: `[product][panel of tiles][channel][tile of the panel]`.
 #[derive(Debug, Clone, Copy)]
@@ -246,7 +249,11 @@ unsafe fn store<S: Simd, const N: usize>(tile: [[S::V; N]; N], q: usize, to: Des
     let (at, step) = (to.layout.at(to.channel, q), to.layout.product());
     for (i, &v) in tile.as_flattened().iter().enumerate() {
         // SAFETY: inside the checked length.
-        unsafe { S::store(to.to.start().add(i * step + at), v) };
+        let place = unsafe { to.to.start().add(i * step + at) };
+        // So many places far apart are more than the processor foresees.
+        prefetch(place.wrapping_add(AHEAD));
+        // SAFETY: as above.
+        unsafe { S::store(place, v) };
     }
 }
 
@@ -374,7 +381,9 @@ simd_entry! {
                     ($n:tt, $m:tt) => {{
                         let mut d = [[S::zero(); $n]; $n];
                         for (i, d) in d.as_flattened_mut().iter_mut().enumerate() {
-                            *d = S::load(products.as_ptr().add(i * step + at));
+                            let place = products.as_ptr().add(i * step + at);
+                            prefetch(place.wrapping_add(AHEAD));
+                            *d = S::load(place);
                         }
                         for (i, &y) in both!(S, output::<$n, $m>, d, $n, $m).as_flattened().iter().enumerate() {
                             S::store(to.add(i * layout.tiles), y);
