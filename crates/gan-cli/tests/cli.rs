@@ -237,3 +237,18 @@ fn demo_ends_with_numbers_and_pictures() {
     bench.ok(["demo"].into_iter().chain(settings));
     assert!(bench.path("demo-2/held-out.png").is_file());
 }
+
+#[test]
+fn bench_times_steps_and_translations() {
+    let bench = Bench::new();
+    let small = ["--size", "32", "64", "--runs", "2", "--warmup", "0", "--json"];
+    for (case, networks) in [("infer-resnet9", &[][..]), ("step-pix2pix", &["ngf=2", "ndf=2"])] {
+        let settings = networks.iter().flat_map(|set| ["--set", set]);
+        let out = bench.ok(["bench", "--case", case].into_iter().chain(small).chain(settings)).out;
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&report["case"], &report["runs"]), (&case.into(), &2.into()));
+        let ms = |key: &str| report[key].as_f64().unwrap();
+        assert!(0.0 < ms("min_ms") && ms("min_ms") <= ms("median_ms") && ms("median_ms") <= ms("max_ms"), "{report}");
+    }
+    bench.run(["bench", "--case", "step-gan"]).fails(2, &["step-gan", "step-pix2pix"]);
+}

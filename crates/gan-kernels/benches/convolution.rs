@@ -56,9 +56,11 @@ fn main() {
         }
         let x = random(&[1, ci, side, side]);
         let version = Version::default();
+        let sums = Sums::unknown();
         let prepare = || {
             if fresh {
                 version.bump();
+                sums.clear();
             }
         };
         let hw = Some((side, side));
@@ -69,7 +71,8 @@ fn main() {
             y = conv_transpose2d(&x, &w, None, &spec).unwrap();
             let (dy, dw) = (random(y.dims()), Tensor::zeros(w.tensor().shape(), DType::F32, &Device::Cpu).unwrap());
             let data = ConvGrads { input: hw, ..Default::default() };
-            let weight = ConvGrads { weight: Some(WeightGrad { x: &x, into: &dw }), ..Default::default() };
+            let weight =
+                ConvGrads { weight: Some(WeightGrad { x: &x, into: &dw, sums: Some(&sums) }), ..Default::default() };
             passes = [
                 timer.time(prepare, || {
                     conv_transpose2d(&x, &w, None, &spec).unwrap();
@@ -87,7 +90,8 @@ fn main() {
             y = conv2d(&x, &w, None, &spec).unwrap();
             let (dy, dw) = (random(y.dims()), Tensor::zeros(w.tensor().shape(), DType::F32, &Device::Cpu).unwrap());
             let data = ConvGrads { input: hw, ..Default::default() };
-            let weight = ConvGrads { weight: Some(WeightGrad { x: &x, into: &dw }), ..Default::default() };
+            let weight =
+                ConvGrads { weight: Some(WeightGrad { x: &x, into: &dw, sums: Some(&sums) }), ..Default::default() };
             passes = [
                 timer.time(prepare, || {
                     conv2d(&x, &w, None, &spec).unwrap();

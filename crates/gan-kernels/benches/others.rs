@@ -58,8 +58,34 @@ fn main() {
     t.time("bce 64@256", || bce_with_logits(&x, 1.0).unwrap());
     t.time("add_assign 64@256", || add_assign(&x, &y).unwrap());
     t.time("all_finite 64@256", || all_finite(&x).unwrap());
+    label_maps(&t, &random);
     let n = 56_600_000;
     let (state, grad) = (Tensor::zeros((3, n), DType::F32, &Device::Cpu).unwrap(), random(&[n]));
     let hp = AdamStep { lr: 2e-4, beta1: 0.5, beta2: 0.999, eps: 1e-8, step: 1 };
     t.time("Adam 56.6M", || adam(&state, &grad, 0..n, &hp).unwrap());
+}
+
+/// The first convolution of pix2pixHD's generators, from labels and from their planes.
+fn label_maps(t: &Report, random: &impl Fn(&[usize]) -> Tensor) {
+    let (h, w, classes) = (256, 512, 35);
+    // Patches of labels as in photographs of streets, some 20 pixels wide.
+    let ids: Vec<u8> = (0..h * w).map(|i| ((i / w / 13 * 31 + (i % w + i / w / 3) / 19 * 7) % classes) as u8).collect();
+    let labels = Tensor::from_vec(ids, (1, 1, h, w), &Device::Cpu).unwrap();
+    let edges = instance_edges(&labels, DType::F32).unwrap();
+    let x = OneHot::new(&labels, classes, Some(&edges), DType::F32).unwrap();
+    let spec = Conv2d { stride: 1, padding: 3, pad_mode: PadMode::Reflect };
+    for channels in [32, 64] {
+        let weight = Weight::constant(random(&[channels, classes + 1, 7, 7]));
+        let (dy, into) = (random(&[1, channels, h, w]), random(weight.tensor().dims()));
+        let name = |way: &str| format!("{way}, {} -> {channels} 7x7 {h}x{w}", classes + 1);
+        t.time(&name("planes made"), || x.planes().unwrap());
+        let planes = x.planes().unwrap();
+        t.time(&name("planes"), || conv2d(&planes, &weight, None, &spec).unwrap());
+        t.time(&name("labels"), || onehot_conv2d(&x, &weight, None, &spec, DType::F32).unwrap());
+        let grads =
+            ConvGrads { weight: Some(WeightGrad { x: &planes, into: &into, sums: None }), ..ConvGrads::default() };
+        t.time(&name("planes, weight gradient"), || conv2d_backward(&dy, &weight, &spec, grads).unwrap());
+        let grads = OneHotGrads { weight: Some(&into), ..OneHotGrads::default() };
+        t.time(&name("labels, weight gradient"), || onehot_conv2d_backward(&dy, &x, &weight, &spec, grads).unwrap());
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! Overrules belong to the calling thread and last as long as their guard: `let _guard = force(Family::Gemm);`. The
 //! environment variable `GAN_KERNELS`, a list of names such as `gemm` or `winograd,avx2`, sets them for the whole
-//! process: `portable`, `gemm`, `stream`, `winograd` (families), `precise`, and `avx512`, `avx2`, `scalar` (instruction
-//! sets; one that the processor lacks is ignored). A family that cannot serve a shape is passed over.
+//! process: `portable`, `gemm`, `stream`, `winograd` (families), `precise`, `planes` (those of labels are made before they are
+//! convolved), and `avx512`, `avx2`, `scalar` (instruction sets; one that the processor lacks is ignored). A family that cannot
+//! serve a shape is passed over.
 use crate::isa::Isa;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -38,6 +39,7 @@ struct Overrules {
     family: Option<Family>,
     isa: Option<Isa>,
     precise: bool,
+    planes: bool,
 }
 
 thread_local! {
@@ -55,6 +57,7 @@ fn from_environment() -> Overrules {
                 "stream" => o.family = Some(Family::Stream),
                 "winograd" => o.family = Some(Family::Winograd),
                 "precise" => o.precise = true,
+                "planes" => o.planes = true,
                 "scalar" => o.isa = Some(Isa::Portable),
                 "avx2" => o.isa = Some(Isa::Avx2),
                 "avx512" => o.isa = Some(Isa::Avx512),
@@ -134,6 +137,16 @@ pub(crate) fn forced() -> Option<Family> {
 /// Whether minimal filtering is out of the question.
 pub(crate) fn is_precise() -> bool {
     overrules().precise
+}
+
+/// Classes from which on the gather of [`onehot_conv2d`](crate::onehot_conv2d) wins on the CPU: it costs as much as the convolution
+/// of some six planes, whatever their number (36 planes to 64 channels by 7x7 at 256x512: a seventh of the time, forward and
+/// for the weights). On the GPU nobody has measured it.
+const GATHER: usize = 8;
+
+/// Whether labels of so many classes are convolved without their planes.
+pub(crate) fn gathers(classes: usize) -> bool {
+    classes >= GATHER && !overrules().planes
 }
 
 #[cfg(test)]

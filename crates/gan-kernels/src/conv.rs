@@ -4,6 +4,7 @@ use crate::act::{Act, act};
 use crate::cpu::conv::{self as kernel, Geometry};
 use crate::real::{Real, by_dtype};
 use crate::storage::{apart, on_cuda, plain, slices, tensor, update};
+use crate::sums::Sums;
 use candle_core::{Result, Tensor, bail};
 
 /// What lies outside the picture.
@@ -89,6 +90,8 @@ pub struct WeightGrad<'a> {
     pub x: &'a Tensor,
     /// Accumulator of the weight's shape (may be a contiguous view into a larger tensor).
     pub into: &'a Tensor,
+    /// What is known of the accumulator; where nothing was gathered yet, it is overwritten.
+    pub sums: Option<&'a Sums>,
 }
 
 /// Which gradients a backward pass of a convolution is asked for; what is `None` costs nothing.
@@ -102,7 +105,7 @@ pub struct ConvGrads<'a> {
     pub bias: Option<&'a Tensor>,
 }
 
-fn dims4(op: &str, what: &str, t: &Tensor) -> Result<[usize; 4]> {
+pub(crate) fn dims4(op: &str, what: &str, t: &Tensor) -> Result<[usize; 4]> {
     match t.dims() {
         // An empty batch is served, empty images are not.
         &[_, b, c, d] if b * c * d == 0 => bail!("{op}: the {what} {:?} holds no elements", t.dims()),
@@ -112,7 +115,7 @@ fn dims4(op: &str, what: &str, t: &Tensor) -> Result<[usize; 4]> {
 }
 
 /// The geometry of `conv2d` for an input `[n, c, h, w]`.
-fn conv_geometry(op: &str, [n, c, h, w]: [usize; 4], weight: &Tensor, spec: &Conv2d) -> Result<Geometry> {
+pub(crate) fn conv_geometry(op: &str, [n, c, h, w]: [usize; 4], weight: &Tensor, spec: &Conv2d) -> Result<Geometry> {
     let [co, ci, kh, kw] = dims4(op, "weight", weight)?;
     if co == 0 {
         bail!("{op}: a weight {:?} has no output channels", weight.dims())
@@ -159,7 +162,7 @@ fn same_dtype(op: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     Ok(())
 }
 
-fn bias_of<T: Real>(op: &str, bias: Option<&Tensor>, channels: usize) -> Result<Option<Vec<T>>> {
+pub(crate) fn bias_of<T: Real>(op: &str, bias: Option<&Tensor>, channels: usize) -> Result<Option<Vec<T>>> {
     let Some(bias) = bias else { return Ok(None) };
     if bias.dims() != [channels] || bias.dtype() != T::DTYPE {
         bail!("{op}: the bias must be [{channels}] {:?}, got {:?} {:?}", T::DTYPE, bias.dims(), bias.dtype())
@@ -170,7 +173,7 @@ fn bias_of<T: Real>(op: &str, bias: Option<&Tensor>, channels: usize) -> Result<
 }
 
 /// Adds Σ dy over images and pixels to a bias gradient.
-fn add_bias_gradient(op: &str, dy: &Tensor, channels: usize, into: &Tensor) -> Result<()> {
+pub(crate) fn add_bias_gradient(op: &str, dy: &Tensor, channels: usize, into: &Tensor) -> Result<()> {
     if into.dims() != [channels] {
         bail!("{op}: the bias gradient must be [{channels}], got {:?}", into.dims())
     }
@@ -193,7 +196,7 @@ fn add_weight_gradient(
     big: &Tensor,
     small: &Tensor,
     weight: &Tensor,
-    into: &Tensor,
+    WeightGrad { into, sums, .. }: WeightGrad,
 ) -> Result<()> {
     same_dtype(op, big, small)?;
     if big.dims() != [g.n, g.ci, g.h, g.w] || small.dims() != [g.n, g.co, g.ho, g.wo] {
@@ -202,14 +205,19 @@ fn add_weight_gradient(
     if into.dims() != weight.dims() {
         bail!("{op}: the weight {:?} and its gradient {:?} differ in shape", weight.dims(), into.dims())
     }
+    if let Some(sums) = sums.filter(|_| into.device().is_cuda()) {
+        sums.open(into)?;
+    }
     on_cuda!(big, conv::add_weight_gradient(op, g, big, small, weight, into));
+    let fresh = sums.is_some_and(Sums::is_empty);
     let (big, small) = (plain(&apart(big, into)?)?, plain(&apart(small, into)?)?);
     by_dtype!(big, T => {
         slices!(T; bs = big, ss = small);
-        update(into, |into: &mut [T]| {
-            kernel::backward_weight(g, bs, ss, into);
-            Ok(())
-        })
+        let finite = update(into, |into: &mut [T]| Ok(kernel::backward_weight(g, bs, ss, into, fresh)))?;
+        if let Some(sums) = sums {
+            sums.found(finite);
+        }
+        Ok(())
     })
 }
 
@@ -284,9 +292,9 @@ pub fn conv2d_backward(dy: &Tensor, w: &Weight, spec: &Conv2d, grads: ConvGrads)
     if let Some(into) = grads.bias {
         add_bias_gradient(OP, dy, weight_co, into)?;
     }
-    if let Some(WeightGrad { x, into }) = grads.weight {
-        let [_, _, h, w] = dims4(OP, "input", x)?;
-        add_weight_gradient(OP, &geometry(h, w)?, x, dy, weight, into)?;
+    if let Some(wanted) = grads.weight {
+        let [_, _, h, w] = dims4(OP, "input", wanted.x)?;
+        add_weight_gradient(OP, &geometry(h, w)?, wanted.x, dy, weight, wanted)?;
     }
     let Some((height, width)) = grads.input else { return Ok(None) };
     backward_data(OP, &geometry(height, width)?, dy, w, Finish::default()).map(Some)
@@ -339,9 +347,9 @@ pub fn conv_transpose2d_backward(
         }
         add_bias_gradient(OP, dy, weight_out, into)?;
     }
-    if let Some(WeightGrad { x, into }) = grads.weight {
-        let [_, _, h, w] = dims4(OP, "input", x)?;
-        add_weight_gradient(OP, &geometry(h, w)?, dy, x, weight, into)?;
+    if let Some(wanted) = grads.weight {
+        let [_, _, h, w] = dims4(OP, "input", wanted.x)?;
+        add_weight_gradient(OP, &geometry(h, w)?, dy, wanted.x, weight, wanted)?;
     }
     let Some((height, width)) = grads.input else { return Ok(None) };
     forward(OP, &geometry(height, width)?, dy, w, Finish::default()).map(Some)

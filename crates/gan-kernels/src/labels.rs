@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 
 /// The sizes of a map of ids: images, height, width.
-fn sizes(op: &str, t: &Tensor) -> Result<(usize, usize, usize)> {
+pub(crate) fn sizes(op: &str, t: &Tensor) -> Result<(usize, usize, usize)> {
     let (n, h, w) = match t.dims() {
         &[n, 1, h, w] => (n, h, w),
         other => bail!("{op}: expected ids [N, 1, H, W], got {other:?}"),
@@ -18,11 +18,23 @@ fn sizes(op: &str, t: &Tensor) -> Result<(usize, usize, usize)> {
 }
 
 /// Ids as U32 with their sizes.
-fn ids(op: &str, t: &Tensor) -> Result<(Vec<u32>, usize, usize, usize)> {
+pub(crate) fn ids(op: &str, t: &Tensor) -> Result<(Vec<u32>, usize, usize, usize)> {
     let (n, h, w) = sizes(op, t)?;
     let t = plain(&t.to_dtype(DType::U32)?)?;
     slices!(u32; ids = t);
     Ok((ids.to_vec(), n, h, w))
+}
+
+/// Errors at the first label that is too large.
+pub(crate) fn check_below(op: &str, ids: &[u32], (h, w): (usize, usize), classes: usize) -> Result<()> {
+    let Some(at) = ids.iter().position(|&id| id as usize >= classes) else { return Ok(()) };
+    bail!(
+        "{op}: label {} at image {}, row {}, column {} is not below the number of classes, {classes}",
+        ids[at],
+        at / (h * w),
+        at % (h * w) / w,
+        at % w
+    )
 }
 
 /// Calls with a value of the type that is asked for.
@@ -50,15 +62,7 @@ pub fn one_hot(labels: &Tensor, classes: usize, dtype: DType) -> Result<Tensor> 
     on_cuda!(labels, labels::one_hot(labels, classes, dtype));
     let (ids, n, h, w) = ids("one_hot", labels)?;
     let hw = h * w;
-    if let Some(at) = ids.iter().position(|&id| id as usize >= classes) {
-        bail!(
-            "one_hot: label {} at image {}, row {}, column {} is not below the number of classes, {classes}",
-            ids[at],
-            at / hw,
-            at % hw / w,
-            at % w
-        )
-    }
+    check_below("one_hot", &ids, (h, w), classes)?;
     fn planes<T: Real>(ids: &[u32], n: usize, classes: usize, hw: usize) -> Vec<T> {
         let mut out = vec![T::zero(); n * classes * hw];
         for (i, &id) in ids.iter().enumerate() {

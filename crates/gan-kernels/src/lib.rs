@@ -32,6 +32,9 @@
 //! | [`Family::Gemm`] | implicit matrix product: bands split into stride phases make every tap a constant offset | everything else: strided, transposed, 7x7, three channels at one side |
 //! | [`Family::Portable`] | small tiles in plain Rust | F64, and when forced |
 //!
+//! One-hot label planes need no convolution: from 8 classes on, [`onehot_conv2d`] sums the weights of the label that each tap
+//! sees, and the planes are never made ([`OneHot`]).
+//!
 //! Minimal filtering costs accuracy: 2e-6 to 5e-6 relative (root mean square, 256 channels) against 3e-7 of a direct sum;
 //! [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
 //!
@@ -51,13 +54,16 @@ mod exchange;
 mod graph;
 mod isa;
 mod join;
+mod l1;
 mod labels;
 mod loss;
 mod norm;
+mod onehot;
 mod pool;
 mod products;
 mod real;
 mod storage;
+mod sums;
 mod upload;
 mod upsample;
 mod watch;
@@ -77,13 +83,16 @@ pub use dropout::{MaskKey, dropout};
 pub use exchange::{Exchange, exchange};
 pub use graph::{Graph, Words, rehearse, with_dropout_key};
 pub use join::{add, cat_channels, convert, narrow_channels};
+pub use l1::{L1Term, l1_sum, l1_sum_backward};
 pub use labels::{instance_edges, instance_mean, one_hot};
 pub use loss::{bce_with_logits, l1, mean, scale, squared_error};
 pub use norm::{
     Affine, Group, Moments, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward, update_running,
 };
+pub use onehot::{OneHot, OneHotGrads, onehot_conv2d, onehot_conv2d_backward};
 pub use pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward};
 pub use products::{deterministic, set_deterministic, set_tf32, tf32};
+pub use sums::Sums;
 pub use upload::Uploader;
 pub use upsample::{upsample_nearest, upsample_nearest_backward};
 pub use watch::Watch;

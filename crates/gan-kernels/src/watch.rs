@@ -1,5 +1,5 @@
 //! Updates that stop at the first gradient that is not finite, without asking the device at every step.
-use crate::{AdamStep, adam, all_finite};
+use crate::{AdamStep, adam};
 use candle_core::{Device, Result, Tensor};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,14 +32,22 @@ impl Watch {
         Ok(Watch(Flag::Host(AtomicBool::new(false))))
     }
 
-    /// [`adam`], unless an element of the whole of `grad` is not finite, now or at an earlier update.
+    /// [`adam`], unless an element of the whole of `grad` is not finite, now or at an earlier update. On the CPU `finite`
+    /// tells whether all are, which is often known already.
     ///
     /// # Errors
     /// As [`adam`].
-    pub fn adam(&self, state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -> Result<()> {
+    pub fn adam(
+        &self,
+        state: &Tensor,
+        grad: &Tensor,
+        range: Range<usize>,
+        hp: &AdamStep,
+        finite: impl FnOnce() -> Result<bool>,
+    ) -> Result<()> {
         match &self.0 {
             Flag::Host(bad) => {
-                if !all_finite(grad)? {
+                if !finite()? {
                     bad.store(true, Ordering::Relaxed);
                 }
                 // An update of nothing still checks its arguments.

@@ -96,7 +96,7 @@ fn gradients_equal_differences() {
             let db = Tensor::zeros(co, dtype, &device()).unwrap();
             let grads = ConvGrads {
                 input: Some((h, w)),
-                weight: Some(WeightGrad { x: &cast(&x), into: &dw }),
+                weight: Some(WeightGrad { x: &cast(&x), into: &dw, sums: None }),
                 bias: Some(&db),
             };
             let dx = conv2d_backward(&cast(&dy), &Weight::constant(cast(&weight)), &spec, grads).unwrap().unwrap();
@@ -123,7 +123,8 @@ fn passes(x: &Tensor, w: &Tensor, dy: &Tensor, spec: &Conv2d) -> [Tensor; 3] {
     let (_, _, h, width) = x.dims4().unwrap();
     let dw = w.zeros_like().unwrap();
     let weight = Weight::constant(w);
-    let grads = ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw }), bias: None };
+    let grads =
+        ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw, sums: None }), bias: None };
     let y = conv2d(x, &weight, None, spec).unwrap();
     let dx = conv2d_backward(&dy, &weight, spec, grads).unwrap().unwrap();
     [y, dx, dw]
@@ -180,7 +181,7 @@ fn transposed_equals_stamping_and_its_gradients_equal_differences() {
             let db = Tensor::zeros(co, dtype, &device()).unwrap();
             let grads = ConvGrads {
                 input: Some((h, w)),
-                weight: Some(WeightGrad { x: &cast(&x), into: &dw }),
+                weight: Some(WeightGrad { x: &cast(&x), into: &dw, sums: None }),
                 bias: Some(&db),
             };
             let dx = conv_transpose2d_backward(&cast(&dy), &packed, &spec, grads).unwrap().unwrap();
@@ -261,7 +262,7 @@ fn gradients_are_added_and_only_what_is_wanted_is_computed() {
     // A view into the middle of a flat buffer.
     let flat = Tensor::ones(100, DType::F64, &device()).unwrap();
     let into = flat.narrow(0, 20, 54).unwrap().reshape((3, 2, 3, 3)).unwrap();
-    let grads = ConvGrads { weight: Some(WeightGrad { x: &x, into: &into }), ..Default::default() };
+    let grads = ConvGrads { weight: Some(WeightGrad { x: &x, into: &into, sums: None }), ..Default::default() };
     assert!(conv2d_backward(&dy, &w, &spec, grads).unwrap().is_none());
     let once = reference::values(&flat);
     assert!(once[..20].iter().chain(&once[74..]).all(|&v| v == 1.0));
@@ -271,6 +272,40 @@ fn gradients_are_added_and_only_what_is_wanted_is_computed() {
         assert!((twice[i] - 1.0 - 2.0 * (once[i] - 1.0)).abs() < 1e-9);
         assert_ne!(once[i], 1.0);
     }
+}
+
+#[test]
+fn cleared_sums_are_overwritten_and_tell_whether_they_are_finite() {
+    let bad = f32::NAN;
+    each_kernel(|kernel| {
+        for (ci, co, side, stride) in [(9, 33, 12, 1), (40, 20, 14, 2)] {
+            let spec = Conv2d { stride, padding: 1, pad_mode: PadMode::Zero };
+            let (ho, wo) = spec.output_hw((4, 4), (side, side)).unwrap();
+            let x = reference::f32(&normal((1, ci, side, side), 1));
+            let dy = reference::f32(&normal((1, co, ho, wo), 2));
+            let w = Weight::constant(reference::f32(&normal((co, ci, 4, 4), 3)));
+            let into = Tensor::full(bad, (co, ci, 4, 4), &device()).unwrap();
+            let sums = Sums::default();
+            let add = |dy: &Tensor| {
+                let weight = Some(WeightGrad { x: &x, into: &into, sums: Some(&sums) });
+                conv2d_backward(dy, &w, &spec, ConvGrads { weight, ..Default::default() }).unwrap();
+                (sums.finite(&into).unwrap(), into.copy().unwrap())
+            };
+            let [_, _, expected] = passes(&x, w.tensor(), &dy, &spec);
+            let (finite, once) = add(&dy);
+            assert!(finite, "{kernel}");
+            assert_close(&once, &expected, 1e-6, &format!("overwritten, {kernel}"));
+            let (finite, twice) = add(&dy);
+            assert!(finite, "{kernel}");
+            assert_close(&twice, &(expected * 2.0).unwrap(), 1e-6, &format!("added, {kernel}"));
+            let infinite = (&dy * f64::INFINITY).unwrap();
+            assert!(!add(&infinite).0 && !add(&dy).0, "{kernel}");
+            sums.clear();
+            assert!(sums.finite(&into).unwrap());
+            sums.settle(&into).unwrap();
+            assert!(reference::values(&into).iter().all(|&v| v == 0.0), "{kernel}");
+        }
+    });
 }
 
 #[test]

@@ -31,7 +31,8 @@ fn conv_passes(x: &Tensor, w: &Tensor, b: &Tensor, dy: &Tensor, spec: &Conv2d) -
     let dtype = w.dtype();
     let (dw, db) = (w.ones_like().unwrap(), Tensor::ones(b.shape(), dtype, &device()).unwrap());
     let weight = Weight::constant(w.clone());
-    let grads = ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw }), bias: Some(&db) };
+    let grads =
+        ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw, sums: None }), bias: Some(&db) };
     let y = conv2d(x, &weight, Some(b), spec).unwrap();
     let dx = conv2d_backward(dy, &weight, spec, grads).unwrap().unwrap();
     [y, dx, dw, db]
@@ -91,8 +92,11 @@ fn transposed_convolutions_are_right_within_rounding() {
             let (dw, db) = (w.zeros_like().unwrap(), b.zeros_like().unwrap());
             let (_, _, h, width) = x.dims4().unwrap();
             let weight = Weight::constant(w.clone());
-            let grads =
-                ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw }), bias: Some(&db) };
+            let grads = ConvGrads {
+                input: Some((h, width)),
+                weight: Some(WeightGrad { x, into: &dw, sums: None }),
+                bias: Some(&db),
+            };
             let y = conv_transpose2d(x, &weight, Some(b), &spec).unwrap();
             let dx = conv_transpose2d_backward(dy, &weight, &spec, grads).unwrap().unwrap();
             [y, dx, dw, db]

@@ -69,6 +69,40 @@ fn losses_and_their_gradients() {
     assert_eq!(values(&l1(&x, &x).unwrap().1), vec![0.0; LONG]);
 }
 
+/// Many terms at once, more than a launch takes on CUDA among them.
+#[test]
+fn sums_of_distances_are_their_sum() {
+    for dtype in [DType::F64, DType::F32] {
+        for count in [1, 3, 70] {
+            let long = |k: usize| if k == 1 { LONG * 7 } else { 1 + k * 101 % 997 };
+            let term = |k: usize| {
+                let of = |seed| normal(long(k), seed).to_dtype(dtype).unwrap();
+                L1Term { x: of(k as u64), y: of(1000 + k as u64), weight: 0.5 + k as f64 }
+            };
+            let terms: Vec<L1Term> = (0..count).map(term).collect();
+            let upstream = Tensor::new(-2.0, &device()).unwrap().to_dtype(dtype).unwrap();
+            let gradients = l1_sum_backward(&terms, &upstream).unwrap();
+            let mut expected = 0.0;
+            for (L1Term { x, y, weight }, gradient) in terms.iter().zip(&gradients) {
+                let (value, one) = l1(x, y).unwrap();
+                expected += weight * values(&value)[0];
+                assert_close(gradient, &(one * (-2.0 * weight)).unwrap(), 1e-6, "gradient");
+            }
+            let sum = l1_sum(&terms).unwrap();
+            assert_eq!((sum.dims(), sum.dtype()), (&[] as &[usize], dtype));
+            assert!((values(&sum)[0] - expected).abs() < 1e-6 * expected, "{} and {expected}", values(&sum)[0]);
+            assert_eq!(values(&l1_sum(&terms).unwrap()), values(&sum));
+        }
+    }
+    let (x, upstream) = (normal(3, 1), Tensor::new(1.0, &device()).unwrap());
+    let same = [L1Term { x: x.clone(), y: x.clone(), weight: 1.0 }];
+    assert_eq!(values(&l1_sum_backward(&same, &upstream).unwrap()[0]), [0.0; 3]);
+    assert!(l1_sum(&[]).is_err() && l1_sum_backward(&same, &x).is_err());
+    let short = L1Term { x: x.clone(), y: normal(2, 1), weight: 1.0 };
+    let single = L1Term { x: reference::f32(&x), y: reference::f32(&x), weight: 1.0 };
+    assert!(l1_sum(&[short]).is_err() && l1_sum(&[same[0].clone(), single]).is_err());
+}
+
 #[test]
 fn dropout_keeps_exactly_what_its_key_says() {
     let key = Key::new(7, Purpose::Dropout).at(3);

@@ -4,7 +4,7 @@
 mod reference;
 
 use candle_core::{DType, Device, Tensor};
-use gan_kernels::{AdamStep, Uploader, Watch, adam, scale};
+use gan_kernels::{AdamStep, Uploader, Watch, adam, all_finite, scale};
 use reference::{device, normal, values};
 
 fn step(number: u64) -> AdamStep {
@@ -24,7 +24,7 @@ fn a_watched_update_is_the_update() {
             let watch = Watch::new(&device()).unwrap();
             for number in 1..4 {
                 adam(&plain, &grad, n / 3..n, &step(number)).unwrap();
-                watch.adam(&watched, &grad, n / 3..n, &step(number)).unwrap();
+                watch.adam(&watched, &grad, n / 3..n, &step(number), || all_finite(&grad)).unwrap();
             }
             assert_eq!(values(&watched), values(&plain));
             assert!(!watch.saw_non_finite().unwrap());
@@ -42,21 +42,21 @@ fn nothing_is_updated_from_the_first_bad_gradient_on() {
             numbers[at] = bad;
             let bad = Tensor::from_vec(numbers, n, &device()).unwrap();
             let watch = Watch::new(&device()).unwrap();
-            watch.adam(&state, &good, 0..n, &step(1)).unwrap();
+            watch.adam(&state, &good, 0..n, &step(1), || all_finite(&good)).unwrap();
             let before = values(&state);
             assert!(!watch.saw_non_finite().unwrap());
             // Also where the bad one lies outside of the range, and ever after.
-            watch.adam(&state, &bad, 0..n / 2, &step(2)).unwrap();
-            watch.adam(&state, &good, 0..n, &step(3)).unwrap();
-            watch.adam(&state, &bad, 0..n, &step(4)).unwrap();
+            watch.adam(&state, &bad, 0..n / 2, &step(2), || all_finite(&bad)).unwrap();
+            watch.adam(&state, &good, 0..n, &step(3), || all_finite(&good)).unwrap();
+            watch.adam(&state, &bad, 0..n, &step(4), || all_finite(&bad)).unwrap();
             assert!(watch.saw_non_finite().unwrap());
             assert_eq!(values(&state), before);
         }
     }
     let (state, grad) = (normal((3, 4), 1), normal(4, 2));
     let watch = Watch::new(&device()).unwrap();
-    assert!(watch.adam(&state, &grad, 0..5, &step(1)).is_err());
-    assert!(watch.adam(&state, &grad, 0..4, &step(0)).is_err());
+    assert!(watch.adam(&state, &grad, 0..5, &step(1), || Ok(true)).is_err());
+    assert!(watch.adam(&state, &grad, 0..4, &step(0), || Ok(true)).is_err());
 }
 
 #[test]
@@ -69,7 +69,11 @@ fn batches_arrive_as_they_were_sent() {
         let narrow = floats.to_dtype(DType::F32).unwrap().t().unwrap();
         let bytes = Tensor::from_iter((0..n).map(|i| (i * 7 + round) as u8), &Device::Cpu).unwrap();
         let ids = Tensor::from_iter((0..n as u32).map(|i| i * 100_000 + round as u32), &Device::Cpu).unwrap();
-        let batch = [floats, narrow, bytes, ids];
+        // As loaders make values of the levels of 8-bit pictures; one other value among them, and they are no levels.
+        let level = |i: usize| ((i * 5 % 256) as f32 / 255.0 - 0.5) / 0.5;
+        let picture = Tensor::from_iter((0..n).map(level), &Device::Cpu).unwrap();
+        let deep = Tensor::from_iter((0..n).map(|i| level(i) + if i + 1 == n { 1e-3 } else { 0.0 }), &Device::Cpu);
+        let batch = [floats, narrow, bytes, picture, ids, deep.unwrap()];
         let arrived = uploader.upload(&batch.each_ref()).unwrap();
         sent.push((batch, arrived));
     }

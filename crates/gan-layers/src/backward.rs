@@ -1,11 +1,13 @@
 //! The backward walk.
 
+use crate::Grad;
 use crate::forward::{affine, forward, norm_spec, transpose_spec};
+use crate::input::Start;
 use crate::steps::Step;
-use crate::tape::{Input, Record, Tape};
+use crate::tape::{ConvInput, Record, Tape};
 use crate::{Ctx, NormLayer, NormMode, Param, Sequence, Weights};
 use candle_core::{Result, Tensor, bail};
-use gan_kernels::{self as k, Affine, ConvGrads, NormGrads, WeightGrad};
+use gan_kernels::{self as k, Affine, ConvGrads, NormGrads, OneHotGrads};
 
 /// Walks the steps back from `dy`, consuming the tape. Parameter gradients are added to their accumulators (if the
 /// context trains); the input's gradient is returned if wanted.
@@ -39,6 +41,12 @@ pub(crate) fn backward(
         let step = &steps[i];
         let dx_wanted = input_wanted || i > first_wanted;
         let dx = match (step, record) {
+            (Step::Conv { conv, spec, use_bias }, Record::Conv { x: ConvInput::Labels(x), .. }) => {
+                let weight = if train { Some(accumulator(&conv.weight)?) } else { None };
+                let bias = conv.bias.as_ref().filter(|_| *use_bias && train).map(accumulator).transpose()?;
+                let grads = OneHotGrads { rest: dx_wanted, weight, bias };
+                k::onehot_conv2d_backward(&dy, &x, &conv.weight.weight, spec, grads)?
+            }
             (Step::Conv { conv, spec, use_bias }, Record::Conv { x, hw }) => {
                 let x = conv_input(x, i, &steps, &records)?;
                 let grads = conv_grads(&conv.weight, &conv.bias, *use_bias, x.as_ref(), dx_wanted.then_some(hw))?;
@@ -93,11 +101,11 @@ pub(crate) fn backward(
 }
 
 /// The input of the convolution that is step `i`, from what it has kept or from the norm in front of it.
-fn conv_input(kept: Input, i: usize, steps: &[Step], records: &[Record]) -> Result<Option<Tensor>> {
+fn conv_input(kept: ConvInput, i: usize, steps: &[Step], records: &[Record]) -> Result<Option<Tensor>> {
     match (kept, steps[..i].last(), records.last()) {
-        (Input::Unwanted, ..) => Ok(None),
-        (Input::Kept(x), ..) => Ok(Some(x)),
-        (Input::Normalised, Some(Step::Norm { norm, act }), Some(Record::Norm { x, moments, .. })) => {
+        (ConvInput::Unwanted, ..) => Ok(None),
+        (ConvInput::Kept(x), ..) => Ok(Some(x)),
+        (ConvInput::Normalised, Some(Step::Norm { norm, act }), Some(Record::Norm { x, moments, .. })) => {
             Ok(Some(k::norm_with(x, moments, &norm_spec(norm, *act), affine(norm), None)?))
         }
         _ => bail!("the tape does not belong to this sequence"),
@@ -115,7 +123,7 @@ fn inner_tape(inner: &Sequence, record: Record, ctx: &Ctx) -> Result<(Tape, usiz
                 NormMode::Batch { .. } => NormMode::Batch { update: false },
                 NormMode::Running => NormMode::Running,
             };
-            forward(inner, x, &Ctx { norm, ..*ctx }, Some(&mut tape), None)?;
+            forward(inner, Start::Planes(x), &Ctx { norm, ..*ctx }, Some(&mut tape), None)?;
             Ok((tape, channels))
         }
         _ => bail!("the tape does not belong to this sequence"),
@@ -130,7 +138,7 @@ fn conv_grads<'a>(
     input: Option<(usize, usize)>,
 ) -> Result<ConvGrads<'a>> {
     // `x` was kept if and only if the weights are being trained.
-    let weight = x.map(|x| Ok::<_, candle_core::Error>(WeightGrad { x, into: accumulator(weight)? })).transpose()?;
+    let weight = x.map(|x| gathering(weight).map(|grad| grad.weight(x))).transpose()?;
     let bias = bias.as_ref().filter(|_| use_bias && weight.is_some()).map(accumulator).transpose()?;
     Ok(ConvGrads { input, weight, bias })
 }
@@ -143,8 +151,12 @@ fn affine_grads(norm: &NormLayer) -> Result<Option<Affine<'_>>> {
 }
 
 fn accumulator(param: &Param) -> Result<&Tensor> {
+    gathering(param)?.accumulator()
+}
+
+fn gathering(param: &Param) -> Result<&Grad> {
     match &param.grad {
-        Some(grad) => grad.accumulator(),
+        Some(grad) => Ok(grad),
         None => bail!("this network was built for translation: it has no room for gradients"),
     }
 }

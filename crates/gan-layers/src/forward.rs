@@ -1,25 +1,31 @@
 //! The forward walk.
 
+use crate::input::Start;
 use crate::steps::Step;
-use crate::tape::{Input, Record, Tape};
-use crate::{Ctx, Dropout, NormLayer, NormMode, Param, Sequence, Weights};
-use candle_core::{Result, Tensor};
-use gan_kernels::{self as k, Affine, ConvTranspose2d, Group, Moments, Norm};
+use crate::tape::{ConvInput, Record, Tape};
+use crate::{Conv, Ctx, Dropout, NormLayer, NormMode, Param, Precision, Sequence, Weights};
+use candle_core::{DType, Result, Tensor};
+use gan_kernels::{self as k, Affine, Conv2d, ConvTranspose2d, Group, Moments, Norm, OneHot};
 
 const EPS: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
-/// Runs the steps on `x` `[N, C, H, W]`. With a tape, keeps what the backward walk needs. `residual` is added to the
+/// Runs the steps on `[N, C, H, W]`. With a tape, keeps what the backward walk needs. `residual` is added to the
 /// result.
 pub(crate) fn forward(
     seq: &Sequence,
-    mut x: Tensor,
+    start: Start,
     ctx: &Ctx,
     mut tape: Option<&mut Tape>,
     residual: Option<&Tensor>,
 ) -> Result<Tensor> {
     let steps = seq.steps();
     let mut pending = residual;
+    // Labels are the first step's alone, which returns planes.
+    let (mut x, mut labels) = match start {
+        Start::Planes(x) => (x, None),
+        Start::Labels(labels) => (labels.labels().clone(), Some(labels)),
+    };
     // Whether the step before has applied the activation that a step is.
     let mut applied = false;
     for (i, step) in steps.iter().enumerate() {
@@ -30,10 +36,17 @@ pub(crate) fn forward(
             _ => k::Act::Identity,
         };
         let (y, record) = match step {
-            Step::Conv { conv, spec, use_bias } => {
-                let y = k::conv2d_act(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), spec, act)?;
-                (y, tape.is_some().then(|| conv_record(&x, ctx, before)).transpose()?)
-            }
+            Step::Conv { conv, spec, use_bias } => match labels.take() {
+                Some(labels) => {
+                    let y = onehot_conv(&labels, conv, bias(&conv.bias, *use_bias), spec, act, ctx)?;
+                    let [.., h, w] = labels.dims();
+                    (y, tape.is_some().then_some(Record::Conv { x: ConvInput::Labels(labels), hw: (h, w) }))
+                }
+                None => {
+                    let y = k::conv2d_act(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), spec, act)?;
+                    (y, tape.is_some().then(|| conv_record(&x, ctx, before)).transpose()?)
+                }
+            },
             Step::ConvTranspose { conv, use_bias } => {
                 let spec = transpose_spec(conv);
                 let y = k::conv_transpose2d_act(&x, &conv.weight.weight, bias(&conv.bias, *use_bias), &spec, act)?;
@@ -67,7 +80,7 @@ pub(crate) fn forward(
                 let add = matches!(step, Step::Residual(_)).then_some(&x);
                 let recompute = ctx.checkpointing && add.is_some();
                 let mut inner_tape = (tape.is_some() && !recompute).then(Tape::default);
-                let y = forward(inner, x.clone(), ctx, inner_tape.as_mut(), add)?;
+                let y = forward(inner, Start::Planes(x.clone()), ctx, inner_tape.as_mut(), add)?;
                 let y = if add.is_some() { y } else { k::cat_channels(&x, &y)? };
                 let record = match inner_tape {
                     Some(tape) => Some(Record::Inner { tape, channels }),
@@ -88,6 +101,22 @@ pub(crate) fn forward(
     Ok(x)
 }
 
+fn onehot_conv(
+    x: &OneHot,
+    conv: &Conv,
+    bias: Option<&Tensor>,
+    spec: &Conv2d,
+    act: k::Act,
+    ctx: &Ctx,
+) -> Result<Tensor> {
+    let dtype = match ctx.precision {
+        Precision::F32 => x.dtype(),
+        Precision::Bf16 => DType::BF16,
+    };
+    let y = k::onehot_conv2d(x, &conv.weight.weight, bias, spec, dtype)?;
+    if act == k::Act::Identity { Ok(y) } else { k::act(&y, act) }
+}
+
 fn bias(bias: &Option<Param>, used: bool) -> Option<&Tensor> {
     bias.as_ref().filter(|_| used).map(Param::tensor)
 }
@@ -95,9 +124,9 @@ fn bias(bias: &Option<Param>, used: bool) -> Option<&Tensor> {
 fn conv_record(x: &Tensor, ctx: &Ctx, before: Option<&Step>) -> Result<Record> {
     let (_, _, h, w) = x.dims4()?;
     let x = match (ctx.weights, before) {
-        (Weights::Frozen, _) => Input::Unwanted,
-        (Weights::Train, Some(Step::Norm { .. })) => Input::Normalised,
-        (Weights::Train, _) => Input::Kept(x.clone()),
+        (Weights::Frozen, _) => ConvInput::Unwanted,
+        (Weights::Train, Some(Step::Norm { .. })) => ConvInput::Normalised,
+        (Weights::Train, _) => ConvInput::Kept(x.clone()),
     };
     Ok(Record::Conv { x, hw: (h, w) })
 }

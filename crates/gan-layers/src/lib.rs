@@ -15,6 +15,7 @@ mod builder;
 mod ctx;
 mod forward;
 mod init;
+mod input;
 mod layer;
 mod segment;
 mod sequence;
@@ -22,14 +23,17 @@ mod steps;
 mod store;
 mod summary;
 mod tape;
+mod together;
 
 pub use autograd::{avg_pool3s2, instance_mean, with_backward};
 pub use builder::{Builder, Counter, Param, Role, Source};
 pub use ctx::{Ctx, Dropout, NormMode, Precision, Weights};
 pub use init::{BiasInit, Init, InitType};
+pub use input::Input;
 pub use layer::{BatchNorm, Conv, ConvTranspose, Layer, NormLayer};
 pub use sequence::{ConvSpec, Node, NormKind, Sequence, SequenceBuilder};
 pub use store::{Grad, Missing, ParamStore, Tensors, copy_of};
 pub use summary::{Row, Summary};
+pub use together::with_backward_together;
 
-pub use gan_kernels::{Act, PadMode};
+pub use gan_kernels::{Act, OneHot, PadMode};

@@ -3,26 +3,48 @@
 use crate::autograd::Handover;
 use crate::backward::backward;
 use crate::forward::forward;
+use crate::input::Start;
+use crate::steps::Step;
 use crate::tape::Tape;
-use crate::{Ctx, Precision, Sequence, Weights};
+use crate::{Ctx, Input, Precision, Sequence, Weights};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
-use gan_kernels as k;
+use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, bail};
+use gan_kernels::{self as k, OneHot};
 use std::sync::{Mutex, PoisonError};
 
 impl Sequence {
-    /// Applies the layers to `x` `[N, C, H, W]`.
+    /// Applies the layers to `x`: a tensor `[N, C, H, W]`, or the [`OneHot`] planes of labels, which are made only if they
+    /// have to be.
     ///
-    /// If gradients can be wanted (the weights are trained, or `x` is tracked), the whole sequence becomes one operator
+    /// If gradients can be wanted (the weights are trained, or `x`, or planes beside those of labels, are tracked), the whole sequence becomes one operator
     /// of candle's graph that keeps its own tape: `backward` on a loss adds the weight gradients to the
     /// [`ParamStore`](crate::ParamStore) and passes on the gradient of `x`. A graph can be walked back once. It must be
     /// walked back before its weights are updated; an update in between is reported as an error.
-    pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Tensor> {
+    pub fn forward<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx) -> Result<Tensor> {
+        match x.into() {
+            Input::Planes(x) => self.run(x, Start::Planes(enter(x, ctx.precision)?), ctx),
+            Input::Labels(labels) if self.gathers(labels) => {
+                check_precision(labels.labels().device(), ctx.precision)?;
+                self.run(labels.rest().unwrap_or(labels.labels()), Start::Labels(labels.clone()), ctx)
+            }
+            Input::Labels(labels) => self.forward(&labels.planes()?, ctx),
+        }
+    }
+
+    /// Whether the first step is a convolution that does best without the planes of labels.
+    fn gathers(&self, labels: &OneHot) -> bool {
+        match self.steps().first() {
+            Some(Step::Conv { conv, spec, .. }) => labels.pays(conv.weight.tensor(), spec),
+            _ => false,
+        }
+    }
+
+    /// `x` is what a gradient may be wanted of.
+    fn run(&self, x: &Tensor, start: Start, ctx: &Ctx) -> Result<Tensor> {
         let train = ctx.weights == Weights::Train;
-        let x_plain = enter(x, ctx.precision)?;
         if !train && !x.track_op() {
-            return leave(forward(self, x_plain, ctx, None, None)?, ctx.precision);
+            return leave(forward(self, start, ctx, None, None)?, ctx.precision);
         }
         let anchor = match (train, &self.anchor) {
             (true, Some(anchor)) => anchor.as_tensor().clone(),
@@ -30,7 +52,7 @@ impl Sequence {
             (false, _) => Tensor::zeros((), DType::F32, x.device())?,
         };
         let mut tape = Tape::default();
-        let y = forward(self, x_plain, ctx, Some(&mut tape), None)?;
+        let y = forward(self, start, ctx, Some(&mut tape), None)?;
         let y = match ctx.precision {
             Precision::Bf16 => Handover::fresh(leave(y, ctx.precision)?),
             Precision::F32 if tape.gives_up_result() => Handover::fresh(y),
@@ -59,13 +81,19 @@ impl Sequence {
     }
 }
 
+/// BF16 is for CUDA.
+fn check_precision(device: &Device, precision: Precision) -> Result<()> {
+    if precision == Precision::Bf16 && !device.is_cuda() {
+        bail!("BF16 is for CUDA devices, the tensor is on {:?}", device.location())
+    }
+    Ok(())
+}
+
 /// A tensor as the layers take it, without its graph.
 fn enter(x: &Tensor, precision: Precision) -> Result<Tensor> {
+    check_precision(x.device(), precision)?;
     match precision {
         Precision::F32 => x.detach().contiguous(),
-        Precision::Bf16 if !x.device().is_cuda() => {
-            bail!("BF16 is for CUDA devices, the tensor is on {:?}", x.device().location())
-        }
         Precision::Bf16 => k::convert(x, DType::BF16),
     }
 }

@@ -3,13 +3,12 @@
 use crate::builder::hollow;
 use crate::{Builder, Counter, Init, Param, Role, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
-use gan_kernels::{self as k, AdamStep, Version, Watch, Weight};
+use gan_kernels::{self as k, AdamStep, Sums, Version, Watch, Weight, WeightGrad};
 use gan_rng::Key;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Named tensors in state-dict order.
 pub type Tensors = Vec<(String, Tensor)>;
@@ -25,30 +24,25 @@ pub struct ParamStore {
     state: Tensor,
     grads: Tensor,
     version: Version,
-    round: Round,
 }
 
-/// Numbers the times that gradients were set to zero.
-type Round = Arc<AtomicU64>;
-
-/// Where a parameter's gradient is gathered. It is set to zero only when it is first added to: it stays in the cache for
-/// that, and setting all gradients to zero costs nothing.
+/// Where a parameter's gradient is gathered.
 #[derive(Debug, Clone)]
 pub struct Grad {
     tensor: Tensor,
-    /// The store's round, and the one in which `tensor` was last set to zero.
-    round: Round,
-    zeroed: Round,
+    sums: Arc<Sums>,
 }
 
 impl Grad {
     /// The gradient so far, to be added to.
     pub(crate) fn accumulator(&self) -> Result<&Tensor> {
-        let round = self.round.load(Ordering::Acquire);
-        if self.zeroed.swap(round, Ordering::AcqRel) != round {
-            k::zero(&self.tensor)?;
-        }
+        self.sums.open(&self.tensor)?;
         Ok(&self.tensor)
+    }
+
+    /// What a convolution with the input `x` needs to add its weight's gradient.
+    pub(crate) fn weight<'a>(&'a self, x: &'a Tensor) -> WeightGrad<'a> {
+        WeightGrad { x, into: &self.tensor, sums: Some(&self.sums) }
     }
 }
 
@@ -60,13 +54,7 @@ struct Entry {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    /// `zeroed`: the round in which the gradient was last set to zero.
-    Param {
-        offset: usize,
-        shape: Vec<usize>,
-        role: Role,
-        zeroed: Round,
-    },
+    Param { offset: usize, shape: Vec<usize>, role: Role, sums: Arc<Sums> },
     Buffer(Tensor),
     Counter(Counter),
 }
@@ -92,15 +80,14 @@ impl ParamStore {
         let buffers = entries.into_iter().map(|(name, kind)| {
             let kind = match kind {
                 Recorded::Param { offset, shape, role } => {
-                    Kind::Param { offset, shape, role, zeroed: Round::default() }
+                    Kind::Param { offset, shape, role, sums: Arc::new(Sums::unknown()) }
                 }
                 Recorded::Buffer { shape, value } => Kind::Buffer((Tensor::ones(shape, dtype, device)? * value)?),
                 Recorded::Counter => Kind::Counter(Counter::default()),
             };
             Ok(Entry { name, kind })
         });
-        let (version, round) = (Version::default(), Round::default());
-        let store = ParamStore { entries: buffers.collect::<Result<_>>()?, state, grads, version, round };
+        let store = ParamStore { entries: buffers.collect::<Result<_>>()?, state, grads, version: Version::default() };
         let anchor = Var::zeros((), DType::F32, device)?;
         let networks = build(&Builder::new(Views { store: &store, anchor }))?;
         Ok((store, networks))
@@ -144,34 +131,41 @@ impl ParamStore {
             // One launch instead of one a parameter.
             return k::zero(&self.grads);
         }
-        self.round.fetch_add(1, Ordering::AcqRel);
+        self.params().for_each(|(_, _, sums)| sums.clear());
         Ok(())
+    }
+
+    /// Name, gradient and what is known of it, of every parameter.
+    fn params(&self) -> impl Iterator<Item = (&str, Result<Tensor>, &Sums)> {
+        self.entries.iter().filter_map(|entry| match &entry.kind {
+            Kind::Param { offset, shape, sums, .. } => {
+                Some((entry.name.as_str(), self.view(&self.grads, *offset, shape), &**sums))
+            }
+            _ => None,
+        })
     }
 
     /// All gradients, those that nothing was added to included.
     fn settled_grads(&self) -> Result<&Tensor> {
-        for entry in &self.entries {
-            if let Kind::Param { offset, shape, zeroed, .. } = &entry.kind {
-                let tensor = self.grads.narrow(0, *offset, shape.iter().product())?;
-                Grad { tensor, round: self.round.clone(), zeroed: zeroed.clone() }.accumulator()?;
-            }
+        for (_, tensor, sums) in self.params() {
+            sums.settle(&tensor?)?;
         }
         Ok(&self.grads)
     }
 
     /// Whether every gradient is finite.
     pub fn grads_finite(&self) -> Result<bool> {
-        k::all_finite(self.settled_grads()?)
+        if self.grads.device().is_cuda() {
+            return k::all_finite(&self.grads);
+        }
+        Ok(self.first_non_finite_grad()?.is_none())
     }
 
     /// The name of the first parameter with a gradient that is not finite.
     pub fn first_non_finite_grad(&self) -> Result<Option<String>> {
-        let grads = self.settled_grads()?;
-        for entry in &self.entries {
-            if let Kind::Param { offset, shape, .. } = &entry.kind
-                && !k::all_finite(&grads.narrow(0, *offset, shape.iter().product())?)?
-            {
-                return Ok(Some(entry.name.clone()));
+        for (name, tensor, sums) in self.params() {
+            if !sums.finite(&tensor?)? {
+                return Ok(Some(name.to_string()));
             }
         }
         Ok(None)
@@ -186,7 +180,7 @@ impl ParamStore {
 
     /// The same, unless a gradient is not finite or was not at an earlier update of this watch.
     pub fn watched_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch) -> Result<()> {
-        watch.adam(&self.state, self.settled_grads()?, range, step)?;
+        watch.adam(&self.state, self.settled_grads()?, range, step, || self.grads_finite())?;
         self.version.bump();
         Ok(())
     }
@@ -407,13 +401,9 @@ impl Views<'_> {
 
 impl Source for Views<'_> {
     fn param(&self, path: &str, shape: &[usize], _: Role) -> Result<Param> {
-        let Kind::Param { offset, zeroed, .. } = self.find(path)? else { bail!("{path} is not a parameter") };
+        let Kind::Param { offset, sums, .. } = self.find(path)? else { bail!("{path} is not a parameter") };
         let values = self.store.view(&self.store.state.get(0)?, *offset, shape)?;
-        let grad = Grad {
-            tensor: self.store.view(&self.store.grads, *offset, shape)?,
-            round: self.store.round.clone(),
-            zeroed: zeroed.clone(),
-        };
+        let grad = Grad { tensor: self.store.view(&self.store.grads, *offset, shape)?, sums: sums.clone() };
         Ok(Param { weight: Weight::new(values, self.store.version.clone()), grad: Some(grad) })
     }
     fn buffer(&self, path: &str, _: &[usize], _: f64) -> Result<Tensor> {

@@ -1,7 +1,7 @@
 //! What a forward walk keeps for the backward walk.
 
 use candle_core::Tensor;
-use gan_kernels::{MaskKey, Moments};
+use gan_kernels::{MaskKey, Moments, OneHot};
 
 /// One record a step, in the order of the steps.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl Tape {
 #[derive(Debug)]
 pub(crate) enum Record {
     /// A convolution: its input, and the input's height and width.
-    Conv { x: Input, hw: (usize, usize) },
+    Conv { x: ConvInput, hw: (usize, usize) },
     /// A norm: its input and the statistics used; `running` if these are constants.
     Norm { x: Tensor, moments: Moments, running: bool },
     /// An activation: its output, `None` if that is the whole sequence's result, which the graph holds.
@@ -51,7 +51,7 @@ pub(crate) enum Record {
 
 /// The input of a convolution, for the weight's gradient.
 #[derive(Debug)]
-pub(crate) enum Input {
+pub(crate) enum ConvInput {
     /// The weights are not trained.
     Unwanted,
     /// The tensor.
@@ -59,4 +59,6 @@ pub(crate) enum Input {
     /// The norm in front of the convolution computes it again from what it has kept: one pass over memory for half of
     /// what a network keeps.
     Normalised,
+    /// Labels, wanted or not.
+    Labels(OneHot),
 }

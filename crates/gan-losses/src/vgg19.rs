@@ -1,6 +1,7 @@
 //! VGG19 and the perceptual loss on it.
 
-use crate::{Error, l1};
+use crate::Error;
+use crate::reconstruction::weighted_l1;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use gan_layers::{Act, Builder, ConvSpec, Ctx, Precision, Sequence, SequenceBuilder};
@@ -87,10 +88,7 @@ impl PerceptualLoss {
         const WEIGHTS: [f64; 5] = [1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0];
         let wanted = self.vgg.forward(&target.detach())?;
         let have = self.vgg.forward(x)?;
-        let mut sum = (l1(&have[0], &wanted[0])? * WEIGHTS[0])?;
-        for k in 1..WEIGHTS.len() {
-            sum = (sum + (l1(&have[k], &wanted[k])? * WEIGHTS[k])?)?;
-        }
-        Ok(sum)
+        let terms: Vec<_> = have.iter().zip(&wanted).zip(WEIGHTS).map(|((x, target), w)| (x, target, w)).collect();
+        weighted_l1(&terms)
     }
 }

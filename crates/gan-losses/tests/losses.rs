@@ -126,6 +126,36 @@ fn feature_matching_moves_the_fake_alone() {
 }
 
 #[test]
+fn feature_matching_can_be_walked_back_again_and_in_part() {
+    let real = stages(|_, stage| tensor(&[0.3 * stage as f64, 1.0]));
+    let vars: Vec<Var> = (0..6).map(|i| Var::from_tensor(&tensor(&[0.1 * f64::from(i), 2.0])).unwrap()).collect();
+    // Stages 0 and 2 of the fine scale, 1 of the coarse one; the others are constants.
+    let fake = stages(|scale, stage| match (scale, stage) {
+        (0, 0 | 2) | (1, 1) => vars[scale * 3 + stage].as_tensor().clone(),
+        _ => tensor(&[0.7, 0.2]),
+    });
+    let loss = (feature_matching(&fake, &real).unwrap() * 3.0).unwrap();
+    for _ in 0..2 {
+        let grads = loss.backward().unwrap();
+        for (i, var) in vars.iter().enumerate() {
+            let have = grads.get(var.as_tensor()).map(|g| g.flatten_all().unwrap().to_vec1::<f64>().unwrap());
+            // 3 · weight / elements.
+            let one = 3.0 * (1.0 / 2.0) * (4.0 / 3.0) / 2.0;
+            let want = match i {
+                0 => Some([0.0, one]),
+                2 => Some([-one, one]),
+                4 => Some([one, one]),
+                _ => None,
+            };
+            assert_eq!(have.is_some(), want.is_some());
+            for (a, b) in have.into_iter().flatten().zip(want.into_iter().flatten()) {
+                assert!((a - b).abs() < 1e-12, "{i}: {a} and {b}");
+            }
+        }
+    }
+}
+
+#[test]
 fn feature_matching_without_features_is_an_error() {
     let flat = vec![vec![tensor(&[1.0])]];
     assert!(feature_matching(&flat, &flat).unwrap_err().to_string().contains("more than one stage"));

@@ -2,7 +2,7 @@
 
 use crate::{GlobalConfig, LocalConfig, LocalEnhancer, Padding, ResnetConfig, UnetConfig};
 use candle_core::{Result, Tensor};
-use gan_layers::{Builder, Ctx, InitType, NormKind, Sequence, Summary};
+use gan_layers::{Builder, Ctx, InitType, Input, NormKind, Sequence, Summary};
 use serde::{Deserialize, Serialize};
 
 /// A generator's architecture.
@@ -207,14 +207,14 @@ impl Generator {
         &self.config
     }
 
-    /// `[N, input_nc, H, W]` → `[N, output_nc, H, W]` in [-1, 1].
-    pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Tensor> {
+    /// `[N, input_nc, H, W]`, a tensor or the planes of labels → `[N, output_nc, H, W]` in [-1, 1].
+    pub fn forward<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx) -> Result<Tensor> {
         self.forward_with_coarse(x, ctx, ctx)
     }
 
     /// As [`Generator::forward`]; all but the outermost local enhancer run with the context `coarse` (frozen while
     /// pix2pixHD trains a new enhancer).
-    pub fn forward_with_coarse(&self, x: &Tensor, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
+    pub fn forward_with_coarse<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
         match &self.net {
             Net::Plain(seq) => seq.forward(x, ctx),
             Net::Local(local) => local.forward(x, ctx, coarse),

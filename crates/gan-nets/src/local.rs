@@ -4,7 +4,7 @@ use crate::Padding;
 use crate::blocks::{conv, residual_block, up};
 use crate::global::{GlobalConfig, head};
 use candle_core::{Result, Tensor, bail};
-use gan_layers::{Act, Builder, Ctx, NormKind, PadMode, Sequence, SequenceBuilder, avg_pool3s2};
+use gan_layers::{Act, Builder, Ctx, Input, NormKind, PadMode, Sequence, SequenceBuilder, avg_pool3s2};
 
 /// A global generator of width `ngf · 2^n_local` at the coarsest scale and `n_local` enhancers that each double the size.
 ///
@@ -97,16 +97,19 @@ pub(crate) struct Enhancer {
 impl LocalEnhancer {
     /// `[N, input_nc, H, W]` → `[N, output_nc, H, W]`. The parts behind the context `coarse` (all but the outermost
     /// enhancer) run with it, the outermost one with `ctx`.
-    pub fn forward(&self, x: &Tensor, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
-        let mut pyramid = vec![x.clone()]; // finest first
-        for _ in &self.enhancers {
+    ///
+    /// Labels are labels at the finest scale only; the others see averages of their planes.
+    pub fn forward<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
+        let x = x.into();
+        let mut pyramid = vec![avg_pool3s2(&x.planes()?)?]; // finest first, without the finest
+        for _ in 1..self.enhancers.len() {
             pyramid.push(avg_pool3s2(&pyramid[pyramid.len() - 1])?);
         }
-        let coarsest = pyramid.len() - 1;
-        let mut y = self.trunk.forward(&pyramid[coarsest], coarse)?;
-        for (m, enhancer) in self.enhancers.iter().enumerate() {
+        let inputs: Vec<Input> = pyramid.iter().rev().map(Input::from).chain([x]).collect(); // coarsest first
+        let mut y = self.trunk.forward(inputs[0], coarse)?;
+        for (m, (enhancer, &x)) in self.enhancers.iter().zip(&inputs[1..]).enumerate() {
             let ctx = if m + 1 == self.enhancers.len() { ctx } else { coarse };
-            let sum = (enhancer.down.forward(&pyramid[coarsest - 1 - m], ctx)? + y)?;
+            let sum = (enhancer.down.forward(x, ctx)? + y)?;
             y = enhancer.up.forward(&sum, ctx)?;
         }
         Ok(y)

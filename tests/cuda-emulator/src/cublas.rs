@@ -1,22 +1,14 @@
 //! cuBLAS: matrix products, column-major as it has them.
 
-use std::{
-    ffi::c_void,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::ffi::c_void;
 
 use crate::{
-    driver::{Error, open, put, stream::Stream},
+    driver::{Error, open, put},
+    handle::{Handle, create, destroy},
     memory,
     numbers::{Compute, Element, parallel},
     trace::trace,
 };
-
-/// A handle: its stream.
-#[derive(Debug, Default)]
-struct Handle {
-    stream: AtomicUsize,
-}
 
 const OK: i32 = 0;
 const INVALID: i32 = 7;
@@ -25,23 +17,20 @@ const NOT_SUPPORTED: i32 = 15;
 
 #[unsafe(no_mangle)]
 extern "C" fn cublasCreate_v2(out: *mut *mut Handle) -> i32 {
-    if put(out, Box::into_raw(Box::default())).is_ok() { OK } else { INVALID }
+    if create(out).is_ok() { OK } else { INVALID }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cublasDestroy_v2(handle: *mut Handle) -> i32 {
-    if !handle.is_null() {
-        // SAFETY: made by `cublasCreate_v2`, and destroyed once.
-        drop(unsafe { Box::from_raw(handle) });
-    }
-    OK
+    // SAFETY: made by `cublasCreate_v2`, and destroyed once.
+    unsafe { destroy(handle) }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cublasSetStream_v2(handle: *mut Handle, stream: usize) -> i32 {
     // SAFETY: a handle from `cublasCreate_v2`.
     unsafe { open(handle) }.map_or(INVALID, |handle| {
-        handle.stream.store(stream, Ordering::Relaxed);
+        handle.set_stream(stream);
         OK
     })
 }
@@ -157,7 +146,7 @@ impl Product {
         let Ok(handle) = (unsafe { open(handle) }) else { return INVALID };
         let double = self.c.element == Element::F64;
         let work = Box::new(move || if double { self.run::<f64>() } else { self.run::<f32>() });
-        let done = Stream::of(handle.stream.load(Ordering::Relaxed)).submit(Error::IllegalAddress, work);
+        let done = handle.stream().submit(Error::IllegalAddress, work);
         if done.is_ok() { OK } else { FAILED }
     }
 }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use crate::{
-    driver::{open, put, stream::Stream},
+    driver::{open, stream::Stream},
+    handle::{create, destroy},
     memory,
     numbers::Element,
 };
@@ -36,16 +37,13 @@ fn unit(state: &mut u64) -> f64 {
 
 #[unsafe(no_mangle)]
 extern "C" fn curandCreateGenerator(out: *mut *mut Generator, _kind: i32) -> i32 {
-    if put(out, Box::into_raw(Box::default())).is_ok() { OK } else { FAILED }
+    if create(out).is_ok() { OK } else { FAILED }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn curandDestroyGenerator(generator: *mut Generator) -> i32 {
-    if !generator.is_null() {
-        // SAFETY: made by `curandCreateGenerator`, and destroyed once.
-        drop(unsafe { Box::from_raw(generator) });
-    }
-    OK
+    // SAFETY: made by `curandCreateGenerator`, and destroyed once.
+    unsafe { destroy(generator) }
 }
 
 fn with(generator: *mut Generator, f: impl FnOnce(&mut (u64, usize)) -> i32) -> i32 {

@@ -15,6 +15,7 @@ mod curand;
 mod decode;
 mod driver;
 mod exec;
+mod handle;
 mod memory;
 mod numbers;
 mod ops;

@@ -19,6 +19,8 @@ pub(crate) enum What {
 pub(crate) struct Report {
     dtype: DType,
     winograd: bool,
+    /// Limit of the error of all BF16 gradients together.
+    whole: f64,
     errors: Vec<(What, String, f64)>,
     /// Squares of the differences of all BF16 gradients, and of the gradients.
     squares: (f64, f64),
@@ -35,7 +37,7 @@ fn max_abs(v: &[f64]) -> f64 {
 
 impl Report {
     pub(crate) fn new(dtype: DType) -> Self {
-        Report { dtype, winograd: false, errors: Vec::new(), squares: (0.0, 0.0), hard: Vec::new() }
+        Report { dtype, winograd: false, whole: 6e-2, errors: Vec::new(), squares: (0.0, 0.0), hard: Vec::new() }
     }
 
     /// Something that must hold exactly.
@@ -106,6 +108,13 @@ impl Report {
         self.winograd = true;
     }
 
+    /// Allows what deep batch norms over two small pictures make of BF16: where rounding moves a value across the edge of a
+    /// ReLU, the statistics of the whole batch move with it, and every norm behind magnifies that. Errors of 0.2 come of it,
+    /// where instance norms and eval mode have 0.03 at most.
+    pub(crate) fn allow_small_batches(&mut self) {
+        self.whole = 3e-1;
+    }
+
     /// Error of all BF16 gradients together.
     fn whole_gradient(&self) -> f64 {
         (self.squares.0 / self.squares.1.max(1e-30)).sqrt()
@@ -133,9 +142,8 @@ impl Report {
             }
         }
         let whole = self.whole_gradient();
-        // Batch norms over two small pictures magnify what rounding does to a ReLU; elsewhere it is a few percent.
-        if whole > 3e-1 {
-            out.push(format!("{case}: error of the whole gradient {whole:.2e} above 3e-1"));
+        if whole > self.whole {
+            out.push(format!("{case}: error of the whole gradient {whole:.2e} above {:.0e}", self.whole));
         }
         let mut gradients: Vec<f64> = self.errors.iter().filter(|e| e.0 == What::Gradient).map(|e| e.2).collect();
         gradients.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
 //! Loss values and gradients, chunk by chunk; the chunks' sums are added in order, in F64.
-use super::elementwise::{CHUNK, for_overwrite, sum, sum_by};
+use super::elementwise::{CHUNK, for_overwrite, sum, sum_by, zip};
 use crate::choice::isa;
 use crate::isa::{Isa, vectorised};
 use crate::real::Real;
@@ -67,6 +67,36 @@ pub(crate) fn l1<T: Real>(x: &[T], y: &[T]) -> (T, Vec<T>) {
     let share = 1.0 / x.len() as f64;
     let (total, gradient) = reduce(x, |isa, from, x, g| l1_chunk(isa, x, &y[from..from + x.len()], g, T::of(share)));
     (T::of(total * share), gradient)
+}
+
+/// mean |x − y|, in F64.
+pub(crate) fn l1_value<T: Real>(x: &[T], y: &[T]) -> f64 {
+    let isa = isa();
+    let sums: Vec<f64> = x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK)).map(|(x, y)| distance(isa, x, y)).collect();
+    sums.iter().sum::<f64>() / x.len() as f64
+}
+
+vectorised! {
+    fn distance<T: Real>(x: &[T], y: &[T]) -> f64 {
+        let y = &y[..x.len()];
+        sum_by(x.len(), |i| (x[i] - y[i]).abs())
+    }
+}
+
+/// `share` · sign(x − y).
+pub(crate) fn l1_gradient<T: Real>(x: &[T], y: &[T], share: T) -> Vec<T> {
+    let isa = isa();
+    zip(x, y, |x, y, out| signs(isa, x, y, out, share))
+}
+
+vectorised! {
+    fn signs<T: Real>(x: &[T], y: &[T], out: &mut [T], share: T) {
+        for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
+            let up = if x > y { share } else { T::zero() };
+            let down = if x < y { share } else { T::zero() };
+            *out = up - down;
+        }
+    }
 }
 
 vectorised! {

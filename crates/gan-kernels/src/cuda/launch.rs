@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::cuda::module::{Module, kernel};
-use candle_core::cuda::cudarc::driver::{CudaFunction, LaunchConfig, PushKernelArg};
+use candle_core::cuda::cudarc::driver::{CudaFunction, DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::cuda::{CudaDevice, WrapErr};
 use candle_core::{Result, bail};
 
@@ -63,17 +63,41 @@ pub(crate) fn size(n: usize) -> Result<u32> {
     }
 }
 
+/// A structure of words as the first parameter of a kernel: addresses and numbers of many tensors, without a copy to the
+/// device. (All parameters of a kernel together have 4 KiB.)
+#[repr(transparent)]
+pub(crate) struct Table(pub(crate) [u64; Table::WORDS]);
+
+impl Table {
+    /// Its length.
+    pub(crate) const WORDS: usize = 320;
+
+    /// Zeros.
+    pub(crate) fn new() -> Box<Self> {
+        Box::new(Table([0; Self::WORDS]))
+    }
+}
+
+// SAFETY: words without padding, which mean the same to the device.
+unsafe impl DeviceRepr for Table {}
+
 /// A kernel with its arguments, to be launched on the device's stream.
 pub(crate) struct Launch<'a> {
     device: &'a CudaDevice,
     function: CudaFunction,
+    table: Option<Box<Table>>,
     args: Vec<Arg>,
 }
 
 impl<'a> Launch<'a> {
     /// The kernel `name` of `module`, without arguments yet.
     pub(crate) fn new(device: &'a CudaDevice, module: &Module, name: &'static str) -> Result<Self> {
-        Ok(Launch { device, function: kernel(device, module, name)?, args: Vec::with_capacity(16) })
+        Ok(Launch { device, function: kernel(device, module, name)?, table: None, args: Vec::with_capacity(16) })
+    }
+
+    /// Puts a table in front of all arguments.
+    pub(crate) fn table(self, table: Box<Table>) -> Self {
+        Launch { table: Some(table), ..self }
     }
 
     /// Adds the next argument.
@@ -102,6 +126,9 @@ impl<'a> Launch<'a> {
         }
         let stream = self.device.cuda_stream();
         let mut builder = stream.launch_builder(&self.function);
+        if let Some(table) = &self.table {
+            builder.arg(&**table);
+        }
         for arg in &self.args {
             match arg {
                 Arg::Pointer(address) => builder.arg(address),

@@ -3,14 +3,22 @@
 //! Order, for one pair: the host writes the locked buffer once its last copy has been made (`copied`); the upload stream
 //! copies it into the device's buffer once the main stream has read that (`read`); the main stream waits for the copy and
 //! moves the bytes into tensors of its own. Tensors are therefore made, used and freed on the main stream alone.
+//!
+//! Pictures of 8 bits travel as bytes and become the same numbers again on the device ([`levels`]).
 #![allow(unsafe_code)] // page-locked memory, bytes taken for elements
 
-use candle_core::cuda::cudarc::driver::{CudaEvent, CudaSlice, CudaStream, DeviceRepr, PinnedHostSlice};
+use super::levels;
+use crate::cuda::launch::Launch;
+use crate::cuda::module::{Module, module};
+use crate::cuda::operand::{Order, Output};
+use candle_core::cuda::cudarc::driver::{CudaEvent, CudaSlice, CudaStream, DevicePtr, DeviceRepr, PinnedHostSlice};
 use candle_core::cuda::{CudaDType, WrapErr};
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, CudaDevice, CudaStorage, DType, Result, Shape, Storage, Tensor, bail};
 use std::ops::Range;
 use std::sync::Arc;
+
+const UPLOAD: Module = module!("upload");
 
 /// Every tensor of a batch begins at a multiple of this, as device memory does.
 const ALIGNMENT: usize = 256;
@@ -42,27 +50,29 @@ impl Lane {
 
     pub(super) fn upload(&mut self, tensors: &[&Tensor]) -> Result<Vec<Tensor>> {
         let tensors: Vec<Tensor> = tensors.iter().map(|t| t.detach().contiguous()).collect::<Result<_>>()?;
+        let room = |t: &Tensor| (t.elem_count() * t.dtype().size_in_bytes()).next_multiple_of(ALIGNMENT);
+        self.turn = 1 - self.turn;
+        let pair = self.pair(tensors.iter().map(room).sum())?;
+        pair.copied.synchronize().w()?;
+        let host = pair.host.as_mut_slice().w()?;
         let mut places = Vec::with_capacity(tensors.len());
         let mut end = 0;
         for t in &tensors {
-            let bytes = t.elem_count() * t.dtype().size_in_bytes();
-            places.push(end..end + bytes);
+            let (bytes, levels) = write(t, &mut host[end..])?;
+            places.push(Place { range: end..end + bytes, levels });
             end = (end + bytes).next_multiple_of(ALIGNMENT);
-        }
-        self.turn = 1 - self.turn;
-        let pair = self.pair(end)?;
-        pair.copied.synchronize().w()?;
-        let host = pair.host.as_mut_slice().w()?;
-        for (t, place) in tensors.iter().zip(&places) {
-            with_bytes(t, |bytes| host[place.clone()].copy_from_slice(bytes))?;
         }
         let Lane { device, main, upload, pairs, turn } = self;
         let Some(pair) = &mut pairs[*turn] else { bail!("the buffers are gone") };
         upload.wait(&pair.read).w()?;
-        upload.memcpy_htod(&pair.host, &mut pair.device).w()?;
+        if end > 0 {
+            // Page-locked all the same: nobody waits for this copy but who looks at the event behind it.
+            let host = &pair.host.as_slice().w()?[..end];
+            upload.memcpy_htod(host, &mut pair.device.slice_mut(..end)).w()?;
+        }
         pair.copied.record(upload).w()?;
         main.wait(&pair.copied).w()?;
-        let take = |(t, place): (&Tensor, &Range<usize>)| take(device, main, &pair.device, place, t.dtype(), t.shape());
+        let take = |(t, place): (&Tensor, &Place)| take(device, main, &pair.device, place, t.dtype(), t.shape());
         let made = tensors.iter().zip(&places).map(take).collect::<Result<_>>()?;
         pair.read.record(main).w()?;
         Ok(made)
@@ -104,15 +114,31 @@ fn drop_pair(pair: Option<Pair>, upload: &CudaStream) -> Result<()> {
     upload.wait(&pair.read).w()
 }
 
+/// Where a tensor lies in the buffer.
+struct Place {
+    range: Range<usize>,
+    /// Its values are there as levels of 8 bits.
+    levels: bool,
+}
+
 /// A tensor of its own with the bytes at a place of the buffer.
 fn take(
     device: &CudaDevice,
     main: &Arc<CudaStream>,
     from: &CudaSlice<u8>,
-    place: &Range<usize>,
+    Place { range: place, levels }: &Place,
     dtype: DType,
     shape: &Shape,
 ) -> Result<Tensor> {
+    if *levels {
+        let y = Output::new(device, DType::F32, shape.dims(), Order::Planes)?;
+        Launch::new(device, &UPLOAD, "values_of_levels")?
+            .arg(from.device_ptr(main).0 + place.start as u64)
+            .arg(y.address)
+            .size(place.len())?
+            .threads(place.len().div_ceil(4))?;
+        return Ok(y.tensor());
+    }
     let storage = match dtype {
         DType::F32 => elements::<f32>(device, main, from, place)?,
         DType::F64 => elements::<f64>(device, main, from, place)?,
@@ -143,20 +169,23 @@ fn elements<T: CudaDType + DeviceRepr>(
     Ok(CudaStorage::wrap_cuda_slice(to, device.clone()))
 }
 
-/// Shows the bytes of a contiguous tensor on the host.
-fn with_bytes(t: &Tensor, show: impl FnOnce(&[u8])) -> Result<()> {
+/// Writes a contiguous tensor on the host to the beginning of the buffer. Returns how many bytes that took, and whether they
+/// are levels of 8 bits.
+fn write(t: &Tensor, to: &mut [u8]) -> Result<(usize, bool)> {
     let (storage, layout) = t.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else { bail!("upload: a tensor is on a device already") };
-    let Some((from, to)) = layout.contiguous_offsets() else { bail!("upload: a tensor is not contiguous") };
-    match storage {
-        CpuStorage::F32(v) => show(bytes(&v[from..to])),
-        CpuStorage::F64(v) => show(bytes(&v[from..to])),
-        CpuStorage::U8(v) => show(&v[from..to]),
-        CpuStorage::U32(v) => show(bytes(&v[from..to])),
-        CpuStorage::I64(v) => show(bytes(&v[from..to])),
+    let Some((from, end)) = layout.contiguous_offsets() else { bail!("upload: a tensor is not contiguous") };
+    let bytes = match storage {
+        CpuStorage::F32(v) if levels::pack(&v[from..end], &mut to[..end - from]) => return Ok((end - from, true)),
+        CpuStorage::F32(v) => bytes(&v[from..end]),
+        CpuStorage::F64(v) => bytes(&v[from..end]),
+        CpuStorage::U8(v) => &v[from..end],
+        CpuStorage::U32(v) => bytes(&v[from..end]),
+        CpuStorage::I64(v) => bytes(&v[from..end]),
         _ => bail!("upload: tensors of type {:?} are not carried", t.dtype()),
-    }
-    Ok(())
+    };
+    to[..bytes.len()].copy_from_slice(bytes);
+    Ok((bytes.len(), false))
 }
 
 fn bytes<T: Copy>(elements: &[T]) -> &[u8] {

@@ -12,16 +12,21 @@ fn conv(in_nc: usize, out_nc: usize, kernel: usize, stride: usize, padding: usiz
 
 /// Pad, convolutions, norm, residual block with dropout, skip, transposed convolution, tanh: 2 channels to 2.
 pub(crate) fn layers(at: &Builder<'_>) -> Result<Sequence> {
+    layers_with(at, Act::Relu, Act::LeakyRelu)
+}
+
+/// The same with other activations in the places of these two.
+pub(crate) fn layers_with(at: &Builder<'_>, relu: Act, leaky: Act) -> Result<Sequence> {
     let s = SequenceBuilder::new(at.pp("model")).pad(PadMode::Reflect, 1).conv(conv(2, 3, 3, 1, 0))?;
-    let s = s.norm(NormKind::Batch, 3)?.act(Act::Relu).residual("conv_block", |s| {
-        let s = s.conv(conv(3, 3, 3, 1, 1))?.norm(NormKind::Batch, 3)?.act(Act::Relu).dropout(0.5);
+    let s = s.norm(NormKind::Batch, 3)?.act(relu).residual("conv_block", |s| {
+        let s = s.conv(conv(3, 3, 3, 1, 1))?.norm(NormKind::Batch, 3)?.act(relu).dropout(0.5);
         s.conv(conv(3, 3, 3, 1, 1))?.norm(NormKind::Instance, 3)
     })?;
     let s = s.skip("model", |s| {
-        let s = s.act(Act::LeakyRelu).conv(conv(3, 4, 4, 2, 1))?;
-        s.act(Act::Relu).conv_transpose(conv(4, 3, 4, 2, 1), 0)?.norm(NormKind::Batch, 3)
+        let s = s.act(leaky).conv(conv(3, 4, 4, 2, 1))?;
+        s.act(relu).conv_transpose(conv(4, 3, 4, 2, 1), 0)?.norm(NormKind::Batch, 3)
     })?;
-    Ok(s.act(Act::Relu).conv(conv(6, 2, 1, 1, 0))?.act(Act::Tanh).finish())
+    Ok(s.act(relu).conv(conv(6, 2, 1, 1, 0))?.act(Act::Tanh).finish())
 }
 
 /// The device under test.

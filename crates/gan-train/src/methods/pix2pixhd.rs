@@ -2,7 +2,7 @@
 
 mod translate;
 
-use crate::conditioning::condition;
+use crate::conditioning::Condition;
 use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, parse, resolve};
 use crate::methods::{contexts, contradiction, preview_context, refuse_penalty, target};
 use crate::optimizer::backward;
@@ -253,15 +253,14 @@ impl Pix2PixHd {
     }
 
     /// The generator's picture; with an encoder, instance features of the photograph are part of its input.
-    fn generate(&self, cond: &Tensor, batch: &Batch, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
-        let input = match (&self.e, &batch.inst) {
+    fn generate(&self, cond: &Condition, batch: &Batch, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
+        Ok(match (&self.e, &batch.inst) {
             (Some(e), Some(inst)) => {
                 let features = instance_mean(&e.forward(target(batch)?, ctx)?, inst)?;
-                Tensor::cat(&[cond, &features], 1)?
+                self.g.forward_with_coarse(&cond.with(&features)?, ctx, coarse)?
             }
-            _ => cond.clone(),
-        };
-        Ok(self.g.forward_with_coarse(&input, ctx, coarse)?)
+            _ => self.g.forward_with_coarse(cond, ctx, coarse)?,
+        })
     }
 
     /// The parameters that are trained in an epoch.
@@ -280,7 +279,7 @@ impl Method for Pix2PixHd {
     /// All losses come from one forward pass; G is updated first, then D.
     fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
         let real = target(batch)?;
-        let cond = condition(batch, self.config.classes(), self.dtype)?;
+        let cond = Condition::new(batch, self.config.classes(), self.dtype)?;
         let mode = self.config.loss.gan_mode;
         let lambda = self.config.loss.lambda_feat;
         let (train, frozen) = contexts(&self.config.train, cx);
@@ -288,6 +287,8 @@ impl Method for Pix2PixHd {
         let coarse = if trained.len() == self.opt_g.store().len() { train } else { frozen };
         self.opt_g.select(trained)?;
         let fake = self.generate(&cond, batch, &train, &coarse)?;
+        // The discriminators also see averages of the planes.
+        let cond = cond.planes()?;
 
         // D's gradients are gathered here, before G's, so that its graphs are gone; it is updated last all the same.
         self.opt_d.zero_grad()?;
@@ -324,7 +325,7 @@ impl Method for Pix2PixHd {
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
         let ctx = preview_context(&self.config.train);
-        let cond = condition(batch, self.config.classes(), self.dtype)?;
+        let cond = Condition::new(batch, self.config.classes(), self.dtype)?;
         let fake = self.generate(&cond, batch, &ctx, &ctx)?;
         let input =
             if self.config.classes() == 0 { batch.a.clone() } else { colours(&batch.a, self.config.classes())? };

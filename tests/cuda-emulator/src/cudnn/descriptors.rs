@@ -53,11 +53,22 @@ impl Shape {
         self.dims.iter().product()
     }
 
-    /// Where the element with this number in logical order lies.
-    pub fn index(&self, number: usize) -> usize {
+    /// The place of the element with this number in logical order.
+    fn place(&self, number: usize) -> [usize; 4] {
         let [_, c, h, w] = self.dims;
-        let at = [number / (c * h * w), number / (h * w) % c, number / w % h, number % w];
-        (0..4).map(|k| at[k] * self.strides[k]).sum()
+        [number / (c * h * w), number / (h * w) % c, number / w % h, number % w]
+    }
+
+    /// Where the element with this number lies.
+    pub fn index(&self, number: usize) -> usize {
+        self.place(number).iter().zip(self.strides).map(|(at, stride)| at * stride).sum()
+    }
+
+    /// Where the element that goes with number `number` of `large` lies, if this shape is repeated along its dimensions of
+    /// size 1.
+    pub fn repeated(&self, large: &Shape, number: usize) -> usize {
+        let at = large.place(number);
+        (0..4).filter(|&k| self.dims[k] != 1).map(|k| at[k] * self.strides[k]).sum()
     }
 
     /// Whether an array has all its elements in one live allocation.

@@ -5,21 +5,14 @@ mod convolve;
 mod descriptors;
 mod run;
 
-use std::{
-    ffi::{c_char, c_void},
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::ffi::{c_char, c_void};
 
+pub use crate::handle::{Handle, destroy};
 use crate::{
-    driver::{open, put, stream::Stream},
+    driver::{open, put},
+    numbers::Element,
     trace::report,
 };
-
-/// A handle: its stream.
-#[derive(Debug, Default)]
-pub struct Handle {
-    stream: AtomicUsize,
-}
 
 /// What a function refuses or fails with, by its number in cuDNN 9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,28 +43,9 @@ pub unsafe fn get<T>(handle: *mut T) -> Result<&'static T, Refusal> {
     unsafe { open(handle) }.map_err(|_| refuse(Refusal::BadParam, "a null handle"))
 }
 
-impl Handle {
-    /// Its stream.
-    pub fn stream(&self) -> &'static Stream {
-        Stream::of(self.stream.load(Ordering::Relaxed))
-    }
-}
-
 /// Creates something with a handle.
 pub fn create<T: Default>(out: *mut *mut T) -> i32 {
-    status(put(out, Box::into_raw(Box::default())).map_err(|_| Refusal::BadParam))
-}
-
-/// Destroys it.
-///
-/// # Safety
-/// It came from [`create`], and is destroyed once.
-pub unsafe fn destroy<T>(handle: *mut T) -> i32 {
-    if !handle.is_null() {
-        // SAFETY: as above.
-        drop(unsafe { Box::from_raw(handle) });
-    }
-    0
+    status(crate::handle::create(out).map_err(|_| Refusal::BadParam))
 }
 
 #[unsafe(no_mangle)]
@@ -88,15 +62,14 @@ extern "C" fn cudnnDestroy(handle: *mut Handle) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn cudnnSetStream(handle: *mut Handle, stream: usize) -> i32 {
     // SAFETY: a handle from `cudnnCreate`.
-    status(unsafe { get(handle) }.map(|handle| handle.stream.store(stream, Ordering::Relaxed)))
+    status(unsafe { get(handle) }.map(|handle| handle.set_stream(stream)))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cudnnGetStream(handle: *mut Handle, stream: *mut usize) -> i32 {
     // SAFETY: a handle from `cudnnCreate`.
     status(
-        unsafe { get(handle) }
-            .and_then(|handle| put(stream, handle.stream.load(Ordering::Relaxed)).map_err(|_| Refusal::BadParam)),
+        unsafe { get(handle) }.and_then(|handle| put(stream, handle.stream_pointer()).map_err(|_| Refusal::BadParam)),
     )
 }
 
@@ -147,5 +120,5 @@ extern "C" fn cudnnGetLastErrorString(message: *mut c_char, size: usize) {
 /// It points to such a number of the host.
 pub unsafe fn factor(at: *const c_void, double: bool) -> f64 {
     // SAFETY: as above.
-    unsafe { if double { at.cast::<f64>().read_unaligned() } else { f64::from(at.cast::<f32>().read_unaligned()) } }
+    unsafe { if double { Element::F64 } else { Element::F32 }.read(at as u64, 0) }
 }

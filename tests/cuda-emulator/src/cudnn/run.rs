@@ -102,81 +102,38 @@ fn submit(handle: *mut Handle, work: impl Fn() -> Result<(), String> + Send + Sy
     stream.submit(Error::LaunchFailed, Box::new(work)).map_err(|_| Refusal::ExecutionFailed)
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn cudnnConvolutionForward(
-    handle: *mut Handle,
-    alpha: *const c_void,
-    x: *mut Tensor,
-    x_at: u64,
-    w: *mut Tensor,
-    w_at: u64,
-    convolution: *mut Convolution,
-    algorithm: i32,
-    space: u64,
-    bytes: usize,
-    beta: *const c_void,
-    y: *mut Tensor,
-    y_at: u64,
-) -> i32 {
-    status(problem(x, w, y, convolution).and_then(|problem| {
-        let at = [x_at, w_at, y_at];
-        let job = Job::prepare(Pass::Forward, problem, at, [alpha, beta], algorithm, (space, bytes))?;
-        submit(handle, move || job.run())
-    }))
+/// A pass with its order of arguments: two arrays, and the third as the result. Then all three in the order x, w, y.
+macro_rules! pass {
+    ($pass:expr, $name:ident, $a:ident $a_at:ident, $b:ident $b_at:ident => $c:ident $c_at:ident,
+     $x:ident $x_at:ident, $w:ident $w_at:ident, $y:ident $y_at:ident) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn $name(
+            handle: *mut Handle,
+            alpha: *const c_void,
+            $a: *mut Tensor,
+            $a_at: u64,
+            $b: *mut Tensor,
+            $b_at: u64,
+            convolution: *mut Convolution,
+            algorithm: i32,
+            space: u64,
+            bytes: usize,
+            beta: *const c_void,
+            $c: *mut Tensor,
+            $c_at: u64,
+        ) -> i32 {
+            status(problem($x, $w, $y, convolution).and_then(|problem| {
+                let at = [$x_at, $w_at, $y_at];
+                let job = Job::prepare($pass, problem, at, [alpha, beta], algorithm, (space, bytes))?;
+                submit(handle, move || job.run())
+            }))
+        }
+    };
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn cudnnConvolutionBackwardData(
-    handle: *mut Handle,
-    alpha: *const c_void,
-    w: *mut Tensor,
-    w_at: u64,
-    y: *mut Tensor,
-    y_at: u64,
-    convolution: *mut Convolution,
-    algorithm: i32,
-    space: u64,
-    bytes: usize,
-    beta: *const c_void,
-    x: *mut Tensor,
-    x_at: u64,
-) -> i32 {
-    status(problem(x, w, y, convolution).and_then(|problem| {
-        let at = [x_at, w_at, y_at];
-        let job = Job::prepare(Pass::Data, problem, at, [alpha, beta], algorithm, (space, bytes))?;
-        submit(handle, move || job.run())
-    }))
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn cudnnConvolutionBackwardFilter(
-    handle: *mut Handle,
-    alpha: *const c_void,
-    x: *mut Tensor,
-    x_at: u64,
-    y: *mut Tensor,
-    y_at: u64,
-    convolution: *mut Convolution,
-    algorithm: i32,
-    space: u64,
-    bytes: usize,
-    beta: *const c_void,
-    w: *mut Tensor,
-    w_at: u64,
-) -> i32 {
-    status(problem(x, w, y, convolution).and_then(|problem| {
-        let at = [x_at, w_at, y_at];
-        let job = Job::prepare(Pass::Filter, problem, at, [alpha, beta], algorithm, (space, bytes))?;
-        submit(handle, move || job.run())
-    }))
-}
-
-/// The index of an element in an array that is repeated along dimensions of size 1.
-fn repeated(shape: &Shape, number: usize, small: &Shape) -> usize {
-    let [_, c, h, w] = shape.dims;
-    let at = [number / (c * h * w), number / (h * w) % c, number / w % h, number % w];
-    (0..4).map(|k| if small.dims[k] == 1 { 0 } else { at[k] * small.strides[k] }).sum()
-}
+pass!(Pass::Forward, cudnnConvolutionForward, x x_at, w w_at => y y_at, x x_at, w w_at, y y_at);
+pass!(Pass::Data, cudnnConvolutionBackwardData, w w_at, y y_at => x x_at, x x_at, w w_at, y y_at);
+pass!(Pass::Filter, cudnnConvolutionBackwardFilter, x x_at, y y_at => w w_at, x x_at, w w_at, y y_at);
 
 #[unsafe(no_mangle)]
 extern "C" fn cudnnConvolutionBackwardBias(
@@ -234,7 +191,7 @@ extern "C" fn cudnnAddTensor(
             a.check(a_at, "a")?;
             // SAFETY: checked just now.
             let values: Vec<f64> =
-                (0..c.len()).map(|number| unsafe { a.element.read(a_at, repeated(&c, number, &a)) }).collect();
+                (0..c.len()).map(|number| unsafe { a.element.read(a_at, a.repeated(&c, number)) }).collect();
             write(&c, c_at, &values, factors, "c")
         })
     }))
@@ -282,7 +239,7 @@ extern "C" fn cudnnConvolutionBiasActivationForward(
             let mut values: Vec<f64> = read(&y, y_at, "y")?;
             for (number, value) in values.iter_mut().enumerate() {
                 // SAFETY: checked just now.
-                *value += unsafe { bias.element.read(bias_at, repeated(&y, number, &bias)) };
+                *value += unsafe { bias.element.read(bias_at, bias.repeated(&y, number)) };
                 *value += residual.get(number).map_or(0.0, |z| scale * z);
                 if mode == RELU {
                     *value = value.max(0.0);

@@ -8,6 +8,7 @@ use gan_layers::{Ctx, Init, ParamStore};
 use gan_losses::Vgg19;
 use gan_nets::{Arch, Generator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
+use gan_train::conditioning::Condition;
 use gan_train::config::Layer;
 use gan_train::{Method, Place, StepCx, TrainConfig, graphed, methods, numerics, to_place};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ const REGION: usize = 8;
 
 /// Something to time.
 pub(super) enum Case {
-    Translate { generator: Box<Generator>, x: Tensor, ctx: Ctx },
+    Translate { generator: Box<Generator>, x: Condition, ctx: Ctx },
     Step { method: Box<dyn Method>, batch: Batch, step: u64 },
 }
 
@@ -53,7 +54,7 @@ impl Case {
     pub(super) fn run(&mut self) -> anyhow::Result<()> {
         match self {
             Case::Translate { generator, x, ctx } => {
-                generator.forward(x, ctx)?;
+                generator.forward(&*x, ctx)?;
             }
             Case::Step { method, batch, step } => {
                 method.step(batch, &StepCx { epoch: 1, step: *step, lr: 2e-4, seed: 0 })?;
@@ -105,9 +106,9 @@ fn translation(
     let x = match arch {
         Arch::Global | Arch::Local => {
             let batch = to_place(labelled(size, n)?, place)?;
-            gan_train::conditioning::condition(&batch, LABELS, place.dtype)?
+            Condition::new(&batch, LABELS, place.dtype)?
         }
-        _ => pictures(0, size, n)?.to_device(&place.device)?,
+        _ => Condition::Planes(pictures(0, size, n)?.to_device(&place.device)?),
     };
     Ok(Case::Translate { generator: Box::new(config.build(vb)?), x, ctx })
 }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
 use gan_nets::{Arch, Ctx, Generator, GeneratorConfig, Network};
-use gan_train::conditioning::condition;
+use gan_train::conditioning::Condition;
 use gan_train::{Place, Trained, Translator, data_config};
 use std::path::Path;
 
@@ -134,8 +134,8 @@ struct BareGenerator {
 impl Translator for BareGenerator {
     fn translate(&self, batch: &Batch) -> gan_train::Result<Tensor> {
         let input = match self.labels {
-            Some(classes) => condition(batch, classes, self.dtype)?,
-            None => batch.a.clone(),
+            Some(classes) => Condition::new(batch, classes, self.dtype)?,
+            None => Condition::Planes(batch.a.clone()),
         };
         Ok(self.generator.forward(&input, &self.ctx)?)
     }

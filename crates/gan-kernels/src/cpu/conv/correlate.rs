@@ -79,8 +79,8 @@ impl Plan {
     }
 }
 
-/// `into += ` gradient of the weight.
-pub(super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32]) {
+/// `into += ` gradient of the weight, or `into = ` it if `into` is `fresh`; tells whether the result is finite.
+pub(super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32], fresh: bool) -> bool {
     let plan = Plan::new(isa, g);
     let outer = g.co > FEW;
     let blocks = g.co.div_ceil(plan.lanes);
@@ -112,7 +112,7 @@ pub(super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], int
             correlate(isa, g, &plan, x, &dy, group, rows, sums);
         }
     });
-    add(isa, g, &plan, &sums, into);
+    add(isa, g, &plan, &sums, into, fresh)
 }
 
 /// Adds the correlations of some rows of an image to a task's sums.
@@ -175,13 +175,14 @@ fn spread(from: &[f32], to: &mut [f32], (h, w, pitch): (usize, usize, usize)) {
     }
 }
 
-/// Adds all shares' sums to the gradient `[co][ci · taps]`.
-fn add(isa: Isa, g: &Geometry, plan: &Plan, sums: &[f32], into: &mut [f32]) {
+/// Adds all shares' sums to the gradient `[co][ci · taps]`; tells whether it is finite.
+fn add(isa: Isa, g: &Geometry, plan: &Plan, sums: &[f32], into: &mut [f32], fresh: bool) -> bool {
     let depth = g.taps();
     let size = plan.sums * plan.lanes;
     let blocks = g.co.div_ceil(plan.lanes);
     let out = Shared::new(into);
-    (0..blocks * plan.groups).into_par_iter().for_each(|i| {
+    let finite = (0..blocks * plan.groups).into_par_iter().map(|i| {
+        let mut all = true;
         let (block, group) = (i % blocks, i / blocks);
         let channels = plan.lanes.min(g.co - block * plan.lanes);
         let first = group * plan.inputs * plan.taps.len();
@@ -196,17 +197,24 @@ fn add(isa: Isa, g: &Geometry, plan: &Plan, sums: &[f32], into: &mut [f32]) {
                     // SAFETY: these weights belong to this block and group alone.
                     #[allow(unsafe_code)]
                     let to = unsafe { out.part(at, width) };
-                    add_column(isa, to, &from[k * plan.lanes + c..], plan.lanes);
+                    let found = add_column(isa, to, &from[k * plan.lanes + c..], plan.lanes, fresh && share == 0);
+                    all &= found || share + 1 < plan.shares;
                 }
             }
         }
+        all
     });
+    finite.reduce(|| true, |a, b| a & b)
 }
 
 vectorised! {
-    fn add_column(to: &mut [f32], from: &[f32], step: usize) {
+    /// Adds a column, or overwrites with it; tells whether the result is finite.
+    fn add_column(to: &mut [f32], from: &[f32], step: usize, fresh: bool) -> bool {
+        let mut zero = 0.0;
         for (o, &v) in to.iter_mut().zip(from.iter().step_by(step)) {
-            *o += v;
+            *o = if fresh { v } else { *o + v };
+            zero += 0.0 * *o;
         }
+        zero == 0.0
     }
 }

@@ -5,12 +5,14 @@
 //! convolution), `backward_weight` correlates the two.
 mod band;
 mod correlate;
+mod few;
 mod fold;
 mod geometry;
 mod grid;
+pub(crate) mod onehot;
 mod outer;
 mod portable;
-mod rows;
+mod ranks;
 mod stream;
 mod taps;
 mod tile;
@@ -19,7 +21,7 @@ mod winograd;
 
 pub(crate) use geometry::Geometry;
 
-use super::elementwise::sum;
+use super::elementwise::{CHUNK, finite, sum};
 use crate::Weight;
 use crate::choice::{Family, forced, is_precise, isa};
 use crate::real::Real;
@@ -112,20 +114,24 @@ pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], weight: &W
     }
 }
 
-/// `into += ` gradient of the weight.
-pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &mut [T]) {
-    if g.n == 0 {
-        return;
-    }
+/// `into += ` gradient of the weight, or `into = ` it if `into` is `fresh`; tells whether the result is finite.
+pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &mut [T], fresh: bool) -> bool {
     let family = family(g, Pass::BackwardWeight, true);
     let (isa, pair) = (isa(), T::as_f32(x).zip(T::as_f32(dy)));
-    let Some((x32, dy32)) = pair.filter(|_| family != Family::Portable) else {
-        return portable::backward_weight(g, x, dy, into);
-    };
-    let Some(into) = T::as_f32_mut(into) else { return };
-    match family {
-        Family::Stream => stream::backward_weight(isa, g, x32, dy32, into),
-        Family::Winograd => winograd::backward_weight(isa, g, x32, dy32, into),
-        _ => correlate::backward_weight(isa, g, x32, dy32, into),
+    if let (Some((x, dy)), true) = (pair, family != Family::Portable && g.n > 0)
+        && let Some(into) = T::as_f32_mut(into)
+    {
+        return match family {
+            Family::Stream => stream::backward_weight(isa, g, x, dy, into, fresh),
+            Family::Winograd => winograd::backward_weight(isa, g, x, dy, into, fresh),
+            _ => correlate::backward_weight(isa, g, x, dy, into, fresh),
+        };
     }
+    if fresh {
+        into.fill(T::zero());
+    }
+    if g.n > 0 {
+        portable::backward_weight(g, x, dy, into);
+    }
+    into.par_chunks(CHUNK).all(|part| finite(isa, part))
 }

@@ -1,6 +1,6 @@
 //! Register tiles of the weight gradient.
 #![allow(unsafe_code)]
-use crate::cpu::simd::{Simd, simd_entry};
+use crate::cpu::simd::{Simd, prefetch, simd_entry};
 use crate::isa::Isa;
 
 /// Taps of a tile; rows of sums come in multiples of it.
@@ -62,8 +62,15 @@ unsafe fn outer_tiles<S: Simd, const V: usize>(p: &Outer<'_>, sums: *mut f32) {
             for (x, &offset) in x.iter_mut().zip(offsets) {
                 *x = x.add(offset + p.q);
             }
+            // The next tile's pixels are too short rows for the processor to foresee.
+            let next = p.taps.offsets.get((tile + 1) * TAPS..).unwrap_or_default();
             let mut dy = p.dy.as_ptr();
             for j in 0..p.len {
+                if j % 16 == 0 {
+                    for &offset in next.iter().take(TAPS) {
+                        prefetch(p.taps.x.as_ptr().wrapping_add(offset + p.q + j));
+                    }
+                }
                 let mut d = [S::zero(); V];
                 for (v, d) in d.iter_mut().enumerate() {
                     *d = S::load(dy.add(v * S::LANES));

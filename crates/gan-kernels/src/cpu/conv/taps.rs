@@ -257,6 +257,7 @@ impl Map {
                     tiles,
                     pitch,
                     first: first == 0,
+                    next: 0,
                 }
                 .run(isa, results);
                 start += self.inputs * depth;

@@ -1,6 +1,6 @@
 //! The register tile of implicit matrix products: channels × flat pixels.
 #![allow(unsafe_code)]
-use crate::cpu::simd::{Simd, simd_entry};
+use crate::cpu::simd::{Simd, prefetch, simd_entry};
 use crate::isa::Isa;
 
 /// Channels and flat pixels of a register tile.
@@ -51,6 +51,8 @@ pub(crate) struct Product<'a> {
     pub(crate) pitch: usize,
     /// Whether `c` is overwritten, not added to.
     pub(crate) first: bool,
+    /// Elements behind those of `x` that are needed next: they are asked for a few at a time meanwhile.
+    pub(crate) next: usize,
 }
 
 impl Product<'_> {
@@ -100,9 +102,13 @@ simd_entry! {
 #[inline(always)]
 unsafe fn tiles<S: Simd, const M: usize, const V: usize>(p: &Product<'_>, c: *mut f32) {
     let pitch = p.pitch;
+    let (end, share) = (p.channels * p.offsets.len() * V * S::LANES, (p.next / 16).div_ceil(p.panels));
     for tile in 0..p.tiles {
         for panel in 0..p.panels {
             let q = tile * V * S::LANES;
+            for line in panel * share..(panel + 1) * share {
+                prefetch(p.x.as_ptr().wrapping_add(end + 16 * line));
+            }
             // SAFETY: inside the lengths that the caller checked.
             unsafe {
                 one::<S, M, V>(p, p.weights.as_ptr().add(panel * p.panel), q, c.add(panel * M * pitch + q), pitch);
@@ -128,6 +134,7 @@ unsafe fn one<S: Simd, const M: usize, const V: usize>(
         for _ in 0..p.channels {
             for &offset in p.offsets {
                 let x = base.add(offset);
+                prefetch(weights.wrapping_add(p.panel));
                 if M < V {
                     let mut w = [S::zero(); M];
                     for (m, w) in w.iter_mut().enumerate() {

@@ -12,6 +12,18 @@ pub(crate) use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
 
+/// Asks for a cache line that is needed soon; any address will do.
+#[inline(always)]
+pub(crate) fn prefetch(at: *const f32) {
+    // SAFETY: a hint, which every processor of this kind takes and which has no effect where nothing can be read.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Operations on a register of F32.
 ///
 /// # Safety
@@ -33,8 +45,6 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// Sum of the lanes, in an order of the implementation's own.
     unsafe fn sum(v: Self::V) -> f32;
-    /// The sums of four registers' lanes.
-    unsafe fn sum4(v: [Self::V; 4]) -> [f32; 4];
     /// Transposes a square of [`Simd::LANES`] rows: `to[j · to_pitch + i] = from[i · from_pitch + j]`.
     unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize);
 }

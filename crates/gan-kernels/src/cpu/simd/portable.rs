@@ -46,10 +46,6 @@ impl Simd for Portable {
         (v[0] + v[2]) + (v[1] + v[3])
     }
     #[inline(always)]
-    unsafe fn sum4(v: [Self::V; 4]) -> [f32; 4] {
-        v.map(|v| (v[0] + v[2]) + (v[1] + v[3]))
-    }
-    #[inline(always)]
     unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
         for i in 0..4 {
             for j in 0..4 {

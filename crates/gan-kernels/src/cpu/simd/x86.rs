@@ -79,20 +79,6 @@ impl Simd for Avx2 {
             _mm_cvtss_f32(_mm_add_ss(v, _mm_shuffle_ps::<1>(v, v)))
         }
     }
-    #[inline(always)]
-    unsafe fn sum4(v: [__m256; 4]) -> [f32; 4] {
-        // SAFETY: as above.
-        unsafe {
-            let ab = _mm256_add_ps(_mm256_unpacklo_ps(v[0], v[1]), _mm256_unpackhi_ps(v[0], v[1]));
-            let cd = _mm256_add_ps(_mm256_unpacklo_ps(v[2], v[3]), _mm256_unpackhi_ps(v[2], v[3]));
-            // Every quarter now holds two sums of each register's quarter: a b a b and c d c d.
-            let all = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(ab, cd), _mm256_shuffle_ps::<0xee>(ab, cd));
-            let all = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps::<1>(all));
-            let mut sums = [0.0; 4];
-            _mm_storeu_ps(sums.as_mut_ptr(), all);
-            sums
-        }
-    }
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
@@ -137,21 +123,6 @@ impl Simd for Avx512 {
     unsafe fn sum(v: __m512) -> f32 {
         // SAFETY: as above.
         unsafe { _mm512_reduce_add_ps(v) }
-    }
-    #[inline(always)]
-    unsafe fn sum4(v: [__m512; 4]) -> [f32; 4] {
-        // SAFETY: as above.
-        unsafe {
-            let ab = _mm512_add_ps(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
-            let cd = _mm512_add_ps(_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
-            // Every quarter now holds two sums of each register's quarter: a b a b and c d c d.
-            let all = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(ab, cd), _mm512_shuffle_ps::<0xee>(ab, cd));
-            let all = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all));
-            let all = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps::<1>(all));
-            let mut sums = [0.0; 4];
-            _mm_storeu_ps(sums.as_mut_ptr(), all);
-            sums
-        }
     }
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]

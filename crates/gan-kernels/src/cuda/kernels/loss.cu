@@ -1,6 +1,7 @@
 // Losses: the mean over all elements and its gradient. Every block adds its part in F64, the last one to finish adds the parts; the
 // order is a function of the number of elements.
 #include "common.cuh"
+#include "sum.cuh"
 
 enum Kind { MEAN, SQUARED_ERROR, BCE, L1 };
 
@@ -29,19 +30,6 @@ template <typename F> __device__ __forceinline__ F element(F x, F y, int kind, F
     }
     default: *gradient = share; return x;
     }
-}
-
-// Adds over a block of 256 threads; the result is right in thread 0.
-__device__ __forceinline__ double block_sum(double x) {
-    __shared__ double parts[8];
-    x = warp_sum(x);
-    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
-    __syncthreads();
-    double total = 0;
-    if (threadIdx.x == 0)
-        for (unsigned i = 0; i < 8; i++) total += parts[i];
-    __syncthreads();
-    return total;
 }
 
 template <typename T>

@@ -1,16 +1,6 @@
 // Padding by reflection, replication or zeros, and its adjoint.
+#include "border.cuh"
 #include "common.cuh"
-
-enum Mode { ZERO, REFLECT, REPLICATE };
-
-// The pixel that padded position `i - pad` of an axis of n pixels shows; -1 for none.
-__device__ __forceinline__ int source(int i, int pad, int n, int mode) {
-    i -= pad;
-    if (i >= 0 && i < n) return i;
-    if (mode == REFLECT) return i < 0 ? -i : 2 * n - 2 - i;
-    if (mode == REPLICATE) return i < 0 ? 0 : n - 1;
-    return -1;
-}
 
 template <typename T, unsigned V>
 __device__ void pad(const T *x, T *y, unsigned outers, unsigned h, unsigned w, unsigned inner, unsigned amount, int mode) {

@@ -1,7 +1,7 @@
 //! pix2pixHD at translation: where instance features come from.
 
 use super::{Config, FeatureConfig};
-use crate::conditioning::condition;
+use crate::conditioning::Condition;
 use crate::method::{Place, TranslateOptions, Translator, parse};
 use crate::methods::{NO_ENCODER, contradiction, load_generator, target, weights};
 use crate::storage::Disk;
@@ -106,9 +106,9 @@ impl Features {
 
 impl Translator for HdTranslator {
     fn translate(&self, batch: &Batch) -> Result<Tensor> {
-        let mut input = condition(batch, self.config.classes(), self.dtype)?;
+        let mut input = Condition::new(batch, self.config.classes(), self.dtype)?;
         if let Some(features) = &self.features {
-            input = Tensor::cat(&[&input, &features.planes(batch, self.dtype)?], 1)?;
+            input = input.with(&features.planes(batch, self.dtype)?)?;
         }
         Ok(self.generator.forward(&input, &self.ctx)?)
     }

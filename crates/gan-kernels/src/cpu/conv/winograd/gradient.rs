@@ -1,23 +1,24 @@
 //! Backward to the weights: `dg = Gᵀ [Σ over tiles of (Bᵀ d B) ⊙ (A dy Aᵀ)] G`.
 #![allow(unsafe_code)]
-use super::points::{POINTS, PRODUCTS, both};
+use super::points::both;
 use super::tiles::{Destination, Layout, Tiles, transform_gradient, transform_input};
 use super::weights::{WIDEST, tap};
-use super::{BLOCK, Geometry};
+use super::{Geometry, block_rows, points};
 use crate::PadMode;
 use crate::cpu::conv::outer::{Outer, TAPS, TapRows};
 use crate::cpu::conv::transpose::transpose;
 use crate::cpu::planes::Shared;
 use crate::cpu::scratch::Scratch;
-use crate::cpu::simd::simd_entry;
+use crate::cpu::simd::{prefetch, simd_entry};
 use crate::isa::Isa;
 use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Input channels of a task of the last step.
 const INPUTS: usize = 16;
 
 /// Elements of the sums that are held at a time.
-const SUMS: usize = 8 << 20;
+const SUMS: usize = 4 << 20;
 
 /// Sums of products `[product][block of output channels][input channel][lane]` of some blocks.
 #[derive(Clone, Copy)]
@@ -29,6 +30,8 @@ struct Sums {
     blocks: usize,
     /// Input channels, filled up to whole tiles.
     inputs: usize,
+    /// Products of a tile in one dimension.
+    points: usize,
 }
 
 impl Sums {
@@ -37,31 +40,51 @@ impl Sums {
     }
 
     fn len(&self) -> usize {
-        PRODUCTS * self.blocks * self.block()
+        self.points * self.points * self.blocks * self.block()
     }
 }
 
-/// `into += ` gradient of the weight.
-pub(in super::super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32]) {
+/// `into += ` gradient of the weight, or `into = ` it if `into` is `fresh`; tells whether the result is finite.
+pub(in super::super) fn backward_weight(
+    isa: Isa,
+    g: &Geometry,
+    x: &[f32],
+    dy: &[f32],
+    into: &mut [f32],
+    fresh: bool,
+) -> bool {
+    let mut finite = true;
     let (inputs, taps) = (g.ci * g.stride.pow(2), g.kh.div_ceil(g.stride));
-    let m = POINTS + 1 - taps;
+    let points = points(g, (g.ho, g.wo));
+    let m = points + 1 - taps;
     let (all, columns) = (g.ho.div_ceil(m), g.wo.div_ceil(m));
     let vectors = if g.co > 2 * isa.lanes() && isa == Isa::Avx512 { 4 } else { 2 };
     let lanes = vectors * isa.lanes();
     let blocks = g.co.div_ceil(lanes);
-    let one = Sums { lanes, first: 0, blocks: 1, inputs: inputs.next_multiple_of(TAPS) };
+    let one = Sums { lanes, first: 0, blocks: 1, inputs: inputs.next_multiple_of(TAPS), points };
     // With very many channels the sums of a few output channels at a time are held and added to the gradient at once.
     let held = (SUMS / one.len()).clamp(1, blocks);
     let mut du = Scratch::take(held * one.len());
-    let rows = (BLOCK / (PRODUCTS * (inputs + g.co) * columns)).clamp(1, all);
+    let rows = block_rows(all, points * points * (inputs + g.co) * columns);
     for image in 0..g.n {
         let x = &x[image * g.ci * g.h * g.w..][..g.ci * g.h * g.w];
         let dy = &dy[image * g.co * g.ho * g.wo..][..g.co * g.ho * g.wo];
         for first in (0..all).step_by(rows) {
             let rows = rows.min(all - first);
             let (stride, phase) = (g.stride, (0, 0));
-            let big =
-                Tiles { h: g.h, w: g.w, padding: g.padding, mode: g.mode, stride, phase, m, first, rows, columns };
+            let big = Tiles {
+                h: g.h,
+                w: g.w,
+                padding: g.padding,
+                mode: g.mode,
+                stride,
+                phase,
+                points,
+                m,
+                first,
+                rows,
+                columns,
+            };
             let small = Tiles { h: g.ho, w: g.wo, padding: 0, mode: PadMode::Zero, stride: 1, ..big };
             let factors = Factors::new(isa, &big, &small, x, dy);
             let starts = image == 0 && first == 0;
@@ -74,22 +97,26 @@ pub(in super::super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &
                 }
                 factors.multiply(isa, sums, du);
                 if ends || held < blocks {
-                    add(isa, g, du, sums, into);
+                    let fresh = fresh && (starts || held == blocks);
+                    let found = add(isa, g, du, sums, into, fresh);
+                    finite &= found || !ends;
                 }
             }
         }
     }
+    finite
 }
 
-/// Transforms the sums back and adds them to the gradient.
-fn add(isa: Isa, g: &Geometry, du: &[f32], sums: Sums, into: &mut [f32]) {
+/// Transforms the sums back and adds them to the gradient, or overwrites it; tells whether it is finite.
+fn add(isa: Isa, g: &Geometry, du: &[f32], sums: Sums, into: &mut [f32], fresh: bool) -> bool {
     assert!(du.len() >= sums.len() && into.len() >= g.co * g.taps());
-    let out = Shared::new(into);
+    let (out, finite) = (Shared::new(into), AtomicBool::new(true));
     let tasks = sums.blocks * g.ci.div_ceil(INPUTS);
     (0..tasks).into_par_iter().for_each(|task| {
         let (block, first) = (task % sums.blocks, task / sums.blocks * INPUTS);
-        finish(isa, g, du, sums, block, first..g.ci.min(first + INPUTS), out);
+        finish(isa, g, du, sums, block, first..g.ci.min(first + INPUTS), out, fresh, &finite);
     });
+    finite.into_inner()
 }
 
 /// Transformed inputs and gradients of a block of tile rows.
@@ -107,8 +134,9 @@ impl Factors {
         let (ci, co) = (big.stride.pow(2) * x.len() / (big.h * big.w), dy.len() / (small.h * small.w));
         let v_layout = Layout::new(isa, ci, big.count(), None);
         let m_layout = Layout::new(isa, co, big.count(), None);
-        let mut v = Scratch::take(PRODUCTS * v_layout.product());
-        let mut m = Scratch::take(PRODUCTS * m_layout.product());
+        let products = big.points * big.points;
+        let mut v = Scratch::take(products * v_layout.product());
+        let mut m = Scratch::take(products * m_layout.product());
         let (v_shared, m_shared) = (Shared::new(&mut v), Shared::new(&mut m));
         x.par_chunks(big.h * big.w).enumerate().for_each(|(channel, plane)| {
             transform_input(isa, big, plane, Destination { layout: &v_layout, channel, to: v_shared });
@@ -153,7 +181,11 @@ simd_entry! {
         block: usize,
         inputs: std::ops::Range<usize>,
         out: Shared<f32>,
+        fresh: bool,
+        finite: &AtomicBool,
     ) {
+        // Zeros as long as all is finite.
+        let mut zeros = [0.0f32; WIDEST];
         let (phases, taps) = (g.stride * g.stride, g.kh * g.kw);
         let step = sums.blocks * sums.block();
         let outputs = (sums.first + block) * sums.lanes..g.co.min((sums.first + block + 1) * sums.lanes);
@@ -167,23 +199,27 @@ simd_entry! {
                 unsafe {
                     for phase in 0..phases {
                         let at = block * sums.block() + (phase * g.ci + input) * sums.lanes + first;
-                        let mut u = [[S::zero(); POINTS]; POINTS];
-                        for (i, u) in u.as_flattened_mut().iter_mut().enumerate() {
-                            *u = S::load(du.as_ptr().add(i * step + at));
-                        }
                         macro_rules! back {
-                            ($r:tt) => {
-                                for (i, &v) in both!(S, filter_adjoint::<$r>, u, 6, $r).as_flattened().iter().enumerate() {
+                            ($n:tt, $r:tt) => {{
+                                let mut u = [[S::zero(); $n]; $n];
+                                for (i, u) in u.as_flattened_mut().iter_mut().enumerate() {
+                                    let place = du.as_ptr().add(i * step + at);
+                                    prefetch(place.wrapping_add(sums.lanes));
+                                    *u = S::load(place);
+                                }
+                                let g_of = both!(S, filter_adjoint::<$n, $r>, u, $n, $r);
+                                for (i, &v) in g_of.as_flattened().iter().enumerate() {
                                     if let Some(tap) = tap(g.kh, g.stride, phase, i / $r, i % $r) {
                                         S::store(lanes[tap].as_mut_ptr(), v);
                                     }
                                 }
-                            };
+                            }};
                         }
-                        match g.kh.div_ceil(g.stride) {
-                            2 => back!(2),
-                            3 => back!(3),
-                            _ => back!(4),
+                        match (sums.points, g.kh.div_ceil(g.stride)) {
+                            (5, _) => back!(5, 2),
+                            (_, 2) => back!(6, 2),
+                            (_, 3) => back!(6, 3),
+                            _ => back!(6, 4),
                         }
                     }
                     for t in (0..taps).step_by(S::LANES) {
@@ -192,13 +228,25 @@ simd_entry! {
                     for (lane, row) in rows.iter().enumerate().take(S::LANES.min(outputs.len() - first)) {
                         // The weights of these channels belong to this task.
                         let to = out.part(((outputs.start + first + lane) * g.ci + input) * taps, taps);
+                        prefetch(to.as_ptr().wrapping_add(2 * taps));
+                        macro_rules! put {
+                            ($taps:tt) => {
+                                for ((to, &from), zero) in to[..$taps].iter_mut().zip(row).zip(&mut zeros) {
+                                    *to = if fresh { from } else { *to + from };
+                                    *zero += 0.0 * *to;
+                                }
+                            };
+                        }
                         match taps {
-                            9 => to[..9].iter_mut().zip(row).for_each(|(to, from)| *to += from),
-                            _ => to[..16].iter_mut().zip(row).for_each(|(to, from)| *to += from),
+                            9 => put!(9),
+                            _ => put!(16),
                         }
                     }
                 }
             }
+        }
+        if zeros.iter().any(|&zero| zero != 0.0) {
+            finite.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A convolution with stride 2 is one with stride 1 and 2x2 taps over four times as many planes: the phases (even and odd
 //! rows and columns) of the big end's planes. A 3x3 kernel is filled up with zeros.
 //!
-//! Tiles of input and weights are transformed ([`points`]), multiplied as 36 matrix products over channels, and
+//! Tiles of input and weights are transformed ([`points`]), multiplied as matrix products over channels, one for every pair of points, and
 //! transformed back. Backward to the data is the same filter with its weights turned around; backward to the weights
 //! multiplies transformed inputs by transformed gradients. Tile rows are worked on in blocks, so that memory is bounded.
 mod gradient;
@@ -22,26 +22,35 @@ use crate::cpu::scratch::Scratch;
 use crate::isa::Isa;
 use crate::weight::{Form, Pack};
 use crate::{PadMode, Weight};
-use points::{POINTS, PRODUCTS};
 use rayon::prelude::*;
 use tiles::{Destination, Layout, Output, Tiles, transform_input, transform_output};
 use weights::Weights;
 
 /// Elements of the transformed tensors of a block of tile rows.
-const BLOCK: usize = 10 << 20;
+const BLOCK: usize = 4 << 20;
 /// Channels that are summed before the next tile's turn: their part of a panel stays in the first-level cache.
 const DEPTH: usize = 128;
 
 /// Whether this family can serve a convolution.
 pub(super) fn serves(g: &Geometry) -> bool {
-    // A tile of 5x5 that is mostly empty would only add rounding errors.
+    // A tile that is mostly empty would only add rounding errors.
     let stride = g.stride == 1 || g.stride == 2 && g.mode == PadMode::Zero && g.ho.min(g.wo) >= 5;
     stride && g.kh == g.kw && matches!(g.kh, 3 | 4) && g.padding < g.kh
 }
 
+/// Products of a tile in one dimension where the filter's result is `[h, w]`. With a filter of two taps there is a choice
+/// between tiles of 5x5 and of 4x4 outputs: the larger ones save more where they are not mostly empty, and round worse.
+fn points(g: &Geometry, (h, w): (usize, usize)) -> usize {
+    let products = |points: usize| {
+        let m = points - 1;
+        points * points * (h.div_ceil(m) * w.div_ceil(m)).next_multiple_of(16)
+    };
+    if g.stride == 2 && 10 * products(5) <= 11 * products(6) { 5 } else { 6 }
+}
+
 /// Elements of the transformed weights of a convolution.
 pub(super) fn weights_len(g: &Geometry) -> usize {
-    PRODUCTS * g.ci * g.stride.pow(2) * g.co
+    points(g, (g.ho, g.wo)).pow(2) * g.ci * g.stride.pow(2) * g.co
 }
 
 /// A filter with stride 1 from the planes of one end, or their phases, to those of the other end.
@@ -64,36 +73,37 @@ impl Filter {
     fn forward(isa: Isa, g: &Geometry) -> Self {
         let Geometry { ci, co, h, w, ho, wo, stride, padding, mode, .. } = *g;
         let output = Output { h: ho, w: wo, stride: 1, padding: 0 };
-        let weights = Weights::new(isa, g, false);
+        let weights = Weights::new(isa, g, false, points(g, (ho, wo)));
         Filter { inputs: ci, h, w, padding, mode, stride, outputs: co, output, weights }
     }
 
     /// From the small end to the big end, or to the padded big end, which must then be folded.
     fn backward(isa: Isa, g: &Geometry) -> Self {
-        let weights = Weights::new(isa, g, true);
-        let (reach, mode) = (weights.taps() - 1, PadMode::Zero);
+        let (reach, mode) = (g.kh.div_ceil(g.stride) - 1, PadMode::Zero);
         let (padding, output) = match (g.mode, g.stride) {
             // Tiles begin at the first pixel that is wanted.
             (PadMode::Zero, 1) => (reach - g.padding, Output { h: g.h, w: g.w, stride: 1, padding: 0 }),
             (PadMode::Zero, stride) => (reach, Output { h: g.h, w: g.w, stride, padding: g.padding }),
             _ => (reach, Output { h: g.padded_h(), w: g.padded_w(), stride: 1, padding: 0 }),
         };
+        let weights = Weights::new(isa, g, true, points(g, output.phase()));
         Filter { inputs: g.co, h: g.ho, w: g.wo, padding, mode, stride: 1, outputs: g.ci, output, weights }
     }
 
     /// The transformed weights.
     fn transformed(&self, isa: Isa, w: &[f32], weight: &Weight) -> Pack {
         let name = if self.weights.adjoint { "winograd adjoint" } else { "winograd" };
-        let form = Form { name, numbers: [self.weights.panel, isa.lanes(), self.weights.stride, 0] };
+        let form = Form { name, numbers: [self.weights.panel, isa.lanes(), self.weights.stride, self.weights.points] };
         weight.packed(form, self.weights.len(isa), |to| self.weights.transform(isa, w, to))
     }
 
     fn apply(&self, isa: Isa, images: usize, x: &[f32], u: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
-        let m = POINTS + 1 - self.weights.taps();
+        let points = self.weights.points;
+        let m = points + 1 - self.weights.taps();
         let (h, w) = self.output.phase();
         let (all, columns) = (h.div_ceil(m), w.div_ceil(m));
         let planes = self.weights.inputs() + self.weights.outputs();
-        let rows = (BLOCK / (PRODUCTS * planes * columns)).clamp(1, all);
+        let rows = block_rows(all, points * points * planes * columns);
         for image in 0..images {
             let x = &x[image * self.inputs * self.h * self.w..][..self.inputs * self.h * self.w];
             let area = self.output.h * self.output.w;
@@ -101,7 +111,7 @@ impl Filter {
             for first in (0..all).step_by(rows) {
                 let rows = rows.min(all - first);
                 let Filter { h, w, padding, mode, stride, .. } = *self;
-                let tiles = Tiles { h, w, padding, mode, stride, phase: (0, 0), m, first, rows, columns };
+                let tiles = Tiles { h, w, padding, mode, stride, phase: (0, 0), points, m, first, rows, columns };
                 self.block(isa, &tiles, x, u, bias, out);
             }
         }
@@ -112,21 +122,28 @@ impl Filter {
         let weights = &self.weights;
         let from = Layout::new(isa, weights.inputs(), t.count(), Some(panel));
         let to = Layout::new(isa, weights.outputs(), t.count(), None);
-        let mut v = Scratch::take(PRODUCTS * from.product());
+        let products = t.points * t.points;
+        let mut v = Scratch::take(products * from.product());
         let shared = Shared::new(&mut v);
         x.par_chunks(t.h * t.w).enumerate().for_each(|(channel, plane)| {
             transform_input(isa, t, plane, Destination { layout: &from, channel, to: shared });
         });
-        let mut products = Scratch::take(PRODUCTS * to.product());
-        multiply(isa, weights, u, &v, &from, &mut products, &to);
+        let mut results = Scratch::take(products * to.product());
+        multiply(isa, weights, u, &v, &from, &mut results, &to);
         out.par_chunks_mut(self.output.h * self.output.w).enumerate().for_each(|(channel, plane)| {
             let start = bias.map_or(0.0, |b| b[channel]);
-            transform_output(isa, t, &products, &to, channel, start, plane, self.output);
+            transform_output(isa, t, &results, &to, channel, start, plane, self.output);
         });
     }
 }
 
-/// The 36 matrix products.
+/// Tile rows of a block, of `all` rows of `row` transformed elements each: equal parts, so that none is short.
+fn block_rows(all: usize, row: usize) -> usize {
+    let fit = (BLOCK / row).clamp(1, all);
+    all.div_ceil(all.div_ceil(fit))
+}
+
+/// The matrix products, one for every pair of points.
 fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, products: &mut [f32], to: &Layout) {
     let shared = Shared::new(products);
     let panels = weights.panels();
@@ -136,7 +153,7 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
     let panel_len = weights.panel_len(isa);
     let offsets: Vec<[usize; DEPTH]> =
         (1..=3).map(|vectors| std::array::from_fn(|k| k * vectors * isa.lanes())).collect();
-    (0..PRODUCTS * shares).into_par_iter().for_each(|task| {
+    (0..weights.points * weights.points * shares).into_par_iter().for_each(|task| {
         let (product, first) = (task / shares, task % shares * share);
         let count = share.min(panels - first);
         let rows = first * weights.panel..(first + count) * weights.panel;
@@ -161,6 +178,7 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
                     tiles: 1,
                     pitch: to.tiles,
                     first: k == 0,
+                    next: depth * width,
                 }
                 .run(isa, &mut c[q..]);
             }

@@ -4,11 +4,11 @@
 //! tiles as vectors, a channel is first laid out as arrays `[row phase][column of the tile][tile]`: element (a, b) of
 //! tile t is at phase a mod m, column b, index t + (a div m) · (tiles in a row).
 #![allow(unsafe_code)]
-use super::points::{POINTS, PRODUCTS, both};
+use super::points::both;
 use crate::PadMode;
 use crate::cpu::conv::geometry::source;
 use crate::cpu::scratch::Scratch;
-use crate::cpu::simd::{Simd, simd_entry};
+use crate::cpu::simd::{Simd, prefetch, simd_entry};
 use crate::isa::Isa;
 
 /// A plane, how it is continued, and the part of its tiles that is worked on.
@@ -23,13 +23,17 @@ pub(super) struct Tiles {
     /// Only every `stride`-th row and column, from `phase` on, is looked at.
     pub(super) stride: usize,
     pub(super) phase: (usize, usize),
-    /// Outputs of a tile in one dimension.
+    /// Products of a tile in one dimension, and its outputs.
+    pub(super) points: usize,
     pub(super) m: usize,
     /// First tile row, tile rows, tiles in a row.
     pub(super) first: usize,
     pub(super) rows: usize,
     pub(super) columns: usize,
 }
+
+/// Elements that places of transformed tensors are asked for in advance.
+const AHEAD: usize = 64;
 
 /// Where the values of a tile go: `[product][panel of tiles][channel][tile of the panel]`.
 #[derive(Debug, Clone, Copy)]
@@ -152,12 +156,12 @@ fn take_apart<const M: usize>(row: &[f32], at: [usize; M], columns: usize, to: &
 /// Transforms a channel's tiles of input, `Bᵀ d B`; with a stride, its phases become channels of their own, behind those of
 /// all channels' former phases.
 pub(super) fn transform_input(isa: Isa, t: &Tiles, plane: &[f32], to: Destination<'_>) {
-    let mut arrays = Scratch::take(t.laid_out(POINTS));
+    let mut arrays = Scratch::take(t.laid_out(t.points));
     let phases = t.stride * t.stride;
     for phase in 0..phases {
         let t = Tiles { phase: (phase / t.stride, phase % t.stride), ..*t };
         let to = Destination { channel: phase * (to.layout.channels / phases) + to.channel, ..to };
-        to.check();
+        to.check(t.points);
         input_tiles(isa, &t, plane, &mut arrays, to);
     }
 }
@@ -165,7 +169,7 @@ pub(super) fn transform_input(isa: Isa, t: &Tiles, plane: &[f32], to: Destinatio
 /// Transforms a channel's tiles of an output gradient: `A dy Aᵀ`.
 pub(super) fn transform_gradient(isa: Isa, t: &Tiles, plane: &[f32], to: Destination<'_>) {
     let mut arrays = Scratch::take(t.laid_out(t.m));
-    to.check();
+    to.check(t.points);
     gradient_tiles(isa, t, plane, &mut arrays, to);
 }
 
@@ -178,29 +182,34 @@ pub(super) struct Destination<'a> {
 }
 
 impl Destination<'_> {
-    fn check(&self) {
-        assert!(self.channel < self.layout.channels && self.to.len() >= PRODUCTS * self.layout.product());
+    fn check(&self, points: usize) {
+        assert!(self.channel < self.layout.channels && self.to.len() >= points * points * self.layout.product());
     }
 }
 
 simd_entry! {
     fn input_tiles[S](t: &Tiles, plane: &[f32], arrays: &mut [f32], to: Destination<'_>) {
-        t.lay_out(plane, POINTS, arrays);
-        let array = t.phase_rows(POINTS) * t.columns;
-        for q in (0..t.count()).step_by(S::LANES) {
-            // SAFETY: the arrays end a vector behind the last tile; the destination was checked, and its channel belongs
-            // to this task. The entry has the instruction set.
-            unsafe {
-                let mut d = [[S::zero(); POINTS]; POINTS];
-                for (a, d) in d.iter_mut().enumerate() {
-                    for (b, d) in d.iter_mut().enumerate() {
-                        let at = (a % t.m * POINTS + b) * array + a / t.m * t.columns + q;
-                        *d = S::load(arrays.as_ptr().add(at));
+        t.lay_out(plane, t.points, arrays);
+        let array = t.phase_rows(t.points) * t.columns;
+        macro_rules! tiles {
+            ($n:tt) => {
+                for q in (0..t.count()).step_by(S::LANES) {
+                    // SAFETY: the arrays end a vector behind the last tile; the destination was checked, and its channel
+                    // belongs to this task. The entry has the instruction set.
+                    unsafe {
+                        let mut d = [[S::zero(); $n]; $n];
+                        for (a, d) in d.iter_mut().enumerate() {
+                            for (b, d) in d.iter_mut().enumerate() {
+                                let at = (a % t.m * $n + b) * array + a / t.m * t.columns + q;
+                                *d = S::load(arrays.as_ptr().add(at));
+                            }
+                        }
+                        store::<S, $n>(both!(S, input::<$n>, d, $n, $n), q, to);
                     }
                 }
-                store::<S>(both!(S, input, d, 6, 6), q, to);
-            }
+            };
         }
+        if t.points == 5 { tiles!(5) } else { tiles!(6) }
     }
 }
 
@@ -212,22 +221,22 @@ simd_entry! {
             // SAFETY: as for the input's tiles.
             unsafe {
                 let load = |a: usize, b: usize| S::load(arrays.as_ptr().add((a * t.m + b) * array + q));
+                // Lanes behind the last tile hold the next phase's pixels: they must not count.
                 macro_rules! tile {
-                    ($m:tt) => {{
+                    ($n:tt, $m:tt) => {{
                         let mut y = [[S::zero(); $m]; $m];
                         for (i, y) in y.as_flattened_mut().iter_mut().enumerate() {
                             *y = load(i / $m, i % $m);
                         }
-                        both!(S, output_adjoint::<$m>, y, $m, 6)
+                        store::<S, $n>(both!(S, output_adjoint::<$n, $m>, y, $m, $n), q, to)
                     }};
                 }
-                let tile = match t.m {
-                    5 => tile!(5),
-                    4 => tile!(4),
-                    _ => tile!(3),
-                };
-                // Lanes behind the last tile hold the next phase's pixels: they must not count.
-                store::<S>(tile, q, to);
+                match (t.points, t.m) {
+                    (5, _) => tile!(5, 4),
+                    (_, 5) => tile!(6, 5),
+                    (_, 4) => tile!(6, 4),
+                    _ => tile!(6, 3),
+                }
             }
         }
     }
@@ -236,11 +245,15 @@ simd_entry! {
 /// # Safety
 /// The destination was checked and its channel belongs to this task; the caller has the instruction set of `S`.
 #[inline(always)]
-unsafe fn store<S: Simd>(tile: [[S::V; POINTS]; POINTS], q: usize, to: Destination<'_>) {
+unsafe fn store<S: Simd, const N: usize>(tile: [[S::V; N]; N], q: usize, to: Destination<'_>) {
     let (at, step) = (to.layout.at(to.channel, q), to.layout.product());
     for (i, &v) in tile.as_flattened().iter().enumerate() {
         // SAFETY: inside the checked length.
-        unsafe { S::store(to.to.start().add(i * step + at), v) };
+        let place = unsafe { to.to.start().add(i * step + at) };
+        // So many places far apart are more than the processor foresees.
+        prefetch(place.wrapping_add(AHEAD));
+        // SAFETY: as above.
+        unsafe { S::store(place, v) };
     }
 }
 
@@ -279,7 +292,7 @@ pub(super) fn transform_output(
     let Output { h, w, stride, padding } = size;
     let phases = stride * stride;
     let channels = layout.channels / phases;
-    assert!(products.len() >= PRODUCTS * layout.product() && channel < channels);
+    assert!(products.len() >= t.points.pow(2) * layout.product() && channel < channels);
     let plane = t.m * t.m * layout.tiles;
     let mut arrays = Scratch::take(phases * plane);
     for (phase, arrays) in arrays.chunks_exact_mut(plane).enumerate() {
@@ -363,22 +376,25 @@ simd_entry! {
             let (at, step) = (layout.at(channel, q), layout.product());
             // SAFETY: inside the checked lengths; the entry has the instruction set.
             unsafe {
-                let mut d = [[S::zero(); POINTS]; POINTS];
-                for (i, d) in d.as_flattened_mut().iter_mut().enumerate() {
-                    *d = S::load(products.as_ptr().add(i * step + at));
-                }
                 let to = arrays.as_mut_ptr().add(q);
                 macro_rules! tile {
-                    ($m:tt) => {
-                        for (i, &y) in both!(S, output::<$m>, d, 6, $m).as_flattened().iter().enumerate() {
+                    ($n:tt, $m:tt) => {{
+                        let mut d = [[S::zero(); $n]; $n];
+                        for (i, d) in d.as_flattened_mut().iter_mut().enumerate() {
+                            let place = products.as_ptr().add(i * step + at);
+                            prefetch(place.wrapping_add(AHEAD));
+                            *d = S::load(place);
+                        }
+                        for (i, &y) in both!(S, output::<$n, $m>, d, $n, $m).as_flattened().iter().enumerate() {
                             S::store(to.add(i * layout.tiles), y);
                         }
-                    };
+                    }};
                 }
-                match t.m {
-                    5 => tile!(5),
-                    4 => tile!(4),
-                    _ => tile!(3),
+                match (t.points, t.m) {
+                    (5, _) => tile!(5, 4),
+                    (_, 5) => tile!(6, 5),
+                    (_, 4) => tile!(6, 4),
+                    _ => tile!(6, 3),
                 }
             }
         }

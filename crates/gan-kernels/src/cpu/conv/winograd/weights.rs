@@ -1,6 +1,6 @@
 //! Transformed weights: `G g Gᵀ` for every pair of channels, in panels for the register tiles.
 #![allow(unsafe_code)]
-use super::points::{POINTS, PRODUCTS, both};
+use super::points::both;
 use crate::cpu::conv::geometry::Geometry;
 use crate::cpu::conv::tile::TileShape;
 use crate::cpu::planes::Shared;
@@ -25,13 +25,15 @@ pub(super) struct Weights {
     pub(super) adjoint: bool,
     /// Output channels of a panel.
     pub(super) panel: usize,
+    /// Products of a tile in one dimension.
+    pub(super) points: usize,
 }
 
 impl Weights {
-    pub(super) fn new(isa: Isa, g: &Geometry, adjoint: bool) -> Self {
+    pub(super) fn new(isa: Isa, g: &Geometry, adjoint: bool, points: usize) -> Self {
         // Wide panels of output channels even where there are few: the products are many and small.
         let panel = TileShape::of(isa, usize::MAX).channels;
-        Weights { big: g.ci, small: g.co, kernel: g.kh, stride: g.stride, adjoint, panel }
+        Weights { big: g.ci, small: g.co, kernel: g.kh, stride: g.stride, adjoint, panel, points }
     }
 
     /// Phases of a plane of the big end.
@@ -75,7 +77,7 @@ impl Weights {
 
     /// Elements of the transformed weights.
     pub(super) fn len(&self, isa: Isa) -> usize {
-        PRODUCTS * self.product(isa)
+        self.points * self.points * self.product(isa)
     }
 
     /// `[product][panel][input][channel of the panel]`.
@@ -105,21 +107,23 @@ simd_entry! {
     fn panel_of[S](w: &Weights, weights: &[f32], panel: usize, isa: Isa, out: Shared<f32>) {
         // SAFETY: a panel belongs to one task; lengths were checked. The entry has the instruction set.
         unsafe {
-            match (w.kernel, w.stride) {
-                (3, 1) => transform::<S, 3, 3>(w, weights, panel, isa, out),
-                (3, _) => transform::<S, 3, 2>(w, weights, panel, isa, out),
-                (_, 1) => transform::<S, 4, 4>(w, weights, panel, isa, out),
-                (_, _) => transform::<S, 4, 2>(w, weights, panel, isa, out),
+            match (w.points, w.kernel, w.stride) {
+                (5, 3, _) => transform::<S, 5, 3, 2>(w, weights, panel, isa, out),
+                (5, _, _) => transform::<S, 5, 4, 2>(w, weights, panel, isa, out),
+                (_, 3, 1) => transform::<S, 6, 3, 3>(w, weights, panel, isa, out),
+                (_, 3, _) => transform::<S, 6, 3, 2>(w, weights, panel, isa, out),
+                (_, _, 1) => transform::<S, 6, 4, 4>(w, weights, panel, isa, out),
+                (_, _, _) => transform::<S, 6, 4, 2>(w, weights, panel, isa, out),
             }
         }
     }
 }
 
 /// # Safety
-/// The panel of each phase belongs to this task, the kernel has `K` by `K` taps and the filter `R` by `R`, and the caller
+/// The panel of each phase belongs to this task, the filter has `N` points, the kernel `K` by `K` taps and the filter `R` by `R`, and the caller
 /// has the instruction set of `S`.
 #[inline(always)]
-unsafe fn transform<S: Simd, const K: usize, const R: usize>(
+unsafe fn transform<S: Simd, const N: usize, const K: usize, const R: usize>(
     w: &Weights,
     weights: &[f32],
     panel: usize,
@@ -167,7 +171,7 @@ unsafe fn transform<S: Simd, const K: usize, const R: usize>(
                             *g = S::load(lanes[tap].as_ptr());
                         }
                     }
-                    let u: [[S::V; POINTS]; POINTS] = both!(S, filter::<R>, g, R, 6);
+                    let u: [[S::V; N]; N] = both!(S, filter::<N, R>, g, R, N);
                     let to = out.start().add(start + first);
                     if first + S::LANES <= elements || w.adjoint || phase + 1 == phases {
                         for (i, &u) in u.as_flattened().iter().enumerate() {

@@ -1,0 +1,164 @@
+//! Convolution of one-hot label planes that are never made.
+
+use crate::OneHot;
+use crate::cpu::conv::Geometry;
+use crate::cuda::launch::{Arg, BLOCK, Launch, size};
+use crate::cuda::module::{Module, module};
+use crate::cuda::operand::{Operand, Order, Output, Scratch, accumulator, statistics};
+use crate::{PadMode, Weight};
+use candle_core::{DType, Result, Tensor, bail};
+
+const ONEHOT: Module = module!("onehot");
+
+/// Output pixels of a block, channels of a thread, and the largest side of a kernel; as `onehot.cu` has it.
+const TILE: (usize, usize) = (8, 32);
+const CHANNELS: usize = 16;
+const SIDE: usize = 7;
+/// Warps that sum a weight gradient: the most that an H100 can have at work at a time.
+const WARPS: usize = 132 * 32;
+
+/// The kernel's name for a type of ids and one of results.
+macro_rules! pair {
+    ($ids:expr, $result:expr, $name:literal) => {
+        match ($ids, $result) {
+            (DType::U8, DType::F32) => concat!($name, "_u8_f32"),
+            (DType::U8, DType::F64) => concat!($name, "_u8_f64"),
+            (DType::U8, DType::BF16) => concat!($name, "_u8_bf16"),
+            (DType::U32, DType::F32) => concat!($name, "_u32_f32"),
+            (DType::U32, DType::F64) => concat!($name, "_u32_f64"),
+            (DType::U32, DType::BF16) => concat!($name, "_u32_bf16"),
+            (_, other) => bail!("a convolution of labels makes F32, F64 or BF16, not {other:?}"),
+        }
+    };
+}
+
+/// What all kernels are told of the shapes.
+struct Shape([Arg; 12]);
+
+impl Shape {
+    fn new(g: &Geometry, classes: usize) -> Result<Self> {
+        if g.stride != 1 || g.kh.max(g.kw) > SIDE {
+            bail!("labels are convolved with stride 1 by kernels of at most {SIDE}x{SIDE} on CUDA, not {g:?}")
+        }
+        let mode = match g.mode {
+            PadMode::Zero => 0,
+            PadMode::Reflect => 1,
+            PadMode::Replicate => 2,
+        };
+        let arg = |n: usize| size(n).map(Arg::U32);
+        Ok(Shape([
+            arg(g.n)?,
+            arg(g.h)?,
+            arg(g.w)?,
+            arg(g.ho)?,
+            arg(g.wo)?,
+            arg(classes)?,
+            arg(g.ci - classes)?,
+            arg(g.co)?,
+            arg(g.kh)?,
+            arg(g.kw)?,
+            arg(g.padding)?,
+            Arg::I32(mode),
+        ]))
+    }
+
+    fn add<'a>(self, launch: Launch<'a>) -> Launch<'a> {
+        self.0.into_iter().fold(launch, Launch::arg)
+    }
+}
+
+/// The other planes, of the type of the weights.
+fn others(x: &OneHot, dtype: DType) -> Result<Option<Operand>> {
+    let Some(rest) = x.rest() else { return Ok(None) };
+    if rest.dtype() != dtype {
+        bail!("one-hot planes: the others are {:?} beside weights of type {dtype:?}", rest.dtype())
+    }
+    Operand::ordered(rest, Order::Planes).map(Some)
+}
+
+pub(crate) fn forward(
+    op: &str,
+    g: &Geometry,
+    x: &OneHot,
+    w: &Weight,
+    bias: Option<&Tensor>,
+    dtype: DType,
+) -> Result<Tensor> {
+    let [_, planes, ..] = x.dims();
+    let classes = planes - x.rest().map_or(0, |r| r.dims()[1]);
+    let shape = Shape::new(g, classes)?;
+    let weight = Operand::ordered(w.tensor(), Order::Planes)?;
+    let inner = weight.dtype();
+    if inner != statistics(dtype) {
+        bail!("{op}: the result cannot be {dtype:?}, the weight is {inner:?}")
+    }
+    let bias = match bias {
+        Some(b) if b.dims() != [g.co] || b.dtype() != inner => {
+            bail!("{op}: the bias must be [{}] {inner:?}, got {:?} {:?}", g.co, b.dims(), b.dtype())
+        }
+        other => other.map(Operand::new).transpose()?,
+    };
+    let (ids, others) = (Operand::ordered(x.labels(), Order::Planes)?, others(x, inner)?);
+    let device = &ids.device;
+    let (taps, pitch) = (g.kh * g.kw, g.co.next_multiple_of(CHANNELS));
+    let elements = taps * (g.ci + 1) * pitch;
+    let rows = Scratch::new(device, elements * inner.size_in_bytes())?;
+    Launch::new(device, &ONEHOT, if inner == DType::F64 { "onehot_table_f64" } else { "onehot_table_f32" })?
+        .arg(weight.address)
+        .arg(rows.address)
+        .size(classes)?
+        .size(g.ci - classes)?
+        .size(g.co)?
+        .size(taps)?
+        .size(pitch)?
+        .threads(elements)?;
+    let order = if dtype == DType::BF16 { Order::Pixels } else { Order::Planes };
+    let y = Output::new(device, dtype, &[g.n, g.co, g.ho, g.wo], order)?;
+    size(g.n * g.co * g.ho * g.wo)?;
+    let launch = Launch::new(device, &ONEHOT, pair!(ids.dtype(), dtype, "onehot_forward"))?
+        .arg(ids.address)
+        .arg(others.as_ref().map(|o| o.address))
+        .arg(rows.address)
+        .arg(bias.as_ref().map(|b| b.address))
+        .arg(y.address)
+        .size(pitch)?;
+    let tiles = g.n * g.ho.div_ceil(TILE.0) * g.wo.div_ceil(TILE.1);
+    shape.add(launch).grid((size(tiles)?, size(pitch / CHANNELS)?), (TILE.0 * TILE.1) as u32)?;
+    Ok(y.tensor())
+}
+
+/// Adds the gradient of all weights: those of the classes and those of the other planes.
+pub(crate) fn add_weight_gradient(g: &Geometry, x: &OneHot, dy: &Tensor, into: &Tensor) -> Result<()> {
+    let inner = statistics(dy.dtype());
+    let address = accumulator(into, inner)?;
+    if g.n == 0 {
+        return Ok(());
+    }
+    let classes = g.ci - x.rest().map_or(0, |r| r.dims()[1]);
+    let shape = Shape::new(g, classes)?;
+    let (ids, others) = (Operand::ordered(x.labels(), Order::Planes)?, others(x, inner)?);
+    let dy = Operand::ordered(dy, Order::Pixels)?;
+    let device = &dy.device;
+    let (taps, rows, groups) = (g.kh * g.kw, g.n * g.ho, g.co.div_ceil(32));
+    let each = rows.div_ceil((WARPS / (taps * groups)).clamp(1, rows));
+    let strips = rows.div_ceil(each);
+    let elements = taps * g.ci * g.co;
+    let parts = Scratch::new(device, strips * elements * inner.size_in_bytes())?;
+    let launch = Launch::new(device, &ONEHOT, pair!(ids.dtype(), dy.dtype(), "onehot_gradient"))?
+        .arg(ids.address)
+        .arg(others.as_ref().map(|o| o.address))
+        .arg(dy.address)
+        .arg(parts.address)
+        .size(strips)?
+        .size(each)?;
+    shape.add(launch).grid((size((taps * groups * strips).div_ceil(BLOCK as usize / 32))?, 1), BLOCK)?;
+    let name = if inner == DType::F64 { "onehot_add_strips_f64" } else { "onehot_add_strips_f32" };
+    Launch::new(device, &ONEHOT, name)?
+        .arg(parts.address)
+        .arg(address)
+        .size(strips)?
+        .size(taps)?
+        .size(g.ci)?
+        .size(g.co)?
+        .threads(elements)
+}
