@@ -71,14 +71,13 @@ fn fastest(g: &Geometry, pass: Pass, pixels: usize, trained: bool) -> Family {
         (1, true) => channels >= 128 && pixels >= 128,
         (1, false) => channels >= 32 && pixels >= if trained { 257 } else { 128 },
         (_, true) => g.kh == 4 && channels >= 64 && pixels >= 900,
-        (_, false) => g.kh == 4 && channels >= 64 && pixels >= 900 && transformed <= 5000 * pixels,
+        (_, false) => g.kh == 4 && channels >= 64 && pixels >= 900 && transformed <= 7000 * pixels,
     };
     if pays && winograd::serves(g) && !is_precise() {
         return Family::Winograd;
     }
-    // Below this, reading the weights is most of the work, and packing them would double it.
-    let limit = if pass == Pass::Forward && !trained { 128 } else { 256 };
-    if g.taps() >= 256 && pixels <= limit || weights && g.co >= 256 && pixels <= 512 {
+    // Reading the weights is a large part of the work, and packing them would double it.
+    if g.taps() >= 256 && pixels <= 256 || weights && g.co >= 256 && pixels <= 512 {
         return Family::Stream;
     }
     Family::Gemm
