@@ -25,7 +25,6 @@ use super::elementwise::{CHUNK, finite, sum};
 use crate::Weight;
 use crate::choice::{Family, forced, is_precise, isa};
 use crate::real::Real;
-use crate::weight::LARGEST;
 use rayon::prelude::*;
 
 /// `into[c] += Σ dy[:, c]` for `dy` `[n, c, pixels]`.
@@ -46,30 +45,27 @@ enum Pass {
 }
 
 /// The family for a shape: the one that is forced, if it can serve the shape, or the one that was measured to be fastest.
-fn family(g: &Geometry, pass: Pass, trained: bool) -> Family {
+fn family(g: &Geometry, pass: Pass) -> Family {
     let pixels = g.n * g.ho * g.wo;
     match forced() {
         // Its im2col matrix must be small.
         Some(Family::Stream) if pixels * g.taps() <= 1 << 24 => Family::Stream,
         Some(Family::Winograd) if winograd::serves(g) => Family::Winograd,
         Some(forced @ (Family::Portable | Family::Gemm)) => forced,
-        _ => fastest(g, pass, pixels, trained),
+        _ => fastest(g, pass, pixels),
     }
 }
 
 /// The table of the crate's documentation. Its limits come from timing all families at the shapes of the networks, on
 /// AVX2 and on AVX-512.
-fn fastest(g: &Geometry, pass: Pass, pixels: usize, trained: bool) -> Family {
+fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> Family {
     let weights = pass == Pass::BackwardWeight;
     let (channels, transformed) = (g.ci.min(g.co), winograd::weights_len(g));
-    // Transformed weights that are too large to keep are as short-lived as those of a training step.
-    let trained = trained || transformed > LARGEST;
-    // Transforms pay for themselves when each transformed value is used often; those of weights that change with every
-    // step are used for one or two calls. With stride 2, whose products save less, it also counts that transformed
+    // Transforms pay for themselves when each transformed value is used often. With stride 2, whose products save less, it also counts that transformed
     // weights are read once for every image; 3x3 kernels have too many zeros among their phases.
     let pays = match (g.stride, weights) {
         (1, true) => channels >= 128 && pixels >= 128,
-        (1, false) => channels >= 32 && pixels >= if trained { 257 } else { 128 },
+        (1, false) => channels >= 32 && pixels >= 128,
         (_, true) => g.kh == 4 && channels >= 64 && pixels >= 900,
         (_, false) => g.kh == 4 && channels >= 64 && pixels >= 900 && transformed <= 7000 * pixels,
     };
@@ -90,7 +86,7 @@ pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, 
     }
     let (Some(x32), Some(w32)) = (T::as_f32(x), T::as_f32(w)) else { return portable::forward(g, x, w, bias) };
     let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
-    match family(g, Pass::Forward, weight.is_trained()) {
+    match family(g, Pass::Forward) {
         Family::Portable => portable::forward(g, x, w, bias),
         Family::Stream => T::from_f32(stream::forward(isa, g, x32, w32, bias32)),
         Family::Winograd => T::from_f32(winograd::forward(isa, g, x32, w32, weight, bias32)),
@@ -105,7 +101,7 @@ pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], weight: &W
     }
     let (Some(dy32), Some(w32)) = (T::as_f32(dy), T::as_f32(w)) else { return portable::backward_data(g, dy, w, bias) };
     let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
-    match family(g, Pass::BackwardData, weight.is_trained()) {
+    match family(g, Pass::BackwardData) {
         Family::Portable => portable::backward_data(g, dy, w, bias),
         Family::Stream => T::from_f32(stream::backward_data(isa, g, dy32, w32, bias32)),
         Family::Winograd => T::from_f32(winograd::backward_data(isa, g, dy32, w32, weight, bias32)),
@@ -115,7 +111,7 @@ pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], weight: &W
 
 /// `into += ` gradient of the weight, or `into = ` it if `into` is `fresh`; tells whether the result is finite.
 pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &mut [T], fresh: bool) -> bool {
-    let family = family(g, Pass::BackwardWeight, true);
+    let family = family(g, Pass::BackwardWeight);
     let (isa, pair) = (isa(), T::as_f32(x).zip(T::as_f32(dy)));
     if let (Some((x, dy)), true) = (pair, family != Family::Portable && g.n > 0)
         && let Some(into) = T::as_f32_mut(into)

@@ -12,10 +12,14 @@ use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::{prefetch, simd_entry};
 use crate::isa::Isa;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Input channels of a task of the last step.
 const INPUTS: usize = 16;
+
+/// Input channels whose sums are gathered at a time where channels are very many: whole tiles.
+const PIECE: usize = 8 * TAPS;
 
 /// Elements of the sums that are held at a time.
 const SUMS: usize = 4 << 20;
@@ -28,7 +32,8 @@ struct Sums {
     /// First block and number of blocks.
     first: usize,
     blocks: usize,
-    /// Input channels, filled up to whole tiles.
+    /// The first input channel, and their number, filled up to whole tiles.
+    from: usize,
     inputs: usize,
     /// Products of a tile in one dimension.
     points: usize,
@@ -61,32 +66,20 @@ pub(in super::super) fn backward_weight(
     let vectors = if g.co > 2 * isa.lanes() && isa == Isa::Avx512 { 4 } else { 2 };
     let lanes = vectors * isa.lanes();
     let blocks = g.co.div_ceil(lanes);
-    let one = Sums { lanes, first: 0, blocks: 1, inputs: inputs.next_multiple_of(TAPS), points };
+    let one = Sums { lanes, first: 0, blocks: 1, from: 0, inputs: inputs.next_multiple_of(TAPS), points };
     // With very many channels the sums of a few output channels at a time are held and added to the gradient at once.
     let held = (SUMS / one.len()).clamp(1, blocks);
-    let mut du = Scratch::take(held * one.len());
     let rows = block_rows(all, points * points * (inputs + g.co) * columns);
+    if g.stride == 1 && g.n == 1 && rows == all && held < blocks {
+        return piece_by_piece(isa, g, x, dy, into, fresh, one);
+    }
+    let mut du = Scratch::take(held * one.len());
     for image in 0..g.n {
         let x = &x[image * g.ci * g.h * g.w..][..g.ci * g.h * g.w];
         let dy = &dy[image * g.co * g.ho * g.wo..][..g.co * g.ho * g.wo];
         for first in (0..all).step_by(rows) {
             let rows = rows.min(all - first);
-            let (stride, phase) = (g.stride, (0, 0));
-            let big = Tiles {
-                h: g.h,
-                w: g.w,
-                padding: g.padding,
-                mode: g.mode,
-                stride,
-                phase,
-                points,
-                m,
-                first,
-                rows,
-                columns,
-            };
-            let small = Tiles { h: g.ho, w: g.wo, padding: 0, mode: PadMode::Zero, stride: 1, ..big };
-            let factors = Factors::new(isa, &big, &small, x, dy);
+            let factors = Factors::new(isa, g, first..first + rows, x, dy);
             let starts = image == 0 && first == 0;
             let ends = image + 1 == g.n && first + rows == all;
             for block in (0..blocks).step_by(held) {
@@ -105,6 +98,38 @@ pub(in super::super) fn backward_weight(
         }
     }
     finite
+}
+
+/// The same for one block of tile rows and very many channels: the sums of some output channels and a few input channels
+/// are transformed back while they lie in the cache, for to write all sums to memory would be most of the work.
+fn piece_by_piece(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32], fresh: bool, all: Sums) -> bool {
+    assert!(into.len() >= g.co * g.taps());
+    let rows = g.ho.div_ceil(all.points + 1 - g.kh);
+    let factors = Factors::new(isa, g, 0..rows, x, dy);
+    let (out, finite) = (Shared::new(into), AtomicBool::new(true));
+    let (lanes, products, tiles) = (all.lanes, all.points * all.points, factors.m_layout.tiles);
+    let blocks = g.co.div_ceil(lanes);
+    // Where there are few blocks, each is shared by several tasks.
+    let shares = (4 * rayon::current_num_threads()).div_ceil(blocks).min(g.ci.div_ceil(PIECE));
+    let share = g.ci.div_ceil(shares).next_multiple_of(PIECE);
+    (0..blocks * shares).into_par_iter().for_each(|task| {
+        let (block, first) = (task / shares, task % shares * share);
+        let mut dy = Scratch::take(products * tiles * lanes);
+        for (product, dy) in dy.chunks_exact_mut(tiles * lanes).enumerate() {
+            factors.turn(isa, product, block, lanes, dy);
+        }
+        let piece = Sums { first: block, inputs: PIECE, ..all };
+        let mut du = Scratch::take(piece.len());
+        for from in (first..(first + share).min(g.ci)).step_by(PIECE) {
+            let piece = Sums { from, ..piece };
+            du.fill(0.0);
+            for (product, du) in du.chunks_exact_mut(piece.block()).enumerate() {
+                factors.multiply_one(isa, product, piece, &dy[product * tiles * lanes..], du);
+            }
+            finish(isa, g, &du, piece, 0, from..g.ci.min(from + PIECE), out, fresh, &finite);
+        }
+    });
+    finite.into_inner()
 }
 
 /// Transforms the sums back and adds them to the gradient, or overwrites it; tells whether it is finite.
@@ -130,7 +155,16 @@ struct Factors {
 }
 
 impl Factors {
-    fn new(isa: Isa, big: &Tiles, small: &Tiles, x: &[f32], dy: &[f32]) -> Self {
+    /// Of some tile rows of an image.
+    fn new(isa: Isa, g: &Geometry, rows: Range<usize>, x: &[f32], dy: &[f32]) -> Self {
+        let points = points(g, (g.ho, g.wo));
+        let m = points + 1 - g.kh.div_ceil(g.stride);
+        let (first, rows, columns) = (rows.start, rows.len(), g.wo.div_ceil(m));
+        let (stride, phase) = (g.stride, (0, 0));
+        let big =
+            Tiles { h: g.h, w: g.w, padding: g.padding, mode: g.mode, stride, phase, points, m, first, rows, columns };
+        let small = Tiles { h: g.ho, w: g.wo, padding: 0, mode: PadMode::Zero, stride: 1, ..big };
+        let (big, small) = (&big, &small);
         let (ci, co) = (big.stride.pow(2) * x.len() / (big.h * big.w), dy.len() / (small.h * small.w));
         let v_layout = Layout::new(isa, ci, big.count(), None);
         let m_layout = Layout::new(isa, co, big.count(), None);
@@ -147,24 +181,35 @@ impl Factors {
         Factors { v, v_layout, m, m_layout, count: big.count() }
     }
 
-    /// Adds the products to the sums.
-    fn multiply(&self, isa: Isa, sums: Sums, du: &mut [f32]) {
-        let (ci, co) = (self.v_layout.channels, self.m_layout.channels);
+    /// A block's transformed gradients of one product, with channels as lanes.
+    fn turn(&self, isa: Isa, product: usize, block: usize, lanes: usize, to: &mut [f32]) {
+        let tiles = self.m_layout.tiles;
+        let count = lanes.min(self.m_layout.channels - block * lanes);
+        let from = &self.m[product * self.m_layout.product() + block * lanes * tiles..][..count * tiles];
+        transpose(isa, from, to, (1, tiles, tiles), lanes);
+    }
+
+    /// Adds one product of a block, whose gradients [`Factors::turn`] has turned, to the sums.
+    fn multiply_one(&self, isa: Isa, product: usize, sums: Sums, dy: &[f32], du: &mut [f32]) {
         let tiles = self.v_layout.tiles;
         // Rows of sums behind the last channel repeat it; they are never looked at.
-        let offsets: Vec<usize> = (0..sums.inputs).map(|c| c.min(ci - 1) * tiles).collect();
+        let row = |c: usize| (sums.from + c).min(self.v_layout.channels - 1) * tiles;
+        let offsets: Vec<usize> = (0..sums.inputs).map(row).collect();
+        let taps =
+            TapRows { x: &self.v[product * self.v_layout.product()..][..self.v_layout.product()], offsets: &offsets };
+        for q in (0..self.count).step_by(DEPTH) {
+            let len = DEPTH.min(self.count - q);
+            Outer { taps, q, len, dy: &dy[q * sums.lanes..], lanes: sums.lanes }.add_to(isa, du);
+        }
+    }
+
+    /// Adds the products to the sums.
+    fn multiply(&self, isa: Isa, sums: Sums, du: &mut [f32]) {
         du.par_chunks_mut(sums.block()).enumerate().for_each(|(i, du)| {
             let (product, block) = (i / sums.blocks, sums.first + i % sums.blocks);
-            let count = sums.lanes.min(co - block * sums.lanes);
-            let from = &self.m[product * self.m_layout.product() + block * sums.lanes * tiles..][..count * tiles];
-            let mut transposed = Scratch::take(tiles * sums.lanes);
-            transpose(isa, from, &mut transposed, (1, tiles, tiles), sums.lanes);
-            let v = &self.v[product * self.v_layout.product()..][..self.v_layout.product()];
-            let taps = TapRows { x: v, offsets: &offsets };
-            for q in (0..self.count).step_by(DEPTH) {
-                let len = DEPTH.min(self.count - q);
-                Outer { taps, q, len, dy: &transposed[q * sums.lanes..], lanes: sums.lanes }.add_to(isa, du);
-            }
+            let mut turned = Scratch::take(self.m_layout.tiles * sums.lanes);
+            self.turn(isa, product, block, sums.lanes, &mut turned);
+            self.multiply_one(isa, product, sums, &turned, du);
         });
     }
 }
@@ -179,7 +224,7 @@ simd_entry! {
         du: &[f32],
         sums: Sums,
         block: usize,
-        inputs: std::ops::Range<usize>,
+        inputs: Range<usize>,
         out: Shared<f32>,
         fresh: bool,
         finite: &AtomicBool,
@@ -198,7 +243,7 @@ simd_entry! {
                 // The entry has the instruction set.
                 unsafe {
                     for phase in 0..phases {
-                        let at = block * sums.block() + (phase * g.ci + input) * sums.lanes + first;
+                        let at = block * sums.block() + (phase * g.ci + input - sums.from) * sums.lanes + first;
                         macro_rules! back {
                             ($n:tt, $r:tt) => {{
                                 let mut u = [[S::zero(); $n]; $n];

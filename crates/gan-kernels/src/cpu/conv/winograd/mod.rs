@@ -6,6 +6,7 @@
 //! Tiles of input and weights are transformed ([`points`]), multiplied as matrix products over channels, one for every pair of points, and
 //! transformed back. Backward to the data is the same filter with its weights turned around; backward to the weights
 //! multiplies transformed inputs by transformed gradients. Tile rows are worked on in blocks, so that memory is bounded.
+mod few;
 mod gradient;
 mod points;
 mod tiles;
@@ -20,7 +21,7 @@ use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::planes::Shared;
 use crate::cpu::scratch::Scratch;
 use crate::isa::Isa;
-use crate::weight::{Form, Pack};
+use crate::weight::{Form, LARGEST, Pack};
 use crate::{PadMode, Weight};
 use rayon::prelude::*;
 use tiles::{Destination, Layout, Output, Tiles, transform_input, transform_output};
@@ -90,20 +91,32 @@ impl Filter {
         Filter { inputs: g.co, h: g.ho, w: g.wo, padding, mode, stride: 1, outputs: g.ci, output, weights }
     }
 
-    /// The transformed weights.
-    fn transformed(&self, isa: Isa, w: &[f32], weight: &Weight) -> Pack {
-        let name = if self.weights.adjoint { "winograd adjoint" } else { "winograd" };
-        let form = Form { name, numbers: [self.weights.panel, isa.lanes(), self.weights.stride, self.weights.points] };
-        weight.packed(form, self.weights.len(isa), |to| self.weights.transform(isa, w, to))
-    }
-
-    fn apply(&self, isa: Isa, images: usize, x: &[f32], u: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    /// Tile rows and columns of an image, and the rows of a block.
+    fn tiles(&self) -> (usize, usize, usize) {
         let points = self.weights.points;
         let m = points + 1 - self.weights.taps();
         let (h, w) = self.output.phase();
         let (all, columns) = (h.div_ceil(m), w.div_ceil(m));
         let planes = self.weights.inputs() + self.weights.outputs();
-        let rows = block_rows(all, points * points * planes * columns);
+        (all, columns, block_rows(all, points * points * planes * columns))
+    }
+
+    /// The weights, transformed unless that is better done piece by piece.
+    fn transformed<'a>(&self, isa: Isa, images: usize, w: &'a [f32], weight: &Weight) -> Factors<'a> {
+        let (all, columns, rows) = self.tiles();
+        let short_lived = weight.is_trained() || self.weights.len(isa) > LARGEST;
+        if images == 1 && rows == all && short_lived && few::serves(&self.weights, all * columns) {
+            return Factors::Plain(w);
+        }
+        let name = if self.weights.adjoint { "winograd adjoint" } else { "winograd" };
+        let form = Form { name, numbers: [self.weights.panel, isa.lanes(), self.weights.stride, self.weights.points] };
+        Factors::Transformed(weight.packed(form, self.weights.len(isa), |to| self.weights.transform(isa, w, to)))
+    }
+
+    fn apply(&self, isa: Isa, images: usize, x: &[f32], u: &Factors<'_>, bias: Option<&[f32]>, out: &mut [f32]) {
+        let (all, columns, rows) = self.tiles();
+        let points = self.weights.points;
+        let m = points + 1 - self.weights.taps();
         for image in 0..images {
             let x = &x[image * self.inputs * self.h * self.w..][..self.inputs * self.h * self.w];
             let area = self.output.h * self.output.w;
@@ -117,7 +130,7 @@ impl Filter {
         }
     }
 
-    fn block(&self, isa: Isa, t: &Tiles, x: &[f32], u: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    fn block(&self, isa: Isa, t: &Tiles, x: &[f32], u: &Factors<'_>, bias: Option<&[f32]>, out: &mut [f32]) {
         let panel = TileShape::of(isa, usize::MAX).pixels;
         let weights = &self.weights;
         let from = Layout::new(isa, weights.inputs(), t.count(), Some(panel));
@@ -129,12 +142,21 @@ impl Filter {
             transform_input(isa, t, plane, Destination { layout: &from, channel, to: shared });
         });
         let mut results = Scratch::take(products * to.product());
-        multiply(isa, weights, u, &v, &from, &mut results, &to);
+        match u {
+            Factors::Transformed(u) => multiply(isa, weights, u, &v, &from, &mut results, &to),
+            Factors::Plain(w) => few::multiply(isa, weights, w, &v, &from, &mut results, &to),
+        }
         out.par_chunks_mut(self.output.h * self.output.w).enumerate().for_each(|(channel, plane)| {
             let start = bias.map_or(0.0, |b| b[channel]);
             transform_output(isa, t, &results, &to, channel, start, plane, self.output);
         });
     }
+}
+
+/// The weights of a filter: all of them transformed, or as they are.
+enum Factors<'a> {
+    Transformed(Pack),
+    Plain(&'a [f32]),
 }
 
 /// Tile rows of a block, of `all` rows of `row` transformed elements each: equal parts, so that none is short.
@@ -189,7 +211,7 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
 /// From the big end to the small end, with a bias per output channel.
 pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], weight: &Weight, bias: Option<&[f32]>) -> Vec<f32> {
     let filter = Filter::forward(isa, g);
-    let u = filter.transformed(isa, w, weight);
+    let u = filter.transformed(isa, g.n, w, weight);
     let mut out = for_overwrite(g.n * g.co * g.ho * g.wo);
     filter.apply(isa, g.n, x, &u, bias, &mut out);
     out
@@ -205,7 +227,7 @@ pub(super) fn backward_data(
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
     let filter = Filter::backward(isa, g);
-    let u = filter.transformed(isa, w, weight);
+    let u = filter.transformed(isa, g.n, w, weight);
     let mut out = for_overwrite(g.n * g.ci * g.h * g.w);
     if g.mode == PadMode::Zero {
         filter.apply(isa, g.n, dy, &u, bias, &mut out);

@@ -4,12 +4,15 @@ use super::points::both;
 use crate::cpu::conv::geometry::Geometry;
 use crate::cpu::conv::tile::TileShape;
 use crate::cpu::planes::Shared;
-use crate::cpu::simd::{Simd, simd_entry};
+use crate::cpu::simd::{Simd, prefetch, simd_entry};
 use crate::isa::Isa;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Taps of the largest kernel, and lanes of the widest vector.
 pub(super) const WIDEST: usize = 16;
+/// Inputs whose weights are asked for in advance.
+const AHEAD: usize = 16;
 /// Vectors that are written behind one another: whole cache lines to each of many places.
 const VECTORS: usize = 4;
 
@@ -80,11 +83,23 @@ impl Weights {
         self.points * self.points * self.product(isa)
     }
 
+    /// Panics if there are too few weights.
+    pub(super) fn check(&self, weights: &[f32]) {
+        assert!(weights.len() >= self.big * self.small * self.kernel.pow(2));
+    }
+
     /// `[product][panel][input][channel of the panel]`.
     pub(super) fn transform(&self, isa: Isa, weights: &[f32], to: &mut [f32]) {
-        assert!(weights.len() >= self.big * self.small * self.kernel.pow(2) && to.len() >= self.len(isa));
-        let shared = Shared::new(to);
-        (0..self.panels_of_a_phase()).into_par_iter().for_each(|p| panel_of(isa, self, weights, p, isa, shared));
+        self.check(weights);
+        assert!(to.len() >= self.len(isa));
+        let (shared, panel_len) = (Shared::new(to), self.panel_len(isa));
+        let (inputs, step) = (if self.adjoint { self.small } else { self.big }, self.product(isa));
+        // A phase's weights lie behind all panels of the phase before, or behind the same panel's.
+        let phase = if self.adjoint { self.panels_of_a_phase() * panel_len } else { inputs * self.panel };
+        (0..self.panels_of_a_phase()).into_par_iter().for_each(|panel| {
+            let part = Part { inputs: 0..inputs, start: panel * panel_len, step, phase };
+            panel_of(isa, self, weights, panel, &part, shared);
+        });
     }
 
     /// The taps of channel `output` of the filter's output side and channel `input` of its input side, if there are such.
@@ -103,17 +118,29 @@ pub(super) fn tap(kernel: usize, stride: usize, phase: usize, a: usize, b: usize
     (y < kernel && x < kernel).then_some(y * kernel + x)
 }
 
+/// Which of a panel's inputs are transformed, and where to.
+pub(super) struct Part {
+    pub(super) inputs: Range<usize>,
+    /// Where these inputs begin within a product's weights, in the first phase.
+    pub(super) start: usize,
+    /// Distance of two products, and of two phases.
+    pub(super) step: usize,
+    pub(super) phase: usize,
+}
+
 simd_entry! {
-    fn panel_of[S](w: &Weights, weights: &[f32], panel: usize, isa: Isa, out: Shared<f32>) {
+    /// Transforms a panel's weights, or a part of them, which the caller owns, with room for a vector behind them.
+    pub(super) fn panel_of[S](w: &Weights, weights: &[f32], panel: usize, part: &Part, out: Shared<f32>) {
+        assert!(part.start + part.inputs.len() * w.panel + (w.points * w.points - 1) * part.step <= out.len());
         // SAFETY: a panel belongs to one task; lengths were checked. The entry has the instruction set.
         unsafe {
             match (w.points, w.kernel, w.stride) {
-                (5, 3, _) => transform::<S, 5, 3, 2>(w, weights, panel, isa, out),
-                (5, _, _) => transform::<S, 5, 4, 2>(w, weights, panel, isa, out),
-                (_, 3, 1) => transform::<S, 6, 3, 3>(w, weights, panel, isa, out),
-                (_, 3, _) => transform::<S, 6, 3, 2>(w, weights, panel, isa, out),
-                (_, _, 1) => transform::<S, 6, 4, 4>(w, weights, panel, isa, out),
-                (_, _, _) => transform::<S, 6, 4, 2>(w, weights, panel, isa, out),
+                (5, 3, _) => transform::<S, 5, 3, 2>(w, weights, panel, part, out),
+                (5, _, _) => transform::<S, 5, 4, 2>(w, weights, panel, part, out),
+                (_, 3, 1) => transform::<S, 6, 3, 3>(w, weights, panel, part, out),
+                (_, 3, _) => transform::<S, 6, 3, 2>(w, weights, panel, part, out),
+                (_, _, 1) => transform::<S, 6, 4, 4>(w, weights, panel, part, out),
+                (_, _, _) => transform::<S, 6, 4, 2>(w, weights, panel, part, out),
             }
         }
     }
@@ -127,14 +154,13 @@ unsafe fn transform<S: Simd, const N: usize, const K: usize, const R: usize>(
     w: &Weights,
     weights: &[f32],
     panel: usize,
-    isa: Isa,
+    part: &Part,
     out: Shared<f32>,
 ) {
-    let (step, panel_len) = (w.product(isa), w.panel_len(isa));
+    let step = part.step;
     let stride = if R == 2 { 2 } else { 1 };
     let phases = stride * stride;
-    let channels = w.inputs() / if w.adjoint { 1 } else { phases };
-    let elements = channels * w.panel;
+    let elements = part.inputs.len() * w.panel;
     // The taps of as many pairs as a vector has lanes, and some vectors of the same with pairs as lanes. The lanes are
     // elements of the panel, that is its channels for one input after the other.
     let mut pairs = [[0.0f32; WIDEST]; WIDEST];
@@ -143,9 +169,13 @@ unsafe fn transform<S: Simd, const N: usize, const K: usize, const R: usize>(
         let vectors = VECTORS.min((elements - group).div_ceil(S::LANES));
         for (v, lanes) in lanes.iter_mut().enumerate().take(vectors) {
             for (lane, row) in pairs.iter_mut().enumerate().take(S::LANES) {
-                let at = group + v * S::LANES + lane;
+                let at = part.inputs.start * w.panel + group + v * S::LANES + lane;
                 match w.pair(weights, at / w.panel, panel * w.panel + at % w.panel) {
-                    Some(taps) => row[..K * K].copy_from_slice(&taps[..K * K]),
+                    Some(taps) => {
+                        // Those of an input that comes soon.
+                        prefetch(taps.as_ptr().wrapping_add(AHEAD * if w.adjoint { w.big * K * K } else { K * K }));
+                        row[..K * K].copy_from_slice(&taps[..K * K]);
+                    }
                     None => row.fill(0.0),
                 }
             }
@@ -155,11 +185,7 @@ unsafe fn transform<S: Simd, const N: usize, const K: usize, const R: usize>(
             }
         }
         for phase in 0..phases {
-            let start = if w.adjoint {
-                (phase * w.panels_of_a_phase() + panel) * panel_len
-            } else {
-                panel * panel_len + phase * elements
-            };
+            let start = part.start + phase * part.phase;
             for (v, lanes) in lanes.iter().enumerate().take(vectors) {
                 let first = group + v * S::LANES;
                 // SAFETY: by this function's contract; the panel has room for the last vector.
