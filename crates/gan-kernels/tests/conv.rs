@@ -275,6 +275,39 @@ fn gradients_are_added_and_only_what_is_wanted_is_computed() {
 }
 
 #[test]
+fn many_channels_at_few_pixels_agree_with_direct_sums() {
+    if device().is_cuda() {
+        return;
+    }
+    let (ci, co, h, w) = (516, 200, 9, 8);
+    let x = reference::f32(&normal((1, ci, h, w), 1));
+    let weight = reference::f32(&normal((co, ci, 3, 3), 2));
+    let dy = reference::f32(&normal((1, co, h, w), 3));
+    for pad_mode in [PadMode::Zero, PadMode::Reflect] {
+        let spec = Conv2d { stride: 1, padding: 1, pad_mode };
+        let passes = |family: Family| {
+            let _family = force(family);
+            // Weights in training: their transformed forms are short-lived.
+            let version = Version::default();
+            version.bump();
+            let weight = Weight::new(weight.clone(), version);
+            let dw = weight.tensor().zeros_like().unwrap();
+            let wanted = WeightGrad { x: &x, into: &dw, sums: None };
+            let grads = ConvGrads { input: Some((h, w)), weight: Some(wanted), bias: None };
+            let y = conv2d(&x, &weight, None, &spec).unwrap();
+            let dx = conv2d_backward(&dy, &weight, &spec, grads).unwrap().unwrap();
+            [y, dx, dw]
+        };
+        for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
+            let _set = force_instructions(set);
+            for (fast, direct) in passes(Family::Winograd).iter().zip(passes(Family::Gemm)) {
+                assert_close(fast, &direct, 3e-5, &format!("{pad_mode:?} {set:?}"));
+            }
+        }
+    }
+}
+
+#[test]
 fn cleared_sums_are_overwritten_and_tell_whether_they_are_finite() {
     let bad = f32::NAN;
     each_kernel(|kernel| {
