@@ -1,14 +1,13 @@
-//! Times the convolutions of the networks: `cargo bench -p gan-kernels --bench convolution -- [FILTER] [RUNS]`.
+//! Times the convolutions of the networks: `cargo bench -p gan-kernels --bench convolution -- [FILTER]`.
 //!
-//! One line a shape; for forward, backward to the data and backward to the weights: median and minimum in milliseconds,
-//! and the rate of a direct convolution in GFLOP/s at the minimum. With `GAN_TIME_FRESH` set, weights change before
-//! every call, as in training: packing is part of the time. `GAN_TIME=cpu`: see [`timing`]. `GAN_KERNELS` chooses
-//! families and instruction sets.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-mod timing;
+//! For every shape forward, backward to the data and backward to the weights; the throughput is that of a direct convolution
+//! in floating-point operations. `kept` weights stay between calls, as in translation; `fresh` ones change before every
+//! call, as in training: packing them is part of the time. `GAN_KERNELS` chooses families and instruction sets.
+#![allow(clippy::unwrap_used, missing_docs)]
 use candle_core::{DType, Device, Tensor};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use gan_kernels::*;
-use timing::Timer;
+use std::time::Duration;
 
 /// name, channels in, channels out, input side, kernel, stride, padding, mode, transposed
 type Shape = (&'static str, usize, usize, usize, usize, usize, usize, PadMode, bool);
@@ -45,71 +44,57 @@ const SHAPES: &[Shape] = &[
     ("3x3 512-512@16 zero", 512, 512, 16, 3, 1, 1, PadMode::Zero, false),
 ];
 
-fn main() {
-    let timer = Timer::from_args();
-    let fresh = std::env::var_os("GAN_TIME_FRESH").is_some();
+fn passes(c: &mut Criterion) {
     #[allow(clippy::disallowed_methods)] // any numbers will do
     let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
     for &(name, ci, co, side, k, stride, padding, pad_mode, transposed) in SHAPES {
-        if !timer.wants(name) {
-            continue;
-        }
         let x = random(&[1, ci, side, side]);
-        let version = Version::default();
-        let sums = Sums::unknown();
-        let prepare = || {
-            if fresh {
-                version.bump();
-                sums.clear();
-            }
+        let (version, sums) = (Version::default(), Sums::unknown());
+        let w = random(&if transposed { [ci, co, k, k] } else { [co, ci, k, k] });
+        let w = Weight::new(w, version.clone());
+        let (up, down) = (
+            ConvTranspose2d { stride, padding, output_padding: usize::from(k == 3) },
+            Conv2d { stride, padding, pad_mode },
+        );
+        let forward = || match transposed {
+            true => conv_transpose2d(&x, &w, None, &up).unwrap(),
+            false => conv2d(&x, &w, None, &down).unwrap(),
         };
-        let hw = Some((side, side));
-        let (y, w, passes): (Tensor, Weight, [(f64, f64); 3]);
-        if transposed {
-            let spec = ConvTranspose2d { stride, padding, output_padding: usize::from(k == 3) };
-            w = Weight::new(random(&[ci, co, k, k]), version.clone());
-            y = conv_transpose2d(&x, &w, None, &spec).unwrap();
-            let (dy, dw) = (random(y.dims()), Tensor::zeros(w.tensor().shape(), DType::F32, &Device::Cpu).unwrap());
-            let data = ConvGrads { input: hw, ..Default::default() };
-            let weight =
-                ConvGrads { weight: Some(WeightGrad { x: &x, into: &dw, sums: Some(&sums) }), ..Default::default() };
-            passes = [
-                timer.time(prepare, || {
-                    conv_transpose2d(&x, &w, None, &spec).unwrap();
-                }),
-                timer.time(prepare, || {
-                    conv_transpose2d_backward(&dy, &w, &spec, data).unwrap();
-                }),
-                timer.time(prepare, || {
-                    conv_transpose2d_backward(&dy, &w, &spec, weight).unwrap();
-                }),
-            ];
-        } else {
-            let spec = Conv2d { stride, padding, pad_mode };
-            w = Weight::new(random(&[co, ci, k, k]), version.clone());
-            y = conv2d(&x, &w, None, &spec).unwrap();
-            let (dy, dw) = (random(y.dims()), Tensor::zeros(w.tensor().shape(), DType::F32, &Device::Cpu).unwrap());
-            let data = ConvGrads { input: hw, ..Default::default() };
-            let weight =
-                ConvGrads { weight: Some(WeightGrad { x: &x, into: &dw, sums: Some(&sums) }), ..Default::default() };
-            passes = [
-                timer.time(prepare, || {
-                    conv2d(&x, &w, None, &spec).unwrap();
-                }),
-                timer.time(prepare, || {
-                    conv2d_backward(&dy, &w, &spec, data).unwrap();
-                }),
-                timer.time(prepare, || {
-                    conv2d_backward(&dy, &w, &spec, weight).unwrap();
-                }),
-            ];
-        }
+        let y = forward();
+        let (dy, dw) = (random(y.dims()), Tensor::zeros(w.tensor().shape(), DType::F32, &Device::Cpu).unwrap());
+        let backward = |grads: ConvGrads| match transposed {
+            true => conv_transpose2d_backward(&dy, &w, &up, grads).unwrap(),
+            false => conv2d_backward(&dy, &w, &down, grads).unwrap(),
+        };
+        let data = || backward(ConvGrads { input: Some((side, side)), ..Default::default() });
+        let into = WeightGrad { x: &x, into: &dw, sums: Some(&sums) };
+        let weight = || backward(ConvGrads { weight: Some(into), ..Default::default() });
+
         let small = if transposed { side * side } else { y.dims()[2] * y.dims()[3] };
-        let flops = 2.0 * (ci * co * k * k * small) as f64;
-        print!("{name:26}");
-        for (median, min) in passes {
-            print!(" | {median:8.2} ({min:8.2}) {:4.0}", flops / min / 1e6);
+        let mut group = c.benchmark_group(name);
+        group.throughput(Throughput::Elements((2 * ci * co * k * k * small) as u64));
+        for (kind, fresh) in [("kept", false), ("fresh", true)] {
+            let prepare = || {
+                if fresh {
+                    version.bump();
+                    sums.clear();
+                }
+            };
+            let one = BatchSize::PerIteration;
+            group.bench_function(format!("forward {kind}"), |b| b.iter_batched(prepare, |()| forward(), one));
+            group.bench_function(format!("data {kind}"), |b| b.iter_batched(prepare, |()| data(), one));
+            group.bench_function(format!("weights {kind}"), |b| b.iter_batched(prepare, |()| weight(), one));
         }
-        println!();
+        group.finish();
     }
 }
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(300));
+    targets = passes
+}
+criterion_main!(benches);

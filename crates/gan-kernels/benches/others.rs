@@ -1,72 +1,65 @@
-//! Times the operators that are no convolutions: `cargo bench -p gan-kernels --bench others -- [FILTER] [RUNS]`; median
-//! and minimum in milliseconds. `GAN_TIME=cpu`: see [`timing`].
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
-mod timing;
+//! Times the operators that are no convolutions: `cargo bench -p gan-kernels --bench others -- [FILTER]`.
+#![allow(clippy::unwrap_used, missing_docs)]
 use candle_core::{DType, Device, Tensor};
+use criterion::{Criterion, criterion_group, criterion_main};
 use gan_kernels::*;
 use gan_rng::{Key, Purpose};
-use timing::Timer;
+use std::time::Duration;
 
-struct Report(Timer);
-
-impl Report {
-    fn time<R>(&self, name: &str, f: impl Fn() -> R) {
-        if self.0.wants(name) {
-            let (median, min) = self.0.time(|| {}, f);
-            println!("{name:50} {median:8.2} ({min:8.2})");
-        }
-    }
+fn time<R>(c: &mut Criterion, name: &str, f: impl Fn() -> R) {
+    c.bench_function(name, |b| b.iter(&f));
 }
 
-fn main() {
-    let t = Report(Timer::from_args());
+fn operators(c: &mut Criterion) {
     #[allow(clippy::disallowed_methods)] // any numbers will do
     let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
-    for (c, side) in [(256, 64), (64, 256)] {
-        let (x, dy) = (random(&[1, c, side, side]), random(&[1, c, side, side]));
-        let (scale, shift) = (random(&[c]), random(&[c]));
+    for (channels, side) in [(256, 64), (64, 256)] {
+        let (x, dy) = (random(&[1, channels, side, side]), random(&[1, channels, side, side]));
+        let (scale, shift) = (random(&[channels]), random(&[channels]));
         for (name, group, a, affine) in [
             ("instance norm + ReLU", Group::Instance, Act::Relu, None),
             ("batch norm + leaky ReLU", Group::Batch, Act::LeakyRelu, Some(Affine { weight: &scale, bias: &shift })),
         ] {
             let spec = Norm { group, eps: 1e-5, act: a };
             let (_, moments) = norm(&x, &spec, affine, None).unwrap();
-            t.time(&format!("{name} {c}@{side} forward"), || norm(&x, &spec, affine, None).unwrap());
-            t.time(&format!("{name} {c}@{side} forward + residual"), || norm(&x, &spec, affine, Some(&dy)).unwrap());
+            time(c, &format!("{name} {channels}@{side} forward"), || norm(&x, &spec, affine, None).unwrap());
+            time(c, &format!("{name} {channels}@{side} forward + residual"), || {
+                norm(&x, &spec, affine, Some(&dy)).unwrap()
+            });
             let grads = NormGrads { input: true, affine };
-            t.time(&format!("{name} {c}@{side} backward"), || {
+            time(c, &format!("{name} {channels}@{side} backward"), || {
                 norm_backward(&x, &moments, &dy, &spec, affine, grads).unwrap()
             });
         }
     }
     let (x, y) = (random(&[1, 64, 256, 256]), random(&[1, 64, 256, 256]));
     for a in [Act::Relu, Act::LeakyRelu, Act::Tanh] {
-        t.time(&format!("{a:?} 64@256"), || act(&x, a).unwrap());
-        t.time(&format!("{a:?} backward 64@256"), || act_backward(&x, &y, a).unwrap());
+        time(c, &format!("{a:?} 64@256"), || act(&x, a).unwrap());
+        time(c, &format!("{a:?} backward 64@256"), || act_backward(&x, &y, a).unwrap());
     }
-    t.time("max pool 64@256", || max_pool2(&x).unwrap());
+    time(c, "max pool 64@256", || max_pool2(&x).unwrap());
     let pooled = random(&[1, 64, 128, 128]);
-    t.time("max pool backward 64@256", || max_pool2_backward(&x, &pooled).unwrap());
-    t.time("average pool 64@256", || avg_pool3s2(&x).unwrap());
-    t.time("average pool backward 64@256", || avg_pool3s2_backward(&pooled, (256, 256)).unwrap());
-    t.time("upsample 64@256", || upsample_nearest(&x, 2).unwrap());
-    t.time("upsample backward 64@256", || upsample_nearest_backward(&x, 2).unwrap());
+    time(c, "max pool backward 64@256", || max_pool2_backward(&x, &pooled).unwrap());
+    time(c, "average pool 64@256", || avg_pool3s2(&x).unwrap());
+    time(c, "average pool backward 64@256", || avg_pool3s2_backward(&pooled, (256, 256)).unwrap());
+    time(c, "upsample 64@256", || upsample_nearest(&x, 2).unwrap());
+    time(c, "upsample backward 64@256", || upsample_nearest_backward(&x, 2).unwrap());
     let small = random(&[1, 512, 32, 32]);
-    t.time("dropout 512@32", || dropout(&small, 0.5, Key::new(1, Purpose::Dropout)).unwrap());
-    t.time("l1 64@256", || l1(&x, &y).unwrap());
-    t.time("squared error 64@256", || squared_error(&x, 1.0).unwrap());
-    t.time("bce 64@256", || bce_with_logits(&x, 1.0).unwrap());
-    t.time("add_assign 64@256", || add_assign(&x, &y).unwrap());
-    t.time("all_finite 64@256", || all_finite(&x).unwrap());
-    label_maps(&t, &random);
+    time(c, "dropout 512@32", || dropout(&small, 0.5, Key::new(1, Purpose::Dropout)).unwrap());
+    time(c, "l1 64@256", || l1(&x, &y).unwrap());
+    time(c, "squared error 64@256", || squared_error(&x, 1.0).unwrap());
+    time(c, "bce 64@256", || bce_with_logits(&x, 1.0).unwrap());
+    time(c, "add_assign 64@256", || add_assign(&x, &y).unwrap());
+    time(c, "all_finite 64@256", || all_finite(&x).unwrap());
+    label_maps(c, &random);
     let n = 56_600_000;
     let (state, grad) = (Tensor::zeros((3, n), DType::F32, &Device::Cpu).unwrap(), random(&[n]));
     let hp = AdamStep { lr: 2e-4, beta1: 0.5, beta2: 0.999, eps: 1e-8, step: 1 };
-    t.time("Adam 56.6M", || adam(&state, &grad, 0..n, &hp).unwrap());
+    time(c, "Adam 56.6M", || adam(&state, &grad, 0..n, &hp).unwrap());
 }
 
 /// The first convolution of pix2pixHD's generators, from labels and from their planes.
-fn label_maps(t: &Report, random: &impl Fn(&[usize]) -> Tensor) {
+fn label_maps(c: &mut Criterion, random: &impl Fn(&[usize]) -> Tensor) {
     let (h, w, classes) = (256, 512, 35);
     // Patches of labels as in photographs of streets, some 20 pixels wide.
     let ids: Vec<u8> = (0..h * w).map(|i| ((i / w / 13 * 31 + (i % w + i / w / 3) / 19 * 7) % classes) as u8).collect();
@@ -78,14 +71,24 @@ fn label_maps(t: &Report, random: &impl Fn(&[usize]) -> Tensor) {
         let weight = Weight::constant(random(&[channels, classes + 1, 7, 7]));
         let (dy, into) = (random(&[1, channels, h, w]), random(weight.tensor().dims()));
         let name = |way: &str| format!("{way}, {} -> {channels} 7x7 {h}x{w}", classes + 1);
-        t.time(&name("planes made"), || x.planes().unwrap());
+        time(c, &name("planes made"), || x.planes().unwrap());
         let planes = x.planes().unwrap();
-        t.time(&name("planes"), || conv2d(&planes, &weight, None, &spec).unwrap());
-        t.time(&name("labels"), || onehot_conv2d(&x, &weight, None, &spec, DType::F32).unwrap());
+        time(c, &name("planes"), || conv2d(&planes, &weight, None, &spec).unwrap());
+        time(c, &name("labels"), || onehot_conv2d(&x, &weight, None, &spec, DType::F32).unwrap());
         let grads =
             ConvGrads { weight: Some(WeightGrad { x: &planes, into: &into, sums: None }), ..ConvGrads::default() };
-        t.time(&name("planes, weight gradient"), || conv2d_backward(&dy, &weight, &spec, grads).unwrap());
+        time(c, &name("planes, weight gradient"), || conv2d_backward(&dy, &weight, &spec, grads).unwrap());
         let grads = OneHotGrads { weight: Some(&into), ..OneHotGrads::default() };
-        t.time(&name("labels, weight gradient"), || onehot_conv2d_backward(&dy, &x, &weight, &spec, grads).unwrap());
+        time(c, &name("labels, weight gradient"), || onehot_conv2d_backward(&dy, &x, &weight, &spec, grads).unwrap());
     }
 }
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1));
+    targets = operators
+}
+criterion_main!(benches);

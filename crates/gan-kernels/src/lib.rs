@@ -35,7 +35,11 @@
 //! One-hot label planes need no convolution: from 8 classes on, [`onehot_conv2d`] sums the weights of the label that each tap
 //! sees, and the planes are never made ([`OneHot`]).
 //!
-//! Minimal filtering costs accuracy: 2e-6 to 5e-6 relative (root mean square, 256 channels) against 3e-7 of a direct sum;
+//! Weights of many channels at few tiles are transformed piece by piece in the cache of the thread that uses them: written to
+//! memory and read back, they would be most of the work. For the same reason kernels ask for memory in advance where rows
+//! are short, and the first gradient of a step overwrites its accumulator ([`Sums`]).
+//!
+//! Minimal filtering costs accuracy: 1.4e-6 to 2e-6 relative (root mean square, 128 channels) against 3e-7 to 6e-7 of a direct sum;
 //! [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
 //!
 //! Kernels are written once over a small vector trait with one page for each instruction set: AVX-512, AVX2 with FMA,

@@ -12,7 +12,7 @@ use crate::isa::Isa;
 use rayon::prelude::*;
 
 /// The most tiles that count as few.
-const TILES: usize = 48;
+pub(super) const TILES: usize = 48;
 /// Input channels at a time.
 const DEPTH: usize = 64;
 /// Elements that a task works on (1.6 MB).

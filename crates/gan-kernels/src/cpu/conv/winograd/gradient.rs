@@ -3,7 +3,7 @@
 use super::points::both;
 use super::tiles::{Destination, Layout, Tiles, transform_gradient, transform_input};
 use super::weights::{WIDEST, tap};
-use super::{Geometry, block_rows, points};
+use super::{Geometry, block_rows, few, points};
 use crate::PadMode;
 use crate::cpu::conv::outer::{Outer, TAPS, TapRows};
 use crate::cpu::conv::transpose::transpose;
@@ -70,7 +70,8 @@ pub(in super::super) fn backward_weight(
     // With very many channels the sums of a few output channels at a time are held and added to the gradient at once.
     let held = (SUMS / one.len()).clamp(1, blocks);
     let rows = block_rows(all, points * points * (inputs + g.co) * columns);
-    if g.stride == 1 && g.n == 1 && rows == all && held < blocks {
+    let few = held < blocks || all * columns <= few::TILES;
+    if g.stride == 1 && g.n == 1 && rows == all && few {
         return piece_by_piece(isa, g, x, dy, into, fresh, one);
     }
     let mut du = Scratch::take(held * one.len());
@@ -100,7 +101,7 @@ pub(in super::super) fn backward_weight(
     finite
 }
 
-/// The same for one block of tile rows and very many channels: the sums of some output channels and a few input channels
+/// The same for one block of tile rows and few tiles or very many channels: the sums of some output channels and a few input channels
 /// are transformed back while they lie in the cache, for to write all sums to memory would be most of the work.
 fn piece_by_piece(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32], fresh: bool, all: Sums) -> bool {
     assert!(into.len() >= g.co * g.taps());
