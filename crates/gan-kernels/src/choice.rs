@@ -19,7 +19,7 @@ pub enum Family {
     Gemm,
     /// Weights read once in their own layout: few pixels.
     Stream,
-    /// Minimal filtering with six points: 3x3 and 4x4 kernels with stride 1 or 2.
+    /// Minimal filtering with five or six points: 3x3 and 4x4 kernels with stride 1 or 2.
     Winograd,
 }
 
@@ -110,7 +110,7 @@ pub fn force_instructions(set: InstructionSet) -> Guard {
     overrule(|o| o.isa = Some(isa))
 }
 
-/// Keeps this thread's convolutions from minimal filtering, whose rounding errors are some four times those of a direct sum.
+/// Keeps this thread's convolutions from minimal filtering, whose rounding errors are larger than those of a direct sum.
 pub fn precise() -> Guard {
     overrule(|o| o.precise = true)
 }

@@ -39,7 +39,7 @@
 //! memory and read back, they would be most of the work. For the same reason kernels ask for memory in advance where rows
 //! are short, and the first gradient of a step overwrites its accumulator ([`Sums`]).
 //!
-//! Minimal filtering costs accuracy: 1.4e-6 to 2e-6 relative (root mean square, 128 channels) against 3e-7 to 6e-7 of a direct sum;
+//! Minimal filtering costs accuracy: outputs of whole networks err by 2 to 4 times as much as PyTorch's (docs/benchmarks.md);
 //! [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
 //!
 //! Kernels are written once over a small vector trait with one page for each instruction set: AVX-512, AVX2 with FMA,
