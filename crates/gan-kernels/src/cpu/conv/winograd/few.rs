@@ -5,7 +5,7 @@
 //! uses them at once, while they lie in its cache together with the tiles of these input channels.
 use super::tiles::Layout;
 use super::weights::{Part, Weights, panel_of};
-use crate::cpu::conv::tile::{Product, TileShape};
+use super::{Panels, offsets};
 use crate::cpu::planes::Shared;
 use crate::cpu::scratch::Scratch;
 use crate::isa::Isa;
@@ -38,8 +38,7 @@ pub(super) fn multiply(
     let outputs = (CACHED / products).saturating_sub(DEPTH * from.tiles) / (DEPTH + from.tiles);
     let group = (outputs / weights.panel).min(panels.div_ceil(2 * rayon::current_num_threads())).max(1);
     let panel_len = DEPTH * weights.panel + isa.lanes();
-    let offsets: Vec<[usize; DEPTH]> =
-        (1..=3).map(|vectors| std::array::from_fn(|k| k * vectors * isa.lanes())).collect();
+    let offsets = offsets(isa);
     let shared = Shared::new(results);
     (0..panels.div_ceil(group)).into_par_iter().for_each(|task| {
         let first = task * group;
@@ -60,23 +59,9 @@ pub(super) fn multiply(
                 #[allow(unsafe_code)]
                 let c = unsafe { shared.part(product * to.product() + rows.start * to.tiles, rows.len() * to.tiles) };
                 let v = &v[product * from.product()..][..from.product()];
+                let panels = Panels { u, channels: weights.panel, len: panel_len, count };
                 for q in (0..from.tiles).step_by(from.panel) {
-                    let width = from.panel.min(from.tiles - q);
-                    Product {
-                        shape: TileShape { channels: weights.panel, pixels: width },
-                        weights: u,
-                        panel: panel_len,
-                        panels: count,
-                        x: &v[q * from.channels + k * width..],
-                        plane: 0,
-                        channels: 1,
-                        offsets: &offsets[width / isa.lanes() - 1][..depth],
-                        tiles: 1,
-                        pitch: to.tiles,
-                        first: k == 0,
-                        next: 0,
-                    }
-                    .run(isa, &mut c[q..]);
+                    panels.multiply(isa, v, from, &offsets, (q, k, depth), 0, c, to);
                 }
             }
         }

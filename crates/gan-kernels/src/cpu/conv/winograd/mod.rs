@@ -165,6 +165,55 @@ fn block_rows(all: usize, row: usize) -> usize {
     all.div_ceil(all.div_ceil(fit))
 }
 
+/// For a panel of one to three vectors of tiles, where the tiles of each input channel are.
+fn offsets(isa: Isa) -> [[usize; DEPTH]; 3] {
+    std::array::from_fn(|vectors| std::array::from_fn(|k| k * (vectors + 1) * isa.lanes()))
+}
+
+/// Panels of one product's transformed weights.
+struct Panels<'a> {
+    u: &'a [f32],
+    /// Output channels of a panel.
+    channels: usize,
+    /// Distance of two panels.
+    len: usize,
+    count: usize,
+}
+
+impl Panels<'_> {
+    /// Multiplies with the input channels `k .. k + depth` of the panel of tiles at `q`, whose product is added to `c`, or
+    /// overwrites it if these are the first ones. `next`: see [`Product::next`].
+    #[allow(clippy::too_many_arguments)]
+    fn multiply(
+        &self,
+        isa: Isa,
+        v: &[f32],
+        from: &Layout,
+        offsets: &[[usize; DEPTH]; 3],
+        (q, k, depth): (usize, usize, usize),
+        next: usize,
+        c: &mut [f32],
+        to: &Layout,
+    ) {
+        let width = from.panel.min(from.tiles - q);
+        Product {
+            shape: TileShape { channels: self.channels, pixels: width },
+            weights: self.u,
+            panel: self.len,
+            panels: self.count,
+            x: &v[q * from.channels + k * width..],
+            plane: 0,
+            channels: 1,
+            offsets: &offsets[width / isa.lanes() - 1][..depth],
+            tiles: 1,
+            pitch: to.tiles,
+            first: k == 0,
+            next,
+        }
+        .run(isa, &mut c[q..]);
+    }
+}
+
 /// The matrix products, one for every pair of points.
 fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, products: &mut [f32], to: &Layout) {
     let shared = Shared::new(products);
@@ -173,8 +222,7 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
     let share = if panels >= 16 { panels.div_ceil(2) } else { panels };
     let shares = panels.div_ceil(share);
     let panel_len = weights.panel_len(isa);
-    let offsets: Vec<[usize; DEPTH]> =
-        (1..=3).map(|vectors| std::array::from_fn(|k| k * vectors * isa.lanes())).collect();
+    let offsets = offsets(isa);
     (0..weights.points * weights.points * shares).into_par_iter().for_each(|task| {
         let (product, first) = (task / shares, task % shares * share);
         let count = share.min(panels - first);
@@ -188,21 +236,8 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
             let width = from.panel.min(from.tiles - q);
             for k in (0..from.channels).step_by(DEPTH) {
                 let depth = DEPTH.min(from.channels - k);
-                Product {
-                    shape: TileShape { channels: weights.panel, pixels: width },
-                    weights: &u[k * weights.panel..],
-                    panel: panel_len,
-                    panels: count,
-                    x: &v[q * from.channels + k * width..],
-                    plane: 0,
-                    channels: 1,
-                    offsets: &offsets[width / isa.lanes() - 1][..depth],
-                    tiles: 1,
-                    pitch: to.tiles,
-                    first: k == 0,
-                    next: depth * width,
-                }
-                .run(isa, &mut c[q..]);
+                let panels = Panels { u: &u[k * weights.panel..], channels: weights.panel, len: panel_len, count };
+                panels.multiply(isa, v, from, &offsets, (q, k, depth), depth * width, c, to);
             }
         }
     });
