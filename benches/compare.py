@@ -72,7 +72,10 @@ def variants(a, case):
 def best_variant(a, case):
     """The variant with the smallest of a few times; one that cannot run here is not the best."""
     found = {}
-    for variant in [a.variant] if a.variant else variants(a, case):
+    candidates = [a.variant] if a.variant else variants(a, case)
+    if len(candidates) == 1:
+        return candidates[0], found
+    for variant in candidates:
         try:
             program = torchs(a, case, variant, a.tries, 1)
             found[variant] = min(program.turn() for _ in range(a.tries))

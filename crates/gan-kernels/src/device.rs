@@ -8,6 +8,8 @@ mod on;
 mod on;
 
 use candle_core::{Device, Result};
+#[cfg(feature = "cuda")]
+pub(crate) use on::give_back_graph_memory;
 
 /// Why a device cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +92,15 @@ pub fn peak_memory(device: &Device) -> Result<Option<u64>> {
 /// CUDA's.
 pub fn reset_peak_memory(device: &Device) -> Result<()> {
     on::reset_peak_memory(device)
+}
+
+/// Whether work that is not part of a graph finds as much memory as graphs take: free, or held in reserve by the
+/// device's pool. What a graph takes stays its own between launches, until the graph is dropped.
+///
+/// # Errors
+/// CUDA's.
+pub fn graphs_leave_room(device: &Device) -> Result<bool> {
+    on::graphs_leave_room(device)
 }
 
 /// Gives memory that the device's pool holds in reserve back to the system, for who gets it elsewhere. Waits for the device.

@@ -30,7 +30,8 @@ impl Graph {
     /// shapes, and working memory is there.
     ///
     /// No other thread may use the device meanwhile. Memory that the recorded work takes while it runs is the graph's own;
-    /// what the device's pool held in reserve is given back to make room for it.
+    /// what the device's pool held in reserve is given back to make room for it. Dropping a graph gives its memory back
+    /// and waits for the device.
     ///
     /// # Errors
     /// Those of `work`, CUDA's, and a device that is not CUDA's. Then nothing was done; the host's record of what was (say,

@@ -82,7 +82,9 @@ pub use conv::{
 };
 #[cfg(feature = "cuda")]
 pub use cuda::take_storage;
-pub use device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory, test_device};
+pub use device::{
+    DeviceError, device_name, graphs_leave_room, open_device, peak_memory, reset_peak_memory, test_device,
+};
 pub use dropout::{MaskKey, dropout};
 pub use exchange::{Exchange, exchange};
 pub use graph::{Graph, Words, rehearse, with_dropout_key};

@@ -42,6 +42,11 @@ impl OneHot {
         [d[0], self.classes + self.rest.as_ref().map_or(0, |r| r.dims()[1]), d[2], d[3]]
     }
 
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
     /// Element type of the planes.
     pub fn dtype(&self) -> DType {
         self.dtype

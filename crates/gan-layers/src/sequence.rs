@@ -27,6 +27,11 @@ impl Sequence {
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
+
+    /// Whether it was built over a [`ParamStore`](crate::ParamStore), whose parameters may change.
+    pub fn is_trainable(&self) -> bool {
+        self.anchor.is_some()
+    }
 }
 
 /// Which normalisation a network uses.

@@ -221,6 +221,14 @@ impl Generator {
         }
     }
 
+    /// Whether it was built over a [`ParamStore`](gan_layers::ParamStore), whose parameters may change.
+    pub fn is_trainable(&self) -> bool {
+        match &self.net {
+            Net::Plain(seq) => seq.is_trainable(),
+            Net::Local(local) => local.trunk.is_trainable(),
+        }
+    }
+
     /// Layers, parameters and multiply-adds for pictures of this height and width.
     pub fn summary(&self, (h, w): (usize, usize)) -> Result<Summary> {
         let mut summary = Summary::default();

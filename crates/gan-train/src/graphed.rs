@@ -13,9 +13,10 @@ use crate::optimizer::not_captured;
 use crate::{Result, TrainConfig};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
-use gan_kernels::{Graph, Words, rehearse, with_dropout_key};
+use gan_kernels::{Graph, Words, graphs_leave_room, rehearse, with_dropout_key};
 use gan_layers::{Counter, ParamStore};
 use gan_rng::Purpose;
+use std::cell::RefCell;
 
 /// Steps of a kind that are done one by one before one is recorded: everything that is made when it is first needed is
 /// there then.
@@ -30,17 +31,17 @@ pub fn graphed(method: Box<dyn Method>, train: &TrainConfig, place: &Place) -> B
         return method;
     }
     let device = place.device.clone();
-    let state = State::Rehearsing(Vec::new());
-    Box::new(Graphed { method, device, state, returned: (0, DType::F32), news: None })
+    let state = RefCell::new(State::Rehearsing(Vec::new()));
+    Box::new(Graphed { method, device, state, returned: (0, DType::F32), news: RefCell::default() })
 }
 
 struct Graphed {
     method: Box<dyn Method>,
     device: Device,
-    state: State,
+    state: RefCell<State>,
     /// How many losses the last step returned that was done by itself, and their type.
     returned: (usize, DType),
-    news: Option<String>,
+    news: RefCell<Option<String>>,
 }
 
 enum State {
@@ -88,7 +89,7 @@ struct Recorded {
 impl Graphed {
     /// Counts a step of this kind, unless one is recorded; true if it is time to record it.
     fn is_rehearsed(&mut self, kind: &Kind) -> bool {
-        let State::Rehearsing(kinds) = &mut self.state else { return false };
+        let State::Rehearsing(kinds) = self.state.get_mut() else { return false };
         if let Some((_, count)) = kinds.iter_mut().find(|(known, _)| known == kind) {
             *count += 1;
             return *count > REHEARSALS;
@@ -96,14 +97,24 @@ impl Graphed {
         if kinds.len() < KINDS {
             kinds.push((kind.clone(), 1));
         } else {
-            self.give_up("batches come in too many shapes");
+            self.give_up(&format!("batches come in more than {KINDS} shapes, and a graph serves one"));
         }
         false
     }
 
-    fn give_up(&mut self, why: &str) {
-        self.state = State::Off;
-        self.news = Some(format!("training steps are done without CUDA graphs: {why}"));
+    fn give_up(&self, why: &str) {
+        self.state.replace(State::Off);
+        // What follows is for those who look for its origin.
+        let why = why.lines().next().unwrap_or_default();
+        self.news.replace(Some(format!("training steps are done without CUDA graphs: {why}")));
+    }
+
+    /// To be called before other work than the recorded step: without a graph its memory would have been enough.
+    fn make_room(&self) {
+        let recorded = matches!(*self.state.borrow(), State::Recorded(_));
+        if recorded && !graphs_leave_room(&self.device).unwrap_or(true) {
+            self.give_up("there is no memory for other work beside a recorded step");
+        }
     }
 
     /// Records a step like this one. Nothing of it is done or counted, whether that works or not.
@@ -195,25 +206,26 @@ impl Recorded {
 impl Method for Graphed {
     fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
         let kind = Kind::of(batch, self.method.phase(cx.epoch));
-        if let State::Recorded(recorded) = &self.state {
+        if let State::Recorded(recorded) = self.state.get_mut() {
             let in_place = self.method.parts().pools.iter().all(|(_, pool)| pool.can_launch());
             if !in_place || recorded.kind.phase != kind.phase {
-                self.state = State::Rehearsing(Vec::new());
+                self.state.replace(State::Rehearsing(Vec::new()));
             } else if recorded.kind == kind {
                 return recorded.launch(&mut *self.method, batch, cx);
             }
         }
+        self.make_room();
         if self.is_rehearsed(&kind) {
             match self.record(kind, batch, cx) {
                 Ok(recorded) => {
                     let losses = recorded.launch(&mut *self.method, batch, cx);
-                    self.state = State::Recorded(Box::new(recorded));
+                    self.state.replace(State::Recorded(Box::new(recorded)));
                     return losses;
                 }
                 Err(error) => self.give_up(&error.to_string()),
             }
         }
-        let losses = match self.state {
+        let losses = match self.state.get_mut() {
             State::Rehearsing(_) => rehearse(&self.device, || self.method.step(batch, cx)),
             _ => self.method.step(batch, cx),
         }?;
@@ -222,6 +234,7 @@ impl Method for Graphed {
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
+        self.make_room();
         self.method.preview(batch)
     }
 
@@ -234,7 +247,7 @@ impl Method for Graphed {
     }
 
     fn news(&mut self) -> Option<String> {
-        self.news.take().or_else(|| self.method.news())
+        self.news.get_mut().take().or_else(|| self.method.news())
     }
 
     fn notes(&self) -> &[String] {

@@ -6,7 +6,7 @@ use crate::{Error, Optimizer, Result, Trained, config, config::Layer};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
 use gan_layers::{Ctx, Dropout, Precision};
-use gan_nets::GeneratorConfig;
+use gan_nets::{Generator, GeneratorConfig, RecordedGenerator};
 use gan_rng::{Key, Purpose};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -109,6 +109,9 @@ pub struct TranslateOptions {
     pub style: Option<u64>,
     /// Element type of activations.
     pub precision: Precision,
+    /// Do not record translations of one size as CUDA graphs. To be set where several threads use one device: none may
+    /// while another one records.
+    pub no_cuda_graphs: bool,
 }
 
 impl TranslateOptions {
@@ -122,6 +125,14 @@ impl TranslateOptions {
                 Ctx { dropout, precision, ..Ctx::translate() }
             }
             None => Ctx { precision, ..Ctx::translate() },
+        }
+    }
+
+    /// A loaded generator as it is to translate.
+    pub fn prepare(&self, generator: Generator) -> RecordedGenerator {
+        match self.no_cuda_graphs {
+            true => RecordedGenerator::never(generator, self.ctx()),
+            false => RecordedGenerator::new(generator, self.ctx()),
         }
     }
 }

@@ -28,11 +28,11 @@ pub(crate) struct Args {
     /// Counted runs
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Runs before them that are not counted
-    #[arg(long, default_value_t = 2)]
-    warmup: u32,
+    /// Runs before them that are not counted. The default is 2, and 4 on CUDA devices, where the third run is recorded
+    #[arg(long)]
+    warmup: Option<u32>,
     /// One setting of a training step over those of the case: for example `checkpointing=true`. Translations take
-    /// `precision`, `tf32` and `deterministic`
+    /// `precision`, `tf32`, `deterministic` and `cuda_graphs`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Wait for a line on standard input before every counted run and answer with its milliseconds, so that a script
@@ -58,7 +58,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         device.synchronize()?;
         Ok(start.elapsed().as_secs_f64() * 1e3)
     };
-    for _ in 0..args.warmup {
+    for _ in 0..args.warmup.unwrap_or(if device.is_cuda() { 4 } else { 2 }) {
         once()?;
     }
     reset_peak_memory(&device)?;

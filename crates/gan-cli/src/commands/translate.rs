@@ -85,7 +85,14 @@ impl Args {
             Direction::B2a => gan_train::Direction::BToA,
         };
         let precision = self.precision.activations();
-        TranslateOptions { direction, eval: self.eval, dropout: self.dropout, style: self.style, precision }
+        TranslateOptions {
+            direction,
+            eval: self.eval,
+            dropout: self.dropout,
+            style: self.style,
+            precision,
+            ..TranslateOptions::default()
+        }
     }
 }
 

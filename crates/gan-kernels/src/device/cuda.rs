@@ -3,7 +3,7 @@
 
 use super::DeviceError;
 use candle_core::cuda::WrapErr;
-use candle_core::cuda::cudarc::driver::{CudaContext, result, sys};
+use candle_core::cuda::cudarc::driver::{CudaContext, CudaStream, result, sys};
 use candle_core::{CudaDevice, Device, Result};
 use std::ffi::c_void;
 use std::sync::{Mutex, PoisonError};
@@ -66,21 +66,31 @@ pub(super) fn give_back_memory(device: &Device) -> Result<()> {
     }
 }
 
+/// Gives memory that graphs do not use now back to the system. Waits for the device.
+pub(crate) fn give_back_graph_memory(stream: &CudaStream) -> Result<()> {
+    stream.synchronize().w()?;
+    // SAFETY: the device is that of a living context.
+    unsafe { sys::cuDeviceGraphMemTrim(stream.context().cu_device()) }.result().w()
+}
+
+pub(super) fn graphs_leave_room(device: &Device) -> Result<bool> {
+    let Ok(cuda) = device.as_cuda_device() else { return Ok(true) };
+    let context = cuda.cuda_stream().context().clone();
+    let Some(pool) = pool(&context)? else { return Ok(true) };
+    let reserved = get(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?;
+    let used = get(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?;
+    let of_graphs = get_of_graphs(&context, sys::CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT)?;
+    let (free, _) = context.mem_get_info().w()?;
+    Ok(free as u64 + reserved.saturating_sub(used) >= of_graphs)
+}
+
 /// What graphs took is beside what the pool gave: the sum is the most there was, unless the two were at different times.
 pub(super) fn peak_memory(device: &Device) -> Result<Option<u64>> {
     let Ok(cuda) = device.as_cuda_device() else { return Ok(None) };
     let context = cuda.cuda_stream().context().clone();
     let Some(pool) = pool(&context)? else { return Ok(None) };
-    let (mut bytes, mut of_graphs) = (0u64, 0u64);
-    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
-    // SAFETY: the pool is the device's own, and this attribute is a 64-bit number.
-    unsafe { result::mem_pool::get_attribute(pool, attribute, (&raw mut bytes).cast::<c_void>()) }.w()?;
-    // SAFETY: the device is that of a living context, and this attribute is a 64-bit number.
-    let asked = unsafe {
-        sys::cuDeviceGetGraphMemAttribute(context.cu_device(), GRAPHS_HIGH, (&raw mut of_graphs).cast::<c_void>())
-    };
-    asked.result().w()?;
-    Ok(Some(bytes + of_graphs))
+    let of_graphs = get_of_graphs(&context, GRAPHS_HIGH)?;
+    Ok(Some(get(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH)? + of_graphs))
 }
 
 const GRAPHS_HIGH: sys::CUgraphMem_attribute = sys::CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_USED_MEM_HIGH;
@@ -104,6 +114,22 @@ fn pool(context: &CudaContext) -> Result<Option<sys::CUmemoryPool>> {
     }
     // SAFETY: the device is that of a living context.
     unsafe { result::device::get_default_mem_pool(context.cu_device()) }.w().map(Some)
+}
+
+fn get(pool: sys::CUmemoryPool, attribute: sys::CUmemPool_attribute) -> Result<u64> {
+    let mut value = 0u64;
+    // SAFETY: the pool is the device's own, and all attributes that are asked for here are 64-bit numbers.
+    unsafe { result::mem_pool::get_attribute(pool, attribute, (&raw mut value).cast::<c_void>()) }.w()?;
+    Ok(value)
+}
+
+fn get_of_graphs(context: &CudaContext, attribute: sys::CUgraphMem_attribute) -> Result<u64> {
+    let mut value = 0u64;
+    // SAFETY: the device is that of a living context, and all these attributes are 64-bit numbers.
+    unsafe { sys::cuDeviceGetGraphMemAttribute(context.cu_device(), attribute, (&raw mut value).cast::<c_void>()) }
+        .result()
+        .w()?;
+    Ok(value)
 }
 
 fn set(pool: sys::CUmemoryPool, attribute: sys::CUmemPool_attribute, mut value: u64) -> Result<()> {

@@ -12,15 +12,28 @@ use gan_rng::Key;
 use std::cell::Cell;
 use std::sync::Arc;
 
-/// A graph that is ready to be launched.
-pub(super) struct Graph(CudaGraph);
+/// A graph that is ready to be launched. The first field is dropped first.
+pub(super) struct Graph {
+    graph: CudaGraph,
+    _memory: Memory,
+}
+
+/// What a graph took for its work, which CUDA would keep for others to come.
+struct Memory(Arc<CudaStream>);
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // What fails here fails again where somebody listens.
+        let _ = crate::device::give_back_graph_memory(&self.0);
+    }
+}
 
 // SAFETY: CUDA wants calls on one graph to come one after the other, from whichever thread. `Graph` is not `Sync`.
 unsafe impl Send for Graph {}
 
 impl Graph {
     pub(super) fn launch(&self) -> Result<()> {
-        self.0.launch().w()
+        self.graph.launch().w()
     }
 }
 
@@ -39,7 +52,7 @@ pub(super) fn capture<T, E: From<Error>>(
     noted?;
     let Some(graph) = graph? else { return Err(Error::Msg("CUDA captured nothing".to_owned()).into()) };
     graph.upload().w()?;
-    Ok((Graph(graph), made))
+    Ok((Graph { graph, _memory: Memory(stream) }, made))
 }
 
 fn begin(device: &Device) -> Result<Arc<CudaStream>> {

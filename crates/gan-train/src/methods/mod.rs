@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use gan_data::Batch;
 use gan_layers::{Ctx, Weights};
-use gan_nets::{Generator, GeneratorConfig};
+use gan_nets::{Generator, GeneratorConfig, RecordedGenerator};
 use gan_rng::Purpose;
 
 /// All methods. Help, configuration, smoke tests and documentation iterate this list: a new method is a file here and a
@@ -77,10 +77,7 @@ fn weights(trained: &Trained, name: &str, place: &Place) -> Result<VarBuilder<'s
 }
 
 /// Picture in, picture out.
-struct Plain {
-    generator: Generator,
-    ctx: Ctx,
-}
+struct Plain(RecordedGenerator);
 
 impl Plain {
     fn load(
@@ -96,15 +93,15 @@ impl Plain {
         if options.style.is_some() {
             return Err(contradiction(NO_ENCODER));
         }
-        Ok(Plain { generator: load_generator(config, trained, name, place)?, ctx: options.ctx() })
+        Ok(Plain(options.prepare(load_generator(config, trained, name, place)?)))
     }
 }
 
 impl Translator for Plain {
     fn translate(&self, batch: &Batch) -> Result<Tensor> {
-        Ok(self.generator.forward(&batch.a, &self.ctx)?)
+        Ok(self.0.forward(&batch.a)?)
     }
     fn size_multiple(&self) -> usize {
-        self.generator.config().size_multiple()
+        self.0.config().size_multiple()
     }
 }

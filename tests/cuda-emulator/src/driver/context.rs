@@ -219,6 +219,11 @@ extern "C" fn cuDeviceSetGraphMemAttribute(_device: i32, _attribute: i32, _value
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn cuDeviceGraphMemTrim(_device: i32) -> Status {
+    0
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn cuMemPoolTrimTo(_pool: usize, _keep: usize) -> Status {
     0
 }

@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 use gan_data::Batch;
 use gan_layers::{Ctx, Init, ParamStore};
 use gan_losses::Vgg19;
-use gan_nets::{Arch, Generator, GeneratorConfig};
+use gan_nets::{Arch, GeneratorConfig, RecordedGenerator};
 use gan_rng::{Key, Purpose};
 use gan_train::conditioning::Condition;
 use gan_train::config::Layer;
@@ -31,7 +31,7 @@ const REGION: usize = 8;
 
 /// Something to time.
 pub(super) enum Case {
-    Translate { generator: Box<Generator>, x: Condition, ctx: Ctx },
+    Translate { generator: Box<RecordedGenerator>, x: Condition },
     Step { method: Box<dyn Method>, batch: Batch, step: u64 },
 }
 
@@ -53,8 +53,8 @@ impl Case {
     /// One run. A step takes in its batch as the trainer hands it over.
     pub(super) fn run(&mut self) -> anyhow::Result<()> {
         match self {
-            Case::Translate { generator, x, ctx } => {
-                generator.forward(&*x, ctx)?;
+            Case::Translate { generator, x } => {
+                generator.forward(&*x)?;
             }
             Case::Step { method, batch, step } => {
                 method.step(batch, &StepCx { epoch: 1, step: *step, lr: 2e-4, seed: 0 })?;
@@ -110,7 +110,12 @@ fn translation(
         }
         _ => Condition::Planes(pictures(0, size, n)?.to_device(&place.device)?),
     };
-    Ok(Case::Translate { generator: Box::new(config.build(vb)?), x, ctx })
+    let generator = config.build(vb)?;
+    let generator = match train.cuda_graphs {
+        true => RecordedGenerator::new(generator, ctx),
+        false => RecordedGenerator::never(generator, ctx),
+    };
+    Ok(Case::Translate { generator: Box::new(generator), x })
 }
 
 /// What the settings say about precision; any method's `[train]` table has it.

@@ -6,7 +6,7 @@ use crate::exit::{BAD_MODEL, Coded};
 use anyhow::bail;
 use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
-use gan_nets::{Arch, Ctx, Generator, GeneratorConfig, Network};
+use gan_nets::{Arch, GeneratorConfig, Network, RecordedGenerator};
 use gan_train::conditioning::Condition;
 use gan_train::{Place, Trained, Translator, data_config};
 use std::path::Path;
@@ -74,9 +74,9 @@ impl Model {
         if args.dropout.is_some() && !config.dropout {
             notes.push("this generator has no dropout: --dropout changes nothing".into());
         }
-        let generator = config.build(state.var_builder(place.dtype, &place.device))?;
+        let generator = args.options().prepare(config.build(state.var_builder(place.dtype, &place.device))?);
         let labels = (data.mode == DataMode::Labelled).then_some(data.label_nc);
-        let translator = BareGenerator { generator, labels, ctx: args.options().ctx(), dtype: place.dtype };
+        let translator = BareGenerator { generator, labels, dtype: place.dtype };
         Ok(Model { translator: Box::new(translator), data, notes })
     }
 }
@@ -124,10 +124,9 @@ fn inputs(config: &GeneratorConfig, args: &Args) -> anyhow::Result<DataConfig> {
 
 /// A generator without its run.
 struct BareGenerator {
-    generator: Generator,
+    generator: RecordedGenerator,
     /// Number of labels, if the input is a label map (0: a picture that may come with instances).
     labels: Option<usize>,
-    ctx: Ctx,
     dtype: DType,
 }
 
@@ -137,7 +136,7 @@ impl Translator for BareGenerator {
             Some(classes) => Condition::new(batch, classes, self.dtype)?,
             None => Condition::Planes(batch.a.clone()),
         };
-        Ok(self.generator.forward(&input, &self.ctx)?)
+        Ok(self.generator.forward(&input)?)
     }
 
     fn size_multiple(&self) -> usize {

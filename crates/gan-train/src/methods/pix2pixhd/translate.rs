@@ -10,7 +10,7 @@ use crate::{Error, Result, Trained};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
 use gan_layers::{Ctx, Sequence, instance_mean};
-use gan_nets::Generator;
+use gan_nets::RecordedGenerator;
 
 /// The encoder of a trained model.
 pub(super) struct Encoder {
@@ -58,9 +58,8 @@ impl FeatureEncoder for Encoder {
 
 struct HdTranslator {
     config: Config,
-    generator: Generator,
+    generator: RecordedGenerator,
     features: Option<Features>,
-    ctx: Ctx,
     dtype: DType,
 }
 
@@ -75,18 +74,17 @@ struct Features {
 
 pub(super) fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
     let config: Config = parse(trained.config())?;
-    let generator = load_generator(&config.generator(), trained, "g", place)?;
-    let ctx = options.ctx();
+    let generator = options.prepare(load_generator(&config.generator(), trained, "g", place)?);
     let mut features = None;
     if config.encoder.instance_feat || options.style.is_some() {
-        let encoder = Encoder { ctx, ..Encoder::load(&config, trained, place)? };
+        let encoder = Encoder { ctx: options.ctx(), ..Encoder::load(&config, trained, place)? };
         let clusters = StyleClusters::load(&Disk, &trained.features_dir(), encoder.feat_num)?;
         if options.style.is_some() && clusters.is_none() {
             return Err(no_styles(trained));
         }
         features = Some(Features { encoder, style: options.style, clusters, trained: trained.clone() });
     }
-    Ok(Box::new(HdTranslator { config, generator, features, ctx, dtype: place.dtype }))
+    Ok(Box::new(HdTranslator { config, generator, features, dtype: place.dtype }))
 }
 
 impl Features {
@@ -110,7 +108,7 @@ impl Translator for HdTranslator {
         if let Some(features) = &self.features {
             input = input.with(&features.planes(batch, self.dtype)?)?;
         }
-        Ok(self.generator.forward(&input, &self.ctx)?)
+        Ok(self.generator.forward(&input)?)
     }
     fn size_multiple(&self) -> usize {
         // Both are powers of two: the larger is a multiple of the smaller.
