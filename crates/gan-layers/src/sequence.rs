@@ -32,6 +32,14 @@ impl Sequence {
     pub fn is_trainable(&self) -> bool {
         self.anchor.is_some()
     }
+
+    /// The layers of sequences that were built as slices of one, again as one: what lies between them is not to be seen then,
+    /// and is kept only as the backward walk needs it.
+    #[must_use]
+    pub fn chain(slices: &[Sequence]) -> Self {
+        let nodes = slices.iter().flat_map(|slice| slice.nodes()).cloned().collect();
+        Sequence { nodes: Arc::new(nodes), anchor: slices.iter().find_map(|slice| slice.anchor.clone()) }
+    }
 }
 
 /// Which normalisation a network uses.

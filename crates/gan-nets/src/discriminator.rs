@@ -1,6 +1,6 @@
 //! All discriminators behind one config with the references' option names.
 
-use crate::multiscale::run_stages;
+use crate::multiscale::{run_stages, score};
 use crate::{Multiscale, MultiscaleConfig, PatchConfig, PixelConfig};
 use candle_core::{Result, Tensor};
 use gan_layers::{Builder, Ctx, InitType, NormKind, Sequence, Summary};
@@ -92,6 +92,14 @@ impl Discriminator {
         match self {
             Discriminator::Stages(stages) => Ok(vec![run_stages(stages, x, ctx)?]),
             Discriminator::Multiscale(net) => net.forward(x, ctx),
+        }
+    }
+
+    /// As [`forward`](Self::forward), with no stage's output but the score maps: less memory and work where no features are matched.
+    pub fn scores(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
+        match self {
+            Discriminator::Stages(stages) => Ok(vec![score(stages, x, ctx)?]),
+            Discriminator::Multiscale(net) => net.scores(x, ctx),
         }
     }
 

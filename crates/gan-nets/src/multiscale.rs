@@ -86,16 +86,34 @@ pub struct Multiscale {
 impl Multiscale {
     /// All stages, finest scale first.
     pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
+        self.on_each_scale(x, |stages, x| run_stages(stages, x, ctx))
+    }
+
+    /// The score maps alone, finest scale first.
+    pub fn scores(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
+        self.on_each_scale(x, |stages, x| score(stages, x, ctx))
+    }
+
+    fn on_each_scale(
+        &self,
+        x: &Tensor,
+        run: impl Fn(&[Sequence], &Tensor) -> Result<Vec<Tensor>>,
+    ) -> Result<Vec<Vec<Tensor>>> {
         let mut x = x.clone();
         let mut out = Vec::new();
         for (i, stages) in self.scales.iter().enumerate() {
             if i > 0 {
                 x = avg_pool3s2(&x)?;
             }
-            out.push(run_stages(stages, &x, ctx)?);
+            out.push(run(stages, &x)?);
         }
         Ok(out)
     }
+}
+
+/// Runs stages as one sequence.
+pub(crate) fn score(stages: &[Sequence], x: &Tensor, ctx: &Ctx) -> Result<Vec<Tensor>> {
+    Ok(vec![Sequence::chain(stages).forward(x, ctx)?])
 }
 
 /// Runs stages one after the other and keeps each one's output.

@@ -16,8 +16,11 @@ const BUFFER: Module = module!("buffer");
 
 /// Parts of one sum at most, for tensors below [`LARGE`] elements and above: the last block adds them, while all others
 /// are done.
-const PARTS: [usize; 2] = [64, 256];
+const PARTS: [usize; 2] = [128, 256];
 const LARGE: usize = 4 << 20;
+/// Packs of channels that a block treats, likewise: few, so that a small tensor makes as many blocks as the device has
+/// multiprocessors, and the last one has few sums to add; more where rows of memory count.
+const COLS: [usize; 2] = [4, 8];
 
 /// How a tensor is cut into the blocks' tiles; a function of its shape, type and order.
 struct Cut {
@@ -34,21 +37,31 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(x: &Operand, group: Group) -> Result<Self> {
+    /// For sums over groups, which are added in parts.
+    fn sums(x: &Operand, group: Group) -> Result<Self> {
+        let parts = PARTS[usize::from(x.len() >= LARGE)];
+        Self::new(x, if group == Group::Batch { parts.div_ceil(x.dims4()?[0]) } else { parts })
+    }
+
+    /// For maps: any number of tiles.
+    fn map(x: &Operand) -> Result<Self> {
+        Self::new(x, usize::MAX)
+    }
+
+    /// With so many chunks of a plane at most.
+    fn new(x: &Operand, most: usize) -> Result<Self> {
         let [n, c, h, w] = x.dims4()?;
         let (hw, pack, threads) = (h * w, x.pack(), BLOCK as usize);
         let (cols, col_blocks, whole, step) = match x.order {
             // Four packs a thread.
             Order::Planes => (1, 1, 4 * threads * pack, pack),
-            // Eight pixels a thread.
+            // Two pixels a thread.
             Order::Pixels => {
                 let packs = c.div_ceil(pack);
-                let cols = packs.next_power_of_two().min(32);
-                (cols, packs.div_ceil(cols), 8 * threads / cols, 1)
+                let cols = packs.next_power_of_two().min(COLS[usize::from(x.len() >= LARGE)]);
+                (cols, packs.div_ceil(cols), 2 * threads / cols, 1)
             }
         };
-        let parts = PARTS[usize::from(x.len() >= LARGE)];
-        let most = if group == Group::Batch { parts.div_ceil(n) } else { parts };
         let chunks = hw.div_ceil(whole).clamp(1, most);
         let len = hw.div_ceil(chunks).next_multiple_of(step);
         let chunks = hw.div_ceil(len);
@@ -103,7 +116,8 @@ impl Line {
 }
 
 /// The mean and variance of `x`'s own groups.
-fn moments(x: &Operand, cut: &Cut, group: Group, statistics: DType) -> Result<Moments> {
+fn moments(x: &Operand, group: Group, statistics: DType) -> Result<Moments> {
+    let cut = Cut::sums(x, group)?;
     let groups = cut.groups(group);
     let room = cut.workspace(x, statistics)?;
     let both = Output::new(&x.device, statistics, &[2, groups], Order::Planes)?;
@@ -131,10 +145,9 @@ pub(crate) fn forward(
 ) -> Result<(Tensor, Moments)> {
     let x = Operand::new(x)?;
     let residual = residual.map(|r| Operand::ordered(r, x.order)).transpose()?;
-    let cut = Cut::new(&x, spec.group)?;
     let used = match given {
         Some(given) => given.clone(),
-        None => moments(&x, &cut, spec.group, statistics)?,
+        None => moments(&x, spec.group, statistics)?,
     };
     let (mean, var, line) = (Operand::new(&used.mean)?, Operand::new(&used.var)?, Line::new(affine)?);
     let y = Output::like(&x, x.dims())?;
@@ -149,7 +162,7 @@ pub(crate) fn forward(
         .arg(spec.eps)
         .arg(code(spec.act))
         .arg(spec.group == Group::Batch);
-    cut.tiles(apply)?;
+    Cut::map(&x)?.tiles(apply)?;
     Ok((y.tensor(), used))
 }
 
@@ -167,7 +180,7 @@ pub(crate) fn backward(
 ) -> Result<Option<Tensor>> {
     let x = Operand::new(x)?;
     let dy = Operand::ordered(dy, x.order)?;
-    let cut = Cut::new(&x, spec.group)?;
+    let cut = Cut::sums(&x, spec.group)?;
     let (mean, var, line) = (Operand::new(&used.mean)?, Operand::new(&used.var)?, Line::new(affine)?);
     let batch = spec.group == Group::Batch;
     let mut sums = None;
@@ -215,7 +228,7 @@ pub(crate) fn backward(
         .arg(spec.eps)
         .arg(code(spec.act))
         .arg(batch);
-    cut.tiles(gradient)?;
+    Cut::map(&x)?.tiles(gradient)?;
     Ok(Some(dx.tensor()))
 }
 

@@ -145,7 +145,7 @@ impl CycleGan {
     fn cycle(&self, side: Side<'_>, train: &Ctx, frozen: &Ctx) -> Result<(Tensor, Tensor, Tensor)> {
         let fake = side.there.forward(side.real, train)?;
         let rec = side.back.forward(&fake, train)?;
-        let gan = self.loss.gan_mode.loss_over_scales(&side.judge.forward(&fake, frozen)?, true)?;
+        let gan = self.loss.gan_mode.loss_over_scales(&side.judge.scores(&fake, frozen)?, true)?;
         let cycle = (l1(&rec, side.real)? * side.lambda)?;
         backward(&(&gan + &cycle)?)?;
         Ok((fake.detach(), gan.detach(), cycle.detach()))
@@ -161,9 +161,9 @@ impl CycleGan {
     /// The loss of a discriminator: half the sum over a real picture and a pooled fake.
     fn judge(&self, d: &Discriminator, real: &Tensor, fake: &Tensor, train: &Ctx) -> Result<Tensor> {
         let mode = self.loss.gan_mode;
-        let on_real = (mode.loss_over_scales(&d.forward(real, train)?, true)? * 0.5)?;
+        let on_real = (mode.loss_over_scales(&d.scores(real, train)?, true)? * 0.5)?;
         backward(&on_real)?;
-        let on_fake = (mode.loss_over_scales(&d.forward(fake, train)?, false)? * 0.5)?;
+        let on_fake = (mode.loss_over_scales(&d.scores(fake, train)?, false)? * 0.5)?;
         backward(&on_fake)?;
         Ok((on_real.detach() + on_fake.detach())?)
     }

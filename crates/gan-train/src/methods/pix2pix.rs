@@ -132,14 +132,14 @@ impl Method for Pix2Pix {
 
         self.opt_d.zero_grad()?;
         let pooled = self.pool.query(&Tensor::cat(&[a, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
-        let d_fake = mode.loss_over_scales(&self.d.forward(&pooled, &train)?, false)?;
+        let d_fake = mode.loss_over_scales(&self.d.scores(&pooled, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
-        let d_real = mode.loss_over_scales(&self.d.forward(&Tensor::cat(&[a, b], 1)?, &train)?, true)?;
+        let d_real = mode.loss_over_scales(&self.d.scores(&Tensor::cat(&[a, b], 1)?, &train)?, true)?;
         backward(&(&d_real * 0.5)?)?;
         self.opt_d.update(cx.lr)?;
 
         self.opt_g.zero_grad()?;
-        let g_gan = mode.loss_over_scales(&self.d.forward(&Tensor::cat(&[a, &fake], 1)?, &frozen)?, true)?;
+        let g_gan = mode.loss_over_scales(&self.d.scores(&Tensor::cat(&[a, &fake], 1)?, &frozen)?, true)?;
         let g_l1 = (l1(&fake, b)? * self.loss.lambda_l1)?;
         backward(&(&g_gan + &g_l1)?)?;
         self.opt_g.update(cx.lr)?;

@@ -263,6 +263,12 @@ impl Pix2PixHd {
         })
     }
 
+    /// What the discriminator says, with its features if they are to be matched.
+    fn judge(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
+        let features = self.config.loss.feature_matching;
+        Ok(if features { self.d.forward(x, ctx)? } else { self.d.scores(x, ctx)? })
+    }
+
     /// The parameters that are trained in an epoch.
     fn trained(&self, epoch: u64) -> std::ops::Range<usize> {
         let store = self.opt_g.store();
@@ -293,15 +299,15 @@ impl Method for Pix2PixHd {
         // D's gradients are gathered here, before G's, so that its graphs are gone; it is updated last all the same.
         self.opt_d.zero_grad()?;
         let pooled = self.pool.query(&Tensor::cat(&[&cond, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
-        let d_fake = mode.loss_over_scales(&self.d.forward(&pooled, &train)?, false)?;
+        let d_fake = mode.loss_over_scales(&self.d.scores(&pooled, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
-        let on_real = self.d.forward(&Tensor::cat(&[&cond, real], 1)?, &train)?;
+        let on_real = self.judge(&Tensor::cat(&[&cond, real], 1)?, &train)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
         let on_real: Vec<Vec<Tensor>> = on_real.iter().map(|s| s.iter().map(Tensor::detach).collect()).collect();
 
         self.opt_g.zero_grad()?;
-        let on_fake = self.d.forward(&Tensor::cat(&[&cond, &fake], 1)?, &frozen)?;
+        let on_fake = self.judge(&Tensor::cat(&[&cond, &fake], 1)?, &frozen)?;
         let g_gan = mode.loss_over_scales(&on_fake, true)?;
         let mut losses = vec![("G_GAN", g_gan.detach())];
         let mut total = g_gan;

@@ -1,6 +1,6 @@
 // Instance and batch normalisation with activation and residual sum, forward and backward.
 //
-// A block treats a tile: in planes a range of one plane, in pixels a range of pixels of one image and up to 32 packs of channels.
+// A block treats a tile: in planes a range of one plane, in pixels a range of pixels of one image and up to 8 packs of channels.
 // Statistics and gradient sums come in two stages of one launch: every tile leaves its part in `parts`, laid out
 // [image][chunk][channel][2], and the last block to finish adds the parts in F64. Which block that is does not matter: the order
 // of the sum depends on the shape alone. It also sets its counter back to zero, for the next launch.
@@ -24,56 +24,79 @@ template <typename F> struct Moments {
 __device__ __forceinline__ float reciprocal(float x) { return __fdividef(1, x); }
 __device__ __forceinline__ double reciprocal(double x) { return 1 / x; }
 
-// Means and squared deviations of the thread's elements, one for each place in a pack.
-template <typename T, bool PIXELS, bool WHOLE, typename F>
-__device__ __forceinline__ void moments_of_thread(const Tile<T, PIXELS> &tile, const T *__restrict__ x, F *mean, F *m2) {
+// Mean and squared deviations of the thread's elements of a plane, for each place in a pack.
+template <typename T, bool WHOLE, typename F>
+__device__ __forceinline__ void moments_of_thread(const Tile<T, false> &tile, const T *__restrict__ x, F *mean, F *m2) {
     F count = 0;
-#pragma unroll(WHOLE ? 4 : 1)
-    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.template get<WHOLE>(x, at);
+    tile.template each<WHOLE, 1>({x}, [&](unsigned at, const Pack<T> *p) {
         count += 1;
         const F inverse = reciprocal(count);
         for (unsigned j = 0; j < Pack<T>::N; j++)
             if (tile.template exists<WHOLE>(at, j)) {
-                const F value = widen(p.v[j]), delta = value - mean[j];
+                const F value = widen(p->v[j]), delta = value - mean[j];
                 mean[j] += delta * inverse;
                 m2[j] += delta * (value - mean[j]);
             }
+    });
+}
+
+// The part of a tile of a plane: mean and squared deviations.
+template <typename T>
+__device__ void moments_of_tile(const Tile<T, false> &tile, const Cut &cut, const T *x, typename Wide<T>::type *parts) {
+    typedef typename Wide<T>::type F;
+    const unsigned N = Pack<T>::N;
+    F mean[N], m2[N];
+    for (unsigned j = 0; j < N; j++) mean[j] = m2[j] = 0;
+    if (tile.whole(x))
+        moments_of_thread<T, true>(tile, x, mean, m2);
+    else
+        moments_of_thread<T, false>(tile, x, mean, m2);
+    Moments<F> all = {F(tile.count(0)), mean[0], m2[0]};
+    for (unsigned j = 1; j < N; j++) all.merge(Moments<F>{F(tile.count(j)), mean[j], m2[j]});
+    __shared__ Moments<F> shared[THREADS];
+    shared[threadIdx.x] = all;
+    for (unsigned s = THREADS / 2; s > 0; s /= 2) {
+        __syncthreads();
+        if (threadIdx.x < s) shared[threadIdx.x].merge(shared[threadIdx.x + s]);
+    }
+    if (threadIdx.x == 0) {
+        parts[tile.part(cut, tile.channel)] = shared[0].mean;
+        parts[tile.part(cut, tile.channel) + 1] = shared[0].m2;
     }
 }
 
-// The tile's part of the statistics: mean and squared deviations.
-template <typename T, bool PIXELS>
-__device__ void moments_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const T *x, typename Wide<T>::type *parts) {
+// Sums of the differences from `centre` and of their squares over the thread's pixels.
+template <typename T, bool WHOLE, typename F>
+__device__ __forceinline__ void differences(const Tile<T, true> &tile, const T *__restrict__ x, const Pack<T> &centre, F *sum,
+                                            F *squares) {
+    tile.template each<WHOLE, 1>({x}, [&](unsigned, const Pack<T> *p) {
+        for (unsigned j = 0; j < Pack<T>::N; j++) {
+            const F delta = widen(p->v[j]) - widen(centre.v[j]);
+            sum[j] += delta;
+            squares[j] += delta * delta;
+        }
+    });
+}
+
+// The part of a tile of pixels, whose element type has fewer bits than sums: the tile's first pixel is near enough to the mean
+// for the squares of both to be subtracted.
+template <typename T>
+__device__ void moments_of_tile(const Tile<T, true> &tile, const Cut &cut, const T *x, typename Wide<T>::type *parts) {
     typedef typename Wide<T>::type F;
-    typedef Tile<T, PIXELS> Tiles;
-    F mean[Tiles::N], m2[Tiles::N];
-    for (unsigned j = 0; j < Tiles::N; j++) mean[j] = m2[j] = 0;
+    const unsigned K = Tile<T, true>::K;
+    F sum[K], squares[K];
+    for (unsigned k = 0; k < K; k++) sum[k] = squares[k] = 0;
+    const T *centres = x + tile.base + (size_t)tile.from * tile.width;
+    const Pack<T> centre = load(centres, tile.channel, tile.width, tile.whole(x));
     if (tile.whole(x))
-        moments_of_thread<T, PIXELS, true>(tile, x, mean, m2);
+        differences<T, true>(tile, x, centre, sum, squares);
     else
-        moments_of_thread<T, PIXELS, false>(tile, x, mean, m2);
-    Moments<F> all[Tiles::K];
-    for (unsigned j = 0; j < Tiles::N; j++) {
-        const Moments<F> one = {F(tile.count(j)), mean[j], m2[j]};
-        if (PIXELS || j == 0)
-            all[PIXELS ? j : 0] = one;
-        else
-            all[0].merge(one);
-    }
-    __shared__ Moments<F> shared[THREADS];
-    for (unsigned k = 0; k < Tiles::K; k++) {
-        __syncthreads();
-        shared[threadIdx.x] = all[k];
-        for (unsigned s = tile.lanes / 2; s > 0; s /= 2) {
-            __syncthreads();
-            if (tile.lane < s) shared[threadIdx.x].merge(shared[threadIdx.x + s * (THREADS / tile.lanes)]);
-        }
-        if (tile.keeps(cut, k)) {
-            parts[tile.part(cut, k)] = shared[threadIdx.x].mean;
-            parts[tile.part(cut, k) + 1] = shared[threadIdx.x].m2;
-        }
-    }
+        differences<T, false>(tile, x, centre, sum, squares);
+    add_over_tile(tile, cut, sum, squares, [&](unsigned channel, F sum, F squares) {
+        const F mean = sum / (tile.to - tile.from);
+        parts[tile.part(cut, channel)] = widen(centres[channel]) + mean;
+        parts[tile.part(cut, channel) + 1] = fmax(squares - sum * mean, F(0));
+    });
 }
 
 // Mean and variance of the groups in the tile's channels, from their parts.
@@ -86,7 +109,7 @@ __device__ void moments_of_parts(const Tile<T, PIXELS> &tile, const Cut &cut, co
     // In F64 the squares of the means may be subtracted again.
     double sum = 0, squares = 0;
     if (adding.inside)
-#pragma unroll 4
+#pragma unroll 8
         for (unsigned i = adding.lane; i < rows; i += adding.lanes) {
             const auto part = fetch(mine + (size_t)i * cut.c * 2);
             const unsigned from = i % cut.chunks * cut.len;
@@ -112,6 +135,9 @@ __device__ void norm_moments(const T *x, typename Wide<T>::type *parts, unsigned
         moments_of_parts(tile, cut, parts, mean, var, images, batch);
 }
 
+__device__ __forceinline__ float inverse_root(float x) { return rsqrtf(x); }
+__device__ __forceinline__ double inverse_root(double x) { return 1 / sqrt(x); }
+
 // The map x -> act(scale * hat + shift), hat = (x - mean) * inverse, of K channels.
 template <typename F, unsigned K> struct Map {
     F mean[K], inverse[K], scale[K], shift[K];
@@ -121,7 +147,7 @@ template <typename F, unsigned K> struct Map {
         for (unsigned j = 0; j < K; j++) {
             const unsigned mine = min(channel + j, c - 1), group = batch ? mine : image * c + mine;
             mean[j] = means[group];
-            inverse[j] = 1 / sqrt(vars[group] + F(eps));
+            inverse[j] = inverse_root(vars[group] + F(eps));
             scale[j] = weight ? weight[mine] : F(1);
             shift[j] = bias ? bias[mine] : F(0);
         }
@@ -132,18 +158,16 @@ template <typename T, bool PIXELS, bool WHOLE, typename M>
 __device__ __forceinline__ void apply_map(const Tile<T, PIXELS> &tile, const M &map, const T *__restrict__ x,
                                           const T *__restrict__ residual, T *__restrict__ y, Bend<typename Wide<T>::type> act) {
     typedef typename Wide<T>::type F;
-#pragma unroll(WHOLE ? 2 : 1)
-    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        Pack<T> p = tile.template get<WHOLE>(x, at), r;
-        if (residual) r = tile.template get<WHOLE>(residual, at);
+    tile.template each<WHOLE, 2>({x, residual}, [&](unsigned at, const Pack<T> *p) {
+        Pack<T> out;
         for (unsigned j = 0; j < Pack<T>::N; j++) {
             const unsigned k = PIXELS ? j : 0;
-            F value = act.of((widen(p.v[j]) - map.mean[k]) * map.inverse[k] * map.scale[k] + map.shift[k]);
-            if (residual) value += widen(r.v[j]);
-            p.v[j] = narrow<T>(value);
+            F value = act.of((widen(p[0].v[j]) - map.mean[k]) * map.inverse[k] * map.scale[k] + map.shift[k]);
+            if (residual) value += widen(p[1].v[j]);
+            out.v[j] = narrow<T>(value);
         }
-        tile.template put<WHOLE>(y, at, p);
-    }
+        tile.template put<WHOLE>(y, at, out);
+    });
 }
 
 template <typename T, bool PIXELS>
@@ -169,18 +193,16 @@ template <typename F, typename M> __device__ __forceinline__ F gradient_of(const
 template <typename T, bool PIXELS, bool WHOLE, typename M, typename F>
 __device__ __forceinline__ void sums_of_thread(const Tile<T, PIXELS> &tile, const M &map, const T *__restrict__ x,
                                                const T *__restrict__ dy, Bend<F> act, F *sum, F *sum_hat) {
-#pragma unroll(WHOLE ? 2 : 1)
-    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.template get<WHOLE>(x, at), d = tile.template get<WHOLE>(dy, at);
+    tile.template each<WHOLE, 2>({x, dy}, [&](unsigned at, const Pack<T> *p) {
         for (unsigned j = 0; j < Pack<T>::N; j++)
             if (tile.template exists<WHOLE>(at, j)) {
                 const unsigned k = PIXELS ? j : 0;
                 F hat;
-                const F dz = gradient_of<F>(map, k, widen(p.v[j]), widen(d.v[j]), act, &hat);
+                const F dz = gradient_of<F>(map, k, widen(p[0].v[j]), widen(p[1].v[j]), act, &hat);
                 sum[k] += dz;
                 sum_hat[k] += dz * hat;
             }
-    }
+    });
 }
 
 // The tile's part of the sums of dz and dz * hat, z being the activation's input.
@@ -198,24 +220,10 @@ __device__ void sums_of_tile(const Tile<T, PIXELS> &tile, const Cut &cut, const 
         sums_of_thread<T, PIXELS, true>(tile, map, x, dy, Bend<F>(act), sum, sum_hat);
     else
         sums_of_thread<T, PIXELS, false>(tile, map, x, dy, Bend<F>(act), sum, sum_hat);
-    __shared__ F shared[2][THREADS];
-    for (unsigned k = 0; k < Tiles::K; k++) {
-        __syncthreads();
-        shared[0][threadIdx.x] = sum[k];
-        shared[1][threadIdx.x] = sum_hat[k];
-        for (unsigned s = tile.lanes / 2; s > 0; s /= 2) {
-            __syncthreads();
-            if (tile.lane < s) {
-                const unsigned other = threadIdx.x + s * (THREADS / tile.lanes);
-                shared[0][threadIdx.x] += shared[0][other];
-                shared[1][threadIdx.x] += shared[1][other];
-            }
-        }
-        if (tile.keeps(cut, k)) {
-            parts[tile.part(cut, k)] = shared[0][threadIdx.x];
-            parts[tile.part(cut, k) + 1] = shared[1][threadIdx.x];
-        }
-    }
+    add_over_tile(tile, cut, sum, sum_hat, [&](unsigned channel, F sum, F sum_hat) {
+        parts[tile.part(cut, channel)] = sum;
+        parts[tile.part(cut, channel) + 1] = sum_hat;
+    });
 }
 
 // The sums of the groups in the tile's channels, [groups][2], and the affine gradient, added to the accumulators if given.
@@ -232,7 +240,7 @@ __device__ void sums_of_parts(const Tile<T, PIXELS> &tile, const Cut &cut, const
         const F *mine = parts + ((size_t)image * cut.chunks * cut.c + adding.channel) * 2;
         double a = 0, b = 0;
         if (adding.inside)
-#pragma unroll 4
+#pragma unroll 8
             for (unsigned i = adding.lane; i < rows; i += adding.lanes) {
                 const auto part = fetch(mine + (size_t)i * cut.c * 2);
                 a += part.x;
@@ -285,18 +293,16 @@ __device__ __forceinline__ void gradient_of_tile(const Tile<T, PIXELS> &tile, co
                                                  const T *__restrict__ x, const T *__restrict__ dy, T *__restrict__ dx,
                                                  Bend<typename Wide<T>::type> act) {
     typedef typename Wide<T>::type F;
-#pragma unroll(WHOLE ? 2 : 1)
-    for (unsigned at = tile.first(); at < tile.to; at += tile.step()) {
-        const Pack<T> p = tile.template get<WHOLE>(x, at);
-        Pack<T> d = tile.template get<WHOLE>(dy, at);
+    tile.template each<WHOLE, 2>({x, dy}, [&](unsigned at, const Pack<T> *p) {
+        Pack<T> out;
         for (unsigned j = 0; j < Pack<T>::N; j++) {
             const unsigned k = PIXELS ? j : 0;
             F hat;
-            const F dz = gradient_of<F>(map, k, widen(p.v[j]), widen(d.v[j]), act, &hat);
-            d.v[j] = narrow<T>(map.scale[k] * map.inverse[k] * (dz - means.dz[k] - hat * means.dz_hat[k]));
+            const F dz = gradient_of<F>(map, k, widen(p[0].v[j]), widen(p[1].v[j]), act, &hat);
+            out.v[j] = narrow<T>(map.scale[k] * map.inverse[k] * (dz - means.dz[k] - hat * means.dz_hat[k]));
         }
-        tile.template put<WHOLE>(dx, at, d);
-    }
+        tile.template put<WHOLE>(dx, at, out);
+    });
 }
 
 // dx = scale * inverse * (dz - mean dz - hat * mean(dz * hat)); without sums the statistics are constants. `share` is 1 / elements

@@ -65,21 +65,69 @@ template <typename T, bool PIXELS> struct Tile {
         else
             store(x + base, at, to, false, pack);
     }
+    // Calls `work(at, packs)` for each of the thread's positions with the packs of so many tensors there. The loads of some
+    // positions are asked for before the first one is worked on: a thread that waits for each one does little else.
+    template <bool WHOLE, unsigned TENSORS, typename Work>
+    __device__ __forceinline__ void each(const T *const (&x)[TENSORS], Work work) const {
+        const unsigned AHEAD = WHOLE ? 4 / TENSORS : 1;
+        for (unsigned start = first(); start < to; start += AHEAD * step()) {
+            Pack<T> packs[AHEAD][TENSORS];
+#pragma unroll
+            for (unsigned i = 0; i < AHEAD; i++)
+                for (unsigned t = 0; t < TENSORS; t++)
+                    if (start + i * step() < to && x[t]) packs[i][t] = get<WHOLE>(x[t], start + i * step());
+#pragma unroll
+            for (unsigned i = 0; i < AHEAD; i++)
+                if (start + i * step() < to) work(start + i * step(), packs[i]);
+        }
+    }
     // Whether element j of the pack at a position exists.
     template <bool WHOLE> __device__ bool exists(unsigned at, unsigned j) const {
         return WHOLE || (PIXELS ? channel + j < width : at + j < to);
     }
-    // Positions at which the thread has an element j.
+    // Positions at which the thread has an element j of a plane.
     __device__ unsigned count(unsigned j) const {
-        const unsigned at = PIXELS ? first() : first() + j;
-        return at < to && (!PIXELS || channel + j < width) ? (to - 1 - at) / step() + 1 : 0;
+        const unsigned at = first() + j;
+        return at < to ? (to - 1 - at) / step() + 1 : 0;
     }
-    // Whether this thread keeps the tile's result of channel j.
-    __device__ bool keeps(const Cut &cut, unsigned j) const { return lane == 0 && (!PIXELS || channel + j < cut.c); }
-    __device__ size_t part(const Cut &cut, unsigned j) const {
-        return (((size_t)image * cut.chunks + chunk) * cut.c + channel + j) * 2;
+    // Where the tile's part of a channel lies.
+    __device__ size_t part(const Cut &cut, unsigned channel) const {
+        return (((size_t)image * cut.chunks + chunk) * cut.c + channel) * 2;
     }
 };
+
+// Packs of channels that a block treats at most.
+const unsigned MOST_COLS = 8;
+
+// Adds two numbers for each of the thread's K channels over all threads of the same channels: within the warps, then across
+// them. `keep(channel, a, b)` is called once for each of the tile's channels.
+template <typename T, bool PIXELS, typename F, typename Keep>
+__device__ __forceinline__ void add_over_tile(const Tile<T, PIXELS> &tile, const Cut &cut, F *a, F *b, Keep keep) {
+    const unsigned K = Tile<T, PIXELS>::K, WARPS = THREADS / 32;
+    const unsigned cols = PIXELS ? cut.cols : 1, warp = threadIdx.x / 32, column = threadIdx.x % 32;
+    __shared__ F sums[2][WARPS][(PIXELS ? MOST_COLS : 1) * K];
+#pragma unroll
+    for (unsigned step = 16; step > 0; step /= 2)
+        if (step >= cols)
+            for (unsigned k = 0; k < K; k++) {
+                a[k] += __shfl_xor_sync(0xffffffffu, a[k], step);
+                b[k] += __shfl_xor_sync(0xffffffffu, b[k], step);
+            }
+    if (column < cols)
+        for (unsigned k = 0; k < K; k++) {
+            sums[0][warp][column * K + k] = a[k];
+            sums[1][warp][column * K + k] = b[k];
+        }
+    __syncthreads();
+    const unsigned channel = PIXELS ? blockIdx.x % cut.col_blocks * cols * K + threadIdx.x : tile.channel;
+    if (threadIdx.x >= cols * K || channel >= cut.c) return;
+    F x = 0, y = 0;
+    for (unsigned w = 0; w < WARPS; w++) {
+        x += sums[0][w][threadIdx.x];
+        y += sums[1][w][threadIdx.x];
+    }
+    keep(channel, x, y);
+}
 
 // How the last block adds: its tile's channels side by side, the remaining threads on different rows of parts.
 template <typename T, bool PIXELS> struct Adding {
