@@ -40,6 +40,7 @@ const TESTS: &[&str] = &[
     "graph",
     "graphs",
     "parity",
+    "recorded",
     "resume",
 ];
 
