@@ -1,8 +1,18 @@
-//! The allocator: one that keeps its pages.
+//! The allocator: one that keeps its pages, and packs large blocks densely.
 //!
 //! A training step allocates and frees the same large tensors again and again. Given back to the system in between, their
-//! pages are zeroed and mapped anew every time: more than half of the processor time of a pix2pixHD step, measured.
+//! pages are zeroed and mapped anew every time: more than half of the processor time of a pix2pixHD step, measured. Kept, they
+//! had better be used again: mimalloc, made for many small blocks and many threads, spreads large ones so that a fifth
+//! more memory is resident than is ever in use. On Linux they are served by a pool of their own.
 
+#[cfg(target_os = "linux")]
+mod large;
+
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: large::LargeApart<mimalloc::MiMalloc> = large::LargeApart::new(mimalloc::MiMalloc);
+
+#[cfg(not(target_os = "linux"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

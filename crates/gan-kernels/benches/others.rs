@@ -53,9 +53,9 @@ fn operators(c: &mut Criterion) {
     time(c, "all_finite 64@256", || all_finite(&x).unwrap());
     label_maps(c, &random);
     let n = 56_600_000;
-    let (state, grad) = (Tensor::zeros((3, n), DType::F32, &Device::Cpu).unwrap(), random(&[n]));
+    let (state, grads) = (Tensor::zeros((3, n), DType::F32, &Device::Cpu).unwrap(), [(0, random(&[n]))]);
     let hp = AdamStep { lr: 2e-4, beta1: 0.5, beta2: 0.999, eps: 1e-8, step: 1 };
-    time(c, "Adam 56.6M", || adam(&state, &grad, 0..n, &hp).unwrap());
+    time(c, "Adam 56.6M", || adam(&state, &grads, 0..n, &hp).unwrap());
 }
 
 /// The first convolution of pix2pixHD's generators, from labels and from their planes.

@@ -41,41 +41,66 @@ pub struct AdamInputs<'a> {
     pub bad: Option<&'a Tensor>,
 }
 
-/// PyTorch's Adam in place, without weight decay: `state` is `[3, n]` = parameters, first and second moments; `grad` is
-/// `[n]`; only elements of `range` are updated.
-pub fn adam(state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep) -> Result<()> {
-    checked(state, grad, &range, hp)?;
-    on_cuda!(state, buffer::adam(state, grad, range, hp, &AdamInputs::default()));
-    let n = grad.elem_count();
+/// PyTorch's Adam in place, without weight decay: `state` is `[3, n]` = parameters, first and second moments; `grads` are
+/// flat tensors, each with the place of its first element among the n; only elements of `range` are updated, and gradients
+/// for all of them must be there.
+pub fn adam(state: &Tensor, grads: &[(usize, Tensor)], range: Range<usize>, hp: &AdamStep) -> Result<()> {
+    adam_with(state, grads, range, hp, &AdamInputs::default())
+}
+
+/// [`adam`] with inputs in device memory (CUDA; on the CPU only without any).
+pub fn adam_with(
+    state: &Tensor,
+    grads: &[(usize, Tensor)],
+    range: Range<usize>,
+    hp: &AdamStep,
+    inputs: &AdamInputs,
+) -> Result<()> {
+    checked(state, grads, &range, hp)?;
+    for (first, grad) in grads {
+        // What of the range this gradient is for.
+        let to = range.end.min(first + grad.elem_count());
+        let from = range.start.max(*first).min(to);
+        adam_of(state, &grad.narrow(0, from.saturating_sub(*first), to - from)?, from..to, hp, inputs)?;
+    }
+    Ok(())
+}
+
+/// Updates a range of the parameters from a gradient of its length.
+fn adam_of(state: &Tensor, grad: &Tensor, at: Range<usize>, hp: &AdamStep, inputs: &AdamInputs) -> Result<()> {
+    on_cuda!(state, buffer::adam(state, grad, at, hp, inputs));
+    if inputs.factors.is_some() || inputs.bad.is_some() {
+        bail!("adam_with: inputs in device memory need the parameters on CUDA")
+    }
+    let n = state.dim(1)?;
     let grad = plain(&apart(grad, state)?)?;
     by_dtype!(grad, T => {
         slices!(T; g = grad);
         update(state, |s: &mut [T]| {
             let (w, moments) = s.split_at_mut(n);
             let (m, v) = moments.split_at_mut(n);
-            cpu::adam::adam(&mut w[range.clone()], &mut m[range.clone()], &mut v[range.clone()], &g[range], hp);
+            cpu::adam::adam(&mut w[at.clone()], &mut m[at.clone()], &mut v[at], g, hp);
             Ok(())
         })
     })
 }
 
-/// [`adam`] with inputs in device memory (CUDA; on the CPU only without any).
-pub fn adam_with(state: &Tensor, grad: &Tensor, range: Range<usize>, hp: &AdamStep, inputs: &AdamInputs) -> Result<()> {
-    checked(state, grad, &range, hp)?;
-    on_cuda!(state, buffer::adam(state, grad, range, hp, inputs));
-    if inputs.factors.is_some() || inputs.bad.is_some() {
-        bail!("adam_with: inputs in device memory need the parameters on CUDA")
-    }
-    adam(state, grad, range, hp)
-}
-
-fn checked(state: &Tensor, grad: &Tensor, range: &Range<usize>, hp: &AdamStep) -> Result<()> {
-    let n = grad.elem_count();
-    if state.dims() != [3, n] {
-        bail!("adam: the state of {n} parameters is [3, {n}], got {:?}", state.dims())
-    }
+fn checked(state: &Tensor, grads: &[(usize, Tensor)], range: &Range<usize>, hp: &AdamStep) -> Result<()> {
+    let &[3, n] = state.dims() else { bail!("adam: the state of n parameters is [3, n], got {:?}", state.dims()) };
     if range.start > range.end || range.end > n {
         bail!("adam: range {range:?} of {n} parameters")
+    }
+    let mut given = range.start;
+    for (first, grad) in grads {
+        if grad.dims().len() != 1 || first + grad.elem_count() > n {
+            bail!("adam: a gradient {:?} of the parameters from {first} on, of which there are {n}", grad.dims())
+        }
+        if *first <= given {
+            given = given.max(first + grad.elem_count());
+        }
+    }
+    if given < range.end {
+        bail!("adam: parameter {given} has no gradient")
     }
     if hp.step == 0 {
         bail!("adam: updates are counted from 1")

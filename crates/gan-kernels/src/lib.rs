@@ -98,6 +98,7 @@ pub use norm::{
 pub use onehot::{OneHot, OneHotGrads, onehot_conv2d, onehot_conv2d_backward};
 pub use pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward};
 pub use products::{deterministic, set_deterministic, set_tf32, tf32};
+pub use storage::undefined;
 pub use sums::Sums;
 pub use upload::Uploader;
 pub use upsample::{upsample_nearest, upsample_nearest_backward};

@@ -1,6 +1,7 @@
 //! From candle tensors to slices and back.
+use crate::cpu::elementwise::for_overwrite;
 use crate::real::Real;
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use std::cell::Cell;
 
 /// Hands an operator over to its CUDA twin if its tensor is there: `on_cuda!(x, act::act(x, a));` as its first line.
@@ -46,6 +47,19 @@ pub(crate) use slices;
 /// A tensor that owns `data`.
 pub(crate) fn tensor<T: Real>(data: Vec<T>, shape: impl Into<Shape>) -> Result<Tensor> {
     Tensor::from_vec(data, shape.into(), &candle_core::Device::Cpu)
+}
+
+/// A tensor on the CPU whose values are undefined until they are overwritten, F32 or F64: what is going to be written need not be
+/// zeroed first.
+///
+/// # Errors
+/// Another element type.
+pub fn undefined(shape: &Shape, dtype: DType) -> Result<Tensor> {
+    match dtype {
+        DType::F32 => tensor(for_overwrite::<f32>(shape.elem_count()), shape),
+        DType::F64 => tensor(for_overwrite::<f64>(shape.elem_count()), shape),
+        other => bail!("expected F32 or F64, got {other:?}"),
+    }
 }
 
 /// `input`, or a copy of it if writing to `into` would lock its storage.

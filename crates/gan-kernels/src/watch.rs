@@ -32,7 +32,7 @@ impl Watch {
         Ok(Watch(Flag::Host(AtomicBool::new(false))))
     }
 
-    /// [`adam`], unless an element of the whole of `grad` is not finite, now or at an earlier update. On the CPU `finite`
+    /// [`adam`], unless an element of the whole of `grads` is not finite, now or at an earlier update. On the CPU `finite`
     /// tells whether all are, which is often known already.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl Watch {
     pub fn adam(
         &self,
         state: &Tensor,
-        grad: &Tensor,
+        grads: &[(usize, Tensor)],
         range: Range<usize>,
         hp: &AdamStep,
         finite: impl FnOnce() -> Result<bool>,
@@ -52,12 +52,12 @@ impl Watch {
                 }
                 // An update of nothing still checks its arguments.
                 let range = if bad.load(Ordering::Relaxed) { range.end..range.end } else { range };
-                adam(state, grad, range, hp)
+                adam(state, grads, range, hp)
             }
             #[cfg(feature = "cuda")]
             Flag::Cuda(bad) => {
-                crate::mark_non_finite(grad, bad)?;
-                crate::adam_with(state, grad, range, hp, &crate::AdamInputs { bad: Some(bad), ..Default::default() })
+                mark_all(grads, bad)?;
+                crate::adam_with(state, grads, range, hp, &crate::AdamInputs { bad: Some(bad), ..Default::default() })
             }
         }
     }
@@ -70,7 +70,7 @@ impl Watch {
     pub fn captured_adam(
         &self,
         state: &Tensor,
-        grad: &Tensor,
+        grads: &[(usize, Tensor)],
         range: Range<usize>,
         hp: &AdamStep,
         factors: &Tensor,
@@ -79,11 +79,11 @@ impl Watch {
             Flag::Host(_) => None,
             #[cfg(feature = "cuda")]
             Flag::Cuda(bad) => {
-                crate::mark_non_finite(grad, bad)?;
+                mark_all(grads, bad)?;
                 Some(bad)
             }
         };
-        crate::adam_with(state, grad, range, hp, &crate::AdamInputs { factors: Some(factors), bad })
+        crate::adam_with(state, grads, range, hp, &crate::AdamInputs { factors: Some(factors), bad })
     }
 
     /// Whether an update was not made because of gradients that were not finite.
@@ -97,4 +97,10 @@ impl Watch {
             Flag::Cuda(bad) => Ok(bad.to_vec1::<u32>()? != [0]),
         }
     }
+}
+
+/// Sets the flag if an element of a gradient is not finite.
+#[cfg(feature = "cuda")]
+fn mark_all(grads: &[(usize, Tensor)], bad: &Tensor) -> Result<()> {
+    grads.iter().try_for_each(|(_, grad)| crate::mark_non_finite(grad, bad))
 }

@@ -4,7 +4,7 @@ mod reference;
 use candle_core::{DType, Tensor};
 use gan_kernels::*;
 use gan_rng::{Key, Purpose};
-use reference::{assert_close, assert_slope, device, dot, normal, slope, values};
+use reference::{assert_close, assert_slope, device, dot, flat, normal, slope, values};
 
 const LONG: usize = 40_003; // more than two chunks, and not a multiple of anything
 
@@ -134,7 +134,7 @@ fn adam_follows_its_definition_inside_the_range() {
         let grad = normal(n, 2).to_dtype(dtype).unwrap();
         let before = values(&state);
         let hp = AdamStep { lr: 2e-4, beta1: 0.5, beta2: 0.999, eps: 1e-8, step: 3 };
-        adam(&state, &grad, 5..n - 7, &hp).unwrap();
+        adam(&state, &flat(&grad), 5..n - 7, &hp).unwrap();
         let (after, g) = (values(&state), values(&grad));
         for i in 0..n {
             let (w, m, v) = (before[i], before[n + i], before[2 * n + i]);
@@ -150,12 +150,19 @@ fn adam_follows_its_definition_inside_the_range() {
                 assert_slope(got, expected, tolerance, "adam");
             }
         }
+        // The same from gradients in parts, one of which lies outside of the range.
+        let parts = Tensor::from_vec(before, (3, n), &grad.device().clone()).unwrap().to_dtype(dtype).unwrap();
+        let grads =
+            [(0, 4), (4, n / 3), (4 + n / 3, n - 4 - n / 3)].map(|(at, len)| (at, grad.narrow(0, at, len).unwrap()));
+        adam(&parts, &grads, 5..n - 7, &hp).unwrap();
+        assert_eq!(values(&parts), after);
+        assert!(adam(&parts, &grads[..2], 5..n - 7, &hp).is_err());
     }
     let (state, grad) = (normal((3, 4), 1), normal(4, 2));
     let hp = AdamStep { lr: 1.0, beta1: 0.5, beta2: 0.9, eps: 1e-8, step: 0 };
-    assert!(adam(&state, &grad, 0..4, &hp).is_err());
-    assert!(adam(&state, &grad, 0..5, &AdamStep { step: 1, ..hp }).is_err());
-    assert!(adam(&grad, &grad, 0..4, &AdamStep { step: 1, ..hp }).is_err());
+    assert!(adam(&state, &flat(&grad), 0..4, &hp).is_err());
+    assert!(adam(&state, &flat(&grad), 0..5, &AdamStep { step: 1, ..hp }).is_err());
+    assert!(adam(&grad, &flat(&grad), 0..4, &AdamStep { step: 1, ..hp }).is_err());
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod reference;
 use candle_core::{DType, Device, Result, Tensor};
 use gan_kernels::*;
 use gan_rng::{Key, Purpose};
-use reference::{device, normal, values};
+use reference::{device, flat, normal, values};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static ONE: Mutex<()> = Mutex::new(());
@@ -107,13 +107,13 @@ fn updates_follow_their_numbers() {
     let watch = Watch::new(&device).unwrap();
     let numbers = Words::new(&device, 2).unwrap();
     let step = |lr: f64, step: u64| AdamStep { lr, beta1: 0.5, beta2: 0.999, eps: 1e-8, step };
-    let update = || watch.captured_adam(&recorded, &grad, 0..n, &step(7.0, 99), numbers.tensor());
+    let update = || watch.captured_adam(&recorded, &flat(&grad), 0..n, &step(7.0, 99), numbers.tensor());
     let graph = Graph::capture::<_, candle_core::Error>(&device, update).unwrap().0;
     assert_eq!(values(&recorded), vec![0.0; 3 * n], "a recorded update is not made");
     for (number, lr) in [(1, 1e-2), (2, 3e-3)] {
         numbers.write(&step(lr, number).factors().map(f64::to_bits)).unwrap();
         graph.launch().unwrap();
-        adam(&plain, &grad, 0..n, &step(lr, number)).unwrap();
+        adam(&plain, &flat(&grad), 0..n, &step(lr, number)).unwrap();
         assert_eq!(values(&recorded), values(&plain));
     }
 }

@@ -5,7 +5,7 @@ mod reference;
 
 use candle_core::{DType, Device, Tensor};
 use gan_kernels::{AdamStep, Uploader, Watch, adam, all_finite, scale};
-use reference::{device, normal, values};
+use reference::{device, flat, normal, values};
 
 fn step(number: u64) -> AdamStep {
     AdamStep { lr: 1e-2, beta1: 0.5, beta2: 0.999, eps: 1e-8, step: number }
@@ -23,8 +23,8 @@ fn a_watched_update_is_the_update() {
             let grad = normal(n, 2).to_dtype(dtype).unwrap();
             let watch = Watch::new(&device()).unwrap();
             for number in 1..4 {
-                adam(&plain, &grad, n / 3..n, &step(number)).unwrap();
-                watch.adam(&watched, &grad, n / 3..n, &step(number), || all_finite(&grad)).unwrap();
+                adam(&plain, &flat(&grad), n / 3..n, &step(number)).unwrap();
+                watch.adam(&watched, &flat(&grad), n / 3..n, &step(number), || all_finite(&grad)).unwrap();
             }
             assert_eq!(values(&watched), values(&plain));
             assert!(!watch.saw_non_finite().unwrap());
@@ -42,21 +42,21 @@ fn nothing_is_updated_from_the_first_bad_gradient_on() {
             numbers[at] = bad;
             let bad = Tensor::from_vec(numbers, n, &device()).unwrap();
             let watch = Watch::new(&device()).unwrap();
-            watch.adam(&state, &good, 0..n, &step(1), || all_finite(&good)).unwrap();
+            watch.adam(&state, &flat(&good), 0..n, &step(1), || all_finite(&good)).unwrap();
             let before = values(&state);
             assert!(!watch.saw_non_finite().unwrap());
             // Also where the bad one lies outside of the range, and ever after.
-            watch.adam(&state, &bad, 0..n / 2, &step(2), || all_finite(&bad)).unwrap();
-            watch.adam(&state, &good, 0..n, &step(3), || all_finite(&good)).unwrap();
-            watch.adam(&state, &bad, 0..n, &step(4), || all_finite(&bad)).unwrap();
+            watch.adam(&state, &flat(&bad), 0..n / 2, &step(2), || all_finite(&bad)).unwrap();
+            watch.adam(&state, &flat(&good), 0..n, &step(3), || all_finite(&good)).unwrap();
+            watch.adam(&state, &flat(&bad), 0..n, &step(4), || all_finite(&bad)).unwrap();
             assert!(watch.saw_non_finite().unwrap());
             assert_eq!(values(&state), before);
         }
     }
     let (state, grad) = (normal((3, 4), 1), normal(4, 2));
     let watch = Watch::new(&device()).unwrap();
-    assert!(watch.adam(&state, &grad, 0..5, &step(1), || Ok(true)).is_err());
-    assert!(watch.adam(&state, &grad, 0..4, &step(0), || Ok(true)).is_err());
+    assert!(watch.adam(&state, &flat(&grad), 0..5, &step(1), || Ok(true)).is_err());
+    assert!(watch.adam(&state, &flat(&grad), 0..4, &step(0), || Ok(true)).is_err());
 }
 
 #[test]

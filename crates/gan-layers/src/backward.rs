@@ -44,21 +44,24 @@ pub(crate) fn backward(
             (Step::Conv { conv, spec, use_bias }, Record::Conv { x: ConvInput::Labels(x), .. }) => {
                 let weight = if train { Some(accumulator(&conv.weight)?) } else { None };
                 let bias = conv.bias.as_ref().filter(|_| *use_bias && train).map(accumulator).transpose()?;
-                let grads = OneHotGrads { rest: dx_wanted, weight, bias };
+                let grads = OneHotGrads { rest: dx_wanted, weight: weight.as_ref(), bias: bias.as_ref() };
                 k::onehot_conv2d_backward(&dy, &x, &conv.weight.weight, spec, grads)?
             }
             (Step::Conv { conv, spec, use_bias }, Record::Conv { x, hw }) => {
                 let x = conv_input(x, i, &steps, &records)?;
-                let grads = conv_grads(&conv.weight, &conv.bias, *use_bias, x.as_ref(), dx_wanted.then_some(hw))?;
-                k::conv2d_backward(&dy, &conv.weight.weight, spec, grads)?
+                let rooms = ConvRooms::new(&conv.weight, &conv.bias, *use_bias, x.as_ref())?;
+                k::conv2d_backward(&dy, &conv.weight.weight, spec, rooms.grads(dx_wanted.then_some(hw)))?
             }
             (Step::ConvTranspose { conv, use_bias }, Record::Conv { x, hw }) => {
                 let x = conv_input(x, i, &steps, &records)?;
-                let grads = conv_grads(&conv.weight, &conv.bias, *use_bias, x.as_ref(), dx_wanted.then_some(hw))?;
+                let rooms = ConvRooms::new(&conv.weight, &conv.bias, *use_bias, x.as_ref())?;
+                let grads = rooms.grads(dx_wanted.then_some(hw));
                 k::conv_transpose2d_backward(&dy, &conv.weight.weight, &transpose_spec(conv), grads)?
             }
             (Step::Norm { norm, act }, Record::Norm { x, moments, running }) => {
-                let grads = NormGrads { input: dx_wanted, affine: if train { affine_grads(norm)? } else { None } };
+                let rooms = if train { affine_rooms(norm)? } else { None };
+                let rooms = rooms.as_ref().map(|(weight, bias)| Affine { weight, bias });
+                let grads = NormGrads { input: dx_wanted, affine: rooms };
                 let spec = norm_spec(norm, *act);
                 let affine = affine(norm);
                 if running {
@@ -130,27 +133,36 @@ fn inner_tape(inner: &Sequence, record: Record, ctx: &Ctx) -> Result<(Tape, usiz
     }
 }
 
-fn conv_grads<'a>(
-    weight: &'a Param,
-    bias: &'a Option<Param>,
-    use_bias: bool,
-    x: Option<&'a Tensor>,
-    input: Option<(usize, usize)>,
-) -> Result<ConvGrads<'a>> {
-    // `x` was kept if and only if the weights are being trained.
-    let weight = x.map(|x| gathering(weight).map(|grad| grad.weight(x))).transpose()?;
-    let bias = bias.as_ref().filter(|_| use_bias && weight.is_some()).map(accumulator).transpose()?;
-    Ok(ConvGrads { input, weight, bias })
+/// What a convolution's backward pass adds to.
+struct ConvRooms<'a> {
+    /// The input, the gradient, and where it lies.
+    weight: Option<(&'a Tensor, &'a Grad, Tensor)>,
+    bias: Option<Tensor>,
 }
 
-fn affine_grads(norm: &NormLayer) -> Result<Option<Affine<'_>>> {
-    match norm {
-        NormLayer::Instance => Ok(None),
-        NormLayer::Batch(b) => Ok(Some(Affine { weight: accumulator(&b.weight)?, bias: accumulator(&b.bias)? })),
+impl<'a> ConvRooms<'a> {
+    fn new(weight: &'a Param, bias: &Option<Param>, use_bias: bool, x: Option<&'a Tensor>) -> Result<Self> {
+        // `x` was kept if and only if the weights are being trained.
+        let room = |x| gathering(weight).and_then(|grad| Ok((x, grad, grad.room()?)));
+        let weight = x.map(room).transpose()?;
+        let bias = bias.as_ref().filter(|_| use_bias && weight.is_some()).map(accumulator).transpose()?;
+        Ok(ConvRooms { weight, bias })
+    }
+
+    fn grads(&self, input: Option<(usize, usize)>) -> ConvGrads<'_> {
+        let weight = self.weight.as_ref().map(|(x, grad, room)| grad.weight(x, room));
+        ConvGrads { input, weight, bias: self.bias.as_ref() }
     }
 }
 
-fn accumulator(param: &Param) -> Result<&Tensor> {
+fn affine_rooms(norm: &NormLayer) -> Result<Option<(Tensor, Tensor)>> {
+    match norm {
+        NormLayer::Instance => Ok(None),
+        NormLayer::Batch(b) => Ok(Some((accumulator(&b.weight)?, accumulator(&b.bias)?))),
+    }
+}
+
+fn accumulator(param: &Param) -> Result<Tensor> {
     gathering(param)?.accumulator()
 }
 

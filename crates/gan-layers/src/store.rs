@@ -1,49 +1,29 @@
 //! The parameters of one optimizer, flat.
 
 use crate::builder::hollow;
-use crate::{Builder, Counter, Init, Param, Role, Source};
+use crate::{Builder, Counter, Grad, Init, Param, Role, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
-use gan_kernels::{self as k, AdamStep, Sums, Version, Watch, Weight, WeightGrad};
+use gan_kernels::{self as k, AdamStep, Version, Watch, Weight};
 use gan_rng::Key;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// Named tensors in state-dict order.
 pub type Tensors = Vec<(String, Tensor)>;
 
 /// All parameters that one optimizer updates, with their Adam moments and gradients.
 ///
-/// One tensor `[3, n]` holds parameters, first and second moments, in state-dict order; a second one `[n]` the
-/// gradients. Layers hold views. The update, zeroing, the finite check and saving are thus one operation each, however
-/// many layers there are.
+/// One tensor `[3, n]` holds parameters, first and second moments, in state-dict order; layers hold views. On a device a
+/// second one `[n]` holds the gradients, and update, zeroing and finite check are one launch each. On the CPU every
+/// gradient is a tensor of its own (see [`Grad`]).
 #[derive(Debug)]
 pub struct ParamStore {
     entries: Vec<Entry>,
     state: Tensor,
-    grads: Tensor,
+    /// All gradients in one, on a device.
+    grads: Option<Tensor>,
     version: Version,
-}
-
-/// Where a parameter's gradient is gathered.
-#[derive(Debug, Clone)]
-pub struct Grad {
-    tensor: Tensor,
-    sums: Arc<Sums>,
-}
-
-impl Grad {
-    /// The gradient so far, to be added to.
-    pub(crate) fn accumulator(&self) -> Result<&Tensor> {
-        self.sums.open(&self.tensor)?;
-        Ok(&self.tensor)
-    }
-
-    /// What a convolution with the input `x` needs to add its weight's gradient.
-    pub(crate) fn weight<'a>(&'a self, x: &'a Tensor) -> WeightGrad<'a> {
-        WeightGrad { x, into: &self.tensor, sums: Some(&self.sums) }
-    }
 }
 
 #[derive(Debug, Clone)]
@@ -54,7 +34,7 @@ struct Entry {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Param { offset: usize, shape: Vec<usize>, role: Role, sums: Arc<Sums> },
+    Param { offset: usize, shape: Vec<usize>, role: Role, grad: Grad },
     Buffer(Tensor),
     Counter(Counter),
 }
@@ -76,11 +56,15 @@ impl ParamStore {
         let entries = recorder.entries.take();
         let n = recorder.len.take();
         let state = Tensor::zeros((3, n), dtype, device)?;
-        let grads = Tensor::zeros(n, dtype, device)?;
+        let grads = if device.is_cpu() { None } else { Some(Tensor::zeros(n, dtype, device)?) };
         let buffers = entries.into_iter().map(|(name, kind)| {
             let kind = match kind {
                 Recorded::Param { offset, shape, role } => {
-                    Kind::Param { offset, shape, role, sums: Arc::new(Sums::unknown()) }
+                    let grad = match &grads {
+                        Some(grads) => Grad::lasting(view(grads, offset, &shape)?),
+                        None => Grad::new(&shape[..], dtype),
+                    };
+                    Kind::Param { offset, shape, role, grad }
                 }
                 Recorded::Buffer { shape, value } => Kind::Buffer((Tensor::ones(shape, dtype, device)? * value)?),
                 Recorded::Counter => Kind::Counter(Counter::default()),
@@ -95,7 +79,7 @@ impl ParamStore {
 
     /// Number of parameters.
     pub fn len(&self) -> usize {
-        self.grads.elem_count()
+        self.state.elem_count() / 3
     }
 
     /// Whether there are none.
@@ -105,7 +89,7 @@ impl ParamStore {
 
     /// Dtype of the parameters.
     pub fn dtype(&self) -> DType {
-        self.grads.dtype()
+        self.state.dtype()
     }
 
     /// Draws all parameters anew; each depends on the key and its own name alone.
@@ -125,46 +109,46 @@ impl ParamStore {
         Ok(())
     }
 
-    /// Sets the gradients to zero.
+    /// Sets the gradients to zero. On the CPU they have no memory from then on, until something is added.
     pub fn zero_grad(&self) -> Result<()> {
-        if self.grads.device().is_cuda() {
-            // One launch instead of one a parameter.
-            return k::zero(&self.grads);
+        if let Some(grads) = &self.grads {
+            return k::zero(grads);
         }
-        self.params().for_each(|(_, _, sums)| sums.clear());
+        self.params().for_each(|(_, _, grad)| grad.clear());
         Ok(())
     }
 
-    /// Name, gradient and what is known of it, of every parameter.
-    fn params(&self) -> impl Iterator<Item = (&str, Result<Tensor>, &Sums)> {
+    /// Name, place and gradient of every parameter.
+    fn params(&self) -> impl Iterator<Item = (&str, Range<usize>, &Grad)> {
         self.entries.iter().filter_map(|entry| match &entry.kind {
-            Kind::Param { offset, shape, sums, .. } => {
-                Some((entry.name.as_str(), self.view(&self.grads, *offset, shape), &**sums))
+            Kind::Param { offset, shape, grad, .. } => {
+                Some((entry.name.as_str(), *offset..offset + shape.iter().product::<usize>(), grad))
             }
             _ => None,
         })
     }
 
-    /// All gradients, those that nothing was added to included.
-    fn settled_grads(&self) -> Result<&Tensor> {
-        for (_, tensor, sums) in self.params() {
-            sums.settle(&tensor?)?;
+    /// The gradients of a range of parameters and where each begins, those that nothing was added to included.
+    fn settled_grads(&self, range: &Range<usize>) -> Result<Vec<(usize, Tensor)>> {
+        if let Some(grads) = &self.grads {
+            return Ok(vec![(0, grads.clone())]);
         }
-        Ok(&self.grads)
+        let within = self.params().filter(|(_, at, _)| at.start < range.end && range.start < at.end);
+        within.map(|(_, at, grad)| Ok((at.start, grad.settled()?.flatten_all()?))).collect()
     }
 
     /// Whether every gradient is finite.
     pub fn grads_finite(&self) -> Result<bool> {
-        if self.grads.device().is_cuda() {
-            return k::all_finite(&self.grads);
+        match &self.grads {
+            Some(grads) => k::all_finite(grads),
+            None => Ok(self.first_non_finite_grad()?.is_none()),
         }
-        Ok(self.first_non_finite_grad()?.is_none())
     }
 
     /// The name of the first parameter with a gradient that is not finite.
     pub fn first_non_finite_grad(&self) -> Result<Option<String>> {
-        for (name, tensor, sums) in self.params() {
-            if !sums.finite(&tensor?)? {
+        for (name, _, grad) in self.params() {
+            if !grad.finite()? {
                 return Ok(Some(name.to_string()));
             }
         }
@@ -173,21 +157,21 @@ impl ParamStore {
 
     /// One Adam update of the parameters in `range` (see [`ParamStore::range`]).
     pub fn adam(&self, range: Range<usize>, step: &AdamStep) -> Result<()> {
-        k::adam(&self.state, self.settled_grads()?, range, step)?;
+        k::adam(&self.state, &self.settled_grads(&range)?, range, step)?;
         self.version.bump();
         Ok(())
     }
 
     /// The same, unless a gradient is not finite or was not at an earlier update of this watch.
     pub fn watched_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch) -> Result<()> {
-        watch.adam(&self.state, self.settled_grads()?, range, step, || self.grads_finite())?;
+        watch.adam(&self.state, &self.settled_grads(&range)?, range, step, || self.grads_finite())?;
         self.version.bump();
         Ok(())
     }
 
     /// The same as part of a captured graph, which finds `factors` in device memory (see [`Watch::captured_adam`]).
     pub fn captured_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch, factors: &Tensor) -> Result<()> {
-        watch.captured_adam(&self.state, self.settled_grads()?, range, step, factors)?;
+        watch.captured_adam(&self.state, &self.settled_grads(&range)?, range, step, factors)?;
         self.version.bump();
         Ok(())
     }
@@ -207,7 +191,7 @@ impl ParamStore {
 
     /// Where the parameters are.
     pub fn device(&self) -> &Device {
-        self.grads.device()
+        self.state.device()
     }
 
     /// The smallest range that holds all parameters whose names start with one of the prefixes.
@@ -251,9 +235,9 @@ impl ParamStore {
         for entry in &self.entries {
             let Some(name) = entry.name.strip_prefix(prefix) else { continue };
             let tensor = match &entry.kind {
-                Kind::Param { offset, shape, .. } => copy_of(&self.view(&self.state.get(0)?, *offset, shape)?)?,
+                Kind::Param { offset, shape, .. } => copy_of(&view(&self.state.get(0)?, *offset, shape)?)?,
                 Kind::Buffer(t) => copy_of(t)?,
-                Kind::Counter(c) => Tensor::new(c.get() as i64, self.grads.device())?,
+                Kind::Counter(c) => Tensor::new(c.get() as i64, self.device())?,
             };
             out.push((name.to_string(), tensor));
         }
@@ -262,14 +246,8 @@ impl ParamStore {
 
     /// Copies of the gradients under `prefix`, with bare keys.
     pub fn grad_dict(&self, prefix: &str) -> Result<Tensors> {
-        let grads = self.settled_grads()?;
-        let mut out = Vec::new();
-        for entry in &self.entries {
-            if let (Some(name), Kind::Param { offset, shape, .. }) = (entry.name.strip_prefix(prefix), &entry.kind) {
-                out.push((name.to_string(), copy_of(&self.view(grads, *offset, shape)?)?));
-            }
-        }
-        Ok(out)
+        let under = self.params().filter_map(|(name, _, grad)| Some((name.strip_prefix(prefix)?, grad)));
+        under.map(|(name, grad)| Ok((name.to_string(), copy_of(&grad.settled()?)?))).collect()
     }
 
     /// Sets the parameters and buffers under `prefix` from bare keys. Returns what was left out under
@@ -328,10 +306,11 @@ impl ParamStore {
         let t = t.to_device(self.state.device())?.to_dtype(self.dtype())?.flatten_all()?.contiguous()?;
         self.state.get(row)?.slice_set(&t, 0, offset)
     }
+}
 
-    fn view(&self, flat: &Tensor, offset: usize, shape: &[usize]) -> Result<Tensor> {
-        flat.narrow(0, offset, shape.iter().product())?.reshape(shape)
-    }
+/// A part of a flat tensor in its shape.
+fn view(flat: &Tensor, offset: usize, shape: &[usize]) -> Result<Tensor> {
+    flat.narrow(0, offset, shape.iter().product())?.reshape(shape)
 }
 
 /// A tensor of its own with the values of a view, at least one dimension. (candle's `copy` clones the whole storage
@@ -401,10 +380,9 @@ impl Views<'_> {
 
 impl Source for Views<'_> {
     fn param(&self, path: &str, shape: &[usize], _: Role) -> Result<Param> {
-        let Kind::Param { offset, sums, .. } = self.find(path)? else { bail!("{path} is not a parameter") };
-        let values = self.store.view(&self.store.state.get(0)?, *offset, shape)?;
-        let grad = Grad { tensor: self.store.view(&self.store.grads, *offset, shape)?, sums: sums.clone() };
-        Ok(Param { weight: Weight::new(values, self.store.version.clone()), grad: Some(grad) })
+        let Kind::Param { offset, grad, .. } = self.find(path)? else { bail!("{path} is not a parameter") };
+        let values = view(&self.store.state.get(0)?, *offset, shape)?;
+        Ok(Param { weight: Weight::new(values, self.store.version.clone()), grad: Some(grad.clone()) })
     }
     fn buffer(&self, path: &str, _: &[usize], _: f64) -> Result<Tensor> {
         let Kind::Buffer(t) = self.find(path)? else { bail!("{path} is not a buffer") };

@@ -17,8 +17,9 @@ pub(crate) fn adam(
     hp: &AdamStep,
     inputs: &AdamInputs,
 ) -> Result<()> {
+    let n = state.dim(1)?;
     let grad = Operand::new(grad)?;
-    let (n, width) = (grad.len(), grad.dtype().size_in_bytes());
+    let width = grad.dtype().size_in_bytes();
     let name = match grad.dtype() {
         DType::F32 => "adam_f32",
         DType::F64 => "adam_f64",
@@ -31,7 +32,7 @@ pub(crate) fn adam(
         .arg(part(0))
         .arg(part(1))
         .arg(part(2))
-        .arg(grad.address + (range.start * width) as u64)
+        .arg(grad.address)
         .size(range.len())?
         .arg(hp.beta1)
         .arg(hp.beta2)

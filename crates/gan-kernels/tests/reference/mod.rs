@@ -9,6 +9,12 @@ pub(crate) fn device() -> Device {
     gan_kernels::test_device().unwrap()
 }
 
+/// The gradient of all parameters, as Adam takes it.
+#[allow(dead_code)]
+pub(crate) fn flat(grad: &Tensor) -> [(usize, Tensor); 1] {
+    [(0, grad.clone())]
+}
+
 /// Normally distributed F64 values that depend on `seed` alone, on the device under test.
 pub(crate) fn normal(shape: impl Into<candle_core::Shape>, seed: u64) -> Tensor {
     let shape = shape.into();

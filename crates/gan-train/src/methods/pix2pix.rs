@@ -128,6 +128,8 @@ impl Method for Pix2Pix {
         let (a, b) = (&batch.a, methods::target(batch)?);
         let mode = self.loss.gan_mode;
         let (train, frozen) = contexts(&self.train, cx);
+        // G's gradients of the step before give way to D's passes.
+        self.opt_g.zero_grad()?;
         let fake = self.g.forward(a, &train)?;
 
         self.opt_d.zero_grad()?;
@@ -138,7 +140,6 @@ impl Method for Pix2Pix {
         backward(&(&d_real * 0.5)?)?;
         self.opt_d.update(cx.lr)?;
 
-        self.opt_g.zero_grad()?;
         let g_gan = mode.loss_over_scales(&self.d.scores(&Tensor::cat(&[a, &fake], 1)?, &frozen)?, true)?;
         let g_l1 = (l1(&fake, b)? * self.loss.lambda_l1)?;
         backward(&(&g_gan + &g_l1)?)?;

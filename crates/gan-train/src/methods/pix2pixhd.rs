@@ -292,6 +292,8 @@ impl Method for Pix2PixHd {
         let trained = self.trained(cx.epoch);
         let coarse = if trained.len() == self.opt_g.store().len() { train } else { frozen };
         self.opt_g.select(trained)?;
+        // G's gradients of the step before give way to D's passes.
+        self.opt_g.zero_grad()?;
         let fake = self.generate(&cond, batch, &train, &coarse)?;
         // The discriminators also see averages of the planes.
         let cond = cond.planes()?;
@@ -306,7 +308,6 @@ impl Method for Pix2PixHd {
         backward(&(&d_real * 0.5)?)?;
         let on_real: Vec<Vec<Tensor>> = on_real.iter().map(|s| s.iter().map(Tensor::detach).collect()).collect();
 
-        self.opt_g.zero_grad()?;
         let on_fake = self.judge(&Tensor::cat(&[&cond, &fake], 1)?, &frozen)?;
         let g_gan = mode.loss_over_scales(&on_fake, true)?;
         let mut losses = vec![("G_GAN", g_gan.detach())];
