@@ -4,10 +4,10 @@ use crate::cpu::scratch::Scratch;
 use candle_core::Result;
 use candle_core::Tensor;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts the updates of a group of parameters; packed forms of older versions are stale.
+/// Counts the updates of a group of parameters.
 #[derive(Debug, Clone, Default)]
 pub struct Version(Arc<AtomicU64>);
 
@@ -23,13 +23,13 @@ impl Version {
     }
 }
 
-/// Forms of a weight that are kept at a time; a training step needs one for each direction.
+/// Forms of a weight that are kept at a time; a network that is passed through and walked back needs one for each direction.
 const KEPT: usize = 2;
 /// Elements of the largest form that is kept (32 MiB); larger ones are made anew for every call, in working memory.
 pub(crate) const LARGEST: usize = 8 << 20;
-/// Elements of all forms that a process keeps (512 MiB); what comes later is made anew for every call as well. Forms are
+/// Elements of all forms that a process keeps (256 MiB); what comes later is made anew for every call as well. Forms are
 /// several times the size of their weights, and each saves no more than its own packing: a few per cent of a call.
-const BUDGET: usize = 128 << 20;
+const BUDGET: usize = 64 << 20;
 
 /// Elements of all forms that are kept now.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
@@ -79,21 +79,19 @@ pub(crate) struct Form {
 #[derive(Debug)]
 struct Packed {
     form: Form,
-    version: u64,
-    /// Whether it was asked for more than once in this version.
-    again: bool,
     /// The values, if they are kept.
     values: Option<Arc<Kept>>,
 }
 
 /// A convolution weight as the kernels take it: the tensor, the version of its values, and (private) the packed forms
-/// that the kernels keep between calls as long as the version stays. Clones share them; they are freed with the last
+/// that the kernels keep between calls as long as it never changes. Clones share them; they are freed with the last
 /// clone, or by [`Weight::forget_packed`].
 #[derive(Debug, Clone)]
 pub struct Weight {
     tensor: Tensor,
     version: Version,
     packed: Arc<Mutex<Vec<Packed>>>,
+    short_lived: Arc<AtomicBool>,
     /// The copy that tensor cores take, of a weight on the GPU, and its version.
     #[cfg(feature = "cuda")]
     copy: Arc<Mutex<Option<(u64, Tensor)>>>,
@@ -106,6 +104,7 @@ impl Weight {
             tensor,
             version,
             packed: Arc::default(),
+            short_lived: Arc::default(),
             #[cfg(feature = "cuda")]
             copy: Arc::default(),
         }
@@ -156,39 +155,40 @@ impl Weight {
         self.packed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the values have changed since the version began: packed forms will not live long.
-    pub(crate) fn is_trained(&self) -> bool {
-        self.version.get() > 0
+    /// Makes packed forms anew for every call from now on, of this weight and its clones: a little more time, a lot less memory.
+    pub fn keep_none(&self) {
+        self.short_lived.store(true, Ordering::Release);
+        self.forms().clear();
     }
 
-    /// The weight in a packed form of `len` elements, written by `pack` unless it is kept for the current version. The
-    /// elements that `pack` finds are arbitrary; places that it leaves alone must not matter.
+    /// Whether packed forms are kept: not where the values have changed, for they will again.
+    pub(crate) fn keeps(&self) -> bool {
+        self.version.get() == 0 && !self.short_lived.load(Ordering::Acquire)
+    }
+
+    /// The weight in a packed form of `len` elements, written by `pack` unless it is kept. The elements that `pack` finds are
+    /// arbitrary; places that it leaves alone must not matter.
     ///
-    /// A form is kept when it is asked for the second time in one version, and from then on from the first time as long
-    /// as that goes on: the weights of many networks are used once each way before they change.
+    /// A form is kept from the second time on that it is asked for, if the weight never changes. Those of weights in training
+    /// are not: a hundredth of a step's time is too little for all the memory that they would take.
     pub(crate) fn packed(&self, form: Form, len: usize, pack: impl FnOnce(&mut [f32])) -> Pack {
-        let version = self.version.get();
-        let (mut again, mut keep, mut stale) = (false, false, None);
+        let mut again = false;
         {
             let mut forms = self.forms();
-            let found = forms.iter().position(|p| p.form == form).map(|i| forms.remove(i));
-            if let Some(found) = found {
-                again = found.version == version;
-                keep = found.again || again;
-                match found.values {
-                    Some(values) if again => {
-                        // The last used one is last.
-                        forms.push(Packed { form, version, again, values: Some(values.clone()) });
-                        return Pack::Kept(values);
-                    }
-                    // Fresh memory costs more than packing does, so the former version's is used again.
-                    values => stale = values.filter(|_| keep).and_then(|values| Arc::try_unwrap(values).ok()),
+            if !self.keeps() {
+                forms.clear();
+            } else if let Some(i) = forms.iter().position(|p| p.form == form) {
+                // The last used one is last.
+                let found = forms.remove(i);
+                if let Some(values) = &found.values {
+                    let values = values.clone();
+                    forms.push(found);
+                    return Pack::Kept(values);
                 }
+                again = true;
             }
         }
-        let stale = stale.filter(|v| v.0.len() == len);
-        let room = stale.or_else(|| if keep && len <= LARGEST { Kept::new(len) } else { None });
-        let (pack, values) = match room {
+        let (pack, values) = match if again && len <= LARGEST { Kept::new(len) } else { None } {
             Some(mut values) => {
                 pack(&mut values.0);
                 let values = Arc::new(values);
@@ -200,12 +200,14 @@ impl Weight {
                 (Pack::Working(values), None)
             }
         };
-        let mut forms = self.forms();
-        forms.retain(|p| p.form != form);
-        if forms.len() >= KEPT {
-            forms.remove(0);
+        if self.keeps() {
+            let mut forms = self.forms();
+            forms.retain(|p| p.form != form);
+            if forms.len() >= KEPT {
+                forms.remove(0);
+            }
+            forms.push(Packed { form, values });
         }
-        forms.push(Packed { form, version, again, values });
         pack
     }
 }
@@ -217,7 +219,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     #[test]
-    fn forms_are_kept_for_their_version_and_shared_by_clones() {
+    fn forms_are_kept_as_long_as_nothing_changes() {
         let version = Version::default();
         let w = Weight::new(Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap(), version.clone());
         let form = |name| Form { name, numbers: [0; 4] };
@@ -226,27 +228,29 @@ mod tests {
             w.packed(form(name), 1, |to| {
                 made.set(made.get() + 1);
                 to[0] = made.get() as f32;
-            })
+            })[0]
         };
-        assert_eq!(get(&w, "a")[0], 1.0); // nobody knows whether it will be asked for again
-        assert_eq!(get(&w.clone(), "a")[0], 2.0);
-        assert_eq!(get(&w, "a")[0], 2.0);
-        version.bump();
-        assert_eq!(get(&w, "a")[0], 3.0); // kept from the first time, because it was asked for again before
-        assert_eq!(get(&w, "a")[0], 3.0);
-        assert_eq!(get(&w, "b")[0], 4.0);
-        assert_eq!(get(&w, "b")[0], 5.0);
-        assert_eq!(get(&w, "b")[0], 5.0);
-        assert_eq!(get(&w, "a")[0], 3.0);
-        assert_eq!(get(&w, "c")[0], 6.0); // the third form replaces b, which was used longest ago
-        assert_eq!(get(&w, "a")[0], 3.0);
-        assert_eq!(get(&w, "b")[0], 7.0);
-        for _ in 0..2 {
-            version.bump();
-            get(&w, "a");
-        }
-        assert!(w.forms().iter().all(|p| p.form != form("a") || p.values.is_none())); // once a version: not kept
+        assert_eq!(get(&w, "a"), 1.0); // nobody knows whether it will be asked for again
+        assert_eq!(get(&w.clone(), "a"), 2.0);
+        assert_eq!(get(&w, "a"), 2.0);
+        assert_eq!(get(&w, "b"), 3.0);
+        assert_eq!(get(&w, "b"), 4.0);
+        assert_eq!(get(&w, "b"), 4.0);
+        assert_eq!(get(&w, "a"), 2.0);
+        assert_eq!(get(&w, "c"), 5.0); // the third form replaces b, which was used longest ago
+        assert_eq!(get(&w, "a"), 2.0);
+        assert_eq!(get(&w, "b"), 6.0);
         w.forget_packed();
+        assert_eq!(get(&w, "a"), 7.0);
+        assert_eq!(get(&w, "a"), 8.0);
+        version.bump();
+        assert_eq!(get(&w, "a"), 9.0);
+        assert_eq!(get(&w, "a"), 10.0);
+        assert!(w.forms().is_empty());
+        let w = Weight::constant(w.tensor().clone());
+        w.clone().keep_none();
+        assert_eq!((get(&w, "a"), get(&w, "a")), (11.0, 12.0));
+        let w = Weight::constant(w.tensor().clone());
         for _ in 0..2 {
             let large = w.packed(form("large"), LARGEST + 1, |to| to[LARGEST] = 7.0);
             assert!(matches!(large, Pack::Working(_)) && large[LARGEST] == 7.0);

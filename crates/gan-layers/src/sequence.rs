@@ -33,6 +33,19 @@ impl Sequence {
         self.anchor.is_some()
     }
 
+    /// Keeps no [packed forms](gan_kernels::Weight::keep_none) of its convolutions' weights: for networks that are used a few
+    /// times in a long step.
+    pub fn keep_no_packed(&self) {
+        for node in self.nodes() {
+            match &node.layer {
+                Layer::Conv(c) => c.weight.weight.keep_none(),
+                Layer::ConvTranspose(c) => c.weight.weight.keep_none(),
+                Layer::Residual(inner) | Layer::Skip(inner) | Layer::Nested(inner) => inner.keep_no_packed(),
+                _ => {}
+            }
+        }
+    }
+
     /// The layers of sequences that were built as slices of one, again as one: what lies between them is not to be seen then,
     /// and is kept only as the backward walk needs it.
     #[must_use]

@@ -80,6 +80,8 @@ pub struct PerceptualLoss {
 impl PerceptualLoss {
     /// On this network.
     pub fn new(vgg: Vgg19) -> Self {
+        // In four times the memory of the weights they would save a few per cent of a step.
+        vgg.slices.iter().for_each(Sequence::keep_no_packed);
         PerceptualLoss { vgg }
     }
 

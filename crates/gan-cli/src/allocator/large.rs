@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Bytes from which on a block is large.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 1 << 17;
 
 /// Free blocks by size: powers of two, each in 32 steps.
 type Pool = Tlsf<'static, usize, u32, { usize::BITS as usize }, 32>;

@@ -11,8 +11,8 @@ use std::ops::{Deref, DerefMut};
 const ALIGN: usize = 64;
 /// Buffers that a thread keeps.
 const KEPT: usize = 8;
-/// Elements that a thread keeps (256 MiB).
-const KEPT_ELEMENTS: usize = 64 << 20;
+/// Elements that a thread keeps (32 MiB); what is larger is seldom needed twice.
+const KEPT_ELEMENTS: usize = 8 << 20;
 
 /// Owned, aligned memory of initialised F32.
 struct Memory {

@@ -5,7 +5,7 @@ mod translate;
 use crate::conditioning::Condition;
 use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, parse, resolve};
 use crate::methods::{contexts, contradiction, preview_context, refuse_penalty, target};
-use crate::optimizer::backward;
+use crate::optimizer::{Junction, backward};
 use crate::palette::colours;
 use crate::pool::ImagePool;
 use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
@@ -303,26 +303,31 @@ impl Method for Pix2PixHd {
         let pooled = self.pool.query(&Tensor::cat(&[&cond, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
         let d_fake = mode.loss_over_scales(&self.d.scores(&pooled, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
+        drop(pooled);
         let on_real = self.judge(&Tensor::cat(&[&cond, real], 1)?, &train)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
         let on_real: Vec<Vec<Tensor>> = on_real.iter().map(|s| s.iter().map(Tensor::detach).collect()).collect();
 
-        let on_fake = self.judge(&Tensor::cat(&[&cond, &fake], 1)?, &frozen)?;
+        // The losses' graphs are walked back one by one, and are gone when G's is.
+        let mut at_fake = Junction::new(&fake)?;
+        let on_fake = self.judge(&Tensor::cat(&[&cond, at_fake.leaf()], 1)?, &frozen)?;
         let g_gan = mode.loss_over_scales(&on_fake, true)?;
         let mut losses = vec![("G_GAN", g_gan.detach())];
-        let mut total = g_gan;
+        let mut of_d = g_gan;
         if self.config.loss.feature_matching {
             let loss = (feature_matching(&on_fake, &on_real)? * lambda)?;
             losses.push(("G_GAN_Feat", loss.detach()));
-            total = (total + loss)?;
+            of_d = (of_d + loss)?;
         }
+        at_fake.backward(&of_d)?;
+        drop((on_fake, on_real, of_d, cond));
         if let Some(perceptual) = &self.perceptual {
-            let loss = (perceptual.loss(&fake, real)? * lambda)?;
+            let loss = (perceptual.loss(at_fake.leaf(), real)? * lambda)?;
             losses.push(("G_VGG", loss.detach()));
-            total = (total + loss)?;
+            at_fake.backward(&loss)?;
         }
-        backward(&total)?;
+        at_fake.pass_on()?;
         self.opt_g.update(cx.lr)?;
         self.opt_d.update(cx.lr)?;
 

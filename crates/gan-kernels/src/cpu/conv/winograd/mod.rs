@@ -104,7 +104,7 @@ impl Filter {
     /// The weights, transformed unless that is better done piece by piece.
     fn transformed<'a>(&self, isa: Isa, images: usize, w: &'a [f32], weight: &Weight) -> Factors<'a> {
         let (all, columns, rows) = self.tiles();
-        let short_lived = weight.is_trained() || self.weights.len(isa) > LARGEST;
+        let short_lived = !weight.keeps() || self.weights.len(isa) > LARGEST;
         if images == 1 && rows == all && short_lived && few::serves(&self.weights, all * columns) {
             return Factors::Plain(w);
         }
