@@ -3,7 +3,7 @@
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Makes `y`, computed from `x` by plain functions, a function of `x` in candle's graph: `backward` maps the gradient of
 /// `y` to that of `x`. Without a tracked `x` this is `y` itself.
@@ -37,6 +37,31 @@ pub fn instance_mean(x: &Tensor, inst: &Tensor) -> Result<Tensor> {
     let y = gan_kernels::instance_mean(&x.detach(), inst)?;
     let inst = inst.clone();
     computed(x, Handover::fresh(y), move |dy| gan_kernels::instance_mean(dy, &inst))
+}
+
+/// Both halves of a batch `[2N, …]`, each `[N, …]`; differentiable, at the cost of one pass over the gradient.
+///
+/// # Errors
+/// An odd batch.
+pub fn halves(x: &Tensor) -> Result<(Tensor, Tensor)> {
+    let all = x.dim(0)?;
+    if !all.is_multiple_of(2) {
+        bail!("a batch of {all} has no halves")
+    }
+    let half = |from| x.detach().narrow(0, from, all / 2);
+    // An operator of candle's has one result, so the first half is made a function of the second: its gradient is left here
+    // before that of the second is asked for.
+    let left: Arc<Mutex<Option<Tensor>>> = Arc::default();
+    let taken = left.clone();
+    let second = with_backward(x, half(all / 2)?, move |dy| {
+        let first = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Tensor::cat(&[&first.map_or_else(|| dy.zeros_like(), Ok)?, dy], 0)
+    })?;
+    let first = with_backward(&second, half(0)?, move |dy| {
+        *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(dy.clone());
+        dy.zeros_like()
+    })?;
+    Ok((first, second))
 }
 
 /// A finished result on its way into an operator's output, which candle wants as a storage of its own.

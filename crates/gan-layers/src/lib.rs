@@ -26,7 +26,7 @@ mod summary;
 mod tape;
 mod together;
 
-pub use autograd::{avg_pool3s2, instance_mean, with_backward};
+pub use autograd::{avg_pool3s2, halves, instance_mean, with_backward};
 pub use builder::{Builder, Counter, Param, Role, Source};
 pub use ctx::{Ctx, Dropout, NormMode, Precision, Weights};
 pub use grad::Grad;

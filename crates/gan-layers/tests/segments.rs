@@ -6,7 +6,7 @@ mod network;
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use gan_kernels::AdamStep;
-use gan_layers::{Builder, Ctx, Missing, NormMode, Weights};
+use gan_layers::{Builder, Ctx, Missing, NormMode, Weights, halves};
 use network::{ctx, device, drawn, gradients, key, layers, numbers, pictures, score};
 
 #[test]
@@ -167,4 +167,29 @@ fn a_network_for_translation_cannot_be_trained() {
     assert_eq!(numbers(&loaded.forward(&x, &translate).unwrap()), numbers(&net.forward(&x, &translate).unwrap()));
     let error = loaded.forward(&x, &ctx(Weights::Train)).unwrap_err().to_string();
     assert!(error.contains("cannot be trained"), "{error}");
+}
+
+#[test]
+fn halves_of_a_batch_are_views_of_it_also_on_the_way_back() {
+    let x = pictures(2, 1);
+    let (first, second) = halves(x.as_tensor()).unwrap();
+    let view = |t: &Tensor, i: usize| numbers(&t.narrow(0, i, 1).unwrap());
+    assert_eq!((numbers(&first), numbers(&second)), (view(&x, 0), view(&x, 1)));
+    // Whichever of them are used, in whatever order.
+    let loss = |half: &Tensor, factor: f64| (half.sqr().unwrap().sum_all().unwrap() * factor).unwrap();
+    let (one, other) = (loss(&first, 1.0), loss(&second, 3.0));
+    let losses = [(one.clone(), [1.0, 0.0]), (other.clone(), [0.0, 3.0])];
+    for (loss, factors) in
+        losses.into_iter().chain([(&one + &other).unwrap(), (other + one).unwrap()].map(|l| (l, [1.0, 3.0])))
+    {
+        let grads = loss.backward().unwrap();
+        for (i, factor) in factors.into_iter().enumerate() {
+            let want: Vec<f64> = view(&x, i).into_iter().map(|x| 2.0 * factor * x).collect();
+            let have = view(grads.get(x.as_tensor()).unwrap(), i);
+            assert!(have.iter().zip(&want).all(|(have, want)| (have - want).abs() < 1e-12), "half {i}, {factors:?}");
+        }
+    }
+    assert!(halves(&first).is_err());
+    let (plain, _) = halves(&x.detach()).unwrap();
+    assert!(!plain.track_op());
 }

@@ -20,14 +20,18 @@ pub enum GanMode {
 impl GanMode {
     /// The loss of a score map of any shape against "real" or "fake".
     pub fn loss(self, score: &Tensor, real: bool) -> Result<Tensor> {
-        let plain = score.detach();
-        let label = if real { 1.0 } else { 0.0 };
-        let (value, grad) = match self {
-            GanMode::Lsgan => gan_kernels::squared_error(&plain, label)?,
-            GanMode::Vanilla => gan_kernels::bce_with_logits(&plain, label)?,
-            GanMode::Wgangp => gan_kernels::mean(&plain, if real { -1.0 } else { 1.0 })?,
-        };
+        let (value, grad) = self.with_gradient(&score.detach(), real)?;
         with_backward(score, value, move |dy| gan_kernels::scale(&grad, dy))
+    }
+
+    /// The loss and its gradient.
+    fn with_gradient(self, score: &Tensor, real: bool) -> Result<(Tensor, Tensor)> {
+        let label = if real { 1.0 } else { 0.0 };
+        match self {
+            GanMode::Lsgan => gan_kernels::squared_error(score, label),
+            GanMode::Vanilla => gan_kernels::bce_with_logits(score, label),
+            GanMode::Wgangp => gan_kernels::mean(score, if real { -1.0 } else { 1.0 }),
+        }
     }
 
     /// The loss summed over scales (not averaged, as pix2pixHD has it); each scale's last stage is its score map.
@@ -35,5 +39,27 @@ impl GanMode {
         let mut scores = scales.iter().filter_map(|stages| stages.last());
         let Some(first) = scores.next() else { candle_core::bail!("a discriminator without scales") };
         scores.try_fold(self.loss(first, real)?, |sum, score| sum + self.loss(score, real)?)
+    }
+
+    /// Real pictures and fakes that were judged as one batch, `[2N, …]` of each, the real ones first: the sum of their losses as
+    /// [`GanMode::loss_over_scales`] has them.
+    ///
+    /// # Errors
+    /// An odd batch.
+    pub fn loss_of_both(self, scales: &[Vec<Tensor>]) -> Result<Tensor> {
+        let mut losses = scales.iter().filter_map(|stages| stages.last()).map(|score| self.both(score));
+        let Some(first) = losses.next() else { candle_core::bail!("a discriminator without scales") };
+        losses.try_fold(first?, |sum, loss| sum + loss?)
+    }
+
+    fn both(self, score: &Tensor) -> Result<Tensor> {
+        let n = score.dim(0)?;
+        if !n.is_multiple_of(2) {
+            candle_core::bail!("a batch of {n} is not half real and half fake")
+        }
+        let part = |from, real| self.with_gradient(&score.detach().narrow(0, from, n / 2)?, real);
+        let ((real, on_real), (fake, on_fake)) = (part(0, true)?, part(n / 2, false)?);
+        let grad = Tensor::cat(&[on_real, on_fake], 0)?;
+        with_backward(score, (real + fake)?, move |dy| gan_kernels::scale(&grad, dy))
     }
 }

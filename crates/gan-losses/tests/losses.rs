@@ -68,6 +68,22 @@ fn adversarial_gradients() {
 }
 
 #[test]
+fn real_and_fake_as_one_batch() {
+    let (real, fake, odd) = ([0.2, -1.0, 0.7], [1.5, -3.0, 0.0], tensor(&[1.0]));
+    let both: Vec<f64> = real.iter().chain(&fake).copied().collect();
+    let scales =
+        |x: &Tensor| vec![vec![odd.clone(), x.reshape((2, 1, 1, 3)).unwrap()], vec![x.reshape((2, 3, 1, 1)).unwrap()]];
+    for mode in MODES {
+        let one = value(&mode.loss(&tensor(&real), true).unwrap()) + value(&mode.loss(&tensor(&fake), false).unwrap());
+        let have = value(&mode.loss_of_both(&scales(&tensor(&both))).unwrap());
+        assert!((have - 2.0 * one).abs() < 1e-12, "{mode:?}");
+        check_gradient(&both, |x| mode.loss_of_both(&scales(x)).unwrap());
+        assert!(mode.loss_of_both(&[vec![odd.clone()]]).is_err());
+        assert!(mode.loss_of_both(&[]).is_err());
+    }
+}
+
+#[test]
 fn scales_are_summed_and_only_score_maps_count() {
     let (features, coarse, fine) = (tensor(&[9.0, 9.0]), tensor(&[0.5]), tensor(&[0.2, -1.0, 0.7, 1.5]));
     let scales = vec![vec![features.clone(), fine.clone()], vec![features, coarse.clone()]];

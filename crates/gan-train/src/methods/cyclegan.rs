@@ -3,13 +3,14 @@
 use crate::method::{
     Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
 };
+use crate::methods::pairing::Pairing;
 use crate::methods::{self, Plain, contexts, preview_context, refuse_penalty};
 use crate::optimizer::backward;
 use crate::pool::ImagePool;
 use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
 use candle_core::Tensor;
 use gan_data::{Batch, DataConfig, DataMode};
-use gan_layers::{Ctx, Init, ParamStore};
+use gan_layers::{Ctx, Init, ParamStore, halves};
 use gan_losses::{GanMode, l1};
 use gan_nets::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
@@ -97,6 +98,10 @@ pub struct CycleGan {
     opt_d: Optimizer,
     pool_a: ImagePool,
     pool_b: ImagePool,
+    /// A picture for the cycle and one for the identity loss,
+    pair_g: Pairing,
+    /// a real picture and a fake.
+    pair_d: Pairing,
     loss: LossConfig,
     train: TrainConfig,
 }
@@ -136,24 +141,42 @@ impl CycleGan {
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
             pool_a: ImagePool::new(config.train.pool_size).numbered(1),
             pool_b: ImagePool::new(config.train.pool_size).numbered(0),
+            pair_g: Pairing::of_generator(gc),
+            pair_d: Pairing::of_discriminator(dc),
             loss: config.loss.clone(),
             train: config.train.clone(),
         })
     }
 
-    /// The generator losses of one direction: adversarial and cycle. Returns the fake as data and both values.
-    fn cycle(&self, side: Side<'_>, train: &Ctx, frozen: &Ctx) -> Result<(Tensor, Tensor, Tensor)> {
-        let fake = side.there.forward(side.real, train)?;
+    /// The generator losses of one direction: adversarial, cycle, and identity if a picture for it passes along.
+    fn cycle(&self, side: Side<'_>, train: &Ctx, frozen: &Ctx) -> Result<Cycled> {
+        let (fake, identity) = match side.along {
+            Some((picture, lambda)) => {
+                let (fake, same) = halves(&side.there.forward(&Tensor::cat(&[side.real, picture], 0)?, train)?)?;
+                (fake, Some(self.identity_loss(&same, picture, lambda)?))
+            }
+            None => (side.there.forward(side.real, train)?, None),
+        };
         let rec = side.back.forward(&fake, train)?;
         let gan = self.loss.gan_mode.loss_over_scales(&side.judge.scores(&fake, frozen)?, true)?;
         let cycle = (l1(&rec, side.real)? * side.lambda)?;
-        backward(&(&gan + &cycle)?)?;
-        Ok((fake.detach(), gan.detach(), cycle.detach()))
+        let mut loss = (&gan + &cycle)?;
+        if let Some(identity) = &identity {
+            loss = (loss + identity)?;
+        }
+        backward(&loss)?;
+        let data = Tensor::detach;
+        Ok(Cycled { fake: data(&fake), gan: data(&gan), cycle: data(&cycle), identity: identity.as_ref().map(data) })
     }
 
-    /// The identity loss of a generator on a picture of its output domain.
-    fn identity(&self, g: &Generator, real: &Tensor, lambda: f64, train: &Ctx) -> Result<Tensor> {
-        let loss = (l1(&g.forward(real, train)?, real)? * (lambda * self.loss.lambda_identity))?;
+    /// The identity loss: what a generator makes of a picture of its output domain should be that picture.
+    fn identity_loss(&self, same: &Tensor, real: &Tensor, lambda: f64) -> Result<Tensor> {
+        Ok((l1(same, real)? * (lambda * self.loss.lambda_identity))?)
+    }
+
+    /// The identity loss of a generator in a pass of its own.
+    fn identity_alone(&self, g: &Generator, real: &Tensor, lambda: f64, train: &Ctx) -> Result<Tensor> {
+        let loss = self.identity_loss(&g.forward(real, train)?, real, lambda)?;
         backward(&loss)?;
         Ok(loss.detach())
     }
@@ -161,6 +184,11 @@ impl CycleGan {
     /// The loss of a discriminator: half the sum over a real picture and a pooled fake.
     fn judge(&self, d: &Discriminator, real: &Tensor, fake: &Tensor, train: &Ctx) -> Result<Tensor> {
         let mode = self.loss.gan_mode;
+        if self.pair_d.joins(real, fake) {
+            let loss = (mode.loss_of_both(&d.scores(&Tensor::cat(&[real, fake], 0)?, train)?)? * 0.5)?;
+            backward(&loss)?;
+            return Ok(loss.detach());
+        }
         let on_real = (mode.loss_over_scales(&d.scores(real, train)?, true)? * 0.5)?;
         backward(&on_real)?;
         let on_fake = (mode.loss_over_scales(&d.scores(fake, train)?, false)? * 0.5)?;
@@ -172,50 +200,68 @@ impl CycleGan {
 /// One direction of the cycle.
 struct Side<'a> {
     real: &'a Tensor,
+    /// A picture of the other domain that `there` takes along for its identity loss, and that domain's weight.
+    along: Option<(&'a Tensor, f64)>,
     there: &'a Generator,
     back: &'a Generator,
     judge: &'a Discriminator,
     lambda: f64,
 }
 
+/// What a direction gives: the fake as data, and the losses' values.
+struct Cycled {
+    fake: Tensor,
+    gan: Tensor,
+    cycle: Tensor,
+    identity: Option<Tensor>,
+}
+
 impl Method for CycleGan {
     /// Both generators with both discriminators frozen, then both discriminators on pooled fakes. The reference sums the
     /// generator losses before it goes back; each is walked back here as soon as it is complete, which gives the same
-    /// gradient and keeps one direction's activations alive instead of six passes'.
+    /// gradient and keeps one direction's activations alive instead of six passes'. What passes through one network with the
+    /// same weights passes as one batch, where that makes no difference (`Pairing`).
     fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
         let (a, b) = (&batch.a, methods::target(batch)?);
         let (train, frozen) = contexts(&self.train, cx);
         let LossConfig { lambda_a, lambda_b, lambda_identity, .. } = self.loss;
+        let (g_a, g_b, d_a, d_b) = (&self.g_a, &self.g_b, &self.d_a, &self.d_b);
 
         self.opt_g.zero_grad()?;
-        let side = Side { real: a, there: &self.g_a, back: &self.g_b, judge: &self.d_a, lambda: lambda_a };
-        let (fake_b, g_a, cycle_a) = self.cycle(side, &train, &frozen)?;
-        let side = Side { real: b, there: &self.g_b, back: &self.g_a, judge: &self.d_b, lambda: lambda_b };
-        let (fake_a, g_b, cycle_b) = self.cycle(side, &train, &frozen)?;
-        let (idt_a, idt_b) = if lambda_identity > 0.0 {
-            // The weights are crossed in the reference as well: G_A's identity belongs to domain B.
-            (self.identity(&self.g_a, b, lambda_b, &train)?, self.identity(&self.g_b, a, lambda_a, &train)?)
-        } else {
-            (g_a.zeros_like()?, g_b.zeros_like()?)
+        let identity = lambda_identity > 0.0;
+        let joined = identity && self.pair_g.joins(a, b);
+        let along = joined.then_some((b, lambda_b));
+        let side = Side { real: a, along, there: g_a, back: g_b, judge: d_a, lambda: lambda_a };
+        let a_to_b = self.cycle(side, &train, &frozen)?;
+        let along = joined.then_some((a, lambda_a));
+        let side = Side { real: b, along, there: g_b, back: g_a, judge: d_b, lambda: lambda_b };
+        let b_to_a = self.cycle(side, &train, &frozen)?;
+        // The weights are crossed in the reference as well: G_A's identity belongs to domain B.
+        let (idt_a, idt_b) = match (a_to_b.identity, b_to_a.identity) {
+            (Some(idt_a), Some(idt_b)) => (idt_a, idt_b),
+            _ if identity => {
+                (self.identity_alone(g_a, b, lambda_b, &train)?, self.identity_alone(g_b, a, lambda_a, &train)?)
+            }
+            _ => (a_to_b.gan.zeros_like()?, b_to_a.gan.zeros_like()?),
         };
         self.opt_g.update(cx.lr)?;
 
         self.opt_d.zero_grad()?;
         let key = cx.key(Purpose::Pool);
-        let pooled_b = self.pool_b.query(&fake_b, key)?;
+        let pooled_b = self.pool_b.query(&a_to_b.fake, key)?;
         let d_a = self.judge(&self.d_a, b, &pooled_b, &train)?;
-        let pooled_a = self.pool_a.query(&fake_a, key)?;
+        let pooled_a = self.pool_a.query(&b_to_a.fake, key)?;
         let d_b = self.judge(&self.d_b, a, &pooled_a, &train)?;
         self.opt_d.update(cx.lr)?;
 
         Ok(vec![
             ("D_A", d_a),
-            ("G_A", g_a),
-            ("cycle_A", cycle_a),
+            ("G_A", a_to_b.gan),
+            ("cycle_A", a_to_b.cycle),
             ("idt_A", idt_a),
             ("D_B", d_b),
-            ("G_B", g_b),
-            ("cycle_B", cycle_b),
+            ("G_B", b_to_a.gan),
+            ("cycle_B", b_to_a.cycle),
             ("idt_B", idt_b),
         ])
     }
@@ -257,3 +303,6 @@ fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> R
     };
     Ok(Box::new(Plain::load(&generator, trained, name, options, place)?))
 }
+
+#[cfg(test)]
+mod tests;
