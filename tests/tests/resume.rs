@@ -189,6 +189,11 @@ fn check(method: &'static MethodSpec) {
 
 #[test]
 fn every_method_resumes_exactly() {
+    // Nobody else may use a device while a step is recorded there.
+    if gan_kernels::test_device().unwrap().is_cuda() {
+        METHODS.iter().for_each(|method| check(method));
+        return;
+    }
     std::thread::scope(|scope| {
         for method in METHODS {
             scope.spawn(move || check(method));
