@@ -6,7 +6,7 @@ use crate::cpu::elementwise::for_overwrite;
 use crate::labels::{check_below, ids, one_hot, sizes};
 use crate::real::by_dtype;
 use crate::storage::{apart, on_cuda, plain, slices, tensor, update};
-use crate::{Conv2d, ConvGrads, Weight, WeightGrad, conv2d, conv2d_backward, narrow_channels};
+use crate::{Conv2d, ConvGrads, Weight, WeightGrad, conv2d, conv2d_backward, convert, narrow_channels};
 use candle_core::{DType, Result, Tensor, bail};
 
 /// What errors are about.
@@ -174,7 +174,7 @@ pub fn onehot_conv2d_backward(
         if into.dims() != weight.dims() {
             bail!("{OP}: the weight {:?} and its gradient {:?} differ in shape", weight.dims(), into.dims())
         }
-        add_weight_gradient(OP, &g, x, dy, into)?;
+        add_weight_gradient(OP, &g, x, w, dy, into)?;
     }
     match &x.rest {
         Some(_) if grads.rest => {
@@ -185,13 +185,20 @@ pub fn onehot_conv2d_backward(
     }
 }
 
-fn add_weight_gradient(op: &str, g: &Geometry, x: &OneHot, dy: &Tensor, into: &Tensor) -> Result<()> {
-    on_cuda!(dy, onehot::add_weight_gradient(g, x, dy, into));
+fn add_weight_gradient(op: &str, g: &Geometry, x: &OneHot, w: &Weight, dy: &Tensor, into: &Tensor) -> Result<()> {
+    let spec = Conv2d { stride: g.stride, padding: g.padding, pad_mode: g.mode };
+    if dy.device().is_cuda() {
+        // From the planes after all: their products take tensor cores an eighth of the time that sums by labels take (on an
+        // H200, 35 labels of 1024x512).
+        let planes = convert(&x.planes()?.detach(), dy.dtype())?;
+        let weight = Some(WeightGrad { x: &planes, into, sums: None });
+        conv2d_backward(dy, w, &spec, ConvGrads { weight, ..ConvGrads::default() })?;
+        return Ok(());
+    }
     let dy = plain(&apart(dy, into)?)?;
     let rest = match &x.rest {
         Some(rest) => {
             let g_rest = Tensor::zeros((g.co, g.ci - x.classes, g.kh, g.kw), into.dtype(), into.device())?;
-            let spec = Conv2d { stride: g.stride, padding: g.padding, pad_mode: g.mode };
             let weight = Some(WeightGrad { x: rest, into: &g_rest, sums: None });
             conv2d_backward(
                 &dy,

@@ -2,9 +2,9 @@
 
 use crate::OneHot;
 use crate::cpu::conv::Geometry;
-use crate::cuda::launch::{Arg, BLOCK, Launch, size};
+use crate::cuda::launch::{Arg, Launch, size};
 use crate::cuda::module::{Module, module};
-use crate::cuda::operand::{Operand, Order, Output, Scratch, accumulator, statistics};
+use crate::cuda::operand::{Operand, Order, Output, Scratch, statistics};
 use crate::{PadMode, Weight};
 use candle_core::{DType, Result, Tensor, bail};
 
@@ -14,8 +14,6 @@ const ONEHOT: Module = module!("onehot");
 const TILE: (usize, usize) = (8, 32);
 const CHANNELS: usize = 16;
 const SIDE: usize = 7;
-/// Warps that sum a weight gradient: the most that an H100 can have at work at a time.
-const WARPS: usize = 132 * 32;
 
 /// The kernel's name for a type of ids and one of results.
 macro_rules! pair {
@@ -125,40 +123,4 @@ pub(crate) fn forward(
     let tiles = g.n * g.ho.div_ceil(TILE.0) * g.wo.div_ceil(TILE.1);
     shape.add(launch).grid((size(tiles)?, size(pitch / CHANNELS)?), (TILE.0 * TILE.1) as u32)?;
     Ok(y.tensor())
-}
-
-/// Adds the gradient of all weights: those of the classes and those of the other planes.
-pub(crate) fn add_weight_gradient(g: &Geometry, x: &OneHot, dy: &Tensor, into: &Tensor) -> Result<()> {
-    let inner = statistics(dy.dtype());
-    let address = accumulator(into, inner)?;
-    if g.n == 0 {
-        return Ok(());
-    }
-    let classes = g.ci - x.rest().map_or(0, |r| r.dims()[1]);
-    let shape = Shape::new(g, classes)?;
-    let (ids, others) = (Operand::ordered(x.labels(), Order::Planes)?, others(x, inner)?);
-    let dy = Operand::ordered(dy, Order::Pixels)?;
-    let device = &dy.device;
-    let (taps, rows, groups) = (g.kh * g.kw, g.n * g.ho, g.co.div_ceil(32));
-    let each = rows.div_ceil((WARPS / (taps * groups)).clamp(1, rows));
-    let strips = rows.div_ceil(each);
-    let elements = taps * g.ci * g.co;
-    let parts = Scratch::new(device, strips * elements * inner.size_in_bytes())?;
-    let launch = Launch::new(device, &ONEHOT, pair!(ids.dtype(), dy.dtype(), "onehot_gradient"))?
-        .arg(ids.address)
-        .arg(others.as_ref().map(|o| o.address))
-        .arg(dy.address)
-        .arg(parts.address)
-        .size(strips)?
-        .size(each)?;
-    shape.add(launch).grid((size((taps * groups * strips).div_ceil(BLOCK as usize / 32))?, 1), BLOCK)?;
-    let name = if inner == DType::F64 { "onehot_add_strips_f64" } else { "onehot_add_strips_f32" };
-    Launch::new(device, &ONEHOT, name)?
-        .arg(parts.address)
-        .arg(address)
-        .size(strips)?
-        .size(taps)?
-        .size(g.ci)?
-        .size(g.co)?
-        .threads(elements)
 }

@@ -1,6 +1,5 @@
 // Convolution of one-hot label planes that are never made, with stride 1: every tap of an output pixel adds the weights of the one
-// label that it sees; other planes lie behind those of the classes. The gradient of a label's weights is the sum of the output
-// gradients that saw it; sums have a fixed order.
+// label that it sees; other planes lie behind those of the classes.
 #include "border.cuh"
 #include "common.cuh"
 
@@ -106,97 +105,20 @@ __device__ void forward(const I *ids, const F *others, const F *rows, const F *b
     }
 }
 
-// The first stage of the weight gradient, dy [n, ho, wo, co]. A warp sums for one tap and 32 channels over a strip of `each` rows (of
-// all images) into its own part, [strips][taps][classes, rest][co]; taps come first in the order of warps, so that those of a
-// block read the same rows of dy.
-template <typename I, typename F, typename T>
-__device__ void gradient(const I *ids, const F *others, const T *dy, F *parts, unsigned strips, unsigned each, const Shape &s) {
-    const unsigned ALL = 0xffffffffu, NONE = 0xffffffffu;
-    const unsigned lane = threadIdx.x % 32, job = thread_number() / 32;
-    const unsigned taps = s.kh * s.kw, groups = (s.co + 31) / 32, planes = s.classes + s.rest;
-    const unsigned tap = job % taps, group = job / taps % groups, strip = job / taps / groups;
-    if (strip >= strips) return;
-    const unsigned c = group * 32 + lane, ky = tap / s.kw, kx = tap % s.kw;
-    const bool active = c < s.co;
-    // Only this thread ever touches these sums.
-    F *sums = parts + ((size_t)strip * taps + tap) * planes * s.co + c;
-    if (active)
-        for (unsigned k = 0; k < planes; k++) sums[(size_t)k * s.co] = 0;
-    for (unsigned row = strip * each; row < min((strip + 1) * each, s.n * s.ho); row++) {
-        const unsigned image = row / s.ho;
-        const int sy = source(row % s.ho + ky, s.padding, s.h, s.mode);
-        if (sy < 0) continue;
-        for (unsigned first = 0; first < s.wo; first += 32) {
-            const unsigned count = min(32u, s.wo - first);
-            const int sx = lane < count ? source(first + lane + kx, s.padding, s.w, s.mode) : -1;
-            unsigned label = NONE;
-            if (sx >= 0) label = ids[((size_t)image * s.h + sy) * s.w + sx];
-            const T *from = dy + ((size_t)row * s.wo + first) * s.co + c;
-            // Run by run of equal labels.
-            for (unsigned at = 0; at < count;) {
-                const unsigned run_label = __shfl_sync(ALL, label, at);
-                const unsigned others_after = ~__ballot_sync(ALL, label == run_label) >> at;
-                const unsigned run = min(count - at, others_after ? __ffs(others_after) - 1 : 32);
-                if (active && run_label < s.classes) {
-                    F sum = 0;
-#pragma unroll 4
-                    for (unsigned i = at; i < at + run; i++) sum += widen(from[(size_t)i * s.co]);
-                    sums[(size_t)run_label * s.co] += sum;
-                }
-                at += run;
-            }
-            for (unsigned k = 0; k < s.rest; k++) {
-                F value = 0;
-                if (sx >= 0) value = others[(((size_t)image * s.rest + k) * s.h + sy) * s.w + sx];
-                // Planes of edges are zero nearly everywhere.
-                unsigned set = __ballot_sync(ALL, value != 0);
-                if (set == 0) continue;
-                F sum = 0;
-                for (; set; set &= set - 1) {
-                    const unsigned i = __ffs(set) - 1;
-                    const F factor = __shfl_sync(ALL, value, i);
-                    if (active) sum += factor * widen(from[(size_t)i * s.co]);
-                }
-                if (active) sums[(size_t)(s.classes + k) * s.co] += sum;
-            }
-        }
-    }
-}
-
-// The second stage: into [co, planes, taps] += the sum over the strips, a thread an element.
-template <typename F>
-__device__ void add_strips(const F *parts, F *into, unsigned strips, unsigned taps, unsigned planes, unsigned co) {
-    const unsigned i = thread_number(), size = taps * planes * co;
-    if (i >= size) return;
-    const unsigned c = i % co, k = i / co % planes, tap = i / co / planes;
-    double sum = 0;
-    for (unsigned s = 0; s < strips; s++) sum += parts[(size_t)s * size + i];
-    into[((size_t)c * planes + k) * taps + tap] += F(sum);
-}
-
 #define DEFINE(IDS, I, NAME, T, PIXELS)                                                                                \
     extern "C" __global__ void __launch_bounds__(TILE_W *TILE_H)                                                       \
         onehot_forward_##IDS##_##NAME(const I *ids, const Wide<T>::type *others, const Wide<T>::type *rows,            \
                                       const Wide<T>::type *bias, T *y, unsigned pitch, SHAPE_PARAMETERS) {             \
         forward<I, Wide<T>::type, T, PIXELS>(ids, others, rows, bias, y, pitch, SHAPE);                                \
-    }                                                                                                                  \
-    extern "C" __global__ void onehot_gradient_##IDS##_##NAME(const I *ids, const Wide<T>::type *others, const T *dy,  \
-                                                              Wide<T>::type *parts, unsigned strips, unsigned each,    \
-                                                              SHAPE_PARAMETERS) {                                      \
-        gradient<I, Wide<T>::type, T>(ids, others, dy, parts, strips, each, SHAPE);                                    \
     }
 #define DEFINE_IDS(IDS, I) DEFINE(IDS, I, f32, float, false) DEFINE(IDS, I, f64, double, false) DEFINE(IDS, I, bf16, bf16, true)
 DEFINE_IDS(u8, unsigned char)
 DEFINE_IDS(u32, unsigned)
 
-#define DEFINE_WEIGHTS(NAME, F)                                                                                        \
+#define DEFINE_TABLE(NAME, F)                                                                                          \
     extern "C" __global__ void onehot_table_##NAME(const F *w, F *rows, unsigned classes, unsigned rest, unsigned co,  \
                                                    unsigned taps, unsigned pitch) {                                    \
         table(w, rows, classes, rest, co, taps, pitch);                                                                \
-    }                                                                                                                  \
-    extern "C" __global__ void onehot_add_strips_##NAME(const F *parts, F *into, unsigned strips, unsigned taps,       \
-                                                        unsigned planes, unsigned co) {                                \
-        add_strips(parts, into, strips, taps, planes, co);                                                             \
     }
-DEFINE_WEIGHTS(f32, float)
-DEFINE_WEIGHTS(f64, double)
+DEFINE_TABLE(f32, float)
+DEFINE_TABLE(f64, double)
