@@ -191,7 +191,7 @@ fn check(method: &'static MethodSpec) {
 fn every_method_resumes_exactly() {
     // Nobody else may use a device while a step is recorded there.
     if gan_kernels::test_device().unwrap().is_cuda() {
-        METHODS.iter().for_each(|method| check(method));
+        METHODS.iter().for_each(check);
         return;
     }
     std::thread::scope(|scope| {
