@@ -12,10 +12,10 @@
 //! - **F64 takes the portable path**, which the tests hold against definitions and central differences; every F32
 //!   kernel on every instruction set is held against it ([`force`], [`force_instructions`], or `GAN_KERNELS` in the
 //!   environment).
-//! - **Memory is bounded**: padded and unfolded tensors are never made whole. Working buffers are reused, at most
-//!   256 MiB for a thread that calls (workers need a few). A [`Weight`] keeps at most two packed forms of at most 32 MiB
-//!   each, one for each direction, and all weights together 512 MiB; an update makes the next call write them anew in
-//!   place, and [`Weight::forget_packed`] frees them.
+//! - **Memory is bounded**: padded and unfolded tensors are never made whole. Working buffers are reused; a thread keeps at
+//!   most 32 MiB of them. A [`Weight`] that never changes keeps at most two packed forms of at most 32 MiB each, one for each
+//!   direction, and all weights together 256 MiB; [`Weight::forget_packed`] frees them, [`Weight::keep_none`] does without.
+//!   Weights in training keep none.
 //!
 //! - **Locks are short but real**: an accumulator's storage is locked while an operator adds to it. Do not call operators
 //!   on one buffer from several tasks of rayon's pool at once.
