@@ -11,13 +11,27 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 /// Bytes from which on a block is large.
 const LARGE: usize = 1 << 17;
 
+/// Whether a block is served here, if there is room. (What asks for a page of its own is rare.)
+fn is_large(layout: Layout) -> bool {
+    layout.size() >= LARGE && layout.align() <= 64
+}
+
 /// Free blocks by size: powers of two, each in 32 steps.
-type Pool = Tlsf<'static, usize, u32, { usize::BITS as usize }, 32>;
+type Blocks = Tlsf<'static, usize, u32, { usize::BITS as usize }, 32>;
+
+/// Bytes behind a block in which the pool's notes about the next one lie, at most: what alignment leaves free, and a header.
+const NOTES: usize = 256;
 
 /// Serves large blocks itself, as long as there is room, and leaves all others to `A`.
 pub(crate) struct LargeApart<A> {
     others: A,
     large: OnceLock<Large>,
+}
+
+struct Pool {
+    blocks: Blocks,
+    /// The address from which on nothing was ever written: the system's memory is zeros there, and takes no room yet.
+    untouched: usize,
 }
 
 struct Large {
@@ -33,14 +47,15 @@ impl<A> LargeApart<A> {
 
     fn large(&self) -> &Large {
         self.large.get_or_init(|| {
-            let mut pool = Pool::new();
+            let mut blocks = Blocks::new();
             let range = reserve().map_or(0..0, |block| {
                 // SAFETY: the range was mapped for this pool alone and is never unmapped.
-                unsafe { pool.insert_free_block_ptr(block) };
+                unsafe { blocks.insert_free_block_ptr(block) };
                 let from = block.as_ptr().cast::<u8>().addr();
                 from..from + block.len()
             });
-            Large { pool: Mutex::new(pool), range }
+            let untouched = range.start + NOTES;
+            Large { pool: Mutex::new(Pool { blocks, untouched }), range }
         })
     }
 }
@@ -48,6 +63,16 @@ impl<A> LargeApart<A> {
 impl Large {
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A block, and how many of its bytes may have been written to before.
+    fn allocate(&self, layout: Layout) -> Option<(NonNull<u8>, usize)> {
+        let mut pool = self.pool();
+        let block = pool.blocks.allocate(layout)?;
+        let from = block.as_ptr().addr();
+        let used = pool.untouched.saturating_sub(from).min(layout.size());
+        pool.untouched = pool.untouched.max(from + layout.size() + NOTES);
+        Some((block, used))
     }
 
     fn has(&self, block: *mut u8) -> bool {
@@ -77,31 +102,28 @@ fn reserve() -> Option<NonNull<[u8]>> {
 // range.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for LargeApart<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let own = if layout.size() < LARGE { None } else { self.large().pool().allocate(layout) };
+        let own = if is_large(layout) { self.large().allocate(layout) } else { None };
         // SAFETY: as the caller promises.
-        own.map_or_else(|| unsafe { self.others.alloc(layout) }, NonNull::as_ptr)
+        own.map_or_else(|| unsafe { self.others.alloc(layout) }, |(block, _)| block.as_ptr())
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if layout.size() < LARGE {
-            // SAFETY: as the caller promises.
-            return unsafe { self.others.alloc_zeroed(layout) };
-        }
-        // SAFETY: as the caller promises; what is filled was just allocated.
-        unsafe {
-            let block = self.alloc(layout);
-            if !block.is_null() {
-                block.write_bytes(0, layout.size());
+        match if is_large(layout) { self.large().allocate(layout) } else { None } {
+            Some((block, used)) => {
+                // SAFETY: within the block just allocated.
+                unsafe { block.as_ptr().write_bytes(0, used) };
+                block.as_ptr()
             }
-            block
+            // SAFETY: as the caller promises.
+            None => unsafe { self.others.alloc_zeroed(layout) },
         }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         match NonNull::new(block) {
-            Some(own) if layout.size() >= LARGE && self.large().has(block) => {
+            Some(own) if is_large(layout) && self.large().has(block) => {
                 // SAFETY: the pool's own, with the layout's alignment.
-                unsafe { self.large().pool().deallocate(own, layout.align()) };
+                unsafe { self.large().pool().blocks.deallocate(own, layout.align()) };
             }
             // SAFETY: as the caller promises.
             _ => unsafe { self.others.dealloc(block, layout) },
@@ -138,7 +160,8 @@ mod tests {
         // SAFETY: every block is used within its layout and freed once.
         unsafe {
             let first = allocator.alloc_zeroed(layout(3 * LARGE));
-            let second = allocator.alloc(layout(LARGE));
+            let second = allocator.alloc_zeroed(layout(LARGE));
+            assert!((0..LARGE).all(|i| *second.add(i) == 0));
             assert!(first.addr() % 64 == 0 && (0..3 * LARGE).all(|i| *first.add(i) == 0));
             second.write_bytes(7, LARGE);
             allocator.dealloc(first, layout(3 * LARGE));
@@ -156,6 +179,12 @@ mod tests {
             let all = allocator.alloc(layout(whole));
             assert!(allocator.large().has(all));
             allocator.dealloc(all, layout(whole));
+            // Zeros, whether the memory is new or was written to.
+            let untouched = allocator.large().pool().untouched;
+            assert!(untouched > first.addr() + whole);
+            let zeros = allocator.alloc_zeroed(layout(9 * LARGE));
+            assert!(zeros == first && (0..9 * LARGE).all(|i| *zeros.add(i) == 0));
+            allocator.dealloc(zeros, layout(9 * LARGE));
         }
     }
 }
