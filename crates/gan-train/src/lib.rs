@@ -18,6 +18,7 @@ mod method;
 pub mod methods;
 pub mod numerics;
 mod optimizer;
+mod pairing;
 pub mod palette;
 pub mod pool;
 mod resume;

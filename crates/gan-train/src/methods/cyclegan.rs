@@ -3,9 +3,9 @@
 use crate::method::{
     Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
 };
-use crate::methods::pairing::Pairing;
 use crate::methods::{self, Plain, contexts, preview_context, refuse_penalty};
 use crate::optimizer::backward;
+use crate::pairing::Pairing;
 use crate::pool::ImagePool;
 use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
 use candle_core::Tensor;

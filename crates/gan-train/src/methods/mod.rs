@@ -4,8 +4,6 @@ pub mod cyclegan;
 pub mod pix2pix;
 pub mod pix2pixhd;
 
-mod pairing;
-
 use crate::method::{Direction, MethodSpec, Place, StepCx, TranslateOptions, Translator};
 use crate::{Error, Result, TrainConfig, Trained};
 use candle_core::Tensor;

@@ -1,3 +1,5 @@
+//! Pictures in one batch and pictures one by one: the same losses and gradients.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use candle_core::DType;

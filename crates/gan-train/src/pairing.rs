@@ -17,7 +17,7 @@ const DISCRIMINATOR_ON_CPU: usize = 0;
 
 /// When a network takes two batches as one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pairing {
+pub(crate) struct Pairing {
     /// Pictures are computed each for itself: which others are in the batch makes no difference.
     apart: bool,
     /// Pixels of a batch up to which it pays on the CPU. On a device it always does.
@@ -26,18 +26,18 @@ pub(super) struct Pairing {
 
 impl Pairing {
     /// For a generator.
-    pub(super) fn of_generator(config: &GeneratorConfig) -> Self {
+    pub(crate) fn of_generator(config: &GeneratorConfig) -> Self {
         // What dropout drops depends on a picture's place in the batch.
         Pairing { apart: config.norm != NormKind::Batch && !config.dropout, on_cpu: GENERATOR_ON_CPU }
     }
 
     /// For a discriminator.
-    pub(super) fn of_discriminator(config: &DiscriminatorConfig) -> Self {
+    pub(crate) fn of_discriminator(config: &DiscriminatorConfig) -> Self {
         Pairing { apart: config.norm != NormKind::Batch, on_cpu: DISCRIMINATOR_ON_CPU }
     }
 
     /// Whether to pass these batches `[N, C, H, W]` as one, to the same result.
-    pub(super) fn joins(self, x: &Tensor, y: &Tensor) -> bool {
+    pub(crate) fn joins(self, x: &Tensor, y: &Tensor) -> bool {
         let &[n, _, h, w] = x.dims() else { return false };
         let pays = x.device().is_cuda() || n * h * w <= self.on_cpu;
         self.apart && pays && x.dims() == y.dims() && x.dtype() == y.dtype()
@@ -45,7 +45,7 @@ impl Pairing {
 
     /// Wherever it is possible, or never.
     #[cfg(test)]
-    pub(super) fn forced(self, join: bool) -> Self {
+    pub(crate) fn forced(self, join: bool) -> Self {
         Pairing { apart: self.apart && join, on_cpu: usize::MAX }
     }
 }
