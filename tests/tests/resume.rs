@@ -9,14 +9,21 @@ use gan_train::events::{Event, Finish, Observer, ProgressRecord, read_progress};
 use gan_train::storage::Disk;
 use gan_train::{Job, METHODS, MethodSpec, Outcome, Place, data_config, resume_config, train};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Items of the dataset, so that an epoch has four steps and the run, two epochs and one of decay, has twelve.
 const PER_EPOCH: u64 = 4;
 const TOTAL: u64 = 12;
 /// Images a pool holds.
 const POOL: u64 = 4;
+
+/// Nobody else may use a device while a step is recorded there: one test after the other, and one method.
+fn alone() -> Option<MutexGuard<'static, ()>> {
+    static DEVICE: Mutex<()> = Mutex::new(());
+    let cuda = gan_kernels::test_device().unwrap().is_cuda();
+    cuda.then(|| DEVICE.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// The settings of a method's tiny run on procedural data. Log points and pools are out of step with the cuts.
 fn settings(method: &MethodSpec, workers: usize) -> Vec<Layer> {
@@ -189,8 +196,7 @@ fn check(method: &'static MethodSpec) {
 
 #[test]
 fn every_method_resumes_exactly() {
-    // Nobody else may use a device while a step is recorded there.
-    if gan_kernels::test_device().unwrap().is_cuda() {
+    if let Some(_alone) = alone() {
         METHODS.iter().for_each(check);
         return;
     }
@@ -204,6 +210,7 @@ fn every_method_resumes_exactly() {
 /// The comparison looks at what moves: weights, moments and pools all differ between two steps of a run.
 #[test]
 fn differences_are_seen() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let method = gan_train::methods::find("cyclegan").unwrap();
     let run = folder.path().join("run");

@@ -76,6 +76,16 @@ pub(crate) struct Form {
     pub(crate) numbers: [usize; 4],
 }
 
+/// How a copy on the GPU is laid out, all of them in BF16.
+#[cfg(feature = "cuda")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceForm {
+    /// `[co, kh, kw, ci]`.
+    Pixels,
+    /// With the taps of a row as channels, for convolutions of few channels.
+    Thin,
+}
+
 #[derive(Debug)]
 struct Packed {
     form: Form,
@@ -92,9 +102,9 @@ pub struct Weight {
     version: Version,
     packed: Arc<Mutex<Vec<Packed>>>,
     short_lived: Arc<AtomicBool>,
-    /// The copy that tensor cores take, of a weight on the GPU, and its version.
+    /// The copies that tensor cores take, of a weight on the GPU, and their versions.
     #[cfg(feature = "cuda")]
-    copy: Arc<Mutex<Option<(u64, Tensor)>>>,
+    copies: Arc<Mutex<Vec<(DeviceForm, u64, Tensor)>>>,
 }
 
 impl Weight {
@@ -106,7 +116,7 @@ impl Weight {
             packed: Arc::default(),
             short_lived: Arc::default(),
             #[cfg(feature = "cuda")]
-            copy: Arc::default(),
+            copies: Arc::default(),
         }
     }
 
@@ -129,24 +139,26 @@ impl Weight {
     pub fn forget_packed(&self) {
         self.forms().clear();
         #[cfg(feature = "cuda")]
-        self.copy.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The copy on the GPU, made by `make` unless it exists for the current version. `make` is given the copy of a former
+    /// The copy of this form on the GPU, made by `make` unless it exists for the current version. `make` is given the copy of a former
     /// version, to be overwritten.
     #[cfg(feature = "cuda")]
-    pub(crate) fn on_device(&self, make: impl FnOnce(Option<Tensor>) -> Result<Tensor>) -> Result<Tensor> {
+    pub(crate) fn on_device(
+        &self,
+        form: DeviceForm,
+        make: impl FnOnce(Option<Tensor>) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let version = self.version.get();
-        let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
-        let former = match copy.take() {
-            Some((of, made)) if of == version => {
-                *copy = Some((of, made.clone()));
-                return Ok(made);
-            }
-            stale => stale.map(|(_, made)| made),
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let former = match copies.iter().position(|c| c.0 == form) {
+            Some(i) if copies[i].1 == version => return Ok(copies[i].2.clone()),
+            Some(i) => Some(copies.remove(i).2),
+            None => None,
         };
         let made = make(former)?;
-        *copy = Some((version, made.clone()));
+        copies.push((form, version, made.clone()));
         Ok(made)
     }
 

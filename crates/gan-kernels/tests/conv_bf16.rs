@@ -52,6 +52,11 @@ fn convolutions_are_right_within_rounding() {
         (1, 64, 3, 10, 12, 7, 1, 3),
         (1, 65, 130, 5, 6, 3, 1, 1),
         (1, 64, 1, 6, 6, 4, 1, 1),
+        // Few channels at one end: odd leftovers, no padding, a kernel as wide as the picture.
+        (2, 6, 16, 11, 13, 4, 2, 1),
+        (2, 3, 17, 9, 10, 3, 3, 2),
+        (1, 5, 20, 8, 7, 7, 1, 0),
+        (2, 19, 2, 7, 8, 3, 1, 2),
         // Larger than the kernels for weights have room for: calculated in F32.
         (1, 2, 3, 9, 10, 8, 1, 3),
     ] {
@@ -80,9 +85,12 @@ fn transposed_convolutions_are_right_within_rounding() {
     if !on_gpu() {
         return;
     }
-    for (n, ci, co, h, w, k, stride, padding, output_padding) in
-        [(2, 16, 8, 5, 4, 3, 2, 1, 1), (1, 8, 3, 4, 6, 4, 2, 1, 0), (1, 5, 7, 3, 3, 3, 1, 1, 0)]
-    {
+    for (n, ci, co, h, w, k, stride, padding, output_padding) in [
+        (2, 16, 8, 5, 4, 3, 2, 1, 1),
+        (1, 16, 3, 4, 6, 4, 2, 1, 0),
+        (1, 5, 7, 3, 3, 3, 1, 1, 0),
+        (2, 3, 24, 5, 4, 3, 1, 1, 0),
+    ] {
         let spec = ConvTranspose2d { stride, padding, output_padding };
         let what = format!("{n} {ci}-{co}@{h}x{w} k{k} {spec:?}");
         let (x, weight, b) = (rounded((n, ci, h, w), 1), rounded((ci, co, k, k), 2), rounded(co, 3));

@@ -18,6 +18,10 @@ const BUFFER: Module = module!("buffer");
 /// are done.
 const PARTS: [usize; 2] = [128, 256];
 const LARGE: usize = 4 << 20;
+/// Blocks that treat pixels at most, likewise, for sums and for maps: those of a second wave would begin anew what costs a
+/// block more than some pixels. (The largest GPUs hold 264, whatever the GPU: sums depend on the shape alone.)
+const SUM_BLOCKS: [usize; 2] = [132, 264];
+const MAP_BLOCKS: usize = 264;
 /// Packs of channels that a block treats, likewise: few, so that a small tensor makes as many blocks as the device has
 /// multiprocessors, and the last one has few sums to add; more where rows of memory count.
 const COLS: [usize; 2] = [4, 8];
@@ -39,17 +43,19 @@ struct Cut {
 impl Cut {
     /// For sums over groups, which are added in parts.
     fn sums(x: &Operand, group: Group) -> Result<Self> {
-        let parts = PARTS[usize::from(x.len() >= LARGE)];
-        Self::new(x, if group == Group::Batch { parts.div_ceil(x.dims4()?[0]) } else { parts })
+        let large = usize::from(x.len() >= LARGE);
+        let parts = PARTS[large];
+        let most = if group == Group::Batch { parts.div_ceil(x.dims4()?[0]) } else { parts };
+        Self::new(x, most, SUM_BLOCKS[large])
     }
 
-    /// For maps: any number of tiles.
+    /// For maps.
     fn map(x: &Operand) -> Result<Self> {
-        Self::new(x, usize::MAX)
+        Self::new(x, usize::MAX, MAP_BLOCKS)
     }
 
-    /// With so many chunks of a plane at most.
-    fn new(x: &Operand, most: usize) -> Result<Self> {
+    /// With so many chunks of a plane at most, and in pixels so many blocks, unless images and channels make more.
+    fn new(x: &Operand, most: usize, most_blocks: usize) -> Result<Self> {
         let [n, c, h, w] = x.dims4()?;
         let (hw, pack, threads) = (h * w, x.pack(), BLOCK as usize);
         let (cols, col_blocks, whole, step) = match x.order {
@@ -61,6 +67,10 @@ impl Cut {
                 let cols = packs.next_power_of_two().min(COLS[usize::from(x.len() >= LARGE)]);
                 (cols, packs.div_ceil(cols), 2 * threads / cols, 1)
             }
+        };
+        let most = match x.order {
+            Order::Planes => most,
+            Order::Pixels => most.min(most_blocks / (n * col_blocks).max(1)).max(1),
         };
         let chunks = hw.div_ceil(whole).clamp(1, most);
         let len = hw.div_ceil(chunks).next_multiple_of(step);

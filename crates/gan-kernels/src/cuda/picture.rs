@@ -51,7 +51,8 @@ fn run(
     launch.threads(outer * over.0 * over.1 * packs)
 }
 
-fn mode(mode: PadMode) -> Arg {
+/// A kind of padding as kernels take it.
+pub(crate) fn mode(mode: PadMode) -> Arg {
     Arg::I32(match mode {
         PadMode::Zero => 0,
         PadMode::Reflect => 1,
@@ -59,34 +60,34 @@ fn mode(mode: PadMode) -> Arg {
     })
 }
 
-fn amount_fits(op: &str, mode: PadMode, amount: usize, (h, w): Size) -> Result<Arg> {
-    if h * w == 0 || (mode == PadMode::Reflect && amount >= h.min(w)) {
-        bail!("{op}: pictures of {h}x{w} cannot be padded by {amount} pixels")
+fn amount_fits(op: &str, mode: PadMode, [up, side]: [usize; 2], (h, w): Size) -> Result<[Arg; 2]> {
+    if h * w == 0 || (mode == PadMode::Reflect && (up >= h || side >= w)) {
+        bail!("{op}: pictures of {h}x{w} cannot be padded by {up} and {side} pixels")
     }
-    Ok(Arg::U32(crate::cuda::launch::size(amount)?))
+    Ok([Arg::U32(crate::cuda::launch::size(up)?), Arg::U32(crate::cuda::launch::size(side)?)])
 }
 
-/// `[N, C, H, W]` → `[N, C, H + 2 · amount, W + 2 · amount]`.
-pub(crate) fn pad(x: &Tensor, pad_mode: PadMode, amount: usize) -> Result<Tensor> {
+/// `[N, C, H, W]` → `[N, C, H + 2 · up, W + 2 · side]`; `amount` is up and side.
+pub(crate) fn pad(x: &Tensor, pad_mode: PadMode, amount: [usize; 2]) -> Result<Tensor> {
     let x = Operand::new(x)?;
     let [n, c, h, w] = x.dims4()?;
-    let count = amount_fits("pad", pad_mode, amount, (h, w))?;
-    let over = (h + 2 * amount, w + 2 * amount);
+    let [up, side] = amount_fits("pad", pad_mode, amount, (h, w))?;
+    let over = (h + 2 * amount[0], w + 2 * amount[1]);
     let y = Output::like(&x, &[n, c, over.0, over.1])?;
-    run(&PAD, named!(x, "pad"), &x, &[x.address, y.address], (h, w), over, &[count, mode(pad_mode)])?;
+    run(&PAD, named!(x, "pad"), &x, &[x.address, y.address], (h, w), over, &[up, side, mode(pad_mode)])?;
     Ok(y.tensor())
 }
 
 /// Backward of [`pad`] for an input of height and width `hw`: every pixel collects from all places that show it.
-pub(crate) fn pad_backward(dy: &Tensor, pad_mode: PadMode, amount: usize, hw: Size) -> Result<Tensor> {
+pub(crate) fn pad_backward(dy: &Tensor, pad_mode: PadMode, amount: [usize; 2], hw: Size) -> Result<Tensor> {
     let dy = Operand::new(dy)?;
     let [n, c, h, w] = dy.dims4()?;
-    let count = amount_fits("pad_backward", pad_mode, amount, hw)?;
-    if (h, w) != (hw.0 + 2 * amount, hw.1 + 2 * amount) {
-        bail!("pad_backward: a gradient of {h}x{w} does not belong to {hw:?} padded by {amount}")
+    let [up, side] = amount_fits("pad_backward", pad_mode, amount, hw)?;
+    if (h, w) != (hw.0 + 2 * amount[0], hw.1 + 2 * amount[1]) {
+        bail!("pad_backward: a gradient of {h}x{w} does not belong to {hw:?} padded by {amount:?}")
     }
     let dx = Output::like(&dy, &[n, c, hw.0, hw.1])?;
-    run(&PAD, named!(dy, "pad_backward"), &dy, &[dy.address, dx.address], hw, hw, &[count, mode(pad_mode)])?;
+    run(&PAD, named!(dy, "pad_backward"), &dy, &[dy.address, dx.address], hw, hw, &[up, side, mode(pad_mode)])?;
     Ok(dx.tensor())
 }
 

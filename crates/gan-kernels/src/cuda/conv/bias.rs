@@ -18,6 +18,14 @@ fn parameter(dtype: DType) -> DType {
     if dtype == DType::BF16 { DType::F32 } else { dtype }
 }
 
+/// The bias, which must be one number a channel of the wanted type.
+pub(super) fn checked(op: &str, bias: &Tensor, channels: usize, wanted: DType) -> Result<Operand> {
+    if bias.dims() != [channels] || bias.dtype() != wanted {
+        bail!("{op}: the bias must be [{channels}] {wanted:?}, got {:?} {:?}", bias.dims(), bias.dtype())
+    }
+    Operand::new(bias)
+}
+
 /// Adds the bias to a finished convolution `[n, channels, h, w]` and applies the activation.
 pub(super) fn add(
     op: &str,
@@ -28,11 +36,7 @@ pub(super) fn add(
     bias: &Tensor,
     act: Act,
 ) -> Result<()> {
-    let wanted = parameter(dtype);
-    if bias.dims() != [channels] || bias.dtype() != wanted {
-        bail!("{op}: the bias must be [{channels}] {wanted:?}, got {:?} {:?}", bias.dims(), bias.dtype())
-    }
-    let bias = Operand::new(bias)?;
+    let bias = checked(op, bias, channels, parameter(dtype))?;
     let inner = if super::order(dtype) == Order::Pixels { 1 } else { h * w };
     let len = n * channels * h * w;
     Launch::new(device, &CONV, typed!(dtype, "add_bias")?)?

@@ -82,16 +82,14 @@ pub(super) struct ConvDescriptor(pub(super) sys::cudnnConvolutionDescriptor_t);
 impl ConvDescriptor {
     fn new(p: &Problem) -> Result<Self> {
         let this = Self(status("cudnnCreateConvolutionDescriptor", result::create_convolution_descriptor())?);
-        let (padding, stride) = (p.padding as c_int, p.stride as c_int);
+        let ([up, side], [down, right]) = (p.padding.map(|n| n as c_int), p.stride.map(|n| n as c_int));
         let mode = sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
         let compute = match p.arithmetic {
             Arithmetic::F64 => sys::cudnnDataType_t::CUDNN_DATA_DOUBLE,
             Arithmetic::F32 | Arithmetic::Tf32 | Arithmetic::Bf16 => sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
         };
         // SAFETY: the descriptor was made just now.
-        let set = unsafe {
-            result::set_convolution2d_descriptor(this.0, padding, padding, stride, stride, 1, 1, mode, compute)
-        };
+        let set = unsafe { result::set_convolution2d_descriptor(this.0, up, side, down, right, 1, 1, mode, compute) };
         status("cudnnSetConvolution2dDescriptor", set)?;
         this.set_math(p.arithmetic.math())?;
         Ok(this)

@@ -7,6 +7,7 @@ use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::{Module, module};
 use crate::cuda::operand::{Operand, Order, Output, accumulator};
 use crate::cuda::workspace::outside_capture;
+use crate::weight::DeviceForm;
 use candle_core::cuda::CudaDevice;
 use candle_core::{DType, Result, Tensor};
 
@@ -35,7 +36,7 @@ impl Filter {
         if !fits(g) {
             return Ok(None);
         }
-        let copy = w.on_device(|former| {
+        let copy = w.on_device(DeviceForm::Pixels, |former| {
             let weight = Operand::ordered(w.tensor(), Order::Planes)?;
             // The former version's memory is used again: a captured graph keeps finding the copy there.
             let copy = match former {

@@ -3,7 +3,7 @@
 //! Three passes serve convolutions and transposed ones (see [`Geometry`]). A [`plan::Problem`] (pass, shape, arithmetic)
 //! meets cuDNN once: its descriptors and its algorithm are kept, the latter between runs as well ([`saved`]). BF16 has the
 //! channels last, with a BF16 copy of the weight that lives as long as the weight's version, and its weight gradient
-//! comes as BF16 and is added in F32. Padding with zeros is cuDNN's; other kinds are made, then convolved without padding.
+//! comes as BF16 and is added in F32; with few channels at one end, there is a way around ([`thin`]). Padding with zeros is cuDNN's; other kinds are made, then convolved without padding.
 
 mod bias;
 mod descriptors;
@@ -12,6 +12,7 @@ mod filter;
 mod library;
 mod plan;
 mod saved;
+mod thin;
 
 use crate::act::{Act, act};
 use crate::conv::Finish;
@@ -19,10 +20,12 @@ use crate::cpu::conv::Geometry;
 use crate::cuda::operand::{Operand, Order, Output, accumulator};
 use crate::cuda::picture::{pad, pad_backward};
 use crate::{PadMode, Weight, convert, deterministic, tf32};
+use candle_core::cuda::CudaDevice;
 use candle_core::cuda::cudarc::cudnn::result::CudnnError;
 use candle_core::{DType, Result, Tensor, bail};
 use filter::Filter;
 use plan::{Arithmetic, Pass, Problem};
+use thin::Thin;
 
 /// What cuDNN's kernels expect of addresses; candle's allocations keep it, views may not.
 const ALIGNMENT: u64 = 16;
@@ -79,18 +82,28 @@ fn pads_itself(g: &Geometry) -> bool {
 
 /// The small end of a convolution from its big end `x`.
 pub(crate) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
+    if let Some(thin) = Thin::of(arithmetic(op, x, w.tensor())?, g)
+        && let Some(y) = thin.forward(op, x, w, finish)?
+    {
+        return Ok(y);
+    }
     if !pads_itself(g) {
-        return forward(op, &padded(g), &pad(x, g.mode, g.padding)?, w, finish);
+        return forward(op, &padded(g), &pad(x, g.mode, [g.padding; 2])?, w, finish);
     }
     to_end(op, Pass::Forward, g, x, w, finish, [g.n, g.co, g.ho, g.wo])
 }
 
 /// The big end from the small end `y`: the input's gradient of a convolution, or a transposed convolution.
 pub(crate) fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
+    if let Some(thin) = Thin::of(arithmetic(op, y, w.tensor())?, g)
+        && let Some(x) = thin.backward_data(op, y, w, finish)?
+    {
+        return Ok(x);
+    }
     if !pads_itself(g) {
         // Only a convolution's way back has such a padding, and that is finished then.
         let padded = backward_data(op, &padded(g), y, w, finish)?;
-        return pad_backward(&padded, g.mode, g.padding, (g.h, g.w));
+        return pad_backward(&padded, g.mode, [g.padding; 2], (g.h, g.w));
     }
     to_end(op, Pass::Data, g, y, w, finish, [g.n, g.ci, g.h, g.w])
 }
@@ -121,9 +134,21 @@ fn to_end(
         let y = to_end(op, pass, g, &convert(from, DType::F32)?, w, finish, dims)?;
         return convert(&y, DType::BF16);
     }
+    finished(op, &x.device, y, x.dtype(), dims, finish)
+}
+
+/// A convolution's result with bias and activation.
+fn finished(
+    op: &str,
+    device: &CudaDevice,
+    y: Output,
+    dtype: DType,
+    dims: [usize; 4],
+    finish: Finish,
+) -> Result<Tensor> {
     match finish.bias {
         Some(bias) => {
-            bias::add(op, &x.device, &y, x.dtype(), dims, bias, finish.act)?;
+            bias::add(op, device, &y, dtype, dims, bias, finish.act)?;
             Ok(y.tensor())
         }
         None if finish.act == Act::Identity => Ok(y.tensor()),
@@ -140,11 +165,16 @@ pub(crate) fn add_weight_gradient(
     weight: &Tensor,
     into: &Tensor,
 ) -> Result<()> {
-    if !pads_itself(g) {
-        return add_weight_gradient(op, &padded(g), &pad(big, g.mode, g.padding)?, small, weight, into);
-    }
     let arithmetic = arithmetic(op, big, weight)?;
     let address = accumulator(into, weight.dtype())?;
+    if let Some(thin) = Thin::of(arithmetic, g)
+        && thin.add_weight_gradient(big, small, address)?
+    {
+        return Ok(());
+    }
+    if !pads_itself(g) {
+        return add_weight_gradient(op, &padded(g), &pad(big, g.mode, [g.padding; 2])?, small, weight, into);
+    }
     if g.n == 0 {
         return Ok(());
     }

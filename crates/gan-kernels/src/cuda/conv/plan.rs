@@ -82,13 +82,15 @@ pub(super) struct Problem {
     pub(super) wo: usize,
     pub(super) kh: usize,
     pub(super) kw: usize,
-    pub(super) stride: usize,
-    pub(super) padding: usize,
+    /// Vertical and horizontal, as is the padding.
+    pub(super) stride: [usize; 2],
+    pub(super) padding: [usize; 2],
 }
 
 impl Problem {
     pub(super) fn new(pass: Pass, arithmetic: Arithmetic, deterministic: bool, g: &Geometry) -> Self {
         let &Geometry { n, ci, co, h, w, ho, wo, kh, kw, stride, padding, .. } = g;
+        let (stride, padding) = ([stride; 2], [padding; 2]);
         Problem { pass, arithmetic, deterministic, n, ci, co, h, w, ho, wo, kh, kw, stride, padding }
     }
 
@@ -112,7 +114,15 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { pass, arithmetic, n, ci, co, h, w, ho, wo, kh, kw, stride, padding, .. } = self;
-        write!(f, "{pass:?} {arithmetic:?} n{n} {ci}x{h}x{w} {co}x{ho}x{wo} k{kh}x{kw} s{stride} p{padding}")
+        write!(f, "{pass:?} {arithmetic:?} n{n} {ci}x{h}x{w} {co}x{ho}x{wo} k{kh}x{kw} s{}", stride[0])?;
+        if stride[0] != stride[1] {
+            write!(f, "x{}", stride[1])?;
+        }
+        write!(f, " p{}", padding[0])?;
+        if padding[0] != padding[1] {
+            write!(f, "x{}", padding[1])?;
+        }
+        Ok(())
     }
 }
 

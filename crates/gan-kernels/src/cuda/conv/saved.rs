@@ -123,8 +123,8 @@ mod tests {
             wo: 64,
             kh: 4,
             kw: 4,
-            stride: 2,
-            padding: 1,
+            stride: [2, 2],
+            padding: [1, 1],
         }
     }
 

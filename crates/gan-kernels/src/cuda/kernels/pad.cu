@@ -3,11 +3,12 @@
 #include "common.cuh"
 
 template <typename T, unsigned V>
-__device__ void pad(const T *x, T *y, unsigned outers, unsigned h, unsigned w, unsigned inner, unsigned amount, int mode) {
-    const unsigned hp = h + 2 * amount, wp = w + 2 * amount;
+__device__ void pad(const T *x, T *y, unsigned outers, unsigned h, unsigned w, unsigned inner, unsigned up, unsigned side,
+                    int mode) {
+    const unsigned hp = h + 2 * up, wp = w + 2 * side;
     const Place<V> to(outers, hp, wp, inner);
     if (!to.inside) return;
-    const int sy = source(to.y, amount, h, mode), sx = source(to.x, amount, w, mode);
+    const int sy = source(to.y, up, h, mode), sx = source(to.x, side, w, mode);
     const bool fast = fast_pixels<T, V>(inner, x, y);
     Few<T, V> few;
     if (sy < 0 || sx < 0)
@@ -17,34 +18,14 @@ __device__ void pad(const T *x, T *y, unsigned outers, unsigned h, unsigned w, u
     store_few<T, V>(pixel(y, to.outer, to.y, to.x, hp, wp, inner), to.at, inner, fast, few);
 }
 
-// The padded positions that show pixel i: a range of them, or up to three of a reflection.
-struct Shown {
-    int first, second, third, count;
-    bool range;
-
-    __device__ Shown(int i, int pad, int n, int mode) : first(i + pad), second(0), third(0), count(1), range(mode == REPLICATE) {
-        if (range) {
-            const int end = i == n - 1 ? n + 2 * pad : i + pad + 1;
-            first = i == 0 ? 0 : i + pad;
-            count = end - first;
-        } else if (mode == REFLECT) {
-            const bool before = i >= 1 && i <= pad, after = i <= n - 2 && n - 1 - i <= pad;
-            third = pad + 2 * (n - 1) - i;
-            second = before ? pad - i : third;
-            count = 1 + before + after;
-        }
-    }
-    __device__ int operator[](int k) const { return range ? first + k : k == 0 ? first : k == 1 ? second : third; }
-};
-
 template <typename T, unsigned V>
-__device__ void pad_backward(const T *dy, T *dx, unsigned outers, unsigned h, unsigned w, unsigned inner, unsigned amount,
-                             int mode) {
+__device__ void pad_backward(const T *dy, T *dx, unsigned outers, unsigned h, unsigned w, unsigned inner, unsigned up,
+                             unsigned side, int mode) {
     typedef typename Wide<T>::type F;
     const Place<V> to(outers, h, w, inner);
     if (!to.inside) return;
-    const unsigned hp = h + 2 * amount, wp = w + 2 * amount;
-    const Shown rows(to.y, amount, h, mode), cols(to.x, amount, w, mode);
+    const unsigned hp = h + 2 * up, wp = w + 2 * side;
+    const Shown rows(to.y, up, h, mode), cols(to.x, side, w, mode);
     const bool fast = fast_pixels<T, V>(inner, dy, dx);
     F sum[V];
     for (unsigned j = 0; j < V; j++) sum[j] = 0;
@@ -60,11 +41,11 @@ __device__ void pad_backward(const T *dy, T *dx, unsigned outers, unsigned h, un
 
 #define DEFINE(NAME, T, V)                                                                                             \
     extern "C" __global__ void pad_##NAME(const T *x, T *y, unsigned outers, unsigned h, unsigned w, unsigned inner,   \
-                                          unsigned amount, int mode) {                                                 \
-        pad<T, V>(x, y, outers, h, w, inner, amount, mode);                                                            \
+                                          unsigned up, unsigned side, int mode) {                                      \
+        pad<T, V>(x, y, outers, h, w, inner, up, side, mode);                                                          \
     }                                                                                                                  \
     extern "C" __global__ void pad_backward_##NAME(const T *dy, T *dx, unsigned outers, unsigned h, unsigned w,        \
-                                                   unsigned inner, unsigned amount, int mode) {                        \
-        pad_backward<T, V>(dy, dx, outers, h, w, inner, amount, mode);                                                 \
+                                                   unsigned inner, unsigned up, unsigned side, int mode) {             \
+        pad_backward<T, V>(dy, dx, outers, h, w, inner, up, side, mode);                                               \
     }
 FOR_PICTURES(DEFINE)
