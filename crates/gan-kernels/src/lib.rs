@@ -27,7 +27,7 @@
 //!
 //! | family | how | when |
 //! |---|---|---|
-//! | [`Family::Winograd`] | minimal filtering with six points, F(4, 3), F(3, 4) and, for the phases of stride 2, F(5, 2), or with five, F(4, 2), by one engine: 36 or 25 matrix products | 3x3 and 4x4 with stride 1: 32 channels and 128 pixels or more, weight gradient from 128 channels; 4x4 with stride 2: 64 channels and 900 pixels or more, unless transformed weights are more than 7000 values a pixel (weight gradients may be) |
+//! | [`Family::Winograd`] | minimal filtering with six points, F(4, 3) and F(3, 4), or for the phases of stride 2 with four, F(3, 2), by one engine: 36 or 16 matrix products | 3x3 and 4x4 with stride 1: 32 channels and 128 pixels or more, weight gradient from 128 channels; 4x4 with stride 2: 64 channels and 900 pixels or more, unless transformed weights are more than 7000 values a pixel (weight gradients may be) |
 //! | [`Family::Stream`] | small im2col matrix, weights read once where they lie | at most 256 pixels (the inner half of a U-Net); weight gradient with 256 output channels or more up to 512 pixels |
 //! | [`Family::Gemm`] | implicit matrix product: bands split into stride phases make every tap a constant offset | everything else: strided, transposed, 7x7, three channels at one side |
 //! | [`Family::Portable`] | small tiles in plain Rust | F64, and when forced |

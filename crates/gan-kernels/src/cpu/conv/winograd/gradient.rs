@@ -60,7 +60,7 @@ pub(in super::super) fn backward_weight(
 ) -> bool {
     let mut finite = true;
     let (inputs, taps) = (g.ci * g.stride.pow(2), g.kh.div_ceil(g.stride));
-    let points = points(g, (g.ho, g.wo));
+    let points = points(g);
     let m = points + 1 - taps;
     let (all, columns) = (g.ho.div_ceil(m), g.wo.div_ceil(m));
     let vectors = if g.co > 2 * isa.lanes() && isa == Isa::Avx512 { 4 } else { 2 };
@@ -158,7 +158,7 @@ struct Factors {
 impl Factors {
     /// Of some tile rows of an image.
     fn new(isa: Isa, g: &Geometry, rows: Range<usize>, x: &[f32], dy: &[f32]) -> Self {
-        let points = points(g, (g.ho, g.wo));
+        let points = points(g);
         let m = points + 1 - g.kh.div_ceil(g.stride);
         let (first, rows, columns) = (rows.start, rows.len(), g.wo.div_ceil(m));
         let (stride, phase) = (g.stride, (0, 0));
@@ -262,8 +262,7 @@ simd_entry! {
                             }};
                         }
                         match (sums.points, g.kh.div_ceil(g.stride)) {
-                            (5, _) => back!(5, 2),
-                            (_, 2) => back!(6, 2),
+                            (4, _) => back!(4, 2),
                             (_, 3) => back!(6, 3),
                             _ => back!(6, 4),
                         }

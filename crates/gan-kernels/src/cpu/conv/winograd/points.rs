@@ -1,7 +1,7 @@
-//! Minimal filtering with six points, 0, 1, −1, 2, −½ and ∞, or the five without −½.
+//! Minimal filtering with six points, 0, 1, −1, 2, −½ and ∞, or with the four of them whose powers are small: 0, 1, −1 and ∞.
 //!
 //! F(m, r) computes m outputs of a filter of r taps by N = m + r − 1 products: `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` with N inputs d.
-//! The matrix B depends on the points alone, so F(4, 3), F(3, 4) and F(5, 2) share it; F(4, 2) has five points. In two
+//! The matrix B depends on the points alone, so F(4, 3) and F(3, 4) share it; F(3, 2) has four points. In two
 //! dimensions every matrix is applied along columns and then along rows. Gradients use the transposes:
 //! `dg = Gᵀ [(Bᵀ d) ⊙ (A dy)]`.
 //!
@@ -11,7 +11,7 @@
 #![allow(unsafe_code)]
 use crate::cpu::simd::Simd;
 
-/// `Bᵀ d`, N = 5 or 6: row p is the product of (x − q) over the other points q, row ∞ that over all, the power x^k
+/// `Bᵀ d`, N = 4 or 6: row p is the product of (x − q) over the other points q, row ∞ that over all, the power x^k
 /// standing for d[k].
 ///
 /// # Safety
@@ -21,15 +21,11 @@ pub(super) unsafe fn input<S: Simd, const N: usize>(d: [S::V; N]) -> [S::V; N] {
     let mut t = d;
     // SAFETY: by this function's contract.
     unsafe {
-        if N == 5 {
-            // u[k] is x^k (x − 2).
-            let two = S::splat(-2.0);
-            let u: [S::V; 4] = std::array::from_fn(|k| S::fma(two, d[k], d[k + 1]));
-            t[0] = S::sub(u[2], u[0]);
-            t[1] = S::add(u[2], u[1]);
-            t[2] = S::sub(u[2], u[1]);
+        if N == 4 {
+            t[0] = S::sub(d[2], d[0]);
+            t[1] = S::add(d[2], d[1]);
+            t[2] = S::sub(d[2], d[1]);
             t[3] = S::sub(d[3], d[1]);
-            t[4] = S::sub(u[3], u[1]);
             return t;
         }
         // w[k] is x^k (x − 2) (x + ½).
@@ -46,7 +42,7 @@ pub(super) unsafe fn input<S: Simd, const N: usize>(d: [S::V; N]) -> [S::V; N] {
     t
 }
 
-/// `Aᵀ m`: M outputs, 3 to 5. Column p holds the powers of p.
+/// `Aᵀ m`: M outputs, 3 or 4. Column p holds the powers of p.
 ///
 /// # Safety
 /// As [`input`].
@@ -58,8 +54,9 @@ pub(super) unsafe fn output<S: Simd, const N: usize, const M: usize>(m: [S::V; N
         let mut y = [S::zero(); M];
         for (i, y) in y.iter_mut().enumerate() {
             let one = if i % 2 == 0 { even } else { odd };
-            *y = S::fma(S::splat((1 << i) as f32), m[3], one);
+            *y = one;
             if N == 6 {
+                *y = S::fma(S::splat((1 << i) as f32), m[3], one);
                 *y = S::fma(S::splat(HALF[i]), m[4], *y);
             }
         }
@@ -70,7 +67,7 @@ pub(super) unsafe fn output<S: Simd, const N: usize, const M: usize>(m: [S::V; N
 }
 
 /// The powers of −½.
-const HALF: [f32; 5] = [1.0, -0.5, 0.25, -0.125, 0.0625];
+const HALF: [f32; 4] = [1.0, -0.5, 0.25, -0.125];
 
 /// `A y`.
 ///
@@ -84,8 +81,8 @@ pub(super) unsafe fn output_adjoint<S: Simd, const N: usize, const M: usize>(y: 
         let (even, odd, two, half) = powers::<S, M>(y);
         t[1] = S::add(even, odd);
         t[2] = S::sub(even, odd);
-        t[3] = two;
         if N == 6 {
+            t[3] = two;
             t[4] = half;
         }
         t[N - 1] = y[M - 1];
@@ -118,11 +115,7 @@ unsafe fn powers<S: Simd, const M: usize>(y: [S::V; M]) -> (S::V, S::V, S::V, S:
 
 /// What row p of G is divided by: the product of (p − q) over the other finite points q.
 const fn scales<const N: usize>() -> [f32; 5] {
-    if N == 5 {
-        [0.5, -0.5, -1.0 / 6.0, 1.0 / 6.0, 0.0]
-    } else {
-        [1.0, -1.0 / 3.0, 1.0 / 3.0, 1.0 / 15.0, -16.0 / 15.0]
-    }
+    if N == 4 { [-1.0, 0.5, 0.5, 0.0, 0.0] } else { [1.0, -1.0 / 3.0, 1.0 / 3.0, 1.0 / 15.0, -16.0 / 15.0] }
 }
 
 /// `G g`: R taps, 2 to 4.
@@ -139,8 +132,8 @@ pub(super) unsafe fn filter<S: Simd, const N: usize, const R: usize>(g: [S::V; R
         t[0] = S::mul(S::splat(scales[0]), g[0]);
         t[1] = S::mul(S::splat(scales[1]), S::add(even, odd));
         t[2] = S::mul(S::splat(scales[2]), S::sub(even, odd));
-        t[3] = S::mul(S::splat(scales[3]), two);
         if N == 6 {
+            t[3] = S::mul(S::splat(scales[3]), two);
             t[4] = S::mul(S::splat(scales[4]), half);
         }
         t[N - 1] = g[R - 1];

@@ -209,7 +209,10 @@ simd_entry! {
                 }
             };
         }
-        if t.points == 5 { tiles!(5) } else { tiles!(6) }
+        match t.points {
+            4 => tiles!(4),
+            _ => tiles!(6),
+        }
     }
 }
 
@@ -232,8 +235,7 @@ simd_entry! {
                     }};
                 }
                 match (t.points, t.m) {
-                    (5, _) => tile!(5, 4),
-                    (_, 5) => tile!(6, 5),
+                    (4, _) => tile!(4, 3),
                     (_, 4) => tile!(6, 4),
                     _ => tile!(6, 3),
                 }
@@ -391,8 +393,7 @@ simd_entry! {
                     }};
                 }
                 match (t.points, t.m) {
-                    (5, _) => tile!(5, 4),
-                    (_, 5) => tile!(6, 5),
+                    (4, _) => tile!(4, 3),
                     (_, 4) => tile!(6, 4),
                     _ => tile!(6, 3),
                 }

@@ -135,12 +135,10 @@ simd_entry! {
         // SAFETY: a panel belongs to one task; lengths were checked. The entry has the instruction set.
         unsafe {
             match (w.points, w.kernel, w.stride) {
-                (5, 3, _) => transform::<S, 5, 3, 2>(w, weights, panel, part, out),
-                (5, _, _) => transform::<S, 5, 4, 2>(w, weights, panel, part, out),
-                (_, 3, 1) => transform::<S, 6, 3, 3>(w, weights, panel, part, out),
-                (_, 3, _) => transform::<S, 6, 3, 2>(w, weights, panel, part, out),
-                (_, _, 1) => transform::<S, 6, 4, 4>(w, weights, panel, part, out),
-                (_, _, _) => transform::<S, 6, 4, 2>(w, weights, panel, part, out),
+                (4, 3, _) => transform::<S, 4, 3, 2>(w, weights, panel, part, out),
+                (4, _, _) => transform::<S, 4, 4, 2>(w, weights, panel, part, out),
+                (_, 3, _) => transform::<S, 6, 3, 3>(w, weights, panel, part, out),
+                (_, _, _) => transform::<S, 6, 4, 4>(w, weights, panel, part, out),
             }
         }
     }
