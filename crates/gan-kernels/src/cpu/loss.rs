@@ -29,7 +29,7 @@ vectorised! {
         for (g, &x) in g.iter_mut().zip(x) {
             *g = slope * (x - target);
         }
-        sum_by(x.len(), |i| (x[i] - target) * (x[i] - target))
+        sum_by([x], |[x]| (x - target) * (x - target))
     }
 }
 
@@ -46,8 +46,7 @@ vectorised! {
             let e = x.decay();
             *g = share * ((if x < T::zero() { e } else { T::one() }) / (T::one() + e) - target);
         }
-        sum_by(x.len(), |i| {
-            let x = x[i];
+        sum_by([x], |[x]| {
             // max(x, 0) − x·t + ln(1 + e^−|x|)
             (if x < T::zero() { T::zero() } else { x }) - x * target + x.decay().ln_1p()
         })
@@ -78,8 +77,7 @@ pub(crate) fn l1_value<T: Real>(x: &[T], y: &[T]) -> f64 {
 
 vectorised! {
     fn distance<T: Real>(x: &[T], y: &[T]) -> f64 {
-        let y = &y[..x.len()];
-        sum_by(x.len(), |i| (x[i] - y[i]).abs())
+        sum_by([x, y], |[x, y]| (x - y).abs())
     }
 }
 
@@ -106,7 +104,6 @@ vectorised! {
             let down = if x < y { share } else { T::zero() };
             *g = up - down;
         }
-        let y = &y[..x.len()];
-        sum_by(x.len(), |i| (x[i] - y[i]).abs())
+        sum_by([x, y], |[x, y]| (x - y).abs())
     }
 }

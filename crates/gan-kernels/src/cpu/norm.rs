@@ -97,7 +97,7 @@ pub(crate) fn forward<T: Real>(
 
 vectorised! {
     fn squared_deviations<T: Real>(x: &[T], mean: T) -> f64 {
-        sum_by(x.len(), |i| (x[i] - mean) * (x[i] - mean))
+        sum_by([x], |[x]| (x - mean) * (x - mean))
     }
 }
 

@@ -194,8 +194,7 @@ pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], bias: Opti
 
 vectorised! {
     fn dot<T: Real>(x: &[T], y: &[T]) -> f64 {
-        let y = &y[..x.len()];
-        sum_by(x.len(), |i| x[i] * y[i])
+        sum_by([x, y], |[x, y]| x * y)
     }
 }
 
