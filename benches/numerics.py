@@ -5,6 +5,7 @@
     python benches/numerics.py
 """
 import copy
+import statistics
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch  # noqa: E402
 
 import nets  # noqa: E402
 
-DRAWINGS = 3
+DRAWINGS = 15
 NETWORKS = {
     "resnet9": (nets.ResnetGenerator, (1, 3, 128, 128)),
     "unet256": (nets.UnetGenerator, (1, 3, 256, 256)),
@@ -35,9 +36,9 @@ def error(have, exact):
 
 
 def main():
-    print(f"{'network':<10} {'output':>12} {'gradient':>12}")
+    print(f"{'network':<10} {'output':>12} {'gradient':>12} {'mean':>12}")
     for name, (make, shape) in NETWORKS.items():
-        sums = [0.0, 0.0]
+        errors = [[], []]
         for seed in range(DRAWINGS):
             torch.manual_seed(seed)
             single = make()
@@ -52,8 +53,9 @@ def main():
                 return g.to(y.dtype)
 
             for i, (a, b) in enumerate(zip(run(single, x, cotangent), run(double, x.double(), cotangent))):
-                sums[i] += error(a, b)
-        print(f"{name:<10} {sums[0] / DRAWINGS:>12.3e} {sums[1] / DRAWINGS:>12.3e}")
+                errors[i].append(error(a, b))
+        figures = [*map(statistics.median, errors), statistics.mean(errors[1])]
+        print(f"{name:<10} " + " ".join(f"{figure:>12.3e}" for figure in figures), flush=True)
 
 
 if __name__ == "__main__":

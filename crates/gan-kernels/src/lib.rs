@@ -39,8 +39,8 @@
 //! memory and read back, they would be most of the work. For the same reason kernels ask for memory in advance where rows
 //! are short, and the first gradient of a step overwrites its accumulator ([`Sums`]).
 //!
-//! Minimal filtering costs accuracy: outputs of whole networks err by 2 to 4 times as much as PyTorch's (docs/benchmarks.md);
-//! [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
+//! Minimal filtering costs accuracy: outputs of whole networks err by 1.2 (U-Net) to 3.5 times (ResNet) as much as PyTorch's
+//! (docs/benchmarks.md); [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
 //!
 //! Kernels are written once over a small vector trait with one page for each instruction set: AVX-512, AVX2 with FMA,
 //! and plain Rust. Another one (NEON, simd128) is another page, with its tile in `TileShape::of`.
