@@ -9,18 +9,21 @@ use super::{Panels, offsets};
 use crate::cpu::planes::Shared;
 use crate::cpu::scratch::Scratch;
 use crate::isa::Isa;
+use crate::weight::LARGEST;
 use rayon::prelude::*;
 
-/// The most tiles that count as few.
+/// The most tiles that count as few, and of large transformed weights.
 pub(super) const TILES: usize = 48;
+const TILES_OF_LARGE: usize = 96;
 /// Input channels at a time.
 const DEPTH: usize = 64;
 /// Elements that a task works on (1.6 MB).
 const CACHED: usize = 400 << 10;
 
 /// Whether this way pays, for weights that are not kept transformed.
-pub(super) fn serves(weights: &Weights, tiles: usize) -> bool {
-    weights.stride == 1 && tiles <= TILES && weights.outputs() >= tiles
+pub(super) fn serves(weights: &Weights, transformed: usize, tiles: usize) -> bool {
+    let few = if transformed > LARGEST { TILES_OF_LARGE } else { TILES };
+    weights.stride == 1 && tiles <= few && weights.outputs() >= tiles
 }
 
 /// As [`super::multiply`], from weights as they are.

@@ -69,7 +69,7 @@ pub(in super::super) fn backward_weight(
     let one = Sums { lanes, first: 0, blocks: 1, from: 0, inputs: inputs.next_multiple_of(TAPS), points };
     // With very many channels the sums of a few output channels at a time are held and added to the gradient at once.
     let held = (SUMS / one.len()).clamp(1, blocks);
-    let rows = block_rows(all, points * points * (inputs + g.co) * columns);
+    let rows = block_rows(all, points * points, (inputs + g.co) * columns, inputs * g.co);
     let few = held < blocks || all * columns <= few::TILES;
     if g.stride == 1 && g.n == 1 && rows == all && few {
         return piece_by_piece(isa, g, x, dy, into, fresh, one);

@@ -27,8 +27,9 @@ use rayon::prelude::*;
 use tiles::{Destination, Layout, Output, Tiles, transform_input, transform_output};
 use weights::Weights;
 
-/// Elements of the transformed tensors of a block of tile rows.
-const BLOCK: usize = 4 << 20;
+/// Elements of the transformed tensors of a block of tile rows, and of one whose transformed weights are larger than [`LARGEST`]: they are
+/// read, or even made, for every block.
+const BLOCKS: [usize; 2] = [4 << 20, 6 << 20];
 /// Channels that are summed before the next tile's turn: their part of a panel stays in the first-level cache.
 const DEPTH: usize = 128;
 
@@ -94,14 +95,16 @@ impl Filter {
         let (h, w) = self.output.phase();
         let (all, columns) = (h.div_ceil(m), w.div_ceil(m));
         let planes = self.weights.inputs() + self.weights.outputs();
-        (all, columns, block_rows(all, points * points * planes * columns))
+        let weights = self.weights.inputs() * self.weights.outputs();
+        (all, columns, block_rows(all, points * points, planes * columns, weights))
     }
 
     /// The weights, transformed unless that is better done piece by piece.
     fn transformed<'a>(&self, isa: Isa, images: usize, w: &'a [f32], weight: &Weight) -> Factors<'a> {
         let (all, columns, rows) = self.tiles();
         let short_lived = !weight.keeps() || self.weights.len(isa) > LARGEST;
-        if images == 1 && rows == all && short_lived && few::serves(&self.weights, all * columns) {
+        if images == 1 && rows == all && short_lived && few::serves(&self.weights, self.weights.len(isa), all * columns)
+        {
             return Factors::Plain(w);
         }
         let name = if self.weights.adjoint { "winograd adjoint" } else { "winograd" };
@@ -155,9 +158,11 @@ enum Factors<'a> {
     Plain(&'a [f32]),
 }
 
-/// Tile rows of a block, of `all` rows of `row` transformed elements each: equal parts, so that none is short.
-fn block_rows(all: usize, row: usize) -> usize {
-    let fit = (BLOCK / row).clamp(1, all);
+/// Tile rows of a block, of `all` rows of `row` elements and for so many `weights`, all of which become `products`: equal parts, so that
+/// none is short.
+fn block_rows(all: usize, products: usize, row: usize, weights: usize) -> usize {
+    let block = BLOCKS[usize::from(products * weights > LARGEST)];
+    let fit = (block / (products * row)).clamp(1, all);
     all.div_ceil(all.div_ceil(fit))
 }
 
