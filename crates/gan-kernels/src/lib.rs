@@ -35,11 +35,12 @@
 //! One-hot label planes need no convolution: from 8 classes on, [`onehot_conv2d`] sums the weights of the label that each tap
 //! sees, and the planes are never made ([`OneHot`]).
 //!
-//! Weights of many channels at few tiles are transformed piece by piece in the cache of the thread that uses them: written to
-//! memory and read back, they would be most of the work. For the same reason kernels ask for memory in advance where rows
-//! are short, and the first gradient of a step overwrites its accumulator ([`Sums`]).
+//! Weights of many channels at few tiles (48, or 96 where transformed weights are more than 32 MiB) are transformed piece by
+//! piece in the cache of the thread that uses them: written to memory and read back, they would be most of the work. For the
+//! same reason kernels ask for memory in advance where rows are short, and the first gradient of a step overwrites its
+//! accumulator ([`Sums`]).
 //!
-//! Minimal filtering costs accuracy: outputs of whole networks err by 1.2 (U-Net) to 3.5 times (ResNet) as much as PyTorch's
+//! Minimal filtering costs accuracy: outputs of whole networks err by 1.2 (U-Net) to 3.6 times (ResNet) as much as PyTorch's
 //! (docs/benchmarks.md); [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
 //!
 //! Kernels are written once over a small vector trait with one page for each instruction set: AVX-512, AVX2 with FMA,
