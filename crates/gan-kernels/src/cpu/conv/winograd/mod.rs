@@ -27,9 +27,10 @@ use rayon::prelude::*;
 use tiles::{Destination, Layout, Output, Tiles, transform_input, transform_output};
 use weights::Weights;
 
-/// Elements of the transformed tensors of a block of tile rows, and of one whose transformed weights are larger than [`LARGEST`]: they are
-/// read, or even made, for every block.
-const BLOCKS: [usize; 2] = [4 << 20, 6 << 20];
+/// Elements of the transformed tensors of a block of tile rows.
+const BLOCK: usize = 4 << 20;
+/// The same of a whole image whose transformed weights are larger than [`LARGEST`], so that they need not be made as a whole.
+const WHOLE: usize = 6 << 20;
 /// Channels that are summed before the next tile's turn: their part of a panel stays in the first-level cache.
 const DEPTH: usize = 128;
 
@@ -161,8 +162,10 @@ enum Factors<'a> {
 /// Tile rows of a block, of `all` rows of `row` elements and for so many `weights`, all of which become `products`: equal parts, so that
 /// none is short.
 fn block_rows(all: usize, products: usize, row: usize, weights: usize) -> usize {
-    let block = BLOCKS[usize::from(products * weights > LARGEST)];
-    let fit = (block / (products * row)).clamp(1, all);
+    if products * weights > LARGEST && all * products * row <= WHOLE {
+        return all;
+    }
+    let fit = (BLOCK / (products * row)).clamp(1, all);
     all.div_ceil(all.div_ceil(fit))
 }
 
