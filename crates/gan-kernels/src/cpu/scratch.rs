@@ -14,7 +14,7 @@ const KEPT: usize = 8;
 /// Elements that a thread keeps (32 MiB); what is larger is seldom needed twice.
 const KEPT_ELEMENTS: usize = 8 << 20;
 
-/// Owned, aligned memory of initialised F32.
+/// Owned, aligned memory of F32, every bit pattern of which is a number.
 struct Memory {
     start: *mut f32,
     capacity: usize,
@@ -28,9 +28,9 @@ impl Memory {
         if start.is_null() {
             handle_alloc_error(layout);
         }
-        // SAFETY: freshly allocated with this size. Contents are initialised once, here.
-        unsafe { start.write_bytes(0, capacity) };
-        Memory { start, capacity }
+        // Zeroing it would cost a pass over the memory, on one thread while the others wait. As with a buffer's former contents, nothing that
+        // was not written counts; behind this call the compiler knows no more of it than that it is memory.
+        Memory { start: std::hint::black_box(start), capacity }
     }
 
     fn layout(capacity: usize) -> Layout {
@@ -80,7 +80,7 @@ impl Deref for Scratch {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
         match &self.memory {
-            // SAFETY: `len` is at most the capacity, and all of it is initialised.
+            // SAFETY: `len` is at most the capacity.
             Some(m) => unsafe { std::slice::from_raw_parts(m.start, self.len) },
             None => &[],
         }

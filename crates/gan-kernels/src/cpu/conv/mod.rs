@@ -69,7 +69,8 @@ fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> Family {
         (_, true) => g.kh == 4 && channels >= 64 && pixels >= 900,
         (_, false) => g.kh == 4 && channels >= 64 && pixels >= 900 && transformed <= 7000 * pixels,
     };
-    if pays && winograd::serves(g) && !is_precise() {
+    let small = g.kh == 4 && channels >= 64 && pixels >= 144 && winograd::is_small(g);
+    if (pays || small) && winograd::serves(g) && !is_precise() {
         return Family::Winograd;
     }
     // Reading the weights is a large part of the work, and packing them would double it.

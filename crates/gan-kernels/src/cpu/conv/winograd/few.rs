@@ -23,7 +23,7 @@ const CACHED: usize = 400 << 10;
 /// Whether this way pays, for weights that are not kept transformed.
 pub(super) fn serves(weights: &Weights, transformed: usize, tiles: usize) -> bool {
     let few = if transformed > LARGEST { TILES_OF_LARGE } else { TILES };
-    weights.stride == 1 && tiles <= few && weights.outputs() >= tiles
+    weights.points == 3 || weights.stride == 1 && tiles <= few && weights.outputs() >= tiles
 }
 
 /// As [`super::multiply`], from weights as they are.
@@ -37,34 +37,43 @@ pub(super) fn multiply(
     to: &Layout,
 ) {
     weights.check(w);
-    let (products, panels) = (weights.points * weights.points, weights.panels());
-    let outputs = (CACHED / products).saturating_sub(DEPTH * from.tiles) / (DEPTH + from.tiles);
+    // Phases are phases of the inputs, or else of the outputs.
+    let (of_inputs, of_outputs) = if weights.adjoint { (1, weights.phases()) } else { (weights.phases(), 1) };
+    let (products, panels) = (weights.points * weights.points, weights.panels_of_a_phase());
+    let outputs = (CACHED / products).saturating_sub(DEPTH * from.tiles) / (DEPTH + from.tiles) / of_outputs;
     let group = (outputs / weights.panel).min(panels.div_ceil(2 * rayon::current_num_threads())).max(1);
     let panel_len = DEPTH * weights.panel + isa.lanes();
     let offsets = offsets(isa);
+    let (inputs, pieces) = (from.channels / of_inputs, DEPTH / of_inputs);
     let shared = Shared::new(results);
     (0..panels.div_ceil(group)).into_par_iter().for_each(|task| {
         let first = task * group;
         let count = group.min(panels - first);
-        let rows = first * weights.panel..(first + count) * weights.panel;
         // An odd number of cache lines, so that products do not compete for cache sets.
-        let step = ((count * panel_len).div_ceil(16) | 1) * 16;
+        let step = ((of_outputs * count * panel_len).div_ceil(16) | 1) * 16;
         let mut u = Scratch::take(products * step);
         let out = Shared::new(&mut u);
-        for k in (0..from.channels).step_by(DEPTH) {
-            let depth = DEPTH.min(from.channels - k);
+        for k in (0..inputs).step_by(pieces) {
+            let depth = pieces.min(inputs - k);
+            let phase = if weights.adjoint { count * panel_len } else { depth * weights.panel };
             for i in 0..count {
-                let part = Part { inputs: k..k + depth, start: i * panel_len, step, phase: 0 };
+                let part = Part { inputs: k..k + depth, start: i * panel_len, step, phase };
                 panel_of(isa, weights, w, first + i, &part, out);
             }
             for (product, u) in u.chunks_exact(step).enumerate() {
-                // SAFETY: these rows of every product belong to this task.
-                #[allow(unsafe_code)]
-                let c = unsafe { shared.part(product * to.product() + rows.start * to.tiles, rows.len() * to.tiles) };
                 let v = &v[product * from.product()..][..from.product()];
-                let panels = Panels { u, channels: weights.panel, len: panel_len, count };
-                for q in (0..from.tiles).step_by(from.panel) {
-                    panels.multiply(isa, v, from, &offsets, (q, k, depth), 0, c, to);
+                for phase in 0..of_outputs {
+                    let row = (phase * panels + first) * weights.panel;
+                    // SAFETY: these rows of every product belong to this task.
+                    #[allow(unsafe_code)]
+                    let c = unsafe {
+                        shared.part(product * to.product() + row * to.tiles, count * weights.panel * to.tiles)
+                    };
+                    let u = &u[phase * count * panel_len..];
+                    let panels = Panels { u, channels: weights.panel, len: panel_len, count };
+                    for q in (0..from.tiles).step_by(from.panel) {
+                        panels.multiply(isa, v, from, &offsets, (q, k, depth), of_inputs, 0, c, to);
+                    }
                 }
             }
         }

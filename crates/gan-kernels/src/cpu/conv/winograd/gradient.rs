@@ -24,7 +24,7 @@ const PIECE: usize = 8 * TAPS;
 /// Elements of the sums that are held at a time.
 const SUMS: usize = 4 << 20;
 
-/// Sums of products `[product][block of output channels][input channel][lane]` of some blocks.
+/// Sums of products `[product][block of output channels][phase][input channel][lane]` of some blocks.
 #[derive(Clone, Copy)]
 struct Sums {
     /// Output channels of a block.
@@ -32,16 +32,22 @@ struct Sums {
     /// First block and number of blocks.
     first: usize,
     blocks: usize,
-    /// The first input channel, and their number, filled up to whole tiles.
+    /// The first input channel, and their number, of each phase.
     from: usize,
     inputs: usize,
+    phases: usize,
     /// Products of a tile in one dimension.
     points: usize,
 }
 
 impl Sums {
+    /// Input channels of all phases, filled up to whole tiles.
+    fn rows(&self) -> usize {
+        (self.phases * self.inputs).next_multiple_of(TAPS)
+    }
+
     fn block(&self) -> usize {
-        self.inputs * self.lanes
+        self.rows() * self.lanes
     }
 
     fn len(&self) -> usize {
@@ -59,19 +65,19 @@ pub(in super::super) fn backward_weight(
     fresh: bool,
 ) -> bool {
     let mut finite = true;
-    let (inputs, taps) = (g.ci * g.stride.pow(2), g.kh.div_ceil(g.stride));
+    let (phases, taps) = (g.stride.pow(2), g.kh.div_ceil(g.stride));
     let points = points(g);
     let m = points + 1 - taps;
     let (all, columns) = (g.ho.div_ceil(m), g.wo.div_ceil(m));
     let vectors = if g.co > 2 * isa.lanes() && isa == Isa::Avx512 { 4 } else { 2 };
     let lanes = vectors * isa.lanes();
     let blocks = g.co.div_ceil(lanes);
-    let one = Sums { lanes, first: 0, blocks: 1, from: 0, inputs: inputs.next_multiple_of(TAPS), points };
+    let one = Sums { lanes, first: 0, blocks: 1, from: 0, inputs: g.ci, phases, points };
     // With very many channels the sums of a few output channels at a time are held and added to the gradient at once.
     let held = (SUMS / one.len()).clamp(1, blocks);
-    let rows = block_rows(all, points * points, (inputs + g.co) * columns, inputs * g.co);
-    let few = held < blocks || all * columns <= few::TILES;
-    if g.stride == 1 && g.n == 1 && rows == all && few {
+    let rows = block_rows(all, points * points, (phases * g.ci + g.co) * columns, phases * g.ci * g.co);
+    let few = points == 3 || g.stride == 1 && (held < blocks || all * columns <= few::TILES);
+    if g.n == 1 && rows == all && few {
         return piece_by_piece(isa, g, x, dy, into, fresh, one);
     }
     let mut du = Scratch::take(held * one.len());
@@ -105,7 +111,7 @@ pub(in super::super) fn backward_weight(
 /// are transformed back while they lie in the cache, for to write all sums to memory would be most of the work.
 fn piece_by_piece(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32], fresh: bool, all: Sums) -> bool {
     assert!(into.len() >= g.co * g.taps());
-    let rows = g.ho.div_ceil(all.points + 1 - g.kh);
+    let rows = g.ho.div_ceil(all.points + 1 - g.kh.div_ceil(g.stride));
     let factors = Factors::new(isa, g, 0..rows, x, dy);
     let (out, finite) = (Shared::new(into), AtomicBool::new(true));
     let (lanes, products, tiles) = (all.lanes, all.points * all.points, factors.m_layout.tiles);
@@ -193,9 +199,13 @@ impl Factors {
     /// Adds one product of a block, whose gradients [`Factors::turn`] has turned, to the sums.
     fn multiply_one(&self, isa: Isa, product: usize, sums: Sums, dy: &[f32], du: &mut [f32]) {
         let tiles = self.v_layout.tiles;
-        // Rows of sums behind the last channel repeat it; they are never looked at.
-        let row = |c: usize| (sums.from + c).min(self.v_layout.channels - 1) * tiles;
-        let offsets: Vec<usize> = (0..sums.inputs).map(row).collect();
+        // Rows of sums behind a phase's last channel repeat it; they are never looked at.
+        let inputs = self.v_layout.channels / sums.phases;
+        let row = |r: usize| {
+            let (phase, c) = ((r / sums.inputs).min(sums.phases - 1), sums.from + r % sums.inputs);
+            (phase * inputs + c.min(inputs - 1)) * tiles
+        };
+        let offsets: Vec<usize> = (0..sums.rows()).map(row).collect();
         let taps =
             TapRows { x: &self.v[product * self.v_layout.product()..][..self.v_layout.product()], offsets: &offsets };
         for q in (0..self.count).step_by(DEPTH) {
@@ -244,7 +254,7 @@ simd_entry! {
                 // The entry has the instruction set.
                 unsafe {
                     for phase in 0..phases {
-                        let at = block * sums.block() + (phase * g.ci + input - sums.from) * sums.lanes + first;
+                        let at = block * sums.block() + (phase * sums.inputs + input - sums.from) * sums.lanes + first;
                         macro_rules! back {
                             ($n:tt, $r:tt) => {{
                                 let mut u = [[S::zero(); $n]; $n];
@@ -262,6 +272,7 @@ simd_entry! {
                             }};
                         }
                         match (sums.points, g.kh.div_ceil(g.stride)) {
+                            (3, _) => back!(3, 2),
                             (4, _) => back!(4, 2),
                             (_, 3) => back!(6, 3),
                             _ => back!(6, 4),

@@ -44,7 +44,16 @@ pub(super) fn serves(g: &Geometry) -> bool {
 /// Products of a tile in one dimension. Filters of two taps (the phases of stride 2) have only three outputs to a tile: five
 /// would save a fifth of the products, no time that could be measured, and cost three times the rounding error.
 fn points(g: &Geometry) -> usize {
-    if g.stride == 2 { 4 } else { 6 }
+    match g.stride {
+        1 => 6,
+        _ if is_small(g) => 3,
+        _ => 4,
+    }
+}
+
+/// Whether a convolution with stride 2 has few tiles even if they are small.
+pub(super) fn is_small(g: &Geometry) -> bool {
+    g.stride == 2 && g.n == 1 && g.ho.div_ceil(2) * g.wo.div_ceil(2) <= 64
 }
 
 /// Elements of the transformed weights of a convolution.
@@ -185,7 +194,7 @@ struct Panels<'a> {
 }
 
 impl Panels<'_> {
-    /// Multiplies with the input channels `k .. k + depth` of the panel of tiles at `q`, whose product is added to `c`, or
+    /// Multiplies with the input channels `k .. k + depth` (of each of the `phases`) of the panel of tiles at `q`, whose product is added to `c`, or
     /// overwrites it if these are the first ones. `next`: see [`Product::next`].
     #[allow(clippy::too_many_arguments)]
     fn multiply(
@@ -195,6 +204,7 @@ impl Panels<'_> {
         from: &Layout,
         offsets: &[[usize; DEPTH]; 3],
         (q, k, depth): (usize, usize, usize),
+        phases: usize,
         next: usize,
         c: &mut [f32],
         to: &Layout,
@@ -206,8 +216,8 @@ impl Panels<'_> {
             panel: self.len,
             panels: self.count,
             x: &v[q * from.channels + k * width..],
-            plane: 0,
-            channels: 1,
+            plane: from.channels / phases * width,
+            channels: phases,
             offsets: &offsets[width / isa.lanes() - 1][..depth],
             tiles: 1,
             pitch: to.tiles,
@@ -241,7 +251,7 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
             for k in (0..from.channels).step_by(DEPTH) {
                 let depth = DEPTH.min(from.channels - k);
                 let panels = Panels { u: &u[k * weights.panel..], channels: weights.panel, len: panel_len, count };
-                panels.multiply(isa, v, from, &offsets, (q, k, depth), depth * width, c, to);
+                panels.multiply(isa, v, from, &offsets, (q, k, depth), 1, depth * width, c, to);
             }
         }
     });

@@ -46,9 +46,11 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// Panels of at most `panel` tiles, if they are wanted, that are as wide as one another as far as possible.
     pub(super) fn new(isa: Isa, channels: usize, tiles: usize, panel: Option<usize>) -> Self {
         let tiles = tiles.next_multiple_of(isa.lanes());
-        Layout { channels, panel: panel.unwrap_or(tiles), tiles }
+        let panels = panel.map_or(1, |panel| tiles.div_ceil(panel));
+        Layout { channels, panel: tiles.div_ceil(panels).next_multiple_of(isa.lanes()), tiles }
     }
 
     /// Distance of two products: an odd number of cache lines, so that they do not compete for cache sets.
@@ -99,9 +101,9 @@ impl Tiles {
             }
             let at = |b: usize| (phase * extent + b) * array + line * columns;
             match m {
-                5 => take_apart::<5>(row, std::array::from_fn(at), columns, to),
                 4 => take_apart::<4>(row, std::array::from_fn(at), columns, to),
-                _ => take_apart::<3>(row, std::array::from_fn(at), columns, to),
+                3 => take_apart::<3>(row, std::array::from_fn(at), columns, to),
+                _ => take_apart::<2>(row, std::array::from_fn(at), columns, to),
             }
             // Columns of a tile from the m-th on are those of its right neighbour.
             for b in m..extent {
@@ -210,6 +212,7 @@ simd_entry! {
             };
         }
         match t.points {
+            3 => tiles!(3),
             4 => tiles!(4),
             _ => tiles!(6),
         }
@@ -235,6 +238,7 @@ simd_entry! {
                     }};
                 }
                 match (t.points, t.m) {
+                    (3, _) => tile!(3, 2),
                     (4, _) => tile!(4, 3),
                     (_, 4) => tile!(6, 4),
                     _ => tile!(6, 3),
@@ -362,9 +366,9 @@ crate::isa::vectorised! {
             }};
         }
         match m {
-            5 => whole!(5),
             4 => whole!(4),
-            _ => whole!(3),
+            3 => whole!(3),
+            _ => whole!(2),
         }
         for (b, o) in row[whole * m..].iter_mut().enumerate() {
             *o = part(b)[whole] + start;
@@ -393,6 +397,7 @@ simd_entry! {
                     }};
                 }
                 match (t.points, t.m) {
+                    (3, _) => tile!(3, 2),
                     (4, _) => tile!(4, 3),
                     (_, 4) => tile!(6, 4),
                     _ => tile!(6, 3),

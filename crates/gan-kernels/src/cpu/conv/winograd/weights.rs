@@ -40,7 +40,7 @@ impl Weights {
     }
 
     /// Phases of a plane of the big end.
-    fn phases(&self) -> usize {
+    pub(super) fn phases(&self) -> usize {
         self.stride * self.stride
     }
 
@@ -64,7 +64,7 @@ impl Weights {
         phases * self.panels_of_a_phase()
     }
 
-    fn panels_of_a_phase(&self) -> usize {
+    pub(super) fn panels_of_a_phase(&self) -> usize {
         (if self.adjoint { self.big } else { self.small }).div_ceil(self.panel)
     }
 
@@ -134,11 +134,13 @@ simd_entry! {
         assert!(part.start + part.inputs.len() * w.panel + (w.points * w.points - 1) * part.step <= out.len());
         // SAFETY: a panel belongs to one task; lengths were checked. The entry has the instruction set.
         unsafe {
-            match (w.points, w.kernel, w.stride) {
-                (4, 3, _) => transform::<S, 4, 3, 2>(w, weights, panel, part, out),
-                (4, _, _) => transform::<S, 4, 4, 2>(w, weights, panel, part, out),
-                (_, 3, _) => transform::<S, 6, 3, 3>(w, weights, panel, part, out),
-                (_, _, _) => transform::<S, 6, 4, 4>(w, weights, panel, part, out),
+            match (w.points, w.kernel) {
+                (3, 3) => transform::<S, 3, 3, 2>(w, weights, panel, part, out),
+                (3, _) => transform::<S, 3, 4, 2>(w, weights, panel, part, out),
+                (4, 3) => transform::<S, 4, 3, 2>(w, weights, panel, part, out),
+                (4, _) => transform::<S, 4, 4, 2>(w, weights, panel, part, out),
+                (_, 3) => transform::<S, 6, 3, 3>(w, weights, panel, part, out),
+                (_, _) => transform::<S, 6, 4, 4>(w, weights, panel, part, out),
             }
         }
     }
