@@ -283,26 +283,27 @@ fn many_channels_at_few_pixels_agree_with_direct_sums() {
         return;
     }
     let sets = [InstructionSet::Avx512, InstructionSet::Avx2, InstructionSet::Portable];
-    many_channels((3, 1), (516, 200, 9, 8), &sets);
+    many_channels((3, 1), (1, 516, 200, 9, 8), &sets);
     // More tiles, and transformed weights that are too large to be made as a whole.
-    many_channels((3, 1), (516, 460, 31, 30), &sets[..1]);
+    many_channels((3, 1), (1, 516, 460, 31, 30), &sets[..1]);
     // Phases, whose channels do not fill whole panels and pieces.
-    many_channels((4, 2), (101, 77, 22, 21), &sets);
-    many_channels((4, 2), (77, 101, 15, 31), &sets);
-    many_channels((3, 2), (35, 50, 20, 11), &sets);
+    many_channels((4, 2), (1, 101, 77, 22, 21), &sets);
+    many_channels((4, 2), (1, 77, 101, 15, 31), &sets);
+    many_channels((4, 2), (3, 70, 41, 16, 15), &sets);
+    many_channels((3, 2), (1, 35, 50, 20, 11), &sets);
 }
 
 fn many_channels(
     (kernel, stride): (usize, usize),
-    (ci, co, h, w): (usize, usize, usize, usize),
+    (n, ci, co, h, w): (usize, usize, usize, usize, usize),
     sets: &[InstructionSet],
 ) {
     for pad_mode in [PadMode::Zero, PadMode::Reflect] {
         let spec = Conv2d { stride, padding: 1, pad_mode };
         let (ho, wo) = spec.output_hw((kernel, kernel), (h, w)).unwrap();
-        let x = reference::f32(&normal((1, ci, h, w), 1));
+        let x = reference::f32(&normal((n, ci, h, w), 1));
         let weight = reference::f32(&normal((co, ci, kernel, kernel), 2));
-        let dy = reference::f32(&normal((1, co, ho, wo), 3));
+        let dy = reference::f32(&normal((n, co, ho, wo), 3));
         let passes = |family: Family| {
             let _family = force(family);
             // Weights in training: their transformed forms are short-lived.

@@ -47,6 +47,43 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn sum(v: Self::V) -> f32;
     /// Transposes a square of [`Simd::LANES`] rows: `to[j · to_pitch + i] = from[i · from_pitch + j]`.
     unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize);
+    /// Deals the elements of `M` consecutive vectors, at most four, out to `M` vectors: element `M · i + b` becomes lane i of vector b.
+    #[inline(always)]
+    unsafe fn deal<const M: usize>(v: [Self::V; M]) -> [Self::V; M] {
+        // SAFETY: the caller's promise, and vectors of at most sixteen lanes.
+        unsafe { rearranged::<Self, M>(v, |i, b| (M * i + b, b * Self::LANES + i)) }
+    }
+    /// Undoes [`Simd::deal`]: lane i of vector b becomes element `M · i + b` of `M` consecutive vectors.
+    #[inline(always)]
+    unsafe fn gather<const M: usize>(v: [Self::V; M]) -> [Self::V; M] {
+        // SAFETY: as above.
+        unsafe { rearranged::<Self, M>(v, |i, b| (b * Self::LANES + i, M * i + b)) }
+    }
+}
+
+/// `M` vectors of which element `from`, counted through all of them, becomes element `to`, for every lane i and vector b.
+///
+/// # Safety
+/// As for [`Simd`], with at most four vectors of sixteen lanes.
+#[inline(always)]
+unsafe fn rearranged<S: Simd + ?Sized, const M: usize>(
+    v: [S::V; M],
+    places: impl Fn(usize, usize) -> (usize, usize),
+) -> [S::V; M] {
+    let (mut before, mut after) = ([0.0f32; 64], [0.0f32; 64]);
+    // SAFETY: by this function's contract.
+    unsafe {
+        for (b, &v) in v.iter().enumerate() {
+            S::store(before.as_mut_ptr().add(b * S::LANES), v);
+        }
+        for i in 0..S::LANES {
+            for b in 0..M {
+                let (from, to) = places(i, b);
+                after[to] = before[from];
+            }
+        }
+        std::array::from_fn(|b| S::load(after.as_ptr().add(b * S::LANES)))
+    }
 }
 
 /// Runs `$body` with the type parameter bound to the vector type of an instruction set, inside a function that has its

@@ -152,4 +152,56 @@ impl Simd for Avx512 {
             }
         }
     }
+    #[inline(always)]
+    unsafe fn deal<const M: usize>(v: [__m512; M]) -> [__m512; M] {
+        // SAFETY: as above.
+        unsafe { picked(v, &Picks::<M>::DEAL) }
+    }
+    #[inline(always)]
+    unsafe fn gather<const M: usize>(v: [__m512; M]) -> [__m512; M] {
+        // SAFETY: as above.
+        unsafe { picked(v, &Picks::<M>::GATHER) }
+    }
+}
+
+/// For each of `M` vectors, the lanes that are picked from what was picked so far and from the second vector, the third and so on.
+struct Picks<const M: usize>;
+
+impl<const M: usize> Picks<M> {
+    const DEAL: [[[i32; 16]; 3]; M] = Self::picks(true);
+    const GATHER: [[[i32; 16]; 3]; M] = Self::picks(false);
+
+    const fn picks(deal: bool) -> [[[i32; 16]; 3]; M] {
+        let mut picks = [[[0; 16]; 3]; M];
+        let mut i = 0;
+        while i < 16 * M * (M - 1) {
+            let (b, step, lane) = (i / (16 * (M - 1)), i / 16 % (M - 1), i % 16);
+            let (vector, from) = if deal {
+                ((M * lane + b) / 16, (M * lane + b) % 16)
+            } else {
+                ((16 * b + lane) % M, (16 * b + lane) / M)
+            };
+            picks[b][step][lane] = match vector {
+                0 if step == 0 => from as i32,
+                _ if vector == step + 1 => 16 + from as i32,
+                _ => lane as i32,
+            };
+            i += 1;
+        }
+        picks
+    }
+}
+
+/// # Safety
+/// The processor has AVX-512.
+#[inline(always)]
+unsafe fn picked<const M: usize>(v: [__m512; M], picks: &[[[i32; 16]; 3]; M]) -> [__m512; M] {
+    std::array::from_fn(|b| {
+        let mut picked = v[0];
+        for (&v, lanes) in v[1..].iter().zip(&picks[b]) {
+            // SAFETY: by this function's contract; sixteen lanes are a vector.
+            unsafe { picked = _mm512_permutex2var_ps(picked, _mm512_loadu_si512(lanes.as_ptr().cast()), v) };
+        }
+        picked
+    })
 }

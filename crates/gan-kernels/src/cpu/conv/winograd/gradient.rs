@@ -3,7 +3,7 @@
 use super::points::both;
 use super::tiles::{Destination, Layout, Tiles, transform_gradient, transform_input};
 use super::weights::{WIDEST, tap};
-use super::{Geometry, block_rows, few, points};
+use super::{Geometry, block_rows, few, is_small, points};
 use crate::PadMode;
 use crate::cpu::conv::outer::{Outer, TAPS, TapRows};
 use crate::cpu::conv::transpose::transpose;
@@ -22,7 +22,7 @@ const INPUTS: usize = 16;
 const PIECE: usize = 8 * TAPS;
 
 /// Elements of the sums that are held at a time.
-const SUMS: usize = 4 << 20;
+const SUMS: usize = 5 << 20;
 
 /// Sums of products `[product][block of output channels][phase][input channel][lane]` of some blocks.
 #[derive(Clone, Copy)]
@@ -76,8 +76,8 @@ pub(in super::super) fn backward_weight(
     // With very many channels the sums of a few output channels at a time are held and added to the gradient at once.
     let held = (SUMS / one.len()).clamp(1, blocks);
     let rows = block_rows(all, points * points, (phases * g.ci + g.co) * columns, phases * g.ci * g.co);
-    let few = points == 3 || g.stride == 1 && (held < blocks || all * columns <= few::TILES);
-    if g.n == 1 && rows == all && few {
+    let few = g.stride == 1 && (held < blocks || all * columns <= few::TILES);
+    if is_small(g) || g.n == 1 && rows == all && few {
         return piece_by_piece(isa, g, x, dy, into, fresh, one);
     }
     let mut du = Scratch::take(held * one.len());
@@ -107,7 +107,7 @@ pub(in super::super) fn backward_weight(
     finite
 }
 
-/// The same for one block of tile rows and few tiles or very many channels: the sums of some output channels and a few input channels
+/// The same for one block of tile rows, or those of all images, and few tiles or very many channels: the sums of some output channels and a few input channels
 /// are transformed back while they lie in the cache, for to write all sums to memory would be most of the work.
 fn piece_by_piece(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32], fresh: bool, all: Sums) -> bool {
     assert!(into.len() >= g.co * g.taps());
@@ -162,7 +162,7 @@ struct Factors {
 }
 
 impl Factors {
-    /// Of some tile rows of an image.
+    /// Of some tile rows of one or more images.
     fn new(isa: Isa, g: &Geometry, rows: Range<usize>, x: &[f32], dy: &[f32]) -> Self {
         let points = points(g);
         let m = points + 1 - g.kh.div_ceil(g.stride);
@@ -172,20 +172,25 @@ impl Factors {
             Tiles { h: g.h, w: g.w, padding: g.padding, mode: g.mode, stride, phase, points, m, first, rows, columns };
         let small = Tiles { h: g.ho, w: g.wo, padding: 0, mode: PadMode::Zero, stride: 1, ..big };
         let (big, small) = (&big, &small);
-        let (ci, co) = (big.stride.pow(2) * x.len() / (big.h * big.w), dy.len() / (small.h * small.w));
-        let v_layout = Layout::new(isa, ci, big.count(), None);
-        let m_layout = Layout::new(isa, co, big.count(), None);
+        let phases = stride * stride;
+        // Tiles of several images fill vectors.
+        let (images, image) = (dy.len() / (g.co * g.ho * g.wo), big.count());
+        let count = images * image;
+        let v_layout = Layout::new(isa, phases * g.ci, count, None);
+        let m_layout = Layout::new(isa, g.co, count, None);
         let products = big.points * big.points;
         let mut v = Scratch::take(products * v_layout.product());
         let mut m = Scratch::take(products * m_layout.product());
         let (v_shared, m_shared) = (Shared::new(&mut v), Shared::new(&mut m));
-        x.par_chunks(big.h * big.w).enumerate().for_each(|(channel, plane)| {
-            transform_input(isa, big, plane, Destination { layout: &v_layout, channel, to: v_shared });
+        x.par_chunks(big.h * big.w).enumerate().for_each(|(i, plane)| {
+            let (channel, first) = (i % g.ci, i / g.ci * image);
+            transform_input(isa, big, plane, Destination { layout: &v_layout, channel, first, to: v_shared });
         });
-        dy.par_chunks(small.h * small.w).enumerate().for_each(|(channel, plane)| {
-            transform_gradient(isa, small, plane, Destination { layout: &m_layout, channel, to: m_shared });
+        dy.par_chunks(small.h * small.w).enumerate().for_each(|(i, plane)| {
+            let (channel, first) = (i % g.co, i / g.co * image);
+            transform_gradient(isa, small, plane, Destination { layout: &m_layout, channel, first, to: m_shared });
         });
-        Factors { v, v_layout, m, m_layout, count: big.count() }
+        Factors { v, v_layout, m, m_layout, count }
     }
 
     /// A block's transformed gradients of one product, with channels as lanes.

@@ -51,9 +51,11 @@ fn points(g: &Geometry) -> usize {
     }
 }
 
-/// Whether a convolution with stride 2 has few tiles even if they are small.
+/// Whether a convolution with stride 2 has few tiles even if they are small: those of all images are then worked on together. Images
+/// whose tiles do not fill vectors are not put together, since the weight gradient sums over whole vectors.
 pub(super) fn is_small(g: &Geometry) -> bool {
-    g.stride == 2 && g.n == 1 && g.ho.div_ceil(2) * g.wo.div_ceil(2) <= 64
+    let tiles = g.ho.div_ceil(2) * g.wo.div_ceil(2);
+    g.stride == 2 && tiles <= 64 && (g.n == 1 || tiles.is_multiple_of(16) && g.n * tiles <= 256)
 }
 
 /// Elements of the transformed weights of a convolution.
@@ -74,6 +76,8 @@ struct Filter {
     outputs: usize,
     output: Output,
     weights: Weights,
+    /// Whether the tiles of all images make one block.
+    together: bool,
 }
 
 impl Filter {
@@ -82,7 +86,7 @@ impl Filter {
         let Geometry { ci, co, h, w, ho, wo, stride, padding, mode, .. } = *g;
         let output = Output { h: ho, w: wo, stride: 1, padding: 0 };
         let weights = Weights::new(isa, g, false, points(g));
-        Filter { inputs: ci, h, w, padding, mode, stride, outputs: co, output, weights }
+        Filter { inputs: ci, h, w, padding, mode, stride, outputs: co, output, weights, together: is_small(g) }
     }
 
     /// From the small end to the big end, or to the padded big end, which must then be folded.
@@ -95,7 +99,8 @@ impl Filter {
             _ => (reach, Output { h: g.padded_h(), w: g.padded_w(), stride: 1, padding: 0 }),
         };
         let weights = Weights::new(isa, g, true, points(g));
-        Filter { inputs: g.co, h: g.ho, w: g.wo, padding, mode, stride: 1, outputs: g.ci, output, weights }
+        let (inputs, h, w, outputs, together) = (g.co, g.ho, g.wo, g.ci, is_small(g));
+        Filter { inputs, h, w, padding, mode, stride: 1, outputs, output, weights, together }
     }
 
     /// Tile rows and columns of an image, and the rows of a block.
@@ -106,15 +111,16 @@ impl Filter {
         let (all, columns) = (h.div_ceil(m), w.div_ceil(m));
         let planes = self.weights.inputs() + self.weights.outputs();
         let weights = self.weights.inputs() * self.weights.outputs();
-        (all, columns, block_rows(all, points * points, planes * columns, weights))
+        let rows = if self.together { all } else { block_rows(all, points * points, planes * columns, weights) };
+        (all, columns, rows)
     }
 
     /// The weights, transformed unless that is better done piece by piece.
     fn transformed<'a>(&self, isa: Isa, images: usize, w: &'a [f32], weight: &Weight) -> Factors<'a> {
         let (all, columns, rows) = self.tiles();
         let short_lived = !weight.keeps() || self.weights.len(isa) > LARGEST;
-        if images == 1 && rows == all && short_lived && few::serves(&self.weights, self.weights.len(isa), all * columns)
-        {
+        let one = self.together || images == 1 && rows == all;
+        if one && short_lived && few::serves(&self.weights, self.weights.len(isa), all * columns) {
             return Factors::Plain(w);
         }
         let name = if self.weights.adjoint { "winograd adjoint" } else { "winograd" };
@@ -126,10 +132,9 @@ impl Filter {
         let (all, columns, rows) = self.tiles();
         let points = self.weights.points;
         let m = points + 1 - self.weights.taps();
-        for image in 0..images {
-            let x = &x[image * self.inputs * self.h * self.w..][..self.inputs * self.h * self.w];
-            let area = self.output.h * self.output.w;
-            let out = &mut out[image * self.outputs * area..][..self.outputs * area];
+        let images = if self.together { images } else { 1 };
+        let blocks = x.chunks(images * self.inputs * self.h * self.w);
+        for (x, out) in blocks.zip(out.chunks_mut(images * self.outputs * self.output.h * self.output.w)) {
             for first in (0..all).step_by(rows) {
                 let rows = rows.min(all - first);
                 let Filter { h, w, padding, mode, stride, .. } = *self;
@@ -139,25 +144,30 @@ impl Filter {
         }
     }
 
+    /// Some tile rows of the images of `x`.
     fn block(&self, isa: Isa, t: &Tiles, x: &[f32], u: &Factors<'_>, bias: Option<&[f32]>, out: &mut [f32]) {
         let panel = TileShape::of(isa, usize::MAX).pixels;
         let weights = &self.weights;
-        let from = Layout::new(isa, weights.inputs(), t.count(), Some(panel));
-        let to = Layout::new(isa, weights.outputs(), t.count(), None);
+        let image = t.count().next_multiple_of(isa.lanes());
+        let tiles = x.len() / (self.inputs * t.h * t.w) * image;
+        let from = Layout::new(isa, weights.inputs(), tiles, Some(panel));
+        let to = Layout::new(isa, weights.outputs(), tiles, None);
         let products = t.points * t.points;
         let mut v = Scratch::take(products * from.product());
         let shared = Shared::new(&mut v);
-        x.par_chunks(t.h * t.w).enumerate().for_each(|(channel, plane)| {
-            transform_input(isa, t, plane, Destination { layout: &from, channel, to: shared });
+        x.par_chunks(t.h * t.w).enumerate().for_each(|(i, plane)| {
+            let (channel, first) = (i % self.inputs, i / self.inputs * image);
+            transform_input(isa, t, plane, Destination { layout: &from, channel, first, to: shared });
         });
         let mut results = Scratch::take(products * to.product());
         match u {
             Factors::Transformed(u) => multiply(isa, weights, u, &v, &from, &mut results, &to),
             Factors::Plain(w) => few::multiply(isa, weights, w, &v, &from, &mut results, &to),
         }
-        out.par_chunks_mut(self.output.h * self.output.w).enumerate().for_each(|(channel, plane)| {
+        out.par_chunks_mut(self.output.h * self.output.w).enumerate().for_each(|(i, plane)| {
+            let (channel, first) = (i % self.outputs, i / self.outputs * image);
             let start = bias.map_or(0.0, |b| b[channel]);
-            transform_output(isa, t, &results, &to, channel, start, plane, self.output);
+            transform_output(isa, t, &results, &to, (channel, first), start, plane, self.output);
         });
     }
 }

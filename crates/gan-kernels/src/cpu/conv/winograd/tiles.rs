@@ -32,6 +32,8 @@ pub(super) struct Tiles {
     pub(super) columns: usize,
 }
 
+/// Elements behind an array, for the last vector of the widest registers.
+const SLACK: usize = 16;
 /// Elements that places of transformed tensors are asked for in advance.
 const AHEAD: usize = 64;
 
@@ -77,52 +79,70 @@ impl Tiles {
         self.rows + (extent - 1) / self.m
     }
 
+    /// Distance of two arrays, whose last vectors may reach over their ends.
+    fn array(&self, extent: usize) -> usize {
+        self.phase_rows(extent) * self.columns + SLACK
+    }
+
     /// Lays a plane out for tiles of `extent` pixels (see the module).
+    ///
+    /// # Safety
+    /// The caller has the instruction set of `S`; `to` holds [`Tiles::laid_out`] elements, and a plane its `h` by `w`.
     #[inline(always)]
-    fn lay_out(&self, plane: &[f32], extent: usize, to: &mut [f32]) {
-        let (m, columns) = (self.m, self.columns);
-        let array = self.phase_rows(extent) * columns;
-        // A padded row of the plane, so that the strided copies below need no borders.
+    unsafe fn lay_out<S: Simd>(&self, plane: &[f32], extent: usize, to: &mut [f32]) {
+        let (m, columns, array) = (self.m, self.columns, self.array(extent));
+        // A padded row of the plane, so that the strided copies below need no borders, and room for whole vectors.
         let width = (columns - 1) * m + extent;
+        let reach = (columns.next_multiple_of(S::LANES) + 1) * m;
         let mut row = [0.0f32; 1024];
         let mut long = Vec::new();
-        let row = if width <= row.len() {
-            &mut row[..width]
+        let row = if reach <= row.len() {
+            &mut row[..reach]
         } else {
-            long.resize(width, 0.0);
+            long.resize(reach, 0.0);
             &mut long[..]
         };
         for j in 0..(self.rows - 1) * m + extent {
             let (phase, line) = (j % m, j / m);
             let y = (self.stride * (self.first * m + j) + self.phase.0) as isize - self.padding as isize;
-            match source(self.mode, y, self.h) {
-                Some(y) => self.padded_row(&plane[y * self.w..(y + 1) * self.w], row),
-                None => row.fill(0.0),
-            }
-            let at = |b: usize| (phase * extent + b) * array + line * columns;
-            match m {
-                4 => take_apart::<4>(row, std::array::from_fn(at), columns, to),
-                3 => take_apart::<3>(row, std::array::from_fn(at), columns, to),
-                _ => take_apart::<2>(row, std::array::from_fn(at), columns, to),
-            }
-            // Columns of a tile from the m-th on are those of its right neighbour.
-            for b in m..extent {
-                let next = at(b - m) + 1;
-                to.copy_within(next..next + columns - 1, at(b));
-                to[at(b) + columns - 1] = row[b + (columns - 1) * m];
+            // SAFETY: `extent` is at most `2 · m`, so that the row is `width` long; a line's vectors reach over its end into the next line, which is
+            // written later, or into the slack behind the array.
+            unsafe {
+                match source(self.mode, y, self.h) {
+                    Some(y) => self.padded_row::<S>(&plane[y * self.w..(y + 1) * self.w], &mut row[..width]),
+                    None => row.fill(0.0),
+                }
+                let to = to.as_mut_ptr().add(phase * extent * array + line * columns);
+                match m {
+                    4 => take_apart::<S, 4>(row, extent, columns, to, array),
+                    3 => take_apart::<S, 3>(row, extent, columns, to, array),
+                    _ => take_apart::<S, 2>(row, extent, columns, to, array),
+                }
             }
         }
     }
 
+    /// # Safety
+    /// The caller has the instruction set of `S`.
     #[inline(always)]
-    fn padded_row(&self, from: &[f32], to: &mut [f32]) {
+    unsafe fn padded_row<S: Simd>(&self, from: &[f32], to: &mut [f32]) {
         let (stride, phase) = (self.stride, self.phase.1);
         let left = self.padding.saturating_sub(phase).div_ceil(stride).min(to.len());
         let first = (stride * left + phase).saturating_sub(self.padding);
         let inner = self.w.saturating_sub(first).div_ceil(stride).min(to.len() - left);
-        match stride {
-            1 => to[left..left + inner].copy_from_slice(&from[first..first + inner]),
-            _ => to[left..left + inner].iter_mut().zip(from[first..].chunks(2)).for_each(|(to, from)| *to = from[0]),
+        if stride == 1 {
+            to[left..left + inner].copy_from_slice(&from[first..first + inner]);
+        } else if inner > 0 {
+            let (to, from) = (&mut to[left..left + inner], &from[first..]);
+            let whole = (from.len() / 2).min(inner) / S::LANES * S::LANES;
+            for i in (0..whole).step_by(S::LANES) {
+                // SAFETY: `whole` elements of `to`, and twice as many of `from`, exist.
+                unsafe {
+                    let pairs = std::array::from_fn(|k| S::load(from.as_ptr().add(2 * i + k * S::LANES)));
+                    S::store(to.as_mut_ptr().add(i), S::deal::<2>(pairs)[0]);
+                }
+            }
+            to[whole..].iter_mut().zip(from[2 * whole..].chunks(2)).for_each(|(to, from)| *to = from[0]);
         }
         for x in (0..left).chain(left + inner..to.len()) {
             let x_from = (stride * x + phase) as isize - self.padding as isize;
@@ -132,25 +152,28 @@ impl Tiles {
 
     /// Elements of a channel's layout, with slack for whole vectors.
     fn laid_out(&self, extent: usize) -> usize {
-        self.m.min(extent) * extent * self.phase_rows(extent) * self.columns + 16
+        self.m.min(extent) * extent * self.array(extent) + SLACK
     }
 }
 
-/// Takes the first `M · columns` elements of a row apart: element `i` goes to place `i div M` behind `at[i mod M]`.
+/// Takes a row apart: pixel b of `columns` tiles, `M` pixels from one another, goes to the array at `b · array`, for the `extent` pixels of a tile.
+///
+/// # Safety
+/// The row holds `M` elements for one more than `columns`, filled up to whole vectors, `to` as many vectors to each array; `extent` is at most
+/// `2 · M`, and the caller has the instruction set of `S`.
 #[inline(always)]
-fn take_apart<const M: usize>(row: &[f32], at: [usize; M], columns: usize, to: &mut [f32]) {
-    // Places lie in order and apart, so that each can be borrowed.
-    let mut rest = &mut to[at[0]..];
-    let mut parts: [&mut [f32]; M] = std::array::from_fn(|_| &mut [][..]);
-    for (i, part) in parts.iter_mut().enumerate() {
-        let next = at.get(i + 1).map_or(columns, |next| next - at[i]);
-        let (this, after) = rest.split_at_mut(next);
-        *part = &mut this[..columns];
-        rest = after;
-    }
-    for (i, pixels) in row[..M * columns].chunks_exact(M).enumerate() {
-        for (part, &pixel) in parts.iter_mut().zip(pixels) {
-            part[i] = pixel;
+unsafe fn take_apart<S: Simd, const M: usize>(row: &[f32], extent: usize, columns: usize, to: *mut f32, array: usize) {
+    for i in (0..columns).step_by(S::LANES) {
+        // The pixels from the M-th on are those of the right neighbour.
+        for tile in 0..extent.div_ceil(M) {
+            // SAFETY: by this function's contract.
+            unsafe {
+                let from = row.as_ptr().add(M * (i + tile));
+                let parts = S::deal::<M>(std::array::from_fn(|k| S::load(from.add(k * S::LANES))));
+                for (b, &part) in parts.iter().enumerate().take(extent - tile * M) {
+                    S::store(to.add((tile * M + b) * array + i), part);
+                }
+            }
         }
     }
 }
@@ -180,6 +203,8 @@ pub(super) fn transform_gradient(isa: Isa, t: &Tiles, plane: &[f32], to: Destina
 pub(super) struct Destination<'a> {
     pub(super) layout: &'a Layout,
     pub(super) channel: usize,
+    /// Where the image's tiles begin.
+    pub(super) first: usize,
     pub(super) to: crate::cpu::planes::Shared<f32>,
 }
 
@@ -191,8 +216,10 @@ impl Destination<'_> {
 
 simd_entry! {
     fn input_tiles[S](t: &Tiles, plane: &[f32], arrays: &mut [f32], to: Destination<'_>) {
-        t.lay_out(plane, t.points, arrays);
-        let array = t.phase_rows(t.points) * t.columns;
+        assert!(arrays.len() >= t.laid_out(t.points));
+        // SAFETY: the length was checked; the entry has the instruction set.
+        unsafe { t.lay_out::<S>(plane, t.points, arrays) };
+        let array = t.array(t.points);
         macro_rules! tiles {
             ($n:tt) => {
                 for q in (0..t.count()).step_by(S::LANES) {
@@ -221,8 +248,10 @@ simd_entry! {
 
 simd_entry! {
     fn gradient_tiles[S](t: &Tiles, plane: &[f32], arrays: &mut [f32], to: Destination<'_>) {
-        t.lay_out(plane, t.m, arrays);
-        let array = t.phase_rows(t.m) * t.columns;
+        assert!(arrays.len() >= t.laid_out(t.m));
+        // SAFETY: as for the input's tiles.
+        unsafe { t.lay_out::<S>(plane, t.m, arrays) };
+        let array = t.array(t.m);
         for q in (0..t.count()).step_by(S::LANES) {
             // SAFETY: as for the input's tiles.
             unsafe {
@@ -252,7 +281,7 @@ simd_entry! {
 /// The destination was checked and its channel belongs to this task; the caller has the instruction set of `S`.
 #[inline(always)]
 unsafe fn store<S: Simd, const N: usize>(tile: [[S::V; N]; N], q: usize, to: Destination<'_>) {
-    let (at, step) = (to.layout.at(to.channel, q), to.layout.product());
+    let (at, step) = (to.layout.at(to.channel, to.first + q), to.layout.product());
     for (i, &v) in tile.as_flattened().iter().enumerate() {
         // SAFETY: inside the checked length.
         let place = unsafe { to.to.start().add(i * step + at) };
@@ -282,7 +311,7 @@ impl Output {
     }
 }
 
-/// Transforms a channel's products back, `Aᵀ m A`, adds `start`, and writes the tiles' pixels to the plane `[h, w]` of
+/// Transforms a channel's products, those of the image whose tiles begin at `first`, back, `Aᵀ m A`, adds `start`, and writes the tiles' pixels to the plane `[h, w]` of
 /// outputs (tiles reach over its right and lower border).
 #[allow(clippy::too_many_arguments)]
 pub(super) fn transform_output(
@@ -290,7 +319,7 @@ pub(super) fn transform_output(
     t: &Tiles,
     products: &[f32],
     layout: &Layout,
-    channel: usize,
+    (channel, first): (usize, usize),
     start: f32,
     out: &mut [f32],
     size: Output,
@@ -300,9 +329,9 @@ pub(super) fn transform_output(
     let channels = layout.channels / phases;
     assert!(products.len() >= t.points.pow(2) * layout.product() && channel < channels);
     let plane = t.m * t.m * layout.tiles;
-    let mut arrays = Scratch::take(phases * plane);
+    let mut arrays = Scratch::take(phases * plane + SLACK);
     for (phase, arrays) in arrays.chunks_exact_mut(plane).enumerate() {
-        output_tiles(isa, t, products, layout, phase * channels + channel, arrays);
+        output_tiles(isa, t, products, layout, phase * channels + channel, first, arrays);
     }
     let columns = size.phase().1;
     let mut parts = Scratch::take(stride * columns);
@@ -312,7 +341,7 @@ pub(super) fn transform_output(
         let (line, a) = (i / t.m - t.first, i % t.m);
         let row = &mut out[y * w..(y + 1) * w];
         let pixels = |phase: usize, to: &mut [f32]| {
-            let arrays = &arrays[phase * plane + a * t.m * layout.tiles..][..t.m * layout.tiles];
+            let arrays = &arrays[phase * plane + a * t.m * layout.tiles..][..t.m * layout.tiles + SLACK];
             interleave(isa, arrays, layout.tiles, line * t.columns, t.m, start, to);
         };
         if stride == 1 {
@@ -326,60 +355,75 @@ pub(super) fn transform_output(
     }
 }
 
-crate::isa::vectorised! {
+simd_entry! {
     /// Even and odd columns, each of `columns` elements, become a row without its first `padding` elements.
-    fn weave(parts: &[f32], columns: usize, padding: usize, row: &mut [f32]) {
+    fn weave[S](parts: &[f32], columns: usize, padding: usize, row: &mut [f32]) {
         let (even, odd) = parts.split_at(columns);
         let skipped = padding / 2;
-        let (mut even, odd) = (&even[skipped..], &odd[skipped..]);
-        let mut row = row;
-        let mut odd = odd;
+        let (mut even, mut odd, mut row) = (&even[skipped..], &odd[skipped..], row);
         if padding % 2 == 1 {
             // The row begins with an odd column.
-            let (first, rest) = row.split_at_mut(1);
-            first[0] = odd[0];
-            (even, odd, row) = (&even[1..], &odd[1..], rest);
+            row[0] = odd[0];
+            (even, odd, row) = (&even[1..], &odd[1..], &mut row[1..]);
         }
         let pairs = row.len() / 2;
-        for ((o, &e), &d) in row.chunks_exact_mut(2).zip(&even[..pairs]).zip(&odd[..pairs]) {
+        let (row, last) = row.split_at_mut(2 * pairs);
+        let whole = pairs.min(odd.len()) / S::LANES * S::LANES;
+        for i in (0..whole).step_by(S::LANES) {
+            // SAFETY: so many elements of all three exist; the entry has the instruction set.
+            unsafe {
+                let pairs = S::gather::<2>([S::load(even.as_ptr().add(i)), S::load(odd.as_ptr().add(i))]);
+                S::store(row.as_mut_ptr().add(2 * i), pairs[0]);
+                S::store(row.as_mut_ptr().add(2 * i + S::LANES), pairs[1]);
+            }
+        }
+        for ((o, &e), &d) in row[2 * whole..].chunks_exact_mut(2).zip(&even[whole..pairs]).zip(&odd[whole..pairs]) {
             o[0] = e;
             o[1] = d;
         }
-        if row.len() % 2 == 1 {
-            row[2 * pairs] = even[pairs];
+        if let [last] = last {
+            *last = even[pairs];
         }
     }
 }
 
-crate::isa::vectorised! {
-    fn interleave(arrays: &[f32], array: usize, at: usize, m: usize, start: f32, row: &mut [f32]) {
-        let part = |b: usize| &arrays[b * array + at..(b + 1) * array];
-        let whole = row.len() / m;
+simd_entry! {
+    /// Puts a row together from the columns of its tiles, the m parts at `at` of every array, and adds `start`.
+    fn interleave[S](arrays: &[f32], array: usize, at: usize, m: usize, start: f32, row: &mut [f32]) {
+        assert!(arrays.len() >= (m - 1) * array + at + row.len().div_ceil(m).next_multiple_of(S::LANES));
         macro_rules! whole {
-            ($m:tt) => {{
-                let parts: [&[f32]; $m] = std::array::from_fn(|b| &part(b)[..whole]);
-                for (i, o) in row.chunks_exact_mut($m).enumerate() {
-                    for (o, part) in o.iter_mut().zip(parts) {
-                        *o = part[i] + start;
+            ($m:tt) => {
+                for (i, row) in row.chunks_mut($m * S::LANES).enumerate() {
+                    // SAFETY: the arrays' lengths were checked, the row's is compared; the entry has the instruction set.
+                    unsafe {
+                        let part = |b: usize| S::load(arrays.as_ptr().add(b * array + at + i * S::LANES));
+                        let parts: [S::V; $m] = std::array::from_fn(|b| S::add(part(b), S::splat(start)));
+                        let pixels = S::gather::<$m>(parts);
+                        let mut rest = [0.0f32; $m * SLACK];
+                        let whole = row.len() == $m * S::LANES;
+                        let to = if whole { row.as_mut_ptr() } else { rest.as_mut_ptr() };
+                        for (k, &pixels) in pixels.iter().enumerate() {
+                            S::store(to.add(k * S::LANES), pixels);
+                        }
+                        if !whole {
+                            row.copy_from_slice(&rest[..row.len()]);
+                        }
                     }
                 }
-            }};
+            };
         }
         match m {
             4 => whole!(4),
             3 => whole!(3),
             _ => whole!(2),
         }
-        for (b, o) in row[whole * m..].iter_mut().enumerate() {
-            *o = part(b)[whole] + start;
-        }
     }
 }
 
 simd_entry! {
-    fn output_tiles[S](t: &Tiles, products: &[f32], layout: &Layout, channel: usize, arrays: &mut [f32]) {
+    fn output_tiles[S](t: &Tiles, products: &[f32], layout: &Layout, channel: usize, first: usize, arrays: &mut [f32]) {
         for q in (0..t.count()).step_by(S::LANES) {
-            let (at, step) = (layout.at(channel, q), layout.product());
+            let (at, step) = (layout.at(channel, first + q), layout.product());
             // SAFETY: inside the checked lengths; the entry has the instruction set.
             unsafe {
                 let to = arrays.as_mut_ptr().add(q);
