@@ -25,8 +25,8 @@ impl Version {
 
 /// Forms of a weight that are kept at a time; a network that is passed through and walked back needs one for each direction.
 const KEPT: usize = 2;
-/// Elements of the largest form that is kept (32 MiB); larger ones are made anew for every call, in working memory.
-pub(crate) const LARGEST: usize = 8 << 20;
+/// Elements of the largest form that is kept (40 MiB); larger ones are made anew for every call, in working memory.
+pub(crate) const LARGEST: usize = 10 << 20;
 /// Elements of all forms that a process keeps (256 MiB); what comes later is made anew for every call as well. Forms are
 /// several times the size of their weights, and each saves no more than its own packing: a few per cent of a call.
 const BUDGET: usize = 64 << 20;

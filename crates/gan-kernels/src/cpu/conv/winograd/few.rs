@@ -5,11 +5,10 @@
 //! uses them at once, while they lie in its cache together with the tiles of these input channels.
 use super::tiles::Layout;
 use super::weights::{Part, Weights, panel_of};
-use super::{Panels, offsets};
+use super::{MANY, Panels, offsets};
 use crate::cpu::planes::Shared;
 use crate::cpu::scratch::Scratch;
 use crate::isa::Isa;
-use crate::weight::LARGEST;
 use rayon::prelude::*;
 
 /// The most tiles that count as few, and of large transformed weights.
@@ -22,7 +21,7 @@ const CACHED: usize = 400 << 10;
 
 /// Whether this way pays, for weights that are not kept transformed.
 pub(super) fn serves(weights: &Weights, transformed: usize, tiles: usize) -> bool {
-    let few = if transformed > LARGEST { TILES_OF_LARGE } else { TILES };
+    let few = if transformed > MANY { TILES_OF_LARGE } else { TILES };
     weights.points == 3 || weights.stride == 1 && tiles <= few && weights.outputs() >= tiles
 }
 

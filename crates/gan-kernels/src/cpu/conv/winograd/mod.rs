@@ -29,7 +29,9 @@ use weights::Weights;
 
 /// Elements of the transformed tensors of a block of tile rows.
 const BLOCK: usize = 4 << 20;
-/// The same of a whole image whose transformed weights are larger than [`LARGEST`], so that they need not be made as a whole.
+/// Transformed weights that are better not written to memory and read back where they are short-lived.
+const MANY: usize = 8 << 20;
+/// As [`BLOCK`], of a whole image whose transformed weights are more than [`MANY`], so that they need not be made as a whole.
 const WHOLE: usize = 6 << 20;
 /// Channels that are summed before the next tile's turn: their part of a panel stays in the first-level cache.
 const DEPTH: usize = 128;
@@ -181,7 +183,7 @@ enum Factors<'a> {
 /// Tile rows of a block, of `all` rows of `row` elements and for so many `weights`, all of which become `products`: equal parts, so that
 /// none is short.
 fn block_rows(all: usize, products: usize, row: usize, weights: usize) -> usize {
-    if products * weights > LARGEST && all * products * row <= WHOLE {
+    if products * weights > MANY && all * products * row <= WHOLE {
         return all;
     }
     let fit = (BLOCK / (products * row)).clamp(1, all);
