@@ -15,6 +15,7 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -24,6 +25,9 @@ TABLE = [
     ("step-pix2pix", 64, 64, 1), ("step-pix2pix", 128, 128, 1), ("step-cyclegan", 64, 64, 1), ("step-cyclegan", 128, 128, 1),
     ("step-pix2pixhd", 64, 128, 1),
 ]
+
+# Seconds before every turn. Idle threads of PyTorch and ONNX Runtime look for work for tens of milliseconds, at the expense of whoever is next.
+PAUSE = 0.3
 
 
 class Program:
@@ -93,6 +97,7 @@ def compare(a, case):
     times = {name: [] for name in sides}
     for _ in range(a.pairs):
         for name, side in sides.items():
+            time.sleep(PAUSE)
             times[name].append(side.turn())
     reports = {name: side.report() for name, side in sides.items()}
     median = {name: statistics.median(t) for name, t in times.items()}
