@@ -19,7 +19,7 @@ pub enum Family {
     Gemm,
     /// Weights read once in their own layout: few pixels.
     Stream,
-    /// minimal filtering with four or six points: 3x3 and 4x4 kernels with stride 1 or 2.
+    /// minimal filtering with three, four or six points: 3x3 and 4x4 kernels with stride 1 or 2.
     Winograd,
 }
 

@@ -13,7 +13,7 @@
 //!   kernel on every instruction set is held against it ([`force`], [`force_instructions`], or `GAN_KERNELS` in the
 //!   environment).
 //! - **Memory is bounded**: padded and unfolded tensors are never made whole. Working buffers are reused; a thread keeps at
-//!   most 32 MiB of them. A [`Weight`] that never changes keeps at most two packed forms of at most 32 MiB each, one for each
+//!   most 32 MiB of them. A [`Weight`] that never changes keeps at most two packed forms of at most 40 MiB each, one for each
 //!   direction, and all weights together 256 MiB; [`Weight::forget_packed`] frees them, [`Weight::keep_none`] does without.
 //!   Weights in training keep none.
 //!
@@ -27,7 +27,7 @@
 //!
 //! | family | how | when |
 //! |---|---|---|
-//! | [`Family::Winograd`] | minimal filtering with six points, F(4, 3) and F(3, 4), or for the phases of stride 2 with four, F(3, 2), by one engine: 36 or 16 matrix products | 3x3 and 4x4 with stride 1: 32 channels and 128 pixels or more, weight gradient from 128 channels; 4x4 with stride 2: 64 channels and 900 pixels or more, unless transformed weights are more than 7000 values a pixel (weight gradients may be) |
+//! | [`Family::Winograd`] | minimal filtering with six points, F(4, 3) and F(3, 4), or for the phases of stride 2 with four, F(3, 2), or three, F(2, 2), by one engine: 36, 16 or 9 matrix products | 3x3 and 4x4 with stride 1: 32 channels and 128 pixels or more, weight gradient from 128 channels; 3x3 and 4x4 with stride 2: 64 channels and 900 pixels or more, unless transformed weights are more than 7000 values a pixel (weight gradients may be); 4x4 with stride 2, with three points: 64 channels and 144 pixels or more, at most 256 of them in an image and 1024 in all |
 //! | [`Family::Stream`] | small im2col matrix, weights read once where they lie | at most 256 pixels (the inner half of a U-Net); weight gradient with 256 output channels or more up to 512 pixels |
 //! | [`Family::Gemm`] | implicit matrix product: bands split into stride phases make every tap a constant offset | everything else: strided, transposed, 7x7, three channels at one side |
 //! | [`Family::Portable`] | small tiles in plain Rust | F64, and when forced |
@@ -35,12 +35,12 @@
 //! One-hot label planes need no convolution: from 8 classes on, [`onehot_conv2d`] sums the weights of the label that each tap
 //! sees, and the planes are never made ([`OneHot`]).
 //!
-//! Weights of many channels at few tiles (48, or 96 where transformed weights are more than 32 MiB) are transformed piece by
-//! piece in the cache of the thread that uses them: written to memory and read back, they would be most of the work. For the
+//! Weights of many channels at few tiles (48, or 96 where transformed weights are more than 32 MiB, or with three points) are transformed piece
+//! by piece in the cache of the thread that uses them: written to memory and read back, they would be most of the work. For the
 //! same reason kernels ask for memory in advance where rows are short, and the first gradient of a step overwrites its
 //! accumulator ([`Sums`]).
 //!
-//! Minimal filtering costs accuracy: outputs of whole networks err by 1.2 (U-Net) to 3.6 times (ResNet) as much as PyTorch's
+//! Minimal filtering costs accuracy: outputs of whole networks err by 1.2 (U-Net) to 2.6 times (ResNet) as much as PyTorch's
 //! (docs/benchmarks.md); [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
 //!
 //! Kernels are written once over a small vector trait with one page for each instruction set: AVX-512, AVX2 with FMA,

@@ -62,13 +62,14 @@ fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> Family {
     let weights = pass == Pass::BackwardWeight;
     let (channels, transformed) = (g.ci.min(g.co), winograd::weights_len(g));
     // Transforms pay for themselves when each transformed value is used often. With stride 2, whose products save less, it also counts that transformed
-    // weights are read once for every image; 3x3 kernels have too many zeros among their phases.
+    // weights are read once for every image, unless tiles are so few that they are transformed piece by piece.
     let pays = match (g.stride, weights) {
         (1, true) => channels >= 128 && pixels >= 128,
         (1, false) => channels >= 32 && pixels >= 128,
-        (_, true) => g.kh == 4 && channels >= 64 && pixels >= 900,
-        (_, false) => g.kh == 4 && channels >= 64 && pixels >= 900 && transformed <= 7000 * pixels,
+        (_, true) => channels >= 64 && pixels >= 900,
+        (_, false) => channels >= 64 && pixels >= 900 && transformed <= 7000 * pixels,
     };
+    // Three points save nothing of a 3x3 kernel, whose phases are mostly of one tap.
     let small = g.kh == 4 && channels >= 64 && pixels >= 144 && winograd::is_small(g);
     if (pays || small) && winograd::serves(g) && !is_precise() {
         return Family::Winograd;

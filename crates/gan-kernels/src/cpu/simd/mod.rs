@@ -66,7 +66,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 /// # Safety
 /// As for [`Simd`], with at most four vectors of sixteen lanes.
 #[inline(always)]
-unsafe fn rearranged<S: Simd + ?Sized, const M: usize>(
+unsafe fn rearranged<S: Simd, const M: usize>(
     v: [S::V; M],
     places: impl Fn(usize, usize) -> (usize, usize),
 ) -> [S::V; M] {

@@ -71,7 +71,7 @@ pub(super) fn multiply(
                     let u = &u[phase * count * panel_len..];
                     let panels = Panels { u, channels: weights.panel, len: panel_len, count };
                     for q in (0..from.tiles).step_by(from.panel) {
-                        panels.multiply(isa, v, from, &offsets, (q, k, depth), of_inputs, 0, c, to);
+                        panels.multiply(isa, v, from, &offsets, (q, k, depth), of_inputs, k == 0, 0, c, to);
                     }
                 }
             }

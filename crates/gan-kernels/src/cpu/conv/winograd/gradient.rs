@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 use super::points::both;
 use super::tiles::{Destination, Layout, Tiles, transform_gradient, transform_input};
-use super::weights::{WIDEST, tap};
+use super::weights::{WIDEST, Weights, tap};
 use super::{Geometry, block_rows, few, is_small, points};
 use crate::PadMode;
 use crate::cpu::conv::outer::{Outer, TAPS, TapRows};
@@ -159,6 +159,7 @@ struct Factors {
     m_layout: Layout,
     /// Tiles, without those that fill the last vector.
     count: usize,
+    weights: Weights,
 }
 
 impl Factors {
@@ -168,8 +169,9 @@ impl Factors {
         let m = points + 1 - g.kh.div_ceil(g.stride);
         let (first, rows, columns) = (rows.start, rows.len(), g.wo.div_ceil(m));
         let (stride, phase) = (g.stride, (0, 0));
-        let big =
-            Tiles { h: g.h, w: g.w, padding: g.padding, mode: g.mode, stride, phase, points, m, first, rows, columns };
+        let weights = Weights::new(isa, g, false, points);
+        let (Geometry { h, w, padding, mode, .. }, left_out) = (*g, weights.left_out());
+        let big = Tiles { h, w, padding, mode, stride, phase, left_out, points, m, first, rows, columns };
         let small = Tiles { h: g.ho, w: g.wo, padding: 0, mode: PadMode::Zero, stride: 1, ..big };
         let (big, small) = (&big, &small);
         let phases = stride * stride;
@@ -190,7 +192,7 @@ impl Factors {
             let (channel, first) = (i % g.co, i / g.co * image);
             transform_gradient(isa, small, plane, Destination { layout: &m_layout, channel, first, to: m_shared });
         });
-        Factors { v, v_layout, m, m_layout, count }
+        Factors { v, v_layout, m, m_layout, count, weights }
     }
 
     /// A block's transformed gradients of one product, with channels as lanes.
@@ -211,11 +213,17 @@ impl Factors {
             (phase * inputs + c.min(inputs - 1)) * tiles
         };
         let offsets: Vec<usize> = (0..sums.rows()).map(row).collect();
-        let taps =
-            TapRows { x: &self.v[product * self.v_layout.product()..][..self.v_layout.product()], offsets: &offsets };
-        for q in (0..self.count).step_by(DEPTH) {
-            let len = DEPTH.min(self.count - q);
-            Outer { taps, q, len, dy: &dy[q * sums.lanes..], lanes: sums.lanes }.add_to(isa, du);
+        let x = &self.v[product * self.v_layout.product()..][..self.v_layout.product()];
+        for run in self.weights.phases_of(product) {
+            // Whole tiles of rows; what is added to their neighbours does not count.
+            let first = run.start * sums.inputs / TAPS * TAPS;
+            let end = (run.end * sums.inputs).next_multiple_of(TAPS);
+            let (taps, du) =
+                (TapRows { x, offsets: &offsets[first..end] }, &mut du[first * sums.lanes..end * sums.lanes]);
+            for q in (0..self.count).step_by(DEPTH) {
+                let len = DEPTH.min(self.count - q);
+                Outer { taps, q, len, dy: &dy[q * sums.lanes..], lanes: sums.lanes }.add_to(isa, du);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Convolution by minimal filtering: 3x3 and 4x4 kernels with stride 1 or 2, in all three passes.
 //!
 //! A convolution with stride 2 is one with stride 1 and 2x2 taps over four times as many planes: the phases (even and odd
-//! rows and columns) of the big end's planes. A 3x3 kernel is filled up with zeros.
+//! rows and columns) of the big end's planes. Phases of a 3x3 kernel that have one tap are filled up with zeros; products that are zero for it are left out.
 //!
 //! Tiles of input and weights are transformed ([`points`]), multiplied as matrix products over channels, one for every pair of points, and
 //! transformed back. Backward to the data is the same filter with its weights turned around; backward to the weights
@@ -24,6 +24,7 @@ use crate::isa::Isa;
 use crate::weight::{Form, LARGEST, Pack};
 use crate::{PadMode, Weight};
 use rayon::prelude::*;
+use std::ops::Range;
 use tiles::{Destination, Layout, Output, Tiles, transform_input, transform_output};
 use weights::Weights;
 
@@ -86,7 +87,7 @@ impl Filter {
     /// From the big end to the small end.
     fn forward(isa: Isa, g: &Geometry) -> Self {
         let Geometry { ci, co, h, w, ho, wo, stride, padding, mode, .. } = *g;
-        let output = Output { h: ho, w: wo, stride: 1, padding: 0 };
+        let output = Output { h: ho, w: wo, stride: 1, padding: 0, left_out: [0; 4] };
         let weights = Weights::new(isa, g, false, points(g));
         Filter { inputs: ci, h, w, padding, mode, stride, outputs: co, output, weights, together: is_small(g) }
     }
@@ -94,13 +95,15 @@ impl Filter {
     /// From the small end to the big end, or to the padded big end, which must then be folded.
     fn backward(isa: Isa, g: &Geometry) -> Self {
         let (reach, mode) = (g.kh.div_ceil(g.stride) - 1, PadMode::Zero);
+        let weights = Weights::new(isa, g, true, points(g));
+        let left_out = weights.left_out();
+        let whole = Output { h: g.h, w: g.w, stride: 1, padding: 0, left_out };
         let (padding, output) = match (g.mode, g.stride) {
             // Tiles begin at the first pixel that is wanted.
-            (PadMode::Zero, 1) => (reach - g.padding, Output { h: g.h, w: g.w, stride: 1, padding: 0 }),
-            (PadMode::Zero, stride) => (reach, Output { h: g.h, w: g.w, stride, padding: g.padding }),
-            _ => (reach, Output { h: g.padded_h(), w: g.padded_w(), stride: 1, padding: 0 }),
+            (PadMode::Zero, 1) => (reach - g.padding, whole),
+            (PadMode::Zero, stride) => (reach, Output { stride, padding: g.padding, ..whole }),
+            _ => (reach, Output { h: g.padded_h(), w: g.padded_w(), ..whole }),
         };
-        let weights = Weights::new(isa, g, true, points(g));
         let (inputs, h, w, outputs, together) = (g.co, g.ho, g.wo, g.ci, is_small(g));
         Filter { inputs, h, w, padding, mode, stride: 1, outputs, output, weights, together }
     }
@@ -140,7 +143,9 @@ impl Filter {
             for first in (0..all).step_by(rows) {
                 let rows = rows.min(all - first);
                 let Filter { h, w, padding, mode, stride, .. } = *self;
-                let tiles = Tiles { h, w, padding, mode, stride, phase: (0, 0), points, m, first, rows, columns };
+                let left_out = if self.weights.adjoint { [0; 4] } else { self.weights.left_out() };
+                let phase = (0, 0);
+                let tiles = Tiles { h, w, padding, mode, stride, phase, left_out, points, m, first, rows, columns };
                 self.block(isa, &tiles, x, u, bias, out);
             }
         }
@@ -207,7 +212,7 @@ struct Panels<'a> {
 
 impl Panels<'_> {
     /// Multiplies with the input channels `k .. k + depth` (of each of the `phases`) of the panel of tiles at `q`, whose product is added to `c`, or
-    /// overwrites it if these are the first ones. `next`: see [`Product::next`].
+    /// overwrites it if these are the `first` ones. `next`: see [`Product::next`].
     #[allow(clippy::too_many_arguments)]
     fn multiply(
         &self,
@@ -217,6 +222,7 @@ impl Panels<'_> {
         offsets: &[[usize; DEPTH]; 3],
         (q, k, depth): (usize, usize, usize),
         phases: usize,
+        first: bool,
         next: usize,
         c: &mut [f32],
         to: &Layout,
@@ -233,7 +239,7 @@ impl Panels<'_> {
             offsets: &offsets[width / isa.lanes() - 1][..depth],
             tiles: 1,
             pitch: to.tiles,
-            first: k == 0,
+            first,
             next,
         }
         .run(isa, &mut c[q..]);
@@ -251,19 +257,37 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
     let offsets = offsets(isa);
     (0..weights.points * weights.points * shares).into_par_iter().for_each(|task| {
         let (product, first) = (task / shares, task % shares * share);
-        let count = share.min(panels - first);
-        let rows = first * weights.panel..(first + count) * weights.panel;
-        // SAFETY: these rows of this product belong to one task.
-        #[allow(unsafe_code)]
-        let c = unsafe { shared.part(product * to.product() + rows.start * to.tiles, rows.len() * to.tiles) };
-        let u = &u[product * weights.product(isa) + first * panel_len..][..count * panel_len];
         let v = &v[product * from.product()..][..from.product()];
-        for q in (0..from.tiles).step_by(from.panel) {
-            let width = from.panel.min(from.tiles - q);
-            for k in (0..from.channels).step_by(DEPTH) {
-                let depth = DEPTH.min(from.channels - k);
-                let panels = Panels { u: &u[k * weights.panel..], channels: weights.panel, len: panel_len, count };
-                panels.multiply(isa, v, from, &offsets, (q, k, depth), 1, depth * width, c, to);
+        // Phases are phases of the inputs, or else of the outputs.
+        let phases = weights.phases_of(product);
+        let scaled = |by: usize| phases.iter().map(|run| run.start * by..run.end * by).collect();
+        let whole = |len: usize| std::iter::once(0..len).collect();
+        let (inputs, outputs): (Vec<Range<usize>>, Vec<Range<usize>>) = if weights.adjoint {
+            (whole(from.channels), scaled(weights.panels_of_a_phase()))
+        } else {
+            (scaled(from.channels / weights.phases()), whole(panels))
+        };
+        for outputs in outputs {
+            let (first, end) = (first.max(outputs.start), (first + share).min(outputs.end));
+            if first >= end {
+                continue;
+            }
+            let count = end - first;
+            // SAFETY: these rows of this product belong to one task.
+            #[allow(unsafe_code)]
+            let c = unsafe {
+                let rows = first * weights.panel;
+                shared.part(product * to.product() + rows * to.tiles, count * weights.panel * to.tiles)
+            };
+            let u = &u[product * weights.product(isa) + first * panel_len..][..count * panel_len];
+            for q in (0..from.tiles).step_by(from.panel) {
+                let width = from.panel.min(from.tiles - q);
+                let pieces =
+                    inputs.iter().flat_map(|run| run.clone().step_by(DEPTH).map(|k| (k, DEPTH.min(run.end - k))));
+                for (i, (k, depth)) in pieces.enumerate() {
+                    let panels = Panels { u: &u[k * weights.panel..], channels: weights.panel, len: panel_len, count };
+                    panels.multiply(isa, v, from, &offsets, (q, k, depth), 1, i == 0, depth * width, c, to);
+                }
             }
         }
     });

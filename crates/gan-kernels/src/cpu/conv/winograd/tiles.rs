@@ -23,6 +23,8 @@ pub(super) struct Tiles {
     /// Only every `stride`-th row and column, from `phase` on, is looked at.
     pub(super) stride: usize,
     pub(super) phase: (usize, usize),
+    /// The products of each phase that nobody needs, a bit each.
+    pub(super) left_out: [u64; 4],
     /// Products of a tile in one dimension, and its outputs.
     pub(super) points: usize,
     pub(super) m: usize,
@@ -220,6 +222,7 @@ simd_entry! {
         // SAFETY: the length was checked; the entry has the instruction set.
         unsafe { t.lay_out::<S>(plane, t.points, arrays) };
         let array = t.array(t.points);
+        let left_out = t.left_out[t.phase.0 * t.stride + t.phase.1];
         macro_rules! tiles {
             ($n:tt) => {
                 for q in (0..t.count()).step_by(S::LANES) {
@@ -233,7 +236,7 @@ simd_entry! {
                                 *d = S::load(arrays.as_ptr().add(at));
                             }
                         }
-                        store::<S, $n>(both!(S, input::<$n>, d, $n, $n), q, to);
+                        store::<S, $n>(both!(S, input::<$n>, d, $n, $n), left_out, q, to);
                     }
                 }
             };
@@ -263,7 +266,7 @@ simd_entry! {
                         for (i, y) in y.as_flattened_mut().iter_mut().enumerate() {
                             *y = load(i / $m, i % $m);
                         }
-                        store::<S, $n>(both!(S, output_adjoint::<$n, $m>, y, $m, $n), q, to)
+                        store::<S, $n>(both!(S, output_adjoint::<$n, $m>, y, $m, $n), 0, q, to)
                     }};
                 }
                 match (t.points, t.m) {
@@ -280,9 +283,12 @@ simd_entry! {
 /// # Safety
 /// The destination was checked and its channel belongs to this task; the caller has the instruction set of `S`.
 #[inline(always)]
-unsafe fn store<S: Simd, const N: usize>(tile: [[S::V; N]; N], q: usize, to: Destination<'_>) {
+unsafe fn store<S: Simd, const N: usize>(tile: [[S::V; N]; N], left_out: u64, q: usize, to: Destination<'_>) {
     let (at, step) = (to.layout.at(to.channel, to.first + q), to.layout.product());
     for (i, &v) in tile.as_flattened().iter().enumerate() {
+        if N < 6 && left_out >> i & 1 == 1 {
+            continue;
+        }
         // SAFETY: inside the checked length.
         let place = unsafe { to.to.start().add(i * step + at) };
         // So many places far apart are more than the processor foresees.
@@ -302,6 +308,8 @@ pub(super) struct Output {
     /// ((y + padding) div stride, (x + padding) div stride) of the phase of the remainders.
     pub(super) stride: usize,
     pub(super) padding: usize,
+    /// The products of each phase that were left out because they are zero, a bit each.
+    pub(super) left_out: [u64; 4],
 }
 
 impl Output {
@@ -324,14 +332,14 @@ pub(super) fn transform_output(
     out: &mut [f32],
     size: Output,
 ) {
-    let Output { h, w, stride, padding } = size;
+    let Output { h, w, stride, padding, left_out } = size;
     let phases = stride * stride;
     let channels = layout.channels / phases;
     assert!(products.len() >= t.points.pow(2) * layout.product() && channel < channels);
     let plane = t.m * t.m * layout.tiles;
     let mut arrays = Scratch::take(phases * plane + SLACK);
     for (phase, arrays) in arrays.chunks_exact_mut(plane).enumerate() {
-        output_tiles(isa, t, products, layout, phase * channels + channel, first, arrays);
+        output_tiles(isa, t, products, layout, phase * channels + channel, first, left_out[phase], arrays);
     }
     let columns = size.phase().1;
     let mut parts = Scratch::take(stride * columns);
@@ -421,7 +429,7 @@ simd_entry! {
 }
 
 simd_entry! {
-    fn output_tiles[S](t: &Tiles, products: &[f32], layout: &Layout, channel: usize, first: usize, arrays: &mut [f32]) {
+    fn output_tiles[S](t: &Tiles, products: &[f32], layout: &Layout, channel: usize, first: usize, left_out: u64, arrays: &mut [f32]) {
         for q in (0..t.count()).step_by(S::LANES) {
             let (at, step) = (layout.at(channel, first + q), layout.product());
             // SAFETY: inside the checked lengths; the entry has the instruction set.
@@ -431,6 +439,9 @@ simd_entry! {
                     ($n:tt, $m:tt) => {{
                         let mut d = [[S::zero(); $n]; $n];
                         for (i, d) in d.as_flattened_mut().iter_mut().enumerate() {
+                            if $n < 6 && left_out >> i & 1 == 1 {
+                                continue;
+                            }
                             let place = products.as_ptr().add(i * step + at);
                             prefetch(place.wrapping_add(AHEAD));
                             *d = S::load(place);

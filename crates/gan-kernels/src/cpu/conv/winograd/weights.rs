@@ -44,6 +44,33 @@ impl Weights {
         self.stride * self.stride
     }
 
+    /// Phases that a product is made of, as runs. A phase of a 3x3 kernel with one tap is filled up with a zero at the end, which is all that the
+    /// weights at ∞ consist of, or those at 0 of the taps turned around: with four points it is left out there.
+    pub(super) fn phases_of(&self, product: usize) -> Vec<Range<usize>> {
+        let zero = if self.adjoint { 0 } else { self.points - 1 };
+        let full = |phase: usize| self.kernel - phase > self.stride * (self.taps() - 1);
+        let used = |phase: usize, i: usize| self.points != 4 || i != zero || full(phase);
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for phase in 0..self.phases() {
+            if used(phase / self.stride, product / self.points) && used(phase % self.stride, product % self.points) {
+                match runs.last_mut() {
+                    Some(run) if run.end == phase => run.end += 1,
+                    _ => runs.push(phase..phase + 1),
+                }
+            }
+        }
+        runs
+    }
+
+    /// The products of each phase that are left out by [`Weights::phases_of`], a bit each.
+    pub(super) fn left_out(&self) -> [u64; 4] {
+        let uses = |phase: usize, product: usize| self.phases_of(product).iter().any(|run| run.contains(&phase));
+        std::array::from_fn(|phase| {
+            let products = (0..self.points.pow(2)).filter(|&product| phase < self.phases() && !uses(phase, product));
+            products.map(|product| 1 << product).sum()
+        })
+    }
+
     /// Taps of the filter in one dimension.
     pub(super) fn taps(&self) -> usize {
         self.kernel.div_ceil(self.stride)
