@@ -34,8 +34,9 @@ const BLOCK: usize = 4 << 20;
 const MANY: usize = 8 << 20;
 /// As [`BLOCK`], of a whole image whose transformed weights are more than [`MANY`], so that they need not be made as a whole.
 const WHOLE: usize = 6 << 20;
-/// Channels that are summed before the next tile's turn: their part of a panel stays in the first-level cache.
-const DEPTH: usize = 128;
+/// Channels that are summed before the next tile's turn: their part of a panel stays in the first-level cache, and the shorter the sums, the
+/// less they are rounded (of 256 channels: 0.76 times as much as with sums of 128).
+const DEPTH: usize = 64;
 
 /// Whether this family can serve a convolution.
 pub(super) fn serves(g: &Geometry) -> bool {
