@@ -19,7 +19,7 @@ const DEPTH: usize = 64;
 /// Elements that a task works on (1.6 MB).
 const CACHED: usize = 400 << 10;
 
-/// Whether this way pays, for weights that are not kept transformed.
+/// Whether this way pays, for weights that are not kept transformed: three points are only used for few tiles.
 pub(super) fn serves(weights: &Weights, transformed: usize, tiles: usize) -> bool {
     let few = if transformed > MANY { TILES_OF_LARGE } else { TILES };
     weights.points == 3 || weights.stride == 1 && tiles <= few && weights.outputs() >= tiles

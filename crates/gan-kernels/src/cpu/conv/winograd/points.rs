@@ -14,7 +14,7 @@ use crate::cpu::simd::Simd;
 /// The p of the pairs ±p of `N` points.
 const fn pairs(n: usize) -> &'static [f32] {
     match n {
-        3 => &[0.75],
+        3 => &[22.0 / 32.0],
         4 => &[1.0],
         6 => &[21.0 / 32.0, 49.0 / 32.0],
         _ => panic!("no such number of points"),
