@@ -40,7 +40,7 @@
 //! same reason kernels ask for memory in advance where rows are short, and the first gradient of a step overwrites its
 //! accumulator ([`Sums`]).
 //!
-//! Minimal filtering costs accuracy: outputs of whole networks err by 1.2 (U-Net) to 2.6 times (ResNet) as much as PyTorch's
+//! Minimal filtering costs accuracy: outputs of whole networks err by 1.0 (U-Net) to 2.1 times (ResNet) as much as PyTorch's
 //! (docs/benchmarks.md); [`precise`] keeps a thread from it. Padding of all three modes is part of the kernels.
 //!
 //! Kernels are written once over a small vector trait with one page for each instruction set: AVX-512, AVX2 with FMA,
