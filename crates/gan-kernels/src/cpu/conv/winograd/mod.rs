@@ -80,8 +80,6 @@ struct Filter {
     outputs: usize,
     output: Output,
     weights: Weights,
-    /// Whether the tiles of all images make one block.
-    together: bool,
 }
 
 impl Filter {
@@ -90,7 +88,7 @@ impl Filter {
         let Geometry { ci, co, h, w, ho, wo, stride, padding, mode, .. } = *g;
         let output = Output { h: ho, w: wo, stride: 1, padding: 0, left_out: [0; 4] };
         let weights = Weights::new(isa, g, false, points(g));
-        Filter { inputs: ci, h, w, padding, mode, stride, outputs: co, output, weights, together: is_small(g) }
+        Filter { inputs: ci, h, w, padding, mode, stride, outputs: co, output, weights }
     }
 
     /// From the small end to the big end, or to the padded big end, which must then be folded.
@@ -105,8 +103,12 @@ impl Filter {
             (PadMode::Zero, stride) => (reach, Output { stride, padding: g.padding, ..whole }),
             _ => (reach, Output { h: g.padded_h(), w: g.padded_w(), ..whole }),
         };
-        let (inputs, h, w, outputs, together) = (g.co, g.ho, g.wo, g.ci, is_small(g));
-        Filter { inputs, h, w, padding, mode, stride: 1, outputs, output, weights, together }
+        Filter { inputs: g.co, h: g.ho, w: g.wo, padding, mode, stride: 1, outputs: g.ci, output, weights }
+    }
+
+    /// Whether the tiles of all images make one block.
+    fn together(&self) -> bool {
+        self.weights.points == 3
     }
 
     /// Tile rows and columns of an image, and the rows of a block.
@@ -117,7 +119,7 @@ impl Filter {
         let (all, columns) = (h.div_ceil(m), w.div_ceil(m));
         let planes = self.weights.inputs() + self.weights.outputs();
         let weights = self.weights.inputs() * self.weights.outputs();
-        let rows = if self.together { all } else { block_rows(all, points * points, planes * columns, weights) };
+        let rows = if self.together() { all } else { block_rows(all, points * points, planes * columns, weights) };
         (all, columns, rows)
     }
 
@@ -125,7 +127,7 @@ impl Filter {
     fn transformed<'a>(&self, isa: Isa, images: usize, w: &'a [f32], weight: &Weight) -> Factors<'a> {
         let (all, columns, rows) = self.tiles();
         let short_lived = !weight.keeps() || self.weights.len(isa) > LARGEST;
-        let one = self.together || images == 1 && rows == all;
+        let one = self.together() || images == 1 && rows == all;
         if one && short_lived && few::serves(&self.weights, self.weights.len(isa), all * columns) {
             return Factors::Plain(w);
         }
@@ -138,7 +140,7 @@ impl Filter {
         let (all, columns, rows) = self.tiles();
         let points = self.weights.points;
         let m = points + 1 - self.weights.taps();
-        let images = if self.together { images } else { 1 };
+        let images = if self.together() { images } else { 1 };
         let blocks = x.chunks(images * self.inputs * self.h * self.w);
         for (x, out) in blocks.zip(out.chunks_mut(images * self.outputs * self.output.h * self.output.w)) {
             for first in (0..all).step_by(rows) {
