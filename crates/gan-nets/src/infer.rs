@@ -6,6 +6,7 @@ mod local;
 mod tensors;
 mod trunk;
 mod unet;
+mod unsupported;
 
 use std::fmt;
 
@@ -148,6 +149,9 @@ pub fn clean_legacy(state: &mut StateDict) -> Vec<String> {
 /// nearly those of one, [`Error::OtherArch`] where it is not the one that `arch` names.
 pub fn infer(state: &StateDict, arch: Option<Arch>) -> Result<Network> {
     let tensors = Tensors(state);
+    if let Some(unsupported) = unsupported::find(&tensors) {
+        return Err(unsupported);
+    }
     let network = discriminator::infer(&tensors)
         .or_else(|| local::infer(&tensors))
         .or_else(|| unet::infer(&tensors))

@@ -2,13 +2,13 @@
 
 use super::pickle::{Heap, Value};
 use super::refusal::{Checked, RESAVE, Refusal};
+use crate::weights::shown;
 
 /// Training loops keep state dicts at most this many dicts deep.
 const MAX_DEPTH: usize = 3;
 
-/// Longest message parts.
+/// Names that a message lists.
 const MAX_LISTED: usize = 8;
-const MAX_SHOWN: usize = 80;
 
 /// Names under which training loops keep the weights to be used, the better choice first.
 const PREFERRED: [&str; 9] =
@@ -31,8 +31,11 @@ pub(super) struct Found {
 /// Finds the state dict in the object `root`: itself, or the one at `entry` (names joined by dots), or the only one
 /// or the best named one among nested dicts.
 pub(super) fn state_dict<'a>(root: Value<'a>, heap: &Heap<'a>, entry: Option<&str>) -> Checked<Found> {
-    let Value::Dict(top) = root else {
-        return Err(Refusal::Unsupported(format!("the file holds a {}, not a state dict", root.kind()), RESAVE));
+    let top = match root {
+        Value::Dict(top) => top,
+        // Beside the weights such an object does no harm; instead of them it is what could not be read.
+        Value::Opaque(class) => return Err(Refusal::Import(shown(&heap.class(class)))),
+        _ => return Err(Refusal::Unsupported(format!("the file holds a {}, not a state dict", root.kind()), RESAVE)),
     };
     let mut search = Search { heap, seen: vec![false; heap.dict_count()], found: Vec::new() };
     search.visit(top, &mut Vec::new());
@@ -41,7 +44,7 @@ pub(super) fn state_dict<'a>(root: Value<'a>, heap: &Heap<'a>, entry: Option<&st
         Some(entry) => candidates
             .iter()
             .find(|candidate| joined(&candidate.path) == entry)
-            .ok_or_else(|| none(&format!("no state dict under {}", quoted(entry)), &candidates))?,
+            .ok_or_else(|| none(&absent(entry, top, heap), &candidates))?,
         None => choose(&candidates, heap)?,
     };
     let mut notes = Vec::new();
@@ -50,6 +53,15 @@ pub(super) fn state_dict<'a>(root: Value<'a>, heap: &Heap<'a>, entry: Option<&st
         notes.extend(beside(top, chosen.path[0], heap));
     }
     Ok(Found { dict: chosen.dict, notes })
+}
+
+/// Why there is no state dict at `entry`.
+fn absent(entry: &str, top: usize, heap: &Heap<'_>) -> String {
+    let value = heap.dict(top).iter().find(|(key, _)| matches!(key, Value::Text(key) if *key == entry));
+    match value {
+        Some((_, value)) => format!("a {} under {}, no state dict", shown(&heap.kind(value)), quoted(entry)),
+        None => format!("no state dict under {}", quoted(entry)),
+    }
 }
 
 struct Search<'a, 'h> {
@@ -138,7 +150,7 @@ fn beside(top: usize, used: &str, heap: &Heap<'_>) -> Option<String> {
             Value::Int(n) => format!("{} = {n}", shown(key)),
             Value::Float(x) => format!("{} = {x}", shown(key)),
             Value::Text(text) => format!("{} = {}", shown(key), quoted(text)),
-            other => format!("{} ({})", shown(key), other.kind()),
+            other => format!("{} ({})", shown(key), shown(&heap.kind(other))),
         });
     }
     (!others.is_empty()).then(|| format!("not used: {}", others.join(", ")))
@@ -150,13 +162,4 @@ fn joined(path: &[&str]) -> String {
 
 fn quoted(text: &str) -> String {
     format!("\"{}\"", shown(text))
-}
-
-/// A name from the file, fit for a message.
-pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect();
-    if text.chars().nth(MAX_SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -124,6 +124,14 @@ fn archives_of_other_kinds_are_named() {
     let mut zip = archive();
     zip.add("archive/constants.pkl", b"\x80\x02).");
     assert!(reason(&zip).contains("TorchScript"));
+    // As torch.jit.save writes it: compressed.
+    let mut zip = archive();
+    zip.add("archive/code/__torch__/nets.py", b"...").method = 8;
+    zip.entry("archive/data.pkl").method = 8;
+    assert!(reason(&zip).contains("TorchScript") && reason(&zip).contains("torch.jit.load"), "{}", reason(&zip));
+    let mut zip = Zip { entries: Vec::new() };
+    zip.add("latest_net_G.pth", b"...").method = 8;
+    assert!(reason(&zip).contains("holds latest_net_G.pth"), "{}", reason(&zip));
     let mut zip = archive();
     zip.entry("archive/data.pkl").data.push(b'.');
     assert!(reason(&zip).contains("1 bytes follow the pickle"));
