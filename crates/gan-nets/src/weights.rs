@@ -125,9 +125,12 @@ impl StateDict {
     /// A [`VarBuilder`] that hands out these tensors as `dtype` on `device`, and fails for any other name or shape.
     ///
     /// # Errors
-    /// As [`StateDict::require_finite`]: no network is built from what are no numbers.
+    /// As [`StateDict::require_finite`], of the elements as `dtype`: no network is built from what are no numbers.
     pub fn var_builder(&self, dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {
-        self.require_finite()?;
+        // Numbers that F64 holds may be too large for another type.
+        self.require_finite_as(
+            |tensor| if tensor.dtype() == DType::F64 { tensor.to_dtype(dtype) } else { Ok(tensor.clone()) },
+        )?;
         Ok(VarBuilder::from_tensors(self.entries.iter().cloned().collect(), dtype, device))
     }
 
@@ -137,8 +140,12 @@ impl StateDict {
     /// # Errors
     /// [`Error::NonFinite`] names the first tensor, the place in it and the value.
     pub fn require_finite(&self) -> Result<()> {
+        self.require_finite_as(|tensor| Ok(tensor.clone()))
+    }
+
+    fn require_finite_as(&self, read: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<()> {
         for (name, tensor) in self.iter() {
-            if let Some((index, value)) = first_non_finite(tensor)? {
+            if let Some((index, value)) = first_non_finite(&read(tensor)?)? {
                 return Err(Error::NonFinite { tensor: shown(name), index, value });
             }
         }
@@ -266,5 +273,10 @@ mod tests {
                 assert!(error.contains(&format!("model.2.running_var {said} at element 2")), "{error}");
             }
         }
+        let mut large = of(&[]);
+        large.push("w", Tensor::new(&[1e300], &Device::Cpu).unwrap());
+        assert!(large.require_finite().is_ok() && large.var_builder(DType::F64, &Device::Cpu).is_ok());
+        let error = large.var_builder(DType::F32, &Device::Cpu).err().unwrap().to_string();
+        assert!(error.contains("w holds inf at element 0"), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 //! Which part of a pickled object is the state dict.
 
+use std::collections::HashSet;
+
 use super::pickle::{Heap, Value};
 use super::refusal::{Checked, RESAVE, Refusal};
 use crate::weights::shown;
@@ -31,15 +33,16 @@ pub(super) struct Found {
 /// Finds the state dict in the object `root`: itself, or the one at `entry` (names joined by dots), or the only one
 /// or the best named one among nested dicts.
 pub(super) fn state_dict<'a>(root: Value<'a>, heap: &Heap<'a>, entry: Option<&str>) -> Checked<Found> {
-    let top = match root {
-        Value::Dict(top) => top,
-        // Beside the weights such an object does no harm; instead of them it is what could not be read.
-        Value::Opaque(class) => return Err(Refusal::Import(shown(&heap.class(class)))),
-        _ => return Err(Refusal::Unsupported(format!("the file holds a {}, not a state dict", root.kind()), RESAVE)),
+    let Value::Dict(top) = root else {
+        return Err(Refusal::Unsupported(format!("the file holds a {}, not a state dict", root.kind()), RESAVE));
     };
     let mut search = Search { heap, seen: vec![false; heap.dict_count()], found: Vec::new() };
     search.visit(top, &mut Vec::new());
     let candidates = search.found;
+    let mut paths = HashSet::new();
+    if let Some(twice) = candidates.iter().find(|candidate| !paths.insert(&candidate.path)) {
+        return Err(Refusal::Damaged(format!("the file holds {} twice", quoted(&joined(&twice.path)))));
+    }
     let chosen = match entry {
         Some(entry) => candidates
             .iter()

@@ -234,6 +234,8 @@ fn several_state_dicts_are_told_apart_by_name() {
     };
     let loaded = pth::read_bytes(&file(["netD", "netG"])).unwrap();
     assert_eq!(loaded.state.get("w.x").unwrap().to_vec1::<f32>().unwrap(), [2.; 4]);
+    let error = pth::read_bytes(&file(["netG", "netG"])).unwrap_err().to_string();
+    assert!(error.contains("holds \"netG\" twice"), "{error}");
     let error = pth::read_bytes(&file(["G_A", "G_B"])).unwrap_err().to_string();
     assert!(error.contains("\"G_A\", \"G_B\""), "{error}");
 }

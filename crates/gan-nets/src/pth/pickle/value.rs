@@ -182,15 +182,17 @@ impl<'a> Heap<'a> {
     }
 
     /// Module and name of the class of a placeholder.
-    pub(in super::super) fn class(&self, index: usize) -> String {
-        let (module, name) = self.opaques[index];
-        format!("{module}.{name}")
+    pub(super) fn class(&self, index: usize) -> (&'a str, &'a str) {
+        self.opaques[index]
     }
 
     /// The Python name of a value's type, for messages; of a placeholder's class.
     pub(in super::super) fn kind(&self, value: &Value<'_>) -> String {
         match *value {
-            Value::Opaque(index) => self.class(index),
+            Value::Opaque(index) => {
+                let (module, name) = self.class(index);
+                format!("{module}.{name}")
+            }
             _ => value.kind().to_owned(),
         }
     }
