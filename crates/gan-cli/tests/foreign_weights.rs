@@ -98,7 +98,7 @@ fn options_beside_the_weights_do_no_harm() {
     let state = read_any(fixture("resnet.pth")).unwrap().state;
     let (mut net, mut storages) = (b"}".to_vec(), Vec::new());
     for (at, (name, tensor)) in state.iter().enumerate() {
-        let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+        let values: Vec<f32> = tensor.flatten_all().unwrap().to_dtype(DType::F32).unwrap().to_vec1().unwrap();
         let size: Vec<i64> = tensor.dims().iter().map(|&size| size as i64).collect();
         let stride: Vec<i64> = tensor.stride().iter().map(|&stride| stride as i64).collect();
         net.extend(build::text(name));

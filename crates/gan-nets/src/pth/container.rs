@@ -32,10 +32,9 @@ pub(super) fn open<'a>(file: &'a [u8], budget: &mut Budget) -> Checked<Contents<
         [] => Err(Refusal::Truncated("it is empty".into())),
         [b'P', b'K', ..] => zip(file, budget),
         [0x80, ..] => legacy(file, budget),
-        [first, ..] => {
+        _ => {
             let (what, remedy) = foreign::recognise(file);
-            let reason = format!("{what}, not a weight file: no container starts with byte 0x{first:02x}");
-            Err(Refusal::Unsupported(reason, remedy))
+            Err(Refusal::Unsupported(what, remedy))
         }
     }
 }

@@ -9,8 +9,15 @@ const UNPACK: &str = "unpack it and give the weight file in it";
 /// The remedy for what is no weight file at all.
 const GIVE_WEIGHTS: &str = "give the weight file itself: .pth or .safetensors";
 
-/// What a file without one of the known containers is, in words with an article, and what to try.
+/// What a file without one of the known containers is, in words, and what to try.
 pub(crate) fn recognise(file: &[u8]) -> (String, &'static str) {
+    let (what, remedy) = kind(file);
+    let first = file.first().filter(|_| remedy == GIVE_WEIGHTS);
+    let why = first.map(|first| format!(": no container starts with byte 0x{first:02x}"));
+    (format!("{what}, not a weight file{}", why.unwrap_or_default()), remedy)
+}
+
+fn kind(file: &[u8]) -> (String, &'static str) {
     let found = MAGICS.iter().find(|(magic, ..)| file.starts_with(magic)).map(|&(_, what, remedy)| (what, remedy));
     if let Some((what, remedy)) = found.or_else(|| structured(file)) {
         return (what.to_owned(), remedy);
