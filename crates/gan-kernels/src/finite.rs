@@ -1,5 +1,5 @@
 //! Which element of a tensor is not a finite number.
-use crate::real::by_dtype;
+use crate::real::{Real, by_dtype};
 use crate::storage::slices;
 use crate::{adam::all_finite, storage::plain};
 use candle_core::{DType, Device, Result, Tensor};
@@ -23,6 +23,6 @@ pub fn first_non_finite(x: &Tensor) -> Result<Option<(usize, f64)>> {
     let x = plain(&x.to_device(&Device::Cpu)?)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);
-        Ok(xs.iter().position(|x| !x.is_finite()).map(|at| (at, f64::from(xs[at]))))
+        Ok(xs.iter().position(|x| !x.is_finite()).map(|at| (at, xs[at].f64())))
     })
 }

@@ -17,9 +17,13 @@ pub(super) fn is_inert(module: &str, name: &str) -> bool {
         "fractions" => name == "Fraction",
         "uuid" => name == "UUID",
         "typing" => is_class(name),
+        "easydict" => name == "EasyDict",
+        "munch" => name == "Munch",
+        "yacs.config" => name == "CfgNode",
         "numpy" => ["dtype", "ndarray"].contains(&name) || is_scalar(name),
         "numpy.core.multiarray" | "numpy._core.multiarray" => ["scalar", "_reconstruct"].contains(&name),
         "numpy.core.numeric" | "numpy._core.numeric" => name == "_frombuffer",
+        "numpy.random._pickle" => name.starts_with("__") && name.ends_with("_ctor"),
         "numpy.dtypes" => name.ends_with("DType") && is_class(name),
         "torch" => ["Size", "device", "Generator"].contains(&name) || DTYPES.contains(&name),
         "torch._C" => name == "Generator",
@@ -29,7 +33,7 @@ pub(super) fn is_inert(module: &str, name: &str) -> bool {
 }
 
 /// Packages whose classes hold settings and states; their functions stay forbidden.
-const CLASSES_OF: [&str; 4] = ["omegaconf", "torch.optim", "torch.amp", "torch.cuda.amp"];
+const CLASSES_OF: [&str; 5] = ["omegaconf", "numpy.random", "torch.optim", "torch.amp", "torch.cuda.amp"];
 
 const BUILTINS: [&str; 15] = [
     "bool",
@@ -108,6 +112,8 @@ mod tests {
             ("numpy", "bool_"),
             ("numpy._core.multiarray", "scalar"),
             ("numpy.dtypes", "Float64DType"),
+            ("numpy.random._pickle", "__randomstate_ctor"),
+            ("numpy.random._mt19937", "MT19937"),
             ("collections", "defaultdict"),
             ("__builtin__", "set"),
             ("omegaconf.dictconfig", "DictConfig"),
