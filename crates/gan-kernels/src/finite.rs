@@ -15,7 +15,7 @@ pub fn first_non_finite(x: &Tensor) -> Result<Option<(usize, f64)>> {
     }
     let x = match x.dtype() {
         DType::F32 | DType::F64 => x.clone(),
-        _ => x.to_dtype(DType::F32)?,
+        _ => x.to_device(&Device::Cpu)?.to_dtype(DType::F32)?,
     };
     if all_finite(&x)? {
         return Ok(None);

@@ -35,7 +35,8 @@ pub(super) fn is_inert(module: &str, name: &str) -> bool {
 /// Packages whose classes hold settings and states; their functions stay forbidden.
 const CLASSES_OF: [&str; 5] = ["omegaconf", "numpy.random", "torch.optim", "torch.amp", "torch.cuda.amp"];
 
-const BUILTINS: [&str; 15] = [
+/// `long`, `unicode` and `xrange` are what protocol 2 calls `int`, `str` and `range`.
+const BUILTINS: [&str; 18] = [
     "bool",
     "bytearray",
     "bytes",
@@ -45,12 +46,15 @@ const BUILTINS: [&str; 15] = [
     "frozenset",
     "int",
     "list",
+    "long",
     "object",
     "range",
     "set",
     "slice",
     "str",
     "tuple",
+    "unicode",
+    "xrange",
 ];
 
 const PATHS: [&str; 6] = ["Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath"];
