@@ -8,9 +8,11 @@ mod args;
 mod commands;
 mod exit;
 mod interrupt;
+mod memory;
 mod place;
 mod presets;
 mod progress;
+mod threads;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -18,7 +20,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     allocator::keep_pages();
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    memory::prepare(&command);
+    let result = threads::start().and_then(|()| match command {
         Command::Demo(args) => commands::demo::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Translate(args) => commands::translate::run(args),
@@ -28,6 +32,6 @@ fn main() -> ExitCode {
         Command::Dataset(args) => commands::dataset::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Completions(args) => commands::completions::run(args),
-    };
+    });
     exit::code(result)
 }
