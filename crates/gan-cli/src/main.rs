@@ -20,9 +20,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     allocator::keep_pages();
-    let command = Cli::parse().command;
-    memory::prepare(&command);
-    let result = threads::start().and_then(|()| match command {
+    let cli = Cli::parse();
+    memory::prepare(&cli.command);
+    if let Err(error) = threads::start() {
+        return exit::code(Err(error));
+    }
+    let result = match cli.command {
         Command::Demo(args) => commands::demo::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Translate(args) => commands::translate::run(args),
@@ -32,6 +35,6 @@ fn main() -> ExitCode {
         Command::Dataset(args) => commands::dataset::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Completions(args) => commands::completions::run(args),
-    });
+    };
     exit::code(result)
 }

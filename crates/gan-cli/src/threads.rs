@@ -5,7 +5,7 @@ use rayon::{ThreadBuilder, ThreadPoolBuilder};
 use std::io;
 use std::num::NonZero;
 use std::sync::mpsc::{Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 /// The most threads that `RAYON_NUM_THREADS` can ask for. The stacks of many more would take all memory.
 const MOST: usize = 1024;
@@ -20,19 +20,17 @@ const MOST: usize = 1024;
 /// If there is a pool already.
 pub(crate) fn start() -> anyhow::Result<()> {
     let wanted = wanted(std::env::var("RAYON_NUM_THREADS").ok().as_deref());
-    let threads = few_or_all(wanted, Waiting::spawn);
+    let threads = few_or_all(wanted, spawn);
     let count = threads.len();
     if count < wanted {
-        let instead = if count == 0 { "the main thread alone works".into() } else { format!("{count} are used") };
-        eprintln!("note: the system gives fewer than {wanted} threads; {instead}");
+        let used = if count == 0 { "the main thread alone".into() } else { format!("{count}") };
+        eprintln!("note: the system does not allow {wanted} threads; using {used}");
     }
     let pool = ThreadPoolBuilder::new();
     if count == 0 {
         pool.num_threads(1).use_current_thread().build_global()
     } else {
-        let mut threads = threads.into_iter();
-        let hand_over = move |worker| threads.next().ok_or(io::ErrorKind::WouldBlock)?.become_worker(worker);
-        pool.num_threads(count).spawn_handler(hand_over).build_global()
+        pool.num_threads(count).spawn_handler(hand_over(threads)).build_global()
     }
     .context("cannot start the threads that compute")
 }
@@ -53,37 +51,23 @@ fn few_or_all<T>(wanted: usize, spawn: impl FnMut(usize) -> io::Result<T>) -> Ve
     threads
 }
 
-/// A thread that waits to be told which worker of the pool it is. Dropped before, it ends.
-struct Waiting {
-    work: Option<Sender<ThreadBuilder>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Waiting {
-    fn spawn(number: usize) -> io::Result<Self> {
-        let (work, worker) = channel::<ThreadBuilder>();
-        let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            if let Ok(worker) = worker.recv() {
-                worker.run();
-            }
-        })?;
-        Ok(Waiting { work: Some(work), thread: Some(thread) })
-    }
-
-    fn become_worker(mut self, worker: ThreadBuilder) -> io::Result<()> {
-        // The thread lives as long as the pool does, which is as long as the program.
-        self.thread = None;
-        self.work.take().ok_or(io::ErrorKind::WouldBlock)?.send(worker).map_err(io::Error::other)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.work = None;
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to panic about.
-            let _ = thread.join();
+/// A thread that waits to be told which worker of the pool it is. If nobody can tell it any more, it ends.
+fn spawn(number: usize) -> io::Result<Sender<ThreadBuilder>> {
+    let (work, worker) = channel::<ThreadBuilder>();
+    thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        if let Ok(worker) = worker.recv() {
+            worker.run();
         }
+    })?;
+    Ok(work)
+}
+
+/// What gives the waiting threads of `threads` their work.
+fn hand_over(threads: Vec<Sender<ThreadBuilder>>) -> impl FnMut(ThreadBuilder) -> io::Result<()> {
+    let mut threads = threads.into_iter();
+    move |worker| {
+        let thread = threads.next().ok_or(io::ErrorKind::WouldBlock)?;
+        thread.send(worker).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -104,17 +88,16 @@ mod tests {
 
     #[test]
     fn half_of_what_there_is() {
-        let given = |have| few_or_all(6, |n| if n < have { Ok(n) } else { Err(io::ErrorKind::WouldBlock.into()) }).len();
+        let given =
+            |have| few_or_all(6, |n| if n < have { Ok(n) } else { Err(io::ErrorKind::WouldBlock.into()) }).len();
         assert_eq!([0, 1, 2, 5, 6, 9].map(given), [0, 0, 1, 2, 6, 6]);
     }
 
     #[test]
     fn a_pool_of_waiting_threads() {
-        let mut threads: Vec<_> = (0..3).map(|n| Waiting::spawn(n).unwrap()).collect();
+        let mut threads: Vec<_> = (0..3).map(|n| spawn(n).unwrap()).collect();
         drop(threads.pop());
-        let mut threads = threads.into_iter();
-        let hand_over = move |worker| threads.next().unwrap().become_worker(worker);
-        let pool = ThreadPoolBuilder::new().num_threads(2).spawn_handler(hand_over).build().unwrap();
+        let pool = ThreadPoolBuilder::new().num_threads(2).spawn_handler(hand_over(threads)).build().unwrap();
         let mut names = pool.broadcast(|_| thread::current().name().map(str::to_owned));
         names.sort();
         assert_eq!(names, ["worker-0", "worker-1"].map(|name| Some(name.to_owned())));
