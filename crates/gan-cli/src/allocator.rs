@@ -25,14 +25,6 @@ static ALLOCATOR: or_exit::OrExit<mimalloc::MiMalloc> = or_exit::OrExit(mimalloc
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Sets what is recommended when memory runs out.
-pub(crate) fn set_remedy(remedy: &'static str) {
-    #[cfg(unix)]
-    or_exit::set_remedy(remedy);
-    #[cfg(not(unix))]
-    let _ = remedy;
-}
-
 /// Number of mimalloc's option `purge_delay` in its public header; the bindings leave this one out.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 

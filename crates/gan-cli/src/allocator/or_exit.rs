@@ -1,21 +1,13 @@
 //! Ends the program with a sentence when the system gives no more memory.
 #![allow(unsafe_code)] // an allocator
 
+use crate::memory;
 use std::alloc::{GlobalAlloc, Layout};
-use std::fmt::{Arguments, Write};
-use std::sync::OnceLock;
+use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Exit code for a device or memory that cannot be had.
 const EXIT_CODE: i32 = 5;
-
-/// What helps in the running command.
-static REMEDY: OnceLock<&'static str> = OnceLock::new();
-
-/// Sets what the sentence recommends; the first call counts.
-pub(crate) fn set_remedy(remedy: &'static str) {
-    let _ = REMEDY.set(remedy);
-}
 
 /// Allocates through `A`. Where `A` has no memory, the program says so and exits with code 5.
 ///
@@ -49,14 +41,14 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for OrExit<A> {
 
 fn or_exit(block: *mut u8, size: usize) -> *mut u8 {
     if block.is_null() {
-        exit(format_args!("{} more were needed", Size(size as u64)));
+        exit(size as u64);
     }
     block
 }
 
-/// Says that memory is lacking, and for what, and ends the program. Allocates nothing.
+/// Says that memory is lacking and ends the program. Allocates nothing.
 #[cold]
-pub(crate) fn exit(needed: Arguments<'_>) -> ! {
+fn exit(needed: u64) -> ! {
     static ENDING: AtomicBool = AtomicBool::new(false);
     if ENDING.swap(true, Ordering::Relaxed) {
         // Another thread writes the sentence and then ends this one too.
@@ -65,7 +57,7 @@ pub(crate) fn exit(needed: Arguments<'_>) -> ! {
             unsafe { libc::pause() };
         }
     }
-    let line = sentence(needed, limit(), REMEDY.get().copied());
+    let line = sentence(needed, limit(), memory::remedy());
     let mut rest = line.text();
     // SAFETY: writes from a buffer that is there; asks whether a descriptor is a terminal; ends the process.
     unsafe {
@@ -83,10 +75,10 @@ pub(crate) fn exit(needed: Arguments<'_>) -> ! {
     }
 }
 
-fn sentence(needed: Arguments<'_>, limit: Option<(&str, u64)>, remedy: Option<&str>) -> Line {
+fn sentence(needed: u64, limit: Option<(&str, u64)>, remedy: Option<&str>) -> Line {
     let mut line = Line { bytes: [0; 512], length: 0 };
     // A line that is too long loses its end.
-    let _ = write!(line, "error: not enough memory: {needed}; ");
+    let _ = write!(line, "error: not enough memory: {} more were needed; ", Size(needed));
     if let Some(remedy) = remedy {
         let _ = write!(line, "{remedy}, or ");
     }
@@ -147,9 +139,8 @@ impl Write for Line {
 mod tests {
     use super::*;
 
-    fn said(size: u64, limit: Option<(&str, u64)>, remedy: Option<&str>) -> String {
-        let line = sentence(format_args!("{} more were needed", Size(size)), limit, remedy);
-        String::from_utf8_lossy(line.text()).into_owned()
+    fn said(needed: u64, limit: Option<(&str, u64)>, remedy: Option<&str>) -> String {
+        String::from_utf8_lossy(sentence(needed, limit, remedy).text()).into_owned()
     }
 
     #[test]
