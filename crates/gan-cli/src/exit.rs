@@ -1,5 +1,7 @@
 //! From errors to messages and exit codes.
 
+use crate::memory;
+use gan_train::device::is_out_of_memory;
 use std::process::ExitCode;
 
 /// How a command ended well.
@@ -41,6 +43,12 @@ pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
                     eprintln!("because: {text}");
                 }
                 last = text;
+            }
+            if error.chain().any(is_out_of_memory) {
+                if let Some(remedy) = memory::remedy() {
+                    eprintln!("the device has not enough memory: {remedy}");
+                }
+                return ExitCode::from(DEVICE);
             }
             ExitCode::from(error.chain().find_map(of_cause).unwrap_or(1))
         }

@@ -8,9 +8,11 @@ mod args;
 mod commands;
 mod exit;
 mod interrupt;
+mod memory;
 mod place;
 mod presets;
 mod progress;
+mod threads;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -18,7 +20,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     allocator::keep_pages();
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    memory::prepare(&cli.command);
+    if let Err(error) = threads::start() {
+        return exit::code(Err(error));
+    }
+    let result = match cli.command {
         Command::Demo(args) => commands::demo::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Translate(args) => commands::translate::run(args),

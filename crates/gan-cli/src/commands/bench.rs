@@ -88,7 +88,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         "device": device_name(&device),
         "settings": args.set,
         "variant": "gan-cli",
-        "threads": candle_core::utils::get_num_threads(),
+        "threads": rayon::current_num_threads(),
         "median_ms": round(median(&times)),
         "min_ms": round(min),
         "max_ms": round(max),
