@@ -3,6 +3,8 @@
 #[macro_use]
 mod speak;
 
+#[cfg(test)]
+mod advice;
 mod allocator;
 mod args;
 mod commands;
@@ -10,15 +12,23 @@ mod exit;
 mod interrupt;
 mod place;
 mod presets;
+mod process;
 mod progress;
+mod shell;
+mod start;
+mod tips;
 
-use args::{Cli, Command};
-use clap::Parser;
+use args::Command;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    process::prepare();
     allocator::keep_pages();
-    let result = match Cli::parse().command {
+    let cli = match tips::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let result = match cli.command {
         Command::Demo(args) => commands::demo::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Translate(args) => commands::translate::run(args),
