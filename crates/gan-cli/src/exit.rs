@@ -24,9 +24,11 @@ impl std::fmt::Display for Coded {
 }
 impl std::error::Error for Coded {}
 
+pub(crate) const USAGE: u8 = 2;
 pub(crate) const BAD_DATA: u8 = 3;
 pub(crate) const BAD_MODEL: u8 = 4;
 pub(crate) const DEVICE: u8 = 5;
+pub(crate) const DIVERGED: u8 = 6;
 
 /// Reports the result and returns the program's exit code.
 pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
@@ -71,7 +73,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     Some(match cause.downcast_ref::<gan_train::Error>()? {
         gan_train::Error::Data(error) => of_data(error),
         gan_train::Error::Device(_) => DEVICE,
-        gan_train::Error::Diverged { .. } | gan_train::Error::NonFinite { .. } => 6,
+        gan_train::Error::Diverged { .. } | gan_train::Error::NonFinite { .. } => DIVERGED,
         gan_train::Error::Damaged { .. }
         | gan_train::Error::NoCheckpoint { .. }
         | gan_train::Error::NoUsableCheckpoint { .. }

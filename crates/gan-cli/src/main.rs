@@ -3,6 +3,8 @@
 #[macro_use]
 mod speak;
 
+#[cfg(test)]
+mod advice;
 mod allocator;
 mod args;
 mod commands;
@@ -11,16 +13,23 @@ mod interrupt;
 mod memory;
 mod place;
 mod presets;
+mod process;
 mod progress;
+mod shell;
+mod start;
 mod threads;
+mod tips;
 
-use args::{Cli, Command};
-use clap::Parser;
+use args::Command;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    process::prepare();
     allocator::keep_pages();
-    let cli = Cli::parse();
+    let cli = match tips::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     memory::prepare(&cli.command);
     if let Err(error) = threads::start() {
         return exit::code(Err(error));

@@ -11,7 +11,7 @@
 mod difference;
 mod keys;
 mod layer;
-mod nearest;
+pub mod nearest;
 mod setting;
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,8 @@ pub use fit::translate_fitted;
 pub use graphed::graphed;
 pub use lock::RunLock;
 pub use method::{
-    Direction, LoadEncoder, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator,
+    ConfigKeys, Direction, LoadEncoder, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions,
+    Translator,
 };
 pub use methods::METHODS;
 pub use optimizer::Optimizer;

@@ -161,6 +161,9 @@ impl Place {
     }
 }
 
+/// Dotted keys of a configuration, each with its default as TOML; `None` where it has none.
+pub type ConfigKeys = Vec<(String, Option<String>)>;
+
 /// Loads a trained encoder of instance features.
 pub type LoadEncoder = fn(&Trained, &Place) -> Result<Box<dyn FeatureEncoder>>;
 
@@ -173,6 +176,8 @@ pub struct MethodSpec {
     pub about: &'static str,
     /// Resolves defaults, preset, file and `--set` into the whole configuration.
     pub resolve: fn(&[Layer]) -> Result<toml::Table>,
+    /// Every key of its configuration.
+    pub keys: fn() -> Result<ConfigKeys>,
     /// Builds the method from its resolved configuration, weights freshly drawn.
     pub build: fn(&toml::Table, &Place) -> Result<Box<dyn Method>>,
     /// The (first) generator of a resolved configuration, for summaries.
@@ -189,6 +194,11 @@ pub struct MethodSpec {
 pub(crate) fn resolve<T: Default + Serialize + DeserializeOwned>(layers: &[Layer]) -> Result<toml::Table> {
     let config: T = config::resolve(&T::default(), layers)?;
     toml::Table::try_from(&config).map_err(|e| Error::Config { origin: "configuration".into(), message: e.to_string() })
+}
+
+/// Every key of a method's configuration.
+pub(crate) fn keys<T: Default + Serialize + DeserializeOwned>() -> Result<ConfigKeys> {
+    config::list(&T::default())
 }
 
 /// Reads a method's own configuration out of the resolved table.

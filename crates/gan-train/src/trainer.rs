@@ -143,15 +143,15 @@ pub fn train(job: Job) -> Result<Outcome> {
         Gallery::open(storage, &run.folder.gallery(), &run.folder.events(), run.step, GalleryOptions::default())?;
     run.observers = job.observers;
     run.observers.push(Box::new(gallery));
+    for message in warnings {
+        run.emit(Event::Warning { step: run.step, message });
+    }
     run.emit(Event::Started {
         method: run.spec.name.into(),
         step: run.step,
         total_steps: run.total,
         device: device_name(&run.place.device),
     });
-    for message in warnings {
-        run.emit(Event::Warning { step: run.step, message });
-    }
     run.go(&job.stop)
 }
 
@@ -275,7 +275,7 @@ impl Run<'_> {
         self.observers.iter_mut().for_each(|o| o.step(self.step, eta));
         let images = self.step * self.batch_size;
         let last = self.step == self.total;
-        if crossed(images, before, self.train.print_freq) || last {
+        if crossed(images, before, self.train.print_freq) || early(self.step, images, self.train.print_freq) || last {
             self.log(epoch, lr)?;
         }
         if crossed(images, before, self.train.display_freq) || self.step == 1 || last {
@@ -397,6 +397,12 @@ impl Run<'_> {
 /// Whether a count that went from `before` to `now` passed a multiple of `every` (0: never).
 fn crossed(now: u64, before: u64, every: u64) -> bool {
     every > 0 && now / every > before / every
+}
+
+/// Whether a step before the first log point is logged all the same: one soon sees whether and how fast a run trains.
+/// Depends on the step alone, so that a resumed run logs the same steps.
+fn early(step: u64, images: u64, print_freq: u64) -> bool {
+    images < print_freq && [1, 2, 5, 10, 20, 50].contains(&step)
 }
 
 /// A few items spread over the dataset, always the same ones.

@@ -1,7 +1,8 @@
 //! CycleGAN (Zhu et al., 2017): two generators that undo each other, trained on unpaired pictures.
 
 use crate::method::{
-    Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
+    Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, keys, parse,
+    resolve,
 };
 use crate::methods::{self, Plain, contexts, preview_context, refuse_penalty};
 use crate::optimizer::backward;
@@ -21,6 +22,7 @@ pub const SPEC: MethodSpec = MethodSpec {
     name: "cyclegan",
     about: "unpaired pictures: two generators, two discriminators, cycle and identity losses",
     resolve: resolve::<Config>,
+    keys: keys::<Config>,
     build: |table, place| Ok(Box::new(CycleGan::new(&parse(table)?, place)?)),
     generator: |table| Ok(parse::<Config>(table)?.generator),
     translator,

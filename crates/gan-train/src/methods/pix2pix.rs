@@ -1,7 +1,7 @@
 //! pix2pix (Isola et al., 2017): a conditional GAN with an L1 term on aligned pairs.
 
 use crate::method::{
-    Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
+    Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, keys, parse, resolve,
 };
 use crate::methods::{self, Plain, contexts, preview_context, refuse_penalty};
 use crate::optimizer::backward;
@@ -20,6 +20,7 @@ pub const SPEC: MethodSpec = MethodSpec {
     name: "pix2pix",
     about: "aligned pairs: U-Net or ResNet generator, PatchGAN on (input, output), L1",
     resolve: resolve::<Config>,
+    keys: keys::<Config>,
     build: |table, place| Ok(Box::new(Pix2Pix::new(&parse(table)?, place)?)),
     generator: |table| Ok(parse::<Config>(table)?.generator),
     translator,

@@ -3,7 +3,7 @@
 mod translate;
 
 use crate::conditioning::Condition;
-use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, parse, resolve};
+use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, keys, parse, resolve};
 use crate::methods::{contexts, contradiction, preview_context, refuse_penalty, target};
 use crate::optimizer::{Junction, backward};
 use crate::palette::colours;
@@ -23,6 +23,7 @@ pub const SPEC: MethodSpec = MethodSpec {
     name: "pix2pixhd",
     about: "label maps to photographs up to 2048x1024: enhancers, multi-scale discriminators, feature matching, VGG19",
     resolve: resolve::<Config>,
+    keys: keys::<Config>,
     build: |table, place| Ok(Box::new(Pix2PixHd::new(&parse(table)?, place)?)),
     generator: |table| Ok(parse::<Config>(table)?.generator()),
     translator: translate::translator,
