@@ -48,6 +48,11 @@ impl Vgg19 {
         Vgg19 { precision, ..self }
     }
 
+    /// The layers in front of each tap, one slice after the other.
+    pub fn slices(&self) -> &[Sequence] {
+        &self.slices
+    }
+
     /// Reads the weights from a safetensors file.
     pub fn load(path: &Path, dtype: DType, device: &Device) -> std::result::Result<Self, Error> {
         let fail = |reason: String| Error::Vgg19 { path: path.to_path_buf(), reason };

@@ -12,6 +12,7 @@ mod difference;
 mod keys;
 mod layer;
 mod nearest;
+mod ranges;
 mod setting;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::storage::{Disk, read_limited};
 use crate::{Error, Result};
 pub use difference::{Difference, differences, list};
 use keys::Keys;
+pub use ranges::{Ranged, Tables, key_ranges};
 
 /// Largest configuration text.
 const MAX_BYTES: usize = 1 << 20;
@@ -72,8 +74,8 @@ type Origins = BTreeMap<String, String>;
 /// Lays `layers` over `defaults`, the later over the earlier.
 ///
 /// # Errors
-/// [`Error::Config`]: syntax, unknown or ambiguous key, wrong type, a number that is not finite.
-pub fn resolve<T: Serialize + DeserializeOwned>(defaults: &T, layers: &[Layer]) -> Result<T> {
+/// [`Error::Config`]: syntax, unknown or ambiguous key, wrong type, a number that is not finite or out of its range.
+pub fn resolve<T: Serialize + DeserializeOwned + Ranged>(defaults: &T, layers: &[Layer]) -> Result<T> {
     let of_defaults =
         |e: &dyn std::fmt::Display| Error::Config { origin: "defaults".to_owned(), message: e.to_string() };
     let mut values = Table::try_from(defaults).map_err(|e| of_defaults(&e))?;
@@ -104,8 +106,46 @@ pub fn resolve<T: Serialize + DeserializeOwned>(defaults: &T, layers: &[Layer]) 
         .map_err(|failure| error_at(&origins, &failure.path, |key| format!("{key}{}", failure.message)))?;
     // A number may be finite as written and not as held (1e300 in an f32).
     let held = Table::try_from(&config).map_err(|e| of_defaults(&e))?;
-    match not_finite(&Value::Table(held), "") {
-        Some(path) => Err(error_at(&origins, &path, |key| format!("{key}the number is too large"))),
+    if let Some(path) = not_finite(&Value::Table(held.clone()), "") {
+        return Err(error_at(&origins, &path, |key| format!("{key}the number is too large")));
+    }
+    match refusal(&config, &held) {
+        Some((path, reason)) => Err(error_at(&origins, &path, |key| format!("{key}{reason}"))),
+        None => Ok(config),
+    }
+}
+
+/// The path of the first number that cannot be, and why.
+fn refusal<T: Ranged>(config: &T, held: &Table) -> Option<(String, String)> {
+    ranges::out_of_range(T::TABLES, held).or_else(|| config.refusal())
+}
+
+/// Checks the numbers of a configuration that was made by hand.
+///
+/// # Errors
+/// [`Error::Config`]: a number out of its range.
+pub(crate) fn check_numbers<T: Serialize + Ranged>(config: &T) -> Result<()> {
+    let origin = "configuration".to_owned();
+    let held = match Table::try_from(config) {
+        Ok(held) => held,
+        Err(error) => return Err(Error::Config { origin, message: error.to_string() }),
+    };
+    match refusal(config, &held) {
+        Some((path, reason)) => Err(Error::Config { origin, message: format!("`{path}`: {reason}") }),
+        None => Ok(()),
+    }
+}
+
+/// Reads a configuration that was resolved before (of a checkpoint, for example) and checks its numbers again.
+///
+/// # Errors
+/// [`Error::Config`]: an unknown key, a wrong type, a number out of its range.
+pub fn read<T: DeserializeOwned + Ranged>(table: &Table) -> Result<T> {
+    let origin = "configuration";
+    let fail = |message: String| Error::Config { origin: origin.to_owned(), message };
+    let config = T::deserialize(table.clone()).map_err(|e| fail(e.message().trim_end().to_owned()))?;
+    match refusal(&config, table) {
+        Some((path, reason)) => Err(fail(format!("`{path}`: {reason}"))),
         None => Ok(config),
     }
 }
