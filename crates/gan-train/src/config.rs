@@ -120,20 +120,18 @@ fn refusal<T: Ranged>(config: &T, held: &Table) -> Option<(String, String)> {
     ranges::out_of_range(T::TABLES, held).or_else(|| config.refusal())
 }
 
+/// An error about a value that no layer is known for.
+fn unattributed(path: &str, reason: &str) -> Error {
+    error_at(&Origins::new(), path, |key| format!("{key}{reason}"))
+}
+
 /// Checks the numbers of a configuration that was made by hand.
 ///
 /// # Errors
 /// [`Error::Config`]: a number out of its range.
 pub(crate) fn check_numbers<T: Serialize + Ranged>(config: &T) -> Result<()> {
-    let origin = "configuration".to_owned();
-    let held = match Table::try_from(config) {
-        Ok(held) => held,
-        Err(error) => return Err(Error::Config { origin, message: error.to_string() }),
-    };
-    match refusal(config, &held) {
-        Some((path, reason)) => Err(Error::Config { origin, message: format!("`{path}`: {reason}") }),
-        None => Ok(()),
-    }
+    let held = Table::try_from(config).map_err(|error| unattributed("", &error.to_string()))?;
+    refusal(config, &held).map_or(Ok(()), |(path, reason)| Err(unattributed(&path, &reason)))
 }
 
 /// Reads a configuration that was resolved before (of a checkpoint, for example) and checks its numbers again.
@@ -141,13 +139,9 @@ pub(crate) fn check_numbers<T: Serialize + Ranged>(config: &T) -> Result<()> {
 /// # Errors
 /// [`Error::Config`]: an unknown key, a wrong type, a number out of its range.
 pub fn read<T: DeserializeOwned + Ranged>(table: &Table) -> Result<T> {
-    let origin = "configuration";
-    let fail = |message: String| Error::Config { origin: origin.to_owned(), message };
-    let config = T::deserialize(table.clone()).map_err(|e| fail(e.message().trim_end().to_owned()))?;
-    match refusal(&config, table) {
-        Some((path, reason)) => Err(fail(format!("`{path}`: {reason}"))),
-        None => Ok(config),
-    }
+    let config: T = trace::read(table, &mut Keys::default())
+        .map_err(|failure| unattributed(&failure.path, &failure.message))?;
+    refusal(&config, table).map_or(Ok(config), |(path, reason)| Err(unattributed(&path, &reason)))
 }
 
 /// An error about `path`, attributed to the layer that set it or the nearest thing around it.

@@ -212,7 +212,7 @@ impl Demands {
         let least = sides.iter().map(|s| s.least).max().unwrap_or(1);
         let above = side.max(least).div_ceil(multiple) * multiple;
         let below = side / multiple * multiple;
-        let nearest = if below >= least && side - below <= above - side { below } else { above };
+        let nearest = if below >= least && side - below < above - side { below } else { above };
         if nearest > MAX_SIDE || !self.all_fit(nearest) {
             return None;
         }
