@@ -133,3 +133,34 @@ fn small_images_are_found_before_the_run() {
     let ran = run(&["max_steps=3", "discriminator.arch=pixel"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
+
+#[test]
+fn absurd_sizes_on_the_command_line_are_refused() {
+    let bench = Bench::new();
+    let huge = "1000000000000000000";
+    let synth = |size: &str, count: &str| {
+        bench.run(["dataset", "synth", "facades", "--out", "drawn", "--size", size, "--count", count, "--test", "1"])
+    };
+    synth(huge, "1").fails(4, &["size", huge, "out of range"]);
+    synth("0", "1").fails(4, &["size", "out of range"]);
+    synth("16", "18446744073709551615").fails(4, &["train", "out of range"]);
+    assert!(!bench.path("drawn").exists());
+    for size in [huge, "0"] {
+        bench.run(["bench", "--case", "infer-unet256", "--size", size, size]).fails(2, &["--size", size]);
+    }
+    bench.run(["bench", "--case", "infer-unet256", "--size", "16", "16"]).fails(2, &["--size 16 16", "multiples of 32"]);
+    bench.ok(tiny_in("pix2pix", "run", &["max_steps=1"]));
+    let summary = |size: &str| bench.run(["summary", "--model", "run", "--size", size, size]);
+    summary(huge).fails(2, &["--size", huge]);
+    summary("48").fails(2, &["--size 48 48", "sides that are multiples of 32"]);
+    let photos = bench.synth("unpaired", "photos", 32, 1, 0).join("trainA");
+    for amount in ["1e30", "nan", "0"] {
+        for kind in ["blur", "mosaic"] {
+            let ran = bench.run(["dataset", "pairs", photos.to_str().unwrap(), "--out", "pairs", "--kind", kind, "--amount", amount]);
+            ran.fails(4, &["not possible"]);
+        }
+    }
+    let crop = ["translate", "--model", "run", "--input", "run/gallery/images", "--output", "out"];
+    let crop = crop.into_iter().chain(["--preprocess", "crop", "--crop-size", huge]);
+    bench.run(crop).fails(4, &[huge, "out of range"]);
+}
