@@ -115,10 +115,13 @@ fn small_images_are_found_before_the_run() {
     let bench = Bench::new();
     for (name, width, height) in [("a.png", 128, 64), ("b.png", 40, 20), ("c.png", 128, 64)] {
         fs::create_dir_all(bench.path("data/train")).unwrap();
-        RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 9])).save(bench.path("data/train").join(name)).unwrap();
+        RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 9]))
+            .save(bench.path("data/train").join(name))
+            .unwrap();
     }
     let run = |more: &[&str]| {
-        let mut args = tiny("pix2pix", &["data.mode=aligned", "generator.arch=resnet", "n_blocks=1", "preprocess=none"]);
+        let mut args =
+            tiny("pix2pix", &["data.mode=aligned", "generator.arch=resnet", "n_blocks=1", "preprocess=none"]);
         args.extend(more.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
         args.extend(["--data", "data", "--out", "run"].map(String::from));
         bench.run(args)
@@ -148,7 +151,9 @@ fn absurd_sizes_on_the_command_line_are_refused() {
     for size in [huge, "0"] {
         bench.run(["bench", "--case", "infer-unet256", "--size", size, size]).fails(2, &["--size", size]);
     }
-    bench.run(["bench", "--case", "infer-unet256", "--size", "16", "16"]).fails(2, &["--size 16 16", "multiples of 32"]);
+    bench
+        .run(["bench", "--case", "infer-unet256", "--size", "16", "16"])
+        .fails(2, &["--size 16 16", "multiples of 32"]);
     bench.ok(tiny_in("pix2pix", "run", &["max_steps=1"]));
     let summary = |size: &str| bench.run(["summary", "--model", "run", "--size", size, size]);
     summary(huge).fails(2, &["--size", huge]);
@@ -156,7 +161,17 @@ fn absurd_sizes_on_the_command_line_are_refused() {
     let photos = bench.synth("unpaired", "photos", 32, 1, 0).join("trainA");
     for amount in ["1e30", "nan", "0"] {
         for kind in ["blur", "mosaic"] {
-            let ran = bench.run(["dataset", "pairs", photos.to_str().unwrap(), "--out", "pairs", "--kind", kind, "--amount", amount]);
+            let ran = bench.run([
+                "dataset",
+                "pairs",
+                photos.to_str().unwrap(),
+                "--out",
+                "pairs",
+                "--kind",
+                kind,
+                "--amount",
+                amount,
+            ]);
             ran.fails(4, &["not possible"]);
         }
     }

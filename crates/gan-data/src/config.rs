@@ -254,7 +254,8 @@ impl DataConfig {
     /// Refuses sizes that no machine has the memory for.
     fn check_memory(&self) -> Result<()> {
         let Some((key, side)) = self.side() else { return Ok(()) };
-        let loads = self.mode.is_procedural() || matches!(self.preprocess, Preprocess::Resize | Preprocess::ResizeAndCrop);
+        let loads =
+            self.mode.is_procedural() || matches!(self.preprocess, Preprocess::Resize | Preprocess::ResizeAndCrop);
         if loads {
             check_pixels("load_size", (self.load_size, self.load_size))?;
         }
@@ -308,8 +309,11 @@ mod tests {
     fn every_number_of_the_table_has_a_range() {
         let all = DataConfig { max_dataset_size: Some(7), dont_care: Some(255), ..DataConfig::default() };
         let table = toml::Table::try_from(&all).unwrap();
-        let mut numeric: Vec<&str> =
-            table.iter().filter(|(_, value)| value.is_integer() || value.is_float()).map(|(key, _)| key.as_str()).collect();
+        let mut numeric: Vec<&str> = table
+            .iter()
+            .filter(|(_, value)| value.is_integer() || value.is_float())
+            .map(|(key, _)| key.as_str())
+            .collect();
         let mut ranged: Vec<&str> = DataConfig::RANGES.iter().map(|range| range.key).collect();
         numeric.sort_unstable();
         ranged.sort_unstable();

@@ -113,11 +113,7 @@ impl<'a> Builder<'a> {
     /// One level down.
     #[must_use]
     pub fn pp(&self, name: impl Display) -> Self {
-        Builder {
-            source: self.source.clone(),
-            elements: self.elements.clone(),
-            path: self.full(&name.to_string()),
-        }
+        Builder { source: self.source.clone(), elements: self.elements.clone(), path: self.full(&name.to_string()) }
     }
 
     /// Number of parameters that were asked for so far, at all places of the tree.

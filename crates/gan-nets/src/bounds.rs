@@ -124,7 +124,8 @@ mod tests {
         }
         // Descriptions of single networks, too.
         assert!(UnetConfig { num_downs: 1_000_000, ..UnetConfig::default() }.build(Builder::shapes_only()).is_err());
-        let layers = DiscriminatorConfig { arch: NetD::NLayers, n_layers_d: 1_000_000, ..DiscriminatorConfig::default() };
+        let layers =
+            DiscriminatorConfig { arch: NetD::NLayers, n_layers_d: 1_000_000, ..DiscriminatorConfig::default() };
         assert!(layers.validate(3).unwrap_err().to_string().contains("n_layers_d: 1000000"));
         assert!(EncoderConfig { nef: 0, ..EncoderConfig::default() }.validate().is_err());
     }

@@ -154,7 +154,8 @@ mod tests {
 
     fn generators() -> Vec<GeneratorConfig> {
         let small = |arch| GeneratorConfig { arch, ngf: 1, n_blocks: 1, num_downs: 5, ..GeneratorConfig::default() };
-        let hd = GeneratorConfig { n_downsample_global: 2, n_blocks_global: 1, n_blocks_local: 1, ..small(Arch::Global) };
+        let hd =
+            GeneratorConfig { n_downsample_global: 2, n_blocks_global: 1, n_blocks_local: 1, ..small(Arch::Global) };
         vec![
             small(Arch::Resnet),
             GeneratorConfig { padding: Padding::Zero, ..small(Arch::Resnet) },
@@ -166,7 +167,8 @@ mod tests {
     }
 
     fn discriminators() -> Vec<DiscriminatorConfig> {
-        let small = |arch, n_layers_d| DiscriminatorConfig { arch, n_layers_d, ndf: 1, ..DiscriminatorConfig::default() };
+        let small =
+            |arch, n_layers_d| DiscriminatorConfig { arch, n_layers_d, ndf: 1, ..DiscriminatorConfig::default() };
         vec![
             small(NetD::Basic, 3),
             small(NetD::NLayers, 2),

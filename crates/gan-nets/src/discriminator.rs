@@ -58,8 +58,7 @@ impl Default for DiscriminatorConfig {
 
 impl DiscriminatorConfig {
     /// The ranges of the numeric keys.
-    pub const RANGES: &'static [Range] =
-        &[bounds::NDF, bounds::N_LAYERS_D, bounds::NUM_D, bounds::INIT_GAIN];
+    pub const RANGES: &'static [Range] = &[bounds::NDF, bounds::N_LAYERS_D, bounds::NUM_D, bounds::INIT_GAIN];
 
     /// As [`GeneratorConfig::validate`](crate::GeneratorConfig::validate), for inputs of this many channels.
     ///

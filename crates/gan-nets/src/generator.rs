@@ -1,7 +1,7 @@
 //! All generators behind one config with the references' option names.
 
-use crate::{GlobalConfig, LocalConfig, LocalEnhancer, Padding, ResnetConfig, UnetConfig};
 use crate::bounds::{self, Factor};
+use crate::{GlobalConfig, LocalConfig, LocalEnhancer, Padding, ResnetConfig, UnetConfig};
 use candle_core::{Result, Tensor, bail};
 use gan_layers::{Builder, Ctx, InitType, Input, NormKind, Sequence, Summary};
 use gan_range::Range;
@@ -297,7 +297,12 @@ impl Generator {
                     let coarse = summary.output_hw();
                     let down = summary.add(&enhancer.down, at(local.enhancers.len() - 1 - m))?;
                     if coarse != Some((down.1, down.2)) {
-                        bail!("model{}_1 puts out {} x {}, which does not fit what comes below it", m + 1, down.1, down.2);
+                        bail!(
+                            "model{}_1 puts out {} x {}, which does not fit what comes below it",
+                            m + 1,
+                            down.1,
+                            down.2
+                        );
                     }
                     summary.add(&enhancer.up, down)?;
                 }

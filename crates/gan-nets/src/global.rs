@@ -1,8 +1,8 @@
 //! pix2pixHD's global generator and feature encoder.
 
 use crate::Padding;
-use crate::bounds::{self, Factor, within};
 use crate::blocks::{conv, residual_block, up};
+use crate::bounds::{self, Factor, within};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 use gan_range::Range;

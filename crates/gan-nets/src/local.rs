@@ -1,8 +1,8 @@
 //! pix2pixHD's local enhancers around an embedded global generator.
 
 use crate::Padding;
-use crate::bounds::{self, within};
 use crate::blocks::{conv, residual_block, up};
+use crate::bounds::{self, within};
 use crate::global::{GlobalConfig, head};
 use candle_core::{Result, Tensor};
 use gan_layers::{Act, Builder, Ctx, Input, NormKind, PadMode, Sequence, SequenceBuilder, avg_pool3s2};

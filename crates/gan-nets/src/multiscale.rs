@@ -1,7 +1,7 @@
 //! pix2pixHD's multi-scale discriminators.
 
-use crate::bounds::{self, within};
 use crate::blocks::conv;
+use crate::bounds::{self, within};
 use candle_core::{Result, Tensor};
 use gan_layers::{Act, Builder, Ctx, NormKind, Sequence, SequenceBuilder, avg_pool3s2};
 

@@ -1,7 +1,7 @@
 //! The discriminators of pix2pix and CycleGAN: PatchGAN and pixel.
 
-use crate::bounds::{self, within};
 use crate::blocks::conv;
+use crate::bounds::{self, within};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
 

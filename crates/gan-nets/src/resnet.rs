@@ -1,7 +1,7 @@
 //! The ResNet generator of CycleGAN and pix2pix (after Johnson et al., 2016).
 
-use crate::bounds::{self, within};
 use crate::blocks::{conv, residual_block, up};
+use crate::bounds::{self, within};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The U-Net generator of pix2pix.
 
-use crate::bounds::{self, within};
 use crate::blocks::conv;
+use crate::bounds::{self, within};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
 

@@ -150,7 +150,8 @@ mod tests {
     fn ends_are_included_unless_said() {
         let whole = Range::whole("n", 1, 3);
         assert_eq!([0, 1, 3, 4].map(|v| whole.check_whole(v).is_ok()), [false, true, true, false]);
-        let (real, below, positive) = (Range::real("x", 0.0, 1.0), Range::below("x", 0.0, 1.0), Range::positive("x", 1.0));
+        let (real, below, positive) =
+            (Range::real("x", 0.0, 1.0), Range::below("x", 0.0, 1.0), Range::positive("x", 1.0));
         let ends = |range: Range| [0.0, 0.5, 1.0, 1.5].map(|v| range.check_real(v).is_ok());
         assert_eq!(ends(real), [true, true, true, false]);
         assert_eq!(ends(below), [true, true, false, false]);

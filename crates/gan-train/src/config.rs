@@ -139,8 +139,8 @@ pub(crate) fn check_numbers<T: Serialize + Ranged>(config: &T) -> Result<()> {
 /// # Errors
 /// [`Error::Config`]: an unknown key, a wrong type, a number out of its range.
 pub fn read<T: DeserializeOwned + Ranged>(table: &Table) -> Result<T> {
-    let config: T = trace::read(table, &mut Keys::default())
-        .map_err(|failure| unattributed(&failure.path, &failure.message))?;
+    let config: T =
+        trace::read(table, &mut Keys::default()).map_err(|failure| unattributed(&failure.path, &failure.message))?;
     refusal(&config, table).map_or(Ok(config), |(path, reason)| Err(unattributed(&path, &reason)))
 }
 

@@ -77,8 +77,12 @@ pub(crate) fn check<T: MethodConfig>(config: &T) -> Result<Demands> {
 
 fn contradictions(config: &impl MethodConfig, data: &DataConfig, demands: &Demands) -> Vec<Contradiction> {
     let mut found = Vec::new();
-    if let Err(error) = data.validate() {
-        found.push(Contradiction::new(error.to_string(), &[]));
+    match data.validate() {
+        Ok(()) => {}
+        Err(gan_data::Error::Config { reason, remedy }) => {
+            found.push(Contradiction::new(format!("{reason}; {remedy}"), &[]));
+        }
+        Err(error) => found.push(Contradiction::new(error.to_string(), &[])),
     }
     if config.train().schedule().last_epoch() == 0 {
         let what = "train.n_epochs and train.n_epochs_decay are both 0: there is nothing to train".to_owned();

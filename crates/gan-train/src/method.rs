@@ -1,8 +1,8 @@
 //! What a method is to the trainer.
 
+use crate::consistency::{self, Demands, MethodConfig};
 use crate::pool::ImagePool;
 use crate::styles::FeatureEncoder;
-use crate::consistency::{self, Demands, MethodConfig};
 use crate::{Error, Optimizer, Result, Trained, config, config::Layer, config::Tables};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;

@@ -45,7 +45,9 @@ impl PairInput {
         let (width, height) = photo.size();
         let within = |size: f64, most: usize| match size > 0.0 && size <= most as f64 {
             true => Ok(()),
-            false => Err(Error::config(format!("{self:?} is not possible"), format!("give a size above 0, at most {most}"))),
+            false => {
+                Err(Error::config(format!("{self:?} is not possible"), format!("give a size above 0, at most {most}")))
+            }
         };
         let grey = || Picture::Eight(photo.clone()).with_channels(1);
         let rgb = |picture: Option<Picture>| match picture.and_then(|p| p.with_channels(3)) {

@@ -70,7 +70,8 @@ impl Document {
     pub(super) fn check(&self, known: &Keys) -> Result<()> {
         if let Some(path) = no_table(&self.values, "", known) {
             let keys = known.fields(&path).join(", ");
-            let message = |_: &str| format!("`{path}` is a table: write `[{path}]` once, and below it its keys: {keys}");
+            let message =
+                |_: &str| format!("`{path}` is a table: write `[{path}]` once, and below it its keys: {keys}");
             return Err(super::error_at(&self.origins, &path, message));
         }
         match self.keys.iter().find(|(_, table, key, _)| known.lacks(table, key)) {

@@ -76,7 +76,10 @@ struct Style {
 
 impl Ranged for Config {
     const TABLES: Tables = &[
-        ("train", &[Range::positive("lr", f64::MAX), Range::below("beta1", 0.0, 1.0), Range::whole("n_epochs", 0, 1000)]),
+        (
+            "train",
+            &[Range::positive("lr", f64::MAX), Range::below("beta1", 0.0, 1.0), Range::whole("n_epochs", 0, 1000)],
+        ),
         ("train", &[Range::whole("max_dataset_size", 1, 100)]),
         ("generator", &[Range::whole("width", 1, 4096)]),
     ];

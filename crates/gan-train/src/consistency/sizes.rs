@@ -136,7 +136,9 @@ fn smaller_discriminators(c: &DiscriminatorConfig, channels: usize) -> Vec<(Vec<
     match c.arch {
         NetD::Basic => (1..layers).rev().map(patch).chain([pixel()]).collect(),
         NetD::NLayers => (1..layers).rev().map(fewer).chain([pixel()]).collect(),
-        NetD::Multiscale => (1..c.num_d).rev().map(scales).chain((1..layers).rev().map(fewer)).chain([pixel()]).collect(),
+        NetD::Multiscale => {
+            (1..c.num_d).rev().map(scales).chain((1..layers).rev().map(fewer)).chain([pixel()]).collect()
+        }
         NetD::Pixel => Vec::new(),
     }
 }
@@ -193,9 +195,8 @@ impl Demands {
             if found.iter().any(|other| other.what == what) {
                 continue;
             }
-            let fits = |network: &Network| {
-                network.demand().is_ok_and(|demand| demand.fits((side, side), self.batch_size))
-            };
+            let fits =
+                |network: &Network| network.demand().is_ok_and(|demand| demand.fits((side, side), self.batch_size));
             let smaller = network.smaller().into_iter().find(|(_, network)| fits(network));
             let remedies = smaller.map(|(settings, _)| settings).into_iter().chain(size.clone()).collect();
             found.push(Contradiction { what, remedies });
@@ -228,7 +229,8 @@ impl Demands {
             changed.load_size = (data.load_size * nearest).div_ceil(side).max(nearest);
             settings.push(format!("data.load_size = {}", changed.load_size));
         }
-        (changed.validate().is_ok() && changed.side() == Some((if key == "crop_size" { key } else { "load_size" }, nearest)))
-            .then_some(settings)
+        (changed.validate().is_ok()
+            && changed.side() == Some((if key == "crop_size" { key } else { "load_size" }, nearest)))
+        .then_some(settings)
     }
 }

@@ -86,7 +86,16 @@ fn every_remedy_works() {
         ("pix2pixhd", hd_and(&["mode=streets", "instances=false"])),
         ("pix2pixhd", hd_and(&["n_epochs_fix_global=1"])),
         ("pix2pixhd", vec!["generator.output_nc=1"]),
-        ("pix2pixhd", vec!["generator.n_downsample_global=1", "crop_size=12", "discriminator.arch=pixel"]),
+        (
+            "pix2pixhd",
+            vec![
+                "generator.n_downsample_global=1",
+                "crop_size=12",
+                "discriminator.arch=pixel",
+                "feature_matching=false",
+            ],
+        ),
+        ("pix2pixhd", hd_and(&["discriminator.arch=pixel"])),
     ];
     for (method, settings) in cases {
         let before = found_in(method, &settings);

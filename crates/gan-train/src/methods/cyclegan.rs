@@ -1,11 +1,11 @@
 //! CycleGAN (Zhu et al., 2017): two generators that undo each other, trained on unpaired pictures.
 
+use crate::config::{Ranged, Tables, read};
+use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
 use crate::method::{
     Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, resolve,
 };
 use crate::methods::{self, Plain, contexts, preview_context};
-use crate::config::{Ranged, Tables, read};
-use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
 use crate::optimizer::backward;
 use crate::pairing::Pairing;
 use crate::pool::ImagePool;

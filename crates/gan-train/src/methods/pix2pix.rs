@@ -1,11 +1,9 @@
 //! pix2pix (Isola et al., 2017): a conditional GAN with an L1 term on aligned pairs.
 
-use crate::method::{
-    Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, resolve,
-};
-use crate::methods::{self, Plain, contexts, preview_context};
 use crate::config::{Ranged, Tables, read};
 use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
+use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, resolve};
+use crate::methods::{self, Plain, contexts, preview_context};
 use crate::optimizer::backward;
 use crate::pool::ImagePool;
 use crate::{Optimizer, Result, TrainConfig, Trained, numerics};

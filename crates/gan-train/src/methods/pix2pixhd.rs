@@ -3,10 +3,10 @@
 mod translate;
 
 use crate::conditioning::Condition;
-use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, resolve};
-use crate::methods::{contexts, preview_context, target};
 use crate::config::{Ranged, Tables, read};
 use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
+use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, resolve};
+use crate::methods::{contexts, preview_context, target};
 use crate::optimizer::{Junction, backward};
 use crate::palette::colours;
 use crate::pool::ImagePool;
@@ -166,10 +166,9 @@ impl MethodConfig for Config {
         let mut say = |what: String, remedies: &[&[&str]]| found.push(Contradiction::new(what, remedies));
         let mode = consistency::mode_name(data.mode);
         match data.mode {
-            DataMode::Single => say(
-                format!("data.mode = \"{mode}\" has no targets to train on"),
-                &[&["data.mode = \"labelled\""]],
-            ),
+            DataMode::Single => {
+                say(format!("data.mode = \"{mode}\" has no targets to train on"), &[&["data.mode = \"labelled\""]])
+            }
             DataMode::Streets if !data.instances => {
                 say("streets come with instance maps".into(), &[&["data.instances = true"]]);
             }
@@ -190,10 +189,15 @@ impl MethodConfig for Config {
             let what = format!("VGG19 looks at images of 3 channels; generator.output_nc is {}", generator.output_nc);
             say(what, &[&["loss.perceptual = \"none\""]]);
         }
+        if self.loss.feature_matching && self.discriminator.arch == NetD::Pixel {
+            let what = "feature matching needs layers to match, and discriminator.arch = \"pixel\" has one stage";
+            say(what.into(), &[&["loss.feature_matching = false"], &["discriminator.arch = \"multiscale\""]]);
+        }
         if enhancer.n_epochs_fix_global > 0 && generator.arch != Arch::Local {
             let arch = generator.arch.name();
-            let what =
-                format!("enhancer.n_epochs_fix_global trains an enhancer alone, and generator.arch = \"{arch}\" has none");
+            let what = format!(
+                "enhancer.n_epochs_fix_global trains an enhancer alone, and generator.arch = \"{arch}\" has none"
+            );
             say(what, &[&["enhancer.n_epochs_fix_global = 0"], &["generator.arch = \"local\""]]);
         }
         found
