@@ -112,6 +112,9 @@ pub enum Error {
         /// What to try.
         remedy: String,
     },
+    /// A number of the configuration is out of its range.
+    #[error("data configuration: {0}")]
+    OutOfRange(#[from] gan_range::OutOfRange),
     /// Pictures of one batch differ in shape.
     #[error(
         "cannot batch {first} {first_shape:?} with {other} {other_shape:?}: set batch_size = 1, or a preprocess that crops"

@@ -38,6 +38,7 @@ mod picture;
 mod raster;
 mod reader;
 mod resample;
+mod sizes;
 mod synth;
 mod transform;
 
@@ -57,6 +58,7 @@ pub use pairs::{Canny, PairInput, SplitRatio, canny_edges, combine, make_pairs, 
 pub use picture::Picture;
 pub use raster::Raster;
 pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};
+pub use sizes::{ItemFiles, check_sizes};
 pub use synth::{
     FACADE_CLASSES, Procedural, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth,
 };

@@ -139,6 +139,17 @@ impl Error {
         Error::Io { action, path: path.to_owned(), reason, remedy }
     }
 
+    /// Says of a failed tensor operation where it happened: its own words are about shapes inside of a network.
+    pub(crate) fn in_step(self, step: u64, batch: &gan_data::Batch) -> Self {
+        match self {
+            Error::Tensor(error) => {
+                let shape = batch.a.dims();
+                Error::Tensor(error.context(format!("training step {step} failed on an input of shape {shape:?}")))
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
         Error::Damaged {
             path: path.to_owned(),

@@ -6,6 +6,7 @@
 pub mod checkpoint;
 pub mod conditioning;
 pub mod config;
+mod consistency;
 pub mod device;
 mod error;
 pub mod eta;
@@ -30,6 +31,7 @@ pub mod styles;
 mod trained;
 mod trainer;
 
+pub use consistency::Demands;
 pub use error::{Error, Result};
 pub use fit::translate_fitted;
 pub use graphed::graphed;

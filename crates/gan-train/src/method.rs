@@ -1,14 +1,16 @@
 //! What a method is to the trainer.
 
+use crate::consistency::{self, Demands, MethodConfig};
 use crate::pool::ImagePool;
 use crate::styles::FeatureEncoder;
-use crate::{Error, Optimizer, Result, Trained, config, config::Layer};
+use crate::{Error, Optimizer, Result, Trained, config, config::Layer, config::Tables};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
 use gan_layers::{Ctx, Dropout, Precision};
 use gan_nets::{Generator, GeneratorConfig, RecordedGenerator};
 use gan_rng::{Key, Purpose};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// Named scalar losses of a step, in logging order. They stay on the device until somebody reads them.
 pub type Losses = Vec<(&'static str, Tensor)>;
@@ -174,10 +176,15 @@ pub struct MethodSpec {
     pub name: &'static str,
     /// One line about it.
     pub about: &'static str,
+    /// The ranges of the numeric keys of its configuration.
+    pub ranges: Tables,
     /// Resolves defaults, preset, file and `--set` into the whole configuration.
     pub resolve: fn(&[Layer]) -> Result<toml::Table>,
     /// Every key of its configuration.
     pub keys: fn() -> Result<ConfigKeys>,
+    /// Refuses a resolved configuration that contradicts itself, naming everything that does; tells what its networks ask of
+    /// images.
+    pub check: fn(&toml::Table) -> Result<Demands>,
     /// Builds the method from its resolved configuration, weights freshly drawn.
     pub build: fn(&toml::Table, &Place) -> Result<Box<dyn Method>>,
     /// The (first) generator of a resolved configuration, for summaries.
@@ -190,9 +197,10 @@ pub struct MethodSpec {
     pub debug: &'static [&'static str],
 }
 
-/// Lays the layers over a method's defaults.
-pub(crate) fn resolve<T: Default + Serialize + DeserializeOwned>(layers: &[Layer]) -> Result<toml::Table> {
+/// Lays the layers over a method's defaults, and refuses what cannot be trained.
+pub(crate) fn resolve<T: MethodConfig>(layers: &[Layer]) -> Result<toml::Table> {
     let config: T = config::resolve(&T::default(), layers)?;
+    consistency::check(&config)?;
     toml::Table::try_from(&config).map_err(|e| Error::Config { origin: "configuration".into(), message: e.to_string() })
 }
 
@@ -201,7 +209,7 @@ pub(crate) fn keys<T: Default + Serialize + DeserializeOwned>() -> Result<Config
     config::list(&T::default())
 }
 
-/// Reads a method's own configuration out of the resolved table.
+/// Reads some of the tables of a resolved configuration.
 pub(crate) fn parse<T: DeserializeOwned>(table: &toml::Table) -> Result<T> {
     T::deserialize(table.clone()).map_err(|e| Error::Config { origin: "config.toml".into(), message: e.to_string() })
 }

@@ -22,7 +22,10 @@ impl Trained {
         let Snapshot { step, method, model, .. } = read(path, &nothing)?;
         let config = serde_json::from_value(model)
             .map_err(|e| Error::damaged(path, format!("its manifest has no usable configuration: {e}")))?;
-        Ok(Trained { path: path.to_path_buf(), step, method: methods::find(&method)?, config })
+        let method = methods::find(&method)?;
+        // Somebody else may have made this checkpoint: its numbers are checked before anything is built from them.
+        (method.generator)(&config).map_err(|e| Error::damaged(path, e.to_string()))?;
+        Ok(Trained { path: path.to_path_buf(), step, method, config })
     }
 
     /// The folder that was opened.

@@ -82,9 +82,12 @@ pub fn data_config(method: &MethodSpec, config: &toml::Table) -> Result<DataConf
 
 /// Trains. Everything that can be refused is refused before the run folder is made.
 pub fn train(job: Job) -> Result<Outcome> {
+    let demands = (job.method.check)(&job.config)?;
     let common: Common = parse(&job.config)?;
-    let dataset = gan_data::open(&data_config(job.method, &job.config)?)?;
+    let data = data_config(job.method, &job.config)?;
+    let dataset = gan_data::open(&data)?;
     dataset.check()?;
+    gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
     let loader = Loader::new(
         dataset.clone(),
         LoaderConfig {
@@ -259,7 +262,10 @@ impl Run<'_> {
     fn one_step(&mut self, batch: Batch, epoch: u64) -> Result<()> {
         let batch = self.feed.take(batch)?;
         let lr = self.rate.of_epoch(epoch);
-        let losses = self.method.step(&batch, &StepCx { epoch, step: self.step, lr, seed: self.train.seed })?;
+        let losses = self
+            .method
+            .step(&batch, &StepCx { epoch, step: self.step, lr, seed: self.train.seed })
+            .map_err(|error| error.in_step(self.step + 1, &batch))?;
         if let Some(message) = self.method.news() {
             self.emit(Event::Warning { step: self.step, message });
         }

@@ -1,8 +1,9 @@
 //! `gan-cli summary`.
 
 use crate::commands::weights::{WeightArgs, WeightFile};
-use crate::exit::Done;
+use crate::exit::{Coded, Done};
 use anyhow::Context;
+use clap::builder::RangedU64ValueParser;
 use gan_nets::Network;
 use gan_train::Trained;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ pub(crate) struct Args {
     #[arg(long)]
     model: PathBuf,
     /// Height and width of the input
-    #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256])]
+    #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256], value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_535))]
     size: Vec<usize>,
     #[command(flatten)]
     weights: WeightArgs,
@@ -34,8 +35,19 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     Ok(Done::Complete)
 }
 
+/// What to say about a size that a network does not take.
+fn unfit(network: &Network, (h, w): (usize, usize)) -> String {
+    let sides = match network {
+        Network::Generator(config) => config.demand().ok().and_then(|demand| demand.sides(1)),
+        _ => None,
+    };
+    let wanted = sides.map_or("it takes larger ones".to_owned(), |sides| format!("it takes {sides}"));
+    format!("--size {h} {w} does not suit this network ({network}): {wanted}")
+}
+
 fn print(network: &Network, size: (usize, usize)) -> anyhow::Result<()> {
-    let summary = network.summary(size)?;
+    // The network itself was checked when it was opened: only the size can be wrong.
+    let summary = network.summary(size).map_err(|_| Coded(2, unfit(network, size)))?;
     println!("{network}; for {} x {} x {}", network.input_nc(), size.0, size.1);
     let width = summary.rows.iter().map(|r| r.path.len()).max().unwrap_or(0);
     println!("{:width$}  {:12}  {:>16}  {:>11}  {:>9}", "layer", "kind", "output", "parameters", "MMAC");

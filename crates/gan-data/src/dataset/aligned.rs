@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::folder::{list_pictures, pair_by_stem};
 use crate::picture::Picture;
 use crate::reader::Reader;
+use crate::sizes::ItemFiles;
 use crate::transform::Transform;
 
 /// Pairs stored side by side in one file, or in two folders under equal names. Both parts share crop and flip.
@@ -98,7 +99,7 @@ fn halves(picture: &Picture, path: &Path) -> Result<(Picture, Picture)> {
 }
 
 /// Parts of unequal size would not stay aligned under a crop or a rounding.
-pub(super) fn sizes_differ(a: &Path, size_a: (usize, usize), b: &Path, size_b: (usize, usize)) -> Error {
+pub(crate) fn sizes_differ(a: &Path, size_a: (usize, usize), b: &Path, size_b: (usize, usize)) -> Error {
     let reason = format!("it is {}x{} and {} is {}x{}", size_a.0, size_a.1, b.display(), size_b.0, size_b.1);
     Error::item(a, reason, "make them equal, or use preprocess = \"resize_and_crop\"")
 }
@@ -116,6 +117,12 @@ impl Dataset for Aligned {
         let b = self.transform.apply_shared(b, draws).to_tensor()?;
         let (a, b) = if self.direction == Direction::A2b { (a, b) } else { (b, a) };
         Ok(Item { a, b: Some(b), inst: None, name: pair.name.clone() })
+    }
+
+    fn item_files(&self) -> Vec<ItemFiles> {
+        let files = |pair: &Pair| std::iter::once(&pair.a).chain(&pair.b).cloned().collect();
+        let across = |pair: &Pair| if pair.b.is_none() { 2 } else { 1 };
+        self.pairs.iter().map(|pair| ItemFiles { files: files(pair), across: across(pair), part: 0 }).collect()
     }
 
     fn describe(&self) -> Description {

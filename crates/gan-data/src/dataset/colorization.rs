@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::folder::{PictureFile, list_pictures};
 use crate::lab::lab_tensors;
 use crate::reader::Reader;
+use crate::sizes::ItemFiles;
 use crate::transform::Transform;
 
 /// Colour photographs of `{root}/{phase}`: the input is L / 50 - 1 `[1, H, W]`, the target (a, b) / 110 `[2, H, W]`
@@ -52,6 +53,10 @@ impl Dataset for Colorization {
         let picture = load(&file.path, 3, &self.reader)?;
         let (a, b) = lab_tensors(&self.transform.apply_alone(picture, key, &file.path)?)?;
         Ok(Item { a, b: Some(b), inst: None, name: file.stem.clone() })
+    }
+
+    fn item_files(&self) -> Vec<ItemFiles> {
+        self.files.iter().map(|file| ItemFiles { files: vec![file.path.clone()], across: 1, part: 0 }).collect()
     }
 
     fn describe(&self) -> Description {

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::folder::{PictureFile, list_pictures, pair_by_stem};
 use crate::ids::IdMap;
 use crate::reader::Reader;
+use crate::sizes::ItemFiles;
 use crate::transform::{SharedDraws, Transform};
 
 /// `{phase}_label` (or `{phase}_A` when `label_nc` is 0), `{phase}_img` (or `_B`) and `{phase}_inst`, matched by name.
@@ -214,6 +215,13 @@ impl Dataset for Labelled {
             inst: entry.inst.as_ref().map(|path| inst(path, draws)).transpose()?,
             name: entry.label.stem.clone(),
         })
+    }
+
+    fn item_files(&self) -> Vec<ItemFiles> {
+        let files = |entry: &Entry| {
+            std::iter::once(&entry.label.path).chain(&entry.image).chain(&entry.inst).cloned().collect()
+        };
+        self.entries.iter().map(|entry| ItemFiles { files: files(entry), across: 1, part: 0 }).collect()
     }
 
     fn describe(&self) -> Description {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use gan_rng::Key;
 
 pub use self::aligned::Aligned;
+pub(crate) use self::aligned::sizes_differ;
 pub use self::batch::{Batch, Item};
 pub use self::colorization::Colorization;
 pub(crate) use self::labelled::{IMAGE_FOLDERS, INSTANCE_FOLDERS, LABEL_FOLDERS, cityscapes_name};
@@ -25,6 +26,7 @@ use crate::config::{DataConfig, DataMode};
 use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::reader::Reader;
+use crate::sizes::ItemFiles;
 use crate::synth;
 
 /// What a dataset is, for people.
@@ -58,6 +60,12 @@ pub trait Dataset: Send + Sync {
 
     /// What this dataset is.
     fn describe(&self) -> Description;
+
+    /// The files whose headers tell in which sizes items come, for [`check_sizes`](crate::check_sizes). None for datasets
+    /// whose items have the size that the configuration gives.
+    fn item_files(&self) -> Vec<ItemFiles> {
+        Vec::new()
+    }
 
     /// Reads what must hold for every item before a long run starts; datasets of label maps look for labels out of
     /// range.

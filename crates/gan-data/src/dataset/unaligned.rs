@@ -10,6 +10,7 @@ use crate::config::{DataConfig, Direction};
 use crate::error::Result;
 use crate::folder::{PictureFile, list_pictures};
 use crate::reader::Reader;
+use crate::sizes::ItemFiles;
 use crate::transform::Transform;
 
 /// Two folders. Item `i` has input `i` and a random target (or target `i`, without shuffling), each with its own crop
@@ -70,6 +71,11 @@ impl Dataset for Unaligned {
         let a = prepare(input, self.channels.0, key.at(0))?;
         let b = prepare(&self.targets[partner], self.channels.1, key.at(1))?;
         Ok(Item { a, b: Some(b), inst: None, name: input.stem.clone() })
+    }
+
+    fn item_files(&self) -> Vec<ItemFiles> {
+        let inputs = self.inputs.iter().map(|file| (file, 0)).chain(self.targets.iter().map(|file| (file, 1)));
+        inputs.map(|(file, part)| ItemFiles { files: vec![file.path.clone()], across: 1, part }).collect()
     }
 
     fn describe(&self) -> Description {

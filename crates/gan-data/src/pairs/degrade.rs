@@ -31,16 +31,23 @@ pub enum PairInput {
     Downscale(usize),
 }
 
+/// Largest side of a square, or factor: the longest side of an image.
+const MAX_SIDE: usize = 65_535;
+/// Largest deviation of a blur, whose time grows with it.
+const MAX_DEVIATION: usize = 1000;
+
 impl PairInput {
     /// The input for a colour photograph; it has three channels, and 8 bits.
     ///
     /// # Errors
-    /// [`Error::Config`] for a factor, side or deviation that is not positive.
+    /// [`Error::Config`] for a factor, side or deviation that is not positive, or beyond any image's side.
     pub fn apply(self, photo: &Raster<u8>) -> Result<Raster<u8>> {
         let (width, height) = photo.size();
-        let positive = |ok: bool| match ok {
+        let within = |size: f64, most: usize| match size > 0.0 && size <= most as f64 {
             true => Ok(()),
-            false => Err(Error::config(format!("{self:?} is not possible"), "give a positive size")),
+            false => {
+                Err(Error::config(format!("{self:?} is not possible"), format!("give a size above 0, at most {most}")))
+            }
         };
         let grey = || Picture::Eight(photo.clone()).with_channels(1);
         let rgb = |picture: Option<Picture>| match picture.and_then(|p| p.with_channels(3)) {
@@ -54,19 +61,19 @@ impl PairInput {
                 _ => rgb(None),
             },
             Self::Blur(sigma) => {
-                positive(sigma > 0.0 && sigma.is_finite())?;
+                within(f64::from(sigma), MAX_DEVIATION)?;
                 let samples = photo.samples().iter().map(|&s| f32::from(s)).collect();
                 let blurred = blur(&Raster::new(width, height, photo.channels(), samples), sigma);
                 let samples = blurred.samples().iter().map(|s| (s + 0.5) as u8).collect();
                 Ok(Raster::new(width, height, photo.channels(), samples))
             }
             Self::Mosaic(side) => {
-                positive(side > 0)?;
+                within(side as f64, MAX_SIDE)?;
                 let tile = |length: usize| length.div_ceil(side).max(1);
                 Ok(mosaic(photo, tile(width), tile(height), side))
             }
             Self::Downscale(factor) => {
-                positive(factor > 0)?;
+                within(factor as f64, MAX_SIDE)?;
                 let small = |length: usize| (length / factor).max(1);
                 let shrunk = Picture::Eight(photo.clone()).resize(small(width), small(height), Filter::Bicubic);
                 rgb(Some(shrunk.resize(width, height, Filter::Bicubic)))

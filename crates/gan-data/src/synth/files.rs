@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use gan_range::Range;
 use rayon::prelude::*;
 
 use super::dataset::{SynthKind, name};
@@ -27,6 +28,15 @@ pub struct SynthFiles {
     pub test: usize,
 }
 
+impl SynthFiles {
+    /// The range of `size`.
+    pub const SIZE: Range = Range::whole("size", 1, 16_384);
+    /// The range of `train`.
+    pub const TRAIN: Range = Range::whole("train", 0, 10_000_000);
+    /// The range of `test`.
+    pub const TEST: Range = Range::whole("test", 0, 10_000_000);
+}
+
 /// Draws a dataset into `folder` and returns the files written, in order; `progress` hears of every scene: how many
 /// are done, and of how many.
 ///
@@ -35,8 +45,11 @@ pub struct SynthFiles {
 /// `train` shows each scene only once.
 ///
 /// # Errors
-/// [`crate::Error::Io`] if the disk refuses.
+/// [`crate::Error::OutOfRange`] before anything is drawn; [`crate::Error::Io`] if the disk refuses.
 pub fn write_synth(folder: &Path, what: &SynthFiles, progress: impl Fn(usize, usize) + Sync) -> Result<Vec<PathBuf>> {
+    SynthFiles::SIZE.check_whole(what.size as u64)?;
+    SynthFiles::TRAIN.check_whole(what.train as u64)?;
+    SynthFiles::TEST.check_whole(what.test as u64)?;
     let total = what.train + what.test;
     let done = AtomicUsize::new(0);
     let scenes: Vec<Result<Vec<PathBuf>>> = (0..total)

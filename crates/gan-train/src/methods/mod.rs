@@ -33,16 +33,6 @@ fn contradiction(message: impl Into<String>) -> Error {
 /// What is said to who asks for the styles of a model that has none.
 pub(crate) const NO_ENCODER: &str = "this model has no styles: they need an instance feature encoder (pix2pixhd trained with encoder.instance_feat=true)";
 
-/// A gradient penalty needs gradients of gradients, which candle's graph does not give.
-fn refuse_penalty(lambda_gp: f64) -> Result<()> {
-    if lambda_gp == 0.0 {
-        return Ok(());
-    }
-    Err(contradiction(
-        "a gradient penalty (loss.lambda_gp) needs second-order gradients, which are not available; set it to 0: the references train `wgangp` without penalty, too",
-    ))
-}
-
 /// The contexts of a step: of networks that are being trained, and of those that are held fixed meanwhile.
 fn contexts(train: &TrainConfig, cx: &StepCx) -> (Ctx, Ctx) {
     let TrainConfig { checkpointing, precision, .. } = *train;

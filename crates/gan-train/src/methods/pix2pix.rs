@@ -1,9 +1,11 @@
 //! pix2pix (Isola et al., 2017): a conditional GAN with an L1 term on aligned pairs.
 
+use crate::config::{Ranged, Tables, read};
+use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
 use crate::method::{
-    Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, keys, parse, resolve,
+    Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, keys, resolve,
 };
-use crate::methods::{self, Plain, contexts, preview_context, refuse_penalty};
+use crate::methods::{self, Plain, contexts, preview_context};
 use crate::optimizer::backward;
 use crate::pool::ImagePool;
 use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
@@ -12,6 +14,7 @@ use gan_data::{Batch, DataConfig, DataMode};
 use gan_layers::{Init, NormKind, ParamStore};
 use gan_losses::{GanMode, l1};
 use gan_nets::{Arch, Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
+use gan_range::Range;
 use gan_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -19,10 +22,12 @@ use serde::{Deserialize, Serialize};
 pub const SPEC: MethodSpec = MethodSpec {
     name: "pix2pix",
     about: "aligned pairs: U-Net or ResNet generator, PatchGAN on (input, output), L1",
+    ranges: Config::TABLES,
     resolve: resolve::<Config>,
     keys: keys::<Config>,
-    build: |table, place| Ok(Box::new(Pix2Pix::new(&parse(table)?, place)?)),
-    generator: |table| Ok(parse::<Config>(table)?.generator),
+    check: |table| consistency::check(&read::<Config>(table)?),
+    build: |table, place| Ok(Box::new(Pix2Pix::new(&read(table)?, place)?)),
+    generator: |table| Ok(read::<Config>(table)?.generator),
     translator,
     encoder: None,
     debug: &[
@@ -65,6 +70,46 @@ pub struct LossConfig {
     pub lambda_gp: f64,
 }
 
+impl Ranged for Config {
+    const TABLES: Tables = &[
+        ("train", TrainConfig::RANGES),
+        ("data", DataConfig::RANGES),
+        ("generator", GeneratorConfig::RANGES),
+        ("discriminator", DiscriminatorConfig::RANGES),
+        ("loss", LossConfig::RANGES),
+    ];
+
+    fn refusal(&self) -> Option<(String, String)> {
+        consistency::first_refusal(&self.networks())
+    }
+}
+
+impl MethodConfig for Config {
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+
+    fn data(&self) -> DataConfig {
+        consistency::data_of(&self.data, &self.generator)
+    }
+
+    fn networks(&self) -> Vec<Network> {
+        let gc = &self.generator;
+        let seen = gc.input_nc + gc.output_nc;
+        vec![Network::Generator(gc.clone()), Network::Discriminator(self.discriminator.clone(), seen)]
+    }
+
+    fn contradictions(&self) -> Vec<Contradiction> {
+        let images = consistency::images_only("pix2pix", &self.data, "aligned", "facades");
+        no_penalty(self.loss.lambda_gp).into_iter().chain(images).collect()
+    }
+}
+
+impl LossConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] = &[consistency::weight("lambda_l1"), consistency::weight("lambda_gp")];
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -102,7 +147,7 @@ pub struct Pix2Pix {
 impl Pix2Pix {
     /// Builds the networks with fresh weights.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
-        refuse_penalty(config.loss.lambda_gp)?;
+        consistency::check(config)?;
         numerics::apply(&config.train, place)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
         let (g_store, g) = ParamStore::build(place.dtype, &place.device, |b| gc.build(b.pp("g")))?;
@@ -170,6 +215,6 @@ impl Method for Pix2Pix {
 }
 
 fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
-    let config: Config = parse(trained.config())?;
+    let config: Config = read(trained.config())?;
     Ok(Box::new(Plain::load(&config.generator, trained, "g", options, place)?))
 }

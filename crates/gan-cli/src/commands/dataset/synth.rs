@@ -43,7 +43,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         Kind::Streets => SynthKind::Streets,
         Kind::Unpaired => SynthKind::Unpaired,
     };
-    let bar = bar(args.count + args.test, "drawing");
+    let bar = bar(args.count.saturating_add(args.test), "drawing");
     let what = SynthFiles { kind, seed: args.seed, size: args.size, train: args.count, test: args.test };
     let files = write_synth(&args.out, &what, |done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();

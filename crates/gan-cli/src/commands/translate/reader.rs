@@ -35,7 +35,7 @@ impl Reader<'_> {
         }
         if labelled && self.data.label_nc > 0 {
             let labels = self.labels(&job.input)?;
-            let frame = self.frame(labels.size(), job);
+            let frame = self.frame(labels.size(), job)?;
             let batch = Batch {
                 a: frame.apply(labels).to_tensor()?.unsqueeze(0)?,
                 b: self.style(&frame)?,
@@ -53,7 +53,7 @@ impl Reader<'_> {
         }
         let picture = with_channels(picture, self.data.input_nc, &job.input)?;
         let batch = if labelled {
-            let frame = self.frame(picture.size(), job);
+            let frame = self.frame(picture.size(), job)?;
             let (b, inst) = (self.style(&frame)?, self.instances(job, &frame)?);
             Batch { a: frame.apply(picture).to_tensor()?.unsqueeze(0)?, b, inst, names }
         } else {
@@ -64,8 +64,11 @@ impl Reader<'_> {
     }
 
     /// The transform of all parts of a file, and where it crops.
-    fn frame(&self, size: (usize, usize), job: &Translation) -> Frame<'_> {
-        Frame { size, transform: self.transform.map(|t| (t, t.draw(size, key(job)))) }
+    fn frame(&self, size: (usize, usize), job: &Translation) -> gan_data::Result<Frame<'_>> {
+        if let Some(transform) = self.transform {
+            transform.check_source(size, &job.input)?;
+        }
+        Ok(Frame { size, transform: self.transform.map(|t| (t, t.draw(size, key(job)))) })
     }
 
     fn alone(&self, picture: Picture, job: &Translation) -> anyhow::Result<Picture> {

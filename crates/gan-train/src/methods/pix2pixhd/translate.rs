@@ -2,7 +2,8 @@
 
 use super::{Config, FeatureConfig};
 use crate::conditioning::Condition;
-use crate::method::{Place, TranslateOptions, Translator, parse};
+use crate::config::read;
+use crate::method::{Place, TranslateOptions, Translator};
 use crate::methods::{NO_ENCODER, contradiction, load_generator, target, weights};
 use crate::storage::Disk;
 use crate::styles::{FeatureEncoder, StyleClusters, no_styles};
@@ -73,7 +74,7 @@ struct Features {
 }
 
 pub(super) fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
-    let config: Config = parse(trained.config())?;
+    let config: Config = read(trained.config())?;
     let generator = options.prepare(load_generator(&config.generator(), trained, "g", place)?);
     let mut features = None;
     if config.encoder.instance_feat || options.style.is_some() {
