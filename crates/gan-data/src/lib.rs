@@ -32,13 +32,17 @@ mod folder;
 mod ids;
 mod inspect;
 mod lab;
+mod listing;
 mod loader;
+mod pages;
 mod pairs;
 mod picture;
 mod raster;
 mod reader;
 mod resample;
+mod results;
 mod sizes;
+mod sniff;
 mod synth;
 mod transform;
 
@@ -49,12 +53,16 @@ pub use dataset::{
 pub use decode::{AlphaPolicy, DecodeLimits, DecodeOptions, Header, decode, decode_ids, probe};
 pub use encode::{Depth, Quantize, picture_from_tensor, write_ids, write_picture, write_planes};
 pub use error::{Error, Result};
-pub use folder::{PictureFile, list_pictures, partner};
+pub use folder::{PictureFile, distinct_names, partner, with_suffix};
 pub use ids::IdMap;
-pub use inspect::{FolderReport, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, inspect};
+pub use inspect::{
+    FolderReport, Guess, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, guess, inspect,
+};
 pub use lab::{lab_tensors, lab_to_rgb, picture_from_lab, rgb_to_lab};
+pub use listing::{Exclude, LeftOut, Listing, Reason, list_images, list_pictures};
 pub use loader::{Batches, Loader, LoaderConfig};
-pub use pairs::{Canny, PairInput, SplitRatio, canny_edges, combine, make_pairs, separate, split};
+pub use pages::pages;
+pub use pairs::{Canny, PairInput, SplitRatio, Written, canny_edges, combine, make_pairs, separate, split};
 pub use picture::Picture;
 pub use raster::Raster;
 pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};

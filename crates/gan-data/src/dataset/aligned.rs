@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use gan_rng::Key;
 
 use super::layout::{Layout, locate_pairs};
-use super::{Dataset, Description, Item, adapt, limited, load};
+use super::{Dataset, Description, Item, adapt, halves, images, limited, load};
 use crate::config::{DataConfig, Direction};
 use crate::error::{Error, Result};
-use crate::folder::{list_pictures, pair_by_stem};
+use crate::folder::{Names, pair_by_stem};
 use crate::picture::Picture;
 use crate::reader::Reader;
 use crate::sizes::ItemFiles;
@@ -42,16 +42,21 @@ impl Aligned {
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
         let located = locate_pairs(&config.root, &config.phase)?;
+        let (exclude, mut notes) = (located.exclude, located.notes);
+        let reader = Reader::open(config)?;
         let (pairs, folders) = match located.layout {
             Layout::SideBySide(folder) => {
-                let files = limited(list_pictures(&folder)?, config.max_dataset_size, &folder)?;
-                let pairs = files.into_iter().map(|file| Pair { name: file.stem, a: file.path, b: None });
+                let files = images(&folder, &exclude, &mut notes)?;
+                let files = limited(files, config.max_dataset_size, &folder, &notes)?;
+                notes.extend(halves::note(&files, &reader));
+                let pairs = files.into_iter().map(|file| Pair { name: file.name(), a: file.path, b: None });
                 (pairs.collect(), vec![folder])
             }
             Layout::TwoFolders(a, b) => {
-                let files = pair_by_stem((&a, &list_pictures(&a)?), (&b, &list_pictures(&b)?), None)?;
-                let pairs = limited(files, config.max_dataset_size, &a)?.into_iter().map(|(a, b)| Pair {
-                    name: a.stem,
+                let (left, right) = (images(&a, &exclude, &mut notes)?, images(&b, &exclude, &mut notes)?);
+                let files = pair_by_stem((&a, &left), (&b, &right), Names::Whole)?;
+                let pairs = limited(files, config.max_dataset_size, &a, &notes)?.into_iter().map(|(a, b)| Pair {
+                    name: a.name(),
                     a: a.path,
                     b: Some(b.path),
                 });
@@ -61,9 +66,9 @@ impl Aligned {
         Ok(Self {
             pairs,
             folders,
-            notes: located.notes,
+            notes,
             transform: config.transform(),
-            reader: Reader::open(config)?,
+            reader,
             channels: (config.input_nc, config.output_nc),
             direction: config.direction,
         })

@@ -3,6 +3,7 @@
 mod aligned;
 mod batch;
 mod colorization;
+pub(crate) mod halves;
 mod labelled;
 pub(crate) mod layout;
 mod single;
@@ -17,13 +18,15 @@ pub use self::aligned::Aligned;
 pub(crate) use self::aligned::sizes_differ;
 pub use self::batch::{Batch, Item};
 pub use self::colorization::Colorization;
-pub(crate) use self::labelled::{IMAGE_FOLDERS, INSTANCE_FOLDERS, LABEL_FOLDERS, cityscapes_name};
+pub(crate) use self::labelled::{IMAGE_FOLDERS, INSTANCE_FOLDERS, LABEL_FOLDERS};
 pub use self::labelled::{LabelScan, Labelled};
 pub use self::single::Single;
 pub(crate) use self::single::single_files;
 pub use self::unaligned::Unaligned;
 use crate::config::{DataConfig, DataMode};
 use crate::error::{Error, Result};
+use crate::folder::PictureFile;
+use crate::listing::{Exclude, list_images};
 use crate::picture::Picture;
 use crate::reader::Reader;
 use crate::sizes::ItemFiles;
@@ -106,10 +109,18 @@ fn adapt(picture: Picture, channels: usize, path: &Path) -> Result<Picture> {
     })
 }
 
-/// Keeps the first `limit` of a sorted list and refuses an empty one.
-fn limited<T>(mut items: Vec<T>, limit: Option<usize>, folder: &Path) -> Result<Vec<T>> {
+/// The images of a folder; what is to be said about the listing is added to `notes`.
+fn images(folder: &Path, exclude: &Exclude, notes: &mut Vec<String>) -> Result<Vec<PictureFile>> {
+    let listing = list_images(folder, exclude)?;
+    notes.extend(listing.notes(folder));
+    Ok(listing.files)
+}
+
+/// Keeps the first `limit` of a sorted list and refuses an empty one; `notes` may say why it is empty.
+fn limited<T>(mut items: Vec<T>, limit: Option<usize>, folder: &Path, notes: &[String]) -> Result<Vec<T>> {
     if items.is_empty() {
-        let reason = "there is not one picture in it (png, jpg, webp, bmp, ppm, tiff)";
+        let mut reason = "there is not one picture in it (png, jpg, webp, bmp, ppm, tiff)".to_owned();
+        notes.iter().for_each(|note| reason += &format!("; {note}"));
         return Err(Error::dataset(folder, reason, "put pictures there, or name another folder"));
     }
     if limit == Some(0) {

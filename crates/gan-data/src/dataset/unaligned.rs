@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use gan_rng::Key;
 
 use super::layout::locate_collections;
-use super::{Dataset, Description, Item, limited, load};
+use super::{Dataset, Description, Item, images, limited, load};
 use crate::config::{DataConfig, Direction};
 use crate::error::Result;
-use crate::folder::{PictureFile, list_pictures};
+use crate::folder::PictureFile;
 use crate::reader::Reader;
 use crate::sizes::ItemFiles;
 use crate::transform::Transform;
@@ -34,10 +34,16 @@ impl Unaligned {
     /// [`crate::Error::Dataset`] if one is missing or empty.
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
-        let ([a, b], notes) = locate_collections(&config.root, &config.phase)?;
+        let located = locate_collections(&config.root, &config.phase)?;
+        let ([a, b], mut notes) = (located.layout, located.notes);
         // The input comes first, whichever side it is.
         let folders = if config.direction == Direction::A2b { [a, b] } else { [b, a] };
-        let list = |folder: &PathBuf| limited(list_pictures(folder)?, config.max_dataset_size, folder);
+        let mut list = |folder: &PathBuf| -> Result<_> {
+            let mut said = Vec::new();
+            let files = limited(images(folder, &located.exclude, &mut said)?, config.max_dataset_size, folder, &said)?;
+            notes.extend(said);
+            Ok(files)
+        };
         let (inputs, targets) = (list(&folders[0])?, list(&folders[1])?);
         Ok(Self {
             inputs,
@@ -70,7 +76,7 @@ impl Dataset for Unaligned {
         };
         let a = prepare(input, self.channels.0, key.at(0))?;
         let b = prepare(&self.targets[partner], self.channels.1, key.at(1))?;
-        Ok(Item { a, b: Some(b), inst: None, name: input.stem.clone() })
+        Ok(Item { a, b: Some(b), inst: None, name: input.name() })
     }
 
     fn item_files(&self) -> Vec<ItemFiles> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{DecodeOptions, Header};
 use crate::error::{Error, Result};
-use crate::folder::is_picture;
+use crate::listing::is_picture;
 use crate::picture::Picture;
 use crate::raster::Raster;
 

@@ -2,7 +2,7 @@
 
 use crate::exit::{BAD_DATA, Coded};
 use anyhow::bail;
-use gan_data::list_pictures;
+use gan_data::{list_pictures, with_suffix};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Translation {
     pub(super) input: PathBuf,
     /// Its path within the folder that was given, without extension.
-    pub(super) stem: String,
+    pub(super) stem: PathBuf,
     pub(super) output: PathBuf,
 }
 
@@ -24,13 +24,13 @@ pub(super) fn jobs(inputs: &[PathBuf], output: &Path) -> anyhow::Result<Vec<Tran
                 bail!(Coded(BAD_DATA, format!("there are no pictures in {}", input.display())));
             }
             for file in files {
-                let output = output.join(format!("{}.png", file.stem));
+                let output = with_suffix(output, &file.stem, "png");
                 jobs.push(Translation { input: file.path, stem: file.stem, output });
             }
         } else {
-            let stem = input.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+            let stem = input.file_stem().map(PathBuf::from).unwrap_or_default();
             let to_file = inputs.len() == 1 && output.extension().is_some() && !output.is_dir();
-            let output = if to_file { output.to_path_buf() } else { output.join(format!("{stem}.png")) };
+            let output = if to_file { output.to_path_buf() } else { with_suffix(output, &stem, "png") };
             jobs.push(Translation { input: input.clone(), stem, output });
         }
     }

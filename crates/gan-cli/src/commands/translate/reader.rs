@@ -28,7 +28,7 @@ pub(super) struct Input {
 
 impl Reader<'_> {
     pub(super) fn read(&self, job: &Translation) -> anyhow::Result<Input> {
-        let names = vec![job.stem.clone()];
+        let names = vec![job.stem.display().to_string()];
         let labelled = matches!(self.data.mode, DataMode::Labelled | DataMode::Streets);
         if self.encode.is_some() && !labelled {
             bail!(Coded(2, "--encode is for models with an instance feature encoder, which this is not".into()));
@@ -114,7 +114,7 @@ impl Reader<'_> {
 
 /// Crops, where there are any, depend on the name alone: the same file is cut the same way, whatever else is translated.
 fn key(job: &Translation) -> Key {
-    Key::new(0, Purpose::Augment).at_name(&job.stem)
+    Key::new(0, Purpose::Augment).at_name(&job.stem.to_string_lossy())
 }
 
 fn with_channels(picture: Picture, channels: usize, path: &Path) -> anyhow::Result<Picture> {
