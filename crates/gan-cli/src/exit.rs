@@ -90,6 +90,7 @@ fn of_data(error: &gan_data::Error) -> u8 {
         gan_data::Error::Config { .. } | gan_data::Error::OutOfRange(_) => BAD_MODEL,
         gan_data::Error::Output { .. } => 2,
         gan_data::Error::Failed { failures, .. } => failures.first().map_or(BAD_DATA, of_data),
+        gan_data::Error::NonFinite { .. } => 6,
         // A disk that refuses to take what we write says nothing about the data.
         gan_data::Error::Io { action, .. } if matches!(*action, "write" | "create") => 1,
         _ => BAD_DATA,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use gan_rng::Key;
 
 use super::layout::locate_photographs;
-use super::{Dataset, Description, Item, images, limited, load};
+use super::{Dataset, Description, Item, images, limited};
 use crate::config::DataConfig;
 use crate::error::Result;
 use crate::folder::PictureFile;
@@ -52,7 +52,7 @@ impl Dataset for Colorization {
 
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
-        let picture = load(&file.path, 3, &self.reader)?;
+        let picture = self.reader.image(&file.path, 3)?;
         let (a, b) = lab_tensors(&self.transform.apply_alone(picture, key, &file.path)?)?;
         Ok(Item { a, b: Some(b), inst: None, name: file.name() })
     }

@@ -71,7 +71,8 @@ pub(crate) fn doubt(seams: &[Seam]) -> Option<String> {
 pub(super) fn note(files: &[PictureFile], reader: &Reader) -> Option<String> {
     let step = files.len().div_ceil(SAMPLES).max(1);
     let samples: Vec<&PictureFile> = files.iter().step_by(step).collect();
-    let seams: Vec<Seam> = samples.par_iter().filter_map(|file| Seam::of(&reader.picture(&file.path).ok()?)).collect();
+    let seams: Vec<Seam> =
+        samples.par_iter().filter_map(|file| Seam::of(&reader.picture(&file.path, false).ok()?)).collect();
     doubt(&seams)
 }
 
