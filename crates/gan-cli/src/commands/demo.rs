@@ -1,5 +1,6 @@
 //! `gan-cli demo`: the main job on an embedded default.
 
+use crate::commands::trained::open_trained;
 use crate::exit::Done;
 use crate::place::PlaceArgs;
 use crate::progress::{Progress, bar, human};
@@ -8,7 +9,7 @@ use candle_core::{Device, Tensor};
 use gan_data::{Batch, DataConfig, Dataset, Depth, Quantize, picture_from_tensor, write_picture};
 use gan_rng::{Key, Purpose};
 use gan_train::events::Finish;
-use gan_train::{Job, Place, Trained, TranslateOptions, data_config, methods, to_place, translate_fitted};
+use gan_train::{Job, Place, TranslateOptions, data_config, methods, to_place, translate_fitted};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -129,7 +130,7 @@ fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scor
         }
     }
     let mean = mean.map(|sum| sum / train.len() as f64).transpose()?;
-    let translator = Trained::open(run)?.translator(&TranslateOptions::default(), place)?;
+    let translator = open_trained(run)?.translator(&TranslateOptions::default(), place)?;
     let test = open("test", TESTED)?;
     let mut scores = Scores { model: Score::default(), baseline: Score::default() };
     let mut rows = Vec::new();

@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::builder::PossibleValuesParser;
 use gan_train::config::Layer;
 use gan_train::events::Finish;
-use gan_train::{Job, METHODS, MethodSpec, methods, resume_config};
+use gan_train::{Job, METHODS, MethodSpec, methods, require_method, resume_config};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -54,6 +54,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         observers: vec![Box::new(Progress::new())],
     };
     let outcome = gan_train::train(job)?;
+    if outcome.finish == Finish::NothingLeft {
+        eprintln!("nothing left to do: all steps are done ({}); raise n_epochs or max_steps to train on", outcome.step);
+        return Ok(Done::Complete);
+    }
     let gallery = args.out.join("gallery/index.html");
     if outcome.finish == Finish::Interrupted {
         eprintln!("interrupted at step {}; go on with the same command and --resume", outcome.step);
@@ -76,6 +80,7 @@ fn resolved(args: &Args, method: &MethodSpec) -> anyhow::Result<toml::Table> {
         if args.preset.is_some() || args.config.is_some() {
             bail!(Coded(2, "--resume takes the run's own configuration: leave --preset and --config out".into()));
         }
+        require_method(&args.out, method)?;
         return Ok(resume_config(&args.out, |saved| {
             let saved = Layer::Text { name: "config.toml".into(), toml: saved.to_string() };
             (method.resolve)(&std::iter::once(saved).chain(root).chain(settings()).collect::<Vec<_>>())

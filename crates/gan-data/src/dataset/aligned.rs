@@ -118,6 +118,10 @@ impl Dataset for Aligned {
         Ok(Item { a, b: Some(b), inst: None, name: pair.name.clone() })
     }
 
+    fn names(&self) -> Vec<&str> {
+        self.pairs.iter().map(|pair| pair.name.as_str()).collect()
+    }
+
     fn describe(&self) -> Description {
         let stored = if self.folders.len() == 1 { "side by side" } else { "in two folders" };
         Description {

@@ -54,6 +54,10 @@ impl Dataset for Colorization {
         Ok(Item { a, b: Some(b), inst: None, name: file.stem.clone() })
     }
 
+    fn names(&self) -> Vec<&str> {
+        self.files.iter().map(|file| file.stem.as_str()).collect()
+    }
+
     fn describe(&self) -> Description {
         Description {
             kind: "photographs as lightness and colour".to_owned(),

@@ -216,6 +216,10 @@ impl Dataset for Labelled {
         })
     }
 
+    fn names(&self) -> Vec<&str> {
+        self.entries.iter().map(|entry| entry.label.stem.as_str()).collect()
+    }
+
     fn describe(&self) -> Description {
         let kind =
             if self.label_nc > 0 { format!("label maps ({} labels)", self.label_nc) } else { "pairs".to_owned() };

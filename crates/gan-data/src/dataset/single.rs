@@ -70,6 +70,10 @@ impl Dataset for Single {
         Ok(Item { a, b: None, inst: None, name: file.stem.clone() })
     }
 
+    fn names(&self) -> Vec<&str> {
+        self.files.iter().map(|file| file.stem.as_str()).collect()
+    }
+
     fn describe(&self) -> Description {
         Description {
             kind: "pictures to translate".to_owned(),

@@ -72,6 +72,10 @@ impl Dataset for Unaligned {
         Ok(Item { a, b: Some(b), inst: None, name: input.stem.clone() })
     }
 
+    fn names(&self) -> Vec<&str> {
+        self.inputs.iter().chain(&self.targets).map(|file| file.stem.as_str()).collect()
+    }
+
     fn describe(&self) -> Description {
         Description {
             kind: format!("unrelated pictures, {} inputs and {} targets", self.inputs.len(), self.targets.len()),

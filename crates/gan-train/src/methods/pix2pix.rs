@@ -22,6 +22,7 @@ pub const SPEC: MethodSpec = MethodSpec {
     resolve: resolve::<Config>,
     build: |table, place| Ok(Box::new(Pix2Pix::new(&parse(table)?, place)?)),
     generator: |table| Ok(parse::<Config>(table)?.generator),
+    verify: |table, weights| Ok(parse::<Config>(table)?.generator.build(weights("g")?).map(drop)?),
     translator,
     encoder: None,
     debug: &[
@@ -115,7 +116,7 @@ impl Pix2Pix {
             d,
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
-            pool: ImagePool::new(config.train.pool_size),
+            pool: ImagePool::new(config.train.pool_size).of_channels(gc.input_nc + gc.output_nc),
             loss: config.loss.clone(),
             train: config.train.clone(),
         })

@@ -23,7 +23,7 @@ fn assert_found(storage: &VolatileStorage, named: &str, what: &str) {
     let loaded = load_latest(storage, run(), Some("pix2pix")).unwrap_or_else(|e| panic!("{what}: {e}"));
     assert_same(&loaded.snapshot, &snapshot(1));
     match &loaded.warnings[..] {
-        [Warning::Refused { reason }] => assert!(reason.contains(named), "{what}: {reason}"),
+        [Warning::Refused { reason, used: 1 }] => assert!(reason.contains(named), "{what}: {reason}"),
         other => panic!("{what}: {other:?}"),
     }
 }
