@@ -4,8 +4,8 @@
 use crate::checkpoint::{self, Folder};
 use crate::config::{Layer, differences};
 use crate::method::MethodSpec;
-use crate::storage::{Disk, Storage};
-use crate::{Error, Result, methods, run};
+use crate::storage::Disk;
+use crate::{Error, Result, Trained, methods, run};
 use std::path::Path;
 use toml::Table;
 
@@ -43,11 +43,17 @@ const ALLOWED: [&str; 22] = [
 ///
 /// # Errors
 /// [`Error::Config`] with all changes that are refused; [`Error::RunFolder`] if there is no run;
-/// [`Error::NoUsableCheckpoint`] if there are checkpoints and none has a sound manifest.
+/// [`Error::NoUsableCheckpoint`] if there are checkpoints and none can be used.
 pub fn resume_config(run: &Path, wanted: impl FnOnce(&Table) -> Result<Table>) -> Result<Table> {
     let file = run.join("config.toml").display().to_string();
     let text = run::read_config(&Disk, run);
-    let Some(sealed) = newest(&Disk, run)? else {
+    // Its weights are read as well: a configuration that they do not fit is not theirs.
+    let trained = match Trained::open(run) {
+        Ok(trained) => Some(trained),
+        Err(Error::NoCheckpoint { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let Some(trained) = trained else {
         let text = text?;
         let saved = match run_method(run)? {
             Some(method) => (method.resolve)(&[Layer::Text { name: file, toml: text }])?,
@@ -59,7 +65,7 @@ pub fn resume_config(run: &Path, wanted: impl FnOnce(&Table) -> Result<Table>) -
         check_changes("--resume", &saved, &wanted)?;
         return Ok(wanted);
     };
-    let (method, sealed) = sealed_config(&sealed)?;
+    let (method, sealed) = (trained.method(), trained.sealed_config()?);
     let saved = match text {
         Ok(text) => {
             let saved = (method.resolve)(&[Layer::Text { name: file.clone(), toml: text }])?;
@@ -79,11 +85,17 @@ pub fn resume_config(run: &Path, wanted: impl FnOnce(&Table) -> Result<Table>) -
 /// # Errors
 /// [`Error::NoUsableCheckpoint`] if there are checkpoints and none has a sound manifest.
 pub fn run_method(run: &Path) -> Result<Option<&'static MethodSpec>> {
-    let name = match newest(&Disk, run)? {
-        Some(folder) => Some(folder.manifest.method),
-        None => run::read_info(&Disk, run).ok().map(|info| info.method),
+    let sound = |folder: Folder| {
+        let method = methods::find(&folder.manifest.method)?;
+        sealed(&folder.dir, &folder.manifest.model, method).map(|_| method)
     };
-    Ok(name.and_then(|name| methods::find(&name).ok()))
+    match checkpoint::newest(&Disk, run, sound) {
+        Ok((method, _)) => return Ok(Some(method)),
+        Err(Error::NoCheckpoint { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let named = run::read_info(&Disk, run).ok().map(|info| info.method);
+    Ok(named.and_then(|name| methods::find(&name).ok()))
 }
 
 /// Refuses to go on with a run by another method than its own.
@@ -99,21 +111,6 @@ pub fn require_method(run: &Path, method: &MethodSpec) -> Result<()> {
         }),
         _ => Ok(()),
     }
-}
-
-/// The newest checkpoint that seals a configuration; `None` if there is no checkpoint.
-fn newest(storage: &dyn Storage, run: &Path) -> Result<Option<Folder>> {
-    let sound = |folder: Folder| sealed_config(&folder).map(|_| folder);
-    match checkpoint::newest(storage, run, sound) {
-        Ok((folder, _)) => Ok(Some(folder)),
-        Err(Error::NoCheckpoint { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn sealed_config(folder: &Folder) -> Result<(&'static MethodSpec, Table)> {
-    let method = methods::find(&folder.manifest.method)?;
-    Ok((method, sealed(&folder.dir, &folder.manifest.model, method)?))
 }
 
 /// The configuration that the checkpoint in `dir` seals as `model`, with the defaults of keys that are newer than it.

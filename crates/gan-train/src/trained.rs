@@ -4,7 +4,7 @@ use crate::checkpoint::{self, Folder, NamedTensors, Warning};
 use crate::error::first_line;
 use crate::method::{MethodSpec, Place, TranslateOptions, Translator};
 use crate::storage::Disk;
-use crate::{Error, Result, methods, numerics};
+use crate::{Error, Result, methods, numerics, resume};
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,11 @@ impl Trained {
     /// The resolved configuration of the run.
     pub fn config(&self) -> &toml::Table {
         &self.config
+    }
+
+    /// The same with the defaults of keys that are newer than the checkpoint.
+    pub(crate) fn sealed_config(&self) -> Result<toml::Table> {
+        resume::sealed(&self.folder.dir, &self.folder.manifest.model, self.method)
     }
 
     /// What the user should know: newer checkpoints that were passed over.

@@ -114,18 +114,25 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let data = Data::of(&*dataset, common.data.batch_size as u64);
     let mut rate = Rate::new(&common.train);
     let (mut step, mut position, mut pending, mut log_length) = (0, Position::default(), Pending::default(), 0);
-    if let Some(Restored { loaded, .. }) = &restored {
-        let snapshot = &loaded.snapshot;
+    let mut slowed_down = None;
+    if let Some(Restored { loaded, sealed }) = restored {
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
-        step = snapshot.step;
-        log_length = state::events_length(snapshot);
+        step = loaded.snapshot.step;
+        log_length = state::events_length(&loaded.snapshot);
+        slowed_down = (common.train.lr < sealed.train.lr).then_some(step);
         let saved;
-        (pending, saved) = state::restore(&loaded.dir, snapshot, &mut *method, &mut rate, &job.place.device)?;
+        (pending, saved) = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
+        let saved = saved.unwrap_or_else(|| {
+            let data = Data::of(&*dataset, sealed.data.batch_size as u64);
+            let position = data.position_of_step(step);
+            warnings.push(format!(
+                "this checkpoint is of an older version, which kept no epoch: with this data, step {step} lies in epoch {}",
+                position.epoch()
+            ));
+            state::Place { position, data }
+        });
         let notes;
-        (position, notes) = match saved {
-            Some(saved) => data.carry_on(&saved.data, saved.position),
-            None => older_version(Position::of_step(step, per_epoch, common.data.batch_size as u64), step),
-        };
+        (position, notes) = data.carry_on(&saved.data, saved.position);
         warnings.extend(notes);
     } else if job.resume {
         warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
@@ -155,7 +162,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         step,
         position,
         data,
-        slowed_down: restored.as_ref().filter(|r| r.slowed_down).map(|_| step),
+        slowed_down,
         pending,
         events,
         observers: job.observers,
@@ -166,7 +173,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         pace: Pace::new(Box::new(Monotonic::default())),
         waited: Duration::ZERO,
         logged: Instant::now(),
-        last_saved: restored.as_ref().map(|_| step),
+        last_saved: (step > 0).then_some(step),
         method: &mut *method,
         storage,
         job: &job.config,
@@ -179,7 +186,6 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         feed: Feed::new(&job.place)?,
         place: job.place.clone(),
     };
-    drop(restored); // The tensors of a checkpoint take as much memory as the networks.
     run.emit(Event::Started {
         method: run.spec.name.into(),
         step: run.step,
@@ -195,8 +201,8 @@ pub fn train(mut job: Job) -> Result<Outcome> {
 /// What a run goes on from.
 struct Restored {
     loaded: Loaded,
-    /// The learning rate is lower than it was.
-    slowed_down: bool,
+    /// Its configuration.
+    sealed: Common,
 }
 
 /// The run folder, locked, and when resuming its newest checkpoint: `None` if the run ended before it saved one.
@@ -209,7 +215,8 @@ fn open_folder(storage: &dyn Storage, job: &Job, method: &mut dyn Method) -> Res
     // Locked first: another trainer would replace and delete the checkpoints that are being read.
     let folder = RunFolder::open(storage, &job.run)?;
     let check = |dir: &Path, snapshot: &Snapshot| {
-        resume::sealed(dir, &snapshot.model, job.method)?;
+        let sealed = resume::sealed(dir, &snapshot.model, job.method)?;
+        resume::check_changes(&dir.display().to_string(), &sealed, &job.config)?;
         state::check(dir, snapshot, method)
     };
     let loaded = match checkpoint::load_latest_checked(storage, &job.run, Some(job.method.name), check) {
@@ -218,9 +225,7 @@ fn open_folder(storage: &dyn Storage, job: &Job, method: &mut dyn Method) -> Res
         Err(error) => return Err(error),
     };
     let sealed = resume::sealed(&loaded.dir, &loaded.snapshot.model, job.method)?;
-    resume::check_changes("--resume", &sealed, &job.config)?;
-    let slowed_down = parse::<Common>(&job.config)?.train.lr < parse::<Common>(&sealed)?.train.lr;
-    Ok((folder, Some(Restored { loaded, slowed_down })))
+    Ok((folder, Some(Restored { loaded, sealed: parse(&sealed)? })))
 }
 
 fn config_text(job: &Job) -> Result<String> {
@@ -238,15 +243,6 @@ fn run_info(job: &Job, seed: u64) -> RunInfo {
         argv: job.argv.clone(),
         launches: Vec::new(),
     }
-}
-
-/// Checkpoints of older versions do not say how many epochs are done.
-fn older_version(position: Position, step: u64) -> (Position, Vec<String>) {
-    let note = format!(
-        "this checkpoint is of an older version, which kept no epoch: with this data, step {step} lies in epoch {}",
-        position.epoch()
-    );
-    (position, vec![note])
 }
 
 struct Run<'a> {

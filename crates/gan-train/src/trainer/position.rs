@@ -17,11 +17,6 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// What older checkpoints, which know their step alone, can tell.
-    pub(super) fn of_step(step: u64, per_epoch: u64, batch_size: u64) -> Self {
-        Position { epochs: step / per_epoch, batches: step % per_epoch, images: step.saturating_mul(batch_size) }
-    }
-
     /// The epoch that is under way, or comes next; counted from 1.
     pub(super) fn epoch(&self) -> u64 {
         self.epochs + 1
@@ -58,7 +53,7 @@ impl Position {
         let fits = epochs <= step.min(u64::from(u32::MAX))
             && images <= step.saturating_mul(1 << 17).min(1 << 62)
             && data.batch_size > 0
-            && batches < data.items.div_ceil(data.batch_size).max(1);
+            && batches < data.per_epoch();
         (!fits).then(|| format!("it claims {epochs} epochs, {batches} batches and {images} images in {step} steps"))
     }
 }
@@ -79,6 +74,18 @@ impl Data {
             hasher.update(name.as_bytes()).update(&[0]);
         }
         Data { items: dataset.len() as u64, names: hasher.finalize().to_hex().to_string(), batch_size }
+    }
+
+    /// Where a run is after `step` steps on this data from its start on: what checkpoints of older versions, which know their
+    /// step alone, can tell.
+    pub(super) fn position_of_step(&self, step: u64) -> Position {
+        let per_epoch = self.per_epoch();
+        let images = step.saturating_mul(self.batch_size);
+        Position { epochs: step / per_epoch, batches: step % per_epoch, images }
+    }
+
+    fn per_epoch(&self) -> u64 {
+        self.items.div_ceil(self.batch_size.max(1)).max(1)
     }
 
     /// Where a run that was saved at `position` goes on with this data, and what is to be said about it. Epochs that are
@@ -127,13 +134,14 @@ mod tests {
     fn counting_is_dividing_as_long_as_nothing_changes() {
         for (per_epoch, batch_size) in [(1, 1), (4, 1), (7, 3)] {
             let mut position = Position::default();
+            let data = data(per_epoch * batch_size, "", batch_size);
             for step in 1..=30 {
                 let last = position.advance(per_epoch, batch_size);
-                assert_eq!(position, Position::of_step(step, per_epoch, batch_size));
+                assert_eq!(position, data.position_of_step(step));
                 assert_eq!((last, position.begun()), (step % per_epoch == 0, step.div_ceil(per_epoch)));
                 assert_eq!(position.total_steps(step, &train(40, 0), per_epoch), 40 * per_epoch);
                 assert_eq!(position.total_steps(step, &train(40, 31), per_epoch), 31.min(40 * per_epoch));
-                assert_eq!(position.contradiction(step, &data(per_epoch * batch_size, "", batch_size)), None);
+                assert_eq!(position.contradiction(step, &data), None);
             }
         }
     }
@@ -141,7 +149,7 @@ mod tests {
     #[test]
     fn epochs_stay_whatever_the_length() {
         // 10 epochs of 7 are done; 20 are wanted, of 1.
-        let position = Position::of_step(70, 7, 1);
+        let position = data(7, "a", 1).position_of_step(70);
         let (now, notes) = data(1, "b", 1).carry_on(&data(7, "a", 1), position);
         assert_eq!((now, notes.len()), (position, 1));
         assert!(notes[0].contains("1 images, 7 when") && notes[0].contains("epoch 11 comes next"), "{notes:?}");
@@ -150,7 +158,7 @@ mod tests {
         assert!(now.total_steps(70, &train(10, 0), 1) <= 70);
         assert!(now.total_steps(70, &train(20, 60), 1) <= 70);
         // A longer one does not set it back.
-        let within = Position { batches: 3, ..Position::of_step(25, 5, 1) };
+        let within = Position { epochs: 5, batches: 3, images: 28 };
         let (now, notes) = data(7, "b", 1).carry_on(&data(5, "a", 1), within);
         assert_eq!((now.epochs, now.batches), (5, 0));
         assert!(notes[0].contains("epoch 6 starts anew"), "{notes:?}");

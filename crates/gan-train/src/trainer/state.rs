@@ -3,7 +3,7 @@
 use super::position::{Data, Position};
 use super::progress::{Pending, Sums};
 use super::rate::{Rate, RateState};
-use crate::checkpoint::{NamedTensors, Snapshot};
+use crate::checkpoint::{Loaded, NamedTensors, Snapshot};
 use crate::error::first_line;
 use crate::method::Method;
 use crate::{Error, Result, WayBack};
@@ -131,12 +131,12 @@ pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) ->
 /// Takes it out again: the losses since the last log point, and the place, where the checkpoint knows it. To be called with
 /// what [`check`] accepts.
 pub(super) fn restore(
-    dir: &Path,
-    snapshot: &Snapshot,
+    loaded: &Loaded,
     method: &mut dyn Method,
     rate: &mut Rate,
     device: &Device,
 ) -> Result<(Pending, Option<Place>)> {
+    let Loaded { dir, snapshot, .. } = loaded;
     let state = read(dir, snapshot)?;
     let parts = method.parts();
     for (name, optimizer, networks) in parts.optimizers {
