@@ -140,11 +140,20 @@ impl RunFolder {
             [(CONFIG, read_config(storage, &self.path).map(drop)), (INFO, read_info(storage, &self.path).map(drop))];
         let mut notes = Vec::new();
         for (name, state) in states {
-            let Err(error) = state else { continue };
+            let reason = match state {
+                Ok(()) => continue,
+                Err(Error::Io { reason, .. }) => reason.to_string(),
+                Err(Error::Damaged { reason, .. }) => reason,
+                Err(error) => error.to_string(),
+            };
             let path = self.path.join(name);
             let aside = self.path.join(format!("{name}.damaged"));
             notes.push(match storage.rename(&path, &aside) {
-                Ok(()) => format!("{error}: it was written anew, the damaged one is now {}", aside.display()),
+                Ok(()) => format!(
+                    "{} could not be read ({reason}) and was written anew; what stood there is now {}",
+                    path.display(),
+                    aside.display()
+                ),
                 Err(_) => format!("{} was missing: it was written anew", path.display()),
             });
             self.write(storage, name)?;

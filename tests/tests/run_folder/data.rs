@@ -30,14 +30,14 @@ fn other_data_neither_takes_nor_gives_epochs() {
     let (outcome, _) = start(&run, &[&root(&five), "n_epochs_decay=2", "max_steps=13"]);
     assert_eq!(outcome.unwrap(), done(13));
     let rate = log(&run).last().unwrap().lr;
-    for (name, items) in [("one", 1), ("seven", 7)] {
+    for (name, items) in [("1 image", 1), ("7 images", 7)] {
         let data = drawn(folder.path(), name, items);
         let run_on = folder.path().join(format!("on-{name}"));
         copy(&run, &run_on);
         let (outcome, said) = resume(&run_on, &[&root(&data), "max_steps=0"]);
         // The third epoch anew, and the fourth.
         assert_eq!(outcome.unwrap(), done(13 + 2 * items as u64), "{name}");
-        assert!(said.iter().any(|s| s.contains(&format!("{items} images, 5 when"))), "{said:?}");
+        assert!(said.iter().any(|s| s.contains(&format!("{name}, 5 when"))), "{said:?}");
         assert!(said.iter().any(|s| s.contains("epoch 3 starts anew")), "{said:?}");
         let records = log(&run_on);
         let after = &records[13..];

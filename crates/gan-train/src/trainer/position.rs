@@ -98,13 +98,14 @@ impl Data {
             position.batches = 0;
             let goes_on = if within { "starts anew" } else { "comes next" };
             notes.push(format!(
-                "the dataset changed: {} images, {} when this run was saved; epoch {epoch} {goes_on}",
-                self.items, saved.items
+                "the dataset changed: {}, {} when this run was saved; epoch {epoch} {goes_on}",
+                images(self.items),
+                saved.items
             ));
         } else if self.names != saved.names {
             notes.push(format!(
-                "the dataset changed: {} images as before, but not the same; epoch {epoch} goes on",
-                self.items
+                "the dataset changed: {} as before, but not the same; epoch {epoch} goes on",
+                images(self.items)
             ));
         }
         if self.batch_size != saved.batch_size {
@@ -116,6 +117,10 @@ impl Data {
         }
         (position, notes)
     }
+}
+
+fn images(n: u64) -> String {
+    format!("{n} image{}", if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -152,7 +157,7 @@ mod tests {
         let position = data(7, "a", 1).position_of_step(70);
         let (now, notes) = data(1, "b", 1).carry_on(&data(7, "a", 1), position);
         assert_eq!((now, notes.len()), (position, 1));
-        assert!(notes[0].contains("1 images, 7 when") && notes[0].contains("epoch 11 comes next"), "{notes:?}");
+        assert!(notes[0].contains("1 image, 7 when") && notes[0].contains("epoch 11 comes next"), "{notes:?}");
         assert_eq!(now.total_steps(70, &train(20, 0), 1), 80);
         // Nothing is left if none is wanted.
         assert!(now.total_steps(70, &train(10, 0), 1) <= 70);
