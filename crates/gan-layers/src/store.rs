@@ -39,6 +39,9 @@ enum Kind {
     Counter(Counter),
 }
 
+/// An entry and the tensor that it is set from.
+type Fitting<'a> = (&'a Entry, &'a Tensor);
+
 /// What [`ParamStore::load`] does about names that one side lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
@@ -277,13 +280,12 @@ impl ParamStore {
     }
 
     /// The entries under `prefix` with the tensors that fit them, and a line for each name that was left out.
-    #[allow(clippy::type_complexity, reason = "used here alone")]
     fn fitting<'a>(
         &'a self,
         prefix: &str,
         tensors: &'a [(String, Tensor)],
         missing: Missing,
-    ) -> Result<(Vec<(&'a Entry, &'a Tensor)>, Vec<String>)> {
+    ) -> Result<(Vec<Fitting<'a>>, Vec<String>)> {
         let mut notes = Vec::new();
         let mut problem = |text: String| match missing {
             Missing::Refuse => bail!("{text}"),

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! RUN/config.toml      the resolved configuration, every default written out
-//! RUN/run.json         who computed it, and how: version, revision, device, instruction set, seed, argv
+//! RUN/run.json         who computed it, and how: version, revision, device, instruction set, seed, every launch
 //! RUN/events.jsonl     one JSON object a line (see crate::events)
 //! RUN/gallery/         pages to look at (see crate::gallery)
 //! RUN/checkpoints/     see crate::checkpoint
 //! RUN/lock             who is writing
 //! ```
+//!
+//! The checkpoints are what a run consists of. The files beside them are for people: where one is missing or damaged, it is
+//! written anew.
 
 mod launch;
 

@@ -59,16 +59,16 @@ fn an_edited_configuration_is_held_against_the_sealed_one() {
 fn what_is_missing_or_damaged_is_written_anew() {
     let (folder, run) = trained();
     let config = read_config(&Disk, &run).unwrap();
-    let damages: [(&str, &dyn Fn(&Path)); 4] = [
-        ("missing", &|path| fs::remove_file(path).unwrap()),
-        ("damaged", &|path| fs::write(path, [0xff, b'=']).unwrap()),
-        ("damaged", &|path| fs::write(path, "[train\n").unwrap()),
-        ("a folder", &|path| {
+    let damages: [&dyn Fn(&Path); 4] = [
+        &|path| fs::remove_file(path).unwrap(),
+        &|path| fs::write(path, [0xff, b'=']).unwrap(),
+        &|path| fs::write(path, "[train\n").unwrap(),
+        &|path| {
             fs::remove_file(path).unwrap();
             fs::create_dir(path).unwrap();
-        }),
+        },
     ];
-    for (i, (_, damage)) in damages.into_iter().enumerate() {
+    for (i, damage) in damages.into_iter().enumerate() {
         for name in ["config.toml", "run.json"] {
             let hurt = folder.path().join(format!("{i}-{name}"));
             copy(&run, &hurt);
