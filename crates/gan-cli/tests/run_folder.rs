@@ -1,5 +1,5 @@
 //! Runs whose folder was edited, damaged or finished before, through the binary: what is said, and the exit codes.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // only images of the fixtures and of its own making are opened
 
 mod support;
 

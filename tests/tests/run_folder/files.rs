@@ -114,6 +114,7 @@ fn what_is_deleted_while_training_comes_back() {
         for name in ["config.toml", "run.json", "events.jsonl"] {
             fs::remove_file(at.join(name)).unwrap();
         }
+        fs::remove_dir_all(at.join("gallery")).unwrap();
     });
     assert_eq!(outcome.unwrap().step, 4);
     for name in ["config.toml", "run.json", "events.jsonl"] {
@@ -121,6 +122,10 @@ fn what_is_deleted_while_training_comes_back() {
         assert!(run.join(name).is_file(), "{name}");
     }
     assert_eq!(log(&run).iter().map(|r| r.step).collect::<Vec<_>>(), [2, 3, 4]);
+    let gallery: serde_json::Value =
+        serde_json::from_slice(&fs::read(run.join("gallery/gallery.json")).unwrap()).unwrap();
+    assert_eq!(gallery["previews"].as_array().unwrap().len(), 1, "that of the last step");
+    assert!(run.join("gallery/index.html").is_file());
     let (outcome, said) = resume(&run, &["n_epochs=3"]);
     assert_eq!(outcome.unwrap().step, 6);
     assert_eq!(said, ["started at 4 of 6"]);
