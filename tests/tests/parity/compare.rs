@@ -120,6 +120,15 @@ impl Report {
         (self.squares.0 / self.squares.1.max(1e-30)).sqrt()
     }
 
+    /// The largest error as a part of its limit; infinite where something that must hold does not.
+    pub(crate) fn worst(&self) -> f64 {
+        if !self.hard.is_empty() {
+            return f64::INFINITY;
+        }
+        let parts = self.errors.iter().map(|(what, _, error)| error / self.limit(*what));
+        parts.fold(0.0, |worst, part| if part.is_nan() { f64::INFINITY } else { worst.max(part) })
+    }
+
     /// One line: the largest error of each sort.
     pub(crate) fn summary(&self) -> String {
         [What::Output, What::Gradient, What::Loss, What::Update]

@@ -144,8 +144,13 @@ struct Trajectory {
     updates: Vec<(String, Tensor)>,
 }
 
-/// Runs the steps from the initial weights, each moved by up to `nudge` of itself.
-fn simulate(case: &Case, dtype: DType, nudge: f64) -> Trajectory {
+/// How far a neighbour's initial weights are from the case's, relative to each weight.
+const NUDGE: f64 = 1e-3;
+/// Neighbours that are looked at where a case itself is out of tolerance.
+const NEIGHBOURS: u64 = 9;
+
+/// Runs the steps from the initial weights, or from those of a neighbour: each weight moved by up to [`NUDGE`] of itself.
+fn simulate(case: &Case, dtype: DType, neighbour: Option<u64>) -> Trajectory {
     let place = Place { device: device(), dtype };
     let mut method = method(case, &place);
     let mut start = BTreeMap::new();
@@ -153,9 +158,10 @@ fn simulate(case: &Case, dtype: DType, nudge: f64) -> Trajectory {
         for net in networks {
             let mut init = case.state_dict(&format!("{net}.init."), DType::F64);
             for (key, t) in init.iter_mut().filter(|(_, t)| t.dtype().is_float() && t.rank() > 1) {
-                let mut stream = Key::new(0, Purpose::Test).at_name(key).stream();
+                let Some(draw) = neighbour else { continue };
+                let mut stream = Key::new(draw, Purpose::Test).at_name(key).stream();
                 let factors =
-                    Tensor::from_iter((0..t.elem_count()).map(|_| 1.0 + nudge * stream.range(-1.0, 1.0)), t.device());
+                    Tensor::from_iter((0..t.elem_count()).map(|_| 1.0 + NUDGE * stream.range(-1.0, 1.0)), t.device());
                 *t = (&*t * factors.and_then(|f| f.reshape(t.shape())).expect("factors")).expect("weights");
             }
             optimizer.store().load(&format!("{net}."), &init, Missing::Refuse).expect("initial weights");
@@ -191,14 +197,21 @@ fn difference(a: &Tensor, b: &Tensor) -> Tensor {
 }
 
 /// Compares with PyTorch. Where a value lies within F32 rounding of the edge of a ReLU or of an L1 term, one flip sends
-/// Adam another way for good: the same case a hair away must then agree with our own F64, which agrees with PyTorch.
+/// Adam another way for good, whichever kernels compute. Flips are a matter of values: of the neighbours of a case, a hair
+/// away, half or more have none in eight steps, and their errors are a thousandth of the limits. A wrong kernel is a matter of shapes and
+/// shows in all of them. So a case out of tolerance must agree with PyTorch in the first step, and three of its nine
+/// neighbours with our own F64, which agrees with PyTorch, within a hundredth of the limits.
 pub(crate) fn run(case: &Case, dtype: DType) -> Report {
     let mut report = Report::new(dtype);
-    let have = simulate(case, dtype, 0.0);
+    let mut first = Report::new(dtype);
+    let have = simulate(case, dtype, None);
     for (name, value) in &have.losses {
         let (loss, step) = name.trim_end_matches(']').split_once('[').expect("a step");
         let want = case.tensor(&format!("loss.{loss}")).get(step.parse().expect("a number")).expect("a loss");
         report.tensor(What::Loss, name, value, &want);
+        if step == "0" {
+            first.tensor(What::Loss, name, value, &want);
+        }
     }
     for (name, update) in &have.updates {
         let (net, key) = name.split_once('.').expect("a network");
@@ -209,7 +222,19 @@ pub(crate) fn run(case: &Case, dtype: DType) -> Report {
         return report;
     }
     println!("{}: {} beside the edge of a ReLU or L1?", case.name, report.summary());
-    let (have, want) = (simulate(case, dtype, 1e-3), simulate(case, DType::F64, 1e-3));
+    let mut neighbours: Vec<Report> = (0..NEIGHBOURS).map(|draw| compare_neighbour(case, dtype, draw)).collect();
+    neighbours.sort_by(|a, b| a.worst().total_cmp(&b.worst()));
+    let worst: Vec<_> = neighbours.iter().map(|report| format!("{:.1e}", report.worst())).collect();
+    println!("{}: its neighbours' errors as parts of the limits: {}", case.name, worst.join(" "));
+    let mut third = neighbours.swap_remove(2);
+    third.require("a hundredth of the limits in three of nine neighbours", third.worst() <= 0.01);
+    third.require("losses of the first step", first.failures(&case.name).is_empty());
+    third
+}
+
+/// The errors of a neighbour beside our own F64.
+fn compare_neighbour(case: &Case, dtype: DType, draw: u64) -> Report {
+    let (have, want) = (simulate(case, dtype, Some(draw)), simulate(case, DType::F64, Some(draw)));
     let mut report = Report::new(dtype);
     for ((name, have), (_, want)) in have.losses.iter().zip(&want.losses) {
         report.tensor(What::Loss, name, have, want);

@@ -178,7 +178,10 @@ mod tests {
 
     #[test]
     fn the_arrows_lead_all_the_way() {
-        assert_eq!(allowed("gan-nets").into_iter().collect::<Vec<_>>(), ["gan-fs", "gan-kernels", "gan-layers", "gan-rng"]);
+        assert_eq!(
+            allowed("gan-nets").into_iter().collect::<Vec<_>>(),
+            ["gan-fs", "gan-kernels", "gan-layers", "gan-rng"]
+        );
         assert_eq!(allowed("gan-cli").len(), 8);
         assert!(allowed("xtask").is_empty() && allowed("gan-rng").is_empty());
     }

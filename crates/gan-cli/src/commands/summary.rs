@@ -3,6 +3,7 @@
 use crate::commands::trained::open_trained;
 use crate::commands::weights::{WeightArgs, WeightFile};
 use crate::exit::Done;
+use anyhow::Context;
 use gan_nets::Network;
 use std::path::PathBuf;
 
@@ -25,6 +26,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         Network::Generator((trained.method().generator)(trained.config())?)
     } else {
         let file = WeightFile::open(&args.model, &args.weights)?;
+        file.state.require_finite().with_context(|| format!("cannot use {}", args.model.display()))?;
         file.notes.iter().skip(1).for_each(|note| eprintln!("{note}"));
         file.network
     };
