@@ -5,8 +5,6 @@ use crate::start::Start;
 use gan_train::events::{Event, Finish, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Seconds between lines where there is no terminal: with losses, and without.
@@ -22,7 +20,7 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     terminal: bool,
     spoken: Option<Instant>,
-    first: Arc<AtomicU64>,
+    first: u64,
     total: u64,
     /// Epoch and losses of the last log point.
     losses: String,
@@ -40,21 +38,7 @@ impl Progress {
             bar.set_style(style);
         }
         above(&bar);
-        Progress {
-            start,
-            bar,
-            terminal,
-            spoken: None,
-            first: Arc::new(AtomicU64::new(u64::MAX)),
-            total: 0,
-            losses: String::new(),
-            wait: String::new(),
-        }
-    }
-
-    /// Where the step will be found after which this launch began; `u64::MAX` while it has not.
-    pub(crate) fn first(&self) -> Arc<AtomicU64> {
-        self.first.clone()
+        Progress { start, bar, terminal, spoken: None, first: 0, total: 0, losses: String::new(), wait: String::new() }
     }
 
     /// Whether a line is due where there is no terminal; if so, it counts as spoken.
@@ -67,7 +51,7 @@ impl Progress {
     }
 
     fn begin(&mut self, method: &str, device: &str, step: u64, total: u64) {
-        self.first.store(step, Ordering::Relaxed);
+        self.first = step;
         self.total = total;
         self.bar.set_length(total);
         self.bar.set_position(step);
@@ -107,7 +91,7 @@ impl Observer for Progress {
 
     fn step(&mut self, step: u64, eta_s: Option<f64>) {
         self.bar.set_position(step);
-        let done = step.saturating_sub(self.first.load(Ordering::Relaxed));
+        let done = step.saturating_sub(self.first);
         // The first step of a launch also allocates; it says little about the next.
         let (2.., Some(eta), left @ 1..) = (done, eta_s, self.total.saturating_sub(step)) else { return };
         let pace = pace(self.start.batch_size as f64 * left as f64 / eta.max(1e-9), eta_s);

@@ -101,6 +101,8 @@ pub enum Finish {
     Complete,
     /// The user asked for it.
     Interrupted,
+    /// All epochs (or `max_steps`) had been done before: nothing was trained and nothing was written.
+    NothingLeft,
     /// The losses were no longer finite and going back did not help.
     Diverged,
 }

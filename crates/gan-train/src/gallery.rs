@@ -167,6 +167,16 @@ impl Gallery {
         Ok(())
     }
 
+    /// Somebody may have deleted the folder since: the gallery then starts anew.
+    fn find_folder(&mut self) -> Result<()> {
+        let images = self.dir.join("images");
+        if self.storage.list(&images).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            self.content.previews.clear();
+            self.storage.create_dir_all(&images).map_err(|e| Error::io("create", &images, e))?;
+        }
+        Ok(())
+    }
+
     /// Removes pictures and pages that are shown no more.
     fn remove_orphans(&self) -> Result<()> {
         let images = self.dir.join("images");
@@ -191,6 +201,9 @@ impl Gallery {
 impl Observer for Gallery {
     fn on(&mut self, event: &Event) -> Result<()> {
         self.status.step = event.step();
+        if !matches!(event, Event::Progress { .. } | Event::Warning { .. }) {
+            self.find_folder()?;
+        }
         match event {
             Event::Started { method, total_steps, .. } => {
                 self.content.title = method.clone();

@@ -32,16 +32,17 @@ mod trained;
 mod trainer;
 
 pub use consistency::Demands;
-pub use error::{Error, Result};
+pub use error::{Error, Result, WayBack};
 pub use fit::translate_fitted;
 pub use graphed::graphed;
 pub use lock::RunLock;
 pub use method::{
-    ConfigKeys, Direction, LoadEncoder, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions,
-    Translator,
+    ConfigKeys, Direction, LoadEncoder, LoadWeights, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx,
+    TranslateOptions, Translator,
 };
 pub use methods::METHODS;
 pub use optimizer::Optimizer;
+pub use resume::{require_method, resume_config, run_method};
 pub use settings::TrainConfig;
 pub use trained::Trained;
-pub use trainer::{Job, Outcome, data_config, resume_config, to_place, train};
+pub use trainer::{Job, Outcome, data_config, to_place, train};

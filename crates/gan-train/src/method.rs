@@ -5,6 +5,7 @@ use crate::pool::ImagePool;
 use crate::styles::FeatureEncoder;
 use crate::{Error, Optimizer, Result, Trained, config, config::Layer, config::Tables};
 use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
 use gan_data::Batch;
 use gan_layers::{Ctx, Dropout, Precision};
 use gan_nets::{Generator, GeneratorConfig, RecordedGenerator};
@@ -165,6 +166,8 @@ impl Place {
 
 /// Dotted keys of a configuration, each with its default as TOML; `None` where it has none.
 pub type ConfigKeys = Vec<(String, Option<String>)>;
+/// Gives the weights of the network of a name.
+pub type LoadWeights<'a> = dyn FnMut(&str) -> Result<VarBuilder<'static>> + 'a;
 
 /// Loads a trained encoder of instance features.
 pub type LoadEncoder = fn(&Trained, &Place) -> Result<Box<dyn FeatureEncoder>>;
@@ -189,6 +192,9 @@ pub struct MethodSpec {
     pub build: fn(&toml::Table, &Place) -> Result<Box<dyn Method>>,
     /// The (first) generator of a resolved configuration, for summaries.
     pub generator: fn(&toml::Table) -> Result<GeneratorConfig>,
+    /// Builds every network that translates (generators, the encoder of instance features), with weights by the name of the
+    /// network: whether a checkpoint has what its configuration says.
+    pub verify: fn(&toml::Table, &mut LoadWeights<'_>) -> Result<()>,
     /// Makes a translator from what a run left.
     pub translator: fn(&Trained, &TranslateOptions, &Place) -> Result<Box<dyn Translator>>,
     /// Loads the encoder of instance features, for methods that have one.

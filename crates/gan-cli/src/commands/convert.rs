@@ -1,11 +1,11 @@
 //! `gan-cli convert`.
 
+use crate::commands::trained::open_trained_with;
 use crate::commands::weights;
 use crate::exit::{BAD_MODEL, Coded, Done};
 use anyhow::bail;
 use gan_nets::weights::StateDict;
 use gan_nets::{clean_legacy, infer, pth};
-use gan_train::Trained;
 use std::path::{Path, PathBuf};
 
 /// Carry weights over between PyTorch's .pth and .safetensors
@@ -102,8 +102,7 @@ fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
     if matches!(name, "optimizer" | "pool") {
         bail!(Coded(BAD_MODEL, format!("{name} is no network, but the training's own state")));
     }
-    let snapshot = Trained::open(&args.from)?.networks(&[name])?;
-    let tensors = snapshot.tensors.into_iter().find(|(stem, _)| stem == name).map(|(_, tensors)| tensors);
-    let state = tensors.unwrap_or_default().into_iter().collect();
-    Ok((state, vec![format!("network {name} after {} steps of {}", snapshot.step, snapshot.method)]))
+    let trained = open_trained_with(&args.from, &[name])?;
+    let state = trained.network(name)?.into_iter().collect();
+    Ok((state, vec![format!("network {name} after {} steps of {}", trained.step(), trained.method().name)]))
 }

@@ -1,6 +1,7 @@
 //! `gan-cli demo`: the main job on an embedded default.
 
 use crate::commands::train::{Launch, resume};
+use crate::commands::trained::open_trained;
 use crate::exit::{BAD_MODEL, Coded, Done};
 use crate::place::PlaceArgs;
 use crate::progress::{Progress, bar, human};
@@ -13,7 +14,7 @@ use gan_rng::{Key, Purpose};
 use gan_train::config::Layer;
 use gan_train::events::Finish;
 use gan_train::{
-    Job, MethodSpec, Place, Trained, TranslateOptions, data_config, methods, resume_config, to_place, translate_fitted,
+    Job, MethodSpec, Place, TranslateOptions, data_config, methods, resume_config, to_place, translate_fitted,
 };
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -48,12 +49,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         eprintln!("drawing facades and training a pix2pix model to render them from their label maps");
     }
     let progress = Progress::new(Start::of(method, &config, Some("demo"), &out)?);
-    let launch = Launch {
-        command: resume::command("demo", &out, &args.place.device),
-        out: out.clone(),
-        config: config.clone(),
-        first: progress.first(),
-    };
+    let launch =
+        Launch { command: resume::command("demo", &out, &args.place.device), out: out.clone(), config: config.clone() };
     let outcome = launch.checked(gan_train::train(Job {
         method,
         config,
@@ -159,7 +156,7 @@ fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scor
         }
     }
     let mean = mean.map(|sum| sum / train.len() as f64).transpose()?;
-    let translator = Trained::open(run)?.translator(&TranslateOptions::default(), place)?;
+    let translator = open_trained(run)?.translator(&TranslateOptions::default(), place)?;
     let test = open("test", TESTED)?;
     let mut scores = Scores { model: Score::default(), baseline: Score::default() };
     let mut rows = Vec::new();

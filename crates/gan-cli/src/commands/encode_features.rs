@@ -1,10 +1,10 @@
 //! `gan-cli encode-features`.
 
 use crate::commands::train::dataset_root;
+use crate::commands::trained::open_trained;
 use crate::exit::Done;
 use crate::place::PlaceArgs;
 use crate::progress::bar;
-use gan_train::Trained;
 use gan_train::storage::Disk;
 use gan_train::styles::encode_features;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let place = args.place.open()?;
-    let trained = Trained::open(&args.model)?;
+    let trained = open_trained(&args.model)?;
     let data = args.data.as_deref().map(dataset_root);
     let bar = bar(0, "encoding");
     let mut progress = |done: usize, of: usize| {

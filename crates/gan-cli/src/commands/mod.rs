@@ -8,5 +8,6 @@ pub(crate) mod demo;
 pub(crate) mod encode_features;
 pub(crate) mod summary;
 pub(crate) mod train;
+pub(crate) mod trained;
 pub(crate) mod translate;
 pub(crate) mod weights;

@@ -1,11 +1,11 @@
 //! `gan-cli summary`.
 
+use crate::commands::trained::open_trained;
 use crate::commands::weights::{WeightArgs, WeightFile};
 use crate::exit::{Coded, Done};
 use anyhow::Context;
 use clap::builder::RangedU64ValueParser;
 use gan_nets::Network;
-use gan_train::Trained;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -23,7 +23,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let network = if args.model.is_dir() {
         args.weights.refuse_for_runs()?;
-        let trained = Trained::open(&args.model)?;
+        let trained = open_trained(&args.model)?;
         Network::Generator((trained.method().generator)(trained.config())?)
     } else {
         let file = WeightFile::open(&args.model, &args.weights)?;

@@ -65,7 +65,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         command: resume::command(&format!("train {}", method.name), &args.out, &args.place.device),
         out: args.out.clone(),
         config: config.clone(),
-        first: progress.first(),
     };
     let ended = gan_train::train(Job {
         method,

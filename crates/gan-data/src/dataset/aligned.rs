@@ -132,6 +132,10 @@ impl Dataset for Aligned {
         self.pairs.iter().map(|pair| ItemFiles { files: files(pair), across: across(pair), part: 0 }).collect()
     }
 
+    fn names(&self) -> Vec<String> {
+        self.pairs.iter().map(|pair| pair.name.clone()).collect()
+    }
+
     fn describe(&self) -> Description {
         let stored = if self.folders.len() == 1 { "side by side" } else { "in two folders" };
         Description {

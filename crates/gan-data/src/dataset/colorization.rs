@@ -61,6 +61,10 @@ impl Dataset for Colorization {
         self.files.iter().map(|file| ItemFiles { files: vec![file.path.clone()], across: 1, part: 0 }).collect()
     }
 
+    fn names(&self) -> Vec<String> {
+        self.files.iter().map(|file| file.name()).collect()
+    }
+
     fn describe(&self) -> Description {
         Description {
             kind: "photographs as lightness and colour".to_owned(),

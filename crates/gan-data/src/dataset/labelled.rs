@@ -221,6 +221,10 @@ impl Dataset for Labelled {
         self.entries.iter().map(|entry| ItemFiles { files: files(entry), across: 1, part: 0 }).collect()
     }
 
+    fn names(&self) -> Vec<String> {
+        self.entries.iter().map(|entry| entry.label.name()).collect()
+    }
+
     fn describe(&self) -> Description {
         let kind =
             if self.label_nc > 0 { format!("label maps ({} labels)", self.label_nc) } else { "pairs".to_owned() };

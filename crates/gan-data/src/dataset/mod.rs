@@ -68,6 +68,12 @@ pub trait Dataset: Send + Sync {
         Vec::new()
     }
 
+    /// Names of the files behind the items, in their order; none where items have no files. They tell a dataset from
+    /// another one of the same size.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Reads what must hold for every item before a long run starts; datasets of label maps look for labels out of
     /// range.
     ///

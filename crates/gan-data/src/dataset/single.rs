@@ -73,6 +73,10 @@ impl Dataset for Single {
         Ok(Item { a, b: None, inst: None, name: file.name() })
     }
 
+    fn names(&self) -> Vec<String> {
+        self.files.iter().map(|file| file.name()).collect()
+    }
+
     fn describe(&self) -> Description {
         Description {
             kind: "pictures to translate".to_owned(),

@@ -84,6 +84,10 @@ impl Dataset for Unaligned {
         inputs.map(|(file, part)| ItemFiles { files: vec![file.path.clone()], across: 1, part }).collect()
     }
 
+    fn names(&self) -> Vec<String> {
+        self.inputs.iter().chain(&self.targets).map(|file| file.name()).collect()
+    }
+
     fn describe(&self) -> Description {
         Description {
             kind: format!("unrelated pictures, {} inputs and {} targets", self.inputs.len(), self.targets.len()),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::report::{FolderReport, Problem, ProblemKind, Severity, SizeCount};
+use crate::channels::has_alpha;
 use crate::config::{DataConfig, DataMode};
 use crate::dataset::halves::{self, Seam};
 use crate::decode::{AlphaPolicy, DecodeOptions, decode, decode_ids, is_planes, probe};
@@ -72,7 +73,9 @@ pub(super) fn read_all(
     progress: &Progress<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Option<Seen>> {
-    let options = config.decode_options();
+    // Alpha is kept for a side whose network has a channel for it; a file that holds a pair is both sides.
+    let with_alpha = [config.input_nc, config.output_nc].into_iter().find(|&channels| has_alpha(channels));
+    let options = config.decode_options_for(with_alpha.unwrap_or(config.input_nc));
     // Lightness and colour are taken out of colour images.
     let colorization = config.mode == DataMode::Colorization;
     let wanted = if colorization { [3, 3] } else { [config.input_nc, config.output_nc] };

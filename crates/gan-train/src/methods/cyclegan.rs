@@ -29,6 +29,11 @@ pub const SPEC: MethodSpec = MethodSpec {
     check: |table| consistency::check(&read::<Config>(table)?),
     build: |table, place| Ok(Box::new(CycleGan::new(&read(table)?, place)?)),
     generator: |table| Ok(read::<Config>(table)?.generator),
+    verify: |table, weights| {
+        let generator = read::<Config>(table)?.generator;
+        generator.build(weights("g_a")?)?;
+        Ok(reversed(&generator).build(weights("g_b")?).map(drop)?)
+    },
     translator,
     encoder: None,
     debug: &[
@@ -196,8 +201,8 @@ impl CycleGan {
             d_b,
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
-            pool_a: ImagePool::new(config.train.pool_size).numbered(1),
-            pool_b: ImagePool::new(config.train.pool_size).numbered(0),
+            pool_a: ImagePool::new(config.train.pool_size).of_channels(gc.input_nc).numbered(1),
+            pool_b: ImagePool::new(config.train.pool_size).of_channels(gc.output_nc).numbered(0),
             pair_g: Pairing::of_generator(gc),
             pair_d: Pairing::of_discriminator(dc),
             loss: config.loss.clone(),

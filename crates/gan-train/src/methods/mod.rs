@@ -60,10 +60,8 @@ fn load_generator(config: &GeneratorConfig, trained: &Trained, name: &str, place
 
 /// The tensors of one network of a checkpoint.
 fn weights(trained: &Trained, name: &str, place: &Place) -> Result<VarBuilder<'static>> {
-    let snapshot = trained.networks(&[name])?;
-    let tensors = snapshot.file(name).map_or(&[][..], Vec::as_slice);
-    let tensors = tensors.iter().map(|(k, t)| Ok((k.clone(), t.to_device(&place.device)?))).collect::<Result<_>>()?;
-    Ok(VarBuilder::from_tensors(tensors, place.dtype, &place.device))
+    let tensors = trained.network(name)?.into_iter().map(|(k, t)| Ok((k, t.to_device(&place.device)?)));
+    Ok(VarBuilder::from_tensors(tensors.collect::<Result<_>>()?, place.dtype, &place.device))
 }
 
 /// Picture in, picture out.

@@ -28,6 +28,7 @@ pub const SPEC: MethodSpec = MethodSpec {
     check: |table| consistency::check(&read::<Config>(table)?),
     build: |table, place| Ok(Box::new(Pix2Pix::new(&read(table)?, place)?)),
     generator: |table| Ok(read::<Config>(table)?.generator),
+    verify: |table, weights| Ok(read::<Config>(table)?.generator.build(weights("g")?).map(drop)?),
     translator,
     encoder: None,
     debug: &[
@@ -162,7 +163,7 @@ impl Pix2Pix {
             d,
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
-            pool: ImagePool::new(config.train.pool_size),
+            pool: ImagePool::new(config.train.pool_size).of_channels(gc.input_nc + gc.output_nc),
             loss: config.loss.clone(),
             train: config.train.clone(),
             colorization: config.data.mode == DataMode::Colorization,

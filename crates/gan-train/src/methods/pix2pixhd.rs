@@ -31,6 +31,14 @@ pub const SPEC: MethodSpec = MethodSpec {
     check: |table| consistency::check(&read::<Config>(table)?),
     build: |table, place| Ok(Box::new(Pix2PixHd::new(&read(table)?, place)?)),
     generator: |table| Ok(read::<Config>(table)?.generator()),
+    verify: |table, weights| {
+        let config: Config = read(table)?;
+        config.generator().build(weights("g")?)?;
+        if config.encoder.instance_feat {
+            config.encoder().build(weights("e")?)?;
+        }
+        Ok(())
+    },
     translator: translate::translator,
     encoder: Some(|trained, place| Ok(Box::new(translate::Encoder::load(&read(trained.config())?, trained, place)?))),
     debug: &[
@@ -343,7 +351,7 @@ impl Pix2PixHd {
             e,
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
-            pool: ImagePool::new(config.train.pool_size),
+            pool: ImagePool::new(config.train.pool_size).of_channels(d_nc),
             perceptual: config.perceptual(place)?,
             config: config.clone(),
             dtype: place.dtype,
@@ -466,11 +474,11 @@ impl Method for Pix2PixHd {
 
 /// Loads networks of another run by name and shape; returns what was taken and what was not.
 fn load_pretrain(path: &Path, networks: &[(&ParamStore, &str)]) -> Result<Vec<String>> {
-    let snapshot = Trained::open(path)?.all()?;
-    let mut notes = Vec::new();
-    for (store, name) in networks {
-        let Some(tensors) = snapshot.file(name) else { continue };
-        let left_out = store.load(&format!("{name}."), tensors, Missing::Skip)?;
+    let trained = Trained::open_with(path, &["d"])?;
+    let mut notes: Vec<String> = trained.warnings().iter().map(ToString::to_string).collect();
+    for (store, name) in networks.iter().filter(|(_, name)| trained.has(name)) {
+        let tensors = trained.network(name)?;
+        let left_out = store.load(&format!("{name}."), &tensors, Missing::Skip)?;
         notes.push(format!(
             "{name}: {} tensors offered by {}, {} left out or new",
             tensors.len(),

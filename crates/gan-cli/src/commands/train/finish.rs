@@ -3,10 +3,8 @@
 use crate::exit::{Coded, DIVERGED, Done};
 use crate::shell::quoted;
 use gan_train::events::Finish;
-use gan_train::{Error, Outcome, TrainConfig, Trained};
+use gan_train::{Error, Outcome, TrainConfig, WayBack};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A launch of training: what its end is judged by.
 pub(crate) struct Launch {
@@ -14,8 +12,6 @@ pub(crate) struct Launch {
     pub(crate) command: String,
     pub(crate) out: PathBuf,
     pub(crate) config: toml::Table,
-    /// The step after which it began.
-    pub(crate) first: Arc<AtomicU64>,
 }
 
 impl Launch {
@@ -26,7 +22,7 @@ impl Launch {
             self.interrupted(&outcome);
             return Ok(Done::Interrupted);
         }
-        if self.did_nothing(&outcome) {
+        if outcome.finish == Finish::NothingLeft {
             eprintln!("{}", nothing_left(&self.train(), outcome.step));
             return Ok(Done::Complete);
         }
@@ -48,41 +44,36 @@ impl Launch {
 
     /// The outcome, or for training that diverged a way on that exists.
     pub(crate) fn checked(&self, ended: gan_train::Result<Outcome>) -> anyhow::Result<Outcome> {
-        let what = match &ended {
-            Err(Error::Diverged { what, .. }) => format!("{what} is not finite"),
-            Err(error @ Error::NonFinite { .. }) => {
-                let text = error.to_string();
-                text.split(';').next().unwrap_or_default().to_owned()
+        match ended {
+            Err(Error::Diverged { what, way_back }) => {
+                let advice = self.after_divergence(&way_back);
+                Err(Coded(DIVERGED, format!("training diverged: {what} is not finite; {advice}")).into())
             }
-            _ => return Ok(ended?),
-        };
-        let kept = Trained::open(&self.out).ok().map(|trained| trained.step());
-        let advice = self.after_divergence(kept);
-        Err(Coded(DIVERGED, format!("training diverged: {what}; {advice}")).into())
+            ended => Ok(ended?),
+        }
     }
 
-    /// A checkpoint that this launch began with has just failed; only a later one may help.
-    fn after_divergence(&self, kept: Option<u64>) -> String {
-        let first = self.first.load(Ordering::Relaxed);
+    fn after_divergence(&self, way_back: &WayBack) -> String {
         let lr = self.train().lr / 10.0;
         // Two digits are enough.
         let lr: f64 = format!("{lr:.1e}").parse().unwrap_or(lr);
         let lr = if (1e-3..1e3).contains(&lr) { format!("{lr}") } else { format!("{lr:e}") };
         let anew = format!("start anew with a lower learning rate (--lr {lr}) and another --out");
-        match kept {
-            Some(step) if step > first => format!(
-                "the checkpoint of step {step} is kept. Resume with a lower learning rate: {} --lr {lr}\n\
-                 If that diverges as well, {anew}",
-                self.command
-            ),
-            Some(step) => format!("nothing was saved after step {step}, from which this began: {anew}"),
-            None => format!("there is no checkpoint: {anew}"),
+        let slower = format!("{} --lr {lr}\nIf that diverges as well, {anew}", self.command);
+        match way_back {
+            WayBack::Step { step, newer } if newer.is_empty() => {
+                format!("the checkpoint of step {step} is kept. Resume with a lower learning rate: {slower}")
+            }
+            WayBack::Step { step, newer } => {
+                let newer: Vec<_> = newer.iter().map(|step| format!("checkpoints/{step}")).collect();
+                let newer = newer.join(", ");
+                format!(
+                    "the checkpoint of step {step} is kept, newer ones are beyond repair: delete {newer} and resume: {slower}"
+                )
+            }
+            WayBack::Useless => format!("the checkpoints that are kept hold weights beyond repair: {anew}"),
+            _ => format!("there is no checkpoint: {anew}"),
         }
-    }
-
-    fn did_nothing(&self, outcome: &Outcome) -> bool {
-        let first = self.first.load(Ordering::Relaxed);
-        first == u64::MAX || first == outcome.step
     }
 
     fn train(&self) -> TrainConfig {
@@ -108,21 +99,22 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn launch(first: u64) -> Launch {
+    fn launch() -> Launch {
         Launch {
             command: "gan-cli train pix2pix --out r --resume".into(),
             out: "r".into(),
             config: toml::from_str("[train]\nlr = 0.5").unwrap(),
-            first: Arc::new(AtomicU64::new(first)),
         }
     }
 
     #[test]
     fn advice_after_divergence_fits_what_is_kept() {
-        let later = launch(4).after_divergence(Some(9));
-        assert!(later.contains("step 9") && later.contains("gan-cli train pix2pix --out r --resume --lr 0.05"));
-        for (first, kept) in [(9, Some(9)), (0, None)] {
-            let text = launch(first).after_divergence(kept);
+        let kept = launch().after_divergence(&WayBack::Step { step: 9, newer: Vec::new() });
+        assert!(kept.contains("step 9") && kept.contains("gan-cli train pix2pix --out r --resume --lr 0.05"));
+        let kept = launch().after_divergence(&WayBack::Step { step: 9, newer: vec![12] });
+        assert!(kept.contains("delete checkpoints/12 and resume: gan-cli"), "{kept}");
+        for way_back in [WayBack::Useless, WayBack::Nothing] {
+            let text = launch().after_divergence(&way_back);
             assert!(text.contains("start anew") && !text.contains("--resume"), "{text}");
         }
     }

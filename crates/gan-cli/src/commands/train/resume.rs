@@ -6,9 +6,9 @@ use crate::exit::{BAD_MODEL, Coded, USAGE};
 use crate::shell::quoted;
 use anyhow::bail;
 use gan_train::config::{Layer, differences};
-use gan_train::run::{read_config, read_info};
+use gan_train::run::read_config;
 use gan_train::storage::Disk;
-use gan_train::{Error, MethodSpec, Trained, methods, resume_config};
+use gan_train::{Error, MethodSpec, methods, resume_config};
 use std::path::Path;
 
 /// The command that resumes what `call` (`train pix2pix`, `demo`) began, to be copied into a shell.
@@ -40,8 +40,7 @@ pub(super) fn method(args: &Args) -> anyhow::Result<&'static MethodSpec> {
 
 /// The method of a run: its checkpoints know it, and before the first one `run.json` does.
 pub(crate) fn of_run(run: &Path) -> Option<&'static MethodSpec> {
-    let of_checkpoint = Trained::open(run).ok().map(|trained| trained.method());
-    of_checkpoint.or_else(|| methods::find(&read_info(&Disk, run).ok()?.method).ok())
+    gan_train::run_method(run).ok().flatten()
 }
 
 /// The configuration with which the run goes on. With a preset or a file, the command line says the whole configuration

@@ -1,6 +1,7 @@
 //! What translates: a run, a checkpoint, or a bare weight file.
 
 use super::{Args, Direction};
+use crate::commands::trained::open_trained;
 use crate::commands::weights::WeightFile;
 use crate::exit::{BAD_MODEL, Coded};
 use anyhow::{Context, bail};
@@ -8,7 +9,7 @@ use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
 use gan_nets::{Arch, GeneratorConfig, Network, RecordedGenerator};
 use gan_train::conditioning::Condition;
-use gan_train::{Place, Trained, Translator, data_config};
+use gan_train::{Place, Translator, data_config};
 use std::path::Path;
 
 /// What the label maps of a bare pix2pixHD generator are.
@@ -46,7 +47,7 @@ impl Model {
         if args.labels.label_nc.is_some() || args.labels.no_instance {
             bail!(Coded(2, "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()));
         }
-        let trained = Trained::open(&args.model)?;
+        let trained = open_trained(&args.model)?;
         let mut data = data_config(trained.method(), trained.config())?;
         if args.direction == Direction::B2a {
             (data.input_nc, data.output_nc) = (data.output_nc, data.input_nc);

@@ -83,7 +83,7 @@ pub(super) fn translator(trained: &Trained, options: &TranslateOptions, place: &
         if options.style.is_some() && clusters.is_none() {
             return Err(no_styles(trained));
         }
-        features = Some(Features { encoder, style: options.style, clusters, trained: trained.clone() });
+        features = Some(Features { encoder, style: options.style, clusters, trained: trained.without_weights() });
     }
     Ok(Box::new(HdTranslator { config, generator, features, dtype: place.dtype }))
 }
