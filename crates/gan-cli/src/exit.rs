@@ -22,9 +22,12 @@ impl std::fmt::Display for Coded {
 }
 impl std::error::Error for Coded {}
 
+pub(crate) const FAILED: u8 = 1;
+pub(crate) const USAGE: u8 = 2;
 pub(crate) const BAD_DATA: u8 = 3;
 pub(crate) const BAD_MODEL: u8 = 4;
 pub(crate) const DEVICE: u8 = 5;
+pub(crate) const NON_FINITE: u8 = 6;
 
 /// Reports the result and returns the program's exit code.
 pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
@@ -42,9 +45,14 @@ pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
                 }
                 last = text;
             }
-            ExitCode::from(error.chain().find_map(of_cause).unwrap_or(1))
+            ExitCode::from(code_of(&error))
         }
     }
+}
+
+/// The exit code of an error: that of the first of its causes that has one.
+pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(of_cause).unwrap_or(1)
 }
 
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
@@ -79,7 +87,7 @@ fn of_data(error: &gan_data::Error) -> u8 {
     match error {
         gan_data::Error::Config { .. } => BAD_MODEL,
         // A disk that refuses to take what we write says nothing about the data.
-        gan_data::Error::Io { action, .. } if *action == "write" => 1,
+        gan_data::Error::Io { action, .. } if matches!(*action, "write" | "create") => 1,
         _ => BAD_DATA,
     }
 }

@@ -7,6 +7,7 @@ mod allocator;
 mod args;
 mod commands;
 mod exit;
+mod inputs;
 mod interrupt;
 mod place;
 mod presets;

@@ -31,7 +31,7 @@ mod trained;
 mod trainer;
 
 pub use error::{Error, Result};
-pub use fit::translate_fitted;
+pub use fit::{smallest_side, translate_fitted};
 pub use graphed::graphed;
 pub use lock::RunLock;
 pub use method::{

@@ -1,11 +1,12 @@
 //! `gan-cli convert`.
 
+use crate::commands::model_folder::{self, is_training_state, listed};
 use crate::commands::weights;
-use crate::exit::{BAD_MODEL, Coded, Done};
+use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
+use crate::inputs::Inputs;
 use anyhow::bail;
 use gan_nets::weights::StateDict;
 use gan_nets::{clean_legacy, infer, pth};
-use gan_train::Trained;
 use std::path::{Path, PathBuf};
 
 /// Carry weights over between PyTorch's .pth and .safetensors
@@ -51,6 +52,12 @@ impl Target {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let target = Target::of(&args.to)?;
+    let mut inputs = Inputs::default();
+    inputs.model(&args.from);
+    inputs.refuse([&*args.to])?;
+    if args.to.is_dir() {
+        bail!(Coded(USAGE, format!("{} is a folder; name a file", args.to.display())));
+    }
     let (mut state, mut notes) = if args.from.is_dir() { from_run(&args)? } else { from_file(&args)? };
     let mut cleaned = state.clone();
     let legacy = clean_legacy(&mut cleaned);
@@ -92,15 +99,25 @@ fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
     if args.entry.is_some() {
         bail!(Coded(2, "--entry is for .pth files; a network of a run is named by --network".into()));
     }
+    let trained = model_folder::open(&args.from)?;
+    let networks = model_folder::networks(&trained);
+    let from = args.from.display();
     let Some(name) = args.network.as_deref() else {
-        let message =
-            format!("{} holds several networks: name one with --network, for example --network g", args.from.display());
-        bail!(Coded(2, message));
+        let (all, first) = (listed(&networks), networks.first().map_or("g", String::as_str));
+        bail!(Coded(USAGE, format!("{from} holds {all}: name one with --network, for example --network {first}")));
     };
-    if matches!(name, "optimizer" | "pool") {
+    if is_training_state(name) {
         bail!(Coded(BAD_MODEL, format!("{name} is no network, but the training's own state")));
     }
-    let snapshot = Trained::open(&args.from)?.networks(&[name])?;
+    if !networks.is_empty() && !networks.iter().any(|network| network == name) {
+        let files: Vec<_> = networks.iter().map(|network| format!("{network}.safetensors")).collect();
+        let (all, files) = (listed(&networks), listed(&files));
+        bail!(Coded(
+            BAD_MODEL,
+            format!("{from} has no network {name}, only {all} (in {files}): name one of these with --network")
+        ));
+    }
+    let snapshot = trained.networks(&[name])?;
     let tensors = snapshot.tensors.into_iter().find(|(stem, _)| stem == name).map(|(_, tensors)| tensors);
     let state = tensors.unwrap_or_default().into_iter().collect();
     Ok((state, vec![format!("network {name} after {} steps of {}", snapshot.step, snapshot.method)]))

@@ -1,14 +1,19 @@
 //! Inputs, read as the model's training read them.
 
-use super::files::Translation;
-use crate::exit::{BAD_DATA, BAD_MODEL, Coded};
+use super::alpha::{self, AlphaArg};
+use super::files::{Translation, is_planes};
+use crate::exit::{BAD_DATA, BAD_MODEL, Coded, USAGE};
 use anyhow::bail;
 use candle_core::Tensor;
 use gan_data::{
-    Batch, DataConfig, DataMode, Depth, IdMap, Picture, Pixels, SharedDraws, Transform, decode, decode_ids,
+    AlphaPolicy, Batch, DataConfig, DataMode, DecodeOptions, Depth, IdMap, Picture, Pixels, SharedDraws, Transform,
+    decode, decode_ids,
 };
 use gan_rng::{Key, Purpose};
 use std::path::Path;
+
+pub(super) const NO_ENCODER: &str = "--encode is for models with an instance feature encoder, which this is not";
+const NO_INST: &str = "this model was trained with instance maps: name them with --inst";
 
 /// Reads inputs at their own size, or in the sizes of a transform.
 pub(super) struct Reader<'a> {
@@ -16,6 +21,7 @@ pub(super) struct Reader<'a> {
     pub(super) transform: Option<&'a Transform>,
     pub(super) inst: Option<&'a Path>,
     pub(super) encode: Option<&'a Path>,
+    pub(super) alpha: Option<AlphaArg>,
 }
 
 /// What goes into the generator, and what is needed to make a picture of what comes out.
@@ -24,15 +30,41 @@ pub(super) struct Input {
     pub(super) depth: Depth,
     /// Colorization: the lightness that the predicted colours belong to.
     pub(super) lightness: Option<Tensor>,
+    /// Alpha that the model does not take, `[H][W][1]`: it was there and is transparent somewhere, or is to be kept.
+    pub(super) alpha: Option<Picture>,
 }
 
 impl Reader<'_> {
+    /// Refuses what would fail for every file alike, and returns what the user should know.
+    pub(super) fn check(&self, files: usize) -> anyhow::Result<Vec<&'static str>> {
+        let mut notes = Vec::new();
+        let labelled = self.is_labelled();
+        if self.encode.is_some() && !labelled {
+            bail!(Coded(USAGE, NO_ENCODER.into()));
+        }
+        match self.inst {
+            None if labelled && self.data.instances => bail!(Coded(BAD_MODEL, NO_INST.into())),
+            Some(_) if !labelled || !self.data.instances => {
+                notes.push("this model takes no instance maps: --inst changes nothing");
+            }
+            Some(path) if files > 1 && !path.is_dir() => bail!(Coded(
+                USAGE,
+                format!(
+                    "{} is one instance map for {files} label maps; name the folder that holds theirs",
+                    path.display()
+                )
+            )),
+            _ => {}
+        }
+        if self.alpha.is_some() && self.takes_alpha() {
+            notes.push("this model takes alpha as a channel: --alpha changes nothing");
+        }
+        Ok(notes)
+    }
+
     pub(super) fn read(&self, job: &Translation) -> anyhow::Result<Input> {
         let names = vec![job.stem.clone()];
-        let labelled = matches!(self.data.mode, DataMode::Labelled | DataMode::Streets);
-        if self.encode.is_some() && !labelled {
-            bail!(Coded(2, "--encode is for models with an instance feature encoder, which this is not".into()));
-        }
+        let labelled = self.is_labelled();
         if labelled && self.data.label_nc > 0 {
             let labels = self.labels(&job.input)?;
             let frame = self.frame(labels.size(), job);
@@ -42,25 +74,80 @@ impl Reader<'_> {
                 inst: self.instances(job, &frame)?,
                 names,
             };
-            return Ok(Input { batch, depth: Depth::Eight, lightness: None });
+            return Ok(Input { batch, depth: Depth::Eight, lightness: None, alpha: None });
         }
-        let picture = decode(&job.input, &self.data.decode_options())?;
+        let colorization = self.data.mode == DataMode::Colorization;
+        let (picture, alpha) = self.image(&job.input, (!colorization).then_some(self.data.input_nc))?;
         let depth = if picture.depth() == 16 { Depth::Sixteen } else { Depth::Eight };
-        if self.data.mode == DataMode::Colorization {
-            let (lightness, _) = gan_data::lab_tensors(&self.alone(picture, job)?)?;
-            let batch = Batch { a: lightness.unsqueeze(0)?, b: None, inst: None, names };
-            return Ok(Input { batch, depth, lightness: Some(lightness) });
-        }
-        let picture = with_channels(picture, self.data.input_nc, &job.input)?;
-        let batch = if labelled {
+        let alpha = alpha.filter(|alpha| self.alpha == Some(AlphaArg::Keep) || !alpha::is_opaque(alpha));
+        if labelled {
             let frame = self.frame(picture.size(), job);
             let (b, inst) = (self.style(&frame)?, self.instances(job, &frame)?);
-            Batch { a: frame.apply(picture).to_tensor()?.unsqueeze(0)?, b, inst, names }
+            let batch = Batch { a: frame.apply(picture).to_tensor()?.unsqueeze(0)?, b, inst, names };
+            return Ok(Input { batch, depth, lightness: None, alpha: alpha.map(|alpha| frame.apply(alpha)) });
+        }
+        let alpha = alpha.map(|alpha| self.alone(alpha, job)).transpose()?;
+        let picture = self.alone(picture, job)?;
+        let (a, lightness) = if colorization {
+            let (lightness, _) = gan_data::lab_tensors(&picture)?;
+            (lightness.clone(), Some(lightness))
         } else {
-            let a = self.alone(picture, job)?.to_tensor()?.unsqueeze(0)?;
-            Batch { a, b: None, inst: None, names }
+            (picture.to_tensor()?, None)
         };
-        Ok(Input { batch, depth, lightness: None })
+        let batch = Batch { a: a.unsqueeze(0)?, b: None, inst: None, names };
+        Ok(Input { batch, depth, lightness, alpha })
+    }
+
+    fn is_labelled(&self) -> bool {
+        matches!(self.data.mode, DataMode::Labelled | DataMode::Streets)
+    }
+
+    /// Whether the model's input has a channel for alpha.
+    fn takes_alpha(&self) -> bool {
+        let label_map = self.is_labelled() && self.data.label_nc > 0;
+        matches!(self.data.input_nc, 2 | 4) && !label_map && self.data.mode != DataMode::Colorization
+    }
+
+    /// Reads an image as so many channels (any number of colours without one), and the alpha that is not among them.
+    fn image(&self, path: &Path, channels: Option<usize>) -> anyhow::Result<(Picture, Option<Picture>)> {
+        let options = self.data.decode_options();
+        let keeping = DecodeOptions { alpha: AlphaPolicy::Keep, ..options };
+        let misfit = |have: usize, reason: &str| {
+            let (path, takes) = (path.display(), channels.unwrap_or(have));
+            anyhow::Error::from(Coded(BAD_DATA, format!("{path} has {have} channels, the model takes {takes}{reason}")))
+        };
+        if is_planes(path) {
+            // None of its channels is alpha, so none may be left out.
+            let picture = decode(path, &keeping)?;
+            let have = picture.channels();
+            let fits = |c: usize| c == have || matches!((have, c), (1, 3) | (3, 1));
+            let channels = channels.unwrap_or(have);
+            let picture = if fits(channels) { picture.with_channels(channels) } else { None };
+            return Ok((picture.ok_or_else(|| misfit(have, ""))?, None));
+        }
+        if let Some(channels @ (2 | 4)) = channels {
+            let picture = decode(path, &keeping)?;
+            let have = picture.channels();
+            if !matches!(have, 2 | 4) {
+                let reason = ", the last of which is alpha: save the file with an alpha channel, opaque if it has no transparent parts";
+                return Err(misfit(have, reason));
+            }
+            return Ok((picture.with_channels(channels).ok_or_else(|| misfit(have, ""))?, None));
+        }
+        let (picture, alpha) = if options.alpha == AlphaPolicy::Composite {
+            let keep = self.alpha == Some(AlphaArg::Keep);
+            // Laid over white it is not lost, unless somebody wants it back.
+            let alpha = if keep { alpha::split(decode(path, &keeping)?).1 } else { None };
+            (decode(path, &options)?, alpha)
+        } else {
+            alpha::split(decode(path, &keeping)?)
+        };
+        let have = picture.channels();
+        let picture = match channels {
+            Some(channels) => picture.with_channels(channels).ok_or_else(|| misfit(have, ""))?,
+            None => picture,
+        };
+        Ok((picture, alpha))
     }
 
     /// The transform of all parts of a file, and where it crops.
@@ -93,7 +180,7 @@ impl Reader<'_> {
             return Ok(None);
         }
         let Some(path) = self.inst else {
-            bail!(Coded(BAD_MODEL, "this model was trained with instance maps: name them with --inst".into()));
+            bail!(Coded(BAD_MODEL, NO_INST.into()));
         };
         let file = if path.is_dir() { gan_data::partner(path, &job.stem)? } else { path.to_path_buf() };
         let map = decode_ids(&file, &self.data.decode_options())?;
@@ -103,8 +190,7 @@ impl Reader<'_> {
 
     fn style(&self, frame: &Frame<'_>) -> anyhow::Result<Option<Tensor>> {
         let Some(path) = self.encode else { return Ok(None) };
-        let picture = decode(path, &self.data.decode_options())?;
-        let picture = with_channels(picture, self.data.output_nc, path)?;
+        let (picture, _) = self.image(path, Some(self.data.output_nc))?;
         Ok(Some(frame.apply(picture).to_tensor()?.unsqueeze(0)?))
     }
 }
@@ -112,13 +198,6 @@ impl Reader<'_> {
 /// Crops, where there are any, depend on the name alone: the same file is cut the same way, whatever else is translated.
 fn key(job: &Translation) -> Key {
     Key::new(0, Purpose::Augment).at_name(&job.stem)
-}
-
-fn with_channels(picture: Picture, channels: usize, path: &Path) -> anyhow::Result<Picture> {
-    let have = picture.channels();
-    picture.with_channels(channels).ok_or_else(|| {
-        Coded(BAD_DATA, format!("{} has {have} channels, the model takes {channels}", path.display())).into()
-    })
 }
 
 /// What the parts of one file share.
