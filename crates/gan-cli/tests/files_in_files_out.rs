@@ -48,7 +48,7 @@ fn model(bench: &Bench, name: &str, channels: usize, change: impl Fn(&str, f32) 
 
 fn image(path: &Path, width: u32, height: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    RgbImage::from_fn(width, height, |x, y| Rgb([5 * x as u8, 7 * y as u8, 99])).save(path).unwrap();
+    RgbImage::from_fn(width, height, |x, y| Rgb([(5 * x) as u8, (7 * y) as u8, 99])).save(path).unwrap();
 }
 
 fn translate(bench: &Bench, input: &str, output: &str, more: &[&str]) -> Ran {
@@ -472,7 +472,7 @@ fn what_a_model_does_not_take_is_said() {
     let ran = ok(translate(&bench, "a.png", "x.png", &["--label-nc", "0", "--no-instance", "--inst", "a.png"]));
     assert!(ran.err.contains("--inst changes nothing"), "{}", ran.err);
     let streets = bench.synth("streets", "streets", 40, 2, 0);
-    bench.ok(tiny_in("pix2pixhd", "hd", &["max_steps=1"]));
+    bench.ok(tiny_in("pix2pixhd", "hd", &["max_steps=1", "encoder.instance_feat=false"]));
     let labels = streets.join("train_label").display().to_string();
     let inst = streets.join("train_inst");
     let one = fs::read_dir(&inst).unwrap().next().unwrap().unwrap().path().display().to_string();
@@ -482,6 +482,11 @@ fn what_a_model_does_not_take_is_said() {
     let args = ["translate", "--model", "hd", "--input", &labels, "--output", "out", "--inst", &inst];
     bench.run(args.into_iter().chain(["--encode", "a.png"])).fails(2, &["--encode is for models with"]);
     bench.ok(args);
+    // A style of another size than the label map is what is wrong with the data.
+    bench.ok(tiny_in("pix2pixhd", "styled", &["max_steps=1", "encoder.instance_feat=true"]));
+    let args = ["translate", "--model", "styled", "--input", &labels, "--output", "out", "--inst", &inst];
+    let ran = bench.run(args.into_iter().chain(["--encode", "a.png"]));
+    ran.fails(3, &["0 of 2 images", "a.png is 12x8", "is 40x40"]);
 }
 
 /// A disk that takes no more, by a limit on the size of files.

@@ -1,7 +1,7 @@
 //! `gan-cli convert`.
 
 use crate::commands::model_folder::{self, is_training_state, listed};
-use crate::commands::weights;
+use crate::commands::weights::{self, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::inputs::Inputs;
 use anyhow::bail;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     if args.to.is_dir() {
         bail!(Coded(USAGE, format!("{} is a folder; name a file", args.to.display())));
     }
-    let (mut state, mut notes) = if args.from.is_dir() { from_run(&args)? } else { from_file(&args)? };
+    let (mut state, mut notes) = if is_weight_file(&args.from) { from_file(&args)? } else { from_run(&args)? };
     let mut cleaned = state.clone();
     let legacy = clean_legacy(&mut cleaned);
     // What the file is, is worth knowing, but files of unknown networks are converted as well.

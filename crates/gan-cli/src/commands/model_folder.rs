@@ -48,12 +48,12 @@ fn instead(path: &Path) -> Option<String> {
         (all, first.display().to_string())
     };
     if !path.exists() {
-        let parent = path.parent()?;
-        let (run, found) = (parent.parent()?, checkpoints(parent));
-        if !parent.ends_with("checkpoints") || found.is_empty() {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let found = checkpoints(parent);
+        let (Some(run), Some(name), false) = (parent.parent(), path.file_name(), found.is_empty()) else {
             return Some(format!("{shown} does not exist; name a run, a checkpoint or a weight file"));
-        }
-        let (name, run) = (path.file_name()?.to_string_lossy().into_owned(), run.display());
+        };
+        let (name, run) = (name.display(), run.display());
         return Some(format!("there is no checkpoint {name} in {run}; there {} {}", be(&found), listed(&found)));
     }
     let weights = names(path, |path| path.is_file() && has_extension(path, &["pth", "pt", "safetensors"]));

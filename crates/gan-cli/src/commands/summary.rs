@@ -1,7 +1,7 @@
 //! `gan-cli summary`.
 
 use crate::commands::model_folder::{self, listed};
-use crate::commands::weights::{WeightArgs, WeightFile};
+use crate::commands::weights::{WeightArgs, WeightFile, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use anyhow::{Context, bail};
 use gan_nets::weights::StateDict;
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
-    let network = if args.model.is_dir() {
+    let network = if !is_weight_file(&args.model) {
         args.weights.refuse_for_runs()?;
         let trained = model_folder::open(&args.model)?;
         let networks = model_folder::networks(&trained);

@@ -3,7 +3,7 @@
 use super::reader::NO_ENCODER;
 use super::{Args, Direction};
 use crate::commands::model_folder;
-use crate::commands::weights::WeightFile;
+use crate::commands::weights::{WeightFile, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, USAGE};
 use anyhow::bail;
 use candle_core::{DType, Tensor};
@@ -36,11 +36,7 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn open(args: &Args, place: &Place) -> anyhow::Result<Self> {
-        if args.model.is_file() || has_weight_extension(&args.model) {
-            Self::of_weights(args, place)
-        } else {
-            Self::of_run(args, place)
-        }
+        if is_weight_file(&args.model) { Self::of_weights(args, place) } else { Self::of_run(args, place) }
     }
 
     fn of_run(args: &Args, place: &Place) -> anyhow::Result<Self> {
@@ -113,11 +109,6 @@ fn refuse_many_channels(model: &Path, channels: usize, mode: DataMode) -> anyhow
         BAD_MODEL,
         format!("{model} makes {channels} channels, and images are written with 1 to 4: its results cannot be written")
     ))
-}
-
-/// So that a missing weight file is not taken for a missing run.
-fn has_weight_extension(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "pth" || e == "pt" || e == "safetensors") && !path.is_dir()
 }
 
 /// What a generator takes, as far as its tensors and the arguments tell.

@@ -70,7 +70,7 @@ impl Reader<'_> {
             let frame = self.frame(labels.size(), job);
             let batch = Batch {
                 a: frame.apply(labels).to_tensor()?.unsqueeze(0)?,
-                b: self.style(&frame)?,
+                b: self.style(&frame, &job.input)?,
                 inst: self.instances(job, &frame)?,
                 names,
             };
@@ -82,7 +82,7 @@ impl Reader<'_> {
         let alpha = alpha.filter(|alpha| self.alpha == Some(AlphaArg::Keep) || !alpha::is_opaque(alpha));
         if labelled {
             let frame = self.frame(picture.size(), job);
-            let (b, inst) = (self.style(&frame)?, self.instances(job, &frame)?);
+            let (b, inst) = (self.style(&frame, &job.input)?, self.instances(job, &frame)?);
             let batch = Batch { a: frame.apply(picture).to_tensor()?.unsqueeze(0)?, b, inst, names };
             return Ok(Input { batch, depth, lightness: None, alpha: alpha.map(|alpha| frame.apply(alpha)) });
         }
@@ -184,13 +184,14 @@ impl Reader<'_> {
         };
         let file = if path.is_dir() { gan_data::partner(path, &job.stem)? } else { path.to_path_buf() };
         let map = decode_ids(&file, &self.data.decode_options())?;
-        frame.check(&map, &file, &job.input)?;
+        frame.check(map.size(), &file, &job.input)?;
         Ok(Some(frame.apply(map).to_tensor_u32()?.unsqueeze(0)?))
     }
 
-    fn style(&self, frame: &Frame<'_>) -> anyhow::Result<Option<Tensor>> {
+    fn style(&self, frame: &Frame<'_>, labels: &Path) -> anyhow::Result<Option<Tensor>> {
         let Some(path) = self.encode else { return Ok(None) };
         let (picture, _) = self.image(path, Some(self.data.output_nc))?;
+        frame.check(picture.size(), path, labels)?;
         Ok(Some(frame.apply(picture).to_tensor()?.unsqueeze(0)?))
     }
 }
@@ -215,16 +216,18 @@ impl Frame<'_> {
         }
     }
 
-    /// Refuses an instance map of another size.
-    fn check(&self, map: &IdMap, file: &Path, labels: &Path) -> anyhow::Result<()> {
-        if map.size() == self.size {
+    /// Refuses an instance map or a style image of another size.
+    fn check(&self, size: (usize, usize), file: &Path, labels: &Path) -> anyhow::Result<()> {
+        if size == self.size {
             return Ok(());
         }
-        let ((w, h), (iw, ih)) = (self.size, map.size());
+        let ((w, h), (iw, ih)) = (self.size, size);
         let (file, labels) = (file.display(), labels.display());
         bail!(Coded(
             BAD_DATA,
-            format!("{file} is {iw}x{ih}, but its label map {labels} is {w}x{h}; give maps of one size")
+            format!(
+                "{file} is {iw}x{ih}, but the label map {labels} that it belongs to is {w}x{h}; give both one size"
+            )
         ))
     }
 }

@@ -39,7 +39,7 @@ impl Report {
             return Err(error);
         }
         let mut line = sentence(&error);
-        if job.output.exists() {
+        if job.output.is_file() {
             line += &format!(" ({} of an earlier call stays)", job.output.display());
         }
         self.failures.push((code, line));
