@@ -22,12 +22,11 @@ impl std::fmt::Display for Coded {
 }
 impl std::error::Error for Coded {}
 
-pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 pub(crate) const BAD_DATA: u8 = 3;
 pub(crate) const BAD_MODEL: u8 = 4;
 pub(crate) const DEVICE: u8 = 5;
-pub(crate) const NON_FINITE: u8 = 6;
+pub(crate) const DIVERGED: u8 = 6;
 
 /// Reports the result and returns the program's exit code.
 pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {

@@ -1,6 +1,7 @@
 //! `gan-cli convert`.
 
 use crate::commands::model_folder::{self, is_training_state, listed};
+use crate::commands::trained::open_trained;
 use crate::commands::weights::{self, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::inputs::Inputs;
@@ -99,7 +100,7 @@ fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
     if args.entry.is_some() {
         bail!(Coded(2, "--entry is for .pth files; a network of a run is named by --network".into()));
     }
-    let trained = model_folder::open(&args.from)?;
+    let trained = open_trained(&args.from)?;
     let networks = model_folder::networks(&trained);
     let from = args.from.display();
     let Some(name) = args.network.as_deref() else {

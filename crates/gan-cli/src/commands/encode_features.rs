@@ -1,7 +1,7 @@
 //! `gan-cli encode-features`.
 
-use crate::commands::model_folder;
 use crate::commands::train::dataset_root;
+use crate::commands::trained::open_trained;
 use crate::exit::Done;
 use crate::inputs::Inputs;
 use crate::place::PlaceArgs;
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let place = args.place.open()?;
-    let trained = model_folder::open(&args.model)?;
+    let trained = open_trained(&args.model)?;
     let data = args.data.as_deref().map(dataset_root);
     let mut inputs = Inputs::default();
     inputs.model(&args.model);

@@ -9,5 +9,6 @@ pub(crate) mod encode_features;
 pub(crate) mod model_folder;
 pub(crate) mod summary;
 pub(crate) mod train;
+pub(crate) mod trained;
 pub(crate) mod translate;
 pub(crate) mod weights;

@@ -1,19 +1,7 @@
 //! Folders that are named as models: runs, checkpoints, and what people take for them.
 
-use crate::exit::{BAD_MODEL, Coded};
-use gan_train::{Error, Trained};
+use gan_train::Trained;
 use std::path::{Path, PathBuf};
-
-/// Opens a run or a checkpoint. Where there is none, the error says what the folder holds instead.
-///
-/// # Errors
-/// Those of [`Trained::open`]; [`Coded`] where a better name for the model is known.
-pub(crate) fn open(path: &Path) -> anyhow::Result<Trained> {
-    Trained::open(path).map_err(|error| match (&error, instead(path)) {
-        (Error::NoCheckpoint { .. }, Some(message)) => Coded(BAD_MODEL, message).into(),
-        _ => error.into(),
-    })
-}
 
 /// Names of the networks in the checkpoint that was opened, sorted.
 pub(crate) fn networks(trained: &Trained) -> Vec<String> {
@@ -39,7 +27,7 @@ pub(crate) fn listed(names: &[String]) -> String {
 }
 
 /// What to name instead of a path that is neither a run nor a checkpoint.
-fn instead(path: &Path) -> Option<String> {
+pub(crate) fn instead(path: &Path) -> Option<String> {
     let shown = path.display();
     let inside = |names: &[String]| {
         let first = path.join(&names[0]);

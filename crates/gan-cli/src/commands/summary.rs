@@ -1,6 +1,7 @@
 //! `gan-cli summary`.
 
 use crate::commands::model_folder::{self, listed};
+use crate::commands::trained::open_trained;
 use crate::commands::weights::{WeightArgs, WeightFile, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use anyhow::{Context, bail};
@@ -27,7 +28,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let network = if !is_weight_file(&args.model) {
         args.weights.refuse_for_runs()?;
-        let trained = model_folder::open(&args.model)?;
+        let trained = open_trained(&args.model)?;
         let networks = model_folder::networks(&trained);
         match args.network.as_deref() {
             Some(name) => of_run(&trained, &networks, name)?,

@@ -3,6 +3,7 @@
 use super::reader::NO_ENCODER;
 use super::{Args, Direction};
 use crate::commands::model_folder;
+use crate::commands::trained::open_trained;
 use crate::commands::weights::{WeightFile, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, USAGE};
 use anyhow::bail;
@@ -44,7 +45,7 @@ impl Model {
         if args.labels.label_nc.is_some() || args.labels.no_instance {
             bail!(Coded(2, "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()));
         }
-        let trained = model_folder::open(&args.model)?;
+        let trained = open_trained(&args.model)?;
         let method = trained.method().name;
         let mut data = data_config(trained.method(), trained.config())?;
         if args.direction == Direction::B2a && !model_folder::networks(&trained).iter().any(|name| name == "g_b") {

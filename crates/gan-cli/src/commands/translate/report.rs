@@ -1,11 +1,12 @@
 //! What became of the files of a call.
 
 use super::files::{Plan, Translation};
-use crate::exit::{BAD_DATA, BAD_MODEL, Coded, DEVICE, FAILED, NON_FINITE, USAGE, code_of};
+use crate::exit::{BAD_DATA, BAD_MODEL, Coded, DEVICE, DIVERGED, USAGE, code_of};
 use std::path::Path;
 
 /// Exit codes of failed files, the worst first: what the machine refused, what the model made of it, what the file is.
-const WORST_FIRST: [u8; 4] = [DEVICE, NON_FINITE, FAILED, BAD_DATA];
+const WORST_FIRST: [u8; 4] = [DEVICE, DIVERGED, FAILED, BAD_DATA];
+const FAILED: u8 = 1;
 
 /// What was done so far.
 #[derive(Debug, Default)]
