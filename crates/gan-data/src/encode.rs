@@ -34,20 +34,21 @@ pub enum Quantize {
 }
 
 /// Turns `[C, H, W]` or `[1, C, H, W]` in [-1, 1] (any float type, any device) into a picture; values beyond are
-/// clamped, NaN becomes black.
+/// clamped.
 ///
 /// # Errors
-/// [`Error::Tensor`] if the tensor has another rank.
+/// [`Error::Tensor`] if the tensor has another rank, [`Error::NonFinite`] if it holds NaN or an infinite value.
 pub fn picture_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) -> Result<Picture> {
     let tensor = if tensor.rank() == 4 { tensor.squeeze(0)? } else { tensor.clone() };
     let (channels, height, width) = tensor.dims3()?;
     let interleaved = tensor.permute((1, 2, 0))?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
     let values = interleaved.contiguous()?.flatten_all()?.to_vec1::<f32>()?;
+    require_finite(&values, width, |at| (at % channels, at / channels))?;
     let bias = match quantize {
         Quantize::Round => 0.5,
         Quantize::Truncate => 0.0,
     };
-    // `as` saturates and maps NaN to 0.
+    // `as` saturates.
     Ok(match depth {
         Depth::Eight => {
             let samples = values.iter().map(|v| ((v + 1.0) / 2.0 * 255.0 + bias) as u8).collect();
@@ -57,6 +58,21 @@ pub fn picture_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) ->
             let samples = values.iter().map(|v| ((v + 1.0) / 2.0 * 65535.0 + bias) as u16).collect();
             Picture::Sixteen(Raster::new(width, height, channels, samples))
         }
+    })
+}
+
+/// Refuses NaN and infinite values: as levels they would be 0 or the brightest one, which looks like an image. `place` tells the
+/// channel and the pixel of a value by its index.
+pub(crate) fn require_finite(values: &[f32], width: usize, place: impl Fn(usize) -> (usize, usize)) -> Result<()> {
+    let Some(first) = values.iter().position(|v| !v.is_finite()) else { return Ok(()) };
+    let (channel, pixel) = place(first);
+    Err(Error::NonFinite {
+        value: values[first],
+        channel,
+        x: pixel % width,
+        y: pixel / width,
+        count: values.iter().filter(|v| !v.is_finite()).count(),
+        of: values.len(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::encode::require_finite;
 use crate::error::Result;
 use crate::picture::Picture;
 use crate::raster::Raster;
@@ -83,7 +84,7 @@ pub fn lab_tensors(picture: &Picture) -> Result<(Tensor, Tensor)> {
 /// stand for.
 ///
 /// # Errors
-/// [`crate::Error::Tensor`] if the shapes are others.
+/// [`crate::Error::Tensor`] if the shapes are others, [`crate::Error::NonFinite`] if a value is NaN or infinite.
 pub fn picture_from_lab(lightness: &Tensor, colour: &Tensor) -> Result<Picture> {
     let (_, height, width) = lightness.dims3()?;
     let plane = |t: &Tensor| -> Result<Vec<f32>> {
@@ -91,6 +92,9 @@ pub fn picture_from_lab(lightness: &Tensor, colour: &Tensor) -> Result<Picture> 
     };
     let lightness = plane(lightness)?;
     let colour = plane(&colour.reshape((2, height, width))?)?;
+    for planes in [&lightness, &colour] {
+        require_finite(planes, width, |at| (at / (width * height), at % (width * height)))?;
+    }
     let (a, b) = colour.split_at(width * height);
     let mut samples = Vec::with_capacity(3 * width * height);
     for ((&l, &a), &b) in lightness.iter().zip(a).zip(b) {

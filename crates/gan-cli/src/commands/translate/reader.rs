@@ -5,7 +5,8 @@ use crate::exit::{BAD_DATA, BAD_MODEL, Coded};
 use anyhow::bail;
 use candle_core::Tensor;
 use gan_data::{
-    Batch, DataConfig, DataMode, Depth, IdMap, Picture, Pixels, SharedDraws, Transform, decode, decode_ids,
+    Batch, DataConfig, DataMode, Depth, IdMap, Picture, Pixels, SharedDraws, Transform, adapt_channels, decode,
+    decode_ids,
 };
 use gan_rng::{Key, Purpose};
 use std::path::Path;
@@ -51,7 +52,7 @@ impl Reader<'_> {
             let batch = Batch { a: lightness.unsqueeze(0)?, b: None, inst: None, names };
             return Ok(Input { batch, depth, lightness: Some(lightness) });
         }
-        let picture = with_channels(picture, self.data.input_nc, &job.input)?;
+        let picture = adapt_channels(picture, self.data.input_nc, self.data.alpha, &job.input)?;
         let batch = if labelled {
             let frame = self.frame(picture.size(), job);
             let (b, inst) = (self.style(&frame)?, self.instances(job, &frame)?);
@@ -103,8 +104,9 @@ impl Reader<'_> {
 
     fn style(&self, frame: &Frame<'_>) -> anyhow::Result<Option<Tensor>> {
         let Some(path) = self.encode else { return Ok(None) };
-        let picture = decode(path, &self.data.decode_options())?;
-        let picture = with_channels(picture, self.data.output_nc, path)?;
+        let channels = self.data.output_nc;
+        let picture = decode(path, &self.data.decode_options_for(channels))?;
+        let picture = adapt_channels(picture, channels, self.data.alpha, path)?;
         Ok(Some(frame.apply(picture).to_tensor()?.unsqueeze(0)?))
     }
 }
@@ -112,13 +114,6 @@ impl Reader<'_> {
 /// Crops, where there are any, depend on the name alone: the same file is cut the same way, whatever else is translated.
 fn key(job: &Translation) -> Key {
     Key::new(0, Purpose::Augment).at_name(&job.stem)
-}
-
-fn with_channels(picture: Picture, channels: usize, path: &Path) -> anyhow::Result<Picture> {
-    let have = picture.channels();
-    picture.with_channels(channels).ok_or_else(|| {
-        Coded(BAD_DATA, format!("{} has {have} channels, the model takes {channels}", path.display())).into()
-    })
 }
 
 /// What the parts of one file share.
