@@ -172,3 +172,29 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         Error::io("write", path, e)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn values_that_are_not_finite_do_not_become_levels() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![0.5_f32; 2 * 3 * 4];
+            // Channel 1, row 2, column 1.
+            values[12 + 2 * 4 + 1] = value;
+            let tensor = Tensor::from_vec(values, (1, 2, 3, 4), &Device::Cpu).unwrap();
+            for dtype in [DType::F32, DType::BF16, DType::F64] {
+                for depth in [Depth::Eight, Depth::Sixteen] {
+                    let tensor = tensor.to_dtype(dtype).unwrap();
+                    let error = picture_from_tensor(&tensor, depth, Quantize::Round).unwrap_err();
+                    let Error::NonFinite { channel: 1, x: 1, y: 2, count: 1, of: 24, .. } = error else {
+                        panic!("{error}")
+                    };
+                }
+            }
+        }
+    }
+}

@@ -135,4 +135,14 @@ mod tests {
         assert_eq!((lightness.dims(), colour.dims()), (&[1, 16, 16][..], &[2, 16, 16][..]));
         assert_eq!(picture_from_lab(&lightness, &colour).unwrap(), picture);
     }
+
+    #[test]
+    fn values_that_are_not_finite_have_no_colour() {
+        let finite = |channels: usize| Tensor::zeros((channels, 2, 2), DType::F32, &Device::Cpu).unwrap();
+        let bad = |channels: usize| finite(channels).log().unwrap();
+        for (lightness, colour) in [(bad(1), finite(2)), (finite(1), bad(2))] {
+            let error = picture_from_lab(&lightness, &colour).unwrap_err();
+            assert!(matches!(error, crate::Error::NonFinite { channel: 0, x: 0, y: 0, .. }), "{error}");
+        }
+    }
 }

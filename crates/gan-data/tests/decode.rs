@@ -248,3 +248,26 @@ fn truncations_are_errors_or_partial_pictures_but_never_panics() {
         }
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn pipes_are_refused_at_once() {
+    let dir = TempDir::new().unwrap();
+    let pipe = |name: &str| {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path
+    };
+    let file = pipe("a.png");
+    write_picture(&dir.path().join("b.planes/0.png"), &Picture::Eight(Raster::zeros(2, 2, 1))).unwrap();
+    let planes = pipe("b.planes/1.png").parent().unwrap().to_path_buf();
+    let options = DecodeOptions::default();
+    for result in
+        [decode(&file, &options).map(drop), decode_ids(&file, &options).map(drop), decode(&planes, &options).map(drop)]
+    {
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains("named pipe"), "{text}");
+    }
+    assert!(probe(&file, &options).is_err());
+}

@@ -132,7 +132,7 @@ fn pixels(path: &Path, file: &[u8], options: &DecodeOptions) -> Result<(DynamicI
 /// What a decoder gets to see of a file, and the format it is in.
 fn source<'a>(path: &Path, file: &'a [u8]) -> Result<(Source<'a>, ImageFormat)> {
     let format = image::guess_format(file).map_err(|_| {
-        let reason = "the content is not an image of a known format";
+        let reason = "the content is not a picture of a known format";
         Error::decode(path, reason, "supported are png, jpeg, webp, bmp, pnm and tiff")
     })?;
     Ok((Source::of(file, format).map_err(|flaw| flaw.of(path))?, format))
