@@ -13,6 +13,7 @@ mod webp_chunks;
 use std::io::{self, Cursor};
 use std::path::Path;
 
+use image::error::ImageFormatHint;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 use serde::{Deserialize, Serialize};
@@ -168,6 +169,11 @@ fn refused(path: &Path, error: &ImageError) -> Error {
     match error {
         ImageError::Limits(_) => {
             Error::decode(path, error, "it needs more memory than the decoding limits allow; scale it down")
+        }
+        ImageError::Unsupported(kind) if kind.format_hint() == ImageFormatHint::Exact(ImageFormat::Tiff) => {
+            let reason =
+                "of TIFF, grey and colour of 8 or 16 bits without sign can be read, and this is of another kind";
+            Error::decode(path, reason, "save it anew as 8- or 16-bit PNG")
         }
         ImageError::Unsupported(_) => Error::decode(path, error, "save it anew as 8- or 16-bit PNG"),
         _ if ends_early(error) => Flaw::Truncated.of(path),

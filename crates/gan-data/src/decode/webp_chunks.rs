@@ -24,6 +24,8 @@ pub(super) fn source(file: &[u8]) -> Result<Source<'_>, Flaw> {
     // Some writers leave out the last byte, which only makes the length even.
     if end > file.len() + 1 {
         return Err(Flaw::Truncated);
+    } else if end < 12 + HEADER {
+        return Err(Flaw::Damaged("its header leaves no room for an image"));
     }
     let body = &file[..end.min(file.len())];
     let (mut at, mut canvas, mut orientation) = (12, None, None);

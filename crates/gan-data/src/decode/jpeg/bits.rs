@@ -8,7 +8,7 @@ pub(super) struct Bits<'a> {
     file: &'a [u8],
     /// The next byte to be taken.
     at: usize,
-    /// Bits taken and not used yet, the next one on top; zeros below.
+    /// Bits taken and not used yet, the next one on top. Below them may be the first bits of the next byte, or zeros.
     window: u64,
     /// How many they are.
     count: u32,
@@ -19,8 +19,18 @@ impl<'a> Bits<'a> {
         Self { file, at, window: 0, count: 0 }
     }
 
-    /// Fills the window as far as data goes.
+    /// Fills the window, which holds fewer than 32 bits, as far as data goes.
     fn fill(&mut self) {
+        if let Some(word) = self.file.get(self.at..).and_then(<[u8]>::first_chunk) {
+            let word = u64::from_be_bytes(*word);
+            if !has_byte_of_ones(word) {
+                let bytes = (63 - self.count) / 8;
+                self.window |= word >> self.count;
+                self.count += 8 * bytes;
+                self.at += bytes as usize;
+                return;
+            }
+        }
         while self.count <= 56 {
             let Some(&byte) = self.file.get(self.at) else { return };
             if byte == 0xff {
@@ -74,6 +84,32 @@ impl<'a> Bits<'a> {
         }
     }
 
+    /// Passes the codes and values of one block of a sequential scan.
+    pub(super) fn block(&mut self, dc: &Table, ac: &Table) -> Result<(), Flaw> {
+        self.pass(dc)?;
+        let mut k = 1;
+        while k < 64 {
+            k += self.pass(ac)?;
+        }
+        Ok(())
+    }
+
+    /// Passes a code and the value behind it; returns by how many coefficients they lead on.
+    #[inline(always)]
+    fn pass(&mut self, table: &Table) -> Result<u32, Flaw> {
+        if self.count < 32 {
+            self.fill();
+        }
+        if let Some((bits, step)) = table.pass(self.window) {
+            self.count = self.count.checked_sub(bits).ok_or(Flaw::Truncated)?;
+            self.window <<= bits;
+            return Ok(step);
+        }
+        let symbol = self.symbol(table)?;
+        self.skip(table.value_bits(symbol))?;
+        Ok(table.step(symbol))
+    }
+
     /// Passes a restart marker, and what is left of the data in front of it.
     pub(super) fn restart(&mut self) -> Result<(), Flaw> {
         (self.window, self.count) = (0, 0);
@@ -101,4 +137,11 @@ impl<'a> Bits<'a> {
     pub(super) fn position(&self) -> usize {
         self.at
     }
+}
+
+/// Whether one of eight bytes is 0xff.
+fn has_byte_of_ones(word: u64) -> bool {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = LOW << 7;
+    (!word).wrapping_sub(LOW) & word & HIGH != 0
 }

@@ -5,10 +5,24 @@ use crate::decode::flaw::{Flaw, part};
 /// Codes up to this length are found with one look.
 const QUICK: u32 = 9;
 
+/// A code that is found with one look.
+#[derive(Clone, Copy, Default)]
+struct Quick {
+    symbol: u8,
+    /// Bits of the code; 0: it is longer, or none.
+    length: u8,
+    /// In a sequential scan, bits of the code and of the value behind it.
+    bits: u8,
+    /// In a sequential scan, by how many coefficients the code leads on.
+    step: u8,
+}
+
 /// Codes by their length.
 pub(super) struct Table {
-    /// Symbol and length by the next bits; length 0: the code is longer, or none.
-    quick: Box<[(u8, u8); 1 << QUICK]>,
+    /// Codes by the next bits.
+    quick: Box<[Quick; 1 << QUICK]>,
+    /// Whether the values are differences of DC coefficients.
+    dc: bool,
     /// One more than the last code of each length, aligned to 16 bits.
     limit: [u32; 17],
     /// What to add to a code of some length to get the index of its symbol.
@@ -18,9 +32,9 @@ pub(super) struct Table {
 
 impl Table {
     /// The table with `counts[n - 1]` codes of `n` bits.
-    fn new(counts: &[u8], symbols: &[u8]) -> Result<Self, Flaw> {
-        let mut table =
-            Table { quick: Box::new([(0, 0); 1 << QUICK]), limit: [0; 17], offset: [0; 17], symbols: symbols.to_vec() };
+    fn new(counts: &[u8], symbols: &[u8], dc: bool) -> Result<Self, Flaw> {
+        let quick = Box::new([Quick::default(); 1 << QUICK]);
+        let mut table = Table { quick, dc, limit: [0; 17], offset: [0; 17], symbols: symbols.to_vec() };
         let (mut code, mut index) = (0_u32, 0_usize);
         for length in 1..=16_u32 {
             let count = u32::from(counts[length as usize - 1]);
@@ -31,7 +45,10 @@ impl Table {
             for _ in 0..count {
                 if length <= QUICK {
                     let first = (code << (QUICK - length)) as usize;
-                    table.quick[first..first + (1 << (QUICK - length))].fill((symbols[index], length as u8));
+                    let symbol = symbols[index];
+                    let bits = (length + table.value_bits(symbol)) as u8;
+                    let entry = Quick { symbol, length: length as u8, bits, step: table.step(symbol) as u8 };
+                    table.quick[first..first + (1 << (QUICK - length))].fill(entry);
                 }
                 (code, index) = (code + 1, index + 1);
             }
@@ -44,14 +61,36 @@ impl Table {
     /// Symbol and length of the code on top of `window`.
     #[inline]
     pub(super) fn find(&self, window: u64) -> Option<(u8, u32)> {
-        let (symbol, length) = self.quick[(window >> (64 - QUICK)) as usize];
-        if length > 0 {
-            return Some((symbol, u32::from(length)));
+        let quick = self.quick[(window >> (64 - QUICK)) as usize];
+        if quick.length > 0 {
+            return Some((quick.symbol, u32::from(quick.length)));
         }
         let next = (window >> 48) as u32;
         let length = (QUICK + 1..=16).find(|&length| next < self.limit[length as usize])?;
         let index = (next >> (16 - length)) as i32 + self.offset[length as usize];
         Some((*self.symbols.get(usize::try_from(index).ok()?)?, length))
+    }
+
+    /// Bits of the code on top of `window` and of the value behind it, and by how many coefficients they lead on; `None` if one
+    /// look does not tell.
+    #[inline(always)]
+    pub(super) fn pass(&self, window: u64) -> Option<(u32, u32)> {
+        let quick = self.quick[(window >> (64 - QUICK)) as usize];
+        (quick.length > 0).then_some((u32::from(quick.bits), u32::from(quick.step)))
+    }
+
+    /// Bits of the value behind a symbol's code in a sequential scan.
+    pub(super) fn value_bits(&self, symbol: u8) -> u32 {
+        u32::from(if self.dc { symbol.min(16) } else { symbol & 15 })
+    }
+
+    /// By how many coefficients a symbol leads on in a sequential scan: over a run of zeros, or to the end of the block.
+    pub(super) fn step(&self, symbol: u8) -> u32 {
+        match symbol {
+            0xf0 => 16,
+            _ if symbol & 15 == 0 => 64,
+            _ => u32::from(symbol >> 4) + 1,
+        }
     }
 }
 
@@ -64,11 +103,11 @@ pub(super) struct Tables {
 impl Tables {
     /// The tables of Annex K, which single images of MJPEG streams leave out.
     pub(super) fn standard() -> Result<Self, Flaw> {
-        let table = |counts: &[u8; 16], symbols: &[u8]| Table::new(counts, symbols).map(Some);
-        let symbols: Vec<u8> = (0..12).collect();
+        let dc = |counts: &[u8; 16]| Table::new(counts, &DC_SYMBOLS, true).map(Some);
+        let ac = |counts: &[u8; 16], symbols: &[u8]| Table::new(counts, symbols, false).map(Some);
         Ok(Tables {
-            dc: [table(&DC_LUMA, &symbols)?, table(&DC_CHROMA, &symbols)?, None, None],
-            ac: [table(&AC_LUMA, &AC_LUMA_SYMBOLS)?, table(&AC_CHROMA, &AC_CHROMA_SYMBOLS)?, None, None],
+            dc: [dc(&DC_LUMA)?, dc(&DC_CHROMA)?, None, None],
+            ac: [ac(&AC_LUMA, &AC_LUMA_SYMBOLS)?, ac(&AC_CHROMA, &AC_CHROMA_SYMBOLS)?, None, None],
         })
     }
 
@@ -80,7 +119,7 @@ impl Tables {
             let symbols = part(body, 17, counts.iter().map(|&count| usize::from(count)).sum())?;
             let tables = if class == 0 { &mut self.dc } else { &mut self.ac };
             let table = tables.get_mut(number).ok_or(Flaw::Damaged("a Huffman table has no place"))?;
-            *table = Some(Table::new(counts, symbols)?);
+            *table = Some(Table::new(counts, symbols, class == 0)?);
             body = &body[17 + symbols.len()..];
         }
         Ok(())
@@ -102,6 +141,8 @@ fn found(tables: &[Option<Table>], number: u8) -> Result<&Table, Flaw> {
 const DC_LUMA: [u8; 16] = [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0];
 
 const DC_CHROMA: [u8; 16] = [0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0];
+
+const DC_SYMBOLS: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 
 const AC_LUMA: [u8; 16] = [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125];
 

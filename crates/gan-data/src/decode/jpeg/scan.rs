@@ -94,18 +94,23 @@ impl Scan {
         let (across, down) = if alone { frame.components[self.parts[0].0].blocks } else { frame.mcus };
         // Blocks that have no coefficients of this scan's left: the run goes on from block to block.
         let mut run = 0;
-        for mcu in 0..across * down {
-            if restart_interval > 0 && mcu > 0 && mcu % restart_interval == 0 {
-                bits.restart()?;
-                run = 0;
+        let mut left = restart_interval;
+        for (row, column) in (0..down).flat_map(|row| (0..across).map(move |column| (row, column))) {
+            if restart_interval > 0 {
+                if left == 0 {
+                    bits.restart()?;
+                    (run, left) = (0, restart_interval);
+                }
+                left -= 1;
             }
-            let (column, row) = (mcu % across, mcu / across);
             for (&(index, ..), coder) in self.parts.iter().zip(&coders) {
                 let component = &mut frame.components[index];
                 let (h, v) = if alone { (1, 1) } else { component.sampling };
-                for block in 0..h * v {
-                    let at = (row * v + block / h) * component.stride + column * h + block % h;
-                    self.block(coder, component, at, &mut run, &mut bits)?;
+                for line in row * v..(row + 1) * v {
+                    let first = line * component.stride + column * h;
+                    for at in first..first + h {
+                        self.block(coder, component, at, &mut run, &mut bits)?;
+                    }
                 }
             }
         }
@@ -131,23 +136,11 @@ impl Scan {
         bits: &mut Bits<'_>,
     ) -> Result<(), Flaw> {
         match coder {
-            Coder::Sequential(dc, ac) => {
-                dc_difference(dc, bits)?;
-                let mut k = 1;
-                while k < 64 {
-                    let symbol = bits.symbol(ac)?;
-                    match (symbol >> 4, symbol & 15) {
-                        (15, 0) => k += 16,
-                        (_, 0) => break,
-                        (zeros, size) => {
-                            bits.skip(size.into())?;
-                            k += u32::from(zeros) + 1;
-                        }
-                    }
-                }
-                Ok(())
+            Coder::Sequential(dc, ac) => bits.block(dc, ac),
+            Coder::Dc(dc) => {
+                let symbol = bits.symbol(dc)?;
+                bits.skip(dc.value_bits(symbol))
             }
-            Coder::Dc(dc) => dc_difference(dc, bits),
             Coder::DcBit => bits.skip(1),
             Coder::Ac(ac) => self.first_bits(ac, &mut component.nonzero[at], run, bits),
             Coder::AcBit(ac) => self.further_bit(ac, &mut component.nonzero[at], run, bits),
@@ -212,8 +205,9 @@ impl Scan {
             }
         }
         if *run > 0 {
-            for k in k..=self.last {
-                bits.skip(u32::from(before & coefficient(k)? != 0))?;
+            let rest = before & u64::MAX.checked_shl(k).unwrap_or(0) & u64::MAX >> (63 - self.last);
+            for _ in 0..rest.count_ones() {
+                bits.skip(1)?;
             }
             *run -= 1;
         }
@@ -228,11 +222,6 @@ enum Coder<'t> {
     DcBit,
     Ac(&'t Table),
     AcBit(&'t Table),
-}
-
-fn dc_difference(dc: &Table, bits: &mut Bits<'_>) -> Result<(), Flaw> {
-    let size = u32::from(bits.symbol(dc)?);
-    if size > 16 { Err(Flaw::Damaged("its image data holds an unknown code")) } else { bits.skip(size) }
 }
 
 /// The bit that stands for coefficient `k`.
