@@ -84,7 +84,7 @@ fn coded_data_that_ends_early_is_noticed_behind_an_end_marker() {
     for (name, file) in files().into_iter().filter(|(name, _)| name.ends_with(".jpg")) {
         let header = file.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 2;
         let scan = header + usize::from(file[header + 1]);
-        for length in scan..file.len() - 2 {
+        for length in (scan..file.len() - 2).step_by(3) {
             let ended = [&file[..length], &[0xff, 0xd9]].concat();
             let refused = decoder.decode(&ended).is_err();
             // A progressive file may stop after any scan: its encoder had no more to say.
@@ -134,7 +134,7 @@ fn damage_never_panics() {
         (state % below as u64) as usize
     };
     for (_, file) in files() {
-        for round in 0..60 {
+        for round in 0..40 {
             let mut damaged = file.clone();
             // Headers are hit as often as all the rest.
             let span = if round % 2 == 0 { file.len().min(160) } else { file.len() };
