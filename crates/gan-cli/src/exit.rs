@@ -85,6 +85,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
 fn of_data(error: &gan_data::Error) -> u8 {
     match error {
         gan_data::Error::Config { .. } => BAD_MODEL,
+        gan_data::Error::NonFinite { .. } => 6,
         // A disk that refuses to take what we write says nothing about the data.
         gan_data::Error::Io { action, .. } if matches!(*action, "write" | "create") => 1,
         _ => BAD_DATA,

@@ -402,7 +402,7 @@ fn alpha_is_kept_dropped_or_taken() {
     assert_ne!(open("four.png").to_rgba8(), open("four-opaque.png").to_rgba8());
     assert!(four("in/rgba.png", "noted.png", &["--alpha", "keep"]).err.contains("--alpha changes nothing"));
     ok(four("in/la.png", "four-la.png", &[]));
-    four("in/rgb.png", "x.png", &[]).fails(3, &["in/rgb.png has 3 channels", "takes 4", "with an alpha channel"]);
+    four("in/rgb.png", "x.png", &[]).fails(3, &["in/rgb.png", "3 channels", "4 are wanted", "with an alpha channel"]);
     assert!(!bench.path("x.png").exists());
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::channels::has_alpha;
 use crate::decode::{AlphaPolicy, DecodeLimits, DecodeOptions};
 use crate::error::{Error, Result};
 use crate::loader::LoaderConfig;
@@ -63,8 +64,8 @@ pub struct DataConfig {
     pub phase: String,
     /// Which side is the input. Batches have the input in `a`, whatever the direction.
     pub direction: Direction,
-    /// Channels of the input: 1 makes it grey, 3 colour, 4 colour and alpha (with `alpha = "keep"`). Not a key of the
-    /// table: the generator says what it takes.
+    /// Channels of the input: 1 makes it grey, 3 colour, 2 and 4 the same with the file's alpha. Not a key of the table: the
+    /// generator says what it takes.
     #[serde(skip)]
     pub input_nc: usize,
     /// Channels of the target; from the generator, too.
@@ -96,7 +97,7 @@ pub struct DataConfig {
     pub dont_care: Option<u32>,
     /// Whether the EXIF orientation of photographs is obeyed.
     pub exif: bool,
-    /// What becomes of an alpha channel.
+    /// What becomes of an alpha channel where the network has no channel for it.
     pub alpha: AlphaPolicy,
     /// Folder in which decoded pictures are kept, uncompressed, for later epochs and runs; empty: none are kept. It
     /// grows to the size of all decoded pictures and can be deleted at any time.
@@ -145,10 +146,17 @@ impl DataConfig {
         }
     }
 
-    /// How files are read.
+    /// How the files of inputs are read.
     #[must_use]
     pub fn decode_options(&self) -> DecodeOptions {
-        DecodeOptions { limits: DecodeLimits::default(), alpha: self.alpha, exif: self.exif }
+        self.decode_options_for(self.input_nc)
+    }
+
+    /// How files are read for a network of so many channels: alpha is kept where it has one for it.
+    #[must_use]
+    pub fn decode_options_for(&self, channels: usize) -> DecodeOptions {
+        let alpha = if has_alpha(channels) { AlphaPolicy::Keep } else { self.alpha };
+        DecodeOptions { limits: DecodeLimits::default(), alpha, exif: self.exif }
     }
 
     /// How batches are loaded in a run with this seed: two batches ahead for every worker.

@@ -129,6 +129,25 @@ pub enum Error {
     /// A dataset panicked while making an item: a defect of this crate or of a custom dataset.
     #[error("loading stopped: {0}; please report this as a defect")]
     Panicked(String),
+    /// A tensor that was to become an image holds NaN or an infinite value.
+    #[error(
+        "the output is not an image: value {value} in channel {channel} at x={x}, y={y}, and {count} of {of} values are \
+         not finite; the model's weights or its input are damaged, or its values overflow"
+    )]
+    NonFinite {
+        /// The first such value.
+        value: f32,
+        /// Its channel.
+        channel: usize,
+        /// Its column.
+        x: usize,
+        /// Its row.
+        y: usize,
+        /// Number of such values.
+        count: usize,
+        /// Number of all values.
+        of: usize,
+    },
     /// The tensor library refused.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

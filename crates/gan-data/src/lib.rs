@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod channels;
 mod config;
 mod data_dir;
 mod dataset;
@@ -42,6 +43,7 @@ mod synth;
 mod transform;
 mod writable;
 
+pub use channels::{adapt_channels, has_alpha};
 pub use config::{DataConfig, DataMode, Direction};
 pub use dataset::{
     Aligned, Batch, Colorization, Dataset, Description, Item, LabelScan, Labelled, Single, Unaligned, open,

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use gan_rng::Key;
 
 use super::layout::{Layout, locate_pairs};
-use super::{Dataset, Description, Item, adapt, limited, load};
+use super::{Dataset, Description, Item, limited};
+use crate::channels::has_alpha;
 use crate::config::{DataConfig, Direction};
 use crate::error::{Error, Result};
 use crate::folder::{list_pictures, pair_by_stem};
@@ -76,10 +77,11 @@ impl Aligned {
             Direction::B2a => (output, input),
         };
         let Some(path_b) = &pair.b else {
-            let (a, b) = halves(&self.reader.picture(&pair.a)?, &pair.a)?;
-            return Ok((adapt(a, channels_a, &pair.a)?, adapt(b, channels_b, &pair.a)?));
+            let both = self.reader.picture(&pair.a, has_alpha(channels_a) || has_alpha(channels_b))?;
+            let (a, b) = halves(&both, &pair.a)?;
+            return Ok((self.reader.adapt(a, channels_a, &pair.a)?, self.reader.adapt(b, channels_b, &pair.a)?));
         };
-        let (a, b) = (load(&pair.a, channels_a, &self.reader)?, load(path_b, channels_b, &self.reader)?);
+        let (a, b) = (self.reader.image(&pair.a, channels_a)?, self.reader.image(path_b, channels_b)?);
         if a.size() != b.size() && !self.transform.unifies_sizes() {
             return Err(sizes_differ(&pair.a, a.size(), path_b, b.size()));
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use gan_rng::Key;
 
 use super::layout::locate_folder;
-use super::{Dataset, Description, Item, limited, load};
+use super::{Dataset, Description, Item, limited};
 use crate::config::DataConfig;
 use crate::error::Result;
 use crate::folder::{PictureFile, list_pictures};
@@ -49,7 +49,7 @@ impl Dataset for Colorization {
 
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
-        let picture = load(&file.path, 3, &self.reader)?;
+        let picture = self.reader.image(&file.path, 3)?;
         let (a, b) = lab_tensors(&self.transform.apply_alone(picture, key, &file.path)?)?;
         Ok(Item { a, b: Some(b), inst: None, name: file.stem.clone() })
     }

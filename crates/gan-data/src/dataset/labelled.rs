@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::aligned::sizes_differ;
 use super::layout::locate_folder;
-use super::{Dataset, Description, Item, limited, load};
+use super::{Dataset, Description, Item, limited};
 use crate::config::DataConfig;
 use crate::error::{Error, Result};
 use crate::folder::{PictureFile, list_pictures, pair_by_stem};
@@ -193,13 +193,13 @@ impl Dataset for Labelled {
             draws = self.transform.draw(size, key);
             a = self.transform.apply_shared(ids, draws).to_tensor()?;
         } else {
-            let picture = load(path, self.channels.0, &self.reader)?;
+            let picture = self.reader.image(path, self.channels.0)?;
             size = picture.size();
             draws = self.transform.draw(size, key);
             a = self.transform.apply_shared(picture, draws).to_tensor()?;
         }
         let image = |path: &PathBuf, draws: SharedDraws| {
-            let picture = load(path, self.channels.1, &self.reader)?;
+            let picture = self.reader.image(path, self.channels.1)?;
             self.require_size(entry, size, path, picture.size())?;
             self.transform.apply_shared(picture, draws).to_tensor()
         };

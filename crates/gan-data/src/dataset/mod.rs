@@ -23,8 +23,6 @@ pub(crate) use self::single::single_files;
 pub use self::unaligned::Unaligned;
 use crate::config::{DataConfig, DataMode};
 use crate::error::{Error, Result};
-use crate::picture::Picture;
-use crate::reader::Reader;
 use crate::synth;
 
 /// What a dataset is, for people.
@@ -82,19 +80,6 @@ pub fn open(config: &DataConfig) -> Result<Arc<dyn Dataset>> {
         DataMode::Single => Arc::new(Single::open(config)?),
         DataMode::Colorization => Arc::new(Colorization::open(config)?),
         DataMode::Facades | DataMode::Streets | DataMode::Unpaired => synth::open(config)?,
-    })
-}
-
-/// Reads a picture and gives it the channels a network wants.
-fn load(path: &Path, channels: usize, reader: &Reader) -> Result<Picture> {
-    adapt(reader.picture(path)?, channels, path)
-}
-
-fn adapt(picture: Picture, channels: usize, path: &Path) -> Result<Picture> {
-    let found = picture.channels();
-    picture.with_channels(channels).ok_or_else(|| {
-        let reason = format!("it has {found} channels and {channels} are wanted");
-        Error::item(path, reason, format!("set input_nc or output_nc to {found}"))
     })
 }
 

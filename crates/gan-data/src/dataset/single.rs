@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gan_rng::Key;
 
 use super::layout::missing;
-use super::{Dataset, Description, Item, limited, load};
+use super::{Dataset, Description, Item, limited};
 use crate::config::DataConfig;
 use crate::decode::is_planes;
 use crate::error::Result;
@@ -65,7 +65,7 @@ impl Dataset for Single {
 
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
-        let picture = load(&file.path, self.channels, &self.reader)?;
+        let picture = self.reader.image(&file.path, self.channels)?;
         let a = self.transform.apply_alone(picture, key, &file.path)?.to_tensor()?;
         Ok(Item { a, b: None, inst: None, name: file.stem.clone() })
     }

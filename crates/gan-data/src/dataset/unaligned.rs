@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use gan_rng::Key;
 
 use super::layout::locate_collections;
-use super::{Dataset, Description, Item, limited, load};
+use super::{Dataset, Description, Item, limited};
 use crate::config::{DataConfig, Direction};
 use crate::error::Result;
 use crate::folder::{PictureFile, list_pictures};
@@ -64,7 +64,7 @@ impl Dataset for Unaligned {
             index % self.targets.len()
         };
         let prepare = |file: &PictureFile, channels: usize, key: Key| {
-            let picture = load(&file.path, channels, &self.reader)?;
+            let picture = self.reader.image(&file.path, channels)?;
             self.transform.apply_alone(picture, key, &file.path)?.to_tensor()
         };
         let a = prepare(input, self.channels.0, key.at(0))?;

@@ -8,7 +8,7 @@ use crate::optimizer::backward;
 use crate::pool::ImagePool;
 use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
 use candle_core::Tensor;
-use gan_data::{Batch, DataConfig, DataMode};
+use gan_data::{Batch, DataConfig, DataMode, picture_from_lab};
 use gan_layers::{Init, NormKind, ParamStore};
 use gan_losses::{GanMode, l1};
 use gan_nets::{Arch, Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
@@ -96,6 +96,7 @@ pub struct Pix2Pix {
     pool: ImagePool,
     loss: LossConfig,
     train: TrainConfig,
+    colorization: bool,
 }
 
 impl Pix2Pix {
@@ -118,6 +119,7 @@ impl Pix2Pix {
             pool: ImagePool::new(config.train.pool_size),
             loss: config.loss.clone(),
             train: config.train.clone(),
+            colorization: config.data.mode == DataMode::Colorization,
         })
     }
 }
@@ -155,8 +157,10 @@ impl Method for Pix2Pix {
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
         let fake = self.g.forward(&batch.a, &preview_context(&self.train))?;
-        let mut panels = vec![("input".into(), batch.a.clone()), ("output".into(), fake)];
-        panels.extend(batch.b.clone().map(|b| ("target".into(), b)));
+        // Colour is shown with the lightness that it belongs to.
+        let shown = |t: Tensor| if self.colorization { in_colour(&batch.a, &t).unwrap_or(t) } else { t };
+        let mut panels = vec![("input".into(), batch.a.clone()), ("output".into(), shown(fake))];
+        panels.extend(batch.b.clone().map(|b| ("target".into(), shown(b))));
         Ok(panels)
     }
 
@@ -166,6 +170,12 @@ impl Method for Pix2Pix {
             pools: vec![("fake", &mut self.pool)],
         }
     }
+}
+
+/// RGB `[N, 3, H, W]` of lightness `[N, 1, H, W]` and colour `[N, 2, H, W]`. Fails where a value is not finite.
+fn in_colour(lightness: &Tensor, colour: &Tensor) -> Result<Tensor> {
+    let images = (0..colour.dim(0)?).map(|n| Ok(picture_from_lab(&lightness.get(n)?, &colour.get(n)?)?.to_tensor()?));
+    Ok(Tensor::stack(&images.collect::<Result<Vec<_>>>()?, 0)?)
 }
 
 fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {

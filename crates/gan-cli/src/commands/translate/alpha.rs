@@ -12,20 +12,12 @@ pub(super) enum AlphaArg {
     Drop,
 }
 
-/// Colours `[H][W][C]` and alpha `[H][W][1]` of an image of two (grey) or four (colour) channels; others have no alpha.
-pub(super) fn split(picture: Picture) -> (Picture, Option<Picture>) {
-    if !matches!(picture.channels(), 2 | 4) {
-        return (picture, None);
-    }
-    let colours = picture.channels() - 1;
-    match picture {
-        Picture::Eight(raster) => {
-            (Picture::Eight(first(&raster, colours)), Some(Picture::Eight(raster.channel(colours))))
-        }
-        Picture::Sixteen(raster) => {
-            (Picture::Sixteen(first(&raster, colours)), Some(Picture::Sixteen(raster.channel(colours))))
-        }
-    }
+/// The alpha `[H][W][1]` of an image of two (grey) or four (colour) channels; others have none.
+pub(super) fn of(picture: &Picture) -> Option<Picture> {
+    picture.has_alpha().then(|| match picture {
+        Picture::Eight(raster) => Picture::Eight(raster.channel(raster.channels() - 1)),
+        Picture::Sixteen(raster) => Picture::Sixteen(raster.channel(raster.channels() - 1)),
+    })
 }
 
 /// Whether no pixel is transparent at all.
@@ -60,13 +52,6 @@ pub(super) fn join(picture: Picture, alpha: Picture) -> Picture {
     }
 }
 
-/// The first channels of each pixel.
-fn first<T: Copy + Default>(raster: &Raster<T>, channels: usize) -> Raster<T> {
-    let pixels = raster.samples().chunks_exact(raster.channels());
-    let samples = pixels.flat_map(|pixel| &pixel[..channels]).copied().collect();
-    Raster::new(raster.width(), raster.height(), channels, samples)
-}
-
 fn interleaved<T: Copy + Default>(colours: &Raster<T>, alpha: &[T]) -> Raster<T> {
     let channels = colours.channels();
     let mut samples = Vec::with_capacity(alpha.len() * (channels + 1));
@@ -83,19 +68,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn split_and_joined_is_the_same() {
+    fn taken_apart_and_joined_is_the_same() {
         for channels in [2, 4] {
             let eight = Picture::Eight(Raster::new(3, 2, channels, (0..6 * channels as u8).collect()));
             let sixteen =
                 Picture::Sixteen(Raster::new(3, 2, channels, (0..6 * channels as u16).map(|v| v * 900).collect()));
             for picture in [eight, sixteen] {
-                let (colours, alpha) = split(picture.clone());
-                assert_eq!(colours.channels(), channels - 1);
-                assert_eq!(join(colours, alpha.unwrap()), picture);
+                let colours = picture.clone().with_channels(channels - 1).unwrap();
+                assert_eq!(join(colours, of(&picture).unwrap()), picture);
             }
         }
-        let rgb = Picture::Eight(Raster::new(1, 1, 3, vec![1, 2, 3]));
-        assert_eq!(split(rgb.clone()), (rgb, None));
+        assert_eq!(of(&Picture::Eight(Raster::new(1, 1, 3, vec![1, 2, 3]))), None);
     }
 
     #[test]
@@ -103,9 +86,9 @@ mod tests {
         let colours = Picture::Eight(Raster::zeros(4, 4, 3));
         let joined = join(colours, Picture::Sixteen(Raster::new(2, 2, 1, vec![u16::MAX; 4])));
         assert_eq!((joined.size(), joined.channels(), joined.depth()), ((4, 4), 4, 8));
-        assert!(is_opaque(&split(joined).1.unwrap()));
+        assert!(is_opaque(&of(&joined).unwrap()));
         let deep = join(Picture::Sixteen(Raster::zeros(1, 1, 1)), Picture::Eight(Raster::new(1, 1, 1, vec![128])));
         assert_eq!(deep, Picture::Sixteen(Raster::new(1, 1, 2, vec![0, 128 * 257])));
-        assert!(!is_opaque(&split(deep).1.unwrap()));
+        assert!(!is_opaque(&of(&deep).unwrap()));
     }
 }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use candle_core::Tensor;
 use gan_data::{
     AlphaPolicy, Batch, DataConfig, DataMode, DecodeOptions, Depth, IdMap, Picture, Pixels, SharedDraws, Transform,
-    decode, decode_ids,
+    adapt_channels, decode, decode_ids, has_alpha,
 };
 use gan_rng::{Key, Purpose};
 use std::path::Path;
@@ -105,49 +105,19 @@ impl Reader<'_> {
     /// Whether the model's input has a channel for alpha.
     fn takes_alpha(&self) -> bool {
         let label_map = self.is_labelled() && self.data.label_nc > 0;
-        matches!(self.data.input_nc, 2 | 4) && !label_map && self.data.mode != DataMode::Colorization
+        has_alpha(self.data.input_nc) && !label_map && self.data.mode != DataMode::Colorization
     }
 
-    /// Reads an image as so many channels (any number of colours without one), and the alpha that is not among them.
+    /// Reads an image as so many channels (grey or colour, as it is, without a number), and the alpha that is not among
+    /// them. Alpha that the run lays over white is not lost, unless it is to be written back.
     fn image(&self, path: &Path, channels: Option<usize>) -> anyhow::Result<(Picture, Option<Picture>)> {
-        let options = self.data.decode_options();
-        let keeping = DecodeOptions { alpha: AlphaPolicy::Keep, ..options };
-        let misfit = |have: usize, reason: &str| {
-            let (path, takes) = (path.display(), channels.unwrap_or(have));
-            anyhow::Error::from(Coded(BAD_DATA, format!("{path} has {have} channels, the model takes {takes}{reason}")))
-        };
-        if is_planes(path) {
-            // None of its channels is alpha, so none may be left out.
-            let picture = decode(path, &keeping)?;
-            let have = picture.channels();
-            let fits = |c: usize| c == have || matches!((have, c), (1, 3) | (3, 1));
-            let channels = channels.unwrap_or(have);
-            let picture = if fits(channels) { picture.with_channels(channels) } else { None };
-            return Ok((picture.ok_or_else(|| misfit(have, ""))?, None));
-        }
-        if let Some(channels @ (2 | 4)) = channels {
-            let picture = decode(path, &keeping)?;
-            let have = picture.channels();
-            if !matches!(have, 2 | 4) {
-                let reason = ", the last of which is alpha: save the file with an alpha channel, opaque if it has no transparent parts";
-                return Err(misfit(have, reason));
-            }
-            return Ok((picture.with_channels(channels).ok_or_else(|| misfit(have, ""))?, None));
-        }
-        let (picture, alpha) = if options.alpha == AlphaPolicy::Composite {
-            let keep = self.alpha == Some(AlphaArg::Keep);
-            // Laid over white it is not lost, unless somebody wants it back.
-            let alpha = if keep { alpha::split(decode(path, &keeping)?).1 } else { None };
-            (decode(path, &options)?, alpha)
-        } else {
-            alpha::split(decode(path, &keeping)?)
-        };
-        let have = picture.channels();
-        let picture = match channels {
-            Some(channels) => picture.with_channels(channels).ok_or_else(|| misfit(have, ""))?,
-            None => picture,
-        };
-        Ok((picture, alpha))
+        let policy = self.data.alpha;
+        let picture = decode(path, &DecodeOptions { alpha: AlphaPolicy::Keep, ..self.data.decode_options() })?;
+        let channels = channels.unwrap_or(if picture.channels() > 2 { 3 } else { 1 });
+        let lost = policy != AlphaPolicy::Composite || self.alpha == Some(AlphaArg::Keep);
+        let apart = lost && !has_alpha(channels) && !is_planes(path);
+        let alpha = if apart { alpha::of(&picture) } else { None };
+        Ok((adapt_channels(picture, channels, policy, path)?, alpha))
     }
 
     /// The transform of all parts of a file, and where it crops.
