@@ -407,6 +407,18 @@ fn alpha_is_kept_dropped_or_taken() {
 }
 
 #[test]
+fn values_that_are_no_numbers_are_no_image() {
+    let bench = bench();
+    // Finite weights whose sums are not: the first norm takes infinity from infinity.
+    model(&bench, "g.safetensors", 3, |name, value| if name == "model.1.weight" { value * 10.0 * 1e38 } else { value });
+    image(&bench.path("in/a.png"), 12, 8);
+    fs::write(bench.path("in/b.png"), "no image").unwrap();
+    translate(&bench, "in/a.png", "x.png", &[]).fails(6, &["in/a.png", "not finite"]);
+    translate(&bench, "in", "out", &[]).fails(6, &["0 of 2 images", "in/a.png", "not finite", "in/b.png"]);
+    assert!(!bench.path("x.png").exists() && names(&bench.path("out")).is_empty());
+}
+
+#[test]
 fn every_size_is_translated() {
     let bench = bench();
     let sizes = [(1, 1), (2, 2), (3, 3), (4, 4), (64, 1), (1, 64), (5, 3), (9, 4)];

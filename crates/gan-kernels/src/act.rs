@@ -8,7 +8,7 @@ use candle_core::{Result, Tensor};
 /// Slope of every leaky ReLU in these networks.
 pub const LEAKY_SLOPE: f64 = 0.2;
 
-/// An activation function.
+/// An activation function. NaN stays NaN in all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Act {
     /// x

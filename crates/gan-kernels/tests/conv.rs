@@ -444,3 +444,58 @@ fn minimal_filtering_stays_within_its_error() {
         }
     }
 }
+
+/// A NaN of the input, the weight or the bias comes out of every kernel and through the activation behind it.
+#[test]
+fn what_is_no_number_comes_out() {
+    let put = |t: &Tensor, at: usize| {
+        let mut all = reference::values(t);
+        all[at] = f64::NAN;
+        reference::f32(&Tensor::from_vec(all, t.shape(), &device()).unwrap())
+    };
+    // Small, and large enough for minimal filtering: n, ci, co, h, w, kernel, stride, padding.
+    for (n, ci, co, h, w, k, stride, padding) in
+        [(1, 3, 5, 9, 8, 4, 2, 1), (1, 40, 36, 18, 17, 3, 1, 1), (2, 3, 6, 12, 11, 7, 1, 3)]
+    {
+        let spec = Conv2d { stride, padding, pad_mode: PadMode::Zero };
+        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2), normal(co, 3));
+        let (xs, ws, bs) = (reference::f32(&x), reference::f32(&weight), reference::f32(&bias));
+        let at = (h / 2) * w + w / 2;
+        for a in [Act::Identity, Act::Relu, Act::LeakyRelu, Act::Tanh] {
+            each_kernel(|kernel| {
+                let what = format!("{kernel} {a:?} kernel {k}");
+                let run = |x: &Tensor, weight: &Tensor, bias: &Tensor| {
+                    let weight = Weight::constant(weight.clone());
+                    let y = conv2d_act(x, &weight, Some(bias), &spec, a).unwrap();
+                    let (_, _, ho, wo) = y.dims4().unwrap();
+                    (reference::values(&y), ho, wo)
+                };
+                // All outputs whose kernel sees the pixel, in every channel.
+                let (y, ho, wo) = run(&put(&x, at), &ws, &bs);
+                let sees = |o: usize, i: usize| (o * stride..o * stride + k).contains(&(i + padding));
+                for c in 0..co {
+                    for (oy, ox) in (0..ho).flat_map(|oy| (0..wo).map(move |ox| (oy, ox))) {
+                        if sees(oy, h / 2) && sees(ox, w / 2) {
+                            assert!(y[(c * ho + oy) * wo + ox].is_nan(), "{what}: input, {c} {oy} {ox}");
+                        }
+                    }
+                }
+                // All pixels of the channel that a weight or a bias belongs to.
+                let middle = (ci + 1) * k * k + k * k / 2; // channel 1, in the kernel's middle
+                let channel =
+                    |y: &[f64], c: usize| y[c * ho * wo..(c + 1) * ho * wo].iter().filter(|y| y.is_nan()).count();
+                let (y, ..) = run(&xs, &put(&weight, middle), &bs);
+                let inner = (ho - 1).min((h - 1) / stride) * (wo - 1).min((w - 1) / stride) / 2;
+                assert!(channel(&y, 1) >= inner && channel(&y, 0) == 0, "{what}: weight, {}", channel(&y, 1));
+                let (y, ..) = run(&xs, &ws, &put(&bias, 1));
+                assert!(channel(&y, 1) == ho * wo && channel(&y, 0) == 0, "{what}: bias");
+                // The other way.
+                let spec = ConvTranspose2d { stride, padding, output_padding: 0 };
+                let z = reference::f32(&normal((n, co, ho, wo), 4));
+                let weight = Weight::constant(ws.clone());
+                let y = conv_transpose2d_act(&put(&z, (ho / 2) * wo + wo / 2), &weight, None, &spec, a).unwrap();
+                assert!(reference::values(&y).iter().filter(|y| y.is_nan()).count() >= ci * k, "{what}: transposed");
+            });
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Activations, losses, dropout and the optimizer's operators.
 #![allow(clippy::unwrap_used)]
 mod reference;
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gan_kernels::*;
 use gan_rng::{Key, Purpose};
 use reference::{assert_close, assert_slope, device, dot, flat, normal, slope, values};
@@ -30,9 +30,77 @@ fn activations_and_their_slopes() {
             }
         }
     }
-    // Non-finite values stay visible.
-    let bad = Tensor::new(&[f32::NAN, f32::INFINITY], &device()).unwrap();
-    assert!(act(&bad, Act::Tanh).unwrap().to_vec1::<f32>().unwrap()[0].is_nan());
+}
+
+/// NaN comes out where it went in, infinities become what PyTorch makes of them, and zeros keep the sign they had. The
+/// tensor is long enough for whole vectors and for what is left behind them.
+#[test]
+fn activations_keep_what_is_no_number() {
+    let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0];
+    let places = [0, 5, 17, LONG / 2, LONG - 4];
+    let mut input = values(&normal(LONG, 1));
+    for at in places {
+        input[at..at + 4].copy_from_slice(&special);
+    }
+    for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
+        let _set = force_instructions(set);
+        for dtype in [DType::F64, DType::F32] {
+            let x = Tensor::new(input.as_slice(), &device()).unwrap().to_dtype(dtype).unwrap();
+            for (a, [inf, minus_inf, zero]) in [
+                (Act::Identity, [f64::INFINITY, f64::NEG_INFINITY, -0.0]),
+                (Act::Relu, [f64::INFINITY, 0.0, 0.0]),
+                (Act::LeakyRelu, [f64::INFINITY, f64::NEG_INFINITY, -0.0]),
+                (Act::Tanh, [1.0, -1.0, -0.0]),
+            ] {
+                let y = values(&act(&x, a).unwrap());
+                for at in places {
+                    let what = format!("{a:?} {dtype:?} {set:?} at {at}: {:?}", &y[at..at + 4]);
+                    assert!(y[at].is_nan(), "{what}");
+                    assert_eq!(y[at + 1..at + 4], [inf, minus_inf, zero], "{what}");
+                    let zeros = a != Act::Tanh || dtype == DType::F64;
+                    assert!(!zeros || y[at + 3].is_sign_negative() == zero.is_sign_negative(), "{what}");
+                }
+                let bad = y.iter().filter(|y| !y.is_finite()).count();
+                let expected = [inf, minus_inf].iter().filter(|y| !y.is_finite()).count() + 1;
+                assert_eq!(bad, expected * places.len(), "{a:?} {dtype:?} {set:?}");
+                // Backward: NaN is not taken for a value at which nothing passes.
+                let dy = Tensor::ones(LONG, dtype, &device()).unwrap();
+                let dx = values(
+                    &act_backward(&Tensor::new(y.as_slice(), &device()).unwrap().to_dtype(dtype).unwrap(), &dy, a)
+                        .unwrap(),
+                );
+                for at in places {
+                    let passes = match a {
+                        Act::Tanh => dx[at].is_nan(),
+                        Act::LeakyRelu => (dx[at] - LEAKY_SLOPE).abs() < 1e-6,
+                        Act::Identity | Act::Relu => dx[at] == 1.0,
+                    };
+                    assert!(passes, "{a:?} {dtype:?} {set:?}: gradient {}", dx[at]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_element_that_is_no_number_is_named() {
+    for dtype in [DType::F64, DType::F32, DType::F16, DType::BF16] {
+        let mut input = vec![1.0; LONG];
+        let of = |input: &[f64]| {
+            Tensor::new(input, &Device::Cpu).unwrap().to_dtype(dtype).unwrap().to_device(&device()).unwrap()
+        };
+        assert_eq!(first_non_finite(&of(&input)).unwrap(), None);
+        input[LONG - 1] = f64::NAN;
+        let (at, value) = first_non_finite(&of(&input)).unwrap().unwrap();
+        assert!(at == LONG - 1 && value.is_nan());
+        input[7] = f64::NEG_INFINITY;
+        assert_eq!(first_non_finite(&of(&input)).unwrap(), Some((7, f64::NEG_INFINITY)));
+        // Positions are those of the view.
+        let part = of(&input).narrow(0, 5, 10).unwrap();
+        assert_eq!(first_non_finite(&part).unwrap(), Some((2, f64::NEG_INFINITY)));
+    }
+    let integers = Tensor::new(&[i64::MAX, 0], &device()).unwrap();
+    assert_eq!(first_non_finite(&integers).unwrap(), None);
 }
 
 #[test]

@@ -179,3 +179,61 @@ fn wrong_shapes_are_errors() {
     assert!(norm(&x, &spec, None, Some(&two)).is_err());
     assert!(norm(&two, &spec, None, None).is_err());
 }
+
+/// A NaN or an infinity of the input, the residual, the affine map or the statistics reaches the result, whatever the
+/// activation; the other groups do not see it.
+#[test]
+fn what_is_no_number_comes_out() {
+    let (n, c, h, w) = (2, 3, 7, 9);
+    let at = (c + 1) * h * w + 40; // image 1, channel 1
+    let put = |t: &Tensor, at: usize, bad: f64, dtype| {
+        let mut all = values(t);
+        all[at] = bad;
+        Tensor::from_vec(all, t.shape(), &device()).unwrap().to_dtype(dtype).unwrap()
+    };
+    for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
+        let _set = force_instructions(set);
+        for (spec, dtype) in specs().into_iter().flat_map(|spec| [(spec, DType::F64), (spec, DType::F32)]) {
+            let what = format!("{spec:?} {dtype:?} {set:?}");
+            let x = normal((n, c, h, w), 1);
+            let good = x.to_dtype(dtype).unwrap();
+            let of_group = |i: usize| match spec.group {
+                Group::Instance => i / (h * w) == c + 1,
+                Group::Batch => i / (h * w) % c == 1,
+            };
+            // Own statistics: with NaN or an infinity in a group its mean and variance are no numbers.
+            for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                let (y, moments) = norm(&put(&x, at, bad, dtype), &spec, None, None).unwrap();
+                let y = values(&y);
+                let wrong = y.iter().enumerate().filter(|(i, y)| y.is_nan() != of_group(*i)).count();
+                assert_eq!(wrong, 0, "{what} {bad}");
+                assert_eq!(values(&moments.var).iter().filter(|v| v.is_nan()).count(), 1, "{what} {bad}");
+            }
+            let only = |y: Tensor, what: &str| {
+                let found: Vec<_> = values(&y).iter().enumerate().filter(|(_, y)| y.is_nan()).map(|(i, _)| i).collect();
+                assert_eq!(found, [at], "{what}");
+            };
+            only(norm(&good, &spec, None, Some(&put(&x, at, f64::NAN, dtype))).unwrap().0, &what);
+            let (_, moments) = norm(&good, &spec, None, None).unwrap();
+            only(norm_with(&put(&x, at, f64::NAN, dtype), &moments, &spec, None, None).unwrap(), &what);
+            // Given statistics, scale and shift.
+            let group = if spec.group == Group::Instance { c + 1 } else { 1 };
+            let mean = put(&moments.mean, group, f64::NAN, dtype);
+            let y = norm_with(&good, &Moments { mean, var: moments.var.clone() }, &spec, None, None).unwrap();
+            assert!(values(&y).iter().enumerate().all(|(i, y)| y.is_nan() == of_group(i)), "{what}: mean");
+            let (fine, broken) = (Tensor::ones(c, dtype, &device()).unwrap(), put(&normal(c, 2), 1, f64::NAN, dtype));
+            for affine in [Affine { weight: &broken, bias: &fine }, Affine { weight: &fine, bias: &broken }] {
+                let y = values(&norm(&good, &spec, Some(affine), None).unwrap().0);
+                assert!(y.iter().enumerate().all(|(i, y)| y.is_nan() == (i / (h * w) % c == 1)), "{what}: affine");
+            }
+            // Backward.
+            let grads = NormGrads { input: true, affine: None };
+            let dx =
+                norm_backward(&put(&x, at, f64::NAN, dtype), &moments, &good, &spec, None, grads).unwrap().unwrap();
+            assert!(values(&dx)[at].is_nan(), "{what}: gradient");
+            let dx =
+                norm_backward(&good, &moments, &put(&x, at, f64::NAN, dtype), &spec, None, grads).unwrap().unwrap();
+            assert!(values(&dx)[at].is_nan(), "{what}: gradient of the result");
+        }
+    }
+}

@@ -2,9 +2,14 @@
 
 use crate::Error;
 use crate::reconstruction::weighted_l1;
+use candle_core::safetensors::Load;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
+use gan_kernels::first_non_finite;
 use gan_layers::{Act, Builder, ConvSpec, Ctx, Precision, Sequence, SequenceBuilder};
+use safetensors::SafeTensors;
+use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// VGG19's convolutional part (Simonyan & Zisserman, 2015) up to relu5_1, tapped after relu1_1, relu2_1, relu3_1, relu4_1
@@ -14,6 +19,12 @@ pub struct Vgg19 {
     slices: Vec<Sequence>,
     precision: Precision,
 }
+
+/// torchvision's file of the whole VGG19 takes 575 MB.
+const MAX_FILE: u64 = 2 << 30;
+
+/// The header lists some forty tensors.
+const MAX_HEADER: u64 = 1 << 20;
 
 /// Output channels of the convolutions of each slice; 0 is a max pooling.
 const SLICES: [&[usize]; 5] =
@@ -49,14 +60,35 @@ impl Vgg19 {
     }
 
     /// Reads the weights from a safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::Vgg19`] where there is no regular file, where it is damaged or larger than any VGG19, and where it lacks
+    /// a tensor or holds NaN or an infinity.
     pub fn load(path: &Path, dtype: DType, device: &Device) -> std::result::Result<Self, Error> {
         let fail = |reason: String| Error::Vgg19 { path: path.to_path_buf(), reason };
-        if !path.is_file() {
-            return Err(fail("no such file. Fetch it with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train without it (`--set loss.perceptual=none`)".into()));
+        let bytes = gan_fs::read_regular(path, MAX_FILE).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => fail("no such file. Fetch it with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train without it (`--set loss.perceptual=none`)".into()),
+            _ => fail(error.to_string()),
+        })?;
+        let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        if header > MAX_HEADER {
+            return Err(fail(format!(
+                "its header takes {header} bytes, more than {MAX_HEADER}: no safetensors file of VGG19"
+            )));
         }
-        let bytes = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
-        let vb = VarBuilder::from_buffered_safetensors(bytes, dtype, device).map_err(|e| fail(e.to_string()))?;
-        Vgg19::build(vb)
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| fail(format!("no whole safetensors file: {e}")))?;
+        let mut tensors = HashMap::new();
+        for (name, view) in file.iter().filter(|(name, _)| name.starts_with("features.")) {
+            if view.shape().iter().try_fold(1_usize, |count, &size| count.checked_mul(size.max(1))).is_none() {
+                return Err(fail(format!("{name} has the shape {:?}", view.shape())));
+            }
+            let tensor = view.load(&Device::Cpu).map_err(|e| fail(format!("{name}: {e}")))?;
+            if let Some((index, value)) = first_non_finite(&tensor)? {
+                return Err(fail(format!("{name} holds {value} at element {index}; copy or fetch the file again")));
+            }
+            tensors.insert(name.to_owned(), tensor);
+        }
+        Vgg19::build(VarBuilder::from_tensors(tensors, dtype, device))
             .map_err(|e| fail(format!("{e} (expected torchvision's keys features.N.weight and features.N.bias)")))
     }
 

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 pub(crate) fn translate(weights: &Path, arch: &str, input: &Path, output: &Path) -> Result<(), Box<dyn Error>> {
     let state = read_any(weights)?.state;
     let config = architecture(arch, &state)?;
-    let net = config.build(state.var_builder(DType::F32, &Device::Cpu))?;
+    let net = config.build(state.var_builder(DType::F32, &Device::Cpu)?)?;
 
     let picture = ImageReader::open(input)?.with_guessed_format()?.decode()?.to_rgb8();
     let multiple = config.size_multiple() as u32;

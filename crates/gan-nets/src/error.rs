@@ -52,6 +52,26 @@ pub enum Error {
         /// What to try.
         remedy: &'static str,
     },
+    /// A tensor holds what is no finite number.
+    #[error(
+        "{tensor} holds {value} at element {index}, so that the network computes no image; its training diverged: take an earlier file of it"
+    )]
+    NonFinite {
+        /// The tensor's name.
+        tensor: String,
+        /// Position of the first bad element in the flattened tensor.
+        index: usize,
+        /// The bad value.
+        value: f64,
+    },
+    /// The tensors are of a network that is known and not supported.
+    #[error(
+        "{network} is not supported; supported are the generators, discriminators and encoders of pix2pix, CycleGAN and pix2pixHD"
+    )]
+    UnsupportedNetwork {
+        /// The network, in words, with what it was told by.
+        network: String,
+    },
     /// The tensors are of no network that this crate knows.
     #[error(
         "unknown network: {found}; known are the generators, discriminators and encoders of pix2pix, CycleGAN and pix2pixHD"

@@ -6,6 +6,7 @@ mod local;
 mod tensors;
 mod trunk;
 mod unet;
+mod unsupported;
 
 use std::fmt;
 
@@ -144,10 +145,14 @@ pub fn clean_legacy(state: &mut StateDict) -> Vec<String> {
 /// Call [`clean_legacy`] first for files whose origin is not known.
 ///
 /// # Errors
-/// [`Error::UnknownNetwork`] where the keys are of no network of this crate, [`Error::UnlikeNetwork`] where they are
-/// nearly those of one, [`Error::OtherArch`] where it is not the one that `arch` names.
+/// [`Error::UnknownNetwork`] where the keys are of no network of this crate, [`Error::UnsupportedNetwork`] where they are
+/// of a variant that is known and cannot be built, [`Error::UnlikeNetwork`] where they are nearly those of one,
+/// [`Error::OtherArch`] where it is not the one that `arch` names.
 pub fn infer(state: &StateDict, arch: Option<Arch>) -> Result<Network> {
     let tensors = Tensors(state);
+    if let Some(unsupported) = unsupported::find(&tensors) {
+        return Err(unsupported);
+    }
     let network = discriminator::infer(&tensors)
         .or_else(|| local::infer(&tensors))
         .or_else(|| unet::infer(&tensors))

@@ -1,18 +1,22 @@
 //! Named tensors in order, and the files they are kept in.
 
 mod atomic;
+pub(crate) mod foreign;
+pub(crate) mod limits;
 mod safetensors;
 
 use std::collections::HashMap;
-use std::fs;
+use std::io;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
+use gan_kernels::first_non_finite;
 
 use crate::{Error, Origin, Result, pth};
 
 pub(crate) use self::atomic::write_atomically;
+pub(crate) use self::safetensors::is_safetensors;
 
 /// The tensors of a network by their PyTorch keys, in the order in which they were put in, which for a file is the
 /// order of the file. Tensors are on the CPU. A name occurs once.
@@ -119,8 +123,33 @@ impl StateDict {
     }
 
     /// A [`VarBuilder`] that hands out these tensors as `dtype` on `device`, and fails for any other name or shape.
-    pub fn var_builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
-        VarBuilder::from_tensors(self.entries.iter().cloned().collect(), dtype, device)
+    ///
+    /// # Errors
+    /// As [`StateDict::require_finite`], of the elements as `dtype`: no network is built from what are no numbers.
+    pub fn var_builder(&self, dtype: DType, device: &Device) -> Result<VarBuilder<'static>> {
+        // Numbers that F64 holds may be too large for another type.
+        self.require_finite_as(
+            |tensor| if tensor.dtype() == DType::F64 { tensor.to_dtype(dtype) } else { Ok(tensor.clone()) },
+        )?;
+        Ok(VarBuilder::from_tensors(self.entries.iter().cloned().collect(), dtype, device))
+    }
+
+    /// Refuses weights and running statistics that hold NaN or an infinity. Such a network computes no image; what it
+    /// would take for one depends on where the value falls out again.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] names the first tensor, the place in it and the value.
+    pub fn require_finite(&self) -> Result<()> {
+        self.require_finite_as(|tensor| Ok(tensor.clone()))
+    }
+
+    fn require_finite_as(&self, read: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<()> {
+        for (name, tensor) in self.iter() {
+            if let Some((index, value)) = first_non_finite(&read(tensor)?)? {
+                return Err(Error::NonFinite { tensor: shown(name), index, value });
+            }
+        }
+        Ok(())
     }
 
     /// Writes the tensors to `path` as safetensors. The header lists them in order, and [`read_any`] returns them so;
@@ -162,26 +191,29 @@ pub fn read_any(path: impl AsRef<Path>) -> Result<Loaded> {
     let path = path.as_ref();
     let file = read_file(path)?;
     let origin = Origin::from(path);
-    if safetensors::is_safetensors(&file) {
-        safetensors::read(&file, origin)
-    } else {
-        pth::read_bytes_of(&file, origin)
-    }
+    if is_safetensors(&file) { safetensors::read(&file, origin) } else { pth::read_bytes_of(&file, origin) }
 }
 
-/// The bytes of the regular file at `path`.
+/// The bytes of the regular file at `path`, at most [`limits::MAX_FILE`].
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let failed = |source| Error::Io {
-        path: path.to_owned(),
-        action: "read",
-        source,
-        remedy: "check the path and its permissions",
-    };
-    // A pipe or a device may never end.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(failed(std::io::Error::other("it is not a regular file")));
+    gan_fs::read_regular(path, limits::MAX_FILE).map_err(|source| {
+        let remedy = match source.kind() {
+            io::ErrorKind::IsADirectory => "name the weight file in it",
+            io::ErrorKind::FileTooLarge => "give a file of weights alone",
+            _ => "check the path and its permissions",
+        };
+        Error::Io { path: path.to_owned(), action: "read", source, remedy }
+    })
+}
+
+/// A name from a file, fit for a message: short and without control characters.
+pub(crate) fn shown(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut shown: String = text.chars().take(LONGEST).map(|c| if c.is_control() { '?' } else { c }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
     }
-    fs::read(path).map_err(failed)
+    shown
 }
 
 #[cfg(test)]
@@ -223,9 +255,28 @@ mod tests {
     fn var_builder_hands_out_the_tensors_and_nothing_else() {
         let state: StateDict =
             [("net.weight".to_owned(), Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap())].into_iter().collect();
-        let builder = state.var_builder(DType::F64, &Device::Cpu).pp("net");
+        let builder = state.var_builder(DType::F64, &Device::Cpu).unwrap().pp("net");
         assert_eq!(builder.get((2, 3), "weight").unwrap().dtype(), DType::F64);
         assert!(builder.get((3, 2), "weight").is_err());
         assert!(builder.get((2, 3), "bias").is_err());
+    }
+
+    #[test]
+    fn nothing_is_built_from_what_is_no_number() {
+        for (bad, said) in [(f32::NAN, "holds NaN"), (f32::INFINITY, "holds inf"), (f32::NEG_INFINITY, "holds -inf")] {
+            for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
+                let broken = Tensor::new(&[1., 2., bad], &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+                let mut state = of(&["model.1.weight", "model.2.num_batches_tracked"]);
+                assert!(state.var_builder(DType::F32, &Device::Cpu).is_ok());
+                state.push("model.2.running_var", broken);
+                let error = state.var_builder(DType::F32, &Device::Cpu).err().unwrap().to_string();
+                assert!(error.contains(&format!("model.2.running_var {said} at element 2")), "{error}");
+            }
+        }
+        let mut large = of(&[]);
+        large.push("w", Tensor::new(&[1e300], &Device::Cpu).unwrap());
+        assert!(large.require_finite().is_ok() && large.var_builder(DType::F64, &Device::Cpu).is_ok());
+        let error = large.var_builder(DType::F32, &Device::Cpu).err().unwrap().to_string();
+        assert!(error.contains("w holds inf at element 0"), "{error}");
     }
 }

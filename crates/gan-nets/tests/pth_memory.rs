@@ -51,6 +51,8 @@ fn the_bound_holds() {
             ("triples", b"NNN\x87"),
             ("memo", b"Nr\x01\x02\x03\x04"),
             ("storages", b"ctorch\nFloatStorage\n"),
+            ("objects", b"cnumpy\ndtype\n"),
+            ("sets", b"\x8f"),
         ] {
             hostile.push((name, filled(body, size / body.len())));
         }

@@ -70,6 +70,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
             Err(_) => format!("{} tensors of a network that this program does not know", state.len()),
         },
     );
+    // Every bit is carried over, and what no network can be built from is said.
+    notes.extend(state.require_finite().err().map(|error| error.to_string()));
     if args.clean {
         state = cleaned;
         notes.extend(legacy);

@@ -42,6 +42,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
             bail!(Coded(USAGE, "--network is for runs and checkpoints: a weight file is one network".into()));
         }
         let file = WeightFile::open(&args.model, &args.weights)?;
+        file.state.require_finite().with_context(|| format!("cannot use {}", args.model.display()))?;
         file.notes.iter().skip(1).for_each(|note| eprintln!("{note}"));
         file.network
     };

@@ -37,11 +37,12 @@ impl Act {
     pub(crate) fn of<T: Real>(self, x: T) -> T {
         match self {
             Act::Identity => x,
+            // Asks for `<=`, which NaN does not satisfy, so that NaN passes as in PyTorch; -0 becomes 0.
             Act::Relu => {
-                if x > T::zero() {
-                    x
-                } else {
+                if x <= T::zero() {
                     T::zero()
+                } else {
+                    x
                 }
             }
             Act::LeakyRelu => {
@@ -60,11 +61,12 @@ impl Act {
     pub(crate) fn slope<T: Real>(self, y: T) -> T {
         match self {
             Act::Identity => T::one(),
+            // At NaN the gradient passes, as in PyTorch.
             Act::Relu => {
-                if y > T::zero() {
-                    T::one()
-                } else {
+                if y <= T::zero() {
                     T::zero()
+                } else {
+                    T::one()
                 }
             }
             Act::LeakyRelu => {

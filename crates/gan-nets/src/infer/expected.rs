@@ -9,7 +9,7 @@ use gan_kernels::Weight;
 use gan_layers::{Builder, Counter, Param, Role, Source};
 
 use super::Network;
-use crate::weights::StateDict;
+use crate::weights::{StateDict, shown};
 use crate::{Error, Result};
 
 /// Problems told in full; a message with all of hundreds would hide them.
@@ -33,7 +33,9 @@ pub(super) fn check(network: &Network, state: &StateDict) -> Result<()> {
         }
     }
     let known: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-    problems.extend(state.names().filter(|name| !known.contains(name)).map(|name| format!("{name} is not part of it")));
+    problems.extend(
+        state.names().filter(|name| !known.contains(name)).map(|name| format!("{} is not part of it", shown(name))),
+    );
     if problems.is_empty() {
         return Ok(());
     }

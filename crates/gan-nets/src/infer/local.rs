@@ -5,9 +5,15 @@ use super::tensors::Tensors;
 use super::trunk::Trunk;
 use crate::{Arch, GeneratorConfig};
 
+/// The most enhancers of a network that is built; each doubles the sides.
+const MAX_ENHANCERS: usize = 8;
+
 pub(super) fn infer(tensors: &Tensors<'_>) -> Option<Network> {
     let stem = |tensors: &Tensors<'_>, m: usize| tensors.conv(&format!("model{m}_1.1"));
     let n_local = tensors.count(|tensors, m| stem(tensors, m + 1).is_some());
+    if n_local > MAX_ENHANCERS {
+        return None;
+    }
     let [ngf, input_nc, 7] = stem(tensors, n_local)? else { return None };
     let trunk = Trunk::find(tensors)?;
     if ngf.checked_shl(n_local as u32) != Some(trunk.width) {

@@ -2,10 +2,13 @@
 
 use gan_layers::NormKind;
 
-use crate::weights::StateDict;
+use crate::weights::{StateDict, shown};
 
 /// The widest layers are far narrower.
 const MAX_WIDTH: usize = 1 << 16;
+
+/// The deepest networks have far fewer blocks. What is counted off a file reaches loops and recursion.
+const MAX_COUNT: usize = 256;
 
 /// A state dict under study.
 pub(super) struct Tensors<'a>(pub(super) &'a StateDict);
@@ -55,17 +58,27 @@ impl Tensors<'_> {
         if self.batch_norm(path) { NormKind::Batch } else { NormKind::Instance }
     }
 
-    /// How many of the consecutive numbers from 0 satisfy `holds`.
+    /// The first name that satisfies `is`.
+    pub(super) fn first(&self, is: impl Fn(&str) -> bool) -> Option<&str> {
+        self.0.names().find(|name| is(name))
+    }
+
+    /// Whether the layer at `path` scales and shifts channels.
+    pub(super) fn is_affine(&self, path: &str) -> bool {
+        let bias = self.dims(&format!("{path}.bias"));
+        self.dims(&format!("{path}.weight")).is_some_and(|dims| dims.len() == 1 && bias == Some(dims))
+    }
+
+    /// How many of the consecutive numbers from 0 satisfy `holds`, at most [`MAX_COUNT`].
     pub(super) fn count(&self, holds: impl Fn(&Self, usize) -> bool) -> usize {
-        // A state dict cannot have more layers than tensors.
-        (0..self.0.len()).take_while(|&n| holds(self, n)).count()
+        (0..MAX_COUNT).take_while(|&n| holds(self, n)).count()
     }
 
     /// A few of the names and shapes, for messages.
     pub(super) fn excerpt(&self) -> String {
         const SHOWN: usize = 3;
         let mut parts: Vec<_> =
-            self.0.iter().take(SHOWN).map(|(name, tensor)| format!("{name} {:?}", tensor.dims())).collect();
+            self.0.iter().take(SHOWN).map(|(name, tensor)| format!("{} {:?}", shown(name), tensor.dims())).collect();
         if self.0.len() > SHOWN {
             parts.push("…".to_owned());
         }

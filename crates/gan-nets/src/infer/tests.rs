@@ -175,3 +175,87 @@ fn summaries_count_all_parameters() {
     assert_eq!(network.summary((64, 64)).unwrap().params(), 788_803);
     assert!(network.to_string().contains("3 to 3 channels, width 16"));
 }
+
+/// The network's state dict with what `change` makes of each name and tensor.
+fn changed(network: &Network, change: impl Fn(&str, &Tensor) -> Vec<(String, Tensor)>) -> StateDict {
+    state(network).iter().flat_map(|(name, tensor)| change(name, tensor)).collect()
+}
+
+#[test]
+fn networks_that_are_not_supported_are_named() {
+    let kept = |name: &str, tensor: &Tensor| vec![(name.to_owned(), tensor.clone())];
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let config = GeneratorConfig { ngf: 2, n_blocks: 1, arch: Arch::Resnet, ..Default::default() };
+    let plain = Network::Generator(config.clone());
+    let batch = Network::Generator(GeneratorConfig { norm: NormKind::Batch, ..config });
+    let unet = Network::Generator(GeneratorConfig { ngf: 2, norm: NormKind::Batch, ..Default::default() });
+    let patch = Network::Patch(PatchConfig { ndf: 2, n_layers: 3, ..PatchConfig::default() });
+    let spectral = |name: &str, tensor: &Tensor| match name.strip_suffix(".weight") {
+        Some(layer) => {
+            vec![(format!("{layer}.weight_orig"), tensor.clone()), (format!("{layer}.weight_u"), zeros(&[2]))]
+        }
+        None => kept(name, tensor),
+    };
+    let parametrized = |name: &str, tensor: &Tensor| match name.strip_suffix(".weight") {
+        Some(layer) => vec![(format!("{layer}.parametrizations.weight.original"), tensor.clone())],
+        None => kept(name, tensor),
+    };
+    let weighted = |name: &str, tensor: &Tensor| match name.strip_suffix(".weight") {
+        Some(layer) => vec![(format!("{layer}.weight_g"), zeros(&[2])), (format!("{layer}.weight_v"), tensor.clone())],
+        None => kept(name, tensor),
+    };
+    let affine = |name: &str, tensor: &Tensor| {
+        let statistic = ["running_mean", "running_var", "num_batches_tracked"].iter().any(|s| name.ends_with(s));
+        if statistic { Vec::new() } else { kept(name, tensor) }
+    };
+    let blurred = |name: &str, tensor: &Tensor| {
+        let filter = ("model.7.filt".to_owned(), zeros(&[4, 1, 3, 3]));
+        if name == "model.4.weight" { vec![(name.to_owned(), tensor.clone()), filter] } else { kept(name, tensor) }
+    };
+    // model.11 and model.14 double the size; a plain convolution has its channels the other way round.
+    let resized = |name: &str, tensor: &Tensor| match name {
+        "model.11.weight" => vec![("model.12.weight".to_owned(), zeros(&[4, 8, 3, 3]))],
+        _ => kept(name, tensor),
+    };
+    for (state, said) in [
+        (changed(&plain, spectral), "spectral norm (model.1.weight_orig)"),
+        (changed(&unet, spectral), "spectral norm"),
+        (changed(&patch, parametrized), "spectral norm (model.0.parametrizations.weight.original)"),
+        (changed(&plain, weighted), "weight norm"),
+        (changed(&batch, affine), "instance norm with weights (affine: model.2.weight"),
+        (changed(&unet, affine), "instance norm with weights"),
+        (changed(&plain, blurred), "the anti-aliased ResNet of CUT (model.7.filt)"),
+        (changed(&plain, resized), "resize-convolutions instead of transposed ones (model.12.weight)"),
+    ] {
+        let error = infer(&state, None).unwrap_err();
+        assert!(matches!(error, Error::UnsupportedNetwork { .. }), "{error}");
+        assert!(error.to_string().contains(said) && error.to_string().contains("not supported"), "{error}");
+    }
+}
+
+#[test]
+fn counts_read_off_a_file_are_bounded() {
+    let conv = |dims: [usize; 4]| Tensor::zeros(&dims, DType::U8, &Device::Cpu).unwrap();
+    // A U-Net of a thousand levels, and a ResNet of as many blocks.
+    let mut unet: StateDict = [("model.model.0.weight", [1, 1, 4, 4]), ("model.model.3.weight", [1, 1, 4, 4])]
+        .map(|(name, dims)| (name.to_owned(), conv(dims)))
+        .into_iter()
+        .collect();
+    let mut path = "model.model.1.model".to_owned();
+    for _ in 0..1000 {
+        unet.push(format!("{path}.1.weight"), conv([1, 1, 4, 4]));
+        path += ".3.model";
+    }
+    assert!(matches!(infer(&unet, None), Err(Error::UnknownNetwork { .. })));
+    let mut resnet = StateDict::new();
+    resnet.push("model.1.weight", conv([1, 1, 7, 7]));
+    for block in 0..10_000 {
+        resnet.push(format!("model.{}.conv_block.1.weight", 4 + block), conv([1, 1, 3, 3]));
+    }
+    resnet.push("model.10005.weight", conv([1, 1, 7, 7]));
+    assert!(infer(&resnet, None).is_err());
+    // Names from the file cannot steer a terminal.
+    let mut wild = StateDict::new();
+    wild.push("a\u{1b}[2J", conv([1, 1, 1, 1]));
+    assert!(!infer(&wild, None).unwrap_err().to_string().contains('\u{1b}'));
+}

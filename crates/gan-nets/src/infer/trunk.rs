@@ -53,7 +53,7 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
     let Some([output_nc, _, 7]) = tensors.conv(&format!("model.{}", trunk.head)) else {
         let Trunk { n_downsample, n_blocks, head, .. } = trunk;
         let found = format!(
-            "a generator of {n_downsample} halvings and {n_blocks} blocks without a last convolution (model.{head}.weight)"
+            "it begins like a generator of {n_downsample} halvings and {n_blocks} blocks, but model.{head}.weight is no 7x7 convolution"
         );
         return Err(Error::UnknownNetwork { found });
     };

@@ -4,6 +4,9 @@ use super::Network;
 use super::tensors::Tensors;
 use crate::{Arch, GeneratorConfig};
 
+/// The most halvings of a U-Net that is built.
+const MAX_DOWNS: usize = 16;
+
 pub(super) fn infer(tensors: &Tensors<'_>) -> Option<Network> {
     let [ngf, input_nc, 4] = tensors.conv("model.model.0")? else { return None };
     let [_, output_nc, 4] = tensors.conv("model.model.3")? else { return None };
@@ -12,7 +15,8 @@ pub(super) fn infer(tensors: &Tensors<'_>) -> Option<Network> {
         let path = format!("{middle}{}", ".3.model".repeat(level));
         tensors.conv(&format!("{path}.1")).is_some()
     });
-    let num_downs = levels + 1;
+    // Building recurses once a level; 16 halvings make a pixel of 65536.
+    let num_downs = Some(levels + 1).filter(|n| *n <= MAX_DOWNS)?;
     let arch = match num_downs {
         8 => Arch::Unet256,
         7 => Arch::Unet128,

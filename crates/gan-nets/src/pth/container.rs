@@ -7,7 +7,7 @@ use super::bytes::Cursor;
 use super::pickle::{self, Heap, Pickle, StorageRef, Value};
 use super::refusal::{Checked, RESAVE, Refusal};
 use super::zip::Archive;
-use crate::weights::Format;
+use crate::weights::{Format, foreign};
 
 /// What a file holds.
 #[derive(Debug)]
@@ -32,30 +32,23 @@ pub(super) fn open<'a>(file: &'a [u8], budget: &mut Budget) -> Checked<Contents<
         [] => Err(Refusal::Truncated("it is empty".into())),
         [b'P', b'K', ..] => zip(file, budget),
         [0x80, ..] => legacy(file, budget),
-        _ if file.get(257..262) == Some(b"ustar") => Err(Refusal::Unsupported(
-            "a tar container, which PyTorch stopped writing in 2017".into(),
-            "load it in a PyTorch that still can, and save it again",
-        )),
-        [b'<', ..] => Err(Refusal::Unsupported(
-            "an HTML page instead of a .pth file".into(),
-            "download the file itself; the server answered with a page",
-        )),
-        [0x1f, 0x8b, ..] => Err(Refusal::Unsupported("a gzip file instead of a .pth file".into(), "unpack it first")),
-        [first, ..] => {
-            Err(Refusal::Unsupported(format!("not a .pth file: no container starts with byte 0x{first:02x}"), RESAVE))
+        _ => {
+            let (what, remedy) = foreign::recognise(file);
+            Err(Refusal::Unsupported(what, remedy))
         }
     }
 }
 
 fn zip<'a>(file: &'a [u8], budget: &mut Budget) -> Checked<Contents<'a>> {
     let archive = Archive::open(file, budget)?;
-    let root = archive.root()?;
-    if archive.contains(&format!("{root}/constants.pkl")) {
+    // Such programs are compressed, which is nothing to complain about.
+    if archive.names().any(|name| name.ends_with("/constants.pkl") || name.contains("/code/")) {
         return Err(Refusal::Unsupported(
             "a TorchScript program, not a state dict".into(),
             "save its weights from Python: torch.save(torch.jit.load(path).state_dict(), out)",
         ));
     }
+    let root = archive.root()?;
     let byteorder = format!("{root}/byteorder");
     if archive.contains(&byteorder) && archive.read(&byteorder)? != b"little" {
         return Err(big_endian());
@@ -82,7 +75,7 @@ fn zip<'a>(file: &'a [u8], budget: &mut Budget) -> Checked<Contents<'a>> {
             return Err(Refusal::Damaged(format!(
                 "a storage of {} {} elements is stored in {} bytes",
                 storage.count,
-                storage.element.dtype.as_str(),
+                storage.element.name(),
                 bytes.len()
             )));
         }

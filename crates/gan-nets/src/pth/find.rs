@@ -1,14 +1,16 @@
 //! Which part of a pickled object is the state dict.
 
+use std::collections::HashSet;
+
 use super::pickle::{Heap, Value};
 use super::refusal::{Checked, RESAVE, Refusal};
+use crate::weights::shown;
 
 /// Training loops keep state dicts at most this many dicts deep.
 const MAX_DEPTH: usize = 3;
 
-/// Longest message parts.
+/// Names that a message lists.
 const MAX_LISTED: usize = 8;
-const MAX_SHOWN: usize = 80;
 
 /// Names under which training loops keep the weights to be used, the better choice first.
 const PREFERRED: [&str; 9] =
@@ -37,11 +39,15 @@ pub(super) fn state_dict<'a>(root: Value<'a>, heap: &Heap<'a>, entry: Option<&st
     let mut search = Search { heap, seen: vec![false; heap.dict_count()], found: Vec::new() };
     search.visit(top, &mut Vec::new());
     let candidates = search.found;
+    let mut paths = HashSet::new();
+    if let Some(twice) = candidates.iter().find(|candidate| !paths.insert(&candidate.path)) {
+        return Err(Refusal::Damaged(format!("the file holds {} twice", quoted(&joined(&twice.path)))));
+    }
     let chosen = match entry {
         Some(entry) => candidates
             .iter()
             .find(|candidate| joined(&candidate.path) == entry)
-            .ok_or_else(|| none(&format!("no state dict under {}", quoted(entry)), &candidates))?,
+            .ok_or_else(|| none(&absent(entry, top, heap), &candidates))?,
         None => choose(&candidates, heap)?,
     };
     let mut notes = Vec::new();
@@ -50,6 +56,15 @@ pub(super) fn state_dict<'a>(root: Value<'a>, heap: &Heap<'a>, entry: Option<&st
         notes.extend(beside(top, chosen.path[0], heap));
     }
     Ok(Found { dict: chosen.dict, notes })
+}
+
+/// Why there is no state dict at `entry`.
+fn absent(entry: &str, top: usize, heap: &Heap<'_>) -> String {
+    let value = heap.dict(top).iter().find(|(key, _)| matches!(key, Value::Text(key) if *key == entry));
+    match value {
+        Some((_, value)) => format!("a {} under {}, no state dict", shown(&heap.kind(value)), quoted(entry)),
+        None => format!("no state dict under {}", quoted(entry)),
+    }
 }
 
 struct Search<'a, 'h> {
@@ -138,7 +153,7 @@ fn beside(top: usize, used: &str, heap: &Heap<'_>) -> Option<String> {
             Value::Int(n) => format!("{} = {n}", shown(key)),
             Value::Float(x) => format!("{} = {x}", shown(key)),
             Value::Text(text) => format!("{} = {}", shown(key), quoted(text)),
-            other => format!("{} ({})", shown(key), other.kind()),
+            other => format!("{} ({})", shown(key), shown(&heap.kind(other))),
         });
     }
     (!others.is_empty()).then(|| format!("not used: {}", others.join(", ")))
@@ -150,13 +165,4 @@ fn joined(path: &[&str]) -> String {
 
 fn quoted(text: &str) -> String {
     format!("\"{}\"", shown(text))
-}
-
-/// A name from the file, fit for a message.
-pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect();
-    if text.chars().nth(MAX_SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -6,9 +6,10 @@
 //! whatever device, stride or shared storage they were saved with.
 //!
 //! A pickle is a program, so a `.pth` file from the network is code from the network. Nothing of it is executed
-//! here: the interpreter knows the handful of names that a state dict needs, and a file that wants any other is
-//! refused by that name. A file is also refused when reading it would take more than four times its size (and four
-//! megabytes) of memory, or when any of its parts is missing or contradicts another.
+//! here: the interpreter knows the handful of names that a state dict needs. What training loops keep beside the weights
+//! (options, scores, dates) is skipped without being built; a file that wants any other name is refused by that name. A
+//! file is also refused when reading it would take more than four times its size (and four megabytes) of memory, when it
+//! holds more than 65536 tensors, or when any of its parts is missing or contradicts another.
 //!
 //! ```no_run
 //! let loaded = gan_nets::pth::read("latest_net_G.pth")?;
@@ -35,10 +36,11 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use self::budget::Budget;
-use self::pickle::Value;
+use self::pickle::{Element, Value};
 use self::refusal::{Checked, Refusal};
-use crate::weights::{Loaded, StateDict, read_file};
-use crate::{Origin, Result};
+use crate::weights::limits::MAX_TENSORS;
+use crate::weights::{Loaded, StateDict, is_safetensors, read_file, shown};
+use crate::{Error, Origin, Result};
 
 pub use names::{drop_instance_norm_statistics, strip_compiled, strip_data_parallel};
 pub use write::write;
@@ -67,6 +69,13 @@ pub fn read(path: impl AsRef<Path>) -> Result<Loaded> {
 pub fn read_entry(path: impl AsRef<Path>, entry: &str) -> Result<Loaded> {
     let path = path.as_ref();
     let file = read_file(path)?;
+    if is_safetensors(&file) {
+        return Err(Error::BadWeights {
+            origin: Origin::from(path),
+            reason: "a safetensors file holds one state dict, which has no name".into(),
+            remedy: "leave the entry out",
+        });
+    }
     load(&file, Some(entry)).map_err(|refusal| refusal.at(Origin::from(path)))
 }
 
@@ -93,6 +102,9 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
         notes.push(format!("{} bytes after the last storage ignored", contents.trailing));
     }
     let entries = heap.dict(found.dict);
+    if entries.len() > MAX_TENSORS {
+        return Err(Refusal::Damaged(format!("a state dict of {} entries, more than {MAX_TENSORS}", entries.len())));
+    }
     budget.take(entries.len() as u64 * PER_TENSOR, "the names of the tensors")?;
     let mut state = StateDict::new();
     let mut names = HashSet::with_capacity(entries.len());
@@ -102,18 +114,18 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
             return Err(Refusal::Damaged(format!("a state dict has a {} as a key", key.kind())));
         };
         if !names.insert(name) {
-            return Err(Refusal::Damaged(format!("the state dict holds {} twice", find::shown(name))));
+            return Err(Refusal::Damaged(format!("the state dict holds {} twice", shown(name))));
         }
         let Value::Tensor(tensor) = value else {
             others += 1;
             if others <= MAX_NOTED {
-                notes.push(format!("{} ({}) ignored: not a tensor", find::shown(name), value.kind()));
+                notes.push(format!("{} ({}) ignored: not a tensor", shown(name), shown(&heap.kind(&value))));
             }
             continue;
         };
         let tensor = heap.tensor(tensor);
         let storage = heap.storage(tensor.storage);
-        booleans += usize::from(storage.element.boolean);
+        booleans += usize::from(storage.element == Element::Bool);
         let data = contents.data.get(storage.key).copied().unwrap_or_default();
         budget.take(name.len() as u64, "the names of the tensors")?;
         state.push(name, tensors::build(tensor, storage, data, &mut budget)?);

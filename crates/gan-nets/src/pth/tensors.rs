@@ -4,8 +4,9 @@ use candle_core::{DType, Device, Tensor, WithDType};
 use half::{bf16, f16};
 
 use super::budget::Budget;
-use super::pickle::{StorageRef, TensorRef};
-use super::refusal::{Checked, RESAVE, Refusal};
+use super::pickle::{Element, StorageRef, TensorRef};
+use super::refusal::{Checked, Refusal};
+use crate::weights::limits::check_shape;
 
 /// Copies the elements that `tensor` sees of its storage (`data`, all of it) into a contiguous tensor in host memory.
 pub(super) fn build(tensor: &TensorRef, storage: &StorageRef<'_>, data: &[u8], budget: &mut Budget) -> Checked<Tensor> {
@@ -16,16 +17,19 @@ pub(super) fn build(tensor: &TensorRef, storage: &StorageRef<'_>, data: &[u8], b
     // Elements are decoded straight into the vector that becomes the tensor: candle's conversion from bytes would
     // copy once more, and twice where the bytes happen not to be aligned.
     let view = View { tensor, visible, count };
-    match storage.element.dtype {
-        DType::F32 => view.decode(f32::from_le_bytes),
-        DType::F64 => view.decode(f64::from_le_bytes),
-        DType::F16 => view.decode(f16::from_le_bytes),
-        DType::BF16 => view.decode(bf16::from_le_bytes),
-        DType::I64 => view.decode(i64::from_le_bytes),
-        DType::I32 => view.decode(i32::from_le_bytes),
-        DType::I16 => view.decode(i16::from_le_bytes),
-        DType::U8 => view.decode(u8::from_le_bytes),
-        other => Err(Refusal::Unsupported(format!("elements of type {} are not supported", other.as_str()), RESAVE)),
+    match storage.element {
+        Element::Of(DType::F32) => view.decode(f32::from_le_bytes),
+        Element::Of(DType::F64) => view.decode(f64::from_le_bytes),
+        Element::Of(DType::F16) => view.decode(f16::from_le_bytes),
+        Element::Of(DType::BF16) => view.decode(bf16::from_le_bytes),
+        Element::Of(DType::I64) => view.decode(i64::from_le_bytes),
+        Element::Of(DType::I32) => view.decode(i32::from_le_bytes),
+        Element::Of(DType::I16) => view.decode(i16::from_le_bytes),
+        Element::Of(DType::U8) | Element::Bool => view.decode(u8::from_le_bytes),
+        other => Err(Refusal::Unsupported(
+            format!("tensors of {} are not supported", other.name()),
+            "convert them to a float type before saving",
+        )),
     }
 }
 
@@ -87,6 +91,8 @@ fn visible<'d>(storage: &StorageRef<'_>, data: &'d [u8], width: usize) -> Checke
 /// The number of elements of `tensor`, all of which lie within `available`.
 fn check_bounds(tensor: &TensorRef, available: usize) -> Checked<usize> {
     if tensor.size.contains(&0) {
+        // Nothing is read, but the sizes are computed with.
+        check_shape(&tensor.size).map_err(|error| Refusal::Damaged(format!("a tensor: {error}")))?;
         return Ok(0);
     }
     let outside = || Refusal::Damaged(format!("a tensor of size {:?} reaches beyond its storage", tensor.size));

@@ -1,6 +1,6 @@
 //! The container of PyTorch 1.6 and later: a zip archive of stored entries.
 //!
-//! Only what `torch.save` writes is read: nothing is compressed, every byte belongs to at most one entry, and the
+//! Only what `torch.save` writes is read: nothing that is read is compressed, every byte belongs to at most one entry, and the
 //! local headers, the central directory and the end records have to agree. That excludes archives which mean
 //! different things to different readers, and archives which are larger inside than outside.
 
@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::budget::Budget;
 use super::bytes::Cursor;
 use super::refusal::{Checked, RESAVE, Refusal};
+use crate::weights::{foreign, shown};
 
 const LOCAL: u32 = 0x0403_4b50;
 const CENTRAL: u32 = 0x0201_4b50;
@@ -23,6 +24,9 @@ const LOCATOR64_SIZE: usize = 20;
 const ENCRYPTED: u16 = 1;
 const SIZES_FOLLOW: u16 = 8;
 
+/// The method of an entry that is not compressed.
+const STORED: u16 = 0;
+
 /// What a 32-bit (16-bit) field holds when the value is in a zip64 record.
 const IN_ZIP64: u64 = 0xffff_ffff;
 const COUNT_IN_ZIP64: u64 = 0xffff;
@@ -36,6 +40,7 @@ pub(super) struct Archive<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Entry<'a> {
     data: &'a [u8],
+    method: u16,
     crc: u32,
 }
 
@@ -43,7 +48,10 @@ struct Entry<'a> {
 struct Record<'a> {
     name: &'a str,
     flags: u16,
+    method: u16,
     crc: u32,
+    /// Bytes in the file, and of what they hold: the same unless they are compressed.
+    packed: u64,
     size: u64,
     offset: u64,
 }
@@ -67,7 +75,7 @@ impl<'a> Archive<'a> {
             let (start, data) = record.locate(file, directory.start)?;
             budget.take(3 * size_of::<(&str, Entry<'_>)>() as u64 + 32, "an entry of the archive")?;
             occupied.push((start, data.as_ptr_range().end as usize - file.as_ptr() as usize));
-            if entries.insert(record.name, Entry { data, crc: record.crc }).is_some() {
+            if entries.insert(record.name, Entry { data, method: record.method, crc: record.crc }).is_some() {
                 return Err(Refusal::Damaged(format!("the archive holds {} twice", shown(record.name))));
             }
         }
@@ -89,15 +97,18 @@ impl<'a> Archive<'a> {
     pub(super) fn root(&self) -> Checked<&'a str> {
         let mut roots = self.entries.keys().filter_map(|name| name.strip_suffix("/data.pkl"));
         let Some(root) = roots.next() else {
-            return Err(Refusal::Unsupported(
-                "a zip archive without data.pkl, so not written by torch.save".into(),
-                "give the .pth file itself",
-            ));
+            let (what, remedy) = foreign::recognise_archive(self.names());
+            return Err(Refusal::Unsupported(what, remedy));
         };
         if roots.next().is_some() {
             return Err(Refusal::Damaged("the archive holds more than one data.pkl".into()));
         }
         Ok(root)
+    }
+
+    /// The names of all entries, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.entries.keys().copied()
     }
 
     /// Whether there is an entry of this name.
@@ -109,6 +120,12 @@ impl<'a> Archive<'a> {
     pub(super) fn read(&self, name: &str) -> Checked<&'a [u8]> {
         let entry =
             self.entries.get(name).ok_or_else(|| Refusal::Damaged(format!("the archive lacks {}", shown(name))))?;
+        if entry.method != STORED {
+            return Err(Refusal::Unsupported(
+                format!("{} is compressed (method {}), which torch.save never does", shown(name), entry.method),
+                "unpack the archive and pack it again without compression (zip -0)",
+            ));
+        }
         // Zero is what torch.save writes when it was told to save time on checksums.
         if entry.crc != 0 && entry.crc != crc32fast::hash(entry.data) {
             return Err(Refusal::Damaged(format!("the checksum of {} does not match its data", shown(name))));
@@ -218,16 +235,10 @@ impl<'a> Record<'a> {
         if flags & ENCRYPTED != 0 {
             return Err(Refusal::Unsupported(format!("{} is encrypted", shown(name)), RESAVE));
         }
-        if method != 0 {
-            return Err(Refusal::Unsupported(
-                format!("{} is compressed (method {method}), which torch.save never does", shown(name)),
-                "unpack the archive and pack it again without compression (zip -0)",
-            ));
-        }
-        if packed != size {
+        if method == STORED && packed != size {
             return Err(Refusal::Damaged(format!("{} is stored in {packed} bytes and holds {size}", shown(name))));
         }
-        Ok(Self { name, flags, crc, size, offset })
+        Ok(Self { name, flags, method, crc, packed, size, offset })
     }
 
     /// The position of the entry's local header and its data, which end before byte `limit`.
@@ -248,15 +259,15 @@ impl<'a> Record<'a> {
         let (name, extra) = (cursor.u16(what)?, cursor.u16(what)?);
         let name = cursor.take(name.into(), what)?;
         cursor.take(extra.into(), what)?;
-        if flags != self.flags || method != 0 || name != self.name.as_bytes() {
+        if flags != self.flags || method != self.method || name != self.name.as_bytes() {
             return Err(contradiction());
         }
         let told = flags & SIZES_FOLLOW == 0 && size != IN_ZIP64;
-        if told && (size != self.size || packed != self.size || crc != self.crc) {
+        if told && (size != self.size || packed != self.packed || crc != self.crc) {
             return Err(contradiction());
         }
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        Ok((start, cursor.take(size, self.name)?))
+        let packed = usize::try_from(self.packed).unwrap_or(usize::MAX);
+        Ok((start, cursor.take(packed, &shown(self.name))?))
     }
 }
 
@@ -279,9 +290,4 @@ fn widen(extra: &[u8], fields: [&mut u64; 3]) -> Checked<()> {
         }
     }
     Ok(())
-}
-
-/// A name of the archive, fit for an error message.
-fn shown(name: &str) -> String {
-    name.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

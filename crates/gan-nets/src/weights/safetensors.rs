@@ -9,7 +9,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::View;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Format, Loaded, StateDict, write_atomically};
+use super::limits::{MAX_HEADER, MAX_TENSORS, check_shape};
+use super::{Format, Loaded, StateDict, shown, write_atomically};
 use crate::{Error, Origin, Result};
 
 /// The key of the header that is not a tensor.
@@ -19,7 +20,7 @@ const METADATA: &str = "__metadata__";
 const LENGTH: usize = 8;
 
 /// Whether `file` starts like a safetensors file: a plausible length and a JSON object. No `.pth` file does.
-pub(super) fn is_safetensors(file: &[u8]) -> bool {
+pub(crate) fn is_safetensors(file: &[u8]) -> bool {
     file.get(LENGTH) == Some(&b'{') && file[LENGTH - 1] == 0
 }
 
@@ -30,20 +31,29 @@ pub(super) fn read(file: &[u8], origin: Origin) -> Result<Loaded> {
         reason: format!("damaged safetensors file: {reason}"),
         remedy: "copy or download it again",
     };
-    // Checks lengths, offsets and overlaps.
-    let tensors = SafeTensors::deserialize(file).map_err(|error| bad(error.to_string()))?;
-    let mut length = [0; LENGTH];
-    length.copy_from_slice(&file[..LENGTH]);
-    let end = LENGTH + usize::try_from(u64::from_le_bytes(length)).map_err(|error| bad(error.to_string()))?;
-    let names = serde_json::Deserializer::from_slice(&file[LENGTH..end])
+    let length = file.first_chunk().map_or(u64::MAX, |length| u64::from_le_bytes(*length));
+    let header = usize::try_from(length).ok().and_then(|length| file.get(LENGTH..)?.get(..length));
+    let Some(header) = header else {
+        return Err(bad(format!("its header of {length} bytes ends beyond the file")));
+    };
+    if header.len() > MAX_HEADER {
+        return Err(bad(format!("its header takes {length} bytes, more than {MAX_HEADER}")));
+    }
+    let names = serde_json::Deserializer::from_slice(header)
         .deserialize_map(KeyOrder)
         .map_err(|error| bad(error.to_string()))?;
+    if names.len() > MAX_TENSORS {
+        return Err(bad(format!("it lists {} tensors, more than {MAX_TENSORS}", names.len())));
+    }
+    // Checks lengths, offsets and overlaps.
+    let tensors = SafeTensors::deserialize(file).map_err(|error| bad(error.to_string()))?;
     let mut state = StateDict::new();
     for name in names {
         let view = tensors.tensor(&name).map_err(|error| bad(error.to_string()))?;
+        check_shape(view.shape()).map_err(|error| bad(format!("tensor {}: {error}", shown(&name))))?;
         let tensor = view.load(&Device::Cpu).map_err(|error| Error::BadWeights {
             origin: origin.clone(),
-            reason: format!("tensor {name}: {error}"),
+            reason: format!("tensor {}: {error}", shown(&name)),
             remedy: "convert the tensor to a float type where the file was made",
         })?;
         if state.push(name, tensor).is_some() {
@@ -187,6 +197,58 @@ mod tests {
         for end in LENGTH..file.len() {
             assert!(read(&file[..end], Origin::Memory).is_err(), "{end} bytes");
         }
+    }
+
+    /// A file with this header, and as many zeros behind it as it takes.
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
+    }
+
+    #[test]
+    fn headers_that_lie_are_refused() {
+        let tensor = |name: &str, dtype: &str, shape: &str, range: &str| {
+            format!(r#""{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{range}}}"#)
+        };
+        let good = tensor("a", "F32", "[2]", "[0,8]");
+        assert!(read(&file(&format!("{{{good}}}"), 8), Origin::Memory).is_ok());
+        for (header, data, said) in [
+            (format!("{{{good},{good}}}"), 8, "twice"),
+            (format!("{{{good},{}}}", tensor("b", "F32", "[2]", "[4,12]")), 12, "damaged"),
+            (format!("{{{good},{}}}", tensor("b", "F32", "[2]", "[12,20]")), 20, "damaged"),
+            (format!("{{{}}}", tensor("a", "F32", "[3]", "[0,8]")), 8, "damaged"),
+            (format!("{{{}}}", tensor("a", "F32", "[2]", "[0,8]")), 16, "damaged"),
+            (format!("{{{}}}", tensor("a", "F32", "[2]", "[8,0]")), 8, "damaged"),
+            (format!("{{{}}}", tensor("a", "F33", "[2]", "[0,8]")), 8, "damaged"),
+            (format!("{{{}}}", tensor("a", "F32", "[-2]", "[0,8]")), 8, "damaged"),
+            (format!("{{{}}}", tensor("a", "F32", "[9223372036854775808,4]", "[0,8]")), 8, "damaged"),
+            (format!("{{{}}}", tensor("a", "F32", "[0,4611686018427387904,4]", "[0,0]")), 0, "2^40"),
+            (format!("{{{}}}", tensor("a", "F32", &format!("{:?}", [1; 17]), "[0,4]")), 4, "17 dimensions"),
+            (format!("{{{}", "[".repeat(100_000)), 0, "damaged"),
+            (format!("{{\"a\":{}", "{\"a\":".repeat(100_000)), 0, "damaged"),
+            ("{".to_owned(), 0, "damaged"),
+        ] {
+            let error = read(&file(&header, data), Origin::Memory).unwrap_err().to_string();
+            assert!(error.contains(said), "{}: {error}", &header[..header.len().min(80)]);
+        }
+        for length in [u64::MAX, 1 << 62, 1 << 40, 100] {
+            let mut lying = file(&format!("{{{good}}}"), 8);
+            lying[..8].copy_from_slice(&length.to_le_bytes());
+            assert!(read(&lying, Origin::Memory).unwrap_err().to_string().contains("ends beyond the file"));
+        }
+    }
+
+    #[test]
+    fn the_number_of_tensors_and_the_header_are_bounded() {
+        let header = |count: usize| {
+            let entry = |i| format!(r#""{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#);
+            format!("{{{}}}", (0..count).map(entry).collect::<Vec<_>>().join(","))
+        };
+        assert_eq!(read(&file(&header(1000), 0), Origin::Memory).unwrap().state.len(), 1000);
+        let error = read(&file(&header(MAX_TENSORS + 1), 0), Origin::Memory).unwrap_err().to_string();
+        assert!(error.contains("65537 tensors, more than 65536"), "{error}");
+        let padded = format!("{{{}}}", " ".repeat(MAX_HEADER));
+        let error = read(&file(&padded, 0), Origin::Memory).unwrap_err().to_string();
+        assert!(error.contains("more than 16777216"), "{error}");
     }
 
     #[test]

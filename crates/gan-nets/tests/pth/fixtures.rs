@@ -96,6 +96,17 @@ fn an_entry_that_does_not_exist_is_refused_with_those_that_do() {
     let error = pth::read_entry(path("training.zip"), "netD").unwrap_err().to_string();
     assert!(error.contains("\"netD\"") && error.contains("\"model\""), "{error}");
     assert_network(&pth::read_entry(path("training.zip"), "model").unwrap().state);
+    let error = pth::read_entry(path("training.zip"), "optimizer").unwrap_err().to_string();
+    assert!(error.contains("a dict under \"optimizer\", no state dict"), "{error}");
+}
+
+#[test]
+fn a_safetensors_file_has_no_entries() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weights");
+    pth::read(path("network.zip")).unwrap().state.write_safetensors(&file).unwrap();
+    let error = pth::read_entry(&file, "netG").unwrap_err().to_string();
+    assert!(error.contains("one state dict") && error.contains("leave the entry out"), "{error}");
 }
 
 #[test]

@@ -222,6 +222,8 @@ fn m15_tensors_beyond_their_storage() {
     assert!(attempt(0, &[-4], &[1]).contains("size is -4"));
     assert!(attempt(0, &[4], &[1, 1]).contains("1 sizes and 2 strides"));
     assert!(attempt(0, &[1; 17], &[1; 17]).contains("17 dimensions"));
+    // An empty dimension hides no other.
+    assert!(attempt(0, &[0, i64::MAX, i64::MAX], &[1, 1, 1]).contains("more than 2^40"));
     // One element, seen ten thousand million times.
     assert!(attempt(0, &[100_000, 100_000], &[0, 0]).contains("far more memory"));
     // A storage that is larger than its bytes, and one of elements wider than it has.

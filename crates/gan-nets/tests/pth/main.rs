@@ -8,5 +8,6 @@ mod damage;
 mod fixtures;
 mod hostile;
 mod names;
+mod opaque;
 mod round_trip;
 mod zip;

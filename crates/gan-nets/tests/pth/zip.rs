@@ -124,6 +124,14 @@ fn archives_of_other_kinds_are_named() {
     let mut zip = archive();
     zip.add("archive/constants.pkl", b"\x80\x02).");
     assert!(reason(&zip).contains("TorchScript"));
+    // As torch.jit.save writes it: compressed.
+    let mut zip = archive();
+    zip.add("archive/code/__torch__/nets.py", b"...").method = 8;
+    zip.entry("archive/data.pkl").method = 8;
+    assert!(reason(&zip).contains("TorchScript") && reason(&zip).contains("torch.jit.load"), "{}", reason(&zip));
+    let mut zip = Zip { entries: Vec::new() };
+    zip.add("latest_net_G.pth", b"...").method = 8;
+    assert!(reason(&zip).contains("holds latest_net_G.pth"), "{}", reason(&zip));
     let mut zip = archive();
     zip.entry("archive/data.pkl").data.push(b'.');
     assert!(reason(&zip).contains("1 bytes follow the pickle"));
@@ -226,6 +234,8 @@ fn several_state_dicts_are_told_apart_by_name() {
     };
     let loaded = pth::read_bytes(&file(["netD", "netG"])).unwrap();
     assert_eq!(loaded.state.get("w.x").unwrap().to_vec1::<f32>().unwrap(), [2.; 4]);
+    let error = pth::read_bytes(&file(["netG", "netG"])).unwrap_err().to_string();
+    assert!(error.contains("holds \"netG\" twice"), "{error}");
     let error = pth::read_bytes(&file(["G_A", "G_B"])).unwrap_err().to_string();
     assert!(error.contains("\"G_A\", \"G_B\""), "{error}");
 }

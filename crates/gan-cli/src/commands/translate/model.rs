@@ -6,7 +6,7 @@ use crate::commands::model_folder;
 use crate::commands::trained::open_trained;
 use crate::commands::weights::{WeightFile, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, USAGE};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
 use gan_nets::{Arch, GeneratorConfig, Network, RecordedGenerator};
@@ -88,7 +88,9 @@ impl Model {
         if args.dropout.is_some() && !config.dropout {
             notes.push("this generator has no dropout: --dropout changes nothing".into());
         }
-        let generator = args.options().prepare(config.build(state.var_builder(place.dtype, &place.device))?);
+        let weights = state.var_builder(place.dtype, &place.device);
+        let at = weights.with_context(|| format!("cannot use {}", args.model.display()))?;
+        let generator = args.options().prepare(config.build(at)?);
         let labels = (data.mode == DataMode::Labelled).then_some(data.label_nc);
         let translator = BareGenerator { generator, labels, dtype: place.dtype };
         Ok(Model { translator: Box::new(translator), data, notes })

@@ -70,20 +70,23 @@ enum Act { IDENTITY, RELU, LEAKY_RELU, TANH };
 __device__ __forceinline__ float hyperbolic_tangent(float x) { return tanhf(x); }
 __device__ __forceinline__ double hyperbolic_tangent(double x) { return tanh(x); }
 
-// NaN passes through the linear branches of ReLU only as far as on the CPU: max(NaN, 0) is 0 there as well.
+// x, but 0 where it is below; unlike fmax, NaN stays NaN.
+template <typename F> __device__ __forceinline__ F at_least_zero(F x) { return x <= 0 ? F(0) : x; }
+
+// NaN stays NaN, as on the CPU.
 template <typename F> __device__ __forceinline__ F activate(F x, int act) {
     switch (act) {
-    case RELU: return x > 0 ? x : F(0);
+    case RELU: return at_least_zero(x);
     case LEAKY_RELU: return x > 0 ? x : x * F(0.2);
     case TANH: return hyperbolic_tangent(x);
     default: return x;
     }
 }
 
-// The derivative, from the function's value.
+// The derivative, from the function's value. At NaN the gradient passes ReLU.
 template <typename F> __device__ __forceinline__ F slope(F y, int act) {
     switch (act) {
-    case RELU: return y > 0 ? F(1) : F(0);
+    case RELU: return y <= 0 ? F(0) : F(1);
     case LEAKY_RELU: return y > 0 ? F(1) : F(0.2);
     case TANH: return 1 - y * y;
     default: return F(1);
@@ -184,9 +187,9 @@ template <typename F> struct Bend {
     __device__ explicit Bend(int act) : below(act == RELU ? F(0) : act == LEAKY_RELU ? F(0.2) : F(1)), tangent(act == TANH) {}
     __device__ F of(F x) const {
         if (tangent) return hyperbolic_tangent(x);
-        // Zero times infinity would be no number.
-        return x > 0 ? x : below == 0 ? F(0) : x * below;
+        // NaN stays NaN; zero times infinity would be no number.
+        return x <= 0 ? (below == 0 ? F(0) : x * below) : x;
     }
     // The derivative, from the function's value.
-    __device__ F slope(F y) const { return tangent ? 1 - y * y : y > 0 ? F(1) : below; }
+    __device__ F slope(F y) const { return tangent ? 1 - y * y : y <= 0 ? below : F(1); }
 };

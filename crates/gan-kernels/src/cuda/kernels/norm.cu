@@ -95,7 +95,7 @@ __device__ void moments_of_tile(const Tile<T, true> &tile, const Cut &cut, const
     add_over_tile(tile, cut, sum, squares, [&](unsigned channel, F sum, F squares) {
         const F mean = sum / (tile.to - tile.from);
         parts[tile.part(cut, channel)] = widen(centres[channel]) + mean;
-        parts[tile.part(cut, channel) + 1] = fmax(squares - sum * mean, F(0));
+        parts[tile.part(cut, channel) + 1] = at_least_zero(squares - sum * mean);
     });
 }
 
@@ -122,7 +122,7 @@ __device__ void moments_of_parts(const Tile<T, PIXELS> &tile, const Cut &cut, co
         const double total = (double)cut.hw * (batch ? images : 1), centre = sum / total;
         const unsigned group = (batch ? 0 : tile.image * cut.c) + adding.channel;
         mean[group] = F(centre);
-        var[group] = F(fmax(squares / total - centre * centre, 0.0));
+        var[group] = F(at_least_zero(squares / total - centre * centre));
     }
 }
 

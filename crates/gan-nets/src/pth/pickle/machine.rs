@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::super::budget::Budget;
 use super::super::bytes::Cursor;
 use super::super::refusal::{Checked, RESAVE, Refusal};
-use super::globals::Global;
+use super::globals::{Global, forbidden};
+use super::inert::is_inert;
 use super::value::{Allowed, Heap, Value, cost};
 use super::{op, rebuild};
 
@@ -49,6 +50,11 @@ pub(in super::super) fn run<'a>(data: &'a [u8], at: usize, budget: &mut Budget) 
             break root;
         }
     };
+    // Inside of something such an object does no harm; here it is what the pickle was wanted for.
+    if let Value::Opaque(index) = root {
+        let (module, name) = machine.heap.class(index);
+        return Err(forbidden(module, name));
+    }
     Ok(Pickle { root, heap: machine.heap, end: machine.code.position() })
 }
 
@@ -193,21 +199,60 @@ impl<'a> Machine<'a, '_> {
                 self.get(slot)?;
             }
 
+            op::EMPTY_SET => {
+                let set = self.heap.new_opaque("builtins", "set", self.budget)?;
+                self.push(set)?;
+            }
+            op::FROZENSET => {
+                let start = self.open()?;
+                self.stack.truncate(start);
+                let set = self.heap.new_opaque("builtins", "frozenset", self.budget)?;
+                self.push(set)?;
+            }
+            op::ADDITEMS => {
+                let start = self.open()?;
+                self.stack.truncate(start);
+                let set = self.top()?;
+                if !matches!(set, Value::Opaque(_)) {
+                    return Err(Refusal::Damaged(format!("pickle adds to a {} as to a set", set.kind())));
+                }
+            }
+
             op::GLOBAL => {
                 let global = self.named()?;
-                self.push(Value::Global(Allowed(global)))?;
+                self.push(global)?;
             }
             op::STACK_GLOBAL => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let (Value::Text(module), Value::Text(name)) = (module, name) else {
                     return Err(Refusal::Damaged("pickle imports something whose name is not text".into()));
                 };
-                self.push(Value::Global(Allowed(Global::named(module, name)?)))?;
+                let global = self.import(module, name)?;
+                self.push(global)?;
             }
             op::INST => {
-                // Refuses by name where it can; an allowed class is never written this way.
-                let global = self.named()?;
-                return Err(Refusal::Damaged(format!("pickle instantiates {global:?} by INST")));
+                // Refuses by name where it can; the classes of a state dict are never written this way.
+                let class = self.named()?;
+                if !matches!(class, Value::Opaque(_)) {
+                    return Err(Refusal::Damaged(format!("pickle instantiates {class:?} by INST")));
+                }
+                let start = self.open()?;
+                self.stack.truncate(start);
+                self.push(class)?;
+            }
+            // What is made of a placeholder is the placeholder.
+            op::OBJ => {
+                let start = self.open()?;
+                let class = self.stack.get(start).copied();
+                self.stack.truncate(start);
+                self.placeholder(class, opcode)?;
+            }
+            op::NEWOBJ | op::NEWOBJ_EX => {
+                for _ in 0..if opcode == op::NEWOBJ { 1 } else { 2 } {
+                    self.pop()?;
+                }
+                let class = self.pop()?;
+                self.placeholder(Some(class), opcode)?;
             }
             op::BINPERSID => {
                 let id = self.pop()?;
@@ -221,17 +266,25 @@ impl<'a> Machine<'a, '_> {
             }
             op::BUILD => self.build()?,
 
-            other => {
-                return Err(Refusal::Unsupported(
-                    format!(
-                        "refused: pickle uses opcode 0x{other:02x} at byte {}, which no state dict needs",
-                        self.code.position() - 1
-                    ),
-                    RESAVE,
-                ));
-            }
+            other => return Err(self.unneeded(other)),
         }
         Ok(None)
+    }
+
+    /// Pushes what `opcode` makes of `class`: the placeholder that it is.
+    fn placeholder(&mut self, class: Option<Value<'a>>, opcode: u8) -> Checked<()> {
+        match class {
+            Some(class @ Value::Opaque(_)) => self.push(class),
+            _ => Err(self.unneeded(opcode)),
+        }
+    }
+
+    fn unneeded(&self, opcode: u8) -> Refusal {
+        let at = self.code.position() - 1;
+        Refusal::Unsupported(
+            format!("refused: pickle uses opcode 0x{opcode:02x} at byte {at}, which no state dict needs"),
+            RESAVE,
+        )
     }
 
     fn stop(&mut self) -> Checked<Value<'a>> {
@@ -316,17 +369,20 @@ impl<'a> Machine<'a, '_> {
     fn append(&mut self, items: &[Value<'a>]) -> Checked<()> {
         match self.top()? {
             Value::List(list) => self.heap.extend_list(list, items, self.budget),
+            Value::Opaque(_) => Ok(()),
             other => Err(Refusal::Damaged(format!("pickle appends to a {}", other.kind()))),
         }
     }
 
     fn set_items(&mut self, items: &[Value<'a>]) -> Checked<()> {
-        let Value::Dict(dict) = self.top()? else {
-            return Err(Refusal::Damaged("pickle sets items of something that is not a dict".into()));
-        };
         if items.len() % 2 == 1 {
             return Err(Refusal::Damaged("pickle sets a key without a value".into()));
         }
+        let dict = match self.top()? {
+            Value::Dict(dict) => dict,
+            Value::Opaque(_) => return Ok(()),
+            _ => return Err(Refusal::Damaged("pickle sets items of something that is not a dict".into())),
+        };
         for pair in items.chunks_exact(2) {
             self.heap.set_item(dict, pair[0], pair[1], self.budget)?;
         }
@@ -348,17 +404,29 @@ impl<'a> Machine<'a, '_> {
         }
     }
 
-    fn named(&mut self) -> Checked<Global> {
+    fn named(&mut self) -> Checked<Value<'a>> {
         let module = self.code.line("a module name")?;
         let name = self.code.line("a class name")?;
-        Global::named(&String::from_utf8_lossy(module), &String::from_utf8_lossy(name))
+        match (std::str::from_utf8(module), std::str::from_utf8(name)) {
+            (Ok(module), Ok(name)) => self.import(module, name),
+            _ => Err(forbidden(&String::from_utf8_lossy(module), &String::from_utf8_lossy(name))),
+        }
+    }
+
+    /// What `module.name` stands for; a name that is on neither list refuses the file.
+    fn import(&mut self, module: &'a str, name: &'a str) -> Checked<Value<'a>> {
+        match Global::named(module, name) {
+            Some(global) => Ok(Value::Global(Allowed(global))),
+            None if is_inert(module, name) => self.heap.new_opaque(module, name, self.budget),
+            None => Err(forbidden(module, name)),
+        }
     }
 
     /// Attributes are set on nothing: a state dict carries `_metadata` (module versions), which no reader needs.
     fn build(&mut self) -> Checked<()> {
         let state = self.pop()?;
         match (self.top()?, state) {
-            (Value::Dict(_), Value::Dict(_) | Value::None) => Ok(()),
+            (Value::Dict(_), Value::Dict(_) | Value::None) | (Value::Opaque(_), _) => Ok(()),
             (object, state) => {
                 Err(Refusal::Damaged(format!("pickle sets a {} as the state of a {}", state.kind(), object.kind())))
             }

@@ -4,9 +4,7 @@ use super::super::budget::Budget;
 use super::super::refusal::{Checked, Refusal};
 use super::globals::Global;
 use super::value::{Allowed, Heap, StorageRef, TensorRef, Value};
-
-/// No network has tensors of more dimensions.
-const MAX_RANK: usize = 16;
+use crate::weights::limits::MAX_RANK;
 
 /// Interprets `callable(*arguments)`.
 pub(super) fn call<'a>(
@@ -15,6 +13,10 @@ pub(super) fn call<'a>(
     heap: &mut Heap<'a>,
     budget: &mut Budget,
 ) -> Checked<Value<'a>> {
+    // A call of a placeholder is the placeholder: nothing is done with the arguments.
+    if let (Value::Opaque(_), Value::Tuple(_)) = (callable, arguments) {
+        return Ok(callable);
+    }
     let (Value::Global(Allowed(global)), Value::Tuple(arguments)) = (callable, arguments) else {
         return Err(Refusal::Damaged(format!(
             "pickle wants to call a {} with a {}",
@@ -33,7 +35,15 @@ pub(super) fn call<'a>(
             let tensor = tensor(storage, offset, size, stride, heap)?;
             heap.new_tensor(tensor, budget)
         }
-        (Global::RebuildParameter, &[data @ Value::Tensor(_), _, _]) => Ok(data),
+        (Global::RebuildParameter, &[data @ Value::Tensor(_), _, _])
+        | (Global::RebuildParameterWithState, &[data @ Value::Tensor(_), _, _, _]) => Ok(data),
+        // The plain tensor, whatever class it was given. A second such call inside the first would nest without end.
+        (Global::RebuildFromType, &[rebuild @ Value::Global(Allowed(global)), _, inner @ Value::Tuple(_), _])
+            if global != Global::RebuildFromType =>
+        {
+            call(rebuild, inner, heap, budget)
+        }
+        (Global::Encode, &[Value::Text(_), Value::Text(_)]) => Ok(Value::Bytes),
         (global, arguments) => Err(Refusal::Damaged(format!(
             "pickle calls {global:?} with {} arguments of the wrong kind",
             arguments.len()

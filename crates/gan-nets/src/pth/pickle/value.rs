@@ -24,6 +24,8 @@ pub(in super::super) enum Value<'a> {
     Dict(usize),
     Storage(usize),
     Tensor(usize),
+    /// A class that nobody needs, or an object of it.
+    Opaque(usize),
 }
 
 /// An allowed global, opaque outside the interpreter.
@@ -46,6 +48,7 @@ impl Value<'_> {
             Self::Dict(_) => "dict",
             Self::Storage(_) => "storage",
             Self::Tensor(_) => "tensor",
+            Self::Opaque(_) => "object",
         }
     }
 }
@@ -80,6 +83,8 @@ pub(in super::super) struct Heap<'a> {
     dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
     storages: Vec<StorageRef<'a>>,
     tensors: Vec<TensorRef>,
+    /// Modules and names of the classes of placeholders.
+    opaques: Vec<(&'a str, &'a str)>,
 }
 
 /// What a vector may hold per byte asked for, since it grows by doubling.
@@ -120,6 +125,12 @@ impl<'a> Heap<'a> {
         budget.take(cost::<TensorRef>(1) + cost::<usize>(tensor.size.len() + tensor.stride.len()), "a tensor")?;
         self.tensors.push(tensor);
         Ok(Value::Tensor(self.tensors.len() - 1))
+    }
+
+    pub(super) fn new_opaque(&mut self, module: &'a str, name: &'a str, budget: &mut Budget) -> Checked<Value<'a>> {
+        budget.take(cost::<(&str, &str)>(1), "an object")?;
+        self.opaques.push((module, name));
+        Ok(Value::Opaque(self.opaques.len() - 1))
     }
 
     pub(super) fn extend_list(&mut self, list: usize, items: &[Value<'a>], budget: &mut Budget) -> Checked<()> {
@@ -168,5 +179,21 @@ impl<'a> Heap<'a> {
 
     pub(in super::super) fn tensor(&self, index: usize) -> &TensorRef {
         &self.tensors[index]
+    }
+
+    /// Module and name of the class of a placeholder.
+    pub(super) fn class(&self, index: usize) -> (&'a str, &'a str) {
+        self.opaques[index]
+    }
+
+    /// The Python name of a value's type, for messages; of a placeholder's class.
+    pub(in super::super) fn kind(&self, value: &Value<'_>) -> String {
+        match *value {
+            Value::Opaque(index) => {
+                let (module, name) = self.class(index);
+                format!("{module}.{name}")
+            }
+            _ => value.kind().to_owned(),
+        }
     }
 }
