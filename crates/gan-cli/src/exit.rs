@@ -46,15 +46,22 @@ pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
                 }
                 last = text;
             }
-            if error.chain().any(is_out_of_memory) {
-                if let Some(remedy) = memory::remedy() {
-                    eprintln!("the device has not enough memory: {remedy}");
-                }
-                return ExitCode::from(DEVICE);
+            if error.chain().any(is_out_of_memory)
+                && let Some(remedy) = memory::remedy()
+            {
+                eprintln!("the device has not enough memory: {remedy}");
             }
-            ExitCode::from(error.chain().find_map(of_cause).unwrap_or(1))
+            ExitCode::from(code_of(&error))
         }
     }
+}
+
+/// The exit code of an error: that of the first of its causes that has one.
+pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
+    if error.chain().any(is_out_of_memory) {
+        return DEVICE;
+    }
+    error.chain().find_map(of_cause).unwrap_or(1)
 }
 
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
@@ -88,9 +95,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
 fn of_data(error: &gan_data::Error) -> u8 {
     match error {
         gan_data::Error::Config { .. } | gan_data::Error::OutOfRange(_) => BAD_MODEL,
-        gan_data::Error::Output { .. } => 2,
+        gan_data::Error::Output { .. } => USAGE,
         gan_data::Error::Failed { failures, .. } => failures.first().map_or(BAD_DATA, of_data),
-        gan_data::Error::NonFinite { .. } => 6,
+        gan_data::Error::NonFinite { .. } => DIVERGED,
         // A disk that refuses to take what we write says nothing about the data.
         gan_data::Error::Io { action, .. } if matches!(*action, "write" | "create") => 1,
         _ => BAD_DATA,

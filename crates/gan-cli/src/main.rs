@@ -9,6 +9,7 @@ mod allocator;
 mod args;
 mod commands;
 mod exit;
+mod inputs;
 mod interrupt;
 mod memory;
 mod place;

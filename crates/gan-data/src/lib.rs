@@ -46,6 +46,7 @@ mod sizes;
 mod sniff;
 mod synth;
 mod transform;
+mod writable;
 
 pub use channels::{adapt_channels, has_alpha};
 pub use config::{DataConfig, DataMode, Direction};
@@ -73,6 +74,7 @@ pub use synth::{
     FACADE_CLASSES, Procedural, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth,
 };
 pub use transform::{Pixels, Preprocess, SharedDraws, Transform, round_to_multiple};
+pub use writable::WriteFormat;
 
 /// The directory of fetched datasets (`datasets/NAME`) and weights (`weights/NAME.safetensors`): `GAN_DATA_DIR`, else
 /// `$XDG_DATA_HOME/gan-cli`, else the platform's own place; without a home directory, `data` here.

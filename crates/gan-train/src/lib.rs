@@ -33,7 +33,7 @@ mod trainer;
 
 pub use consistency::Demands;
 pub use error::{Error, Result, WayBack};
-pub use fit::translate_fitted;
+pub use fit::{smallest_side, translate_fitted};
 pub use graphed::graphed;
 pub use lock::RunLock;
 pub use method::{

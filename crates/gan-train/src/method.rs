@@ -86,6 +86,11 @@ pub trait Translator {
 
     /// Both sides of the input have to be multiples of this.
     fn size_multiple(&self) -> usize;
+
+    /// Both sides of the input have to be at least this, a multiple of [`Translator::size_multiple`].
+    fn smallest_side(&self) -> usize {
+        self.size_multiple()
+    }
 }
 
 /// Which way to translate.

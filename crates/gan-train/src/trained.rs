@@ -126,6 +126,13 @@ impl Trained {
         self.folder.networks().any(|network| network == name)
     }
 
+    /// Names of the networks in the checkpoint, sorted.
+    pub fn network_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.folder.networks().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
     /// The tensors of the network of this name, verified.
     ///
     /// # Errors

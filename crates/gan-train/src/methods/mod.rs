@@ -5,7 +5,7 @@ pub mod pix2pix;
 pub mod pix2pixhd;
 
 use crate::method::{Direction, MethodSpec, Place, StepCx, TranslateOptions, Translator};
-use crate::{Error, Result, TrainConfig, Trained};
+use crate::{Error, Result, TrainConfig, Trained, smallest_side};
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use gan_data::Batch;
@@ -91,5 +91,8 @@ impl Translator for Plain {
     }
     fn size_multiple(&self) -> usize {
         self.0.config().size_multiple()
+    }
+    fn smallest_side(&self) -> usize {
+        smallest_side(self.0.config())
     }
 }

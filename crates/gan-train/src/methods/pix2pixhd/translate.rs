@@ -7,7 +7,7 @@ use crate::method::{Place, TranslateOptions, Translator};
 use crate::methods::{NO_ENCODER, contradiction, load_generator, target, weights};
 use crate::storage::Disk;
 use crate::styles::{FeatureEncoder, StyleClusters, no_styles};
-use crate::{Error, Result, Trained};
+use crate::{Error, Result, Trained, smallest_side};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
 use gan_layers::{Ctx, Sequence, instance_mean};
@@ -115,5 +115,8 @@ impl Translator for HdTranslator {
         // Both are powers of two: the larger is a multiple of the smaller.
         let encoder = self.features.as_ref().map_or(1, |f| f.encoder.size_multiple);
         self.generator.config().size_multiple().max(encoder)
+    }
+    fn smallest_side(&self) -> usize {
+        smallest_side(self.generator.config()).max(self.size_multiple())
     }
 }
