@@ -187,17 +187,17 @@ fn results_are_no_inputs() {
         let ran = ok(translate(&bench, "photos", "photos/deeper/out", &[]));
         assert_eq!(names(&bench.path("photos/deeper/out")), results);
         assert!(ran.err.contains("3 images in photos/deeper/out"), "{}", ran.err);
-        assert_eq!(ran.err.contains("left out: 3 in photos/deeper/out"), round > 0, "{}", ran.err);
+        assert_eq!(ran.err.contains("left out: 1 output folder (deeper/out)"), round > 0, "{}", ran.err);
     }
     // A run among the images, and a folder that holds nothing but what was left out.
     bench.ok(tiny_in("pix2pix", "photos/run", &["max_steps=1"]));
     assert!(names(&bench.path("photos/run")).iter().any(|name| name.ends_with(".png")));
     let ran = ok(translate(&bench, "photos", "photos/deeper/out", &[]));
-    assert!(ran.err.contains("in the run photos/run") && ran.err.contains("3 images in"), "{}", ran.err);
+    assert!(ran.err.contains("1 training run (run)") && ran.err.contains("3 images in"), "{}", ran.err);
     fs::create_dir(bench.path("results")).unwrap();
     image(&bench.path("results/out/a.png"), 4, 4);
     translate(&bench, "results", "results/out", &[])
-        .fails(3, &["no pictures in results", "left out: 1 in results/out"]);
+        .fails(3, &["no pictures in results", "left out: 1 output folder (out)"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::alloc::System;
 use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 use cap::Cap;
 use gan_data::{DecodeOptions, Picture, Raster, decode, decode_ids, probe, write_picture};
@@ -12,6 +13,9 @@ use tempfile::TempDir;
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
+
+/// The limit is the whole process's: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// What reading a file of a few pixels may take beside twice its size.
 const FLOOR: usize = 4 << 20;
@@ -31,6 +35,7 @@ fn reads(path: &Path) -> Picture {
 
 #[test]
 fn profiles_and_texts_are_not_read() {
+    let _alone = ALONE.lock().unwrap();
     const LARGE: usize = 64 << 20;
     let dir = TempDir::new().unwrap();
     let raster = Raster::from_fn(24, 16, |x, y| [(x * 9) as u8, (y * 11) as u8, 7]);
@@ -60,6 +65,7 @@ fn profiles_and_texts_are_not_read() {
 /// A TIFF of one grey pixel whose orientation is said to have 2^30 values.
 #[test]
 fn arrays_that_a_file_cannot_hold_are_refused() {
+    let _alone = ALONE.lock().unwrap();
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("a.tif");
     let entry = |tag: u16, kind: u16, count: u32, value: u32| {

@@ -68,12 +68,12 @@ fn hint_for(guess: Guess, root: &Path) -> Option<String> {
     match guess {
         Guess::Unpaired => Some(
             "read as two unpaired collections, as CycleGAN takes them (gan-cli train cyclegan); if they are pairs for pix2pix, give \
-             partners equal names and look with --mode aligned"
+             partners equal names and look with `gan-cli dataset inspect --mode aligned`"
                 .to_owned(),
         ),
         Guess::Images if root.is_dir() => Some(format!(
             "read as single images, as `gan-cli translate` takes them. pix2pix learns from pairs: if each file holds A and B side by \
-             side, look with --mode aligned; `gan-cli dataset pairs {} --out DIR/train` makes pairs of photos",
+             side, look with `gan-cli dataset inspect --mode aligned`; `gan-cli dataset pairs {} --out DIR/train` makes pairs of photos",
             root.display()
         )),
         _ => None,

@@ -54,7 +54,8 @@ impl Launch {
     }
 
     fn after_divergence(&self, way_back: &WayBack) -> String {
-        let lr = self.train().lr / 10.0;
+        // Where the rate was wild, a tenth of it is as well.
+        let lr = (self.train().lr / 10.0).min(TrainConfig::default().lr);
         // Two digits are enough.
         let lr: f64 = format!("{lr:.1e}").parse().unwrap_or(lr);
         let lr = if (1e-3..1e3).contains(&lr) { format!("{lr}") } else { format!("{lr:e}") };
@@ -110,7 +111,7 @@ mod tests {
     #[test]
     fn advice_after_divergence_fits_what_is_kept() {
         let kept = launch().after_divergence(&WayBack::Step { step: 9, newer: Vec::new() });
-        assert!(kept.contains("step 9") && kept.contains("gan-cli train pix2pix --out r --resume --lr 0.05"));
+        assert!(kept.contains("step 9") && kept.contains("gan-cli train pix2pix --out r --resume --lr 2e-4"));
         let kept = launch().after_divergence(&WayBack::Step { step: 9, newer: vec![12] });
         assert!(kept.contains("delete checkpoints/12 and resume: gan-cli"), "{kept}");
         for way_back in [WayBack::Useless, WayBack::Nothing] {
