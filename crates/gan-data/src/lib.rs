@@ -64,7 +64,7 @@ pub use inspect::{
 pub use lab::{lab_tensors, lab_to_rgb, picture_from_lab, rgb_to_lab};
 pub use listing::{Exclude, LeftOut, Listing, Reason, list_images, list_pictures};
 pub use loader::{Batches, Loader, LoaderConfig};
-pub use pages::pages;
+pub use pages::{pages, pages_note};
 pub use pairs::{Canny, PairInput, SplitRatio, Written, canny_edges, combine, make_pairs, separate, split};
 pub use picture::Picture;
 pub use raster::Raster;
