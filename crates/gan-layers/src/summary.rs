@@ -1,8 +1,8 @@
 //! Shapes, parameters and multiply-adds, layer by layer.
 
-use crate::{Layer, NormLayer, Sequence};
+use crate::Sequence;
+use crate::kind::Kind;
 use candle_core::Result;
-use gan_kernels::{Conv2d, ConvTranspose2d, PadMode};
 
 /// One line of a [`Summary`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,61 +38,48 @@ impl Summary {
     }
 
     /// Appends the layers of `seq` for an input of `(channels, height, width)` and returns the output's.
-    pub fn add(&mut self, seq: &Sequence, input: (usize, usize, usize)) -> Result<(usize, usize, usize)> {
-        let (mut c, mut h, mut w) = input;
-        let mut pad: Option<(PadMode, usize)> = None;
-        for node in seq.nodes() {
-            let (kind, params, macs) = match &node.layer {
-                Layer::Pad { mode, size } => {
-                    pad = Some((*mode, *size));
-                    continue;
-                }
-                Layer::Identity => continue,
-                Layer::Conv(conv) => {
-                    let (out, in_nc, kh, kw) = conv.weight.tensor().dims4()?;
-                    let (pad_mode, padding) = pad.take().unwrap_or((PadMode::Zero, conv.padding));
-                    (h, w) = Conv2d { stride: conv.stride, padding, pad_mode }.output_hw((kh, kw), (h, w))?;
-                    c = out;
-                    let params = out * in_nc * kh * kw + conv.bias.as_ref().map_or(0, |_| out);
-                    (format!("Conv {kh}x{kw} s{}", conv.stride), params, (out * in_nc * kh * kw * h * w) as u64)
-                }
-                Layer::ConvTranspose(conv) => {
-                    let (in_nc, out, kh, kw) = conv.weight.tensor().dims4()?;
-                    let macs = (out * in_nc * kh * kw * h * w) as u64; // every input pixel meets the whole kernel once
-                    let spec = ConvTranspose2d {
-                        stride: conv.stride,
-                        padding: conv.padding,
-                        output_padding: conv.output_padding,
-                    };
-                    (h, w) = spec.output_hw((kh, kw), (h, w))?;
-                    c = out;
-                    let params = out * in_nc * kh * kw + conv.bias.as_ref().map_or(0, |_| out);
-                    (format!("ConvT {kh}x{kw} s{}", conv.stride), params, macs)
-                }
-                Layer::Norm(NormLayer::Instance) => ("InstanceNorm".to_string(), 0, 0),
-                Layer::Norm(NormLayer::Batch(_)) => ("BatchNorm".to_string(), 2 * c, 0),
-                Layer::Act(act) => (format!("{act:?}"), 0, 0),
-                Layer::Dropout { p } => (format!("Dropout {p}"), 0, 0),
-                Layer::MaxPool2 => {
-                    (h, w) = (h / 2, w / 2);
-                    ("MaxPool 2x2".to_string(), 0, 0)
-                }
-                Layer::Nested(inner) => {
-                    (c, h, w) = self.add(inner, (c, h, w))?;
-                    continue;
-                }
-                Layer::Residual(inner) => {
-                    (c, h, w) = self.add(inner, (c, h, w))?;
-                    ("Sum".to_string(), 0, 0)
-                }
-                Layer::Skip(inner) => {
-                    let (inner_c, ih, iw) = self.add(inner, (c, h, w))?;
-                    (c, h, w) = (c + inner_c, ih, iw);
-                    ("Concat".to_string(), 0, 0)
-                }
-            };
-            self.rows.push(Row { path: node.path.clone(), kind, output: (c, h, w), params, macs });
-        }
-        Ok((c, h, w))
+    ///
+    /// # Errors
+    /// A layer does not take the size that reaches it.
+    pub fn add(
+        &mut self,
+        seq: &Sequence,
+        (channels, height, width): (usize, usize, usize),
+    ) -> Result<(usize, usize, usize)> {
+        let mut rows = Rows { rows: &mut self.rows, channels, height, width };
+        rows.sequence(seq)?;
+        Ok((rows.channels, rows.height, rows.width))
+    }
+}
+
+/// A summary being written: its rows, and the size that the next layer gets.
+pub(crate) struct Rows<'a> {
+    rows: &'a mut Vec<Row>,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+}
+
+impl Rows<'_> {
+    /// Appends the layers of a sequence.
+    pub(crate) fn sequence(&mut self, seq: &Sequence) -> Result<()> {
+        seq.nodes().iter().try_for_each(|node| node.layer.kind().summarize(&node.path, self))
+    }
+
+    /// Appends a layer whose output has the present size.
+    pub(crate) fn row(&mut self, layer: &dyn Kind, path: &str, kind: String, macs: u64) {
+        let mut params = 0;
+        layer.each_param(&mut |param| params += param.tensor().elem_count());
+        self.push(path, kind, params, macs);
+    }
+
+    /// Appends what joins two branches to the present size.
+    pub(crate) fn join(&mut self, path: &str, kind: &str) {
+        self.push(path, kind.to_string(), 0, 0);
+    }
+
+    fn push(&mut self, path: &str, kind: String, params: usize, macs: u64) {
+        let output = (self.channels, self.height, self.width);
+        self.rows.push(Row { path: path.to_string(), kind, output, params, macs });
     }
 }

@@ -30,7 +30,7 @@ impl PatchConfig {
     /// Writes the stages down.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Vec<Sequence>> {
         let at = at.into().pp("model");
-        let bias = self.norm == NormKind::Instance;
+        let bias = self.norm.is_instance();
         let width = |i: usize| self.ndf * (1 << i.min(3));
         let mut stages = Vec::new();
         let first =
@@ -71,7 +71,7 @@ pub struct PixelConfig {
 impl PixelConfig {
     /// Writes the one stage down.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Vec<Sequence>> {
-        let (ndf, bias) = (self.ndf, self.norm == NormKind::Instance);
+        let (ndf, bias) = (self.ndf, self.norm.is_instance());
         let s = SequenceBuilder::new(at.into().pp("net"))
             .conv(conv(self.input_nc, ndf, 1, 1, 0, true))?
             .act(Act::LeakyRelu);
