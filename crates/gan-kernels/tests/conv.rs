@@ -361,6 +361,29 @@ fn cleared_sums_are_overwritten_and_tell_whether_they_are_finite() {
 }
 
 #[test]
+fn what_working_memory_held_before_does_not_count() {
+    each_kernel(|kernel| {
+        let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Zero };
+        let dy = reference::f32(&normal((1, 20, 12, 12), 2));
+        let gradient = |x: &Tensor| {
+            let into = Tensor::zeros((20, x.dim(1).unwrap(), 3, 3), DType::F32, &device()).unwrap();
+            let sums = Sums::default();
+            let weight = Some(WeightGrad { x, into: &into, sums: Some(&sums) });
+            let w = Weight::constant(into.clone());
+            conv2d_backward(&dy, &w, &spec, ConvGrads { weight, ..Default::default() }).unwrap();
+            (sums.finite(&into).unwrap(), reference::values(&into))
+        };
+        // The wider one leaves working memory full of NaN, of which the narrower one takes a part.
+        let x = reference::f32(&normal((1, 5, 12, 12), 1));
+        let wide = Tensor::full(f32::NAN, (1, 7, 12, 12), &device()).unwrap();
+        let clean = gradient(&x).1;
+        assert!(!gradient(&wide).0, "{kernel}");
+        let (finite, values) = gradient(&x);
+        assert!(finite && values == clean, "{kernel}");
+    });
+}
+
+#[test]
 fn an_empty_batch_is_an_empty_result() {
     let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Zero };
     for dtype in [DType::F32, DType::F64] {
