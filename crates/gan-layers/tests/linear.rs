@@ -29,9 +29,8 @@ fn drawn(dtype: DType, widths: [usize; 3], bias: bool) -> (ParamStore, Sequence)
 
 /// `y[r][o] = Σ x[r][i] w[o][i] + b[o]`.
 fn naive(x: &[f64], w: &[f64], b: Option<&[f64]>, in_nc: usize) -> Vec<f64> {
-    let row = |x: &[f64], o: usize, w: &[f64]| {
-        x.iter().zip(w).map(|(x, w)| x * w).sum::<f64>() + b.map_or(0.0, |b| b[o])
-    };
+    let row =
+        |x: &[f64], o: usize, w: &[f64]| x.iter().zip(w).map(|(x, w)| x * w).sum::<f64>() + b.map_or(0.0, |b| b[o]);
     x.chunks(in_nc).flat_map(|x| w.chunks(in_nc).enumerate().map(move |(o, w)| row(x, o, w))).collect()
 }
 
@@ -105,7 +104,8 @@ fn it_is_a_layer_like_the_others() {
     let (store, net) = drawn(DType::F64, [5, 7, 3], true);
     let names: Vec<(String, Vec<usize>)> =
         store.state_dict("").unwrap().into_iter().map(|(n, t)| (n, t.dims().to_vec())).collect();
-    let want = [("mlp.0.weight", vec![7, 5]), ("mlp.0.bias", vec![7]), ("mlp.2.weight", vec![3, 7]), ("mlp.2.bias", vec![3])];
+    let want =
+        [("mlp.0.weight", vec![7, 5]), ("mlp.0.bias", vec![7]), ("mlp.2.weight", vec![3, 7]), ("mlp.2.bias", vec![3])];
     assert_eq!(names, want.map(|(n, d)| (n.to_string(), d)));
 
     let mut summary = Summary::default();

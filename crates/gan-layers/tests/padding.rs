@@ -22,7 +22,13 @@ fn naive(x: &Tensor, mode: PadMode, p: usize) -> Vec<f64> {
         let last = size as isize - 1;
         match mode {
             PadMode::Zero => (0..=last).contains(&i).then_some(i),
-            PadMode::Reflect => Some(if i < 0 { -i } else if i > last { 2 * last - i } else { i }),
+            PadMode::Reflect => Some(if i < 0 {
+                -i
+            } else if i > last {
+                2 * last - i
+            } else {
+                i
+            }),
             PadMode::Replicate => Some(i.clamp(0, last)),
         }
     };
@@ -81,8 +87,10 @@ fn a_padding_is_never_lost_and_never_moved() {
         ("twice", 0, |s, c| s.pad(PadMode::Reflect, 1).pad(PadMode::Reflect, 0).pad(PadMode::Reflect, 1).conv(c)),
     ];
     for (what, padding, build) in builds {
-        let (store, net) =
-            ParamStore::build(DType::F64, &device(), |b| Ok(build(SequenceBuilder::new(b.clone()), conv(padding))?.finish())).unwrap();
+        let (store, net) = ParamStore::build(DType::F64, &device(), |b| {
+            Ok(build(SequenceBuilder::new(b.clone()), conv(padding))?.finish())
+        })
+        .unwrap();
         store.init(&Init { init_gain: 0.5, ..Init::default() }, key().at(padding as u64)).unwrap();
         let weights: Vec<Tensor> = store.state_dict("").unwrap().into_iter().map(|(_, t)| t).collect();
         let input = if what == "twice" {

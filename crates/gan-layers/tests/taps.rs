@@ -187,7 +187,8 @@ fn labels_pass_a_tapped_sequence() {
     };
     let (store, net) = ParamStore::build(DType::F64, &device(), build).unwrap();
     store.init(&Init::default(), key()).unwrap();
-    let ids = Tensor::from_vec((0..96).map(|i| (i * i % 9) as u8).collect::<Vec<_>>(), (2, 1, 6, 8), &device()).unwrap();
+    let ids =
+        Tensor::from_vec((0..96).map(|i| (i * i % 9) as u8).collect::<Vec<_>>(), (2, 1, 6, 8), &device()).unwrap();
     let labels = OneHot::new(&ids, 9, Some(&pictures(2, 1).detach()), DType::F64).unwrap();
     for taps in [&[1][..], &[0, 1, 3]] {
         let run = |planes: bool| {

@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan_layers::{
-    Act, Builder, ConvSpec, Ctx, Init, Missing, NormKind, NormMode, PadMode, ParamStore, Sequence, SequenceBuilder, Weights,
+    Act, Builder, ConvSpec, Ctx, Init, Missing, NormKind, NormMode, PadMode, ParamStore, Sequence, SequenceBuilder,
+    Weights,
 };
 use gan_rng::{Key, Purpose};
 
