@@ -2,7 +2,7 @@
 //!
 //! * A network is one or more [`Sequence`]s of [`Layer`]s, written down once in the order of the paper and built by a
 //!   [`SequenceBuilder`], whose paths are the PyTorch state-dict keys. Forward, backward, initialisation and the
-//!   [`Summary`] are walks over the same sequence.
+//!   [`Summary`] are walks over the same sequence. Each kind of layer is a file of [`layers`].
 //! * A forward pass takes a [`Ctx`]: what normalisation, dropout and the weights do is visible at the call.
 //! * In training a whole sequence is *one* candle operator (a segment, see [`Sequence::forward`]): it keeps its own
 //!   tape, adds weight gradients straight into the [`ParamStore`] and frees activations as it walks back.

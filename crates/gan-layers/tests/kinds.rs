@@ -1,8 +1,23 @@
 //! The list of layer kinds and the folder that holds them.
 #![allow(clippy::unwrap_used)]
 
+use gan_layers::layers::{conv::Conv, dropout::DropoutLayer, residual::Residual};
+use gan_layers::{Builder, ConvSpec, SequenceBuilder};
 use std::fs;
 use std::path::Path;
+
+#[test]
+fn a_layer_is_known_by_its_kind() {
+    let spec = ConvSpec { in_nc: 2, out_nc: 2, kernel: 3, stride: 2, padding: 1, bias: false };
+    let net = SequenceBuilder::new(Builder::shapes_only()).conv(spec).unwrap();
+    let net = net.residual("block", |s| Ok(s.dropout(0.25))).unwrap().finish();
+    let [conv, block] = net.nodes() else { panic!("two layers") };
+    assert_eq!(conv.layer.get::<Conv>().map(|c| (c.stride, c.padding, c.bias.is_some())), Some((2, 1, false)));
+    assert!(conv.layer.get::<Residual>().is_none());
+    let Residual(inner) = block.layer.get().unwrap();
+    assert_eq!(inner.nodes()[0].path, "1.block.0");
+    assert_eq!(inner.nodes()[0].layer.get::<DropoutLayer>().map(|d| d.p), Some(0.25));
+}
 
 #[test]
 fn a_layer_kind_is_one_file_and_one_line() {

@@ -3,7 +3,7 @@
 
 mod network;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gan_layers::{Act, Builder, ConvSpec, Init, PadMode, ParamStore, Sequence, SequenceBuilder, Summary, Weights};
 use network::{assert_close, check_gradients, ctx, device, key, noise, numbers, pictures, weighted};
 
@@ -92,14 +92,15 @@ fn a_padding_is_never_lost_and_never_moved() {
         })
         .unwrap();
         store.init(&Init { init_gain: 0.5, ..Init::default() }, key().at(padding as u64)).unwrap();
-        let weights: Vec<Tensor> = store.state_dict("").unwrap().into_iter().map(|(_, t)| t).collect();
+        let on_cpu = |t: Tensor| t.to_device(&Device::Cpu).unwrap();
+        let weights: Vec<Tensor> = store.state_dict("").unwrap().into_iter().map(|(_, t)| on_cpu(t)).collect();
         let input = if what == "twice" {
             let once = padded(PadMode::Reflect, 1);
             alone(PadMode::Reflect, 1).forward(&once, &ctx(Weights::Frozen)).unwrap()
         } else {
             padded(PadMode::Reflect, 2)
         };
-        let want = input.conv2d(&weights[0], padding, 2, 1, 1).unwrap();
+        let want = on_cpu(input).conv2d(&weights[0], padding, 2, 1, 1).unwrap();
         let want = want.broadcast_add(&weights[1].reshape((1, 3, 1, 1)).unwrap()).unwrap();
         let have = net.forward(&x, &ctx(Weights::Frozen)).unwrap();
         assert_eq!(have.dims(), want.dims(), "{what}");
