@@ -38,7 +38,7 @@ impl Sequence {
 
     /// `x` is what a gradient may be wanted of.
     fn run(&self, x: &Tensor, start: Start, ctx: &Ctx) -> Result<Tensor> {
-        let train = ctx.weights == Weights::Train;
+        let train = ctx.weights == Weights::Train && self.has_parameters();
         if !train && !x.track_op() {
             return leave(forward(self, start, ctx, None, None)?, ctx.precision);
         }

@@ -42,6 +42,12 @@ impl Sequence {
         self.nodes().iter().for_each(|node| node.layer.kind().each_param(f));
     }
 
+    pub(crate) fn has_parameters(&self) -> bool {
+        let mut any = false;
+        self.each_param(&mut |_| any = true);
+        any
+    }
+
     /// The layers before position `at` of [`Sequence::nodes`] and those from there on. They share parameters with `self`; applied
     /// one after the other they compute the same. What ran as one kernel across the cut runs as two.
     ///

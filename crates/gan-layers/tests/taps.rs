@@ -117,6 +117,17 @@ fn gradients_through_taps_alone_and_with_frozen_weights() {
 }
 
 #[test]
+fn what_lies_in_front_of_all_parameters_is_no_part_of_the_graph() {
+    let (_, net) = drawn();
+    let tracked = |x: &Tensor| -> Vec<bool> {
+        let (_, taps) = net.forward_with_taps(x, &ctx(Weights::Train), &[0, 1]).unwrap();
+        taps.iter().map(Tensor::track_op).collect()
+    };
+    assert_eq!(tracked(pictures(2, 1).as_tensor()), [true, true]);
+    assert_eq!(tracked(&pictures(2, 1).detach()), [false, true]);
+}
+
+#[test]
 fn gradients_are_those_of_central_differences() {
     let (store, net) = drawn();
     let taps: Vec<usize> = (0..LAYERS).collect();
