@@ -1,6 +1,6 @@
 //! `cargo xtask …`: the chores of the workspace.
 //!
-//! The program builds in seconds because it depends on no tensor library and on no crate of the workspace.
+//! The program builds in seconds because it depends on no tensor library, and of the workspace's crates only on gan-fs.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
 
 mod args;
@@ -9,6 +9,7 @@ mod cuda_toolchain;
 #[path = "../../crates/gan-data/src/data_dir.rs"]
 mod data_dir;
 mod digest;
+mod disk;
 mod exclusive;
 mod fetch;
 mod gpu_check;

@@ -4,15 +4,24 @@
 //! pages are zeroed and mapped anew every time: more than half of the processor time of a pix2pixHD step, measured. Kept, they
 //! had better be used again: mimalloc, made for many small blocks and many threads, spreads large ones so that a fifth
 //! more memory is resident than is ever in use. On Linux they are served by a pool of their own.
+//!
+//! Memory that the system does not give ends the program with a sentence and exit code 5.
 
 #[cfg(target_os = "linux")]
 mod large;
+#[cfg(unix)]
+mod or_exit;
 
 #[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: large::LargeApart<mimalloc::MiMalloc> = large::LargeApart::new(mimalloc::MiMalloc);
+static ALLOCATOR: or_exit::OrExit<large::LargeApart<mimalloc::MiMalloc>> =
+    or_exit::OrExit(large::LargeApart::new(mimalloc::MiMalloc));
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
+#[global_allocator]
+static ALLOCATOR: or_exit::OrExit<mimalloc::MiMalloc> = or_exit::OrExit(mimalloc::MiMalloc);
+
+#[cfg(not(unix))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

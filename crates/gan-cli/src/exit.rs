@@ -1,5 +1,7 @@
 //! From errors to messages and exit codes.
 
+use crate::memory;
+use gan_train::device::is_out_of_memory;
 use std::process::ExitCode;
 
 /// How a command ended well.
@@ -22,9 +24,11 @@ impl std::fmt::Display for Coded {
 }
 impl std::error::Error for Coded {}
 
+pub(crate) const USAGE: u8 = 2;
 pub(crate) const BAD_DATA: u8 = 3;
 pub(crate) const BAD_MODEL: u8 = 4;
 pub(crate) const DEVICE: u8 = 5;
+pub(crate) const DIVERGED: u8 = 6;
 
 /// Reports the result and returns the program's exit code.
 pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
@@ -42,9 +46,22 @@ pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
                 }
                 last = text;
             }
-            ExitCode::from(error.chain().find_map(of_cause).unwrap_or(1))
+            if error.chain().any(is_out_of_memory)
+                && let Some(remedy) = memory::remedy()
+            {
+                eprintln!("the device has not enough memory: {remedy}");
+            }
+            ExitCode::from(code_of(&error))
         }
     }
+}
+
+/// The exit code of an error: that of the first of its causes that has one.
+pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
+    if error.chain().any(is_out_of_memory) {
+        return DEVICE;
+    }
+    error.chain().find_map(of_cause).unwrap_or(1)
 }
 
 fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
@@ -63,7 +80,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     Some(match cause.downcast_ref::<gan_train::Error>()? {
         gan_train::Error::Data(error) => of_data(error),
         gan_train::Error::Device(_) => DEVICE,
-        gan_train::Error::Diverged { .. } | gan_train::Error::NonFinite { .. } => 6,
+        gan_train::Error::Diverged { .. } | gan_train::Error::NonFinite { .. } => DIVERGED,
         gan_train::Error::Damaged { .. }
         | gan_train::Error::NoCheckpoint { .. }
         | gan_train::Error::NoUsableCheckpoint { .. }
@@ -77,9 +94,12 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
 
 fn of_data(error: &gan_data::Error) -> u8 {
     match error {
-        gan_data::Error::Config { .. } => BAD_MODEL,
+        gan_data::Error::Config { .. } | gan_data::Error::OutOfRange(_) => BAD_MODEL,
+        gan_data::Error::Output { .. } => USAGE,
+        gan_data::Error::Failed { failures, .. } => failures.first().map_or(BAD_DATA, of_data),
+        gan_data::Error::NonFinite { .. } => DIVERGED,
         // A disk that refuses to take what we write says nothing about the data.
-        gan_data::Error::Io { action, .. } if *action == "write" => 1,
+        gan_data::Error::Io { action, .. } if matches!(*action, "write" | "create") => 1,
         _ => BAD_DATA,
     }
 }

@@ -1,18 +1,64 @@
-//! Ctrl-C and SIGTERM: the first finishes the step and saves, the second leaves at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first finishes the step and saves, the second leaves at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that the first signal sets.
+/// A flag that the first signal sets. Signals that the process was started to ignore (`nohup`, `&` in a script) stay
+/// ignored.
 pub(crate) fn flag() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = stop.clone();
-    // Fails only if a handler was set before, and this is the only place.
-    let _ = ctrlc::set_handler(move || {
+    #[cfg(unix)]
+    let before = disposition::Inherited::read();
+    // Fails if there is no thread to be had for it; nothing else sets a handler.
+    let set = ctrlc::set_handler(move || {
         if seen.swap(true, Ordering::Relaxed) {
             std::process::exit(130); // checkpoints are written so that this leaves a valid one
         }
-        eprintln!("\nfinishing this step and saving; press Ctrl-C again to leave at once");
+        eprintln!("finishing this step and saving a checkpoint; press Ctrl-C again to quit now");
     });
+    #[cfg(unix)]
+    before.restore(set.is_err());
+    #[cfg(not(unix))]
+    drop(set);
     stop
+}
+
+/// What the process was started to do about a signal.
+#[cfg(unix)]
+#[allow(unsafe_code)] // signals are the system's
+mod disposition {
+    use std::mem::MaybeUninit;
+    use std::ptr;
+
+    /// The signals that `ctrlc` takes over.
+    const SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+    /// Dispositions on entry.
+    pub(super) struct Inherited(Vec<(libc::c_int, libc::sigaction)>);
+
+    impl Inherited {
+        pub(super) fn read() -> Self {
+            let read = |signal| {
+                let mut action = MaybeUninit::<libc::sigaction>::uninit();
+                // SAFETY: without a new action the call only writes the current one, and does so if it returns 0.
+                let action = unsafe {
+                    (libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0).then(|| action.assume_init())
+                }?;
+                Some((signal, action))
+            };
+            Inherited(SIGNALS.into_iter().filter_map(read).collect())
+        }
+
+        /// Puts back the signals that were ignored, or all of them: without a thread that listens, a handler would
+        /// swallow the signal.
+        pub(super) fn restore(&self, all: bool) {
+            for (signal, action) in &self.0 {
+                if all || action.sa_sigaction == libc::SIG_IGN {
+                    // SAFETY: the action is one that the system gave for this signal.
+                    unsafe { libc::sigaction(*signal, action, ptr::null_mut()) };
+                }
+            }
+        }
+    }
 }

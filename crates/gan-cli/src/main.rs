@@ -3,22 +3,39 @@
 #[macro_use]
 mod speak;
 
+#[cfg(test)]
+mod advice;
 mod allocator;
 mod args;
 mod commands;
 mod exit;
+mod inputs;
 mod interrupt;
+mod memory;
 mod place;
 mod presets;
+mod process;
 mod progress;
+mod shell;
+mod start;
+mod threads;
+mod tips;
 
-use args::{Cli, Command};
-use clap::Parser;
+use args::Command;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    process::prepare();
     allocator::keep_pages();
-    let result = match Cli::parse().command {
+    let cli = match tips::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    memory::prepare(&cli.command);
+    if let Err(error) = threads::start() {
+        return exit::code(Err(error));
+    }
+    let result = match cli.command {
         Command::Demo(args) => commands::demo::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Translate(args) => commands::translate::run(args),

@@ -1,73 +1,119 @@
 //! What a user sees while training: a bar on a terminal, a line now and then elsewhere.
 
-use gan_train::events::{Event, Observer};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::speak::above;
+use crate::start::Start;
+use gan_train::events::{Event, Finish, Observer};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// Seconds between lines where there is no terminal.
+/// Seconds between lines where there is no terminal: with losses, and without.
 const QUIET: Duration = Duration::from_secs(10);
+const SILENT: Duration = Duration::from_secs(60);
+
+/// Share of the time spent waiting for data from which on it is worth a word.
+const NOTABLE_WAIT: f64 = 0.05;
 
 /// The observer of a run.
 pub(crate) struct Progress {
+    start: Start,
     bar: ProgressBar,
     terminal: bool,
     spoken: Option<Instant>,
+    first: u64,
     total: u64,
+    /// Epoch and losses of the last log point.
+    losses: String,
+    /// The wait for data, if notable.
+    wait: String,
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(start: Start) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}") {
+        // Hidden until training begins. A run that ends early, for whatever reason, leaves the bar where it is.
+        let hidden = ProgressDrawTarget::hidden();
+        let bar = ProgressBar::with_draw_target(None, hidden).with_finish(ProgressFinish::Abandon);
+        if let Ok(style) = ProgressStyle::with_template("{bar:16} {pos}/{len} {wide_msg}") {
             bar.set_style(style);
         }
-        Progress { bar, terminal, spoken: None, total: 0 }
+        above(&bar);
+        Progress { start, bar, terminal, spoken: None, first: 0, total: 0, losses: String::new(), wait: String::new() }
     }
 
-    fn say(&self, text: &str) {
-        if self.terminal { self.bar.println(text) } else { eprintln!("{text}") }
+    /// Whether a line is due where there is no terminal; if so, it counts as spoken.
+    fn due(&mut self, after: Duration) -> bool {
+        let due = !self.terminal && self.spoken.is_none_or(|t| t.elapsed() >= after);
+        if due {
+            self.spoken = Some(Instant::now());
+        }
+        due
+    }
+
+    fn begin(&mut self, method: &str, device: &str, step: u64, total: u64) {
+        self.first = step;
+        self.total = total;
+        self.bar.set_length(total);
+        self.bar.set_position(step);
+        if step < total {
+            for line in self.start.lines(method, device, step, total) {
+                eprintln!("{line}");
+            }
+            if self.terminal {
+                self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
+        }
     }
 }
 
 impl Observer for Progress {
     fn on(&mut self, event: &Event) -> gan_train::Result<()> {
         match event {
-            Event::Started { method, step, total_steps, device } => {
-                self.total = *total_steps;
-                self.bar.set_length(*total_steps);
-                self.bar.set_position(*step);
-                let from = if *step > 0 { format!(" from step {step}") } else { String::new() };
-                self.say(&format!("training {method} on {device}{from}: {total_steps} steps"));
-            }
+            Event::Started { method, step, total_steps, device } => self.begin(method, device, *step, *total_steps),
             Event::Progress { step, epoch, losses, images_per_s, data_wait, eta_s, .. } => {
                 let losses: Vec<_> = losses.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
-                let rate = format!("{images_per_s:.2} img/s, waits for data {:.0} %", data_wait * 100.0);
-                let left = eta_s.map(|s| format!(", {} left", human(s))).unwrap_or_default();
-                self.bar.set_message(format!("epoch {epoch}  {}  {rate}{left}", losses.join(" ")));
-                let due = self.spoken.is_none_or(|t| t.elapsed() >= QUIET) || *step == self.total;
-                if !self.terminal && due {
-                    self.spoken = Some(Instant::now());
-                    self.say(&format!(
-                        "step {step}/{} epoch {epoch}: {}  ({rate}{left})",
-                        self.total,
-                        losses.join(" ")
-                    ));
+                self.losses = format!("epoch {epoch}: {}", losses.join(" "));
+                self.wait = wait(*data_wait);
+                let pace = pace(*images_per_s, *eta_s);
+                self.bar.set_message(format!("{pace}{}  {}", self.wait, self.losses));
+                if self.due(QUIET) || (!self.terminal && *step == self.total) {
+                    eprintln!("step {step}/{} {}  ({pace}{})", self.total, self.losses, self.wait);
                 }
             }
-            Event::Warning { message, .. } => self.say(&format!("note: {message}")),
-            Event::Saved { step, path, .. } if *step == self.total => self.say(&format!("saved {}", path.display())),
-            Event::Finished { .. } => self.bar.finish(),
+            Event::Warning { message, .. } => eprintln!("note: {message}"),
+            Event::Saved { step, path, .. } if *step == self.total => eprintln!("saved {}", path.display()),
+            Event::Finished { reason: Finish::Complete, .. } => self.bar.finish(),
+            Event::Finished { .. } => self.bar.abandon(),
             _ => {}
         }
         Ok(())
     }
 
-    fn step(&mut self, step: u64, _: Option<f64>) {
+    fn step(&mut self, step: u64, eta_s: Option<f64>) {
         self.bar.set_position(step);
+        let done = step.saturating_sub(self.first);
+        // The first step of a launch also allocates; it says little about the next.
+        let (2.., Some(eta), left @ 1..) = (done, eta_s, self.total.saturating_sub(step)) else { return };
+        let pace = pace(self.start.batch_size as f64 * left as f64 / eta.max(1e-9), eta_s);
+        self.bar.set_message(format!("{pace}{}  {}", self.wait, self.losses));
+        if self.due(SILENT) {
+            eprintln!("step {step}/{}  ({pace}{})", self.total, self.wait);
+        }
     }
+}
+
+/// Speed and time left.
+fn pace(images_per_s: f64, eta_s: Option<f64>) -> String {
+    let speed = match images_per_s {
+        r if r >= 1.0 => format!("{r:.1} img/s"),
+        r if r > 0.0 => format!("{:.1} s/img", 1.0 / r),
+        _ => "speed not known yet".into(),
+    };
+    speed + &eta_s.map(|s| format!(", {} left", human(s))).unwrap_or_default()
+}
+
+fn wait(share: f64) -> String {
+    if share > NOTABLE_WAIT { format!(", data wait {:.0} %", share * 100.0) } else { String::new() }
 }
 
 /// A duration as a person says it.
@@ -87,5 +133,19 @@ pub(crate) fn bar(length: usize, what: &str) -> ProgressBar {
         bar.set_style(style);
     }
     bar.set_message(what.to_string());
+    above(&bar);
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speeds_keep_their_digits() {
+        assert_eq!(pace(15.04, Some(11.0)), "15.0 img/s, 11 s left");
+        assert_eq!(pace(0.0109, Some(3.0 * 3600.0)), "91.7 s/img, 3 h 00 min left");
+        assert_eq!(pace(0.0, None), "speed not known yet");
+        assert_eq!((wait(0.05), wait(0.061)), (String::new(), ", data wait 6 %".into()));
+    }
 }

@@ -3,8 +3,10 @@
 //! The standard ones panic when nobody listens any more. Training must outlive the terminal or the pipe that it talks
 //! to, and `gan-cli summary … | head` is no failure.
 
+use indicatif::{ProgressBar, WeakProgressBar};
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
+use std::sync::{Mutex, PoisonError};
 
 /// Writes an answer to standard output. A reader that has seen enough ends the program quietly.
 macro_rules! println {
@@ -27,7 +29,23 @@ pub(crate) fn answer(text: &[u8]) {
     }
 }
 
+/// The bar that is on the terminal.
+static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// From now on notes are written above this bar. Without it, the bar would paint over them when it is drawn again.
+pub(crate) fn above(bar: &ProgressBar) {
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
+}
+
 pub(crate) fn note(text: Arguments<'_>) {
     // One write, so that lines of several threads do not mix.
-    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+    let text = format!("{text}\n");
+    let write = || {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    };
+    let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(WeakProgressBar::upgrade);
+    match bar.filter(|bar| !bar.is_finished()) {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
 }

@@ -43,3 +43,23 @@ fn a_grey_photograph_gets_the_colours_of_the_training_set() {
     let off = colour.pixels().zip(grey.pixels()).map(|(c, g)| (luma(c) - f64::from(g[0])).abs()).sum::<f64>();
     assert!(off / (45.0 * 38.0) < 25.0, "the picture's own light and shade are gone");
 }
+
+#[test]
+fn previews_of_colorization_are_in_colour() {
+    let bench = Bench::new();
+    std::fs::create_dir_all(bench.path("photos/train")).unwrap();
+    dusk(0).save(bench.path("photos/train/0.png")).unwrap();
+    let settings = "data.mode=colorization input_nc=1 output_nc=2 generator.arch=unet generator.num_downs=5 ngf=4 \
+                    ndf=4 load_size=36 crop_size=32 max_steps=1 workers=0 display_freq=1";
+    let mut train = vec!["train", "pix2pix", "--data", "photos", "--out", "run"];
+    train.extend(settings.split_whitespace().flat_map(|setting| ["--set", setting]));
+    let ran = bench.ok(&train);
+    assert!(!ran.err.contains("preview"), "{}", ran.err);
+    // Input, output and target of the only step.
+    let panel = |column: usize| {
+        image::open(bench.path(&format!("run/gallery/images/000000001-0-{column}.png"))).unwrap().into_rgb8()
+    };
+    assert!(panel(0).pixels().all(|p| p[0] == p[1] && p[1] == p[2]));
+    assert_eq!(panel(1).dimensions(), (32, 32));
+    assert!(panel(2).pixels().all(|p| p[0] > p[1] && p[1] > p[2]), "the target is orange");
+}

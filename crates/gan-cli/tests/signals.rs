@@ -36,10 +36,14 @@ fn interrupt_and_terminate_save_first() {
         signal(&child, name);
         assert_eq!(wait(&mut child).code(), Some(130), "{name}");
         let text = stderr_of(&mut child);
-        assert!(text.contains("finishing this step") && text.contains("--resume"), "{text}");
+        assert!(text.contains("finishing this step"), "{text}");
         let stopped = newest(&bench.path(name)).step;
         assert!(stopped > 0);
-        assert!(text.contains(&format!("interrupted at step {stopped}")), "{text}");
+        assert!(
+            text.contains(&format!("interrupted at step {stopped}; saved {name}/checkpoints/{stopped}\n")),
+            "{text}"
+        );
+        assert!(text.contains(&format!("resume with: gan-cli train pix2pix --out {name} --resume\n")), "{text}");
         let few = format!("max_steps={}", stopped + 3);
         let args = resume("pix2pix", name).into_iter().chain(["--set", &few]);
         let ran = bench.ok(args);
@@ -89,6 +93,41 @@ fn second_interrupt_leaves_at_once() {
     bench.ok(resume("pix2pix", "run").into_iter().chain(["--set", "max_steps=1"]));
 }
 
+/// What `nohup`, and a script that starts it with `&`, have the process ignore.
+#[test]
+fn ignored_signals_stay_ignored() {
+    let bench = Bench::new();
+    let settings: Vec<&str> = LONG.to_vec();
+    let quoted: Vec<_> = tiny_in("pix2pix", "run", &settings).iter().map(|arg| format!("'{arg}'")).collect();
+    let script = format!("trap '' HUP INT; exec '{}' {}", env!("CARGO_BIN_EXE_gan-cli"), quoted.join(" "));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script]).current_dir(bench.path("")).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    wait_until("the first step", || bench.path("run/gallery/index.html").exists());
+    for name in ["HUP", "INT", "INT"] {
+        signal(&child, name);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(child.try_wait().unwrap().is_none(), "{name} ended it");
+    }
+    assert!(!has_checkpoint(&bench.path("run")));
+    signal(&child, "TERM");
+    assert_eq!(wait(&mut child).code(), Some(130));
+    assert_eq!(stderr_of(&mut child).matches("finishing this step").count(), 1);
+    assert!(has_checkpoint(&bench.path("run")));
+}
+
+/// A limit on the size of files is an error of the write, as a full disk is; the signal's default would end the process.
+#[test]
+fn a_limit_on_files_is_an_error() {
+    let bench = Bench::new();
+    let quoted: Vec<_> =
+        tiny_in("pix2pix", "run", &["max_steps=2", "display_freq=0"]).iter().map(|arg| format!("'{arg}'")).collect();
+    let script = format!("ulimit -f 24; exec '{}' {}", env!("CARGO_BIN_EXE_gan-cli"), quoted.join(" "));
+    let mut command = std::process::Command::new("sh");
+    let ran: support::Ran = command.args(["-c", &script]).current_dir(bench.path("")).output().unwrap().into();
+    ran.fails(1, &["cannot write", "run/checkpoints", "free some space"]);
+}
+
 #[test]
 fn closed_pipes_do_not_end_training() {
     let bench = Bench::new();
@@ -120,7 +159,9 @@ fn without_a_terminal_there_are_plain_lines() {
         assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
         assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
     }
-    for words in ["training pix2pix on cpu: 8 steps", "step 8/8 epoch 2: ", "saved ", "done. Look at "] {
+    let start = "training pix2pix on cpu: 8 steps (4 images, 2 epochs, batch size 1); generator: ";
+    for words in ["input: ", start, "gallery: run/gallery/index.html", "step 8/8 epoch 2: ", "saved ", "done. Look at "]
+    {
         assert_eq!(ran.err.lines().filter(|line| line.starts_with(words)).count(), 1, "{words}: {}", ran.err);
     }
     assert!(ran.out.is_empty(), "{}", ran.out);

@@ -25,8 +25,8 @@ use crate::raster::Raster;
 
 const MAGIC: &[u8; 8] = b"GANRASTR";
 
-/// Layout of entries; part of the magic and of the key.
-const VERSION: u32 = 1;
+/// Layout of entries, and which files are taken for whole (2: none that is cut off); part of the magic and of the key.
+const VERSION: u32 = 2;
 
 /// Bytes before the samples: magic, then version, kind, depth, channels, width, height (u32 each, little-endian), then
 /// the key, then the hash of everything else.
@@ -103,8 +103,7 @@ impl Cache {
 
     /// The entry, if there is one and it is whole.
     fn load(&self, kind: Kind, key: Hash) -> Option<Entry> {
-        let mut file = File::open(self.path(key)).ok()?;
-        let length = file.metadata().ok()?.len();
+        let (mut file, metadata) = gan_fs::open_regular(&self.path(key)).ok()?;
         let mut header = [0; HEADER];
         file.read_exact(&mut header).ok()?;
         let field = |index: usize| {
@@ -115,7 +114,7 @@ impl Cache {
         let size = (field(4) as usize, field(5) as usize);
         let bytes = size.0.checked_mul(size.1)?.checked_mul(channels)?.checked_mul(depth as usize / 8)?;
         // Nothing is allocated for a header that does not fit its file.
-        if length != (HEADER as u64).checked_add(bytes as u64)? {
+        if metadata.len() != (HEADER as u64).checked_add(bytes as u64)? {
             return None;
         }
         let mut samples = Vec::with_capacity(bytes);

@@ -34,20 +34,21 @@ pub enum Quantize {
 }
 
 /// Turns `[C, H, W]` or `[1, C, H, W]` in [-1, 1] (any float type, any device) into a picture; values beyond are
-/// clamped, NaN becomes black.
+/// clamped.
 ///
 /// # Errors
-/// [`Error::Tensor`] if the tensor has another rank.
+/// [`Error::Tensor`] if the tensor has another rank, [`Error::NonFinite`] if it holds NaN or an infinite value.
 pub fn picture_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) -> Result<Picture> {
     let tensor = if tensor.rank() == 4 { tensor.squeeze(0)? } else { tensor.clone() };
     let (channels, height, width) = tensor.dims3()?;
     let interleaved = tensor.permute((1, 2, 0))?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
     let values = interleaved.contiguous()?.flatten_all()?.to_vec1::<f32>()?;
+    require_finite(&values, width, |at| (at % channels, at / channels))?;
     let bias = match quantize {
         Quantize::Round => 0.5,
         Quantize::Truncate => 0.0,
     };
-    // `as` saturates and maps NaN to 0.
+    // `as` saturates.
     Ok(match depth {
         Depth::Eight => {
             let samples = values.iter().map(|v| ((v + 1.0) / 2.0 * 255.0 + bias) as u8).collect();
@@ -57,6 +58,21 @@ pub fn picture_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) ->
             let samples = values.iter().map(|v| ((v + 1.0) / 2.0 * 65535.0 + bias) as u16).collect();
             Picture::Sixteen(Raster::new(width, height, channels, samples))
         }
+    })
+}
+
+/// Refuses NaN and infinite values: as levels they would be 0 or the brightest one, which looks like an image. `place` tells the
+/// channel and the pixel of a value by its index.
+pub(crate) fn require_finite(values: &[f32], width: usize, place: impl Fn(usize) -> (usize, usize)) -> Result<()> {
+    let Some(first) = values.iter().position(|v| !v.is_finite()) else { return Ok(()) };
+    let (channel, pixel) = place(first);
+    Err(Error::NonFinite {
+        value: values[first],
+        channel,
+        x: pixel % width,
+        y: pixel / width,
+        count: values.iter().filter(|v| !v.is_finite()).count(),
+        of: values.len(),
     })
 }
 
@@ -155,4 +171,30 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&scratch);
         Error::io("write", path, e)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn values_that_are_not_finite_do_not_become_levels() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![0.5_f32; 2 * 3 * 4];
+            // Channel 1, row 2, column 1.
+            values[12 + 2 * 4 + 1] = value;
+            let tensor = Tensor::from_vec(values, (1, 2, 3, 4), &Device::Cpu).unwrap();
+            for dtype in [DType::F32, DType::BF16, DType::F64] {
+                for depth in [Depth::Eight, Depth::Sixteen] {
+                    let tensor = tensor.to_dtype(dtype).unwrap();
+                    let error = picture_from_tensor(&tensor, depth, Quantize::Round).unwrap_err();
+                    let Error::NonFinite { channel: 1, x: 1, y: 2, count: 1, of: 24, .. } = error else {
+                        panic!("{error}")
+                    };
+                }
+            }
+        }
+    }
 }

@@ -51,6 +51,26 @@ pub enum Error {
         /// What to try.
         remedy: &'static str,
     },
+    /// Writing there would overwrite what is read, or mix results of several calls.
+    #[error("cannot write to {}: {reason}; {remedy}", path.display())]
+    Output {
+        /// The file or folder that was to be written.
+        path: PathBuf,
+        /// What stands against it.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Some files of many could not be worked on; the others were.
+    #[error("{done} of {total} are done; {} failed:{}", failures.len(), failures_text(failures))]
+    Failed {
+        /// Number of files that were worked on.
+        done: usize,
+        /// Number of all files.
+        total: usize,
+        /// What went wrong, in order of the files; never empty.
+        failures: Vec<Error>,
+    },
     /// A folder does not hold the dataset that the configuration describes.
     #[error("no usable dataset in {}: {reason}; {remedy}", path.display())]
     Dataset {
@@ -112,6 +132,9 @@ pub enum Error {
         /// What to try.
         remedy: String,
     },
+    /// A number of the configuration is out of its range.
+    #[error("data configuration: {0}")]
+    OutOfRange(#[from] gan_range::OutOfRange),
     /// Pictures of one batch differ in shape.
     #[error(
         "cannot batch {first} {first_shape:?} with {other} {other_shape:?}: set batch_size = 1, or a preprocess that crops"
@@ -129,6 +152,25 @@ pub enum Error {
     /// A dataset panicked while making an item: a defect of this crate or of a custom dataset.
     #[error("loading stopped: {0}; please report this as a defect")]
     Panicked(String),
+    /// A tensor that was to become an image holds NaN or an infinite value.
+    #[error(
+        "the output is not an image: value {value} in channel {channel} at x={x}, y={y}, and {count} of {of} values are \
+         not finite; the model's weights or its input are damaged, or its values overflow"
+    )]
+    NonFinite {
+        /// The first such value.
+        value: f32,
+        /// Its channel.
+        channel: usize,
+        /// Its column.
+        x: usize,
+        /// Its row.
+        y: usize,
+        /// Number of such values.
+        count: usize,
+        /// Number of all values.
+        of: usize,
+    },
     /// The tensor library refused.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -156,7 +198,13 @@ impl Error {
     }
 }
 
-/// At most this many names of each side are spelt out.
+fn failures_text(failures: &[Error]) -> String {
+    let shown = failures.iter().take(NAMES_SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("\n  ");
+    let more = failures.len().saturating_sub(NAMES_SHOWN);
+    if more > 0 { format!("\n  {shown}\n  and {more} more") } else { format!("\n  {shown}") }
+}
+
+/// At most this many names of each side, or failures, are spelt out.
 const NAMES_SHOWN: usize = 10;
 
 fn unmatched_text(only_left: &[String], only_right: &[String]) -> String {

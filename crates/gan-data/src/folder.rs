@@ -1,117 +1,164 @@
-//! Finding picture files and pairing them by name.
+//! Image files by their names: what they are called, and which belong together.
+//!
+//! Names are bytes. They become text only where people read them.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::decode::is_planes;
+use unicode_normalization::UnicodeNormalization;
+
 use crate::error::{Error, Result};
+use crate::listing::{Exclude, list_images};
 
-/// File names that count as pictures, in lower case; the case of a name does not matter.
-const EXTENSIONS: [&str; 11] = ["jpg", "jpeg", "png", "webp", "bmp", "ppm", "pgm", "pbm", "pnm", "tif", "tiff"];
-
-/// A picture file below a folder.
+/// An image file below a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureFile {
     /// Where it is.
     pub path: PathBuf,
-    /// Its path within the folder, without extension and with `/` between parts: what pairs go by.
-    pub stem: String,
+    /// Its path within the folder, without extension, byte for byte: what pairs go by.
+    pub stem: PathBuf,
 }
 
-/// All pictures below `folder`, in order of their paths (code points, so `10.jpg` comes before `2.jpg`). Links to
-/// folders are not followed. A folder named `….planes` is one picture (see [`crate::decode`]).
+impl PictureFile {
+    /// The file at `path` as one found below `folder`.
+    pub(crate) fn below(folder: &Path, path: PathBuf) -> Self {
+        let stem = path.strip_prefix(folder).unwrap_or(&path).with_extension("");
+        Self { stem, path }
+    }
+
+    /// The stem for people, with `/` between parts; bytes that are not text are replaced.
+    #[must_use]
+    pub fn name(&self) -> String {
+        shown(&self.stem)
+    }
+}
+
+/// A path for people, with `/` between parts.
+pub(crate) fn shown(path: &Path) -> String {
+    path.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// The path within a folder of results, without extension, that each of `files` gets there: its stem, byte for byte.
+/// Files that share a stem (`a.jpg` beside `a.png`) keep their own extension in it (`a.jpg`, `a.png`), so that no two
+/// files get the same name.
+#[must_use]
+pub fn distinct_names(files: &[PictureFile]) -> Vec<PathBuf> {
+    let mut names: Vec<PathBuf> = files.iter().map(|file| file.stem.clone()).collect();
+    loop {
+        let mut taken = BTreeMap::<&PathBuf, usize>::new();
+        names.iter().for_each(|name| *taken.entry(name).or_default() += 1);
+        let whole = |file: &PictureFile| match file.path.file_name() {
+            Some(name) => file.stem.with_file_name(name),
+            None => file.stem.clone(),
+        };
+        let longer: Vec<PathBuf> = files
+            .iter()
+            .zip(&names)
+            .map(|(file, name)| if taken[name] > 1 { whole(file) } else { name.clone() })
+            .collect();
+        // Whole names differ from one another; one of them may still meet the stem of a third file.
+        if longer == names {
+            return names;
+        }
+        names = longer;
+    }
+}
+
+/// `{folder}/{name}.{extension}`; dots in the name stay.
+pub fn with_suffix(folder: &Path, name: &Path, extension: &str) -> PathBuf {
+    let mut path = OsString::from(folder.join(name));
+    path.push(".");
+    path.push(extension);
+    path.into()
+}
+
+/// The image in `folder` that belongs to the name `stem`: by the whole stem (in another Unicode form if need be), else by
+/// the frame of a Cityscapes name.
 ///
 /// # Errors
-/// [`Error::Io`] if a folder cannot be read.
-pub fn list_pictures(folder: &Path) -> Result<Vec<PictureFile>> {
-    let mut found = Vec::new();
-    let mut pending = vec![folder.to_path_buf()];
-    while let Some(current) = pending.pop() {
-        let entries = fs::read_dir(&current).map_err(|e| Error::io("list", &current, e))?;
-        for entry in entries {
-            let entry = entry.map_err(|e| Error::io("list", &current, e))?;
-            let kind = entry.file_type().map_err(|e| Error::io("list", &entry.path(), e))?;
-            let path = entry.path();
-            if is_planes(&path) {
-                found.push(PictureFile { stem: stem(&path, folder), path });
-            } else if kind.is_dir() {
-                pending.push(path);
-            } else if is_picture(&path) && (kind.is_file() || path.is_file()) {
-                found.push(PictureFile { stem: stem(&path, folder), path });
+/// [`Error::Dataset`] if there is none or more than one; [`Error::Io`] if the folder cannot be read.
+pub fn partner(folder: &Path, stem: impl AsRef<Path>) -> Result<PathBuf> {
+    let stem = stem.as_ref();
+    let files = list_images(folder, &Exclude::none())?.files;
+    for key in [exact, normalized, frame] {
+        let found: Vec<_> = files.iter().filter(|file| key(&file.stem) == key(stem)).collect();
+        match found.as_slice() {
+            [file] => return Ok(file.path.clone()),
+            [] => {}
+            _ => {
+                let reason = format!("several files belong to {}", shown(stem));
+                return Err(Error::dataset(folder, reason, "give each one a name of its own"));
             }
         }
     }
-    found.sort_by(|a, b| a.path.as_os_str().as_encoded_bytes().cmp(b.path.as_os_str().as_encoded_bytes()));
-    Ok(found)
+    let reason = format!("nothing in it belongs to {}", shown(stem));
+    Err(Error::dataset(folder, reason, "give files the same names"))
 }
 
-/// The picture in `folder` that belongs to the name `stem`: by the whole stem, else by its first three `_` parts (the
-/// frame of a Cityscapes name).
-///
-/// # Errors
-/// [`Error::Dataset`] if there is none or more than one.
-pub fn partner(folder: &Path, stem: &str) -> Result<PathBuf> {
-    let files = list_pictures(folder)?;
-    let frame = |stem: &str| stem.split('_').take(3).map(str::to_owned).collect::<Vec<_>>();
-    let exact = files.iter().filter(|file| file.stem == stem);
-    let by_frame = files.iter().filter(|file| frame(&file.stem) == frame(stem));
-    let found: Vec<_> = if exact.clone().next().is_some() { exact.collect() } else { by_frame.collect() };
-    match found.as_slice() {
-        [file] => Ok(file.path.clone()),
-        [] => Err(Error::dataset(folder, format!("nothing in it belongs to {stem}"), "give files the same names")),
-        _ => Err(Error::dataset(folder, format!("several files belong to {stem}"), "give each one a name of its own")),
+/// The stem as it is, with the same separator everywhere.
+fn exact(stem: &Path) -> Vec<u8> {
+    let parts: Vec<&[u8]> = stem.components().map(|part| part.as_os_str().as_encoded_bytes()).collect();
+    parts.join(&b'/')
+}
+
+/// The stem in Unicode's composed form (NFC): macOS and archives made there spell `é` as two characters.
+pub(crate) fn normalized(stem: &Path) -> Vec<u8> {
+    let bytes = exact(stem);
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if !text.is_ascii() => text.nfc().collect::<String>().into_bytes(),
+        _ => bytes,
     }
 }
 
-/// Whether a name is that of a picture. (`._x.jpg` holds a desktop's notes about `x.jpg`, not a picture.)
-pub(crate) fn is_picture(path: &Path) -> bool {
-    let notes = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"));
-    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    !notes && extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+/// The part of a Cityscapes name that label, photograph and instance map share: `city_000001_000019`. Names of fewer
+/// than three parts have no such part and stay whole.
+fn frame(stem: &Path) -> Vec<u8> {
+    let whole = normalized(stem);
+    let file = whole.rsplit(|&b| b == b'/').next().unwrap_or(&whole);
+    let parts: Vec<&[u8]> = file.split(|&b| b == b'_').take(3).collect();
+    if parts.len() == 3 { parts.join(&b'_') } else { whole }
 }
 
-fn stem(path: &Path, folder: &Path) -> String {
-    let relative = path.strip_prefix(folder).unwrap_or(path).with_extension("");
-    relative.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+/// How the names of two folders are matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// By whole stems.
+    Whole,
+    /// By whole stems; if that leaves files over, by the frames of Cityscapes names, provided that all of them match.
+    OrFrames,
 }
 
-/// Pairs the pictures of two folders by stem, whatever their extensions. Files whose whole stem has no partner may
-/// be paired by a shorter name: see `fallback`.
+/// Pairs the images of two folders by stem, whatever their extensions, in the order of `left`.
 ///
 /// # Errors
 /// [`Error::Unmatched`] listing all names without a partner; [`Error::Dataset`] if a name occurs twice.
 pub(crate) fn pair_by_stem(
     (left_folder, left): (&Path, &[PictureFile]),
     (right_folder, right): (&Path, &[PictureFile]),
-    fallback: Option<fn(&str) -> String>,
+    names: Names,
 ) -> Result<Vec<(PictureFile, PictureFile)>> {
-    let whole = |stem: &str| stem.to_owned();
-    let shortened = || fallback.and_then(|shorter| match_names(left, right, shorter).ok()).filter(Matched::is_complete);
-    let attempt = match match_names(left, right, whole) {
-        Ok(matched) if !matched.is_complete() => Ok(shortened().unwrap_or(matched)),
-        other => other,
-    };
-    let matched = attempt.map_err(|(first, second)| {
+    let matched = match_names(left, right, names).map_err(|(first, second)| {
         let reason = format!("{} and {} have the same name", first.display(), second.display());
         Error::dataset(first.parent().unwrap_or(left_folder), reason, "remove or rename one of them")
     })?;
     if matched.is_complete() {
         return Ok(matched.pairs);
     }
+    let shown = |files: &[PictureFile]| files.iter().map(PictureFile::name).collect();
     Err(Error::Unmatched {
         left: left_folder.to_path_buf(),
         right: right_folder.to_path_buf(),
-        only_left: matched.only_left,
-        only_right: matched.only_right,
+        only_left: shown(&matched.only_left),
+        only_right: shown(&matched.only_right),
     })
 }
 
 /// Outcome of pairing.
 pub(crate) struct Matched {
     pub(crate) pairs: Vec<(PictureFile, PictureFile)>,
-    pub(crate) only_left: Vec<String>,
-    pub(crate) only_right: Vec<String>,
+    pub(crate) only_left: Vec<PictureFile>,
+    pub(crate) only_right: Vec<PictureFile>,
 }
 
 impl Matched {
@@ -120,32 +167,69 @@ impl Matched {
     }
 }
 
-/// Pairs by the name that `name` makes of a stem; fails with two paths that get the same name in one folder.
+/// Pairs two lists; fails with two paths of one folder that have the same stem.
 pub(crate) fn match_names(
     left: &[PictureFile],
     right: &[PictureFile],
-    name: impl Fn(&str) -> String,
+    names: Names,
 ) -> Result<Matched, (PathBuf, PathBuf)> {
-    let mut waiting: BTreeMap<String, &PictureFile> = BTreeMap::new();
-    for file in right {
-        if let Some(other) = waiting.insert(name(&file.stem), file) {
-            return Err((other.path.clone(), file.path.clone()));
+    for files in [left, right] {
+        let mut seen = BTreeMap::new();
+        for file in files {
+            if let Some(other) = seen.insert(exact(&file.stem), file) {
+                return Err((other.path.clone(), file.path.clone()));
+            }
         }
     }
-    let mut seen: BTreeMap<String, &PictureFile> = BTreeMap::new();
+    let mut partners = vec![None; left.len()];
+    // Exact names first: where two names of a folder differ in their Unicode form alone, both may have a partner.
+    add_partners(left, right, exact, &mut partners);
+    add_partners(left, right, normalized, &mut partners);
+    let is_complete =
+        |partners: &[Option<usize>]| left.len() == right.len() && partners.iter().all(|partner| partner.is_some());
+    if names == Names::OrFrames && !is_complete(&partners) {
+        let mut by_frame = vec![None; left.len()];
+        add_partners(left, right, frame, &mut by_frame);
+        if is_complete(&by_frame) {
+            partners = by_frame;
+        }
+    }
     let mut matched = Matched { pairs: Vec::new(), only_left: Vec::new(), only_right: Vec::new() };
-    for file in left {
-        let key = name(&file.stem);
-        match waiting.remove(&key) {
-            Some(partner) => matched.pairs.push((file.clone(), partner.clone())),
-            None => matched.only_left.push(file.stem.clone()),
-        }
-        if let Some(other) = seen.insert(key, file) {
-            return Err((other.path.clone(), file.path.clone()));
+    let mut free = vec![true; right.len()];
+    for (file, partner) in left.iter().zip(partners) {
+        match partner {
+            Some(at) => {
+                free[at] = false;
+                matched.pairs.push((file.clone(), right[at].clone()));
+            }
+            None => matched.only_left.push(file.clone()),
         }
     }
-    matched.only_right.extend(waiting.into_values().map(|file| file.stem.clone()));
+    matched.only_right.extend(right.iter().zip(free).filter(|(_, free)| *free).map(|(file, _)| file.clone()));
     Ok(matched)
+}
+
+/// Gives those that have no partner yet one with the same key, where the key belongs to one file on either side.
+fn add_partners(
+    left: &[PictureFile],
+    right: &[PictureFile],
+    key: fn(&Path) -> Vec<u8>,
+    partners: &mut [Option<usize>],
+) {
+    let mut free = vec![true; right.len()];
+    partners.iter().flatten().for_each(|&at| free[at] = false);
+    let mut waiting = BTreeMap::<Vec<u8>, (Vec<usize>, Vec<usize>)>::new();
+    for (at, file) in left.iter().enumerate().filter(|(at, _)| partners[*at].is_none()) {
+        waiting.entry(key(&file.stem)).or_default().0.push(at);
+    }
+    for (at, file) in right.iter().enumerate().filter(|(at, _)| free[*at]) {
+        waiting.entry(key(&file.stem)).or_default().1.push(at);
+    }
+    for sides in waiting.into_values() {
+        if let ([from], [to]) = (&sides.0[..], &sides.1[..]) {
+            partners[*from] = Some(*to);
+        }
+    }
 }
 
 /// The names under which a phase is looked for: `test` falls back to `val`, as several published sets have no `test`.
@@ -164,40 +248,83 @@ mod tests {
 
     use super::*;
 
+    /// `é` as one character, and as two.
+    const FORMS: [&str; 2] = ["\u{e9}", "e\u{301}"];
+
     fn files(stems: &[&str]) -> Vec<PictureFile> {
-        stems.iter().map(|s| PictureFile { path: format!("{s}.png").into(), stem: (*s).to_owned() }).collect()
+        stems.iter().map(|s| PictureFile::below(Path::new(""), format!("{s}.png").into())).collect()
     }
 
-    fn pair(left: &[&str], right: &[&str]) -> Result<Vec<(PictureFile, PictureFile)>> {
-        pair_by_stem((Path::new("A"), &files(left)), (Path::new("B"), &files(right)), None)
+    fn pair(left: &[&str], right: &[&str], names: Names) -> Result<Vec<(PictureFile, PictureFile)>> {
+        pair_by_stem((Path::new("A"), &files(left)), (Path::new("B"), &files(right)), names)
     }
 
     #[test]
     fn pairs_go_by_name_not_by_position() {
-        let pairs = pair(&["a", "b"], &["b", "a"]).unwrap();
+        let pairs = pair(&["a", "b"], &["b", "a"], Names::Whole).unwrap();
         assert!(pairs.iter().all(|(l, r)| l.stem == r.stem));
     }
 
     #[test]
     fn names_without_partner_are_listed_on_both_sides() {
-        let text = pair(&["a", "b", "only_here"], &["b", "a", "x", "y"]).unwrap_err().to_string();
+        let text = pair(&["a", "b", "only_here"], &["b", "a", "x", "y"], Names::Whole).unwrap_err().to_string();
         assert!(text.contains("only in the first: only_here; only in the second: x, y"), "{text}");
     }
 
     #[test]
     fn doubled_names_are_an_error() {
-        assert!(pair(&["a", "a"], &["a"]).unwrap_err().to_string().contains("same name"));
-        assert!(pair(&["a"], &["a", "a"]).unwrap_err().to_string().contains("same name"));
+        assert!(pair(&["a", "a"], &["a"], Names::Whole).unwrap_err().to_string().contains("same name"));
+        assert!(pair(&["a"], &["a", "a"], Names::Whole).unwrap_err().to_string().contains("same name"));
     }
 
     #[test]
-    fn listing_is_recursive_sorted_and_picky() {
-        let dir = tempfile::TempDir::new().unwrap();
-        fs::create_dir(dir.path().join("sub")).unwrap();
-        for name in ["10.jpg", "2.JPG", "Z.Png", "note.txt", "._2.jpg", "sub/a.tiff", "noextension"] {
-            fs::write(dir.path().join(name), "").unwrap();
-        }
-        let stems: Vec<_> = list_pictures(dir.path()).unwrap().into_iter().map(|f| f.stem).collect();
-        assert_eq!(stems, ["10", "2", "Z", "sub/a"]);
+    fn unicode_forms_of_a_name_match_and_exact_names_come_first() {
+        let [nfc, nfd] = FORMS;
+        // In the order of the left side, whichever rule found the partner.
+        let pairs = pair(&[nfd, "z", "sub/\u{e9}"], &["sub/e\u{301}", nfc, "z"], Names::Whole).unwrap();
+        assert_eq!(pairs.iter().map(|(l, _)| l.stem.to_str().unwrap()).collect::<Vec<_>>(), [nfd, "z", "sub/\u{e9}"]);
+        let both = pair(&[nfc, nfd], &[nfd, nfc], Names::Whole).unwrap();
+        assert!(both.iter().all(|(l, r)| l.stem == r.stem));
+        // Nobody says which of the two the partner belongs to once the exact one is gone.
+        assert!(matches!(pair(&[nfc, nfd], &[nfc], Names::Whole), Err(Error::Unmatched { .. })));
+    }
+
+    #[test]
+    fn frames_match_only_as_a_whole() {
+        let label = ["aachen_000000_000019_gtFine_labelIds", "aachen_000001_000019_gtFine_labelIds"];
+        let photo = ["aachen_000000_000019_leftImg8bit", "aachen_000001_000019_leftImg8bit"];
+        assert_eq!(pair(&label, &photo, Names::OrFrames).unwrap().len(), 2);
+        assert!(pair(&label, &photo, Names::Whole).is_err());
+        assert!(pair(&label, &photo[..1], Names::OrFrames).is_err());
+        assert!(pair(&["x/1"], &["y/1"], Names::OrFrames).is_err(), "a number is no frame");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_text_stay_apart() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let file = |bytes: &[u8]| PictureFile::below(Path::new(""), OsStr::from_bytes(bytes).into());
+        let (one, two) = (file(b"\xff.png"), file(b"\xfe.png"));
+        assert_eq!(one.name(), two.name());
+        let left = [one.clone(), two.clone()];
+        let matched = match_names(&left, &[two.clone(), one.clone()], Names::Whole).unwrap();
+        assert_eq!(matched.pairs, [(one.clone(), one.clone()), (two.clone(), two)]);
+        assert_eq!(distinct_names(&left), [one.stem.clone(), left[1].stem.clone()]);
+        assert_eq!(with_suffix(Path::new("o"), &one.stem, "png").as_os_str().as_bytes(), b"o/\xff.png");
+    }
+
+    #[test]
+    fn no_two_results_share_a_name() {
+        let named = |names: &[&str]| -> Vec<String> {
+            let files: Vec<_> =
+                names.iter().map(|n| PictureFile::below(Path::new("in"), Path::new("in").join(n))).collect();
+            distinct_names(&files).iter().map(|name| shown(name)).collect()
+        };
+        assert_eq!(named(&["a.jpg", "a.png", "b.v2.png"]), ["a.jpg", "a.png", "b.v2"]);
+        assert_eq!(named(&["s/a.jpg", "s/a.webp", "a.jpg"]), ["s/a.jpg", "s/a.webp", "a"]);
+        // The second name of the first file is the first name of the third.
+        assert_eq!(named(&["a.jpg", "a.png", "a.jpg.bmp"]), ["a.jpg", "a.png", "a.jpg.bmp"]);
+        assert_eq!(with_suffix(Path::new("o"), Path::new("b.v2"), "png"), Path::new("o/b.v2.png"));
     }
 }

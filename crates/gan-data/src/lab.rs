@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::encode::require_finite;
 use crate::error::Result;
 use crate::picture::Picture;
 use crate::raster::Raster;
@@ -83,7 +84,7 @@ pub fn lab_tensors(picture: &Picture) -> Result<(Tensor, Tensor)> {
 /// stand for.
 ///
 /// # Errors
-/// [`crate::Error::Tensor`] if the shapes are others.
+/// [`crate::Error::Tensor`] if the shapes are others, [`crate::Error::NonFinite`] if a value is NaN or infinite.
 pub fn picture_from_lab(lightness: &Tensor, colour: &Tensor) -> Result<Picture> {
     let (_, height, width) = lightness.dims3()?;
     let plane = |t: &Tensor| -> Result<Vec<f32>> {
@@ -91,6 +92,9 @@ pub fn picture_from_lab(lightness: &Tensor, colour: &Tensor) -> Result<Picture> 
     };
     let lightness = plane(lightness)?;
     let colour = plane(&colour.reshape((2, height, width))?)?;
+    for planes in [&lightness, &colour] {
+        require_finite(planes, width, |at| (at / (width * height), at % (width * height)))?;
+    }
     let (a, b) = colour.split_at(width * height);
     let mut samples = Vec::with_capacity(3 * width * height);
     for ((&l, &a), &b) in lightness.iter().zip(a).zip(b) {
@@ -130,5 +134,15 @@ mod tests {
         let (lightness, colour) = lab_tensors(&picture).unwrap();
         assert_eq!((lightness.dims(), colour.dims()), (&[1, 16, 16][..], &[2, 16, 16][..]));
         assert_eq!(picture_from_lab(&lightness, &colour).unwrap(), picture);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_have_no_colour() {
+        let finite = |channels: usize| Tensor::zeros((channels, 2, 2), DType::F32, &Device::Cpu).unwrap();
+        let bad = |channels: usize| finite(channels).log().unwrap();
+        for (lightness, colour) in [(bad(1), finite(2)), (finite(1), bad(2))] {
+            let error = picture_from_lab(&lightness, &colour).unwrap_err();
+            assert!(matches!(error, crate::Error::NonFinite { channel: 0, x: 0, y: 0, .. }), "{error}");
+        }
     }
 }

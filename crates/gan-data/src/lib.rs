@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod channels;
 mod config;
 mod data_dir;
 mod dataset;
@@ -32,15 +33,22 @@ mod folder;
 mod ids;
 mod inspect;
 mod lab;
+mod listing;
 mod loader;
+mod pages;
 mod pairs;
 mod picture;
 mod raster;
 mod reader;
 mod resample;
+mod results;
+mod sizes;
+mod sniff;
 mod synth;
 mod transform;
+mod writable;
 
+pub use channels::{adapt_channels, has_alpha};
 pub use config::{DataConfig, DataMode, Direction};
 pub use dataset::{
     Aligned, Batch, Colorization, Dataset, Description, Item, LabelScan, Labelled, Single, Unaligned, open,
@@ -48,19 +56,25 @@ pub use dataset::{
 pub use decode::{AlphaPolicy, DecodeLimits, DecodeOptions, Header, decode, decode_ids, probe};
 pub use encode::{Depth, Quantize, picture_from_tensor, write_ids, write_picture, write_planes};
 pub use error::{Error, Result};
-pub use folder::{PictureFile, list_pictures, partner};
+pub use folder::{PictureFile, distinct_names, partner, with_suffix};
 pub use ids::IdMap;
-pub use inspect::{FolderReport, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, inspect};
+pub use inspect::{
+    FolderReport, Guess, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, guess, inspect,
+};
 pub use lab::{lab_tensors, lab_to_rgb, picture_from_lab, rgb_to_lab};
+pub use listing::{Exclude, LeftOut, Listing, Reason, list_images, list_pictures};
 pub use loader::{Batches, Loader, LoaderConfig};
-pub use pairs::{Canny, PairInput, SplitRatio, canny_edges, combine, make_pairs, separate, split};
+pub use pages::pages;
+pub use pairs::{Canny, PairInput, SplitRatio, Written, canny_edges, combine, make_pairs, separate, split};
 pub use picture::Picture;
 pub use raster::Raster;
 pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};
+pub use sizes::{ItemFiles, check_sizes};
 pub use synth::{
     FACADE_CLASSES, Procedural, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth,
 };
 pub use transform::{Pixels, Preprocess, SharedDraws, Transform, round_to_multiple};
+pub use writable::WriteFormat;
 
 /// The directory of fetched datasets (`datasets/NAME`) and weights (`weights/NAME.safetensors`): `GAN_DATA_DIR`, else
 /// `$XDG_DATA_HOME/gan-cli`, else the platform's own place; without a home directory, `data` here.

@@ -106,7 +106,10 @@ impl Loader {
         });
         let remaining = plan.batches.saturating_sub(first_batch);
         let queue = Arc::new(Queue::new(first_batch, self.config.prefetch.max(1)));
-        let workers = (0..self.config.workers.min(remaining)).map_while(|number| {
+        // Where the calling thread is itself the pool that operators share, a worker that wants the pool would wait for the
+        // thread that waits for the worker.
+        let wanted = if rayon::current_thread_index().is_some() { 0 } else { self.config.workers.min(remaining) };
+        let workers = (0..wanted).map_while(|number| {
             let (plan, queue) = (Arc::clone(&plan), Arc::clone(&queue));
             let builder = thread::Builder::new().name(format!("data-{number}"));
             // If the system gives no more threads, those it gave do the work.

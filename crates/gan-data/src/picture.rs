@@ -83,16 +83,6 @@ impl Picture {
         }
     }
 
-    /// The picture with `channels` samples a pixel: colour becomes luma (ITU-R 601), grey is repeated, alpha is
-    /// dropped or added opaque. `None` if there is no meaningful way (5 planes into 3, say).
-    #[must_use]
-    pub fn with_channels(self, channels: usize) -> Option<Self> {
-        match self {
-            Self::Eight(raster) => with_channels(raster, channels, u8::MAX).map(Self::Eight),
-            Self::Sixteen(raster) => with_channels(raster, channels, u16::MAX).map(Self::Sixteen),
-        }
-    }
-
     /// The picture as `[C, H, W]` f32 in [-1, 1].
     pub fn to_tensor(&self) -> Result<Tensor> {
         let (width, height) = self.size();
@@ -123,27 +113,4 @@ pub(crate) fn planar<T: Copy + Default, U: Copy + Default>(raster: &Raster<T>, v
 /// ITU-R 601 luma in 16-bit fixed point, rounded: the weights Pillow uses.
 pub(crate) fn luma(r: u32, g: u32, b: u32) -> u32 {
     ((u64::from(r) * 19595 + u64::from(g) * 38470 + u64::from(b) * 7471 + 32768) >> 16) as u32
-}
-
-fn with_channels<T>(raster: Raster<T>, channels: usize, opaque: T) -> Option<Raster<T>>
-where
-    T: Copy + Default + Into<u32> + TryFrom<u32>,
-{
-    let grey = |p: &[T]| T::try_from(luma(p[0].into(), p[1].into(), p[2].into())).unwrap_or(opaque);
-    let map = |pixel: &dyn Fn(&[T], &mut Vec<T>)| {
-        let mut samples = Vec::with_capacity(raster.width() * raster.height() * channels);
-        raster.samples().chunks_exact(raster.channels()).for_each(|p| pixel(p, &mut samples));
-        Some(Raster::new(raster.width(), raster.height(), channels, samples))
-    };
-    match (raster.channels(), channels) {
-        (from, to) if from == to => Some(raster),
-        (2, 1) => map(&|p, out| out.push(p[0])),
-        (3 | 4, 1) => map(&|p, out| out.push(grey(p))),
-        (1 | 2, 3) => map(&|p, out| out.extend([p[0]; 3])),
-        (4, 3) => map(&|p, out| out.extend(&p[..3])),
-        (1, 4) => map(&|p, out| out.extend([p[0], p[0], p[0], opaque])),
-        (2, 4) => map(&|p, out| out.extend([p[0], p[0], p[0], p[1]])),
-        (3, 4) => map(&|p, out| out.extend([p[0], p[1], p[2], opaque])),
-        _ => None,
-    }
 }

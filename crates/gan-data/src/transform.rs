@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gan_range::Range;
 use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
@@ -132,21 +133,28 @@ impl Pixels for IdMap {
 }
 
 impl Transform {
+    /// The range of `load_size`.
+    pub const LOAD_SIZE: Range = Range::whole("load_size", 1, 65_535);
+    /// The range of `crop_size`.
+    pub const CROP_SIZE: Range = Range::whole("crop_size", 1, 65_535);
+    /// The range of `multiple`.
+    pub const MULTIPLE: Range = Range::whole("multiple", 1, 1024);
+    /// As [`MULTIPLE`](Self::MULTIPLE), with what the deepest networks ask for.
+    const ANY_MULTIPLE: Range = Range::whole("multiple", 1, 1 << 24);
+
     /// Refuses settings that cannot work.
     ///
     /// # Errors
     /// [`Error::Config`].
     pub fn validate(&self) -> Result<()> {
-        if self.load_size == 0 || self.crop_size == 0 || self.multiple == 0 {
-            return Err(Error::config(
-                "load_size, crop_size and multiple must be positive",
-                "set them to 286, 256 and 4",
-            ));
-        }
+        Self::LOAD_SIZE.check_whole(self.load_size as u64)?;
+        Self::CROP_SIZE.check_whole(self.crop_size as u64)?;
+        Self::ANY_MULTIPLE.check_whole(self.multiple as u64)?;
         let fixed = self.preprocess == Preprocess::ResizeAndCrop || self.preprocess == Preprocess::ScaleWidthAndCrop;
         if fixed && self.load_size < self.crop_size {
             let reason = format!("load_size {} is below crop_size {}", self.load_size, self.crop_size);
-            return Err(Error::config(reason, "raise load_size or lower crop_size"));
+            let remedy = format!("set load_size = {} or more, or crop_size = {}", self.crop_size, self.load_size);
+            return Err(Error::config(reason, remedy));
         }
         Ok(())
     }
@@ -190,15 +198,14 @@ impl Transform {
     /// # Errors
     /// [`Error::Item`], naming `path`, if the picture is smaller than the crop.
     pub fn apply_alone<P: Pixels>(&self, pixels: P, key: Key, path: &Path) -> Result<P> {
+        self.check_source(pixels.size(), path)?;
         let mut pixels = self.sized(pixels);
         let mut stream = key.stream();
         if self.preprocess.crops() {
             let (width, height) = pixels.size();
             let crop = self.crop_size;
             if width < crop || height < crop {
-                let reason = format!("{width}x{height} is smaller than the crop of {crop}x{crop}");
-                let remedy = "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger pictures";
-                return Err(Error::item(path, reason, remedy));
+                return Err(self.smaller_than_crop((width, height), path));
             }
             if (width, height) != (crop, crop) {
                 let top = stream.below((height - crop) as u64 + 1) as usize;
@@ -207,6 +214,14 @@ impl Transform {
             }
         }
         Ok(self.finish(pixels, stream.uniform() < 0.5))
+    }
+
+    /// The error about an image that stands alone and is smaller than the crop.
+    pub(crate) fn smaller_than_crop(&self, (width, height): (usize, usize), path: &Path) -> Error {
+        let crop = self.crop_size;
+        let reason = format!("{width}x{height} is smaller than the crop of {crop}x{crop}");
+        let remedy = "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger pictures";
+        Error::item(path, reason, remedy)
     }
 
     /// `(width, height)` before any crop for a picture of the given size.
@@ -226,6 +241,35 @@ impl Transform {
         }
     }
 
+    /// `(width, height)` of what an image of the given size becomes. An image smaller than the crop keeps its size where
+    /// it shares the crop with others ([`apply_shared`](Self::apply_shared)); alone it is refused.
+    #[must_use]
+    pub fn size_after_crop(&self, size: (usize, usize)) -> (usize, usize) {
+        let (width, height) = self.size_before_crop(size);
+        match self.preprocess {
+            Preprocess::None => (round_to_multiple(width, self.multiple), round_to_multiple(height, self.multiple)),
+            crop if crop.crops() && (width > self.crop_size || height > self.crop_size) => {
+                (self.crop_size, self.crop_size)
+            }
+            _ => (width, height),
+        }
+    }
+
+    /// Refuses an image that would become too large to hold: a narrow one scaled to a width, for example.
+    ///
+    /// # Errors
+    /// [`Error::Item`], naming `path`.
+    pub fn check_source(&self, size: (usize, usize), path: &Path) -> Result<()> {
+        let rounds = self.preprocess == Preprocess::None;
+        let (width, height) = if rounds { self.size_after_crop(size) } else { self.size_before_crop(size) };
+        let pixels = width as u128 * height as u128;
+        if pixels <= MAX_PIXELS {
+            return Ok(());
+        }
+        let reason = format!("{}x{} would become {width}x{height}, which is too large", size.0, size.1);
+        Err(Error::item(path, reason, "lower load_size, or leave this image out"))
+    }
+
     fn sized<P: Pixels>(&self, pixels: P) -> P {
         let (width, height) = self.size_before_crop(pixels.size());
         if pixels.size() == (width, height) { pixels } else { pixels.resized(width, height) }
@@ -234,7 +278,7 @@ impl Transform {
     fn finish<P: Pixels>(&self, mut pixels: P, flip: bool) -> P {
         if self.preprocess == Preprocess::None {
             let (width, height) = pixels.size();
-            let rounded = (round_to_multiple(width, self.multiple), round_to_multiple(height, self.multiple));
+            let rounded = self.size_after_crop((width, height));
             if rounded != (width, height) {
                 pixels = pixels.resized(rounded.0, rounded.1);
             }
@@ -244,6 +288,18 @@ impl Transform {
         }
         pixels
     }
+}
+
+/// Most pixels of an image that is resized, drawn or cropped: 16384 x 16384.
+const MAX_PIXELS: u128 = 1 << 28;
+
+/// Refuses a size that a key of the configuration gives, if it is too large to hold.
+pub(crate) fn check_pixels(key: &str, (width, height): (usize, usize)) -> Result<()> {
+    if width as u128 * height as u128 <= MAX_PIXELS {
+        return Ok(());
+    }
+    let reason = format!("{key}: images of {width}x{height} pixels are too large");
+    Err(Error::config(reason, format!("set {key} = {} or less", MAX_PIXELS.isqrt())))
 }
 
 /// The multiple of `multiple` nearest to `side`; halves go to the even quotient, and the result is never 0.

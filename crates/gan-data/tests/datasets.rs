@@ -275,6 +275,20 @@ fn labelled_without_photographs_can_only_be_translated() {
 }
 
 #[test]
+fn parts_of_two_phases_are_not_put_together() {
+    let dir = TempDir::new().unwrap();
+    streets(dir.path(), 2);
+    for part in ["img", "inst"] {
+        fs::rename(dir.path().join(format!("train_{part}")), dir.path().join(format!("val_{part}"))).unwrap();
+    }
+    fs::rename(dir.path().join("train_label"), dir.path().join("test_label")).unwrap();
+    let test = DataConfig { phase: "test".into(), instances: false, ..labelled(dir.path()) };
+    assert!(open(&test).unwrap().item(0, key(0)).unwrap().b.is_none(), "the photographs are those of another part");
+    let text = open(&DataConfig { instances: true, ..test }).err().unwrap().to_string();
+    assert!(text.contains("looked for test_inst/;"), "{text}");
+}
+
+#[test]
 fn colorization_gives_lightness_and_colour() {
     let dir = TempDir::new().unwrap();
     flat(&dir.path().join("train/grey.png"), 20, 20, 119);
@@ -296,4 +310,111 @@ fn the_configuration_is_strict_and_round_trips() {
     let back: DataConfig = toml::from_str(&text).unwrap();
     assert_eq!(back, DataConfig { dont_care: Some(255), ..Default::default() });
     assert!(toml::from_str::<DataConfig>("loadsize = 3").unwrap_err().to_string().contains("load_size"));
+}
+
+#[test]
+fn parts_of_a_dataset_are_never_taken_for_domains() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["Train/1.png", "val/1.png", "horse/1.png", ".cache/1.png", "run/1.png"] {
+        flat(&at(name), 20, 20, 1);
+    }
+    fs::write(at("run/config.toml"), "").unwrap();
+    fs::write(at("run/run.json"), "").unwrap();
+    let unaligned = || open(&config(dir.path(), DataMode::Unaligned)).map(|data| data.describe().notes);
+    let text = unaligned().unwrap_err().to_string();
+    assert!(text.contains("it has .cache, Train, horse, run, val"), "{text}");
+    flat(&at("zebra/1.png"), 20, 20, 1);
+    assert!(unaligned().unwrap()[0].contains("horse"));
+    flat(&at("cow/1.png"), 20, 20, 1);
+    let text = unaligned().unwrap_err().to_string();
+    assert!(text.contains("3 folders hold pictures: cow, horse, zebra"), "{text}");
+}
+
+#[test]
+fn flat_folders_work_alike_and_keep_other_parts_out() {
+    let dir = TempDir::new().unwrap();
+    for name in ["a.png", "b.png", "test/held_out.png"] {
+        flat(&dir.path().join(name), 40, 20, 9);
+    }
+    let colour = DataConfig { input_nc: 1, output_nc: 2, ..config(dir.path(), DataMode::Colorization) };
+    for config in [config(dir.path(), DataMode::Aligned), colour] {
+        let data = open(&config).unwrap();
+        assert_eq!(data.len(), 2, "{:?}", config.mode);
+        let notes = data.describe().notes;
+        assert!(notes[0].contains("no `train` part: all pictures of the folder are used"), "{notes:?}");
+        assert!(notes[1].contains("1 other part of the dataset (test)"), "{notes:?}");
+    }
+}
+
+#[test]
+fn what_is_left_out_is_noted_by_every_dataset() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for (folder, mode) in [
+        ("aligned/train", DataMode::Aligned),
+        ("two/A", DataMode::Aligned),
+        ("un/trainB", DataMode::Unaligned),
+        ("labelled/train_img", DataMode::Labelled),
+        ("colour/train", DataMode::Colorization),
+        ("single", DataMode::Single),
+    ] {
+        let root = at(folder.split('/').next().unwrap());
+        for side in ["two/A", "two/B", "un/trainA", "un/trainB", "aligned/train", "colour/train", "single"] {
+            flat(&at(side).join("x.png"), 40, 20, 9);
+        }
+        flat(&at("labelled/train_img/x.png"), 20, 20, 9);
+        write_ids(&at("labelled/train_label/x.png"), &IdMap::new(Raster::new(20, 20, 1, vec![1; 400]))).unwrap();
+        fs::write(at(folder).join("film.gif"), "GIF89a").unwrap();
+        // An animation of two frames, by its header alone: the still image within is what is read.
+        let mut png = fs::read(at("single/x.png")).unwrap();
+        png.splice(33..33, *b"\0\0\0\x08acTL\0\0\0\x02\0\0\0\0\xf3\x8d\x93\x70");
+        fs::write(at(folder).join("x.png"), png).unwrap();
+        let (input_nc, output_nc) = if mode == DataMode::Colorization { (1, 2) } else { (3, 3) };
+        let config = DataConfig { input_nc, output_nc, instances: false, ..config(&root, mode) };
+        let notes = open(&config).unwrap().describe().notes.join("\n");
+        assert!(notes.contains("1 file was left out: 1 .gif (format not supported)"), "{folder}: {notes}");
+        assert!(notes.contains("1 file has further pages or frames; the first is used (x)"), "{folder}: {notes}");
+        assert_eq!(open(&config).unwrap().len(), 1);
+    }
+    fs::create_dir_all(at("none/train")).unwrap();
+    fs::write(at("none/train/only.gif"), "").unwrap();
+    let text = open(&config(&at("none"), DataMode::Aligned)).err().unwrap().to_string();
+    assert!(text.contains("not one picture") && text.contains("1 .gif"), "{text}");
+}
+
+#[test]
+fn names_in_another_unicode_form_are_paired_everywhere() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let (nfc, nfd) = ("caf\u{e9}", "cafe\u{301}");
+    flat(&at(&format!("A/{nfc}.png")), 20, 20, 9);
+    flat(&at(&format!("B/{nfd}.png")), 20, 20, 9);
+    assert_eq!(open(&config(dir.path(), DataMode::Aligned)).unwrap().len(), 1);
+    assert!(gan_data::partner(&at("B"), nfc).unwrap().ends_with(format!("{nfd}.png")));
+    assert!(gan_data::partner(&at("B"), "cafe").is_err());
+    streets(&at("streets"), 2);
+    fs::rename(at("streets/train_label/s1.png"), at(&format!("streets/train_label/{nfc}.png"))).unwrap();
+    fs::rename(at("streets/train_img/s1.jpg"), at(&format!("streets/train_img/{nfd}.jpg"))).unwrap();
+    fs::rename(at("streets/train_inst/s1.png"), at(&format!("streets/train_inst/{nfd}.png"))).unwrap();
+    assert_eq!(open(&labelled(&at("streets"))).unwrap().len(), 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_text_are_kept_byte_for_byte() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let dir = TempDir::new().unwrap();
+    for (at, name) in [b"\xff", b"\xfe"].iter().enumerate() {
+        for side in ["A", "B"] {
+            let path = dir.path().join(side).join(OsStr::from_bytes(&[*name, &b".png"[..]].concat()));
+            flat(&path, 20, 20, if side == "A" { 10 } else { 110 } + at as u8);
+        }
+    }
+    let data = open(&config(dir.path(), DataMode::Aligned)).unwrap();
+    for index in 0..2 {
+        let item = data.item(index, key(0)).unwrap();
+        assert_eq!(level(&item.a) + 100, level(&item.b.unwrap()));
+    }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gan_data::{
-    DataConfig, DataMode, IdMap, Picture, Preprocess, ProblemKind, Raster, Report, Severity, SynthFiles, SynthKind,
-    inspect, write_ids, write_picture, write_synth,
+    DataConfig, DataMode, Guess, IdMap, Picture, Preprocess, ProblemKind, Raster, Report, Severity, SynthFiles,
+    SynthKind, guess, inspect, write_ids, write_picture, write_synth,
 };
 use tempfile::TempDir;
 
@@ -139,5 +139,125 @@ fn missing_folders_are_part_of_the_report_and_reports_can_be_stored() {
         assert!(!report.is_usable() && report.problems[0].kind == ProblemKind::Layout, "{mode:?}");
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    }
+}
+
+/// Something like a photograph: it goes on from left to right, with texture in every column.
+fn photo(path: &Path, scene: u64) {
+    let wave = |x: usize, y: usize| ((x as f64 * 0.11 + scene as f64).sin() + (y as f64 * 0.3).cos()) * 60.0 + 128.0;
+    let raster = Raster::from_fn(80, 40, |x, y| [wave(x, y) as u8, wave(y, x) as u8, wave(x + y, y) as u8]);
+    write_picture(path, &Picture::Eight(raster)).unwrap();
+}
+
+#[test]
+fn plain_photographs_are_not_taken_for_pairs_without_a_word() {
+    let dir = TempDir::new().unwrap();
+    for scene in 0..6 {
+        photo(&dir.path().join(format!("train/{scene}.png")), scene);
+    }
+    let report = inspect(&config(dir.path(), DataMode::Aligned), |_, _| ());
+    assert_eq!(found(&report), [(ProblemKind::NotPairs, Severity::Warning, "train".to_owned())]);
+    let notes = gan_data::open(&config(dir.path(), DataMode::Aligned)).unwrap().describe().notes;
+    assert!(notes[0].contains("plain photographs"), "{notes:?}");
+}
+
+#[test]
+fn what_is_not_read_is_reported() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    flat(&at("a.png"), 40, 40, 4);
+    fs::write(at("b.gif"), "GIF89a").unwrap();
+    fs::write(at("notes.txt"), "").unwrap();
+    let report = inspect(&config(dir.path(), DataMode::Single), |_, _| ());
+    assert!(report.is_usable());
+    let folder = &report.folders[0];
+    assert_eq!(folder.alpha_dropped, ["a"]);
+    assert_eq!(folder.left_out["1 .gif"], ["b.gif"]);
+    assert_eq!(folder.left_out["1 other file"], ["notes.txt"]);
+    let notes = report.notes.join("\n");
+    assert!(notes.contains("1 .gif") && notes.contains("alpha of 1 picture is dropped"), "{notes}");
+    let kept = DataConfig { alpha: gan_data::AlphaPolicy::Composite, ..config(dir.path(), DataMode::Single) };
+    assert!(inspect(&kept, |_, _| ()).folders[0].alpha_dropped.is_empty());
+}
+
+#[test]
+fn everything_that_opening_or_loading_refuses_is_an_error_here() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    flat(&at("thin/train/a.png"), 1, 40, 3);
+    flat(&at("sizes/a.png"), 40, 40, 3);
+    flat(&at("sizes/b.png"), 40, 48, 3);
+    let batch = DataConfig { batch_size: 2, preprocess: Preprocess::None, ..config(&at("sizes"), DataMode::Single) };
+    let limit = DataConfig { max_dataset_size: Some(0), ..config(&at("sizes"), DataMode::Single) };
+    let thin = config(&at("thin"), DataMode::Aligned);
+    let colour = config(&at("sizes"), DataMode::Colorization);
+    for config in [batch.clone(), limit, thin, colour] {
+        let report = inspect(&config, |_, _| ());
+        assert!(!report.is_usable(), "{config:?}");
+        assert!(report.problems.iter().all(|p| !p.message.contains(&p.remedy) || p.remedy.is_empty()), "{report:?}");
+    }
+    assert!(inspect(&DataConfig { batch_size: 1, ..batch }, |_, _| ()).is_usable());
+}
+
+#[test]
+fn one_remedy_suits_the_labels_of_all_maps() {
+    let dir = TempDir::new().unwrap();
+    let map = |name: &str, ids: [u32; 4]| {
+        write_ids(&dir.path().join("train_label").join(name), &IdMap::new(Raster::new(2, 2, 1, ids.to_vec()))).unwrap();
+        flat(&dir.path().join("train_img").join(name), 2, 2, 3);
+    };
+    map("a.png", [0, 1, 2, 255]);
+    map("b.png", [16, 17, 18, 19]);
+    let resized = DataConfig {
+        instances: false,
+        preprocess: Preprocess::ResizeAndCrop,
+        ..config(dir.path(), DataMode::Labelled)
+    };
+    let report = inspect(&resized, |_, _| ());
+    assert_eq!(report.count(Severity::Error), 2);
+    let remedy = "labels up to 19 and 255 occur: set label_nc = 20 and dont_care = 255 if 255 marks pixels \
+                  without a label, else label_nc = 256";
+    assert!(report.problems.iter().all(|p| p.remedy == remedy), "{:?}", report.problems);
+    for mended in
+        [DataConfig { label_nc: 20, dont_care: Some(255), ..resized.clone() }, DataConfig { label_nc: 256, ..resized }]
+    {
+        assert!(inspect(&mended, |_, _| ()).is_usable());
+    }
+}
+
+#[test]
+fn folders_are_guessed_by_their_names() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in [
+        "pairs/A/x.png",
+        "pairs/B/x.png",
+        "un/A/x.png",
+        "un/B/y.png",
+        "domains/horse/1.png",
+        "domains/zebra/1.png",
+        "flat/1.png",
+        "joint/train/1.png",
+        "cycle/trainA/1.png",
+        "cycle/trainB/1.png",
+        "hd/test_label/1.png",
+        "parts/val/1.png",
+        "parts/test/1.png",
+    ] {
+        flat(&at(name), 8, 8, 3);
+    }
+    for (name, guessed) in [
+        ("pairs", Guess::Pairs),
+        ("un", Guess::Unpaired),
+        ("domains", Guess::Unpaired),
+        ("flat", Guess::Images),
+        ("joint", Guess::Pairs),
+        ("cycle", Guess::Unpaired),
+        ("hd", Guess::Labelled),
+        ("parts", Guess::Images),
+        ("flat/1.png", Guess::Images),
+        ("nowhere", Guess::Images),
+    ] {
+        assert_eq!(guess(&at(name)), guessed, "{name}");
     }
 }

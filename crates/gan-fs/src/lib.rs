@@ -6,5 +6,5 @@
 mod regular;
 mod same;
 
-pub use regular::{kind, open_regular, read_regular};
+pub use regular::{kind, open_regular, read_regular, regular_metadata};
 pub use same::{FileId, is_same, is_within, resolve};

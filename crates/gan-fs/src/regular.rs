@@ -11,12 +11,22 @@ use std::path::Path;
 /// [`io::ErrorKind::IsADirectory`] for a folder, [`io::ErrorKind::InvalidInput`] for anything else that is no regular
 /// file, with a text that says what it is ([`kind`]); otherwise what the system answers.
 pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
-    require_regular(&std::fs::metadata(path)?)?;
+    regular_metadata(path)?;
     let file = File::open(path)?;
     // What the name stands for may have changed in between.
     let metadata = file.metadata()?;
     require_regular(&metadata)?;
     Ok((file, metadata))
+}
+
+/// The metadata of a regular file, which is not opened.
+///
+/// # Errors
+/// As [`open_regular`].
+pub fn regular_metadata(path: &Path) -> io::Result<Metadata> {
+    let metadata = std::fs::metadata(path)?;
+    require_regular(&metadata)?;
+    Ok(metadata)
 }
 
 /// Reads a regular file of at most `limit` bytes; a larger one is refused before it is held in memory.

@@ -4,6 +4,7 @@ use crate::Grad;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use candle_nn::VarBuilder;
 use gan_kernels::Weight;
+use std::cell::Cell;
 use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -91,6 +92,10 @@ pub trait Source {
     fn anchor(&self) -> Option<Var>;
 }
 
+/// Most parameters that the networks of one builder may have: with Adam's two moments they take 96 GiB as F32. A
+/// configuration that asks for more is refused before anything is allocated.
+pub const MAX_PARAMS: u64 = 1 << 33;
+
 /// A place in a tree of parameter paths, over any [`Source`].
 ///
 /// The same `build` of a network serves training and translation:
@@ -108,13 +113,15 @@ pub trait Source {
 #[derive(Clone)]
 pub struct Builder<'a> {
     source: Rc<dyn Source + 'a>,
+    /// Elements of the parameters handed out so far, at all places of the tree.
+    elements: Rc<Cell<u64>>,
     path: String,
 }
 
 impl<'a> Builder<'a> {
     /// The root of a source.
     pub fn new(source: impl Source + 'a) -> Self {
-        Builder { source: Rc::new(source), path: String::new() }
+        Builder { source: Rc::new(source), elements: Rc::default(), path: String::new() }
     }
 
     /// A network without weights: shapes only, for summaries and key lists. It takes no memory and cannot run.
@@ -125,7 +132,24 @@ impl<'a> Builder<'a> {
     /// One level down.
     #[must_use]
     pub fn pp(&self, name: impl Display) -> Self {
-        Builder { source: self.source.clone(), path: self.full(&name.to_string()) }
+        Builder { source: self.source.clone(), elements: self.elements.clone(), path: self.full(&name.to_string()) }
+    }
+
+    /// Number of parameters that were asked for so far, at all places of the tree.
+    pub fn params(&self) -> u64 {
+        self.elements.get()
+    }
+
+    /// Counts a parameter before its source makes it.
+    fn count(&self, path: &str, shape: &[usize]) -> Result<()> {
+        let elements = shape.iter().try_fold(1u64, |n, &side| n.checked_mul(u64::try_from(side).ok()?));
+        match elements.and_then(|n| n.checked_add(self.elements.get())) {
+            Some(total) if total <= MAX_PARAMS => {
+                self.elements.set(total);
+                Ok(())
+            }
+            _ => bail!("{path}: with its shape {shape:?} the networks have more than {MAX_PARAMS} parameters"),
+        }
     }
 
     /// The path, dots between levels.
@@ -138,7 +162,9 @@ impl<'a> Builder<'a> {
     }
 
     pub(crate) fn param(&self, name: &str, shape: &[usize], role: Role) -> Result<Param> {
-        self.source.param(&self.full(name), shape, role)
+        let path = self.full(name);
+        self.count(&path, shape)?;
+        self.source.param(&path, shape, role)
     }
     pub(crate) fn buffer(&self, name: &str, shape: &[usize], value: f64) -> Result<Tensor> {
         self.source.buffer(&self.full(name), shape, value)

@@ -31,7 +31,7 @@ mod taps;
 mod together;
 
 pub use autograd::{avg_pool3s2, halves, instance_mean, with_backward};
-pub use builder::{Builder, Counter, Param, Role, Source};
+pub use builder::{Builder, Counter, MAX_PARAMS, Param, Role, Source};
 pub use ctx::{Ctx, Dropout, NormMode, Precision, Weights};
 pub use grad::Grad;
 pub use init::{BiasInit, Init, InitType};

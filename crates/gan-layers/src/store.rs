@@ -39,6 +39,9 @@ enum Kind {
     Counter(Counter),
 }
 
+/// An entry and the tensor that it is set from.
+type Fitting<'a> = (&'a Entry, &'a Tensor);
+
 /// What [`ParamStore::load`] does about names that one side lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
@@ -253,6 +256,36 @@ impl ParamStore {
     /// Sets the parameters and buffers under `prefix` from bare keys. Returns what was left out under
     /// [`Missing::Skip`], a line a name. `num_batches_tracked` may be missing always.
     pub fn load(&self, prefix: &str, tensors: &[(String, Tensor)], missing: Missing) -> Result<Vec<String>> {
+        // What is refused must not leave half a network behind.
+        let (fitting, notes) = self.fitting(prefix, tensors, missing)?;
+        for (entry, t) in fitting {
+            match &entry.kind {
+                Kind::Counter(c) => {
+                    c.set(t.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?.first().map_or(0, |&n| n as u64))
+                }
+                Kind::Param { offset, .. } => self.write(0, *offset, t)?,
+                Kind::Buffer(b) => b.slice_set(&t.to_device(b.device())?.to_dtype(b.dtype())?.contiguous()?, 0, 0)?,
+            }
+        }
+        self.version.bump();
+        Ok(notes)
+    }
+
+    /// Checks that [`ParamStore::load`] would take these tensors under [`Missing::Refuse`]; nothing is changed.
+    ///
+    /// # Errors
+    /// The first name that one side lacks, or whose shapes differ.
+    pub fn check(&self, prefix: &str, tensors: &[(String, Tensor)]) -> Result<()> {
+        self.fitting(prefix, tensors, Missing::Refuse).map(drop)
+    }
+
+    /// The entries under `prefix` with the tensors that fit them, and a line for each name that was left out.
+    fn fitting<'a>(
+        &'a self,
+        prefix: &str,
+        tensors: &'a [(String, Tensor)],
+        missing: Missing,
+    ) -> Result<(Vec<Fitting<'a>>, Vec<String>)> {
         let mut notes = Vec::new();
         let mut problem = |text: String| match missing {
             Missing::Refuse => bail!("{text}"),
@@ -287,18 +320,7 @@ impl ParamStore {
         for (key, _) in tensors.iter().filter(|(k, _)| !known.contains(&k.as_str())) {
             problem(format!("{key}: not in the network"))?;
         }
-        // Only now: what is refused must not leave half a network behind.
-        for (entry, t) in fitting {
-            match &entry.kind {
-                Kind::Counter(c) => {
-                    c.set(t.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?.first().map_or(0, |&n| n as u64))
-                }
-                Kind::Param { offset, .. } => self.write(0, *offset, t)?,
-                Kind::Buffer(b) => b.slice_set(&t.to_device(b.device())?.to_dtype(b.dtype())?.contiguous()?, 0, 0)?,
-            }
-        }
-        self.version.bump();
-        Ok(notes)
+        Ok((fitting, notes))
     }
 
     /// Writes the flattened tensor into a row of the state.

@@ -2,7 +2,10 @@
 
 use crate::Sequence;
 use crate::kind::Kind;
-use candle_core::Result;
+use candle_core::{Result, bail};
+
+/// Longest side that shapes are computed for.
+const MAX_SIDE: usize = 1 << 24;
 
 /// One line of a [`Summary`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,18 +37,26 @@ impl Summary {
 
     /// Multiply-adds for one picture.
     pub fn macs(&self) -> u64 {
-        self.rows.iter().map(|r| r.macs).sum()
+        self.rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.macs))
+    }
+
+    /// `(height, width)` of what the last layer puts out for one image, if there is a layer.
+    pub fn output_hw(&self) -> Option<(usize, usize)> {
+        self.rows.last().map(|row| (row.output.1, row.output.2))
     }
 
     /// Appends the layers of `seq` for an input of `(channels, height, width)` and returns the output's.
     ///
     /// # Errors
-    /// A layer does not take the size that reaches it.
+    /// Where a layer does not take the size that reaches it, or the two sides of a sum or a concatenation differ in size.
     pub fn add(
         &mut self,
         seq: &Sequence,
         (channels, height, width): (usize, usize, usize),
     ) -> Result<(usize, usize, usize)> {
+        if height.max(width) > MAX_SIDE {
+            bail!("images of {height} x {width} pixels are too large");
+        }
         let mut rows = Rows { rows: &mut self.rows, channels, height, width };
         rows.sequence(seq)?;
         Ok((rows.channels, rows.height, rows.width))
@@ -66,10 +77,25 @@ impl Rows<'_> {
         seq.nodes().iter().try_for_each(|node| node.layer.kind().summarize(&node.path, self))
     }
 
-    /// Appends a layer whose output has the present size.
-    pub(crate) fn row(&mut self, layer: &dyn Kind, path: &str, kind: String, macs: u64) {
+    /// Appends the layers of a sequence that the input of the layer at `path` passes by. Returns the channels that the sequence puts
+    /// out; the size stays that of the input.
+    ///
+    /// # Errors
+    /// The sequence changes height or width.
+    pub(crate) fn branch(&mut self, path: &str, seq: &Sequence) -> Result<usize> {
+        let (channels, h, w) = (self.channels, self.height, self.width);
+        self.sequence(seq)?;
+        if (self.height, self.width) != (h, w) {
+            bail!("{path}: what passes by is {h} x {w}, what passes through becomes {} x {}", self.height, self.width)
+        }
+        Ok(std::mem::replace(&mut self.channels, channels))
+    }
+
+    /// Appends a layer whose output has the present size. Its multiply-adds are the product of these factors.
+    pub(crate) fn row(&mut self, layer: &dyn Kind, path: &str, kind: String, macs: &[usize]) {
         let mut params = 0;
         layer.each_param(&mut |param| params += param.tensor().elem_count());
+        let macs = macs.iter().copied().reduce(usize::saturating_mul).unwrap_or(0) as u64;
         self.push(path, kind, params, macs);
     }
 

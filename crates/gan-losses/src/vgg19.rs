@@ -59,6 +59,11 @@ impl Vgg19 {
         Vgg19 { precision, ..self }
     }
 
+    /// The layers in front of each tap, one slice after the other.
+    pub fn slices(&self) -> &[Sequence] {
+        &self.slices
+    }
+
     /// Reads the weights from a safetensors file.
     ///
     /// # Errors

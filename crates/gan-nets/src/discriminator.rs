@@ -1,9 +1,11 @@
 //! All discriminators behind one config with the references' option names.
 
+use crate::bounds::{self, Factor};
 use crate::multiscale::{run_stages, score};
 use crate::{Multiscale, MultiscaleConfig, PatchConfig, PixelConfig};
 use candle_core::{Result, Tensor};
 use gan_layers::{Builder, Ctx, InitType, NormKind, Sequence, Summary};
+use gan_range::Range;
 use serde::{Deserialize, Serialize};
 
 /// A discriminator's architecture.
@@ -55,6 +57,24 @@ impl Default for DiscriminatorConfig {
 }
 
 impl DiscriminatorConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] = &[bounds::NDF, bounds::N_LAYERS_D, bounds::NUM_D, bounds::INIT_GAIN];
+
+    /// As [`GeneratorConfig::validate`](crate::GeneratorConfig::validate), for inputs of this many channels.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange), [`Error::TooLarge`](crate::Error::TooLarge).
+    pub fn validate(&self, input_nc: usize) -> crate::Result<()> {
+        bounds::check_all(self, Self::RANGES)?;
+        let d = Self::default();
+        let factors = [
+            Factor::linear("ndf", self.ndf, d.ndf),
+            Factor::linear("n_layers_d", self.n_layers_d, d.n_layers_d),
+            Factor::linear("num_d", self.num_d, d.num_d),
+        ];
+        bounds::check_size(&factors, |at| self.build(input_nc, at))
+    }
+
     /// Writes the network down for inputs of this many channels.
     pub fn build<'a>(&self, input_nc: usize, at: impl Into<Builder<'a>>) -> Result<Discriminator> {
         let patch = |n_layers| PatchConfig { input_nc, ndf: self.ndf, n_layers, norm: self.norm };

@@ -96,6 +96,19 @@ pub enum Error {
         /// The network, in words.
         found: String,
     },
+    /// A number of a network's description is out of its range.
+    #[error(transparent)]
+    OutOfRange(#[from] gan_range::OutOfRange),
+    /// A network has more parameters than any machine would hold.
+    #[error("{key} = {value} makes a network of more than {most} parameters; lower it")]
+    TooLarge {
+        /// The key that is largest, compared with its default.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+        /// Most parameters.
+        most: u64,
+    },
     /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -1,8 +1,10 @@
 //! All generators behind one config with the references' option names.
 
+use crate::bounds::{self, Factor};
 use crate::{GlobalConfig, LocalConfig, LocalEnhancer, Padding, ResnetConfig, UnetConfig};
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use gan_layers::{Builder, Ctx, InitType, Input, NormKind, Sequence, Summary};
+use gan_range::Range;
 use serde::{Deserialize, Serialize};
 
 /// A generator's architecture.
@@ -109,6 +111,50 @@ impl Default for GeneratorConfig {
 }
 
 impl GeneratorConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] = &[
+        bounds::INPUT_NC,
+        bounds::OUTPUT_NC,
+        bounds::NGF,
+        bounds::N_BLOCKS,
+        bounds::NUM_DOWNS,
+        bounds::N_DOWNSAMPLE_GLOBAL,
+        bounds::N_BLOCKS_GLOBAL,
+        bounds::N_LOCAL_ENHANCERS,
+        bounds::N_BLOCKS_LOCAL,
+        bounds::INIT_GAIN,
+    ];
+
+    /// Refuses numbers out of range, and a network of more parameters than any machine would hold. Nothing is allocated.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange), [`Error::TooLarge`](crate::Error::TooLarge).
+    pub fn validate(&self) -> crate::Result<()> {
+        bounds::check_all(self, Self::RANGES)?;
+        let d = Self::default();
+        let mut factors = vec![
+            Factor::linear("input_nc", self.input_nc, d.input_nc),
+            Factor::linear("output_nc", self.output_nc, d.output_nc),
+            Factor::linear("ngf", self.ngf, d.ngf),
+        ];
+        match self.arch {
+            Arch::Resnet => factors.push(Factor::linear("n_blocks", self.n_blocks, d.n_blocks)),
+            Arch::Unet => factors.push(Factor::linear("num_downs", self.num_downs, d.num_downs)),
+            Arch::Global | Arch::Local => factors.extend([
+                Factor::doubling("n_downsample_global", self.n_downsample_global, d.n_downsample_global),
+                Factor::linear("n_blocks_global", self.n_blocks_global, d.n_blocks_global),
+            ]),
+            _ => {}
+        }
+        if self.arch == Arch::Local {
+            factors.extend([
+                Factor::doubling("n_local_enhancers", self.n_local_enhancers, d.n_local_enhancers),
+                Factor::linear("n_blocks_local", self.n_blocks_local, d.n_blocks_local),
+            ]);
+        }
+        bounds::check_size(&factors, |at| self.build(at))
+    }
+
     fn resnet(&self, n_blocks: usize) -> ResnetConfig {
         ResnetConfig {
             input_nc: self.input_nc,
@@ -230,6 +276,9 @@ impl Generator {
     }
 
     /// Layers, parameters and multiply-adds for pictures of this height and width.
+    ///
+    /// # Errors
+    /// Where a layer does not take the size that reaches it.
     pub fn summary(&self, (h, w): (usize, usize)) -> Result<Summary> {
         let mut summary = Summary::default();
         match &self.net {
@@ -245,7 +294,16 @@ impl Generator {
                 let at = |i: usize| (self.config.input_nc, sizes[i].0, sizes[i].1);
                 summary.add(&local.trunk, at(local.enhancers.len()))?;
                 for (m, enhancer) in local.enhancers.iter().enumerate() {
+                    let coarse = summary.output_hw();
                     let down = summary.add(&enhancer.down, at(local.enhancers.len() - 1 - m))?;
+                    if coarse != Some((down.1, down.2)) {
+                        bail!(
+                            "model{}_1 puts out {} x {}, which does not fit what comes below it",
+                            m + 1,
+                            down.1,
+                            down.2
+                        );
+                    }
                     summary.add(&enhancer.up, down)?;
                 }
             }

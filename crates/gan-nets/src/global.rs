@@ -2,8 +2,10 @@
 
 use crate::Padding;
 use crate::blocks::{conv, residual_block, up};
+use crate::bounds::{self, Factor, within};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
+use gan_range::Range;
 
 /// The coarse generator of pix2pixHD: ResNet with `n_downsample` halvings.
 ///
@@ -33,7 +35,17 @@ impl Default for GlobalConfig {
 
 impl GlobalConfig {
     /// Writes the layers down.
+    ///
+    /// # Errors
+    /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Sequence> {
+        within(&[
+            (bounds::INPUT_NC, self.input_nc),
+            (bounds::OUTPUT_NC, self.output_nc),
+            (bounds::NGF, self.ngf),
+            (bounds::N_DOWNSAMPLE_GLOBAL, self.n_downsample),
+            (bounds::N_BLOCKS_GLOBAL, self.n_blocks),
+        ])?;
         let s = self.trunk(SequenceBuilder::new(at.into().pp("model")))?;
         head(s, self.ngf, self.output_nc).map(SequenceBuilder::finish)
     }
@@ -96,8 +108,38 @@ impl Default for EncoderConfig {
 }
 
 impl EncoderConfig {
+    /// The ranges of the numbers, under the names of the configuration's keys.
+    pub const RANGES: [Range; 3] = [bounds::FEAT_NUM, bounds::NEF, bounds::N_DOWNSAMPLE_E];
+
+    /// As [`GeneratorConfig::validate`](crate::GeneratorConfig::validate).
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange), [`Error::TooLarge`](crate::Error::TooLarge).
+    pub fn validate(&self) -> crate::Result<()> {
+        let numbers = [self.feat_num, self.nef, self.n_downsample];
+        for (range, number) in Self::RANGES.iter().zip(numbers) {
+            range.check_whole(number as u64)?;
+        }
+        let d = Self::default();
+        let factors = [
+            Factor::linear("feat_num", self.feat_num, d.feat_num),
+            Factor::linear("nef", self.nef, d.nef),
+            Factor::doubling("n_downsample_e", self.n_downsample, d.n_downsample),
+        ];
+        bounds::check_size(&factors, |at| self.build(at))
+    }
+
     /// Writes the layers down.
+    ///
+    /// # Errors
+    /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Sequence> {
+        within(&[
+            (bounds::INPUT_NC, self.input_nc),
+            (bounds::FEAT_NUM, self.feat_num),
+            (bounds::NEF, self.nef),
+            (bounds::N_DOWNSAMPLE_E, self.n_downsample),
+        ])?;
         let mut s =
             down(SequenceBuilder::new(at.into().pp("model")), self.input_nc, self.nef, self.n_downsample, self.norm)?;
         for i in (1..=self.n_downsample).rev() {

@@ -15,6 +15,8 @@
 //! ```
 
 mod blocks;
+mod bounds;
+mod demand;
 mod discriminator;
 mod error;
 mod generator;
@@ -29,6 +31,7 @@ mod resnet;
 mod unet;
 pub mod weights;
 
+pub use demand::{Demand, MAX_SIDE, Sides};
 pub use discriminator::{Discriminator, DiscriminatorConfig, NetD};
 pub use error::{Error, Origin, Result};
 pub use gan_layers::{Builder, Ctx, Dropout, NormKind, Summary};

@@ -2,8 +2,9 @@
 
 use crate::Padding;
 use crate::blocks::{conv, residual_block, up};
+use crate::bounds::{self, within};
 use crate::global::{GlobalConfig, head};
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor};
 use gan_layers::{Act, Builder, Ctx, Input, NormKind, PadMode, Sequence, SequenceBuilder, avg_pool3s2};
 
 /// A global generator of width `ngf · 2^n_local` at the coarsest scale and `n_local` enhancers that each double the size.
@@ -47,10 +48,19 @@ impl Default for LocalConfig {
 
 impl LocalConfig {
     /// Writes the layers down.
+    ///
+    /// # Errors
+    /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<LocalEnhancer> {
-        if self.n_local == 0 {
-            bail!("a local generator needs at least one enhancer (n_local_enhancers)");
-        }
+        within(&[
+            (bounds::INPUT_NC, self.input_nc),
+            (bounds::OUTPUT_NC, self.output_nc),
+            (bounds::NGF, self.ngf),
+            (bounds::N_DOWNSAMPLE_GLOBAL, self.n_downsample_global),
+            (bounds::N_BLOCKS_GLOBAL, self.n_blocks_global),
+            (bounds::N_LOCAL_ENHANCERS, self.n_local),
+            (bounds::N_BLOCKS_LOCAL, self.n_blocks_local),
+        ])?;
         let at = at.into();
         let global = GlobalConfig {
             input_nc: self.input_nc,

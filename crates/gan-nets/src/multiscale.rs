@@ -1,6 +1,7 @@
 //! pix2pixHD's multi-scale discriminators.
 
 use crate::blocks::conv;
+use crate::bounds::{self, within};
 use candle_core::{Result, Tensor};
 use gan_layers::{Act, Builder, Ctx, NormKind, Sequence, SequenceBuilder, avg_pool3s2};
 
@@ -42,7 +43,11 @@ impl Default for MultiscaleConfig {
 
 impl MultiscaleConfig {
     /// Writes the discriminators down, coarsest first as in the state dict.
+    ///
+    /// # Errors
+    /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Multiscale> {
+        within(&[(bounds::NDF, self.ndf), (bounds::N_LAYERS_D, self.n_layers), (bounds::NUM_D, self.num_d)])?;
         let at = at.into();
         let mut scales = (0..self.num_d).map(|i| self.scale(&at, i)).collect::<Result<Vec<_>>>()?;
         scales.reverse();

@@ -1,6 +1,7 @@
 //! The discriminators of pix2pix and CycleGAN: PatchGAN and pixel.
 
 use crate::blocks::conv;
+use crate::bounds::{self, within};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
 
@@ -28,7 +29,11 @@ impl Default for PatchConfig {
 
 impl PatchConfig {
     /// Writes the stages down.
+    ///
+    /// # Errors
+    /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Vec<Sequence>> {
+        within(&[(bounds::NDF, self.ndf), (bounds::N_LAYERS_D, self.n_layers)])?;
         let at = at.into().pp("model");
         let bias = self.norm.is_instance();
         let width = |i: usize| self.ndf * (1 << i.min(3));
@@ -70,7 +75,11 @@ pub struct PixelConfig {
 
 impl PixelConfig {
     /// Writes the one stage down.
+    ///
+    /// # Errors
+    /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Vec<Sequence>> {
+        within(&[(bounds::NDF, self.ndf)])?;
         let (ndf, bias) = (self.ndf, self.norm.is_instance());
         let s = SequenceBuilder::new(at.into().pp("net"))
             .conv(conv(self.input_nc, ndf, 1, 1, 0, true))?

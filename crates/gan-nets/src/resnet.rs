@@ -1,6 +1,7 @@
 //! The ResNet generator of CycleGAN and pix2pix (after Johnson et al., 2016).
 
 use crate::blocks::{conv, residual_block, up};
+use crate::bounds::{self, within};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,16 @@ impl Default for ResnetConfig {
 
 impl ResnetConfig {
     /// Writes the layers down.
+    ///
+    /// # Errors
+    /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Sequence> {
+        within(&[
+            (bounds::INPUT_NC, self.input_nc),
+            (bounds::OUTPUT_NC, self.output_nc),
+            (bounds::NGF, self.ngf),
+            (bounds::N_BLOCKS, self.n_blocks),
+        ])?;
         let (ngf, norm) = (self.ngf, self.norm);
         let bias = norm.is_instance();
         let mut s = SequenceBuilder::new(at.into().pp("model"));

@@ -1,7 +1,8 @@
 //! The U-Net generator of pix2pix.
 
 use crate::blocks::conv;
-use candle_core::{Result, bail};
+use crate::bounds::{self, within};
+use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
 
 /// U-Net: `num_downs` halvings by 4x4 convolutions and as many doublings, each joined to the features of its size.
@@ -19,7 +20,7 @@ pub struct UnetConfig {
     pub output_nc: usize,
     /// Width of the first layer; the widest is `8 · ngf`.
     pub ngf: usize,
-    /// Number of halvings, at least 5.
+    /// Number of halvings, from 5 to 16.
     pub num_downs: usize,
     /// Normalisation; convolutions have a bias exactly with instance norm.
     pub norm: NormKind,
@@ -35,10 +36,16 @@ impl Default for UnetConfig {
 
 impl UnetConfig {
     /// Writes the layers down.
+    ///
+    /// # Errors
+    /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Sequence> {
-        if self.num_downs < 5 {
-            bail!("a U-Net needs at least 5 halvings (num_downs), not {}", self.num_downs);
-        }
+        within(&[
+            (bounds::INPUT_NC, self.input_nc),
+            (bounds::OUTPUT_NC, self.output_nc),
+            (bounds::NGF, self.ngf),
+            (bounds::NUM_DOWNS, self.num_downs),
+        ])?;
         let (ngf, bias) = (self.ngf, self.norm.is_instance());
         let s = SequenceBuilder::new(at.into().pp("model.model"));
         let s = s.conv(conv(self.input_nc, ngf, 4, 2, 1, bias))?.skip("model", |s| self.level(s, 1))?;

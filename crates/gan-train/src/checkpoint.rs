@@ -25,8 +25,10 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 
-pub use load::{Loaded, load, load_files, load_latest, load_latest_files};
+pub(crate) use load::{Folder, newest};
+pub use load::{Loaded, load, load_files, load_latest, load_latest_checked, load_latest_files};
 pub use manifest::{FORMAT, FileRecord, Manifest, instruction_set, read_manifest};
+pub(crate) use retention::{clean, exists};
 pub use save::{Saved, save};
 
 /// Named tensors of one file, in the order of the state dict.
@@ -76,6 +78,8 @@ pub enum Warning {
     Refused {
         /// Why, with the path of the bad file.
         reason: String,
+        /// Step of the checkpoint that is used instead.
+        used: u64,
     },
     /// The checkpoint was written with another instruction set: continuing is not bit-exact.
     InstructionSet {
@@ -106,7 +110,9 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Warning::Refused { reason } => write!(f, "a checkpoint is skipped: {reason}"),
+            Warning::Refused { reason, used } => {
+                write!(f, "a checkpoint is skipped, step {used} is used instead: {reason}")
+            }
             Warning::InstructionSet { saved, here } => write!(
                 f,
                 "the checkpoint was written on {saved} and continues on {here}: results will differ in the last bits"

@@ -11,7 +11,8 @@
 mod difference;
 mod keys;
 mod layer;
-mod nearest;
+pub mod nearest;
+mod ranges;
 mod setting;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::storage::{Disk, read_limited};
 use crate::{Error, Result};
 pub use difference::{Difference, differences, list};
 use keys::Keys;
+pub use ranges::{Ranged, Tables, key_ranges};
 
 /// Largest configuration text.
 const MAX_BYTES: usize = 1 << 20;
@@ -72,8 +74,8 @@ type Origins = BTreeMap<String, String>;
 /// Lays `layers` over `defaults`, the later over the earlier.
 ///
 /// # Errors
-/// [`Error::Config`]: syntax, unknown or ambiguous key, wrong type, a number that is not finite.
-pub fn resolve<T: Serialize + DeserializeOwned>(defaults: &T, layers: &[Layer]) -> Result<T> {
+/// [`Error::Config`]: syntax, unknown or ambiguous key, wrong type, a number that is not finite or out of its range.
+pub fn resolve<T: Serialize + DeserializeOwned + Ranged>(defaults: &T, layers: &[Layer]) -> Result<T> {
     let of_defaults =
         |e: &dyn std::fmt::Display| Error::Config { origin: "defaults".to_owned(), message: e.to_string() };
     let mut values = Table::try_from(defaults).map_err(|e| of_defaults(&e))?;
@@ -104,10 +106,42 @@ pub fn resolve<T: Serialize + DeserializeOwned>(defaults: &T, layers: &[Layer]) 
         .map_err(|failure| error_at(&origins, &failure.path, |key| format!("{key}{}", failure.message)))?;
     // A number may be finite as written and not as held (1e300 in an f32).
     let held = Table::try_from(&config).map_err(|e| of_defaults(&e))?;
-    match not_finite(&Value::Table(held), "") {
-        Some(path) => Err(error_at(&origins, &path, |key| format!("{key}the number is too large"))),
+    if let Some(path) = not_finite(&Value::Table(held.clone()), "") {
+        return Err(error_at(&origins, &path, |key| format!("{key}the number is too large")));
+    }
+    match refusal(&config, &held) {
+        Some((path, reason)) => Err(error_at(&origins, &path, |key| format!("{key}{reason}"))),
         None => Ok(config),
     }
+}
+
+/// The path of the first number that cannot be, and why.
+fn refusal<T: Ranged>(config: &T, held: &Table) -> Option<(String, String)> {
+    ranges::out_of_range(T::TABLES, held).or_else(|| config.refusal())
+}
+
+/// An error about a value that no layer is known for.
+fn unattributed(path: &str, reason: &str) -> Error {
+    error_at(&Origins::new(), path, |key| format!("{key}{reason}"))
+}
+
+/// Checks the numbers of a configuration that was made by hand.
+///
+/// # Errors
+/// [`Error::Config`]: a number out of its range.
+pub(crate) fn check_numbers<T: Serialize + Ranged>(config: &T) -> Result<()> {
+    let held = Table::try_from(config).map_err(|error| unattributed("", &error.to_string()))?;
+    refusal(config, &held).map_or(Ok(()), |(path, reason)| Err(unattributed(&path, &reason)))
+}
+
+/// Reads a configuration that was resolved before (of a checkpoint, for example) and checks its numbers again.
+///
+/// # Errors
+/// [`Error::Config`]: an unknown key, a wrong type, a number out of its range.
+pub fn read<T: DeserializeOwned + Ranged>(table: &Table) -> Result<T> {
+    let config: T =
+        trace::read(table, &mut Keys::default()).map_err(|failure| unattributed(&failure.path, &failure.message))?;
+    refusal(&config, table).map_or(Ok(config), |(path, reason)| Err(unattributed(&path, &reason)))
 }
 
 /// An error about `path`, attributed to the layer that set it or the nearest thing around it.

@@ -111,12 +111,18 @@ pub enum Error {
         reason: String,
     },
     /// Training has left the finite numbers.
-    #[error(
-        "training diverged: {what} is not finite; the last checkpoint is intact. Resume with a lower learning rate, or look at the data"
-    )]
+    #[error("training diverged: {what} is not finite; {way_back}, or look at the data")]
     Diverged {
         /// What is not finite.
         what: String,
+        /// From where training can go on.
+        way_back: WayBack,
+    },
+    /// The run folder is not where it was when training began.
+    #[error("{} was removed or replaced while training; this run cannot be saved any more: start a new one", .path.display())]
+    Vanished {
+        /// The run folder.
+        path: PathBuf,
     },
     /// There is no such device.
     #[error(transparent)]
@@ -132,11 +138,66 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+/// From where a run that diverged can go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WayBack {
+    /// Not known here: whoever knows the run folder says it.
+    Unknown,
+    /// No checkpoint was written.
+    Nothing,
+    /// Checkpoints are there, but training on from them diverges again.
+    Useless,
+    /// The checkpoint of this step. Newer ones are of no use.
+    Step {
+        /// The step.
+        step: u64,
+        /// Steps of the newer checkpoints, which would be resumed from as long as they are there.
+        newer: Vec<u64>,
+    },
+}
+
+impl std::fmt::Display for WayBack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            WayBack::Unknown => f.write_str("train with a lower learning rate"),
+            WayBack::Nothing => f.write_str(
+                "there is no checkpoint written before it: start anew in another folder with a lower learning rate",
+            ),
+            WayBack::Useless => f.write_str(
+                "the checkpoints that are kept hold weights beyond repair: start anew in another folder with a lower learning rate",
+            ),
+            WayBack::Step { step, newer } if newer.is_empty() => {
+                write!(f, "the checkpoint of step {step} is kept: resume from it with a lower learning rate")
+            }
+            WayBack::Step { step, newer } => {
+                let newer: Vec<_> = newer.iter().map(|step| format!("checkpoints/{step}")).collect();
+                write!(
+                    f,
+                    "the checkpoint of step {step} is kept, newer ones are beyond repair: delete {} and resume with a lower learning rate",
+                    newer.join(", ")
+                )
+            }
+        }
+    }
+}
+
 impl Error {
     /// An I/O error on `path`, with a remedy chosen by its kind.
     pub(crate) fn io(action: &'static str, path: &Path, reason: io::Error) -> Self {
         let remedy = remedy(&reason);
         Error::Io { action, path: path.to_owned(), reason, remedy }
+    }
+
+    /// Says of a failed tensor operation where it happened: its own words are about shapes inside of a network.
+    pub(crate) fn in_step(self, step: u64, batch: &gan_data::Batch) -> Self {
+        match self {
+            Error::Tensor(error) => {
+                let shape = batch.a.dims();
+                Error::Tensor(error.context(format!("training step {step} failed on an input of shape {shape:?}")))
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
@@ -148,6 +209,11 @@ impl Error {
     }
 }
 
+/// The first line of a tensor library's message; what may follow is where it was raised.
+pub(crate) fn first_line(error: &impl std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
 fn remedy(reason: &io::Error) -> &'static str {
     match reason.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -156,6 +222,7 @@ fn remedy(reason: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "check the permissions of the folder",
         io::ErrorKind::NotFound => "check that the path exists",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "choose a path that is not taken",
+        io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => "move it away",
         _ => "check the disk and try again",
     }
 }

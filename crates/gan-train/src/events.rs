@@ -15,7 +15,7 @@ use crate::Result;
 /// Losses by name, in the order in which the method reports them.
 pub type Losses = Vec<(String, f64)>;
 
-/// Pictures for a preview: a label and a tensor `[N, 3, H, W]` (or `[N, 1, H, W]`) with values in `[-1, 1]`. Image `i`
+/// Pictures for a preview: a label and a tensor `[N, C, H, W]` with values in `[-1, 1]`. Image `i`
 /// of each label belongs to one row: input, output, truth.
 pub type Pictures = Vec<(String, Tensor)>;
 
@@ -101,6 +101,8 @@ pub enum Finish {
     Complete,
     /// The user asked for it.
     Interrupted,
+    /// All epochs (or `max_steps`) had been done before: nothing was trained and nothing was written.
+    NothingLeft,
     /// The losses were no longer finite and going back did not help.
     Diverged,
 }

@@ -130,10 +130,15 @@ impl Gallery {
     fn add(&mut self, step: u64, epoch: u64, pictures: &Pictures) -> Result<()> {
         let images = pictures.iter().map(|(_, tensor)| tensor.dims().first().copied().unwrap_or(0)).max().unwrap_or(0);
         let mut rows = vec![Vec::new(); images.min(self.options.rows)];
+        // One panel that cannot be drawn does not take the others with it.
+        let mut undrawn = None;
         for (column, (label, tensor)) in pictures.iter().enumerate() {
-            for (row, image) in
-                picture::images(label, tensor, self.options.rows, self.options.max_side)?.into_iter().enumerate()
-            {
+            let images = picture::images(label, tensor, self.options.rows, self.options.max_side);
+            let images = images.unwrap_or_else(|error| {
+                undrawn.get_or_insert(error);
+                Vec::new()
+            });
+            for (row, image) in images.into_iter().enumerate() {
                 let file = format!("{step:09}-{row}-{column}.png");
                 let path = self.dir.join("images").join(&file);
                 let png = picture::png(&image).map_err(|reason| Error::Picture { path: path.clone(), reason })?;
@@ -145,7 +150,8 @@ impl Gallery {
         self.content.previews.push(Preview { step, epoch, rows });
         thin(&mut self.content.previews, self.options.previews.max(2));
         self.write_pages()?;
-        self.remove_orphans()
+        self.remove_orphans()?;
+        undrawn.map_or(Ok(()), Err)
     }
 
     /// Writes the description and every page. Each file is replaced as a whole, so that a browser never sees half.
@@ -157,6 +163,16 @@ impl Gallery {
         write(CONTENT, &json)?;
         for (name, html) in page::pages(&self.content, &self.curves, &self.status, self.options.per_page) {
             write(&name, html.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Somebody may have deleted the folder since: the gallery then starts anew.
+    fn find_folder(&mut self) -> Result<()> {
+        let images = self.dir.join("images");
+        if self.storage.list(&images).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            self.content.previews.clear();
+            self.storage.create_dir_all(&images).map_err(|e| Error::io("create", &images, e))?;
         }
         Ok(())
     }
@@ -185,6 +201,9 @@ impl Gallery {
 impl Observer for Gallery {
     fn on(&mut self, event: &Event) -> Result<()> {
         self.status.step = event.step();
+        if !matches!(event, Event::Progress { .. } | Event::Warning { .. }) {
+            self.find_folder()?;
+        }
         match event {
             Event::Started { method, total_steps, .. } => {
                 self.content.title = method.clone();

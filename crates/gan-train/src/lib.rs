@@ -6,6 +6,7 @@
 pub mod checkpoint;
 pub mod conditioning;
 pub mod config;
+mod consistency;
 pub mod device;
 mod error;
 pub mod eta;
@@ -30,15 +31,18 @@ pub mod styles;
 mod trained;
 mod trainer;
 
-pub use error::{Error, Result};
-pub use fit::translate_fitted;
+pub use consistency::Demands;
+pub use error::{Error, Result, WayBack};
+pub use fit::{smallest_side, translate_fitted};
 pub use graphed::graphed;
 pub use lock::RunLock;
 pub use method::{
-    Direction, LoadEncoder, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator,
+    ConfigKeys, Direction, LoadEncoder, LoadWeights, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx,
+    TranslateOptions, Translator,
 };
 pub use methods::METHODS;
 pub use optimizer::Optimizer;
+pub use resume::{require_method, resume_config, run_method};
 pub use settings::TrainConfig;
 pub use trained::Trained;
-pub use trainer::{Job, Outcome, data_config, resume_config, to_place, train};
+pub use trainer::{Job, Outcome, data_config, to_place, train};

@@ -11,11 +11,14 @@ const FILE: &str = "lock";
 
 /// The exclusive right to write a run folder, held until dropped.
 ///
-/// The lock is the operating system's: it ends with the process, however that ends. The file's content only tells
-/// others who holds it.
+/// The locks are the operating system's: they end with the process, however that ends. Locked are the folder itself, which
+/// cannot be deleted from under its owner as a file can, and a file in it, whose content tells others who holds it. The
+/// file also serves where folders cannot be locked.
 #[derive(Debug)]
 pub struct RunLock {
     file: File,
+    /// Held for its lock alone.
+    _folder: Option<File>,
     path: PathBuf,
     left_by: Option<u32>,
 }
@@ -27,6 +30,10 @@ impl RunLock {
     /// [`Error::Busy`] at once if another process (or this one) holds the lock, with its process number.
     pub fn acquire(run: &Path) -> Result<Self> {
         let path = run.join(FILE);
+        match gan_fs::regular_metadata(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("lock", &path, e)),
+            _ => {}
+        }
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -34,7 +41,9 @@ impl RunLock {
             .truncate(false)
             .open(&path)
             .map_err(|e| Error::io("lock", &path, e))?;
-        match file.try_lock() {
+        let folder = lock_folder(run);
+        let taken = if folder.is_err() { Err(TryLockError::WouldBlock) } else { file.try_lock() };
+        match taken {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let owner = match read_pid(&mut file) {
@@ -54,7 +63,7 @@ impl RunLock {
             writeln!(file, "{}", std::process::id())
         };
         write(&mut file).map_err(|e| Error::io("write", &path, e))?;
-        Ok(RunLock { file, path, left_by })
+        Ok(RunLock { file, _folder: folder.ok().flatten(), path, left_by })
     }
 
     /// The process that held the lock before and ended without releasing it: it was killed, or the machine stopped.
@@ -73,6 +82,18 @@ impl Drop for RunLock {
         // The file stays: removing it could remove the lock of the next owner. Emptying tells that we left in order.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
+    }
+}
+
+/// The folder's handle with the lock on it; `None` where folders cannot be locked. An error: somebody else holds it.
+fn lock_folder(run: &Path) -> Result<Option<File>, ()> {
+    // Elsewhere a folder cannot be opened as a file.
+    let Some(folder) = cfg!(unix).then(|| File::open(run).ok()).flatten() else { return Ok(None) };
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => Err(()),
+        // Network file systems may lock nothing that is not open for writing.
+        Err(TryLockError::Error(_)) => Ok(None),
     }
 }
 
@@ -101,6 +122,29 @@ mod tests {
         drop(lock);
         let lock = RunLock::acquire(run.path()).unwrap();
         assert_eq!(lock.left_by(), None, "released in order");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn deleting_the_file_admits_nobody() {
+        let run = tempfile::tempdir().unwrap();
+        let lock = RunLock::acquire(run.path()).unwrap();
+        std::fs::remove_file(lock.path()).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(RunLock::acquire(run.path()), Err(Error::Busy { .. })));
+        }
+        drop(lock);
+        RunLock::acquire(run.path()).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let run = tempfile::tempdir().unwrap();
+        let pipe = run.path().join(FILE);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = RunLock::acquire(run.path()).unwrap_err().to_string();
+        assert!(error.contains("named pipe"), "{error}");
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! What a method is to the trainer.
 
+use crate::consistency::{self, Demands, MethodConfig};
 use crate::pool::ImagePool;
 use crate::styles::FeatureEncoder;
-use crate::{Error, Optimizer, Result, Trained, config, config::Layer};
+use crate::{Error, Optimizer, Result, Trained, config, config::Layer, config::Tables};
 use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
 use gan_data::Batch;
 use gan_layers::{Ctx, Dropout, Precision};
 use gan_nets::{Generator, GeneratorConfig, RecordedGenerator};
 use gan_rng::{Key, Purpose};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// Named scalar losses of a step, in logging order. They stay on the device until somebody reads them.
 pub type Losses = Vec<(&'static str, Tensor)>;
@@ -83,6 +86,11 @@ pub trait Translator {
 
     /// Both sides of the input have to be multiples of this.
     fn size_multiple(&self) -> usize;
+
+    /// Both sides of the input have to be at least this, a multiple of [`Translator::size_multiple`].
+    fn smallest_side(&self) -> usize {
+        self.size_multiple()
+    }
 }
 
 /// Which way to translate.
@@ -161,6 +169,11 @@ impl Place {
     }
 }
 
+/// Dotted keys of a configuration, each with its default as TOML; `None` where it has none.
+pub type ConfigKeys = Vec<(String, Option<String>)>;
+/// Gives the weights of the network of a name.
+pub type LoadWeights<'a> = dyn FnMut(&str) -> Result<VarBuilder<'static>> + 'a;
+
 /// Loads a trained encoder of instance features.
 pub type LoadEncoder = fn(&Trained, &Place) -> Result<Box<dyn FeatureEncoder>>;
 
@@ -171,12 +184,22 @@ pub struct MethodSpec {
     pub name: &'static str,
     /// One line about it.
     pub about: &'static str,
+    /// The ranges of the numeric keys of its configuration.
+    pub ranges: Tables,
     /// Resolves defaults, preset, file and `--set` into the whole configuration.
     pub resolve: fn(&[Layer]) -> Result<toml::Table>,
+    /// Every key of its configuration.
+    pub keys: fn() -> Result<ConfigKeys>,
+    /// Refuses a resolved configuration that contradicts itself, naming everything that does; tells what its networks ask of
+    /// images.
+    pub check: fn(&toml::Table) -> Result<Demands>,
     /// Builds the method from its resolved configuration, weights freshly drawn.
     pub build: fn(&toml::Table, &Place) -> Result<Box<dyn Method>>,
     /// The (first) generator of a resolved configuration, for summaries.
     pub generator: fn(&toml::Table) -> Result<GeneratorConfig>,
+    /// Builds every network that translates (generators, the encoder of instance features), with weights by the name of the
+    /// network: whether a checkpoint has what its configuration says.
+    pub verify: fn(&toml::Table, &mut LoadWeights<'_>) -> Result<()>,
     /// Makes a translator from what a run left.
     pub translator: fn(&Trained, &TranslateOptions, &Place) -> Result<Box<dyn Translator>>,
     /// Loads the encoder of instance features, for methods that have one.
@@ -185,13 +208,19 @@ pub struct MethodSpec {
     pub debug: &'static [&'static str],
 }
 
-/// Lays the layers over a method's defaults.
-pub(crate) fn resolve<T: Default + Serialize + DeserializeOwned>(layers: &[Layer]) -> Result<toml::Table> {
+/// Lays the layers over a method's defaults, and refuses what cannot be trained.
+pub(crate) fn resolve<T: MethodConfig>(layers: &[Layer]) -> Result<toml::Table> {
     let config: T = config::resolve(&T::default(), layers)?;
+    consistency::check(&config)?;
     toml::Table::try_from(&config).map_err(|e| Error::Config { origin: "configuration".into(), message: e.to_string() })
 }
 
-/// Reads a method's own configuration out of the resolved table.
+/// Every key of a method's configuration.
+pub(crate) fn keys<T: Default + Serialize + DeserializeOwned>() -> Result<ConfigKeys> {
+    config::list(&T::default())
+}
+
+/// Reads some of the tables of a resolved configuration.
 pub(crate) fn parse<T: DeserializeOwned>(table: &toml::Table) -> Result<T> {
     T::deserialize(table.clone()).map_err(|e| Error::Config { origin: "config.toml".into(), message: e.to_string() })
 }

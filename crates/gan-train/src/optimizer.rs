@@ -1,6 +1,6 @@
 //! Adam on a flat parameter store.
 
-use crate::{Error, Result};
+use crate::{Error, Result, WayBack};
 use candle_core::{Tensor, Var};
 use gan_kernels::{AdamStep, Watch, Words};
 use gan_layers::ParamStore;
@@ -140,7 +140,7 @@ impl Optimizer {
             // Later batches may have had finite gradients.
             let parameter = self.store.first_non_finite_grad()?;
             let parameter = parameter.map_or("a gradient".into(), |name| format!("the gradient of {name}"));
-            return Err(Error::Diverged { what: parameter + when });
+            return Err(Error::Diverged { what: parameter + when, way_back: WayBack::Unknown });
         }
         self.checked = self.updates;
         Ok(())

@@ -18,6 +18,8 @@ use held::Held;
 #[derive(Debug)]
 pub struct ImagePool {
     size: usize,
+    /// Channels of its images, where that is known.
+    channels: Option<usize>,
     /// Which sub-sequence of the step's key decides.
     number: Option<u64>,
     held: Held,
@@ -42,13 +44,19 @@ struct Captured {
 impl ImagePool {
     /// An empty pool.
     pub fn new(size: usize) -> Self {
-        ImagePool { size, number: None, held: Held::default(), last: 0, captured: None }
+        ImagePool { size, channels: None, number: None, held: Held::default(), last: 0, captured: None }
     }
 
     /// A pool beside others of the same step: it takes its decisions from sub-sequence `number` of the step's key.
     #[must_use]
     pub fn numbered(self, number: u64) -> Self {
         ImagePool { number: Some(number), ..self }
+    }
+
+    /// A pool of images of so many channels: others in a checkpoint are refused.
+    #[must_use]
+    pub fn of_channels(self, channels: usize) -> Self {
+        ImagePool { channels: Some(channels), ..self }
     }
 
     /// Images held now.
@@ -169,6 +177,28 @@ impl ImagePool {
     pub fn save(&self, name: &str) -> Result<Vec<(String, Tensor)>> {
         let images = self.held.images()?;
         Ok(images.into_iter().enumerate().map(|(i, image)| (format!("{name}.{i}"), image)).collect())
+    }
+
+    /// Checks that the images named `<name>.<index>` in a checkpoint can be this pool's: counted without a gap, each of the
+    /// shape `[1, C, H, W]` and of one kind of number. Nothing is changed.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub(crate) fn check(&self, name: &str, saved: &[(String, Tensor)]) -> std::result::Result<(), String> {
+        let own = |key: &str| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let count = saved.iter().filter(|(key, _)| own(key)).count();
+        for i in 0..count {
+            let key = format!("{name}.{i}");
+            let Some((_, image)) = saved.iter().find(|(saved, _)| *saved == key) else {
+                return Err(format!("it has {count} images of the pool {name}, but no {key}"));
+            };
+            let fits =
+                |dims: &[usize]| matches!(dims, [1, c, h, w] if self.channels.is_none_or(|n| n == *c) && h * w > 0);
+            if !fits(image.dims()) || !image.dtype().is_float() {
+                return Err(format!("{key} is {:?} {:?}, no image of this pool", image.dims(), image.dtype()));
+            }
+        }
+        Ok(())
     }
 
     /// Takes the images named `<name>.<index>` from a checkpoint, moving them to `device`. If the pool has

@@ -150,6 +150,11 @@ impl Plateau {
     pub fn factor(&self) -> f64 {
         self.factor
     }
+
+    /// Whether observing metrics can lead here; what was read from a file may be anything.
+    pub(crate) fn is_possible(&self) -> bool {
+        (0.0..=1.0).contains(&self.factor) && self.bad_epochs <= Self::PATIENCE && self.best.is_none_or(f64::is_finite)
+    }
 }
 
 #[cfg(test)]

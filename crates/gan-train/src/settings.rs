@@ -2,6 +2,7 @@
 
 use crate::schedule::{LrPolicy, Schedule};
 use gan_layers::Precision;
+use gan_range::Range;
 use serde::{Deserialize, Serialize};
 
 /// Options of the training loop that all methods share. Frequencies count images, as in the references; they fire when
@@ -37,7 +38,7 @@ pub struct TrainConfig {
     pub save_minutes: f64,
     /// Epochs between checkpoints.
     pub save_epoch_freq: u64,
-    /// Checkpoints kept.
+    /// Checkpoints kept; 0 keeps all.
     pub keep: usize,
     /// Recompute the activations of residual blocks in the backward pass: less memory, more time.
     pub checkpointing: bool,
@@ -82,7 +83,30 @@ impl Default for TrainConfig {
     }
 }
 
+/// Most steps, images or epochs that anything is counted in.
+const COUNT: u64 = 1_000_000_000_000;
+/// Most epochs of a schedule.
+const EPOCHS: u64 = 1_000_000_000;
+
 impl TrainConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] = &[
+        Range::whole("seed", 0, i64::MAX as u64),
+        Range::positive("lr", f64::MAX),
+        Range::below("beta1", 0.0, 1.0),
+        Range::whole("n_epochs", 0, EPOCHS),
+        Range::whole("n_epochs_decay", 0, EPOCHS),
+        Range::whole("lr_decay_iters", 1, EPOCHS),
+        Range::whole("max_steps", 0, COUNT),
+        Range::whole("pool_size", 0, 1_000_000),
+        Range::whole("print_freq", 0, COUNT),
+        Range::whole("display_freq", 0, COUNT),
+        Range::whole("save_latest_freq", 0, COUNT),
+        Range::real("save_minutes", 0.0, 1e6),
+        Range::whole("save_epoch_freq", 0, COUNT),
+        Range::whole("keep", 0, 1_000_000),
+    ];
+
     /// The learning-rate schedule.
     pub fn schedule(&self) -> Schedule {
         Schedule {

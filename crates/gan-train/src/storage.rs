@@ -104,6 +104,20 @@ pub fn replace_file(storage: &dyn Storage, path: &Path, content: &[u8], durabili
     Ok(())
 }
 
+/// Removes what [`replace_file`] left in a folder when it was interrupted: nobody else may write there. What cannot be
+/// removed stays.
+pub(crate) fn remove_temporary(storage: &dyn Storage, dir: &Path) {
+    let temporary = |name: &str| {
+        let process = name.strip_prefix('.').and_then(|name| name.rsplit_once(".tmp-"));
+        process.is_some_and(|(name, process)| !name.is_empty() && process.parse::<u32>().is_ok())
+    };
+    for entry in storage.list(dir).unwrap_or_default() {
+        if !entry.is_dir && temporary(&entry.name) {
+            let _ = storage.remove_file(&dir.join(&entry.name));
+        }
+    }
+}
+
 /// `.name<suffix>` beside `path`.
 fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

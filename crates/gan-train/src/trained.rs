@@ -1,28 +1,94 @@
 //! Opening what training left.
 
-use crate::checkpoint::{self, Snapshot};
+use crate::checkpoint::{self, Folder, NamedTensors, Warning};
+use crate::error::first_line;
 use crate::method::{MethodSpec, Place, TranslateOptions, Translator};
 use crate::storage::Disk;
-use crate::{Error, Result, methods, numerics};
+use crate::{Error, Result, methods, numerics, resume};
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
 use std::path::{Path, PathBuf};
 
-/// A run folder or a single checkpoint folder.
+/// One checkpoint: of a run folder the newest usable one, or a single checkpoint folder.
+///
+/// It is chosen once, by reading and building the networks that translate, and everything that is read later comes from it:
+/// a trainer may write newer ones, or delete this one, meanwhile.
 #[derive(Debug, Clone)]
 pub struct Trained {
     path: PathBuf,
-    step: u64,
+    folder: Folder,
     method: &'static MethodSpec,
     config: toml::Table,
+    /// What was read to choose it.
+    networks: Vec<(String, NamedTensors)>,
+    warnings: Vec<Warning>,
 }
 
 impl Trained {
-    /// Reads the configuration; the weights are read when they are asked for.
+    /// Opens a run folder or a checkpoint folder. Checkpoints whose generators (or encoder) are damaged, not finite or not
+    /// what the configuration says are passed over; [`Trained::warnings`] tells of them.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`], [`Error::NoUsableCheckpoint`], and for a checkpoint folder the reason itself.
     pub fn open(path: &Path) -> Result<Self> {
-        let nothing: [&str; 0] = [];
-        let Snapshot { step, method, model, .. } = read(path, &nothing)?;
-        let config = serde_json::from_value(model)
-            .map_err(|e| Error::damaged(path, format!("its manifest has no usable configuration: {e}")))?;
-        Ok(Trained { path: path.to_path_buf(), step, method: methods::find(&method)?, config })
+        Self::open_with(path, &[])
+    }
+
+    /// As [`Trained::open`], for a checkpoint that also has these networks.
+    ///
+    /// # Errors
+    /// As [`Trained::open`].
+    pub fn open_with(path: &Path, networks: &[&str]) -> Result<Self> {
+        if is_checkpoint(path) {
+            return Self::of_folder(path, Folder::open(&Disk, path)?, networks);
+        }
+        let (mut trained, warnings) =
+            checkpoint::newest(&Disk, path, |folder| Self::of_folder(path, folder, networks))?;
+        trained.warnings = warnings;
+        Ok(trained)
+    }
+
+    fn of_folder(path: &Path, folder: Folder, networks: &[&str]) -> Result<Self> {
+        let method = methods::find(&folder.manifest.method)?;
+        let config = serde_json::from_value(folder.manifest.model.clone()).map_err(|e| {
+            Error::damaged(&folder.dir.join("manifest.json"), format!("it has no usable configuration: {e}"))
+        })?;
+        // Somebody else may have made this checkpoint: its numbers are checked before anything is built from them.
+        (method.generator)(&config)
+            .map_err(|error| Error::damaged(&folder.dir.join("manifest.json"), error.to_string()))?;
+        folder.read_state(&Disk)?;
+        let mut trained =
+            Trained { path: path.to_path_buf(), folder, method, config, networks: Vec::new(), warnings: Vec::new() };
+        let mut last = String::new();
+        let built = (method.verify)(&trained.config.clone(), &mut |name| {
+            last = name.to_owned();
+            let tensors = trained.keep(name)?.iter().cloned().collect();
+            Ok(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
+        });
+        built.map_err(|error| match error {
+            // Names and shapes.
+            Error::Tensor(error) => {
+                Error::damaged(&trained.folder.dir.join(format!("{last}.safetensors")), first_line(&error))
+            }
+            other => other,
+        })?;
+        for name in networks {
+            trained.keep(name)?;
+        }
+        Ok(trained)
+    }
+
+    /// Reads a network, unless that has been done.
+    fn keep(&mut self, name: &str) -> Result<&NamedTensors> {
+        let known = self.networks.iter().position(|(known, _)| known == name);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                self.networks.push((name.to_owned(), self.folder.tensors(&Disk, name)?));
+                self.networks.len() - 1
+            }
+        };
+        Ok(&self.networks[at].1)
     }
 
     /// The folder that was opened.
@@ -32,7 +98,7 @@ impl Trained {
 
     /// Step of the checkpoint that was found.
     pub fn step(&self) -> u64 {
-        self.step
+        self.folder.manifest.step
     }
 
     /// The method it was trained with.
@@ -45,36 +111,53 @@ impl Trained {
         &self.config
     }
 
-    /// The networks of these names, verified.
-    pub fn networks(&self, names: &[&str]) -> Result<Snapshot> {
-        read(&self.path, names)
+    /// The same with the defaults of keys that are newer than the checkpoint.
+    pub(crate) fn sealed_config(&self) -> Result<toml::Table> {
+        resume::sealed(&self.folder.dir, &self.folder.manifest.model, self.method)
     }
 
-    /// All there is, verified.
-    pub fn all(&self) -> Result<Snapshot> {
-        let loaded = if is_checkpoint(&self.path) {
-            checkpoint::load(&Disk, &self.path)?
-        } else {
-            checkpoint::load_latest(&Disk, &self.path, None)?
-        };
-        Ok(loaded.snapshot)
+    /// What the user should know: newer checkpoints that were passed over.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Whether the checkpoint has a network of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.folder.networks().any(|network| network == name)
+    }
+
+    /// Names of the networks in the checkpoint, sorted.
+    pub fn network_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.folder.networks().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// The tensors of the network of this name, verified.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if there is none, or if it is not what was written.
+    pub fn network(&self, name: &str) -> Result<NamedTensors> {
+        match self.networks.iter().find(|(known, _)| known == name) {
+            Some((_, tensors)) => Ok(tensors.clone()),
+            None => self.folder.tensors(&Disk, name),
+        }
+    }
+
+    /// The same without the tensors that were read to choose it: they take as much memory as the networks.
+    #[must_use]
+    pub fn without_weights(&self) -> Self {
+        Trained { networks: Vec::new(), ..self.clone() }
     }
 
     /// A translator on its newest usable checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for options that the model has no use for.
     pub fn translator(&self, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
         numerics::check(options.precision, place)?;
         (self.method.translator)(self, options, place)
     }
-}
-
-/// Only the files of these stems.
-fn read(path: &Path, stems: &[&str]) -> Result<Snapshot> {
-    let loaded = if is_checkpoint(path) {
-        checkpoint::load_files(&Disk, path, stems)?
-    } else {
-        checkpoint::load_latest_files(&Disk, path, stems)?
-    };
-    Ok(loaded.snapshot)
 }
 
 pub(crate) fn is_checkpoint(path: &Path) -> bool {

@@ -1,10 +1,12 @@
 //! The training loop. It owns data, clock, checkpoints and observers, and never looks inside a method.
 
 mod feed;
+mod position;
 mod progress;
 mod rate;
 mod state;
 mod unread;
+mod way_back;
 
 use crate::checkpoint::{self, Loaded, Snapshot};
 use crate::device::device_name;
@@ -14,11 +16,12 @@ use crate::gallery::{Gallery, GalleryOptions};
 use crate::method::{Method, MethodSpec, Place, StepCx, parse};
 use crate::run::{RunFolder, RunInfo};
 use crate::storage::{Disk, Storage};
-use crate::{Error, Result, TrainConfig, graphed, resume};
+use crate::{Error, Result, TrainConfig, WayBack, graphed, resume};
 use feed::Feed;
 pub use feed::to_place;
 use gan_data::{Batch, DataConfig, Dataset, Loader, LoaderConfig};
 use gan_rng::{Key, Purpose};
+use position::{Data, Position};
 use progress::Pending;
 use rate::Rate;
 use serde::Deserialize;
@@ -52,7 +55,7 @@ pub struct Job {
 /// How training ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Why.
+    /// Why. [`Finish::NothingLeft`] if the run had been complete before: nothing was written then.
     pub finish: Finish,
     /// Steps done in the whole run.
     pub step: u64,
@@ -81,10 +84,19 @@ pub fn data_config(method: &MethodSpec, config: &toml::Table) -> Result<DataConf
 }
 
 /// Trains. Everything that can be refused is refused before the run folder is made.
-pub fn train(job: Job) -> Result<Outcome> {
+///
+/// # Errors
+/// Errors of the configuration, the data and the run folder; [`Error::Diverged`] with what is left to go on from.
+pub fn train(mut job: Job) -> Result<Outcome> {
+    if job.resume {
+        resume::require_method(&job.run, job.method)?;
+    }
+    let demands = (job.method.check)(&job.config)?;
     let common: Common = parse(&job.config)?;
-    let dataset = gan_data::open(&data_config(job.method, &job.config)?)?;
+    let data = data_config(job.method, &job.config)?;
+    let dataset = gan_data::open(&data)?;
     dataset.check()?;
+    gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
     let loader = Loader::new(
         dataset.clone(),
         LoaderConfig {
@@ -97,20 +109,66 @@ pub fn train(job: Job) -> Result<Outcome> {
     )?;
     let mut method = graphed((job.method.build)(&job.config, &job.place)?, &common.train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
-    let (folder, restored) = open_folder(&*storage, &job, common.train.seed)?;
+    let mut warnings: Vec<String> = method.notes().to_vec();
+    warnings.extend(dataset.describe().notes);
+
+    let (mut folder, restored) = open_folder(&*storage, &job, &mut *method)?;
+    let per_epoch = loader.batches_per_epoch() as u64;
+    let data = Data::of(&*dataset, common.data.batch_size as u64);
+    let mut rate = Rate::new(&common.train);
+    let (mut step, mut position, mut pending, mut log_length) = (0, Position::default(), Pending::default(), 0);
+    let mut slowed_down = None;
+    if let Some(Restored { loaded, sealed }) = restored {
+        warnings.extend(loaded.warnings.iter().map(ToString::to_string));
+        step = loaded.snapshot.step;
+        log_length = state::events_length(&loaded.snapshot);
+        slowed_down = (common.train.lr < sealed.train.lr).then_some(step);
+        let saved;
+        (pending, saved) = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
+        let saved = saved.unwrap_or_else(|| {
+            let data = Data::of(&*dataset, sealed.data.batch_size as u64);
+            let position = data.position_of_step(step);
+            warnings.push(format!(
+                "this checkpoint is of an older version, which kept no epoch: with this data, step {step} lies in epoch {}",
+                position.epoch()
+            ));
+            state::Place { position, data }
+        });
+        let notes;
+        (position, notes) = data.carry_on(&saved.data, saved.position);
+        warnings.extend(notes);
+    } else if job.resume {
+        warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
+    }
+    let total = position.total_steps(step, &common.train, per_epoch);
+    if job.resume && total <= step {
+        for message in warnings {
+            for observer in &mut job.observers {
+                // Nobody is left to hear that an observer cannot take a warning.
+                let _ = observer.on(&Event::Warning { step, message: message.clone() });
+            }
+        }
+        return Ok(Outcome { finish: Finish::NothingLeft, step });
+    }
+    if job.resume {
+        warnings.extend(folder.resume(&*storage, &config_text(&job)?, &run_info(&job, common.train.seed))?);
+    }
+    let mut events = JsonLines::resume(storage.clone(), &folder.events(), log_length)?;
+    warnings.extend(events.take_warning());
+    let gallery = Gallery::open(storage.clone(), &folder.gallery(), &folder.events(), step, GalleryOptions::default())?;
+    job.observers.push(Box::new(gallery));
 
     let mut run = Run {
-        total: total_steps(&common.train, loader.batches_per_epoch() as u64),
-        rate: Rate::new(&common.train),
+        total,
+        rate,
         preview: None,
-        step: 0,
-        pending: Pending::default(),
-        events: JsonLines::resume(
-            storage.clone(),
-            &folder.events(),
-            restored.as_ref().map_or(0, |l| state::events_length(&l.snapshot)),
-        )?,
-        observers: Vec::new(),
+        step,
+        position,
+        data,
+        slowed_down,
+        pending,
+        events,
+        observers: job.observers,
         autosave: Interval::new(
             Box::new(Monotonic::default()),
             Duration::from_secs_f64(60.0 * common.train.save_minutes.max(0.1)),
@@ -118,9 +176,9 @@ pub fn train(job: Job) -> Result<Outcome> {
         pace: Pace::new(Box::new(Monotonic::default())),
         waited: Duration::ZERO,
         logged: Instant::now(),
-        last_saved: None,
+        last_saved: (step > 0).then_some(step),
         method: &mut *method,
-        storage: storage.clone(),
+        storage,
         job: &job.config,
         spec: job.method,
         folder,
@@ -131,33 +189,54 @@ pub fn train(job: Job) -> Result<Outcome> {
         feed: Feed::new(&job.place)?,
         place: job.place.clone(),
     };
-    let mut warnings: Vec<String> = run.method.notes().to_vec();
-    warnings.extend(run.dataset.describe().notes);
-    if let Some(loaded) = restored {
-        warnings.extend(loaded.warnings.iter().map(ToString::to_string));
-        run.restore(&loaded.snapshot)?;
-    } else if job.resume {
-        warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
+    for message in warnings {
+        run.emit(Event::Warning { step: run.step, message });
     }
-    let gallery =
-        Gallery::open(storage, &run.folder.gallery(), &run.folder.events(), run.step, GalleryOptions::default())?;
-    run.observers = job.observers;
-    run.observers.push(Box::new(gallery));
     run.emit(Event::Started {
         method: run.spec.name.into(),
         step: run.step,
         total_steps: run.total,
         device: device_name(&run.place.device),
     });
-    for message in warnings {
-        run.emit(Event::Warning { step: run.step, message });
-    }
-    run.go(&job.stop)
+    run.go(&job.stop).map_err(|error| run.with_way_back(error))
+}
+
+/// What a run goes on from.
+struct Restored {
+    loaded: Loaded,
+    /// Its configuration.
+    sealed: Common,
 }
 
 /// The run folder, locked, and when resuming its newest checkpoint: `None` if the run ended before it saved one.
-fn open_folder(storage: &dyn Storage, job: &Job, seed: u64) -> Result<(RunFolder, Option<Loaded>)> {
-    let info = RunInfo {
+fn open_folder(storage: &dyn Storage, job: &Job, method: &mut dyn Method) -> Result<(RunFolder, Option<Restored>)> {
+    if !job.resume {
+        let common: Common = parse(&job.config)?;
+        let info = run_info(job, common.train.seed);
+        return Ok((RunFolder::create(storage, &job.run, &config_text(job)?, &info)?, None));
+    }
+    // Locked first: another trainer would replace and delete the checkpoints that are being read.
+    let folder = RunFolder::open(storage, &job.run)?;
+    let check = |dir: &Path, snapshot: &Snapshot| {
+        let sealed = resume::sealed(dir, &snapshot.model, job.method)?;
+        resume::check_changes(&dir.display().to_string(), &sealed, &job.config)?;
+        state::check(dir, snapshot, method)
+    };
+    let loaded = match checkpoint::load_latest_checked(storage, &job.run, Some(job.method.name), check) {
+        Ok(loaded) => loaded,
+        Err(Error::NoCheckpoint { .. }) => return Ok((folder, None)),
+        Err(error) => return Err(error),
+    };
+    let sealed = resume::sealed(&loaded.dir, &loaded.snapshot.model, job.method)?;
+    Ok((folder, Some(Restored { loaded, sealed: parse(&sealed)? })))
+}
+
+fn config_text(job: &Job) -> Result<String> {
+    toml::to_string_pretty(&job.config).map_err(|e| Error::Unsavable { reason: e.to_string() })
+}
+
+fn run_info(job: &Job, seed: u64) -> RunInfo {
+    RunInfo {
         method: job.method.name.into(),
         version: job.version.clone(),
         revision: option_env!("GAN_REVISION").map(Into::into),
@@ -165,27 +244,8 @@ fn open_folder(storage: &dyn Storage, job: &Job, seed: u64) -> Result<(RunFolder
         instruction_set: checkpoint::instruction_set(),
         seed,
         argv: job.argv.clone(),
-    };
-    let text = toml::to_string_pretty(&job.config).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
-    if !job.resume {
-        return Ok((RunFolder::create(storage, &job.run, &text, &info)?, None));
+        launches: Vec::new(),
     }
-    // Locked first: another trainer would replace and delete the checkpoints that are being read.
-    let folder = RunFolder::open(storage, &job.run)?;
-    let restored = match checkpoint::load_latest(storage, &job.run, Some(job.method.name)) {
-        Ok(loaded) => Some(loaded),
-        Err(Error::NoCheckpoint { .. }) => None,
-        Err(error) => return Err(error),
-    };
-    folder.write_info(storage, &info)?;
-    folder.write_config(storage, &text)?;
-    Ok((folder, restored))
-}
-
-/// Steps of a whole run.
-fn total_steps(train: &TrainConfig, per_epoch: u64) -> u64 {
-    let all = per_epoch * u64::from(train.schedule().last_epoch());
-    if train.max_steps == 0 { all } else { all.min(train.max_steps) }
 }
 
 struct Run<'a> {
@@ -204,6 +264,10 @@ struct Run<'a> {
     feed: Feed,
     batch_size: u64,
     step: u64,
+    position: Position,
+    data: Data,
+    /// Step of the checkpoint that this launch began with, if it has a lower learning rate.
+    slowed_down: Option<u64>,
     total: u64,
     pending: Pending,
     preview: Option<Batch>,
@@ -221,13 +285,13 @@ impl Run<'_> {
         let mut upcoming = None;
         self.pace.step();
         'training: while self.step < self.total {
-            let epoch = self.step / per_epoch + 1;
+            let (epoch, done) = (self.position.epoch(), self.position.batches);
             let batches = match upcoming.take() {
                 Some(batches) => batches,
-                None => self.loader.epoch(epoch, (self.step % per_epoch) as usize),
+                None => self.loader.epoch(epoch, done as usize),
             };
             // Small datasets have short epochs: the next one is prepared while this one is trained on.
-            upcoming = (epoch * per_epoch < self.total).then(|| self.loader.epoch(epoch + 1, 0));
+            upcoming = (self.step + per_epoch - done < self.total).then(|| self.loader.epoch(epoch + 1, 0));
             for batch in batches {
                 let batch = batch.inspect_err(|_| self.save_before_failing())?;
                 self.one_step(batch, epoch)?;
@@ -239,7 +303,7 @@ impl Run<'_> {
                     break;
                 }
             }
-            if self.step.is_multiple_of(per_epoch)
+            if self.position.batches == 0
                 && crossed(epoch, epoch - 1, self.train.save_epoch_freq)
                 && self.step < self.total
                 && self.last_saved != Some(self.step)
@@ -251,31 +315,33 @@ impl Run<'_> {
             self.check()?;
             self.save()?;
         }
-        let epoch = self.step.div_ceil(per_epoch);
-        self.emit(Event::Finished { step: self.step, epoch, reason: finish });
+        self.emit(Event::Finished { step: self.step, epoch: self.position.begun(), reason: finish });
         Ok(Outcome { finish, step: self.step })
     }
 
     fn one_step(&mut self, batch: Batch, epoch: u64) -> Result<()> {
         let batch = self.feed.take(batch)?;
         let lr = self.rate.of_epoch(epoch);
-        let losses = self.method.step(&batch, &StepCx { epoch, step: self.step, lr, seed: self.train.seed })?;
+        let losses = self
+            .method
+            .step(&batch, &StepCx { epoch, step: self.step, lr, seed: self.train.seed })
+            .map_err(|error| error.in_step(self.step + 1, &batch))?;
         if let Some(message) = self.method.news() {
             self.emit(Event::Warning { step: self.step, message });
         }
         self.rate.observe(&losses)?;
         self.pending.push(losses)?;
-        let before = self.step * self.batch_size;
+        let before = self.position.images;
         self.step += 1;
-        if self.step.is_multiple_of(self.loader.batches_per_epoch() as u64) {
+        if self.position.advance(self.loader.batches_per_epoch() as u64, self.batch_size) {
             self.rate.end_epoch()?; // before a checkpoint can be written
         }
         self.pace.step();
         let eta = self.eta();
         self.observers.iter_mut().for_each(|o| o.step(self.step, eta));
-        let images = self.step * self.batch_size;
+        let images = self.position.images;
         let last = self.step == self.total;
-        if crossed(images, before, self.train.print_freq) || last {
+        if crossed(images, before, self.train.print_freq) || early(self.step, images, self.train.print_freq) || last {
             self.log(epoch, lr)?;
         }
         if crossed(images, before, self.train.display_freq) || self.step == 1 || last {
@@ -296,10 +362,11 @@ impl Run<'_> {
     }
 
     fn log(&mut self, epoch: u64, lr: f64) -> Result<()> {
+        self.folder.check()?;
         self.check()?;
         let losses = self.pending.take_means()?;
         if let Some((name, _)) = losses.iter().find(|(_, value)| !value.is_finite()) {
-            return Err(Error::Diverged { what: format!("the loss {name}") });
+            return Err(Error::Diverged { what: format!("the loss {name}"), way_back: WayBack::Unknown });
         }
         let waited = self.loader.waited();
         let elapsed = self.logged.elapsed().as_secs_f64().max(1e-9);
@@ -323,6 +390,7 @@ impl Run<'_> {
     }
 
     fn show(&mut self, epoch: u64) -> Result<()> {
+        self.folder.check()?;
         let batch = match &self.preview {
             Some(batch) => batch,
             None => self.preview.insert(to_place(preview_batch(&*self.dataset, self.train.seed)?, &self.place)?),
@@ -333,16 +401,19 @@ impl Run<'_> {
     }
 
     /// A checkpoint that cannot be written in between is no reason to lose the run; the one at the end is. There is
-    /// nothing to go on with if training has diverged.
+    /// nothing to go on with if training has diverged, and nowhere to go if the folder is gone.
     fn save_or_warn(&mut self) -> Result<()> {
         self.check()?;
-        if let Err(error) = self.save() {
-            self.emit(Event::Warning {
-                step: self.step,
-                message: format!("training goes on without a new checkpoint: {error}"),
-            });
+        match self.save() {
+            Err(error @ (Error::Diverged { .. } | Error::Vanished { .. })) => return Err(error),
+            Err(error) => self.warn(format!("training goes on without a new checkpoint: {error}")),
+            Ok(()) => {}
         }
         Ok(())
+    }
+
+    fn warn(&mut self, message: String) {
+        self.emit(Event::Warning { step: self.step, message });
     }
 
     /// A picture that cannot be read says nothing against the steps before it.
@@ -355,25 +426,37 @@ impl Run<'_> {
 
     fn save(&mut self) -> Result<()> {
         let started = Instant::now();
+        self.folder.check()?;
+        match self.folder.repair(&*self.storage) {
+            Ok(notes) => notes.into_iter().for_each(|note| self.warn(note)),
+            // They are copies; the checkpoint holds what is needed.
+            Err(error) => self.warn(error.to_string()),
+        }
         let events_length = self.events.sync()?;
         let mut snapshot = Snapshot::new(self.step, self.spec.name);
         snapshot.model = serde_json::to_value(self.job).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
-        state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &mut self.rate)?;
-        let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep)?;
+        let place = state::Place { position: self.position, data: self.data.clone() };
+        state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &mut self.rate, place)?;
+        let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep);
+        let saved = saved.map_err(way_back::of_snapshot)?;
         self.last_saved = Some(self.step);
-        for warning in &saved.warnings {
-            self.emit(Event::Warning { step: self.step, message: warning.to_string() });
-        }
+        saved.warnings.iter().for_each(|warning| self.warn(warning.to_string()));
         let (path, bytes) = (saved.path, saved.bytes);
         self.emit(Event::Saved { step: self.step, path, bytes, seconds: started.elapsed().as_secs_f64() });
         Ok(())
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.pending = state::restore(snapshot, self.method, &mut self.rate, &self.place.device)?;
-        self.step = snapshot.step;
-        self.last_saved = Some(self.step);
-        Ok(())
+    /// A divergence says from where training can go on.
+    fn with_way_back(&self, error: Error) -> Error {
+        match error {
+            Error::Diverged { what, .. } => {
+                // Not saved since: a lower learning rate did not help.
+                let at_once = self.slowed_down.filter(|from| self.last_saved == Some(*from));
+                let way_back = way_back::find(&*self.storage, self.folder.path(), self.spec, at_once);
+                Error::Diverged { what, way_back }
+            }
+            other => other,
+        }
     }
 
     fn emit(&mut self, event: Event) {
@@ -384,6 +467,7 @@ impl Run<'_> {
                 failures.push(error.to_string());
             }
         }
+        failures.extend(self.events.take_warning());
         for message in failures {
             let warning = Event::Warning { step: self.step, message };
             for observer in &mut self.observers {
@@ -399,6 +483,12 @@ fn crossed(now: u64, before: u64, every: u64) -> bool {
     every > 0 && now / every > before / every
 }
 
+/// Whether a step before the first log point is logged all the same: one soon sees whether and how fast a run trains.
+/// Depends on the step alone, so that a resumed run logs the same steps.
+fn early(step: u64, images: u64, print_freq: u64) -> bool {
+    images < print_freq && [1, 2, 5, 10, 20, 50].contains(&step)
+}
+
 /// A few items spread over the dataset, always the same ones.
 fn preview_batch(dataset: &dyn Dataset, seed: u64) -> Result<Batch> {
     const ROWS: usize = 3;
@@ -412,14 +502,4 @@ fn preview_batch(dataset: &dyn Dataset, seed: u64) -> Result<Batch> {
     });
     let items = if same_size { items } else { items.into_iter().take(1).collect() };
     Ok(Batch::collate(items)?)
-}
-
-/// The configuration with which a run may go on: the saved one with the wanted changes, if all of them are allowed.
-pub fn resume_config(run: &Path, wanted: impl FnOnce(&toml::Table) -> Result<toml::Table>) -> Result<toml::Table> {
-    let text = crate::run::read_config(&Disk, run)?;
-    let saved: toml::Table = toml::from_str(&text)
-        .map_err(|e| Error::Config { origin: run.join("config.toml").display().to_string(), message: e.to_string() })?;
-    let wanted = wanted(&saved)?;
-    resume::check_changes(&saved, &wanted)?;
-    Ok(wanted)
 }

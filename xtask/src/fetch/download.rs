@@ -13,12 +13,11 @@ use super::http::{Client, Fault, Patience, Reply, Resume, refused};
 use super::part::{Origin, Part};
 use super::progress::Progress;
 use super::sniff;
-use crate::{digest, human};
+use super::tries::Tries;
+use crate::{digest, disk, human};
 
-/// Tries in a row, with one mirror, that bring nothing.
-const MAX_TRIES: u32 = 5;
-/// A try that brought this much was worth it: counting begins again.
-const WORTH_IT: u64 = 64 * 1024;
+/// The most that is fetched of a file of which the catalogue tells no size.
+const UNKNOWN_MOST: u64 = 32_000_000_000;
 /// A server that asks to wait longer is as good as down.
 const MAX_WAIT: Duration = Duration::from_secs(120);
 
@@ -34,6 +33,39 @@ pub(crate) struct Wanted<'a> {
     pub(crate) md5: Option<&'a str>,
     /// The sha256 that the lock file remembers of an earlier fetch.
     pub(crate) remembered: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    /// No more bytes than this are written to the disk, whatever the server sends.
+    fn most(&self) -> u64 {
+        self.bytes.or(self.approx.map(|approx| approx.saturating_mul(2))).unwrap_or(UNKNOWN_MOST)
+    }
+
+    /// What is wrong with a file of so many bytes, if anything. `whose` begins the sentence about an exact size.
+    fn wrong_size(&self, whose: &str, bytes: u64) -> Option<String> {
+        match (self.bytes, self.approx) {
+            (Some(size), _) => (size != bytes).then(|| format!("{whose} {bytes} bytes, the catalogue says {size}")),
+            (None, Some(approx)) => {
+                let fits = (approx / 2..=self.most()).contains(&bytes);
+                (!fits).then(|| {
+                    format!("the file has {}, it should be about {}", human::bytes(bytes), human::bytes(approx))
+                })
+            }
+            (None, None) => (bytes > self.most()).then(|| {
+                format!("{whose} {bytes} bytes; without a size in the catalogue, {} are fetched at most", self.most())
+            }),
+        }
+    }
+
+    /// Refuses what the server offers before it is fetched. Less than is expected may be an error page, about which its
+    /// bytes tell more.
+    fn check_offer(&self, bytes: Option<u64>) -> Result<(), Fault> {
+        let bytes = bytes.filter(|bytes| self.bytes.is_some() || *bytes > self.most());
+        match bytes.and_then(|bytes| self.wrong_size("the server offers", bytes)) {
+            None => Ok(()),
+            Some(reason) => Err(Fault::Mirror(reason)),
+        }
+    }
 }
 
 /// A file that came and was checked; its bytes are in the `.part`.
@@ -76,17 +108,18 @@ fn from_mirror(
     progress: &mut Progress,
 ) -> Result<Fetched, Fault> {
     let here = || part.resumable(url).map_or(0, |(_, length)| length);
-    let (mut tries, mut fresh_start) = (0, false);
+    let (mut tries, mut fresh_start) = (Tries::default(), false);
     loop {
         let before = here();
-        tries += 1;
+        tries.count();
         match attempt(client, wanted, url, part, progress) {
             Ok(origin) => match verify(wanted, url, &origin, part, progress) {
                 Ok(fetched) => return Ok(fetched),
                 // Pieces of two transfers may not belong together: once, from the start, in one go.
                 Err(Fault::Mirror(reason)) if before > 0 && !fresh_start => {
                     progress.say(&format!("{reason}; beginning anew"));
-                    (fresh_start, tries) = (true, 0);
+                    fresh_start = true;
+                    tries.begin_anew();
                 }
                 Err(fault) => return Err(fault),
             },
@@ -94,13 +127,10 @@ fn from_mirror(
                 if part.resumable(url).is_none() {
                     part.discard().map_err(|error| local(error, part.path()))?;
                 }
-                if here().saturating_sub(before) >= WORTH_IT {
-                    tries = 1;
+                if let Err(count) = tries.broke_off(here()) {
+                    return Err(Fault::Mirror(format!("{reason} (given up after {count} tries)")));
                 }
-                if tries >= MAX_TRIES {
-                    return Err(Fault::Mirror(format!("{reason} (given up after {tries} tries)")));
-                }
-                let backoff = client.patience.backoff * 2_u32.pow(tries - 1);
+                let backoff = client.patience.backoff * 2_u32.pow(tries.idle() - 1);
                 let wait = after.unwrap_or(backoff).max(backoff);
                 if wait > MAX_WAIT {
                     let wait = human::duration(wait);
@@ -123,6 +153,7 @@ fn attempt(
     progress: &mut Progress,
 ) -> Result<Origin, Fault> {
     let disk = |error| local(error, part.path());
+    let room = |bytes| disk::require_room(part.folder(), bytes).map_err(Fault::Local);
     let known = part.resumable(url);
     if let Some((origin, length)) = &known
         && origin.total == Some(*length)
@@ -132,18 +163,22 @@ fn attempt(
     let resume = known
         .as_ref()
         .and_then(|(origin, offset)| Some(Resume { offset: *offset, validator: origin.validator.as_deref()? }));
-    let mut reply = client.get(url, resume)?;
+    let most = wanted.most();
+    let missing = most.saturating_sub(resume.map_or(0, |resume| resume.offset));
+    let mut reply = client.get(url, resume, missing)?;
     let range = headers::text(&reply.headers, "content-range").and_then(ContentRange::parse);
     match (reply.status, &known) {
         (200, _) => {
             acceptable(&reply, url)?;
             let length = headers::text(&reply.headers, "content-length").and_then(|n| n.parse().ok());
-            expect_size(wanted, length)?;
+            wanted.check_offer(length)?;
             let validator = headers::validator(&reply.headers);
             let announced = reply.announced.take();
             let origin = Origin { url: url.to_owned(), validator, total: length, announced };
+            let expected = Expected { total: length.or(wanted.bytes), most };
             let file = part.begin(&origin).map_err(disk)?;
-            receive(client.patience, &mut *reply.body, file, 0, length.or(wanted.bytes), part, progress)?;
+            room(expected.total.unwrap_or(0))?;
+            receive(client.patience, &mut *reply.body, file, 0, expected, part, progress)?;
             Ok(origin)
         }
         (206, Some((origin, offset))) => {
@@ -157,8 +192,11 @@ fn attempt(
                 let what = if same { "sent another range than was asked for" } else { "sent a part of another file" };
                 return Err(Fault::retry(format!("the server {what}")));
             }
+            wanted.check_offer(total)?;
+            let expected = Expected { total: total.or(wanted.bytes), most };
+            room(expected.total.map_or(0, |total| total.saturating_sub(*offset)))?;
             let file = part.reopen().map_err(disk)?;
-            receive(client.patience, &mut *reply.body, file, *offset, total.or(wanted.bytes), part, progress)?;
+            receive(client.patience, &mut *reply.body, file, *offset, expected, part, progress)?;
             Ok(origin.clone())
         }
         (416, Some((origin, offset))) if range.and_then(|r| r.total) == Some(*offset) => Ok(origin.clone()),
@@ -185,27 +223,28 @@ fn acceptable(reply: &Reply, url: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-fn expect_size(wanted: &Wanted<'_>, offered: Option<u64>) -> Result<(), Fault> {
-    match (wanted.bytes, offered) {
-        (Some(wanted), Some(offered)) if wanted != offered => {
-            Err(Fault::Mirror(format!("the server offers {offered} bytes, the catalogue says {wanted}")))
-        }
-        _ => Ok(()),
-    }
+/// Sizes of the whole file.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    /// What the server or the catalogue says.
+    total: Option<u64>,
+    /// What is written at most.
+    most: u64,
 }
 
-/// Copies the body to the file. `total` is the size of the whole file, `position` where the body begins in it.
+/// Copies the body to the file. `position` is where the body begins in it.
 fn receive(
     patience: Patience,
     body: &mut dyn Read,
     mut file: File,
     mut position: u64,
-    total: Option<u64>,
+    Expected { total, most }: Expected,
     part: &Part,
     progress: &mut Progress,
 ) -> Result<(), Fault> {
     let disk = |error| local(error, part.path());
     progress.begin(total, position);
+    let most = total.unwrap_or(most).min(most);
     let mut chunk = vec![0; 1 << 17];
     let least = (Patience::SLOWEST as f64 * patience.stall.as_secs_f64()) as u64;
     let (mut window, mut in_window) = (Instant::now(), 0);
@@ -219,11 +258,9 @@ fn receive(
                 return Err(Fault::retry(format!("the connection broke at {position} bytes: {error}")));
             }
         };
-        if let Some(total) = total
-            && position + n as u64 > total
-        {
+        if position + n as u64 > most {
             part.discard().map_err(disk)?;
-            return Err(Fault::Mirror(format!("the server sent more than {total} bytes")));
+            return Err(Fault::Mirror(format!("the server sent more than {most} bytes")));
         }
         file.write_all(&chunk[..n]).map_err(disk)?;
         position += n as u64;
@@ -264,12 +301,9 @@ fn verify(
         ("sha256", &found.sha256, origin.announced.as_deref(), "the server announced"),
         ("sha256", &found.sha256, wanted.remembered, "fetch.lock.toml remembers"),
     ];
-    let mut wrong = None;
-    if let Some(size) = wanted.bytes
-        && size != bytes
-    {
-        wrong = Some(format!("the file has {bytes} bytes, the catalogue says {size}"));
-    }
+    let wrong_size = wanted.wrong_size("the file has", bytes);
+    // Where the size is known for about only, hash and first bytes say better what is wrong.
+    let mut wrong = wrong_size.clone().filter(|_| wanted.bytes.is_some());
     for (algorithm, found, expected, who) in expected {
         if let Some(expected) = expected
             && expected != found
@@ -283,14 +317,7 @@ fn verify(
     {
         wrong = Some(format!("the file is no {}: {looks}", wanted.format.extension()));
     }
-    if wrong.is_none()
-        && wanted.bytes.is_none()
-        && let Some(approx) = wanted.approx
-        && !(approx / 2..=approx.saturating_mul(2)).contains(&bytes)
-    {
-        wrong = Some(format!("the file has {}, it should be about {}", human::bytes(bytes), human::bytes(approx)));
-    }
-    match wrong {
+    match wrong.or(wrong_size) {
         None => Ok(Fetched { url: url.to_owned(), bytes, sha256: found.sha256 }),
         Some(reason) => {
             part.discard().map_err(disk)?;
@@ -305,4 +332,34 @@ fn local(error: io::Error, path: &Path) -> Fault {
     let remedy = if full { "; make room or give another --dir, then run the same command again" } else { "" };
     let message = format!("cannot write {}{remedy}", path.display());
     Fault::Local(anyhow::Error::new(error).context(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_has_a_bound() {
+        let wanted = |bytes, approx| Wanted {
+            urls: &[],
+            format: Format::Zip,
+            bytes,
+            approx,
+            sha256: None,
+            md5: None,
+            remembered: None,
+        };
+        assert_eq!(wanted(Some(10), Some(100)).most(), 10);
+        assert_eq!(wanted(None, Some(100)).most(), 200);
+        assert_eq!(wanted(None, Some(u64::MAX)).most(), u64::MAX);
+        assert_eq!(wanted(None, None).most(), UNKNOWN_MOST);
+        for (wanted, good, bad) in [
+            (wanted(Some(10), Some(100)), vec![10], vec![0, 9, 11, 100]),
+            (wanted(None, Some(100)), vec![50, 100, 200], vec![0, 49, 201, u64::MAX]),
+            (wanted(None, None), vec![0, UNKNOWN_MOST], vec![UNKNOWN_MOST + 1]),
+        ] {
+            assert!(good.iter().all(|n| wanted.wrong_size("it has", *n).is_none()), "{wanted:?}");
+            assert!(bad.iter().all(|n| wanted.wrong_size("it has", *n).is_some()), "{wanted:?}");
+        }
+    }
 }

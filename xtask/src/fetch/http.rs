@@ -93,12 +93,14 @@ impl Client {
         Self { agent: config.into(), patience }
     }
 
-    /// Asks for the file, or for what is missing of it.
-    pub(crate) fn get(&self, url: &str, resume: Option<Resume<'_>>) -> Result<Reply, Fault> {
+    /// Asks for the file, or for what is missing of it. `most` bytes are expected at most, and the body as a whole has the time
+    /// that they take at [`Patience::SLOWEST`]: a server can drip what is no part of the body, such as the sizes of chunks.
+    pub(crate) fn get(&self, url: &str, resume: Option<Resume<'_>>, most: u64) -> Result<Reply, Fault> {
+        let time = Duration::from_secs(most / Patience::SLOWEST) + self.patience.stall * 2;
         let mut url = url.to_owned();
         let mut announced = None;
         for _ in 0..=MAX_REDIRECTS {
-            let mut request = self.agent.get(&url);
+            let mut request = self.agent.get(&url).config().timeout_recv_body(Some(time)).build();
             if let Some(resume) = resume {
                 request = request.header("Range", format!("bytes={}-", resume.offset));
                 request = request.header("If-Range", resume.validator);

@@ -1,13 +1,17 @@
 //! `fetch.lock.toml`: what was fetched into a data directory, from where, and what it hashed to.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use gan_fs::read_regular;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Kind;
+use crate::disk;
+
+/// The most bytes that a lock file may have.
+const MAX_BYTES: u64 = 1 << 24;
 
 const HEAD: &str = "\
 # Written by `cargo xtask fetch-data`: what is here and what it hashed to when it came.
@@ -57,9 +61,9 @@ impl LockFile {
     /// When it cannot be read or is no such file: hashes must not be forgotten silently.
     pub(crate) fn read(dir: &Path) -> Result<Self> {
         let path = dir.join("fetch.lock.toml");
-        let tables = match fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text)
-                .with_context(|| format!("{} is damaged; repair or delete it, then fetch again", path.display()))?,
+        let damaged = || format!("{} is damaged; repair or delete it, then fetch again", path.display());
+        let tables = match read_regular(&path, MAX_BYTES) {
+            Ok(bytes) => toml::from_slice(&bytes).with_context(damaged)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Tables::default(),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
@@ -81,13 +85,8 @@ impl LockFile {
         };
         table.insert(name.to_owned(), record);
         let text = format!("{HEAD}{}", toml::to_string(&self.tables)?);
-        let scratch = self.path.with_extension("toml.new");
-        let write = || {
-            fs::write(&scratch, text)?;
-            fs::File::open(&scratch)?.sync_all()?;
-            fs::rename(&scratch, &self.path)
-        };
-        write().with_context(|| format!("cannot write {}", self.path.display()))
+        disk::write_durably(&self.path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 
@@ -95,6 +94,7 @@ impl LockFile {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::fs;
 
     #[test]
     fn what_is_put_is_read_again() {

@@ -13,11 +13,13 @@ mod progress;
 mod sniff;
 mod store;
 mod subset;
+mod tries;
 mod unpack;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use gan_fs::read_regular;
 
 use crate::UsageError;
 use crate::args::{Arg, Args};
@@ -29,6 +31,9 @@ use download::{Wanted, download};
 use http::{Client, Patience};
 use progress::Progress;
 use store::{Look, State, Store};
+
+/// The most bytes that a catalogue may have.
+const MAX_CATALOG: u64 = 1 << 24;
 
 const USAGE: &str = "\
 Usage: cargo xtask fetch-data [NAME…] [OPTIONS]
@@ -66,7 +71,8 @@ pub(crate) fn command(words: Vec<String>) -> Result<()> {
     let catalog = match &options.catalog {
         None => Catalog::embedded()?,
         Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let bytes = read_regular(path, MAX_CATALOG).with_context(|| format!("cannot read {}", path.display()))?;
+            let text = String::from_utf8(bytes).with_context(|| format!("{} is no text", path.display()))?;
             Catalog::parse(&text).with_context(|| path.display().to_string())?
         }
     };

@@ -7,7 +7,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use gan_fs::read_regular;
 use serde::{Deserialize, Serialize};
+
+/// The most bytes that a note may have.
+const MAX_NOTE: u64 = 1 << 16;
 
 /// Contents of `NAME.part.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,11 +42,16 @@ impl Part {
         &self.path
     }
 
+    /// The folder of both files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
     /// What can be continued from that mirror: its origin, and how many bytes are here.
     ///
     /// Anything that does not fit together (no validator, more bytes than the file has, unreadable) is no start.
     pub(crate) fn resumable(&self, url: &str) -> Option<(Origin, u64)> {
-        let origin: Origin = serde_json::from_slice(&fs::read(&self.origin).ok()?).ok()?;
+        let origin: Origin = serde_json::from_slice(&read_regular(&self.origin, MAX_NOTE).ok()?).ok()?;
         let length = fs::metadata(&self.path).ok()?.len();
         let fits = origin.url == url
             && origin.validator.is_some()
@@ -54,9 +63,7 @@ impl Part {
     /// Begins anew; the old bytes are gone.
     pub(crate) fn begin(&self, origin: &Origin) -> io::Result<File> {
         self.discard()?;
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        fs::create_dir_all(self.folder())?;
         // The file first: a note without its bytes must not vouch for bytes that come later.
         let file = File::create(&self.path)?;
         fs::write(&self.origin, serde_json::to_vec(origin)?)?;

@@ -16,13 +16,17 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use gan_fs::read_regular;
 
 use super::catalog::Entry;
 use super::download::Fetched;
 use super::lock_file::{LockFile, Record};
 use super::part::Part;
 use super::{subset, unpack};
-use crate::digest;
+use crate::{digest, disk};
+
+/// The most bytes that the listing of a dataset's files may have.
+const MAX_LISTING: u64 = 1 << 28;
 
 /// What is at an entry's place.
 #[derive(Debug, PartialEq, Eq)]
@@ -106,7 +110,9 @@ impl Store {
 
     /// Files that were added are no damage; a file that is gone or has another size is.
     fn folder_state(&self, entry: &Entry, record: &Record) -> Result<State> {
-        let Ok(listing) = fs::read_to_string(self.listing(entry)) else {
+        let Some(listing) =
+            read_regular(&self.listing(entry), MAX_LISTING).ok().and_then(|b| String::from_utf8(b).ok())
+        else {
             return Ok(State::Damaged("the listing of its files is gone".into()));
         };
         if digest::sha256(listing.as_bytes()) != record.stored_sha256 {
@@ -155,6 +161,7 @@ impl Store {
             stored_sha256: fetched.sha256.clone(),
         };
         let staged = if entry.format.is_archive() {
+            disk::require_room(staging, entry.unpacked_bytes.unwrap_or(0))?;
             let root = unpack::unpack(entry, part.path(), staging)
                 .with_context(|| format!("the archive from {} is refused", fetched.url))?;
             let mut files = Vec::new();
@@ -167,9 +174,12 @@ impl Store {
             record.stored_bytes = files.iter().map(|(_, size)| size).sum();
             record.stored_files = files.len() as u64;
             record.stored_sha256 = digest::sha256(listing.as_bytes());
+            // Nobody hashes the files again: what the listing vouches for must be on the disk before the listing is.
+            disk::sync_tree(&root).with_context(|| format!("cannot flush {}", root.display()))?;
             let path = self.listing(entry);
             fs::create_dir_all(self.dir.join(".fetch/listings"))?;
-            fs::write(&path, listing).with_context(|| format!("cannot write {}", path.display()))?;
+            disk::write_durably(&path, listing.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
             root
         } else if entry.keep.is_empty() {
             part.path().to_path_buf()
@@ -189,7 +199,7 @@ impl Store {
         // The record first: should the rename not happen, the entry counts as absent, and nothing unverified is left.
         self.lock.put(entry.kind, &entry.name, record.clone())?;
         fs::rename(&staged, &place).with_context(|| format!("cannot move it to {}", place.display()))?;
-        sync_folder(place.parent());
+        place.parent().into_iter().for_each(disk::sync_folder);
         Ok(record)
     }
 
@@ -232,14 +242,4 @@ fn list_files(folder: &Path, prefix: &str, files: &mut Vec<(String, u64)>) -> Re
         }
     }
     Ok(())
-}
-
-/// Makes the rename durable where the system lets one sync a folder.
-fn sync_folder(folder: Option<&Path>) {
-    if let Some(folder) = folder
-        && let Ok(folder) = fs::File::open(folder)
-    {
-        // Not every file system supports it, and the rename is done: nothing to report.
-        let _ = folder.sync_all();
-    }
 }

@@ -8,7 +8,7 @@ mod case;
 use crate::exit::Done;
 use crate::place::PlaceArgs;
 use case::Case;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use gan_train::device::{device_name, peak_memory, reset_peak_memory};
 use serde_json::json;
 use std::io::BufRead;
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(long, value_parser = PossibleValuesParser::new(case::NAMES))]
     case: String,
     /// Height and width of the pictures
-    #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256])]
+    #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256], value_parser = RangedU64ValueParser::<usize>::new().range(1..=16_384))]
     size: Vec<usize>,
     /// Pictures in a batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -88,7 +88,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         "device": device_name(&device),
         "settings": args.set,
         "variant": "gan-cli",
-        "threads": candle_core::utils::get_num_threads(),
+        "threads": rayon::current_num_threads(),
         "median_ms": round(median(&times)),
         "min_ms": round(min),
         "max_ms": round(max),

@@ -1,7 +1,10 @@
 //! `gan-cli convert`.
 
-use crate::commands::weights;
-use crate::exit::{BAD_MODEL, Coded, Done};
+use crate::commands::model_folder::{is_training_state, listed};
+use crate::commands::trained::{open_trained, open_trained_with};
+use crate::commands::weights::{self, is_weight_file};
+use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
+use crate::inputs::Inputs;
 use anyhow::bail;
 use gan_nets::weights::StateDict;
 use gan_nets::{clean_legacy, infer, pth};
@@ -51,7 +54,13 @@ impl Target {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let target = Target::of(&args.to)?;
-    let (mut state, mut notes) = if args.from.is_dir() { from_run(&args)? } else { from_file(&args)? };
+    let mut inputs = Inputs::default();
+    inputs.model(&args.from);
+    inputs.refuse([&*args.to])?;
+    if args.to.is_dir() {
+        bail!(Coded(USAGE, format!("{} is a folder; name a file", args.to.display())));
+    }
+    let (mut state, mut notes) = if is_weight_file(&args.from) { from_file(&args)? } else { from_run(&args)? };
     let mut cleaned = state.clone();
     let legacy = clean_legacy(&mut cleaned);
     // What the file is, is worth knowing, but files of unknown networks are converted as well.
@@ -94,16 +103,26 @@ fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
     if args.entry.is_some() {
         bail!(Coded(2, "--entry is for .pth files; a network of a run is named by --network".into()));
     }
+    // What is wrong with the folder is said where it is opened for good.
+    let networks = Trained::open(&args.from).map(|trained| trained.network_names()).unwrap_or_default();
+    let from = args.from.display();
     let Some(name) = args.network.as_deref() else {
-        let message =
-            format!("{} holds several networks: name one with --network, for example --network g", args.from.display());
-        bail!(Coded(2, message));
+        open_trained(&args.from)?;
+        let (all, first) = (listed(&networks), networks.first().map_or("g", String::as_str));
+        bail!(Coded(USAGE, format!("{from} holds {all}: name one with --network, for example --network {first}")));
     };
-    if matches!(name, "optimizer" | "pool") {
+    if is_training_state(name) {
         bail!(Coded(BAD_MODEL, format!("{name} is no network, but the training's own state")));
     }
-    let snapshot = Trained::open(&args.from)?.networks(&[name])?;
-    let tensors = snapshot.tensors.into_iter().find(|(stem, _)| stem == name).map(|(_, tensors)| tensors);
-    let state = tensors.unwrap_or_default().into_iter().collect();
-    Ok((state, vec![format!("network {name} after {} steps of {}", snapshot.step, snapshot.method)]))
+    if !networks.is_empty() && !networks.iter().any(|network| network == name) {
+        let files: Vec<_> = networks.iter().map(|network| format!("{network}.safetensors")).collect();
+        let (all, files) = (listed(&networks), listed(&files));
+        bail!(Coded(
+            BAD_MODEL,
+            format!("{from} has no network {name}, only {all} (in {files}): name one of these with --network")
+        ));
+    }
+    let trained = open_trained_with(&args.from, &[name])?;
+    let state = trained.network(name)?.into_iter().collect();
+    Ok((state, vec![format!("network {name} after {} steps of {}", trained.step(), trained.method().name)]))
 }

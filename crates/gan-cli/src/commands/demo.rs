@@ -1,14 +1,21 @@
 //! `gan-cli demo`: the main job on an embedded default.
 
-use crate::exit::Done;
+use crate::commands::train::{Launch, resume};
+use crate::commands::trained::open_trained;
+use crate::exit::{BAD_MODEL, Coded, Done};
 use crate::place::PlaceArgs;
 use crate::progress::{Progress, bar, human};
-use crate::{interrupt, presets};
+use crate::start::Start;
+use crate::{interrupt, presets, process};
+use anyhow::bail;
 use candle_core::{Device, Tensor};
-use gan_data::{Batch, DataConfig, Dataset, Depth, Quantize, picture_from_tensor, write_picture};
+use gan_data::{Batch, DataConfig, DataMode, Dataset, Depth, Quantize, picture_from_tensor, write_picture};
 use gan_rng::{Key, Purpose};
+use gan_train::config::Layer;
 use gan_train::events::Finish;
-use gan_train::{Job, Place, Trained, TranslateOptions, data_config, methods, to_place, translate_fitted};
+use gan_train::{
+    Job, MethodSpec, Place, TranslateOptions, data_config, methods, resume_config, to_place, translate_fitted,
+};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -24,6 +31,9 @@ pub(crate) struct Args {
     /// One setting over the demo's: for example `max_steps=100` for a shorter one
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Resume the demo in --out
+    #[arg(long, requires = "out")]
+    resume: bool,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -33,40 +43,57 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let out = args.out.clone().unwrap_or_else(free_folder);
     let place = args.place.open()?;
     let method = methods::find("pix2pix")?;
-    let settings = args.set.iter().cloned().map(gan_train::config::Layer::Setting);
-    let layers: Vec<_> = std::iter::once(presets::layer(method.name, "demo")?).chain(settings).collect();
-    let config = (method.resolve)(&layers)?;
+    let config = config(&args, method, &out)?;
     let data = data_config(method, &config)?;
-    eprintln!(
-        "drawing facades and training a pix2pix model to render them from their label maps, about two minutes on two cores"
-    );
-    let outcome = gan_train::train(Job {
+    if !args.resume {
+        eprintln!("drawing facades and training a pix2pix model to render them from their label maps");
+    }
+    let progress = Progress::new(Start::of(method, &config, Some("demo"), &out)?);
+    let launch =
+        Launch { command: resume::command("demo", &out, &args.place.device), out: out.clone(), config: config.clone() };
+    let outcome = launch.checked(gan_train::train(Job {
         method,
         config,
         run: out.clone(),
-        resume: false,
+        resume: args.resume,
         place: place.clone(),
-        argv: std::env::args().collect(),
+        argv: process::command_line(),
         version: env!("CARGO_PKG_VERSION").into(),
         stop: interrupt::flag(),
-        observers: vec![Box::new(Progress::new())],
-    })?;
+        observers: vec![Box::new(progress)],
+    }))?;
     if outcome.finish == Finish::Interrupted {
-        eprintln!(
-            "interrupted at step {}; go on with `gan-cli train pix2pix --resume --out {}`",
-            outcome.step,
-            out.display()
-        );
+        launch.interrupted(&outcome);
         return Ok(Done::Interrupted);
     }
     let scores = evaluate(&out, &data, &place)?;
     println!("held-out pairs ({TESTED}), levels of 0..255   L1      PSNR");
     println!("  the trained model                       {}", scores.model);
-    println!("  doing nothing (the mean training photo) {}", scores.baseline);
+    println!("  baseline: the mean training photo       {}", scores.baseline);
     println!("label map | model | truth: {}", out.join("held-out.png").display());
     println!("gallery:                   {}", out.join("gallery/index.html").display());
     eprintln!("done in {}", human(started.elapsed().as_secs_f64()));
     Ok(Done::Complete)
+}
+
+/// The demo's configuration, or that of the demo to be resumed, with the settings.
+fn config(args: &Args, method: &MethodSpec, out: &Path) -> anyhow::Result<toml::Table> {
+    let with = |base: Layer| {
+        let settings = args.set.iter().cloned().map(Layer::Setting);
+        (method.resolve)(&std::iter::once(base).chain(settings).collect::<Vec<_>>())
+    };
+    if !args.resume {
+        return Ok(with(presets::layer(method.name, "demo")?)?);
+    }
+    if resume::of_run(out).is_none_or(|of_run| of_run.name == method.name) {
+        let saved = |saved: &toml::Table| with(Layer::Text { name: "config.toml".into(), toml: saved.to_string() });
+        let config = resume_config(out, saved)?;
+        if data_config(method, &config)?.mode == DataMode::Facades {
+            return Ok(config);
+        }
+    }
+    let command = resume::command("train", out, &args.place.device);
+    bail!(Coded(BAD_MODEL, format!("{}: this run is no demo; resume it with: {command}", out.display())))
 }
 
 fn free_folder() -> PathBuf {
@@ -129,7 +156,7 @@ fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scor
         }
     }
     let mean = mean.map(|sum| sum / train.len() as f64).transpose()?;
-    let translator = Trained::open(run)?.translator(&TranslateOptions::default(), place)?;
+    let translator = open_trained(run)?.translator(&TranslateOptions::default(), place)?;
     let test = open("test", TESTED)?;
     let mut scores = Scores { model: Score::default(), baseline: Score::default() };
     let mut rows = Vec::new();

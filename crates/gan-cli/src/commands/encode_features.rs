@@ -1,10 +1,11 @@
 //! `gan-cli encode-features`.
 
 use crate::commands::train::dataset_root;
+use crate::commands::trained::open_trained;
 use crate::exit::Done;
+use crate::inputs::Inputs;
 use crate::place::PlaceArgs;
 use crate::progress::bar;
-use gan_train::Trained;
 use gan_train::storage::Disk;
 use gan_train::styles::encode_features;
 use std::path::PathBuf;
@@ -23,8 +24,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let place = args.place.open()?;
-    let trained = Trained::open(&args.model)?;
+    let trained = open_trained(&args.model)?;
     let data = args.data.as_deref().map(dataset_root);
+    let mut inputs = Inputs::default();
+    inputs.model(&args.model);
+    inputs.refuse(
+        ["clusters.json", "clusters.safetensors"].map(|name| trained.features_dir().join(name)).iter().map(|p| &**p),
+    )?;
     let bar = bar(0, "encoding");
     let mut progress = |done: usize, of: usize| {
         bar.set_length(of as u64);

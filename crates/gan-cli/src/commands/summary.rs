@@ -1,30 +1,47 @@
 //! `gan-cli summary`.
 
-use crate::commands::weights::{WeightArgs, WeightFile};
-use crate::exit::Done;
-use anyhow::Context;
-use gan_nets::Network;
+use crate::commands::model_folder::listed;
+use crate::commands::trained::open_trained;
+use crate::commands::weights::{WeightArgs, WeightFile, is_weight_file};
+use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
+use anyhow::{Context, bail};
+use clap::builder::RangedU64ValueParser;
+use gan_nets::weights::StateDict;
+use gan_nets::{Network, infer};
 use gan_train::Trained;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run or checkpoint folder (its generator), or a weight file (.pth, .safetensors) of any network
+    /// Run or checkpoint folder, or a weight file (.pth, .safetensors) of any network
     #[arg(long)]
     model: PathBuf,
+    /// Which network of a run or checkpoint: g, d, e, g_a, g_b, d_a or d_b; the default is its (first) generator
+    #[arg(long)]
+    network: Option<String>,
     /// Height and width of the input
-    #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256])]
+    #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256], value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_535))]
     size: Vec<usize>,
     #[command(flatten)]
     weights: WeightArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
-    let network = if args.model.is_dir() {
+    let network = if !is_weight_file(&args.model) {
         args.weights.refuse_for_runs()?;
-        let trained = Trained::open(&args.model)?;
-        Network::Generator((trained.method().generator)(trained.config())?)
+        let trained = open_trained(&args.model)?;
+        let networks = trained.network_names();
+        match args.network.as_deref() {
+            Some(name) => of_run(&trained, &networks, name)?,
+            None => {
+                note_others(&networks);
+                Network::Generator((trained.method().generator)(trained.config())?)
+            }
+        }
     } else {
+        if args.network.is_some() {
+            bail!(Coded(USAGE, "--network is for runs and checkpoints: a weight file is one network".into()));
+        }
         let file = WeightFile::open(&args.model, &args.weights)?;
         file.state.require_finite().with_context(|| format!("cannot use {}", args.model.display()))?;
         file.notes.iter().skip(1).for_each(|note| eprintln!("{note}"));
@@ -34,8 +51,39 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     Ok(Done::Complete)
 }
 
+/// What to say about a size that a network does not take.
+fn unfit(network: &Network, (h, w): (usize, usize)) -> String {
+    let sides = match network {
+        Network::Generator(config) => config.demand().ok().and_then(|demand| demand.sides(1)),
+        _ => None,
+    };
+    let wanted = sides.map_or("it takes larger ones".to_owned(), |sides| format!("it takes {sides}"));
+    format!("--size {h} {w} does not suit this network ({network}): {wanted}")
+}
+
+/// A network of a checkpoint, told by its tensors.
+fn of_run(trained: &Trained, networks: &[String], name: &str) -> anyhow::Result<Network> {
+    let shown = trained.path().display();
+    if !networks.iter().any(|network| network == name) {
+        bail!(Coded(BAD_MODEL, format!("{shown} has no network {name}; it holds {}", listed(networks))));
+    }
+    let state: StateDict = trained.network(name)?.into_iter().collect();
+    infer(&state, None).with_context(|| format!("cannot tell what network {name} of {shown} is"))
+}
+
+/// Says which network is shown, where there are others of its kind.
+fn note_others(networks: &[String]) {
+    let generators: Vec<_> = networks.iter().filter(|name| name.starts_with("g_")).cloned().collect();
+    if let [shown, others @ ..] = &generators[..]
+        && !others.is_empty()
+    {
+        eprintln!("note: this is {shown}; show {} with --network {}", listed(others), others[0]);
+    }
+}
+
 fn print(network: &Network, size: (usize, usize)) -> anyhow::Result<()> {
-    let summary = network.summary(size)?;
+    // The network itself was checked when it was opened: only the size can be wrong.
+    let summary = network.summary(size).map_err(|_| Coded(2, unfit(network, size)))?;
     println!("{network}; for {} x {} x {}", network.input_nc(), size.0, size.1);
     let width = summary.rows.iter().map(|r| r.path.len()).max().unwrap_or(0);
     println!("{:width$}  {:12}  {:>16}  {:>11}  {:>9}", "layer", "kind", "output", "parameters", "MMAC");

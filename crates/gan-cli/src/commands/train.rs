@@ -1,37 +1,49 @@
 //! `gan-cli train`.
 
-use crate::exit::{Coded, Done};
+mod finish;
+pub(crate) mod resume;
+mod settings;
+
+pub(crate) use finish::Launch;
+
+use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::place::PlaceArgs;
 use crate::progress::Progress;
-use crate::{interrupt, presets};
+use crate::start::Start;
+use crate::{interrupt, presets, process};
 use anyhow::bail;
-use clap::builder::PossibleValuesParser;
-use gan_train::config::Layer;
-use gan_train::events::Finish;
-use gan_train::{Job, METHODS, MethodSpec, methods, resume_config};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use gan_data::DataConfig;
+use gan_train::{Error, Job, METHODS, data_config};
+use settings::Shortcuts;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
+#[command(after_long_help = presets::help())]
 pub(crate) struct Args {
-    /// The method
-    #[arg(value_parser = PossibleValuesParser::new(METHODS.iter().map(|m| clap::builder::PossibleValue::new(m.name).help(m.about))))]
-    method: String,
+    /// The method; with --resume it may be left out
+    #[arg(required_unless_present = "resume",
+        value_parser = PossibleValuesParser::new(METHODS.iter().map(|m| PossibleValue::new(m.name).help(m.about))))]
+    method: Option<String>,
     /// Folder of the dataset, or the name of a fetched one
     #[arg(long)]
     data: Option<PathBuf>,
     /// Run folder to write
     #[arg(long)]
     out: PathBuf,
-    /// Start from a preset's settings
+    /// Start from a preset's settings; --help lists the presets
     #[arg(long)]
     preset: Option<String>,
     /// Settings from a TOML file, over the preset
     #[arg(long)]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    shortcuts: Shortcuts,
     /// One setting, over everything else: `train.lr=1e-4`, or `lr=1e-4` where the name is unique
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Go on with the run in --out
+    /// Resume the run in --out. Its configuration is in the run folder; the command line of the start is accepted as well,
+    /// as long as it gives the same configuration
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
@@ -39,58 +51,62 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
-    let method = methods::find(&args.method)?;
-    let config = resolved(&args, method)?;
+    let method = resume::method(&args)?;
+    let config = if args.resume { resume::config(&args, method)? } else { settings::at_start(&args, method)? };
+    let data = data_config(method, &config)?;
+    if data.root.as_os_str().is_empty() && !data.mode.is_procedural() {
+        bail!(Coded(USAGE, "name the dataset with --data".into()));
+    }
     let place = args.place.open()?;
-    let job = Job {
+    let start = Start::of(method, &config, args.preset.as_deref(), &args.out)?;
+    refuse_overlap(&args.out, &data, &start.folders)?;
+    let progress = Progress::new(start);
+    let launch = Launch {
+        command: resume::command(&format!("train {}", method.name), &args.out, &args.place.device),
+        out: args.out.clone(),
+        config: config.clone(),
+    };
+    let ended = gan_train::train(Job {
         method,
         config,
         run: args.out.clone(),
         resume: args.resume,
         place,
-        argv: std::env::args().collect(),
+        argv: process::command_line(),
         version: env!("CARGO_PKG_VERSION").into(),
         stop: interrupt::flag(),
-        observers: vec![Box::new(Progress::new())],
-    };
-    let outcome = gan_train::train(job)?;
-    let gallery = args.out.join("gallery/index.html");
-    if outcome.finish == Finish::Interrupted {
-        eprintln!("interrupted at step {}; go on with the same command and --resume", outcome.step);
-        return Ok(Done::Interrupted);
+        observers: vec![Box::new(progress)],
+    });
+    match ended {
+        Err(error @ Error::RunFolder { .. }) if !args.resume => Err(taken(error, &args)),
+        ended => launch.report(ended),
     }
-    eprintln!(
-        "done. Look at {}, translate with `gan-cli translate --model {} …`",
-        gallery.display(),
-        args.out.display()
-    );
-    Ok(Done::Complete)
 }
 
-fn resolved(args: &Args, method: &MethodSpec) -> anyhow::Result<toml::Table> {
-    let settings = || args.set.iter().cloned().map(Layer::Setting);
-    let root = args.data.as_deref().map(dataset_root);
-    let root =
-        root.map(|path| Layer::Setting(format!("data.root={}", toml::Value::String(path.display().to_string()))));
-    if args.resume {
-        if args.preset.is_some() || args.config.is_some() {
-            bail!(Coded(2, "--resume takes the run's own configuration: leave --preset and --config out".into()));
-        }
-        return Ok(resume_config(&args.out, |saved| {
-            let saved = Layer::Text { name: "config.toml".into(), toml: saved.to_string() };
-            (method.resolve)(&std::iter::once(saved).chain(root).chain(settings()).collect::<Vec<_>>())
-        })?);
+/// A folder that is taken, with the way to resume if a run has it.
+fn taken(error: Error, args: &Args) -> anyhow::Error {
+    let Some(of_run) = resume::of_run(&args.out) else { return error.into() };
+    let command = resume::command(&format!("train {}", of_run.name), &args.out, &args.place.device);
+    Coded(BAD_MODEL, format!("{error}\nresume it with: {command}")).into()
+}
+
+/// Refuses a run folder among the images that the run reads: its previews would become training data.
+fn refuse_overlap(run: &Path, data: &DataConfig, folders: &[PathBuf]) -> anyhow::Result<()> {
+    let root = if data.mode.is_procedural() { None } else { Some(&data.root) };
+    let refuse = |what: String| {
+        let message = format!("{} {what}; choose another folder with --out", run.display());
+        bail!(Coded(USAGE, message))
+    };
+    if let Some(root) = root.filter(|root| gan_fs::is_within(root, run)) {
+        return refuse(match gan_fs::is_within(run, root) {
+            true => "is the dataset itself".into(),
+            false => format!("holds the dataset {}", root.display()),
+        });
     }
-    let mut layers = Vec::new();
-    if let Some(name) = &args.preset {
-        layers.push(presets::layer(method.name, name)?);
+    match folders.iter().find(|folder| gan_fs::is_within(run, folder)) {
+        Some(folder) => refuse(format!("lies among the images of {}", folder.display())),
+        None => Ok(()),
     }
-    if let Some(path) = &args.config {
-        layers.push(Layer::file(path)?);
-    }
-    layers.extend(root);
-    layers.extend(settings());
-    Ok((method.resolve)(&layers)?)
 }
 
 /// A path as it is, or else the name of a fetched dataset.

@@ -1,28 +1,38 @@
 //! `gan-cli translate`.
 
+mod alpha;
 mod files;
 mod model;
+mod names;
 mod reader;
+mod report;
 mod sizes;
 
 use crate::commands::weights::WeightArgs;
 use crate::exit::{BAD_DATA, Coded, Done};
 use crate::place::{PlaceArgs, PrecisionArgs};
 use crate::progress::bar;
+use alpha::AlphaArg;
 use anyhow::{Context, bail};
 use candle_core::Tensor;
 use clap::ValueEnum;
-use gan_data::{Batch, Picture, Quantize, picture_from_tensor, write_picture};
+use files::{Plan, Request, Translation};
+use gan_data::{Batch, DecodeOptions, Picture, Quantize, picture_from_tensor, write_picture};
 use gan_train::{Place, TranslateOptions, Translator, to_place, translate_fitted};
 use model::{LabelArgs, Model};
 use reader::{Input, Reader};
+use report::Report;
 use sizes::SizeArgs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Translate pictures with a trained model
 ///
 /// The model is a run, a checkpoint or a bare weight file, PyTorch's included: what the file holds is read off its
 /// tensors. Pictures come back in their own size unless --preprocess asks for the references' sizes.
+///
+/// Results in a folder are called like their inputs, `STEM.png`; inputs that share a stem keep their extension
+/// (`STEM.jpg.png`). Results of an earlier call are replaced, inputs never. A file that fails does not end the call: the
+/// failures are listed at the end, and the exit code is that of the worst.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run folder, checkpoint folder, or weight file (.pth, .safetensors)
@@ -31,9 +41,23 @@ pub(crate) struct Args {
     /// Pictures (for pix2pixHD: label maps) or folders of them
     #[arg(long, required = true, num_args = 1..)]
     input: Vec<PathBuf>,
-    /// Where to write: a folder, or a file if the input is one file
+    /// Where to write: a folder, or a file (png, jpg, webp, tiff, bmp, ppm) if the input is one file. Below an input
+    /// folder, it is left out of the input
     #[arg(long)]
     output: PathBuf,
+    /// Write into a folder that holds other images than those of this call; they stay. Without it, results of several
+    /// files go into a folder of their own
+    #[arg(long)]
+    merge: bool,
+    /// Do not compute results that exist and can be read, whatever made them
+    #[arg(long)]
+    skip_existing: bool,
+    /// Stop at the first file that fails
+    #[arg(long)]
+    fail_fast: bool,
+    /// What becomes of alpha if the model does not take it. Without this it is left out, with a note
+    #[arg(long, value_enum)]
+    alpha: Option<AlphaArg>,
     /// Which way, for models that know both
     #[arg(long, value_enum, default_value_t = Direction::A2b)]
     direction: Direction,
@@ -97,6 +121,16 @@ impl Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    let plan = Plan::new(&Request {
+        inputs: &args.input,
+        output: &args.output,
+        model: &args.model,
+        inst: args.inst.as_deref(),
+        encode: args.encode.as_deref(),
+        merge: args.merge,
+        skip_existing: args.skip_existing,
+        alpha: args.alpha == Some(AlphaArg::Keep),
+    })?;
     let place = args.place.open()?;
     args.precision.apply(&place)?;
     let model = Model::open(&args, &place)?;
@@ -107,19 +141,53 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         transform: transform.as_ref(),
         inst: args.inst.as_deref(),
         encode: args.encode.as_deref(),
+        alpha: args.alpha,
     };
-    let jobs = files::jobs(&args.input, &args.output)?;
-    let bar = bar(jobs.len(), "translating");
-    for job in &jobs {
-        let input = reader.read(job)?;
-        let picture = translate(&*model.translator, transform.is_some(), input, &place, args.truncate)
-            .with_context(|| format!("cannot translate {}", job.input.display()))?;
-        write_picture(&job.output, &picture)?;
+    let notes = reader.check(plan.jobs.len())?;
+    plan.notes.iter().map(String::as_str).chain(notes).for_each(|note| eprintln!("note: {note}"));
+    let mut report = Report::default();
+    let bar = bar(plan.jobs.len(), "translating");
+    for job in &plan.jobs {
+        if args.skip_existing && is_whole(&job.output) {
+            report.skipped();
+        } else {
+            match translate_file(&args, &model, &reader, job, &place) {
+                Ok(lost_alpha) => report.wrote(lost_alpha),
+                Err(error) => report.failed(job, error, args.fail_fast || plan.jobs.len() == 1)?,
+            }
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    eprintln!("{} {} in {}", jobs.len(), if jobs.len() == 1 { "picture" } else { "pictures" }, args.output.display());
+    report.end(&plan, &args.output)?;
     Ok(Done::Complete)
+}
+
+/// Whether there is an image that can be read to its end.
+fn is_whole(path: &Path) -> bool {
+    path.is_file() && gan_data::decode(path, &DecodeOptions::default()).is_ok()
+}
+
+/// Translates one file; returns whether its alpha was lost.
+fn translate_file(
+    args: &Args,
+    model: &Model,
+    reader: &Reader<'_>,
+    job: &Translation,
+    place: &Place,
+) -> anyhow::Result<bool> {
+    let mut input = reader.read(job)?;
+    let alpha = input.alpha.take();
+    let exact = reader.transform.is_some();
+    let mut picture = translate(&*model.translator, exact, input, place, args.truncate)
+        .with_context(|| format!("cannot translate {}", job.input.display()))?;
+    let keep = args.alpha == Some(AlphaArg::Keep);
+    let lost = alpha.is_some() && args.alpha.is_none();
+    if let Some(alpha) = alpha.filter(|_| keep) {
+        picture = alpha::join(picture, alpha);
+    }
+    write_picture(&job.output, &picture)?;
+    Ok(lost)
 }
 
 fn translate(
@@ -142,6 +210,16 @@ fn translate(
 fn translate_exact(translator: &dyn Translator, batch: &Batch) -> anyhow::Result<Tensor> {
     let (_, _, h, w) = batch.a.dims4()?;
     let multiple = translator.size_multiple();
+    let smallest = translator.smallest_side();
+    let rounded = |side: usize| side.div_ceil(multiple) * multiple;
+    if rounded(h).min(rounded(w)) < smallest {
+        bail!(Coded(
+            BAD_DATA,
+            format!(
+                "it is {w}x{h} after --preprocess, but this model takes {smallest}x{smallest} and larger; raise --load-size and --crop-size, or leave --preprocess out: then every size goes"
+            )
+        ));
+    }
     // Up to four, generators round up by themselves.
     if multiple > 4 && (h % multiple, w % multiple) != (0, 0) {
         bail!(Coded(

@@ -54,6 +54,13 @@ impl WeightFile {
     }
 }
 
+/// Whether a path is to be read as a weight file rather than as a run or checkpoint. A missing file that is called like
+/// one is not taken for a missing run.
+pub(crate) fn is_weight_file(path: &Path) -> bool {
+    let named = path.extension().is_some_and(|e| e == "pth" || e == "pt" || e == "safetensors");
+    path.is_file() || named && !path.is_dir()
+}
+
 /// Reads a weight file of any kind, as it is.
 pub(crate) fn read(path: &Path, entry: Option<&str>) -> anyhow::Result<Loaded> {
     Ok(match entry {

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use gan_rng::Key;
 
 use super::layout::{Layout, locate_pairs};
-use super::{Dataset, Description, Item, adapt, limited, load};
+use super::{Dataset, Description, Item, halves, images, limited};
+use crate::channels::has_alpha;
 use crate::config::{DataConfig, Direction};
 use crate::error::{Error, Result};
-use crate::folder::{list_pictures, pair_by_stem};
+use crate::folder::{Names, pair_by_stem};
 use crate::picture::Picture;
 use crate::reader::Reader;
+use crate::sizes::ItemFiles;
 use crate::transform::Transform;
 
 /// Pairs stored side by side in one file, or in two folders under equal names. Both parts share crop and flip.
@@ -41,16 +43,21 @@ impl Aligned {
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
         let located = locate_pairs(&config.root, &config.phase)?;
+        let (exclude, mut notes) = (located.exclude, located.notes);
+        let reader = Reader::open(config)?;
         let (pairs, folders) = match located.layout {
             Layout::SideBySide(folder) => {
-                let files = limited(list_pictures(&folder)?, config.max_dataset_size, &folder)?;
-                let pairs = files.into_iter().map(|file| Pair { name: file.stem, a: file.path, b: None });
+                let files = images(&folder, &exclude, &mut notes)?;
+                let files = limited(files, config.max_dataset_size, &folder, &notes)?;
+                notes.extend(halves::note(&files, &reader));
+                let pairs = files.into_iter().map(|file| Pair { name: file.name(), a: file.path, b: None });
                 (pairs.collect(), vec![folder])
             }
             Layout::TwoFolders(a, b) => {
-                let files = pair_by_stem((&a, &list_pictures(&a)?), (&b, &list_pictures(&b)?), None)?;
-                let pairs = limited(files, config.max_dataset_size, &a)?.into_iter().map(|(a, b)| Pair {
-                    name: a.stem,
+                let (left, right) = (images(&a, &exclude, &mut notes)?, images(&b, &exclude, &mut notes)?);
+                let files = pair_by_stem((&a, &left), (&b, &right), Names::Whole)?;
+                let pairs = limited(files, config.max_dataset_size, &a, &notes)?.into_iter().map(|(a, b)| Pair {
+                    name: a.name(),
                     a: a.path,
                     b: Some(b.path),
                 });
@@ -60,9 +67,9 @@ impl Aligned {
         Ok(Self {
             pairs,
             folders,
-            notes: located.notes,
+            notes,
             transform: config.transform(),
-            reader: Reader::open(config)?,
+            reader,
             channels: (config.input_nc, config.output_nc),
             direction: config.direction,
         })
@@ -76,10 +83,11 @@ impl Aligned {
             Direction::B2a => (output, input),
         };
         let Some(path_b) = &pair.b else {
-            let (a, b) = halves(&self.reader.picture(&pair.a)?, &pair.a)?;
-            return Ok((adapt(a, channels_a, &pair.a)?, adapt(b, channels_b, &pair.a)?));
+            let both = self.reader.picture(&pair.a, has_alpha(channels_a) || has_alpha(channels_b))?;
+            let (a, b) = halves(&both, &pair.a)?;
+            return Ok((self.reader.adapt(a, channels_a, &pair.a)?, self.reader.adapt(b, channels_b, &pair.a)?));
         };
-        let (a, b) = (load(&pair.a, channels_a, &self.reader)?, load(path_b, channels_b, &self.reader)?);
+        let (a, b) = (self.reader.image(&pair.a, channels_a)?, self.reader.image(path_b, channels_b)?);
         if a.size() != b.size() && !self.transform.unifies_sizes() {
             return Err(sizes_differ(&pair.a, a.size(), path_b, b.size()));
         }
@@ -98,7 +106,7 @@ fn halves(picture: &Picture, path: &Path) -> Result<(Picture, Picture)> {
 }
 
 /// Parts of unequal size would not stay aligned under a crop or a rounding.
-pub(super) fn sizes_differ(a: &Path, size_a: (usize, usize), b: &Path, size_b: (usize, usize)) -> Error {
+pub(crate) fn sizes_differ(a: &Path, size_a: (usize, usize), b: &Path, size_b: (usize, usize)) -> Error {
     let reason = format!("it is {}x{} and {} is {}x{}", size_a.0, size_a.1, b.display(), size_b.0, size_b.1);
     Error::item(a, reason, "make them equal, or use preprocess = \"resize_and_crop\"")
 }
@@ -116,6 +124,16 @@ impl Dataset for Aligned {
         let b = self.transform.apply_shared(b, draws).to_tensor()?;
         let (a, b) = if self.direction == Direction::A2b { (a, b) } else { (b, a) };
         Ok(Item { a, b: Some(b), inst: None, name: pair.name.clone() })
+    }
+
+    fn item_files(&self) -> Vec<ItemFiles> {
+        let files = |pair: &Pair| std::iter::once(&pair.a).chain(&pair.b).cloned().collect();
+        let across = |pair: &Pair| if pair.b.is_none() { 2 } else { 1 };
+        self.pairs.iter().map(|pair| ItemFiles { files: files(pair), across: across(pair), part: 0 }).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.pairs.iter().map(|pair| pair.name.clone()).collect()
     }
 
     fn describe(&self) -> Description {

@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use gan_rng::Key;
 
-use super::layout::locate_folder;
-use super::{Dataset, Description, Item, limited, load};
+use super::layout::locate_photographs;
+use super::{Dataset, Description, Item, images, limited};
 use crate::config::DataConfig;
 use crate::error::Result;
-use crate::folder::{PictureFile, list_pictures};
+use crate::folder::PictureFile;
 use crate::lab::lab_tensors;
 use crate::reader::Reader;
+use crate::sizes::ItemFiles;
 use crate::transform::Transform;
 
-/// Colour photographs of `{root}/{phase}`: the input is L / 50 - 1 `[1, H, W]`, the target (a, b) / 110 `[2, H, W]`
-/// (which may leave [-1, 1] slightly).
+/// Colour photographs of `{root}/{phase}`, or of `{root}` itself: the input is L / 50 - 1 `[1, H, W]`, the target
+/// (a, b) / 110 `[2, H, W]` (which may leave [-1, 1] slightly).
 #[derive(Debug)]
 pub struct Colorization {
     files: Vec<PictureFile>,
@@ -31,11 +32,13 @@ impl Colorization {
     /// [`crate::Error::Dataset`] if there are none, [`crate::Error::Config`] unless input_nc is 1 and output_nc 2.
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
-        let (folder, note) = locate_folder(&config.root, &config.phase, &[""])?;
+        let located = locate_photographs(&config.root, &config.phase)?;
+        let (folder, mut notes) = (located.layout, located.notes);
+        let files = images(&folder, &located.exclude, &mut notes)?;
         Ok(Self {
-            files: limited(list_pictures(&folder)?, config.max_dataset_size, &folder)?,
+            files: limited(files, config.max_dataset_size, &folder, &notes)?,
             folder,
-            notes: note.into_iter().collect(),
+            notes,
             transform: config.transform(),
             reader: Reader::open(config)?,
         })
@@ -49,9 +52,17 @@ impl Dataset for Colorization {
 
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
-        let picture = load(&file.path, 3, &self.reader)?;
+        let picture = self.reader.image(&file.path, 3)?;
         let (a, b) = lab_tensors(&self.transform.apply_alone(picture, key, &file.path)?)?;
-        Ok(Item { a, b: Some(b), inst: None, name: file.stem.clone() })
+        Ok(Item { a, b: Some(b), inst: None, name: file.name() })
+    }
+
+    fn item_files(&self) -> Vec<ItemFiles> {
+        self.files.iter().map(|file| ItemFiles { files: vec![file.path.clone()], across: 1, part: 0 }).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.files.iter().map(|file| file.name()).collect()
     }
 
     fn describe(&self) -> Description {

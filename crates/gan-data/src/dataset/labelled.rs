@@ -6,13 +6,15 @@ use gan_rng::Key;
 use rayon::prelude::*;
 
 use super::aligned::sizes_differ;
-use super::layout::locate_folder;
-use super::{Dataset, Description, Item, limited, load};
+use super::layout::{locate_beside, locate_folder};
+use super::{Dataset, Description, Item, images, limited};
 use crate::config::DataConfig;
 use crate::error::{Error, Result};
-use crate::folder::{PictureFile, list_pictures, pair_by_stem};
+use crate::folder::{Names, PictureFile, pair_by_stem, phase_note};
 use crate::ids::IdMap;
+use crate::listing::Exclude;
 use crate::reader::Reader;
+use crate::sizes::ItemFiles;
 use crate::transform::{SharedDraws, Transform};
 
 /// `{phase}_label` (or `{phase}_A` when `label_nc` is 0), `{phase}_img` (or `_B`) and `{phase}_inst`, matched by name.
@@ -52,12 +54,6 @@ pub(crate) const IMAGE_FOLDERS: [&[&str]; 2] = [&["_img", "_B"], &["_B", "_img"]
 /// The same for the instance maps.
 pub(crate) const INSTANCE_FOLDERS: &[&str] = &["_inst"];
 
-/// The part of a Cityscapes name that label, photograph and instance map share.
-pub(crate) fn cityscapes_name(stem: &str) -> String {
-    let file = stem.rsplit('/').next().unwrap_or(stem);
-    file.split('_').take(3).collect::<Vec<_>>().join("_")
-}
-
 impl Labelled {
     /// Finds the maps and photographs of a configuration. Outside the phase `train` the photographs may be missing.
     ///
@@ -66,15 +62,16 @@ impl Labelled {
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
         let plain = usize::from(config.label_nc == 0);
-        let (label_folder, note) = locate_folder(&config.root, &config.phase, LABEL_FOLDERS[plain])?;
-        let mut notes: Vec<String> = note.into_iter().collect();
-        let labels = list_pictures(&label_folder)?;
+        let (label_folder, phase) = locate_folder(&config.root, &config.phase, LABEL_FOLDERS[plain])?;
+        let mut notes: Vec<String> = phase_note(&config.phase, &phase).into_iter().collect();
+        let labels = images(&label_folder, &Exclude::none(), &mut notes)?;
         let mut folders = vec![label_folder.clone()];
 
+        let mut said = Vec::new();
         let mut partners = |suffixes: &[&str]| -> Result<Vec<PathBuf>> {
-            let (folder, _) = locate_folder(&config.root, &config.phase, suffixes)?;
-            let files = list_pictures(&folder)?;
-            let pairs = pair_by_stem((&label_folder, &labels), (&folder, &files), Some(cityscapes_name))?;
+            let folder = locate_beside(&config.root, &phase, suffixes)?;
+            let files = images(&folder, &Exclude::none(), &mut said)?;
+            let pairs = pair_by_stem((&label_folder, &labels), (&folder, &files), Names::OrFrames)?;
             folders.push(folder);
             Ok(pairs.into_iter().map(|(_, partner)| partner.path).collect())
         };
@@ -88,6 +85,7 @@ impl Labelled {
         };
         let insts = if config.instances { Some(partners(INSTANCE_FOLDERS).map_err(without_instances)?) } else { None };
 
+        notes.append(&mut said);
         let at = |paths: &Option<Vec<PathBuf>>, i: usize| paths.as_ref().map(|paths| paths[i].clone());
         let entries = labels
             .iter()
@@ -95,7 +93,7 @@ impl Labelled {
             .map(|(i, label)| Entry { label: label.clone(), image: at(&images, i), inst: at(&insts, i) })
             .collect();
         Ok(Self {
-            entries: limited(entries, config.max_dataset_size, &label_folder)?,
+            entries: limited(entries, config.max_dataset_size, &label_folder, &notes)?,
             folders,
             notes,
             transform: config.transform(),
@@ -193,13 +191,13 @@ impl Dataset for Labelled {
             draws = self.transform.draw(size, key);
             a = self.transform.apply_shared(ids, draws).to_tensor()?;
         } else {
-            let picture = load(path, self.channels.0, &self.reader)?;
+            let picture = self.reader.image(path, self.channels.0)?;
             size = picture.size();
             draws = self.transform.draw(size, key);
             a = self.transform.apply_shared(picture, draws).to_tensor()?;
         }
         let image = |path: &PathBuf, draws: SharedDraws| {
-            let picture = load(path, self.channels.1, &self.reader)?;
+            let picture = self.reader.image(path, self.channels.1)?;
             self.require_size(entry, size, path, picture.size())?;
             self.transform.apply_shared(picture, draws).to_tensor()
         };
@@ -212,8 +210,19 @@ impl Dataset for Labelled {
             a,
             b: entry.image.as_ref().map(|path| image(path, draws)).transpose()?,
             inst: entry.inst.as_ref().map(|path| inst(path, draws)).transpose()?,
-            name: entry.label.stem.clone(),
+            name: entry.label.name(),
         })
+    }
+
+    fn item_files(&self) -> Vec<ItemFiles> {
+        let files = |entry: &Entry| {
+            std::iter::once(&entry.label.path).chain(&entry.image).chain(&entry.inst).cloned().collect()
+        };
+        self.entries.iter().map(|entry| ItemFiles { files: files(entry), across: 1, part: 0 }).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.entries.iter().map(|entry| entry.label.name()).collect()
     }
 
     fn describe(&self) -> Description {

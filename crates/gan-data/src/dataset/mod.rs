@@ -3,6 +3,7 @@
 mod aligned;
 mod batch;
 mod colorization;
+pub(crate) mod halves;
 mod labelled;
 pub(crate) mod layout;
 mod single;
@@ -14,17 +15,19 @@ use std::sync::Arc;
 use gan_rng::Key;
 
 pub use self::aligned::Aligned;
+pub(crate) use self::aligned::sizes_differ;
 pub use self::batch::{Batch, Item};
 pub use self::colorization::Colorization;
-pub(crate) use self::labelled::{IMAGE_FOLDERS, INSTANCE_FOLDERS, LABEL_FOLDERS, cityscapes_name};
+pub(crate) use self::labelled::{IMAGE_FOLDERS, INSTANCE_FOLDERS, LABEL_FOLDERS};
 pub use self::labelled::{LabelScan, Labelled};
 pub use self::single::Single;
 pub(crate) use self::single::single_files;
 pub use self::unaligned::Unaligned;
 use crate::config::{DataConfig, DataMode};
 use crate::error::{Error, Result};
-use crate::picture::Picture;
-use crate::reader::Reader;
+use crate::folder::PictureFile;
+use crate::listing::{Exclude, list_images};
+use crate::sizes::ItemFiles;
 use crate::synth;
 
 /// What a dataset is, for people.
@@ -59,6 +62,18 @@ pub trait Dataset: Send + Sync {
     /// What this dataset is.
     fn describe(&self) -> Description;
 
+    /// The files whose headers tell in which sizes items come, for [`check_sizes`](crate::check_sizes). None for datasets
+    /// whose items have the size that the configuration gives.
+    fn item_files(&self) -> Vec<ItemFiles> {
+        Vec::new()
+    }
+
+    /// Names of the files behind the items, in their order; none where items have no files. They tell a dataset from
+    /// another one of the same size.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Reads what must hold for every item before a long run starts; datasets of label maps look for labels out of
     /// range.
     ///
@@ -85,23 +100,18 @@ pub fn open(config: &DataConfig) -> Result<Arc<dyn Dataset>> {
     })
 }
 
-/// Reads a picture and gives it the channels a network wants.
-fn load(path: &Path, channels: usize, reader: &Reader) -> Result<Picture> {
-    adapt(reader.picture(path)?, channels, path)
+/// The images of a folder; what is to be said about the listing is added to `notes`.
+fn images(folder: &Path, exclude: &Exclude, notes: &mut Vec<String>) -> Result<Vec<PictureFile>> {
+    let listing = list_images(folder, exclude)?;
+    notes.extend(listing.notes(folder));
+    Ok(listing.files)
 }
 
-fn adapt(picture: Picture, channels: usize, path: &Path) -> Result<Picture> {
-    let found = picture.channels();
-    picture.with_channels(channels).ok_or_else(|| {
-        let reason = format!("it has {found} channels and {channels} are wanted");
-        Error::item(path, reason, format!("set input_nc or output_nc to {found}"))
-    })
-}
-
-/// Keeps the first `limit` of a sorted list and refuses an empty one.
-fn limited<T>(mut items: Vec<T>, limit: Option<usize>, folder: &Path) -> Result<Vec<T>> {
+/// Keeps the first `limit` of a sorted list and refuses an empty one; `notes` may say why it is empty.
+fn limited<T>(mut items: Vec<T>, limit: Option<usize>, folder: &Path, notes: &[String]) -> Result<Vec<T>> {
     if items.is_empty() {
-        let reason = "there is not one picture in it (png, jpg, webp, bmp, ppm, tiff)";
+        let mut reason = "there is not one picture in it (png, jpg, webp, bmp, ppm, tiff)".to_owned();
+        notes.iter().for_each(|note| reason += &format!("; {note}"));
         return Err(Error::dataset(folder, reason, "put pictures there, or name another folder"));
     }
     if limit == Some(0) {

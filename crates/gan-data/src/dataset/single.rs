@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use gan_rng::Key;
 
 use super::layout::missing;
-use super::{Dataset, Description, Item, limited, load};
+use super::{Dataset, Description, Item, images, limited};
 use crate::config::DataConfig;
 use crate::decode::is_planes;
 use crate::error::Result;
-use crate::folder::{PictureFile, list_pictures};
+use crate::folder::PictureFile;
+use crate::listing::Exclude;
 use crate::reader::Reader;
 use crate::transform::Transform;
 
@@ -19,18 +20,18 @@ use crate::transform::Transform;
 pub struct Single {
     files: Vec<PictureFile>,
     root: PathBuf,
+    notes: Vec<String>,
     transform: Transform,
     reader: Reader,
     channels: usize,
 }
 
 /// The pictures below a folder, or the one picture that `root` is.
-pub(crate) fn single_files(root: &Path) -> Result<Vec<PictureFile>> {
+pub(crate) fn single_files(root: &Path, notes: &mut Vec<String>) -> Result<Vec<PictureFile>> {
     if root.is_file() || is_planes(root) {
-        let stem = root.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        return Ok(vec![PictureFile { path: root.to_path_buf(), stem }]);
+        return Ok(vec![PictureFile::below(root.parent().unwrap_or(root), root.to_path_buf())]);
     }
-    if root.is_dir() { list_pictures(root) } else { Err(missing(root, &[])) }
+    if root.is_dir() { images(root, &Exclude::none(), notes) } else { Err(missing(root, &[])) }
 }
 
 impl Single {
@@ -41,10 +42,12 @@ impl Single {
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
         let root = config.root.clone();
-        let files = single_files(&root)?;
+        let mut notes = Vec::new();
+        let files = single_files(&root, &mut notes)?;
         Ok(Self {
-            files: limited(files, config.max_dataset_size, &root)?,
+            files: limited(files, config.max_dataset_size, &root, &notes)?,
             root,
+            notes,
             transform: config.transform(),
             reader: Reader::open(config)?,
             channels: config.input_nc,
@@ -65,9 +68,13 @@ impl Dataset for Single {
 
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
-        let picture = load(&file.path, self.channels, &self.reader)?;
+        let picture = self.reader.image(&file.path, self.channels)?;
         let a = self.transform.apply_alone(picture, key, &file.path)?.to_tensor()?;
-        Ok(Item { a, b: None, inst: None, name: file.stem.clone() })
+        Ok(Item { a, b: None, inst: None, name: file.name() })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.files.iter().map(|file| file.name()).collect()
     }
 
     fn describe(&self) -> Description {
@@ -75,7 +82,7 @@ impl Dataset for Single {
             kind: "pictures to translate".to_owned(),
             items: self.len(),
             folders: vec![self.root.clone()],
-            notes: Vec::new(),
+            notes: self.notes.clone(),
         }
     }
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use gan_rng::Key;
 
 use super::layout::locate_collections;
-use super::{Dataset, Description, Item, limited, load};
+use super::{Dataset, Description, Item, images, limited};
 use crate::config::{DataConfig, Direction};
 use crate::error::Result;
-use crate::folder::{PictureFile, list_pictures};
+use crate::folder::PictureFile;
 use crate::reader::Reader;
+use crate::sizes::ItemFiles;
 use crate::transform::Transform;
 
 /// Two folders. Item `i` has input `i` and a random target (or target `i`, without shuffling), each with its own crop
@@ -33,10 +34,16 @@ impl Unaligned {
     /// [`crate::Error::Dataset`] if one is missing or empty.
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
-        let ([a, b], notes) = locate_collections(&config.root, &config.phase)?;
+        let located = locate_collections(&config.root, &config.phase)?;
+        let ([a, b], mut notes) = (located.layout, located.notes);
         // The input comes first, whichever side it is.
         let folders = if config.direction == Direction::A2b { [a, b] } else { [b, a] };
-        let list = |folder: &PathBuf| limited(list_pictures(folder)?, config.max_dataset_size, folder);
+        let mut list = |folder: &PathBuf| -> Result<_> {
+            let mut said = Vec::new();
+            let files = limited(images(folder, &located.exclude, &mut said)?, config.max_dataset_size, folder, &said)?;
+            notes.extend(said);
+            Ok(files)
+        };
         let (inputs, targets) = (list(&folders[0])?, list(&folders[1])?);
         Ok(Self {
             inputs,
@@ -64,12 +71,21 @@ impl Dataset for Unaligned {
             index % self.targets.len()
         };
         let prepare = |file: &PictureFile, channels: usize, key: Key| {
-            let picture = load(&file.path, channels, &self.reader)?;
+            let picture = self.reader.image(&file.path, channels)?;
             self.transform.apply_alone(picture, key, &file.path)?.to_tensor()
         };
         let a = prepare(input, self.channels.0, key.at(0))?;
         let b = prepare(&self.targets[partner], self.channels.1, key.at(1))?;
-        Ok(Item { a, b: Some(b), inst: None, name: input.stem.clone() })
+        Ok(Item { a, b: Some(b), inst: None, name: input.name() })
+    }
+
+    fn item_files(&self) -> Vec<ItemFiles> {
+        let inputs = self.inputs.iter().map(|file| (file, 0)).chain(self.targets.iter().map(|file| (file, 1)));
+        inputs.map(|(file, part)| ItemFiles { files: vec![file.path.clone()], across: 1, part }).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.inputs.iter().chain(&self.targets).map(|file| file.name()).collect()
     }
 
     fn describe(&self) -> Description {

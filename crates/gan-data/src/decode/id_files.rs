@@ -3,11 +3,12 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageFormat};
 
+use super::flaw::Flaw;
 use super::limits::MOST_EXPANSION;
-use super::{DecodeOptions, REPLACE, open_decoder, refused};
+use super::source::Source;
+use super::{DecodeOptions, REPLACE, pixels, source};
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
 use crate::raster::Raster;
@@ -24,18 +25,16 @@ pub fn decode_ids(path: &Path, options: &DecodeOptions) -> Result<IdMap> {
 
 /// Decodes a map that was read already; `path` is for messages.
 pub(crate) fn ids_from_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| Error::io("read", path, e))?;
-    match reader.format() {
-        Some(image::ImageFormat::Png) => from_png(path, bytes, options),
-        Some(image::ImageFormat::Jpeg) => {
-            Err(Error::decode(path, "JPEG compression changes ids", "export the map as PNG"))
-        }
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Png) => from_png(path, &source(path, bytes)?.0, options),
+        Ok(ImageFormat::Jpeg) => Err(Error::decode(path, "JPEG compression changes ids", "export the map as PNG")),
         _ => from_grey(path, bytes, options),
     }
 }
 
 /// PNG is read without the decoder's expansions: palettes stay indices, 1-, 2- and 4-bit samples stay integers.
-fn from_png(path: &Path, file: &[u8], options: &DecodeOptions) -> Result<IdMap> {
+fn from_png(path: &Path, source: &Source<'_>, options: &DecodeOptions) -> Result<IdMap> {
+    let file: &[u8] = &source.bytes;
     let damaged = |e: png::DecodingError| Error::decode(path, e, REPLACE);
     let limits = png::Limits { bytes: usize::try_from(options.limits.max_bytes).unwrap_or(usize::MAX) };
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(file), limits);
@@ -54,7 +53,6 @@ fn from_png(path: &Path, file: &[u8], options: &DecodeOptions) -> Result<IdMap> 
     let bytes = reader.output_buffer_size().unwrap_or(usize::MAX);
     options.limits.check(path, width, height, bytes as u64)?;
     options.limits.check_ratio(path, file.len() as u64, bytes as u64, MOST_EXPANSION)?;
-    let orientation = reader.info().exif_metadata.as_deref().and_then(Orientation::from_exif_chunk);
     let mut packed = vec![0; bytes];
     let frame = reader.next_frame(&mut packed).map_err(damaged)?;
     let (width, height) = (width as usize, height as usize);
@@ -70,13 +68,9 @@ fn from_png(path: &Path, file: &[u8], options: &DecodeOptions) -> Result<IdMap> 
         }
     }
     if ids.len() != width * height {
-        return Err(Error::decode(path, "the picture ends early", REPLACE));
+        return Err(Flaw::Truncated.of(path));
     }
-    let raster = Raster::new(width, height, 1, ids);
-    Ok(IdMap::new(match orientation {
-        Some(orientation) if options.exif => raster.oriented(orientation),
-        _ => raster,
-    }))
+    Ok(IdMap::new(Raster::new(width, height, 1, ids).oriented(source.orientation(options))))
 }
 
 /// Samples of 1, 2 or 4 bits, most significant first.
@@ -86,9 +80,7 @@ fn unpacked(row: &[u8], bits: usize) -> impl Iterator<Item = u32> + '_ {
 }
 
 fn from_grey(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
-    let mut decoder = open_decoder(path, Cursor::new(bytes), bytes.len() as u64, &options.limits)?;
-    let orientation = if options.exif { decoder.orientation().ok() } else { None };
-    let image = DynamicImage::from_decoder(decoder).map_err(|e| refused(path, &e))?;
+    let (image, orientation) = pixels(path, bytes, options)?;
     let (width, height) = (image.width() as usize, image.height() as usize);
     let ids = match image {
         DynamicImage::ImageLuma8(grey) => grey.into_raw().into_iter().map(u32::from).collect(),
@@ -98,9 +90,5 @@ fn from_grey(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap
             return Err(Error::decode(path, reason, NOT_IDS));
         }
     };
-    let raster = Raster::new(width, height, 1, ids);
-    Ok(IdMap::new(match orientation {
-        Some(orientation) => raster.oriented(orientation),
-        None => raster,
-    }))
+    Ok(IdMap::new(Raster::new(width, height, 1, ids).oriented(orientation)))
 }

@@ -1,7 +1,7 @@
 //! Opening files within limits: nothing is allocated before the header was checked.
 
-use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -63,16 +63,18 @@ impl DecodeLimits {
         let (file, length) = self.open(path)?;
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
         // A file that grows meanwhile is cut off, and then fails to decode.
-        file.into_inner().take(self.max_bytes).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+        file.take(self.max_bytes).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
         Ok(bytes)
     }
 
-    /// Opens a regular file whose length, in bytes, is within the limits. (Opening a pipe would wait forever.)
-    pub(super) fn open(&self, path: &Path) -> Result<(BufReader<File>, u64)> {
-        let metadata = fs::metadata(path).map_err(|e| Error::io("open", path, e))?;
-        if !metadata.is_file() {
-            return Err(Error::decode(path, "it is not a regular file", "name a picture file"));
-        }
+    /// Opens a regular file whose length, in bytes, is within the limits.
+    fn open(&self, path: &Path) -> Result<(File, u64)> {
+        let (file, metadata) = gan_fs::open_regular(path).map_err(|error| match error.kind() {
+            io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => {
+                Error::decode(path, error, "name an image file")
+            }
+            _ => Error::io("open", path, error),
+        })?;
         if metadata.len() == 0 {
             return Err(Error::decode(path, "the file is empty", "copy or download it again"));
         }
@@ -80,7 +82,6 @@ impl DecodeLimits {
             let reason = format!("the file has {} MiB and {} are allowed", metadata.len() >> 20, self.max_bytes >> 20);
             return Err(Error::decode(path, reason, "scale it down, or raise the decoding limits"));
         }
-        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        Ok((BufReader::with_capacity(1 << 16, file), metadata.len()))
+        Ok((file, metadata.len()))
     }
 }

@@ -1,24 +1,34 @@
 //! Reading picture files: png, jpeg, webp, bmp, pnm and tiff; 8 or 16 bits; grey or colour, with or without alpha.
 
+mod flaw;
 mod id_files;
+mod jpeg;
 mod limits;
 mod planes;
+mod png_chunks;
+mod source;
+mod tiff_extents;
+mod webp_chunks;
 
-use std::io::{BufRead, Cursor, Seek};
+use std::io::{self, Cursor};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
+use image::error::ImageFormatHint;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 use serde::{Deserialize, Serialize};
 
+use self::flaw::Flaw;
 pub use self::id_files::decode_ids;
 pub(crate) use self::id_files::ids_from_bytes;
 pub use self::limits::DecodeLimits;
 pub(crate) use self::planes::{is_planes, join_planes};
+use self::source::Source;
 use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::raster::Raster;
 
-/// What becomes of an alpha channel.
+/// What becomes of an alpha channel that a network has no channel for; see [`crate::adapt_channels`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlphaPolicy {
@@ -67,7 +77,8 @@ const REPLACE: &str = "copy or download it again, or save it anew as PNG";
 /// Reads a picture.
 ///
 /// The format is told from the content, not from the name. The size is checked against the limits before pixels are
-/// allocated. Colour stays colour and grey stays grey: see [`Picture::with_channels`].
+/// allocated. A file of which a part is missing is refused. Colour stays colour and grey stays grey: see
+/// [`crate::adapt_channels`].
 ///
 /// A folder named `….planes` is a picture too: each of its files, in order of their names, is one grey channel. That
 /// is how pictures of more than four channels are stored; see [`crate::write_planes`].
@@ -83,18 +94,12 @@ pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Picture> {
 
 /// Decodes a file that was read already; `path` is for messages.
 pub(crate) fn picture_from_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
-    let mut decoder = open_decoder(path, Cursor::new(bytes), bytes.len() as u64, &options.limits)?;
-    let orientation = if options.exif { decoder.orientation().ok() } else { None };
-    let image = DynamicImage::from_decoder(decoder).map_err(|e| refused(path, &e))?;
-    let picture = from_dynamic(path, image)?;
-    let picture = apply_alpha(picture, options.alpha);
-    Ok(match orientation {
-        Some(orientation) => picture.oriented(orientation),
-        None => picture,
-    })
+    let (image, orientation) = pixels(path, bytes, options)?;
+    let picture = from_dynamic(path, image)?.with_alpha(options.alpha);
+    Ok(picture.oriented(orientation))
 }
 
-/// Reads only the header.
+/// Reads the header; pixels are not decoded.
 ///
 /// # Errors
 /// As [`decode`].
@@ -102,31 +107,48 @@ pub fn probe(path: &Path, options: &DecodeOptions) -> Result<Header> {
     if is_planes(path) {
         return planes::probe(path, options);
     }
-    let (file, length) = options.limits.open(path)?;
-    let mut decoder = open_decoder(path, file, length, &options.limits)?;
+    let file = options.limits.read(path)?;
+    let (source, format) = source(path, &file)?;
+    let decoder = open_decoder(path, &source.bytes, format, &options.limits)?;
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
     let channels = color.channel_count();
     let depth = u32::from(color.bits_per_pixel()) / u32::from(channels);
-    let sideways = options.exif && decoder.orientation().is_ok_and(|o| o.to_exif() >= 5);
+    let sideways = source.orientation(options).to_exif() >= 5;
     let (width, height) = if sideways { (height, width) } else { (width, height) };
     Ok(Header { width, height, channels, depth })
 }
 
-/// A decoder over `source`, a file of `length` bytes, whose header is within the limits.
+/// Decodes a file to the pixels it stores, and says how they are to be turned.
+fn pixels(path: &Path, file: &[u8], options: &DecodeOptions) -> Result<(DynamicImage, Orientation)> {
+    let (source, format) = source(path, file)?;
+    let decoder = open_decoder(path, &source.bytes, format, &options.limits)?;
+    if format == ImageFormat::Jpeg {
+        jpeg::check(&source.bytes).map_err(|flaw| flaw.of(path))?;
+    }
+    let image = DynamicImage::from_decoder(decoder).map_err(|e| refused(path, &e))?;
+    Ok((image, source.orientation(options)))
+}
+
+/// What a decoder gets to see of a file, and the format it is in.
+fn source<'a>(path: &Path, file: &'a [u8]) -> Result<(Source<'a>, ImageFormat)> {
+    let format = image::guess_format(file).map_err(|_| {
+        let reason = "the content is not a picture of a known format";
+        Error::decode(path, reason, "supported are png, jpeg, webp, bmp, pnm and tiff")
+    })?;
+    Ok((Source::of(file, format).map_err(|flaw| flaw.of(path))?, format))
+}
+
+/// A decoder over a file whose header is within the limits.
 fn open_decoder<'a>(
     path: &Path,
-    source: impl BufRead + Seek + 'a,
-    length: u64,
+    source: &'a [u8],
+    format: ImageFormat,
     limits: &DecodeLimits,
 ) -> Result<impl ImageDecoder + 'a> {
-    let mut reader = ImageReader::new(source).with_guessed_format().map_err(|e| Error::io("read", path, e))?;
-    if reader.format().is_none() {
-        let reason = "the content is not a picture of a known format";
-        return Err(Error::decode(path, reason, "supported are png, jpeg, webp, bmp, pnm and tiff"));
-    }
-    // Lossless WebP holds an even picture of any size in a few bytes.
-    let ratio_is_bounded = reader.format() != Some(image::ImageFormat::WebP);
+    let mut reader = ImageReader::with_format(Cursor::new(source), format);
+    // Lossless WebP holds an even image of any size in a few bytes.
+    let ratio_is_bounded = format != ImageFormat::WebP;
     let mut allowed = image::Limits::default();
     allowed.max_alloc = Some(limits.max_bytes);
     reader.limits(allowed);
@@ -134,7 +156,7 @@ fn open_decoder<'a>(
     let (width, height) = decoder.dimensions();
     limits.check(path, width, height, decoder.total_bytes())?;
     if ratio_is_bounded {
-        limits.check_ratio(path, length, decoder.total_bytes(), limits::MOST_EXPANSION)?;
+        limits.check_ratio(path, source.len() as u64, decoder.total_bytes(), limits::MOST_EXPANSION)?;
     }
     let mut allowed = image::Limits::default();
     // The output counts too, and formats need scratch beside it.
@@ -148,9 +170,31 @@ fn refused(path: &Path, error: &ImageError) -> Error {
         ImageError::Limits(_) => {
             Error::decode(path, error, "it needs more memory than the decoding limits allow; scale it down")
         }
+        ImageError::Unsupported(kind) if kind.format_hint() == ImageFormatHint::Exact(ImageFormat::Tiff) => {
+            let reason =
+                "of TIFF, grey and colour of 8 or 16 bits without sign can be read, and this is of another kind";
+            Error::decode(path, reason, "save it anew as 8- or 16-bit PNG")
+        }
         ImageError::Unsupported(_) => Error::decode(path, error, "save it anew as 8- or 16-bit PNG"),
+        _ if ends_early(error) => Flaw::Truncated.of(path),
         _ => Error::decode(path, error, REPLACE),
     }
+}
+
+/// Whether a decoder wanted to read on where a file ends.
+fn ends_early(error: &ImageError) -> bool {
+    let ends = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+    if let ImageError::IoError(error) = error {
+        return ends(error);
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.downcast_ref().is_some_and(ends) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn from_dynamic(path: &Path, image: DynamicImage) -> Result<Picture> {
@@ -169,36 +213,4 @@ fn from_dynamic(path: &Path, image: DynamicImage) -> Result<Picture> {
             return Err(Error::decode(path, reason, "save it anew as 8- or 16-bit PNG or TIFF"));
         }
     })
-}
-
-fn apply_alpha(picture: Picture, policy: AlphaPolicy) -> Picture {
-    let channels = picture.channels();
-    if !matches!(channels, 2 | 4) || policy == AlphaPolicy::Keep {
-        return picture;
-    }
-    match picture {
-        Picture::Eight(raster) => Picture::Eight(without_alpha(&raster, policy, u8::MAX)),
-        Picture::Sixteen(raster) => Picture::Sixteen(without_alpha(&raster, policy, u16::MAX)),
-    }
-}
-
-fn without_alpha<T>(raster: &Raster<T>, policy: AlphaPolicy, white: T) -> Raster<T>
-where
-    T: Copy + Default + Into<u64> + TryFrom<u64>,
-{
-    let colours = raster.channels() - 1;
-    let top: u64 = white.into();
-    let mut samples = Vec::with_capacity(raster.width() * raster.height() * colours);
-    for pixel in raster.samples().chunks_exact(raster.channels()) {
-        let (colour, alpha) = pixel.split_at(colours);
-        let alpha: u64 = alpha[0].into();
-        samples.extend(colour.iter().map(|&c| match policy {
-            AlphaPolicy::Composite => {
-                let blended = (c.into() * alpha + top * (top - alpha) + top / 2) / top;
-                T::try_from(blended).unwrap_or(white)
-            }
-            _ => c,
-        }));
-    }
-    Raster::new(raster.width(), raster.height(), colours, samples)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{DecodeOptions, Header};
 use crate::error::{Error, Result};
-use crate::folder::is_picture;
+use crate::listing::is_picture;
 use crate::picture::Picture;
 use crate::raster::Raster;
 
@@ -17,7 +17,8 @@ pub(crate) fn is_planes(path: &Path) -> bool {
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = std::fs::read_dir(folder).and_then(|entries| entries.map(|e| Ok(e?.path())).collect());
     let paths: Vec<PathBuf> = listed.map_err(|e| Error::io("list", folder, e))?;
-    let mut planes: Vec<PathBuf> = paths.into_iter().filter(|path| is_picture(path) && path.is_file()).collect();
+    // Whatever else bears such a name is refused when it is opened: leaving it out would lose a channel.
+    let mut planes: Vec<PathBuf> = paths.into_iter().filter(|path| is_picture(path)).collect();
     planes.sort();
     if planes.is_empty() {
         return Err(Error::decode(folder, "there is no plane in it", "put one grey picture a channel there"));

@@ -29,10 +29,14 @@ pub(super) fn histogram(maps: &[&Path], config: &DataConfig, problems: &mut Vec<
         })
         .collect();
     let mut pixels = BTreeMap::new();
+    let mut found = Vec::new();
     for (map, problem) in counted.into_iter().flatten() {
         map.into_iter().for_each(|(label, count)| *pixels.entry(label).or_insert(0) += count);
-        problems.extend(problem);
+        found.extend(problem);
     }
+    // One remedy for all of them, from the labels of all maps: what suits the first may be too little for the second.
+    let remedy = remedy(pixels.keys().copied(), config);
+    problems.extend(found.into_iter().map(|problem| Problem { remedy: remedy.clone(), ..problem }));
     LabelReport { label_nc: config.label_nc, pixels }
 }
 
@@ -48,8 +52,26 @@ fn out_of_range(path: &Path, ids: &IdMap, config: &DataConfig) -> Option<Problem
         kind: ProblemKind::LabelOutOfRange,
         path: path.to_path_buf(),
         message: format!("{count} pixels have labels not below label_nc = {}; {place}", config.label_nc),
-        remedy: format!("raise label_nc, or set dont_care = {value} if it marks pixels without a label"),
+        remedy: String::new(),
     })
+}
+
+/// The settings that take all of these labels.
+fn remedy(labels: impl Iterator<Item = u32>, config: &DataConfig) -> String {
+    let labels: Vec<u32> = labels.filter(|&label| Some(label) != config.dont_care).collect();
+    let Some((&top, below)) = labels.split_last() else { return String::new() };
+    let all = u64::from(top) + 1;
+    match below.last() {
+        // The largest label is most likely a mark if it stands apart: 255 after 182, say.
+        Some(&next) if next + 1 < top && config.dont_care.is_none() => {
+            let kept = (next + 1).max(config.label_nc as u32);
+            format!(
+                "labels up to {next} and {top} occur: set label_nc = {kept} and dont_care = {top} if {top} marks pixels \
+                 without a label, else label_nc = {all}"
+            )
+        }
+        _ => format!("labels up to {top} occur: set label_nc = {all}"),
+    }
 }
 
 /// Reports instance maps whose instances lie across many labels: most likely those of another picture.

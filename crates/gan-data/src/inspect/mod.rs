@@ -1,20 +1,25 @@
 //! Looking a dataset over: every problem at once, before a run finds them one by one.
 
+mod guess;
 mod labels;
 mod report;
 mod scan;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
+pub use self::guess::{Guess, guess};
 pub use self::report::{FolderReport, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount};
-use self::scan::{Progress, Seen, Side, read_all, summarise};
+use self::scan::{Progress, Seen, Side, notes, read_all, summarise, unusable};
 use crate::config::{DataConfig, DataMode};
-use crate::dataset::layout::{Layout, locate_collections, locate_folder, locate_pairs};
-use crate::dataset::{IMAGE_FOLDERS, INSTANCE_FOLDERS, LABEL_FOLDERS, cityscapes_name, single_files};
-use crate::error::{Error, Result};
-use crate::folder::{Matched, match_names};
+use crate::dataset::layout::{
+    Layout, locate_beside, locate_collections, locate_folder, locate_pairs, locate_photographs,
+};
+use crate::dataset::{IMAGE_FOLDERS, INSTANCE_FOLDERS, LABEL_FOLDERS, open, single_files};
+use crate::error::Error;
+use crate::folder::{Names, match_names, phase_note};
+use crate::listing::{Exclude, LeftOut};
 
 /// Reads every file of the dataset that `config` describes and reports all problems. `progress` hears how many files
 /// are done, and of how many.
@@ -22,6 +27,8 @@ use crate::folder::{Matched, match_names};
 /// Never fails: what cannot be found or read is part of the report.
 #[must_use]
 pub fn inspect(config: &DataConfig, progress: impl Fn(usize, usize) + Sync) -> Report {
+    // Looking leaves nothing behind.
+    let config = &DataConfig { cache: std::path::PathBuf::new(), ..config.clone() };
     let mut report = Report {
         mode: config.mode,
         root: config.root.clone(),
@@ -33,7 +40,7 @@ pub fn inspect(config: &DataConfig, progress: impl Fn(usize, usize) + Sync) -> R
         problems: Vec::new(),
     };
     if let Err(error) = config.validate() {
-        report.problems.push(layout_problem(&config.root, &error));
+        report.problems.push(Problem::of(ProblemKind::Layout, &config.root, &error));
     }
     if config.mode.is_procedural() {
         report.items = config.max_dataset_size.unwrap_or(0);
@@ -45,13 +52,16 @@ pub fn inspect(config: &DataConfig, progress: impl Fn(usize, usize) + Sync) -> R
     let progress = Progress { done: AtomicUsize::new(0), total, tell: &progress };
     let mut seen = Vec::new();
     for side in &sides {
-        let pictures = read_all(side, &config.decode_options(), &progress, &mut report.problems);
-        report.folders.push(summarise(side, &pictures, &mut report.problems));
+        let pictures = read_all(side, config, &progress, &mut report.problems);
+        let folder = summarise(side, &pictures, &mut report.problems);
+        report.notes.extend(notes(side, &folder));
+        report.folders.push(folder);
         if side.files.is_empty() {
             let error = Error::dataset(&side.path, "there is not one picture in it", "put pictures there");
-            report.problems.push(layout_problem(&side.path, &error));
+            report.problems.push(Problem::of(ProblemKind::Layout, &side.path, &error));
         }
         too_small(side, &pictures, config, &mut report.problems);
+        unusable(side, &pictures, config, &mut report.problems);
         seen.push(pictures);
     }
     report.items = match config.mode {
@@ -67,83 +77,92 @@ pub fn inspect(config: &DataConfig, progress: impl Fn(usize, usize) + Sync) -> R
         let maps: Vec<&Path> = side.files.iter().map(|file| file.path.as_path()).collect();
         report.labels = Some(labels::histogram(&maps, config, &mut report.problems));
     }
+    // What opening refuses and nothing above has found. The configuration alone does not say whether the labels of a
+    // dataset are in range, so that is checked too.
+    if report.is_usable()
+        && let Err(error) = open(config).and_then(|dataset| dataset.check())
+    {
+        report.problems.push(Problem::of(ProblemKind::Layout, &config.root, &error));
+    }
     report.problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
     report
 }
 
-fn layout_problem(path: &Path, error: &Error) -> Problem {
-    let (message, remedy) = match error {
-        Error::Dataset { reason, remedy, .. } | Error::Config { reason, remedy } => (reason.clone(), remedy.clone()),
-        other => (other.to_string(), "check the path and its permissions".to_owned()),
-    };
-    Problem { severity: Severity::Error, kind: ProblemKind::Layout, path: path.to_path_buf(), message, remedy }
-}
-
-/// The folders of a dataset; those that are missing become problems.
+/// The folders of a dataset, found and listed as the datasets do; those that are missing become problems.
 fn find_sides(config: &DataConfig, report: &mut Report) -> Vec<Side> {
-    let mut sides = Vec::new();
-    let mut add = |side: Result<Side>, problems: &mut Vec<Problem>| match side {
-        Ok(side) => sides.push(side),
-        Err(error) => problems.push(layout_problem(&config.root, &error)),
-    };
     let (root, phase) = (&config.root, &config.phase);
+    let none = Exclude::none();
+    let (mut sides, mut notes) = (Vec::new(), Vec::new());
     match config.mode {
         DataMode::Aligned => match locate_pairs(root, phase) {
             Ok(located) => {
-                report.notes = located.notes;
+                notes = located.notes;
+                let exclude = &located.exclude;
                 match located.layout {
-                    Layout::SideBySide(folder) => add(Side::list("pairs", &folder, false), &mut report.problems),
+                    Layout::SideBySide(folder) => sides.push(Side::list("pairs", &folder, false, exclude)),
                     Layout::TwoFolders(a, b) => {
-                        add(Side::list("A", &a, false), &mut report.problems);
-                        add(Side::list("B", &b, false), &mut report.problems);
+                        sides.extend([Side::list("A", &a, false, exclude), Side::list("B", &b, false, exclude)])
                     }
                 }
             }
-            Err(error) => report.problems.push(layout_problem(root, &error)),
+            Err(error) => sides.push(Err(error)),
         },
         DataMode::Unaligned => match locate_collections(root, phase) {
-            Ok(([a, b], notes)) => {
-                report.notes = notes;
-                add(Side::list("A", &a, false), &mut report.problems);
-                add(Side::list("B", &b, false), &mut report.problems);
+            Ok(located) => {
+                notes = located.notes;
+                let [a, b] = located.layout;
+                sides.extend([
+                    Side::list("A", &a, false, &located.exclude),
+                    Side::list("B", &b, false, &located.exclude),
+                ]);
             }
-            Err(error) => report.problems.push(layout_problem(root, &error)),
+            Err(error) => sides.push(Err(error)),
         },
         DataMode::Labelled => {
             let from_labels = usize::from(config.label_nc == 0);
-            let mut part = |role, suffixes: &[&str], ids| {
-                let side = locate_folder(root, phase, suffixes).and_then(|(folder, note)| {
-                    report.notes.extend(note.filter(|_| ids || role == "inputs"));
-                    Side::list(role, &folder, ids)
-                });
-                match side {
-                    // As in the dataset: without photographs, label maps can be translated but not learnt from.
-                    Err(Error::Dataset { reason, .. }) if role == "photographs" && phase != "train" => {
-                        report.notes.push(format!("there are no photographs ({reason})"));
-                    }
-                    side => add(side, &mut report.problems),
-                }
-            };
             let role = if config.label_nc > 0 { "labels" } else { "inputs" };
-            part(role, LABEL_FOLDERS[from_labels], config.label_nc > 0);
-            part("photographs", IMAGE_FOLDERS[from_labels], false);
+            let mut used = phase.clone();
+            sides.push(locate_folder(root, phase, LABEL_FOLDERS[from_labels]).and_then(|(folder, name)| {
+                notes.extend(phase_note(phase, &name));
+                used = name;
+                Side::list(role, &folder, config.label_nc > 0, &none)
+            }));
+            let beside = |role, suffixes: &[&str], ids| {
+                locate_beside(root, &used, suffixes).and_then(|folder| Side::list(role, &folder, ids, &none))
+            };
+            match beside("photographs", IMAGE_FOLDERS[from_labels], false) {
+                // As in the dataset: without photographs, label maps can be translated but not learnt from.
+                Err(Error::Dataset { reason, .. }) if phase != "train" => {
+                    notes.push(format!("there are no photographs ({reason})"));
+                }
+                side => sides.push(side),
+            }
             if config.instances {
-                part("instances", INSTANCE_FOLDERS, true);
+                sides.push(beside("instances", INSTANCE_FOLDERS, true));
             }
         }
-        DataMode::Colorization => {
-            let side = locate_folder(root, phase, &[""]).and_then(|(folder, _)| Side::list("pictures", &folder, false));
-            add(side, &mut report.problems);
-        }
-        _ => {
-            let side = single_files(root);
-            add(
-                side.map(|files| Side { role: "pictures", path: root.clone(), files, ids: false }),
-                &mut report.problems,
-            );
+        DataMode::Colorization => sides.push(locate_photographs(root, phase).and_then(|located| {
+            notes = located.notes;
+            Side::list("pictures", &located.layout, false, &located.exclude)
+        })),
+        _ if root.is_dir() => sides.push(Side::list("pictures", root, false, &none)),
+        _ => sides.push(single_files(root, &mut notes).map(|files| Side {
+            role: "pictures",
+            path: root.clone(),
+            files,
+            left_out: LeftOut::default(),
+            ids: false,
+        })),
+    }
+    report.notes = notes;
+    let mut found = Vec::new();
+    for side in sides {
+        match side {
+            Ok(side) => found.push(side),
+            Err(error) => report.problems.push(Problem::of(ProblemKind::Layout, root, &error)),
         }
     }
-    sides
+    found
 }
 
 /// Pictures that the crop does not fit into: an error where they stand alone, black borders where parts share a crop.
@@ -185,14 +204,8 @@ fn compare(
     config: &DataConfig,
     report: &mut Report,
 ) {
-    let matched = match match_names(&first.files, &other.files, str::to_owned) {
-        Ok(matched) if !matched.is_complete() && config.mode == DataMode::Labelled => {
-            let shortened = match_names(&first.files, &other.files, cityscapes_name).ok().filter(Matched::is_complete);
-            Ok(shortened.unwrap_or(matched))
-        }
-        outcome => outcome,
-    };
-    let matched = match matched {
+    let names = if config.mode == DataMode::Labelled { Names::OrFrames } else { Names::Whole };
+    let matched = match match_names(&first.files, &other.files, names) {
         Ok(matched) => matched,
         Err((one, two)) => {
             report.problems.push(Problem {
@@ -205,18 +218,18 @@ fn compare(
             return;
         }
     };
-    let sides = [(&matched.only_left, first, other), (&matched.only_right, other, first)];
-    for (names, here, there) in sides {
-        let names: BTreeSet<&String> = names.iter().collect();
-        for file in here.files.iter().filter(|file| names.contains(&file.stem)) {
-            report.problems.push(Problem {
-                severity: Severity::Error,
-                kind: ProblemKind::Unmatched,
-                path: file.path.clone(),
-                message: format!("it has no partner in {}", there.path.display()),
-                remedy: "add the partner, or remove the file".to_owned(),
-            });
-        }
+    for (files, there) in [(&matched.only_left, other), (&matched.only_right, first)] {
+        report.problems.extend(files.iter().map(|file| Problem {
+            severity: Severity::Error,
+            kind: ProblemKind::Unmatched,
+            path: file.path.clone(),
+            message: format!("it has no partner in {}", there.path.display()),
+            remedy: "add the partner, or remove the file".to_owned(),
+        }));
+    }
+    if config.mode == DataMode::Aligned && !matched.is_complete() {
+        let note = "names need to match for pairs (pix2pix); for CycleGAN (mode unaligned) they need not";
+        report.notes.push(note.to_owned());
     }
     let (sizes, other_sizes) = (sizes(first, first_seen), sizes(other, other_seen));
     for (a, b) in matched.pairs.iter().filter(|_| !config.transform().unifies_sizes()) {

@@ -1,11 +1,12 @@
 //! What a look over a dataset found.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::config::DataMode;
+use crate::error::Error;
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,10 +33,14 @@ pub enum ProblemKind {
     TooSmall,
     /// A file without a partner.
     Unmatched,
-    /// Parts of one item that differ in size.
+    /// Parts of one item, or of one batch, that differ in size.
     SizeMismatch,
     /// Pictures of one folder that differ in their number of channels, or in depth.
     Mixed,
+    /// A number of channels that a network takes only if it is told so.
+    Channels,
+    /// Files that are read as pairs and look like plain photographs.
+    NotPairs,
     /// Labels that the network has no channel for.
     LabelOutOfRange,
     /// An instance map that does not belong to its label map.
@@ -50,11 +55,39 @@ pub struct Problem {
     /// What kind it is.
     pub kind: ProblemKind,
     /// The file or folder.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// What is wrong.
     pub message: String,
-    /// What to do.
+    /// What to do; may be empty.
     pub remedy: String,
+}
+
+impl Problem {
+    /// An error that training would meet. The path is the error's own where it has one.
+    pub(super) fn of(kind: ProblemKind, path: &Path, error: &Error) -> Self {
+        let (path, message, remedy) = match error {
+            Error::Dataset { path, reason, remedy } | Error::Item { path, reason, remedy } => {
+                (path.as_path(), reason.clone(), remedy.clone())
+            }
+            Error::Config { reason, remedy } => (path, reason.clone(), remedy.clone()),
+            Error::Decode { path, reason, remedy } => (path.as_path(), reason.clone(), (*remedy).to_owned()),
+            Error::TooLarge { path, width, height, limit } => {
+                (path.as_path(), format!("it is {width}x{height}: {limit}"), "scale it down".to_owned())
+            }
+            Error::Io { action, path, source } => {
+                let remedy = "check the path and its permissions".to_owned();
+                (path.as_path(), format!("cannot {action} it: {source}"), remedy)
+            }
+            other => (path, other.to_string(), String::new()),
+        };
+        Self { severity: Severity::Error, kind, path: path.to_path_buf(), message, remedy }
+    }
+}
+
+/// Paths are bytes and JSON is text: what is not text in a path is replaced.
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// How many pictures have a size.
@@ -74,6 +107,7 @@ pub struct FolderReport {
     /// What the pictures are for: `pairs`, `A`, `B`, `labels`, `photographs`, `instances`, `pictures`.
     pub role: String,
     /// The folder.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// Number of picture files.
     pub files: usize,
@@ -83,6 +117,12 @@ pub struct FolderReport {
     pub channels: BTreeMap<usize, usize>,
     /// Number of pictures by bits a sample.
     pub depths: BTreeMap<u32, usize>,
+    /// What else is in the folder and is not read: names by what they are, in words with their number.
+    pub left_out: BTreeMap<String, Vec<String>>,
+    /// Names of files of which only the first page or frame is read.
+    pub further_pages: Vec<String>,
+    /// Names of files whose alpha channel is dropped.
+    pub alpha_dropped: Vec<String>,
 }
 
 /// Pixels by label, over all label maps.
@@ -100,6 +140,7 @@ pub struct Report {
     /// How items would be made.
     pub mode: DataMode,
     /// The dataset's folder.
+    #[serde(serialize_with = "as_text")]
     pub root: PathBuf,
     /// The phase looked at.
     pub phase: String,
@@ -109,7 +150,7 @@ pub struct Report {
     pub folders: Vec<FolderReport>,
     /// Labels, for label maps.
     pub labels: Option<LabelReport>,
-    /// Fallbacks that were taken.
+    /// Fallbacks that were taken, and what is not read.
     pub notes: Vec<String>,
     /// All problems, the worst first.
     pub problems: Vec<Problem>,

@@ -7,9 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::report::{FolderReport, Problem, ProblemKind, Severity, SizeCount};
-use crate::decode::{DecodeOptions, decode, decode_ids};
-use crate::error::{Error, Result};
-use crate::folder::{PictureFile, list_pictures};
+use crate::channels::has_alpha;
+use crate::config::{DataConfig, DataMode};
+use crate::dataset::halves::{self, Seam};
+use crate::decode::{AlphaPolicy, DecodeOptions, decode, decode_ids, is_planes, probe};
+use crate::error::Result;
+use crate::folder::{PictureFile, shown};
+use crate::listing::{Exclude, LeftOut, list_images};
+use crate::pages;
 
 /// A folder that is to be looked at.
 #[derive(Debug, Clone)]
@@ -17,13 +22,20 @@ pub(super) struct Side {
     pub(super) role: &'static str,
     pub(super) path: PathBuf,
     pub(super) files: Vec<PictureFile>,
+    pub(super) left_out: LeftOut,
     /// Whether the files hold ids rather than colours.
     pub(super) ids: bool,
 }
 
 impl Side {
-    pub(super) fn list(role: &'static str, path: &Path, ids: bool) -> Result<Self> {
-        Ok(Self { role, path: path.to_path_buf(), files: list_pictures(path)?, ids })
+    pub(super) fn list(role: &'static str, path: &Path, ids: bool, exclude: &Exclude) -> Result<Self> {
+        let listing = list_images(path, exclude)?;
+        Ok(Self { role, path: path.to_path_buf(), files: listing.files, left_out: listing.left_out, ids })
+    }
+
+    /// Whether each file holds both parts of a pair.
+    pub(super) fn holds_pairs(&self) -> bool {
+        self.role == "pairs"
     }
 }
 
@@ -33,6 +45,12 @@ pub(super) struct Seen {
     pub(super) size: (usize, usize),
     channels: usize,
     depth: u32,
+    pages: usize,
+    /// Whether the file has alpha that decoding dropped.
+    alpha_dropped: bool,
+    /// Whether the image can be given the channels of the input, or of the target.
+    fits: bool,
+    seam: Option<Seam>,
 }
 
 /// Counts files over several folders, for one progress report.
@@ -51,15 +69,21 @@ impl Progress<'_> {
 /// Decodes every file of a side. The result has one entry a file, none where decoding failed.
 pub(super) fn read_all(
     side: &Side,
-    options: &DecodeOptions,
+    config: &DataConfig,
     progress: &Progress<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Option<Seen>> {
+    // Alpha is kept for a side whose network has a channel for it; a file that holds a pair is both sides.
+    let with_alpha = [config.input_nc, config.output_nc].into_iter().find(|&channels| has_alpha(channels));
+    let options = config.decode_options_for(with_alpha.unwrap_or(config.input_nc));
+    // Lightness and colour are taken out of colour images.
+    let colorization = config.mode == DataMode::Colorization;
+    let wanted = if colorization { [3, 3] } else { [config.input_nc, config.output_nc] };
     let results: Vec<Result<Seen>> = side
         .files
         .par_iter()
         .map(|file| {
-            let seen = look(&file.path, side.ids, options);
+            let seen = look(&file.path, side, &options, wanted);
             progress.step();
             seen
         })
@@ -69,7 +93,7 @@ pub(super) fn read_all(
         match result {
             Ok(picture) => seen.push(Some(picture)),
             Err(error) => {
-                problems.push(unreadable(&file.path, &error));
+                problems.push(Problem::of(ProblemKind::Unreadable, &file.path, &error));
                 seen.push(None);
             }
         }
@@ -77,24 +101,25 @@ pub(super) fn read_all(
     seen
 }
 
-fn look(path: &Path, ids: bool, options: &DecodeOptions) -> Result<Seen> {
-    if ids {
+fn look(path: &Path, side: &Side, options: &DecodeOptions, wanted: [usize; 2]) -> Result<Seen> {
+    let pages = if is_planes(path) { 1 } else { pages::of_file(path) };
+    if side.ids {
         let ids = decode_ids(path, options)?;
-        let wide = ids.first_not_below(256).is_some();
-        return Ok(Seen { size: ids.size(), channels: 1, depth: if wide { 16 } else { 8 } });
+        let depth = if ids.first_not_below(256).is_some() { 16 } else { 8 };
+        let size = ids.size();
+        return Ok(Seen { size, channels: 1, depth, pages, alpha_dropped: false, fits: true, seam: None });
     }
     let picture = decode(path, options)?;
-    Ok(Seen { size: picture.size(), channels: picture.channels(), depth: picture.depth() })
-}
-
-fn unreadable(path: &Path, error: &Error) -> Problem {
-    let remedy = match error {
-        Error::Decode { remedy, .. } => (*remedy).to_owned(),
-        Error::TooLarge { .. } => "scale it down".to_owned(),
-        _ => "check the file and its permissions".to_owned(),
-    };
-    let message = error.to_string();
-    Problem { severity: Severity::Error, kind: ProblemKind::Unreadable, path: path.to_path_buf(), message, remedy }
+    let has_alpha = !is_planes(path) && matches!(probe(path, options)?.channels, 2 | 4);
+    Ok(Seen {
+        size: picture.size(),
+        channels: picture.channels(),
+        depth: picture.depth(),
+        pages,
+        alpha_dropped: has_alpha && options.alpha == AlphaPolicy::Drop && picture.channels() % 2 == 1,
+        fits: wanted.iter().any(|&channels| picture.crop(0, 0, 1, 1).with_channels(channels).is_some()),
+        seam: if side.holds_pairs() { Seam::of(&picture) } else { None },
+    })
 }
 
 /// Sums a folder up, and warns about kinds of pictures that do not belong together.
@@ -120,7 +145,7 @@ pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<P
         counts.iter().map(|(what, count)| format!("{count} with {what}")).collect::<Vec<_>>().join(", ")
     };
     if channels.len() > 1 {
-        let counts = channels.iter().map(|(c, n)| (format!("{c} channels"), *n)).collect();
+        let counts = channels.iter().map(|(c, n)| (counted(*c, "channel"), *n)).collect();
         mixed(format!("pictures differ: {}", listed(&counts)), "they are converted to input_nc or output_nc channels");
     }
     // Maps of ids may be narrow or wide as their ids need.
@@ -131,6 +156,14 @@ pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<P
     let mut sizes: Vec<SizeCount> =
         sizes.into_iter().map(|((width, height), pictures)| SizeCount { width, height, pictures }).collect();
     sizes.sort_by_key(|size| std::cmp::Reverse(size.pictures));
+    let named = |which: fn(&Seen) -> bool| -> Vec<String> {
+        let files = side.files.iter().zip(seen).filter(|(_, seen)| seen.as_ref().is_some_and(which));
+        files.map(|(file, _)| file.name()).collect()
+    };
+    let left_out = side
+        .left_out
+        .iter()
+        .map(|(reason, paths)| (reason.counted(paths.len()), paths.iter().map(|path| shown(path)).collect()));
     FolderReport {
         role: side.role.to_owned(),
         path: side.path.clone(),
@@ -138,5 +171,55 @@ pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<P
         sizes,
         channels,
         depths,
+        left_out: left_out.collect(),
+        further_pages: named(|seen| seen.pages > 1),
+        alpha_dropped: named(|seen| seen.alpha_dropped),
+    }
+}
+
+/// `1 channel`, `2 channels`.
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// What is not used of a folder's files, as notes.
+pub(super) fn notes(side: &Side, report: &FolderReport) -> Vec<String> {
+    let alpha = match report.alpha_dropped.len() {
+        0 => None,
+        n => Some(format!("alpha of {} is dropped; alpha = \"composite\" lays it over white", counted(n, "picture"))),
+    };
+    let notes = [side.left_out.note(), pages::sentence(&report.further_pages), alpha];
+    notes.into_iter().flatten().map(|note| format!("{}: {note}", side.path.display())).collect()
+}
+
+/// Files that can be read and not used: no pairs, too many channels, sizes that make no batch.
+pub(super) fn unusable(side: &Side, seen: &[Option<Seen>], config: &DataConfig, problems: &mut Vec<Problem>) {
+    let mut add = |severity, kind, path: &Path, message, remedy: &str| {
+        problems.push(Problem { severity, kind, path: path.to_path_buf(), message, remedy: remedy.to_owned() });
+    };
+    let transform = config.transform();
+    let mut sizes = std::collections::BTreeSet::new();
+    for (file, seen) in side.files.iter().zip(seen) {
+        let Some(seen) = seen else { continue };
+        if side.holds_pairs() && seen.size.0 < 2 {
+            let message = "a picture one pixel wide holds no pair".to_owned();
+            add(Severity::Error, ProblemKind::TooSmall, &file.path, message, "store A and B side by side");
+        }
+        if !seen.fits {
+            let message = format!("it has {} channels", seen.channels);
+            let remedy = "set generator.input_nc or generator.output_nc to that number";
+            add(Severity::Warning, ProblemKind::Channels, &file.path, message, remedy);
+        }
+        sizes.insert(transform.size_before_crop(seen.size));
+    }
+    if config.batch_size > 1 && !transform.preprocess.crops() && sizes.len() > 1 {
+        let message = format!("pictures of {} sizes cannot share batches of {}", sizes.len(), config.batch_size);
+        let remedy = "set batch_size = 1, or a preprocess that crops";
+        add(Severity::Error, ProblemKind::SizeMismatch, &side.path, message, remedy);
+    }
+    let seams: Vec<Seam> = seen.iter().flatten().filter_map(|seen| seen.seam).collect();
+    if let Some(doubt) = halves::doubt(&seams) {
+        let remedy = "store A in the left half and B in the right one, or in folders A and B";
+        add(Severity::Warning, ProblemKind::NotPairs, &side.path, doubt, remedy);
     }
 }

@@ -5,84 +5,149 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::decode::{DecodeOptions, decode};
+use crate::decode::{AlphaPolicy, DecodeOptions, decode, probe};
 use crate::encode::write_picture;
 use crate::error::{Error, Result};
-use crate::folder::{PictureFile, list_pictures, pair_by_stem};
+use crate::folder::{Names, PictureFile, distinct_names, pair_by_stem, shown, with_suffix};
+use crate::listing::{Exclude, list_images};
 use crate::picture::Picture;
 use crate::raster::Raster;
+use crate::results::Plan;
+
+/// What a call has written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The files, in order.
+    pub files: Vec<PathBuf>,
+    /// What a user should know: what was left out, which names were changed.
+    pub notes: Vec<String>,
+}
 
 /// Writes every pair of `left` and `right` (matched by name, whatever the extension; sub-folders included) side by
-/// side into `folder`, as PNG. `progress` hears how many are done, and of how many. Returns the files in order.
+/// side into `folder`, as PNG. `progress` hears how many are done, and of how many.
 ///
 /// # Errors
-/// [`Error::Unmatched`] lists all names without a partner, before anything is written; [`Error::Item`] if the parts
-/// of a pair differ in size; decoding errors; [`Error::Io`] if the disk refuses.
+/// Before anything is written, [`Error::Unmatched`] lists all names without a partner, and [`Error::Output`] refuses a
+/// folder that is read or holds other files. [`Error::Failed`] lists pairs that could not be made, for example because
+/// the parts differ in size; the others are written.
 pub fn combine(
     left: &Path,
     right: &Path,
     folder: &Path,
     options: &DecodeOptions,
     progress: impl Fn(usize, usize) + Sync,
-) -> Result<Vec<PathBuf>> {
-    let pairs = pair_by_stem((left, &list_pictures(left)?), (right, &list_pictures(right)?), None)?;
+) -> Result<Written> {
+    let exclude = Exclude::outputs([folder]);
+    let (listed, partners) = (list_images(left, &exclude)?, list_images(right, &exclude)?);
+    let mut notes = [listed.notes(left), partners.notes(right)].concat();
+    let pairs = pair_by_stem((left, &listed.files), (right, &partners.files), Names::Whole)?;
     if pairs.is_empty() {
-        return Err(Error::dataset(left, "there is not one picture in it", "name the two folders with the pictures"));
+        return Err(nothing(left, &notes, "name the two folders with the pictures"));
     }
-    write_each(&pairs, progress, |(left, right)| {
+    let outputs: Vec<PathBuf> = pairs.iter().map(|(left, _)| with_suffix(folder, &left.stem, "png")).collect();
+    let inputs: Vec<&Path> = pairs.iter().flat_map(|(left, right)| [left.path.as_path(), &right.path]).collect();
+    notes.extend(alpha_note(&inputs, options));
+    Plan { sources: &[left, right], inputs, folders: vec![folder.to_path_buf()], outputs: &outputs }.prepare()?;
+    write_each(&pairs, progress, |at| {
+        let (left, right) = &pairs[at];
         let pair = beside_pictures(decode(&left.path, options)?, decode(&right.path, options)?, &left.path)?;
-        let path = folder.join(format!("{}.png", left.stem));
-        write_picture(&path, &pair)?;
-        Ok(path)
-    })
+        write_picture(&outputs[at], &pair)
+    })?;
+    Ok(Written { files: outputs, notes })
 }
 
 /// Takes the side-by-side pairs of `folder` apart into `left` and `right`, as PNG under the same names. `progress`
-/// hears how many are done, and of how many. Returns the left files in order.
+/// hears how many are done, and of how many. Returns the left files.
 ///
 /// # Errors
-/// [`Error::Dataset`] if there are no pairs, [`Error::Item`] if a width is odd; decoding errors; [`Error::Io`].
+/// [`Error::Dataset`] if there are no pairs; [`Error::Output`] as [`combine`]; [`Error::Failed`] lists files that could
+/// not be taken apart, for example because a width is odd; the others are written.
 pub fn separate(
     folder: &Path,
     left: &Path,
     right: &Path,
     options: &DecodeOptions,
     progress: impl Fn(usize, usize) + Sync,
-) -> Result<Vec<PathBuf>> {
-    let files = list_pictures(folder)?;
+) -> Result<Written> {
+    let listing = list_images(folder, &Exclude::outputs([left, right]))?;
+    let (mut notes, files) = (listing.notes(folder), &listing.files);
     if files.is_empty() {
-        return Err(Error::dataset(folder, "there is not one picture in it", "name the folder with the pairs"));
+        return Err(nothing(folder, &notes, "name the folder with the pairs"));
     }
-    write_each(&files, progress, |file: &PictureFile| {
-        let pair = decode(&file.path, options)?;
+    let names = distinct_names(files);
+    notes.extend(renamed(files, &names));
+    let within = |side: &Path| names.iter().map(|name| with_suffix(side, name, "png")).collect::<Vec<_>>();
+    let (lefts, rights) = (within(left), within(right));
+    let outputs = [lefts.clone(), rights.clone()].concat();
+    let inputs: Vec<&Path> = files.iter().map(|file| file.path.as_path()).collect();
+    notes.extend(alpha_note(&inputs, options));
+    let folders = vec![left.to_path_buf(), right.to_path_buf()];
+    Plan { sources: &[folder], inputs, folders, outputs: &outputs }.prepare()?;
+    write_each(files, progress, |at| {
+        let pair = decode(&files[at].path, options)?;
         let (width, height) = pair.size();
         if width % 2 != 0 {
             let reason = format!("its width of {width} pixels does not divide into two equal parts");
-            return Err(Error::item(&file.path, reason, "is it a pair? then crop it to an even width"));
+            return Err(Error::item(&files[at].path, reason, "is it a pair? then crop it to an even width"));
         }
-        let path = left.join(format!("{}.png", file.stem));
-        write_picture(&path, &pair.crop(0, 0, width / 2, height))?;
-        write_picture(&right.join(format!("{}.png", file.stem)), &pair.crop(width / 2, 0, width / 2, height))?;
-        Ok(path)
-    })
+        write_picture(&lefts[at], &pair.crop(0, 0, width / 2, height))?;
+        write_picture(&rights[at], &pair.crop(width / 2, 0, width / 2, height))
+    })?;
+    Ok(Written { files: lefts, notes })
 }
 
-/// Runs `write` on every item, in parallel; the first error in order of the items is returned.
+/// The error for a folder without images; `notes` may say why.
+pub(super) fn nothing(folder: &Path, notes: &[String], remedy: &str) -> Error {
+    let mut reason = "there is not one picture in it".to_owned();
+    notes.iter().for_each(|note| reason += &format!("; {note}"));
+    Error::dataset(folder, reason, remedy)
+}
+
+/// The note to give when alpha channels of these files are dropped.
+pub(super) fn alpha_note(paths: &[&Path], options: &DecodeOptions) -> Option<String> {
+    let has_alpha = |path: &&&Path| probe(path, options).is_ok_and(|header| matches!(header.channels, 2 | 4));
+    let count = if options.alpha == AlphaPolicy::Drop { paths.par_iter().filter(has_alpha).count() } else { 0 };
+    (count > 0).then(|| format!("alpha of {count} {} is dropped", if count == 1 { "picture" } else { "pictures" }))
+}
+
+/// The note to give when results keep the extensions of their sources.
+pub(super) fn renamed(files: &[PictureFile], names: &[PathBuf]) -> Option<String> {
+    let kept: Vec<_> = files.iter().zip(names).filter(|(file, name)| file.stem != **name).collect();
+    let (_, example) = kept.first()?;
+    let count = kept.len();
+    Some(format!(
+        "{count} results keep the extension in their names, as files differ in it alone ({}.png, …)",
+        shown(example)
+    ))
+}
+
+/// Runs `write` with the index of every item, in parallel. Goes on after failures and lists them at the end.
 pub(super) fn write_each<T: Sync>(
     items: &[T],
     progress: impl Fn(usize, usize) + Sync,
-    write: impl Fn(&T) -> Result<PathBuf> + Sync,
-) -> Result<Vec<PathBuf>> {
+    write: impl Fn(usize) -> Result<()> + Sync,
+) -> Result<()> {
     let done = AtomicUsize::new(0);
-    let written: Vec<Result<PathBuf>> = items
-        .par_iter()
-        .map(|item| {
-            let path = write(item);
+    let written: Vec<Result<()>> = (0..items.len())
+        .into_par_iter()
+        .map(|at| {
+            let outcome = write(at);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, items.len());
-            path
+            outcome
         })
         .collect();
-    written.into_iter().collect()
+    all_done(written)
+}
+
+/// The failures among the outcomes, if there are any; one failure of one item is that error itself.
+pub(super) fn all_done(outcomes: Vec<Result<()>>) -> Result<()> {
+    let total = outcomes.len();
+    let mut failures: Vec<Error> = outcomes.into_iter().filter_map(Result::err).collect();
+    match failures.len() {
+        0 => Ok(()),
+        1 if total == 1 => Err(failures.remove(0)),
+        failed => Err(Error::Failed { done: total - failed, total, failures }),
+    }
 }
 
 /// Two pictures of one size, left and right; the narrower kind (grey, 8 bits) is adapted to the other.

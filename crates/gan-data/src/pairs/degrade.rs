@@ -1,19 +1,21 @@
 //! Pairs from photographs: the photograph is the target, something made of it the input.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::canny::{Canny, blur, canny_edges};
-use super::combine::{beside_pictures, write_each};
+use super::combine::{Written, alpha_note, beside_pictures, nothing, renamed, write_each};
 use crate::decode::{DecodeOptions, decode};
 use crate::encode::write_picture;
 use crate::error::{Error, Result};
-use crate::folder::list_pictures;
+use crate::folder::{distinct_names, with_suffix};
+use crate::listing::{Exclude, list_images};
 use crate::picture::Picture;
 use crate::raster::Raster;
 use crate::resample::{Filter, resize_nearest};
+use crate::results::Plan;
 
 /// How the input is made of the photograph. Sizes never change.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,16 +34,30 @@ pub enum PairInput {
 }
 
 impl PairInput {
+    /// Largest deviation, side or factor, in pixels.
+    pub const MOST: usize = 1000;
+
+    /// Refuses a factor, side or deviation that cannot be used: 0, and above [`PairInput::MOST`].
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn check(self) -> Result<()> {
+        let possible = match self {
+            Self::Grey | Self::Edges(_) => true,
+            Self::Blur(sigma) => sigma > 0.0 && sigma <= Self::MOST as f32,
+            Self::Mosaic(size) | Self::Downscale(size) => (1..=Self::MOST).contains(&size),
+        };
+        let remedy = format!("give a size above 0 and up to {}", Self::MOST);
+        if possible { Ok(()) } else { Err(Error::config(format!("{self:?} is not possible"), remedy)) }
+    }
+
     /// The input for a colour photograph; it has three channels, and 8 bits.
     ///
     /// # Errors
-    /// [`Error::Config`] for a factor, side or deviation that is not positive.
+    /// [`Error::Config`] for a factor, side or deviation out of range.
     pub fn apply(self, photo: &Raster<u8>) -> Result<Raster<u8>> {
+        self.check()?;
         let (width, height) = photo.size();
-        let positive = |ok: bool| match ok {
-            true => Ok(()),
-            false => Err(Error::config(format!("{self:?} is not possible"), "give a positive size")),
-        };
         let grey = || Picture::Eight(photo.clone()).with_channels(1);
         let rgb = |picture: Option<Picture>| match picture.and_then(|p| p.with_channels(3)) {
             Some(Picture::Eight(raster)) => Ok(raster),
@@ -54,19 +70,18 @@ impl PairInput {
                 _ => rgb(None),
             },
             Self::Blur(sigma) => {
-                positive(sigma > 0.0 && sigma.is_finite())?;
                 let samples = photo.samples().iter().map(|&s| f32::from(s)).collect();
                 let blurred = blur(&Raster::new(width, height, photo.channels(), samples), sigma);
                 let samples = blurred.samples().iter().map(|s| (s + 0.5) as u8).collect();
                 Ok(Raster::new(width, height, photo.channels(), samples))
             }
             Self::Mosaic(side) => {
-                positive(side > 0)?;
+                // A larger square is cut off at the edges of the photograph anyway.
+                let side = side.min(width.max(height));
                 let tile = |length: usize| length.div_ceil(side).max(1);
                 Ok(mosaic(photo, tile(width), tile(height), side))
             }
             Self::Downscale(factor) => {
-                positive(factor > 0)?;
                 let small = |length: usize| (length / factor).max(1);
                 let shrunk = Picture::Eight(photo.clone()).resize(small(width), small(height), Filter::Bicubic);
                 rgb(Some(shrunk.resize(width, height, Filter::Bicubic)))
@@ -95,30 +110,40 @@ fn mosaic(photo: &Raster<u8>, columns: usize, rows: usize, side: usize) -> Raste
 }
 
 /// Makes a pair of every photograph below `photos` and writes input and photograph side by side to `folder`, as PNG
-/// under the same names. `progress` hears how many are done, and of how many. Returns the files in order.
+/// under the same names. Photographs whose names differ in the extension alone keep it. `progress` hears how many are
+/// done, and of how many.
 ///
 /// # Errors
-/// [`Error::Dataset`] if there are no photographs; decoding errors; [`Error::Io`] if the disk refuses.
+/// Before anything is written: [`Error::Config`] as [`PairInput::check`], [`Error::Dataset`] if there are no
+/// photographs, [`Error::Output`] if the folder is read or holds other files. [`Error::Failed`] lists photographs that
+/// could not be used; the others are written.
 pub fn make_pairs(
     photos: &Path,
     folder: &Path,
     input: PairInput,
     options: &DecodeOptions,
     progress: impl Fn(usize, usize) + Sync,
-) -> Result<Vec<PathBuf>> {
-    let files = list_pictures(photos)?;
+) -> Result<Written> {
+    input.check()?;
+    let listing = list_images(photos, &Exclude::outputs([folder]))?;
+    let (mut notes, files) = (listing.notes(photos), &listing.files);
     if files.is_empty() {
-        return Err(Error::dataset(photos, "there is not one picture in it", "name the folder of your photographs"));
+        return Err(nothing(photos, &notes, "name the folder of your photographs"));
     }
-    write_each(&files, progress, |file| {
-        let picture = decode(&file.path, options)?;
-        let unusable = || Error::item(&file.path, "it cannot become an 8-bit colour picture", "convert it to RGB");
-        let photo = eight_bits(picture.with_channels(3).ok_or_else(unusable)?);
+    let names = distinct_names(files);
+    notes.extend(renamed(files, &names));
+    let outputs: Vec<_> = names.iter().map(|name| with_suffix(folder, name, "png")).collect();
+    let inputs: Vec<&Path> = files.iter().map(|file| file.path.as_path()).collect();
+    notes.extend(alpha_note(&inputs, options));
+    Plan { sources: &[photos], inputs, folders: vec![folder.to_path_buf()], outputs: &outputs }.prepare()?;
+    write_each(files, progress, |at| {
+        let path = &files[at].path;
+        let unusable = || Error::item(path, "it cannot become an 8-bit colour picture", "convert it to RGB");
+        let photo = eight_bits(decode(path, options)?.with_channels(3).ok_or_else(unusable)?);
         let made = input.apply(&photo)?;
-        let path = folder.join(format!("{}.png", file.stem));
-        write_picture(&path, &beside_pictures(Picture::Eight(made), Picture::Eight(photo), &path)?)?;
-        Ok(path)
-    })
+        write_picture(&outputs[at], &beside_pictures(Picture::Eight(made), Picture::Eight(photo), path)?)
+    })?;
+    Ok(Written { files: outputs, notes })
 }
 
 /// The upper 8 bits, rounded.

@@ -1,13 +1,17 @@
 //! Dividing a collection into train, val and test.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use gan_fs::is_same;
 use gan_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
+use super::combine::{all_done, nothing};
 use crate::error::{Error, Result};
-use crate::folder::list_pictures;
+use crate::folder::normalized;
+use crate::listing::{Exclude, list_images, list_pictures};
+use crate::results::Plan;
 
 /// Shares of the parts; `train` gets the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,41 +33,73 @@ impl Default for SplitRatio {
 /// and the seed alone up to the exact counts: files named alike in two folders (labels and photographs, say) that are
 /// split with the same seed and ratio land in the same part. `progress` hears how many are done, and of how many.
 ///
-/// Returns the number of files of train, val and test.
+/// Returns the number of files of train, val and test, and what a user should know.
 ///
 /// # Errors
-/// [`Error::Config`] for shares that leave nothing to train on, [`Error::Dataset`] if there are no pictures,
-/// [`Error::Io`] if copying fails.
+/// Before anything is written: [`Error::Config`] for shares that leave nothing to train on, [`Error::Dataset`] if there
+/// are no pictures, [`Error::Output`] if a part is read or holds other files. [`Error::Failed`] lists files that could
+/// not be copied; the others are.
 pub fn split(
     source: &Path,
     folder: &Path,
     ratio: SplitRatio,
     seed: u64,
     mut progress: impl FnMut(usize, usize),
-) -> Result<[usize; 3]> {
+) -> Result<([usize; 3], Vec<String>)> {
     let share = |value: f64| (0.0..1.0).contains(&value);
     if !share(ratio.val) || !share(ratio.test) || ratio.val + ratio.test >= 1.0 {
         let reason = format!("shares of {} for val and {} for test leave nothing to train on", ratio.val, ratio.test);
         return Err(Error::config(reason, "give shares such as 0.1"));
     }
-    let mut files = list_pictures(source)?;
-    if files.is_empty() {
-        return Err(Error::dataset(source, "there is not one picture in it", "name the folder with the pictures"));
+    // The source may lie below the folder, beside the parts.
+    let parts = ["train", "val", "test"].map(|part| folder.join(part));
+    if is_same(source, folder) {
+        let reason = "it is the folder that is read".to_owned();
+        return Err(Error::Output { path: folder.to_path_buf(), reason, remedy: "name another folder" });
     }
-    // An order by keyed hashes of the names is a shuffle that two folders with the same names share.
+    let listing = list_images(source, &Exclude::outputs(parts.iter().map(PathBuf::as_path).chain([folder])))?;
+    let notes = listing.notes(source);
+    let mut files = listing.files;
+    if files.is_empty() {
+        return Err(nothing(source, &notes, "name the folder with the pictures"));
+    }
+    // An order by keyed hashes of the names is a shuffle that two folders with the same names share, whatever Unicode
+    // form they use.
     let key = Key::new(seed, Purpose::Split);
-    files.sort_by_cached_key(|file| (key.at_name(&file.stem).words(), file.stem.clone()));
+    let hash = |stem: &Path| key.at_name(&String::from_utf8_lossy(&normalized(stem))).words();
+    files.sort_by_cached_key(|file| (hash(&file.stem), file.stem.clone()));
     let count = |share: f64| (share * files.len() as f64).round() as usize;
     let (test, val) = (count(ratio.test), count(ratio.val));
     let mut counts = [0; 3];
+    let mut copies = Vec::with_capacity(files.len());
     for (index, file) in files.iter().enumerate() {
         let part = if index < test { 2 } else { usize::from(index < test + val) };
         counts[part] += 1;
         let relative = file.path.strip_prefix(source).unwrap_or(&file.path);
-        copy(&file.path, &folder.join(["train", "val", "test"][part]).join(relative))?;
-        progress(index + 1, files.len());
+        copies.extend(copies_of(&file.path, &parts[part].join(relative))?);
     }
-    Ok(counts)
+    let outputs: Vec<PathBuf> = copies.iter().map(|copy| copy.1.clone()).collect();
+    let inputs = copies.iter().map(|copy| copy.0.as_path()).collect();
+    Plan { sources: &[source], inputs, folders: parts.to_vec(), outputs: &outputs }.prepare()?;
+    let outcomes = copies.iter().enumerate().map(|(index, (from, to))| {
+        let outcome = copy(from, to);
+        progress(index + 1, copies.len());
+        outcome
+    });
+    all_done(outcomes.collect())?;
+    Ok((counts, notes))
+}
+
+/// The files that make up an image, and where they go: one, or those of a folder of planes.
+fn copies_of(from: &Path, to: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    if !from.is_dir() {
+        return Ok(vec![(from.to_path_buf(), to.to_path_buf())]);
+    }
+    let planes = list_pictures(from)?;
+    Ok(planes
+        .into_iter()
+        .map(|plane| (plane.path.clone(), to.join(plane.path.file_name().unwrap_or_default())))
+        .collect())
 }
 
 /// Copies through a temporary neighbour, so that a copy is whole or absent.

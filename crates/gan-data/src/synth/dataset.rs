@@ -160,9 +160,6 @@ pub(crate) fn open(config: &DataConfig) -> Result<Arc<dyn Dataset>> {
         return Err(Error::config(reason, format!("set label_nc = {}", STREET_CLASSES.len())));
     }
     let items = config.max_dataset_size.unwrap_or(DEFAULT_ITEMS);
-    if items == 0 {
-        return Err(Error::config("max_dataset_size is 0", "leave it out to draw 400 scenes"));
-    }
     let mut dataset = Procedural::new(kind, 0, &config.phase, items, config.load_size, config.transform());
     dataset.direction = config.direction;
     dataset.channels = (config.input_nc, config.output_nc);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use gan_range::Range;
 use rayon::prelude::*;
 
 use super::dataset::{SynthKind, name};
@@ -11,6 +12,7 @@ use crate::encode::{write_ids, write_picture};
 use crate::error::Result;
 use crate::pairs::beside;
 use crate::picture::Picture;
+use crate::results::Plan;
 
 /// What to draw.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,15 @@ pub struct SynthFiles {
     pub test: usize,
 }
 
+impl SynthFiles {
+    /// The range of `size`.
+    pub const SIZE: Range = Range::whole("size", 1, 16_384);
+    /// The range of `train`.
+    pub const TRAIN: Range = Range::whole("train", 0, 10_000_000);
+    /// The range of `test`.
+    pub const TEST: Range = Range::whole("test", 0, 10_000_000);
+}
+
 /// Draws a dataset into `folder` and returns the files written, in order; `progress` hears of every scene: how many
 /// are done, and of how many.
 ///
@@ -35,55 +46,65 @@ pub struct SynthFiles {
 /// `train` shows each scene only once.
 ///
 /// # Errors
+/// [`crate::Error::OutOfRange`] before anything is drawn, [`crate::Error::Output`] if the folder holds files that are none of these;
 /// [`crate::Error::Io`] if the disk refuses.
 pub fn write_synth(folder: &Path, what: &SynthFiles, progress: impl Fn(usize, usize) + Sync) -> Result<Vec<PathBuf>> {
+    SynthFiles::SIZE.check_whole(what.size as u64)?;
+    SynthFiles::TRAIN.check_whole(what.train as u64)?;
+    SynthFiles::TEST.check_whole(what.test as u64)?;
     let total = what.train + what.test;
+    let scene = |number| if number < what.train { ("train", number) } else { ("test", number - what.train) };
+    let paths = |number| {
+        let (phase, index) = scene(number);
+        scene_files(folder, what.kind, phase, index)
+    };
+    let files: Vec<PathBuf> = (0..total).flat_map(paths).collect();
+    Plan { sources: &[], inputs: Vec::new(), folders: vec![folder.to_path_buf()], outputs: &files }.prepare()?;
     let done = AtomicUsize::new(0);
-    let scenes: Vec<Result<Vec<PathBuf>>> = (0..total)
+    let scenes: Vec<Result<()>> = (0..total)
         .into_par_iter()
         .map(|number| {
-            let (phase, index) = if number < what.train { ("train", number) } else { ("test", number - what.train) };
-            let files = write_scene(folder, what, phase, index)?;
+            let (phase, index) = scene(number);
+            write_scene(&paths(number), what, phase, index)?;
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-            Ok(files)
+            Ok(())
         })
         .collect();
-    let mut files = Vec::new();
-    for scene in scenes {
-        files.extend(scene?);
-    }
+    scenes.into_iter().collect::<Result<()>>()?;
     Ok(files)
 }
 
-fn write_scene(folder: &Path, what: &SynthFiles, phase: &str, index: usize) -> Result<Vec<PathBuf>> {
+/// The files of a scene.
+fn scene_files(folder: &Path, kind: SynthKind, phase: &str, index: usize) -> Vec<PathBuf> {
+    let parts: &[&str] = match kind {
+        SynthKind::Facades => &[""],
+        SynthKind::Streets => &["_label", "_inst", "_img"],
+        SynthKind::Unpaired => &["A", "B"],
+    };
+    parts.iter().map(|part| folder.join(format!("{phase}{part}")).join(format!("{}.png", name(index)))).collect()
+}
+
+fn write_scene(paths: &[PathBuf], what: &SynthFiles, phase: &str, index: usize) -> Result<()> {
     // The same scenes that the dataset in memory has.
     let first = if phase == "train" { 0 } else { 2u64 << 32 };
     let scene = first + index as u64;
-    let file = |part: &str| folder.join(format!("{phase}{part}")).join(format!("{}.png", name(index)));
     match what.kind {
         SynthKind::Facades => {
             let (labels, photo) = facade(what.seed, scene, what.size);
-            let path = file("");
-            write_picture(&path, &Picture::Eight(beside(&labels, &photo)))?;
-            Ok(vec![path])
+            write_picture(&paths[0], &Picture::Eight(beside(&labels, &photo)))
         }
         SynthKind::Streets => {
             let (labels, instances, photo) = street(what.seed, scene, what.size);
-            let paths = [file("_label"), file("_inst"), file("_img")];
             write_ids(&paths[0], &labels)?;
             write_ids(&paths[1], &instances)?;
-            write_picture(&paths[2], &Picture::Eight(photo))?;
-            Ok(paths.to_vec())
+            write_picture(&paths[2], &Picture::Eight(photo))
         }
         SynthKind::Unpaired => {
             // In training the domains share no scene.
             let index = index as u64;
             let (scene_a, scene_b) = if phase == "train" { (2 * index, 2 * index + 1) } else { (scene, scene) };
-            let (day, night) = (day(what.seed, scene_a, what.size), night(what.seed, scene_b, what.size));
-            let paths = [file("A"), file("B")];
-            write_picture(&paths[0], &Picture::Eight(day))?;
-            write_picture(&paths[1], &Picture::Eight(night))?;
-            Ok(paths.to_vec())
+            write_picture(&paths[0], &Picture::Eight(day(what.seed, scene_a, what.size)))?;
+            write_picture(&paths[1], &Picture::Eight(night(what.seed, scene_b, what.size)))
         }
     }
 }

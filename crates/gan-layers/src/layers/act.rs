@@ -44,7 +44,7 @@ impl Kind for Activation {
     }
 
     fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
-        to.row(self, path, format!("{:?}", self.0), 0);
+        to.row(self, path, format!("{:?}", self.0), &[]);
         Ok(())
     }
 }

@@ -86,8 +86,8 @@ impl Kind for Conv {
         let spec = Conv2d { stride: self.stride, padding: self.padding, pad_mode: PadMode::Zero };
         (to.height, to.width) = spec.output_hw((kh, kw), (to.height, to.width))?;
         to.channels = out;
-        let macs = (out * in_nc * kh * kw * to.height * to.width) as u64;
-        to.row(self, path, format!("Conv {kh}x{kw} s{}", self.stride), macs);
+        let macs = [out, in_nc, kh, kw, to.height, to.width];
+        to.row(self, path, format!("Conv {kh}x{kw} s{}", self.stride), &macs);
         Ok(())
     }
 

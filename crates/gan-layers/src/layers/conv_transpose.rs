@@ -62,10 +62,10 @@ impl Kind for ConvTranspose {
 
     fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
         let (in_nc, out, kh, kw) = self.weight.tensor().dims4()?;
-        let macs = (out * in_nc * kh * kw * to.height * to.width) as u64; // every input pixel meets the whole kernel once
+        let macs = [out, in_nc, kh, kw, to.height, to.width]; // every input pixel meets the whole kernel once
         (to.height, to.width) = self.spec().output_hw((kh, kw), (to.height, to.width))?;
         to.channels = out;
-        to.row(self, path, format!("ConvT {kh}x{kw} s{}", self.stride), macs);
+        to.row(self, path, format!("ConvT {kh}x{kw} s{}", self.stride), &macs);
         Ok(())
     }
 

@@ -41,7 +41,7 @@ impl Kind for DropoutLayer {
     }
 
     fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
-        to.row(self, path, format!("Dropout {}", self.p), 0);
+        to.row(self, path, format!("Dropout {}", self.p), &[]);
         Ok(())
     }
 }

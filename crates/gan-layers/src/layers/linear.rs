@@ -72,7 +72,7 @@ impl Kind for Linear {
             bail!("{path}: a linear layer of {in_nc} features does not take {size:?}")
         }
         to.channels = out;
-        to.row(self, path, "Linear".to_string(), (out * in_nc) as u64);
+        to.row(self, path, "Linear".to_string(), &[out, in_nc]);
         Ok(())
     }
 

@@ -176,7 +176,7 @@ impl Kind for NormLayer {
             NormLayer::Instance | NormLayer::InstanceAffine(_) => "InstanceNorm",
             NormLayer::Batch(_) => "BatchNorm",
         };
-        to.row(self, path, kind.to_string(), 0);
+        to.row(self, path, kind.to_string(), &[]);
         Ok(())
     }
 

@@ -29,7 +29,7 @@ impl Kind for MaxPool2 {
 
     fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
         (to.height, to.width) = (to.height / 2, to.width / 2);
-        to.row(self, path, "MaxPool 2x2".to_string(), 0);
+        to.row(self, path, "MaxPool 2x2".to_string(), &[]);
         Ok(())
     }
 }

@@ -47,7 +47,7 @@ impl Kind for Residual {
     }
 
     fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
-        to.sequence(&self.0)?;
+        to.branch(path, &self.0)?;
         to.join(path, "Sum");
         Ok(())
     }

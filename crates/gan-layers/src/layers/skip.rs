@@ -45,9 +45,7 @@ impl Kind for Skip {
     }
 
     fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
-        let channels = to.channels;
-        to.sequence(&self.0)?;
-        to.channels += channels;
+        to.channels += to.branch(path, &self.0)?;
         to.join(path, "Concat");
         Ok(())
     }

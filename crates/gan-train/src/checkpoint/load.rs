@@ -1,12 +1,15 @@
 //! Reading a checkpoint, verified.
 
-use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::manifest::{self, FileRecord, Manifest, instruction_set, read_manifest};
-use super::{Snapshot, Warning, checkpoints_dir, retention, tensors};
+use super::manifest::{self, Manifest, instruction_set, read_manifest};
+use super::{NamedTensors, Snapshot, Warning, checkpoints_dir, retention, tensors};
 use crate::storage::{Storage, read_limited};
 use crate::{Error, Result};
+
+/// File stems of what is not a network.
+const NO_NETWORKS: [&str; 2] = ["optimizer", "pool"];
 
 /// A checkpoint that was read.
 #[derive(Debug, Clone)]
@@ -26,7 +29,31 @@ pub struct Loaded {
 /// # Errors
 /// [`Error::NoCheckpoint`] if there is none, [`Error::NoUsableCheckpoint`] if each was refused, with the reasons.
 pub fn load_latest(storage: &dyn Storage, run: &Path, method: Option<&str>) -> Result<Loaded> {
-    newest(storage, run, method, None)
+    load_latest_checked(storage, run, method, |_, _| Ok(()))
+}
+
+/// As [`load_latest`], for a checkpoint that `check` accepts as well. What `check` refuses is passed over as damaged files
+/// are, so whatever would keep a checkpoint from being used belongs there. It gets the checkpoint's folder and content.
+///
+/// # Errors
+/// As [`load_latest`].
+pub fn load_latest_checked(
+    storage: &dyn Storage,
+    run: &Path,
+    method: Option<&str>,
+    mut check: impl FnMut(&Path, &Snapshot) -> Result<()>,
+) -> Result<Loaded> {
+    let (mut loaded, warnings) = newest(storage, run, |folder| {
+        if let Some(method) = method.filter(|method| *method != folder.manifest.method) {
+            let reason = format!("it belongs to the method {}, this run trains {method}", folder.manifest.method);
+            return Err(Error::damaged(&folder.dir.join(manifest::FILE), reason));
+        }
+        let loaded = folder.load(storage, None)?;
+        check(&folder.dir, &loaded.snapshot)?;
+        Ok(loaded)
+    })?;
+    loaded.warnings.splice(0..0, warnings);
+    Ok(loaded)
 }
 
 /// As [`load_latest`], reading and verifying only the tensor files named by `stems` (translation needs the generator).
@@ -34,7 +61,9 @@ pub fn load_latest(storage: &dyn Storage, run: &Path, method: Option<&str>) -> R
 /// # Errors
 /// As [`load_latest`].
 pub fn load_latest_files(storage: &dyn Storage, run: &Path, stems: &[&str]) -> Result<Loaded> {
-    newest(storage, run, None, Some(stems))
+    let (mut loaded, warnings) = newest(storage, run, |folder| folder.load(storage, Some(stems)))?;
+    loaded.warnings.splice(0..0, warnings);
+    Ok(loaded)
 }
 
 /// Reads one checkpoint folder, which may have any name.
@@ -42,7 +71,7 @@ pub fn load_latest_files(storage: &dyn Storage, run: &Path, stems: &[&str]) -> R
 /// # Errors
 /// [`Error::Damaged`] or [`Error::Io`], naming the file.
 pub fn load(storage: &dyn Storage, dir: &Path) -> Result<Loaded> {
-    read(storage, dir, None, &|_| Ok(()))
+    Folder::open(storage, dir)?.load(storage, None)
 }
 
 /// As [`load`], reading and verifying only the tensor files named by `stems`.
@@ -50,37 +79,36 @@ pub fn load(storage: &dyn Storage, dir: &Path) -> Result<Loaded> {
 /// # Errors
 /// As [`load`]; a missing file is [`Error::Damaged`].
 pub fn load_files(storage: &dyn Storage, dir: &Path, stems: &[&str]) -> Result<Loaded> {
-    read(storage, dir, Some(stems), &|_| Ok(()))
+    Folder::open(storage, dir)?.load(storage, Some(stems))
 }
 
-fn newest(storage: &dyn Storage, run: &Path, method: Option<&str>, stems: Option<&[&str]>) -> Result<Loaded> {
+/// The newest checkpoint that `open` takes, and a warning for each newer one. Every choice of a checkpoint is made here.
+pub(crate) fn newest<T>(
+    storage: &dyn Storage,
+    run: &Path,
+    mut open: impl FnMut(Folder) -> Result<T>,
+) -> Result<(T, Vec<Warning>)> {
     let dir = checkpoints_dir(run);
     let entries = match storage.list(&dir) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Error::NoCheckpoint { path: dir }),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Err(Error::NoCheckpoint { path: dir });
+        }
         Err(e) => return Err(Error::io("list", &dir, e)),
     };
     let mut refused = Vec::new();
     for candidate in retention::candidates(&entries) {
-        let path = dir.join(&candidate.name);
-        let fits = |manifest: &Manifest| {
-            let place = path.join(manifest::FILE);
-            if manifest.step != candidate.step {
-                return Err(Error::damaged(&place, format!("it belongs to step {}", manifest.step)));
+        let opened = Folder::open(storage, &dir.join(&candidate.name)).and_then(|folder| {
+            if folder.manifest.step != candidate.step {
+                let reason = format!("it belongs to step {}", folder.manifest.step);
+                return Err(Error::damaged(&folder.dir.join(manifest::FILE), reason));
             }
-            match method {
-                Some(method) if method != manifest.method => Err(Error::damaged(
-                    &place,
-                    format!("it belongs to the method {}, this run trains {method}", manifest.method),
-                )),
-                _ => Ok(()),
-            }
-        };
-        match read(storage, &path, stems, &fits) {
-            Ok(mut loaded) => {
-                let skipped = refused.into_iter().map(|reason| Warning::Refused { reason });
-                loaded.warnings.splice(0..0, skipped);
-                return Ok(loaded);
+            open(folder)
+        });
+        match opened {
+            Ok(opened) => {
+                let used = candidate.step;
+                return Ok((opened, refused.into_iter().map(|reason| Warning::Refused { reason, used }).collect()));
             }
             Err(error) => refused.push(error.to_string()),
         }
@@ -92,55 +120,81 @@ fn newest(storage: &dyn Storage, run: &Path, method: Option<&str>, stems: Option
     })
 }
 
-fn read(
-    storage: &dyn Storage,
-    dir: &Path,
-    stems: Option<&[&str]>,
-    fits: &dyn Fn(&Manifest) -> Result<()>,
-) -> Result<Loaded> {
-    let manifest = read_manifest(storage, dir)?;
-    fits(&manifest)?;
-    refuse_extra_files(storage, dir, &manifest)?;
+/// A checkpoint folder whose manifest verifies. Its files are read, and verified, when they are asked for; all of them
+/// against this one manifest.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder {
+    pub(crate) dir: PathBuf,
+    pub(crate) manifest: Manifest,
+}
 
-    let mut snapshot = Snapshot::new(manifest.step, manifest.method.clone());
-    let mut missing: HashSet<&str> = stems.unwrap_or_default().iter().copied().collect();
-    let mut has_state = false;
-    for record in &manifest.files {
-        if record.name.contains(['/', '\\']) {
-            return Err(Error::damaged(&dir.join(manifest::FILE), "it lists a file outside its folder"));
+impl Folder {
+    pub(crate) fn open(storage: &dyn Storage, dir: &Path) -> Result<Self> {
+        let manifest = read_manifest(storage, dir)?;
+        refuse_extra_files(storage, dir, &manifest)?;
+        Ok(Folder { dir: dir.to_owned(), manifest })
+    }
+
+    /// File stems of the networks.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = &str> {
+        let stems = self.manifest.files.iter().filter_map(|file| file.name.strip_suffix(".safetensors"));
+        stems.filter(|stem| !NO_NETWORKS.contains(stem))
+    }
+
+    /// The tensors of the file `stem`.
+    pub(crate) fn tensors(&self, storage: &dyn Storage, stem: &str) -> Result<NamedTensors> {
+        let name = format!("{stem}.safetensors");
+        if self.manifest.file(&name).is_none() {
+            let have: Vec<_> = self.manifest.files.iter().map(|file| file.name.as_str()).collect();
+            return Err(Error::damaged(&self.dir, format!("it has no {name}, only {}", have.join(", "))));
         }
-        let path = dir.join(&record.name);
-        if record.name == "state.json" {
-            let bytes = read_verified(storage, &path, record)?;
-            snapshot.state =
-                serde_json::from_slice(&bytes).map_err(|e| Error::damaged(&path, format!("it is not JSON ({e})")))?;
-            has_state = true;
-        } else if let Some(stem) = record.name.strip_suffix(".safetensors") {
-            if stems.is_none_or(|stems| stems.contains(&stem)) {
-                let bytes = read_verified(storage, &path, record)?;
-                snapshot.tensors.push((stem.to_owned(), tensors::read(&path, &bytes)?));
-                missing.remove(stem);
+        tensors::read(&self.dir.join(&name), &self.read(storage, &name)?)
+    }
+
+    /// `state.json`.
+    pub(crate) fn read_state(&self, storage: &dyn Storage) -> Result<serde_json::Value> {
+        serde_json::from_slice(&self.read(storage, manifest::STATE)?)
+            .map_err(|e| Error::damaged(&self.dir.join(manifest::STATE), format!("it is not JSON ({e})")))
+    }
+
+    /// `state.json`, and the files of these stems, or all.
+    fn load(&self, storage: &dyn Storage, stems: Option<&[&str]>) -> Result<Loaded> {
+        let mut snapshot = Snapshot::new(self.manifest.step, self.manifest.method.clone());
+        snapshot.model = self.manifest.model.clone();
+        for record in &self.manifest.files {
+            let path = self.dir.join(&record.name);
+            if record.name == manifest::STATE {
+                snapshot.state = self.read_state(storage)?;
+            } else if let Some(stem) = record.name.strip_suffix(".safetensors") {
+                if stems.is_none_or(|stems| stems.contains(&stem)) {
+                    snapshot.tensors.push((stem.to_owned(), self.tensors(storage, stem)?));
+                }
+            } else {
+                return Err(Error::damaged(&path, "the manifest lists it, but this version does not know it"));
             }
-        } else {
-            return Err(Error::damaged(&path, "the manifest lists it, but this version does not know it"));
         }
-    }
-    if !has_state {
-        return Err(Error::damaged(&dir.join(manifest::FILE), "it lists no state.json"));
-    }
-    if let Some(stem) = missing.into_iter().min() {
-        let have: Vec<_> = manifest.files.iter().map(|file| file.name.as_str()).collect();
-        return Err(Error::damaged(dir, format!("it has no {stem}.safetensors, only {}", have.join(", "))));
+        for stem in stems.unwrap_or_default().iter().filter(|stem| snapshot.file(stem).is_none()) {
+            self.tensors(storage, stem)?; // says what is there instead
+        }
+        let here = instruction_set();
+        let saved = self.manifest.instruction_set.clone();
+        let warnings = if saved == here { Vec::new() } else { vec![Warning::InstructionSet { saved, here }] };
+        Ok(Loaded { snapshot, dir: self.dir.clone(), warnings })
     }
 
-    let here = instruction_set();
-    let warnings = if manifest.instruction_set == here {
-        Vec::new()
-    } else {
-        vec![Warning::InstructionSet { saved: manifest.instruction_set, here }]
-    };
-    snapshot.model = manifest.model;
-    Ok(Loaded { snapshot, dir: dir.to_owned(), warnings })
+    /// The bytes of a file that the manifest lists.
+    fn read(&self, storage: &dyn Storage, name: &str) -> Result<Vec<u8>> {
+        let path = self.dir.join(name);
+        let record = self.manifest.file(name).ok_or_else(|| Error::damaged(&path, "the manifest does not list it"))?;
+        let bytes = read_limited(storage, &path, record.bytes)?;
+        if (bytes.len() as u64) < record.bytes {
+            return Err(Error::damaged(&path, format!("it has {} bytes instead of {}", bytes.len(), record.bytes)));
+        }
+        if blake3::hash(&bytes).to_hex().as_str() != record.blake3 {
+            return Err(Error::damaged(&path, "its content does not match the hash in the manifest"));
+        }
+        Ok(bytes)
+    }
 }
 
 /// A file that the manifest does not list was put there by someone else: better to ask than to guess.
@@ -154,15 +208,4 @@ fn refuse_extra_files(storage: &dyn Storage, dir: &Path, manifest: &Manifest) ->
         }),
         None => Ok(()),
     }
-}
-
-fn read_verified(storage: &dyn Storage, path: &Path, record: &FileRecord) -> Result<Vec<u8>> {
-    let bytes = read_limited(storage, path, record.bytes)?;
-    if (bytes.len() as u64) < record.bytes {
-        return Err(Error::damaged(path, format!("it has {} bytes instead of {}", bytes.len(), record.bytes)));
-    }
-    if blake3::hash(&bytes).to_hex().as_str() != record.blake3 {
-        return Err(Error::damaged(path, "its content does not match the hash in the manifest"));
-    }
-    Ok(bytes)
 }

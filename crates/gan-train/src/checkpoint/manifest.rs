@@ -1,6 +1,6 @@
 //! The manifest: what a checkpoint consists of, sealed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -14,8 +14,14 @@ pub const FORMAT: u32 = 1;
 /// Name of the manifest in the checkpoint folder.
 pub(super) const FILE: &str = "manifest.json";
 
+/// Name of the file of counters.
+pub(super) const STATE: &str = "state.json";
+
 /// A manifest is small; anything larger is foreign.
 const MAX_BYTES: u64 = 4 << 20;
+
+/// No run has as many steps. Beyond it, sums of counters could overflow.
+const MAX_STEP: u64 = 1 << 53;
 
 /// One file of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +91,22 @@ impl Manifest {
         if sealed.encode()? != bytes {
             return Err(Error::damaged(path, "its seal does not match its content"));
         }
-        Ok(manifest)
+        // A seal says who wrote it, not that it makes sense.
+        manifest.contradiction().map_or(Ok(manifest), |reason| Err(Error::damaged(path, reason)))
+    }
+
+    fn contradiction(&self) -> Option<String> {
+        let mut names = HashSet::new();
+        if self.step > MAX_STEP {
+            return Some(format!("it claims step {}", self.step));
+        }
+        if self.files.iter().any(|record| record.name.contains(['/', '\\'])) {
+            return Some("it lists a file outside its folder".to_owned());
+        }
+        if let Some(twice) = self.files.iter().find(|record| !names.insert(record.name.as_str())) {
+            return Some(format!("it lists {} twice", twice.name));
+        }
+        (!names.contains(STATE)).then(|| format!("it lists no {STATE}"))
     }
 
     /// The record of the file `name`.

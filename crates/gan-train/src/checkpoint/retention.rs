@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Warning;
+use super::{Warning, checkpoints_dir};
 use crate::storage::{Entry, Storage};
 
 /// Prefix of a folder that is being written.
@@ -43,10 +43,16 @@ pub(super) fn candidates(entries: &[Entry]) -> Vec<Candidate> {
     found.into_iter().map(|(step, _, name)| Candidate { step, name: name.to_owned() }).collect()
 }
 
+/// Whether a run has a checkpoint, sound or not.
+pub(crate) fn exists(storage: &dyn Storage, run: &Path) -> bool {
+    storage.list(&checkpoints_dir(run)).is_ok_and(|entries| !candidates(&entries).is_empty())
+}
+
 /// Removes what interrupted saves and deletions left. The run's lock guarantees that nobody is writing it.
-pub(super) fn clean(storage: &dyn Storage, dir: &Path) -> Vec<Warning> {
+pub(crate) fn clean(storage: &dyn Storage, dir: &Path) -> Vec<Warning> {
     let entries = match storage.list(dir) {
         Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
         Err(error) => return vec![not_deleted(dir, &error)],
     };
     let stale = |name: &str| [TEMP, TRASH, ".latest"].iter().any(|prefix| name.starts_with(prefix));

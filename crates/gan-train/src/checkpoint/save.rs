@@ -87,7 +87,7 @@ fn write(storage: &dyn Storage, temp: &Path, snapshot: &Snapshot) -> Result<u64>
         files.push(write_file(storage, temp, &name, |out, path| tensors::write(out, path, &name, named))?);
     }
     let state = serde_json::to_vec_pretty(&snapshot.state).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
-    files.push(write_file(storage, temp, "state.json", |out, path| {
+    files.push(write_file(storage, temp, manifest::STATE, |out, path| {
         out.write_all(&state).map_err(|e| Error::io("write", path, e))
     })?);
 

@@ -132,7 +132,7 @@ pub(crate) fn write(out: &mut dyn Write, path: &Path, file: &str, tensors: &Name
     Ok(())
 }
 
-/// Reads a whole file, tensors in the order of their data.
+/// Reads a whole file, tensors in the order of their data. Values that are not finite are refused: [`write`] writes none.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<NamedTensors> {
     let damaged = |reason: String| Error::damaged(path, reason);
     let header = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
@@ -152,13 +152,30 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<NamedTensors> {
                 Dtype::U8 => Tensor::from_slice(data, shape, &Device::Cpu),
                 Dtype::U32 => Tensor::from_vec(elements(data, u32::from_le_bytes), shape, &Device::Cpu),
                 Dtype::I64 => Tensor::from_vec(elements(data, i64::from_le_bytes), shape, &Device::Cpu),
-                Dtype::F32 => Tensor::from_vec(elements(data, f32::from_le_bytes), shape, &Device::Cpu),
-                Dtype::F64 => Tensor::from_vec(elements(data, f64::from_le_bytes), shape, &Device::Cpu),
+                Dtype::F32 => {
+                    let values = elements(data, f32::from_le_bytes);
+                    require_finite(values.iter().map(|&x| f64::from(x)), &name).map_err(damaged)?;
+                    Tensor::from_vec(values, shape, &Device::Cpu)
+                }
+                Dtype::F64 => {
+                    let values = elements(data, f64::from_le_bytes);
+                    require_finite(values.iter().copied(), &name).map_err(damaged)?;
+                    Tensor::from_vec(values, shape, &Device::Cpu)
+                }
                 other => return Err(damaged(format!("tensor `{name}` has the element type {other:?}"))),
             };
             Ok((name, tensor?))
         })
         .collect()
+}
+
+fn require_finite(mut values: impl Iterator<Item = f64>, name: &str) -> Result<(), String> {
+    let mut bad = 0.0;
+    let found = values.position(|x| {
+        bad = x;
+        !x.is_finite()
+    });
+    found.map_or(Ok(()), |index| Err(format!("tensor `{name}` holds {bad} at element {index}")))
 }
 
 fn elements<T, const N: usize>(data: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {

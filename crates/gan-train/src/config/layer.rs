@@ -65,8 +65,15 @@ impl Document {
         }
     }
 
-    /// Refuses the first key that does not exist.
+    /// Refuses the first key that does not exist, and anything else in the place of a table. No later layer makes up for
+    /// either: it would drop what stands here without a word.
     pub(super) fn check(&self, known: &Keys) -> Result<()> {
+        if let Some(path) = no_table(&self.values, "", known) {
+            let keys = known.fields(&path).join(", ");
+            let message =
+                |_: &str| format!("`{path}` is a table: write `[{path}]` once, and below it its keys: {keys}");
+            return Err(super::error_at(&self.origins, &path, message));
+        }
         match self.keys.iter().find(|(_, table, key, _)| known.lacks(table, key)) {
             Some((_, table, key, origin)) => {
                 Err(Error::Config { origin: origin.clone(), message: known.unknown(table, key) })
@@ -74,6 +81,17 @@ impl Document {
             None => Ok(()),
         }
     }
+}
+
+/// The path of the first value that stands in the place of a table.
+fn no_table(values: &Table, path: &str, known: &Keys) -> Option<String> {
+    values.iter().find_map(|(key, value)| {
+        let child = join(path, key);
+        match value.as_table() {
+            Some(inner) => no_table(inner, &child, known),
+            None => known.is_table(&child).then_some(child),
+        }
+    })
 }
 
 /// `line:column` of a byte offset, both counted from 1, columns in characters.

@@ -2,7 +2,7 @@
 
 /// The edit distance (insert, delete, replace, swap neighbours) of two names that only differ as a slip would make
 /// them, `None` if they are further apart. Case and the kind of dash do not count.
-pub(super) fn distance(wanted: &str, candidate: &str) -> Option<usize> {
+pub fn distance(wanted: &str, candidate: &str) -> Option<usize> {
     let plain = |name: &str| -> Vec<char> {
         name.chars().take(64).map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
     };

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use gan_range::Range;
 use serde::Deserialize;
 
 use super::*;
@@ -71,6 +72,23 @@ enum Kind {
 struct Style {
     feat_num: u32,
     clusters: u32,
+}
+
+impl Ranged for Config {
+    const TABLES: Tables = &[
+        (
+            "train",
+            &[Range::positive("lr", f64::MAX), Range::below("beta1", 0.0, 1.0), Range::whole("n_epochs", 0, 1000)],
+        ),
+        ("train", &[Range::whole("max_dataset_size", 1, 100)]),
+        ("generator", &[Range::whole("width", 1, 4096)]),
+    ];
+
+    fn refusal(&self) -> Option<(String, String)> {
+        let (generator, discriminator) = (self.generator.width, self.discriminator.width);
+        (generator * discriminator > 1 << 20)
+            .then(|| ("generator.width".to_owned(), format!("{generator} times {discriminator} is too much")))
+    }
 }
 
 fn text(toml: &str) -> Layer {
@@ -226,7 +244,37 @@ fn refused() {
             &[text("[train]\nmilestones = [1, \"x\"]")],
             "run.toml:2:18: `train.milestones[1]`: invalid type: string \"x\", expected u32",
         ),
-        (&[text("train = 3")], "run.toml:1:9: `train`: invalid type: integer `3`, expected struct Train"),
+        // A table of another kind is refused where it stands: what follows would drop it.
+        (
+            &[text("train = 3"), set("lr=1")],
+            "run.toml:1:9: `train` is a table: write `[train]` once, and below it its keys: beta1, flip, lr, max_dataset_size, milestones, n_epochs",
+        ),
+        (
+            &[text("name = \"x\"\n[[train]]\nlr = 0.01"), text("[train]\nlr = 1"), set("lr=1")],
+            "run.toml:2:1: `train` is a table: write `[train]` once, and below it its keys: beta1, flip, lr, max_dataset_size, milestones, n_epochs",
+        ),
+        // Ranges, by the layer that the value comes from.
+        (
+            &[text("[train]\nlr = 0"), set("flip=false")],
+            "run.toml:2:6: `train.lr`: 0.0 is out of range; it has to be a number above 0",
+        ),
+        (&[set("lr=-0.0")], "setting `lr=-0.0`: `train.lr`: -0.0 is out of range; it has to be a number above 0"),
+        (
+            &[text("[train]\nn_epochs = 2"), set("n_epochs=1001")],
+            "setting `n_epochs=1001`: `train.n_epochs`: 1001 is out of range; it has to be a whole number from 0 to 1000",
+        ),
+        (
+            &[set("beta1=1")],
+            "setting `beta1=1`: `train.beta1`: 1.0 is out of range; it has to be a number from 0 to 1, 1 excluded",
+        ),
+        (
+            &[set("max_dataset_size=0")],
+            "setting `max_dataset_size=0`: `train.max_dataset_size`: 0 is out of range; it has to be a whole number from 1 to 100",
+        ),
+        (
+            &[set("discriminator.width=1000000"), set("generator.width=2")],
+            "setting `generator.width=2`: `generator.width`: 2 times 1000000 is too much",
+        ),
         (
             &[text("generator.kind = \"pixle\"")],
             "run.toml:1:18: `generator.kind`: unknown variant `pixle`, expected one of `basic`, `n_layers`, `pixel`",
@@ -283,6 +331,21 @@ fn size_and_depth_are_limited() {
     std::fs::write(&path, b"[train]\nlr = 3").unwrap();
     assert_eq!(resolved(&[Layer::file(&path).unwrap()]).unwrap().train.lr, 3.0);
     assert!(Layer::file(folder.path()).is_err());
+}
+
+#[test]
+fn what_was_resolved_before_is_checked_again() {
+    let mut table = Table::try_from(Config::default()).unwrap();
+    assert_eq!(read::<Config>(&table).unwrap(), Config::default());
+    table["generator"]["width"] = Value::Integer(1 << 40);
+    let error = read::<Config>(&table).unwrap_err().to_string();
+    assert!(error.starts_with("configuration: `generator.width`: invalid value: integer"), "{error}");
+    table["generator"]["width"] = Value::Integer(5000);
+    let error = read::<Config>(&table).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "configuration: `generator.width`: 5000 is out of range; it has to be a whole number from 1 to 4096"
+    );
 }
 
 #[test]

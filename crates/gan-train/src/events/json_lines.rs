@@ -23,6 +23,8 @@ pub struct JsonLines {
     /// Closed after a failed write: what is in the file beyond `length` is then unknown.
     file: Option<Box<dyn StorageFile>>,
     length: u64,
+    /// What the user should know.
+    warning: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -44,14 +46,20 @@ impl JsonLines {
 
     /// Goes on with the first `length` bytes, the length recorded in the checkpoint that training resumes from; later
     /// events describe steps that are computed again. If the file is shorter (the machine stopped before it was
-    /// flushed), goes on after its last whole line.
+    /// flushed, or somebody deleted it), goes on after its last whole line; [`JsonLines::take_warning`] then says so.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn resume(storage: Arc<dyn Storage>, path: &Path, length: u64) -> Result<Self> {
-        let length = if length == 0 { 0 } else { whole_lines(&*storage, path, length)? };
-        let file = storage.append(path, length).map_err(|e| Error::io("open", path, e))?;
-        Ok(JsonLines { storage, path: path.to_owned(), file: Some(file), length })
+        let kept = if length == 0 { 0 } else { whole_lines(&*storage, path, length)? };
+        let file = storage.append(path, kept).map_err(|e| Error::io("open", path, e))?;
+        let warning = (kept < length).then(|| lost(path, kept));
+        Ok(JsonLines { storage, path: path.to_owned(), file: Some(file), length: kept, warning })
+    }
+
+    /// What came up since the last time and is to be shown as a warning.
+    pub fn take_warning(&mut self) -> Option<String> {
+        self.warning.take()
     }
 
     /// Length of the file in bytes.
@@ -65,10 +73,27 @@ impl JsonLines {
     /// [`Error::Io`].
     pub fn sync(&mut self) -> Result<u64> {
         let io = |path: &Path, e| Error::io("flush", path, e);
+        self.find_again();
         self.file()?.sync().map_err(|e| io(&self.path, e))?;
         let dir = parent(&self.path);
         self.storage.sync_dir(dir).map_err(|e| io(dir, e))?;
         Ok(self.length)
+    }
+
+    /// If the file was deleted or cut while it was open, what is written would be seen by nobody: goes on in a new one, or
+    /// after the last whole line.
+    fn find_again(&mut self) {
+        let Some(name) = self.path.file_name() else { return };
+        // A folder that cannot be listed says nothing against the file that is open.
+        let Ok(entries) = self.storage.list(parent(&self.path)) else { return };
+        let found = entries.iter().find(|entry| name == entry.name.as_str()).map_or(0, |entry| entry.bytes);
+        if found < self.length
+            && let Ok(kept) = whole_lines(&*self.storage, &self.path, found)
+            && let Ok(file) = self.storage.append(&self.path, kept)
+        {
+            (self.file, self.length) = (Some(file), kept);
+            self.warning = Some(lost(&self.path, kept));
+        }
     }
 
     fn file(&mut self) -> Result<&mut Box<dyn StorageFile>> {
@@ -86,6 +111,7 @@ impl Observer for JsonLines {
         let mut line =
             serde_json::to_vec(&Line { event, time }).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
         line.push(b'\n');
+        self.find_again();
         let file = self.file()?;
         if let Err(error) = file.write_all(&line).and_then(|()| file.flush()) {
             // A part of the line may be in the file; opening it again cuts it off, now or before the next line.
@@ -95,6 +121,12 @@ impl Observer for JsonLines {
         self.length += line.len() as u64;
         Ok(())
     }
+}
+
+fn lost(path: &Path, kept: u64) -> String {
+    let what =
+        if kept == 0 { "is missing or empty: it begins anew" } else { "is shorter than it was: it goes on from there" };
+    format!("{} {what}, and curves lack what is lost", path.display())
 }
 
 /// Length of the whole lines within the first `limit` bytes; 0 for a missing file.
@@ -260,7 +292,29 @@ mod tests {
         assert_eq!(steps(&Disk, &path), [1, 40]);
         // Gone altogether.
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(JsonLines::resume(storage, &path, length).unwrap().length(), 0);
+        let mut log = JsonLines::resume(storage, &path, length).unwrap();
+        assert_eq!(log.length(), 0);
+        assert!(log.take_warning().unwrap().contains("begins anew"));
+    }
+
+    #[test]
+    fn a_log_that_is_deleted_or_cut_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut log = JsonLines::create(Arc::new(Disk), &path).unwrap();
+        log.on(&progress(1)).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        log.on(&progress(2)).unwrap();
+        assert_eq!(steps(&Disk, &path), [2]);
+        assert!(log.take_warning().unwrap().contains("begins anew") && log.take_warning().is_none());
+        let first = log.length();
+        log.on(&progress(3)).unwrap();
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(first + 5).unwrap();
+        assert_eq!(log.sync().unwrap(), first);
+        assert!(log.take_warning().unwrap().contains("shorter"));
+        log.on(&progress(4)).unwrap();
+        assert_eq!(steps(&Disk, &path), [2, 4]);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), log.length());
     }
 
     #[test]

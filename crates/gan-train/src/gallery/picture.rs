@@ -4,33 +4,52 @@ use std::io::Cursor;
 
 use candle_core::{DType, Device, Tensor};
 use image::imageops::{self, FilterType};
-use image::{ImageFormat, RgbImage};
+use image::{ImageFormat, Rgb, RgbImage};
 
 use crate::{Error, Result};
 
-/// The first `rows` images of `[N, C, H, W]` in `[-1, 1]`, C 1 or 3, scaled down to `max_side`.
+/// Side of the squares behind transparent pixels.
+const SQUARE: usize = 8;
+
+/// The first `rows` images of `[N, C, H, W]` in `[-1, 1]`, scaled down to `max_side`. With 2 and 4 channels the last is alpha,
+/// and the image lies over a chequer. More than 4 channels are shown side by side, each as a grey image.
 pub(super) fn images(label: &str, tensor: &Tensor, rows: usize, max_side: u32) -> Result<Vec<RgbImage>> {
-    let shape = || Error::Shape {
-        what: format!("preview `{label}`"),
-        got: format!("{:?}", tensor.dims()),
-        expected: "[N, 3, H, W] or [N, 1, H, W], not empty",
-    };
+    let refused =
+        |got: String, expected: &'static str| Error::Shape { what: format!("preview `{label}`"), got, expected };
+    let shape = || refused(format!("{:?}", tensor.dims()), "[N, C, H, W], not empty");
     let &[n, c, h, w] = tensor.dims() else { return Err(shape()) };
-    if !(c == 1 || c == 3) || h == 0 || w == 0 || h.max(w) > u32::MAX as usize {
-        return Err(shape());
-    }
+    let columns = if c > 4 { c.isqrt() + usize::from(c.isqrt().pow(2) < c) } else { 1 };
+    let side = |pixels: usize, count: usize| pixels.checked_mul(count).and_then(|side| u32::try_from(side).ok());
+    let size = side(w, columns).zip(side(h, if c > 4 { c.div_ceil(columns) } else { 1 }));
+    let Some((width, height)) = size.filter(|_| n > 0 && c > 0 && h > 0 && w > 0) else { return Err(shape()) };
     let data = tensor.narrow(0, 0, n.min(rows))?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
     let data = data.flatten_all()?.to_vec1::<f32>()?;
-    let plane = h * w;
-    let image = |pixels: &[f32]| {
-        let mut image = RgbImage::new(w as u32, h as u32);
-        for (i, pixel) in image.pixels_mut().enumerate() {
-            // A gray picture has one plane for all three channels. NaN becomes black.
-            pixel.0 = [0, 1, 2].map(|channel| ((pixels[channel.min(c - 1) * plane + i] + 1.0) * 127.5).round() as u8);
-        }
-        scaled_down(image, max_side)
-    };
-    Ok(data.chunks_exact(c * plane).map(image).collect())
+    if data.iter().any(|value| !value.is_finite()) {
+        return Err(refused("NaN or infinite values".to_owned(), "finite values"));
+    }
+    let image =
+        |values: &[f32]| {
+            let value = |channel: usize, x: usize, y: usize| (values[(channel * h + y) * w + x] + 1.0) * 127.5;
+            let pixel = |x: usize, y: usize| match c {
+                1 | 3 => [0, 1, 2].map(|channel| value(channel.min(c - 1), x, y)),
+                2 | 4 => {
+                    let alpha = (value(c - 1, x, y) / 255.0).clamp(0.0, 1.0);
+                    let square = if (x / SQUARE + y / SQUARE).is_multiple_of(2) { 255.0 } else { 204.0 };
+                    let colour = |channel: usize| value(channel.min(c - 2), x, y).clamp(0.0, 255.0);
+                    [0, 1, 2].map(|channel| colour(channel) * alpha + square * (1.0 - alpha))
+                }
+                _ => {
+                    let plane = y / h * columns + x / w;
+                    // What is left of the last row stays white.
+                    [if plane < c { value(plane, x % w, y % h) } else { 255.0 }; 3]
+                }
+            };
+            let image = RgbImage::from_fn(width, height, |x, y| {
+                Rgb(pixel(x as usize, y as usize).map(|level| level.round() as u8))
+            });
+            scaled_down(image, max_side)
+        };
+    Ok(data.chunks_exact(c * h * w).map(image).collect())
 }
 
 fn scaled_down(image: RgbImage, max_side: u32) -> RgbImage {

@@ -119,7 +119,7 @@ fn resume_drops_what_is_computed_again() {
 #[test]
 fn pixels() {
     let values: Vec<f32> =
-        vec![-1.0, 1.0, 0.0, -2.0, /* green */ 1.0, 1.0, 1.0, 3.0, /* blue */ -1.0, -0.5, 0.5, f32::NAN];
+        vec![-1.0, 1.0, 0.0, -2.0, /* green */ 1.0, 1.0, 1.0, 3.0, /* blue */ -1.0, -0.5, 0.5, -9.0];
     let tensor = Tensor::from_vec(values, (1, 3, 2, 2), &Device::Cpu).unwrap();
     let png = picture::png(&picture::images("x", &tensor, 4, 512).unwrap()[0]).unwrap();
     #[allow(clippy::disallowed_methods)] // our own bytes, a few pixels
@@ -130,10 +130,46 @@ fn pixels() {
     let images = picture::images("x", &wide, 1, 50).unwrap();
     assert_eq!((images.len(), images[0].dimensions()), (1, (50, 4)));
     assert!(images[0].pixels().all(|pixel| pixel.0 == [255; 3]));
-    for shape in [vec![1, 2, 4, 4], vec![3, 4, 4], vec![1, 3, 0, 4]] {
+    for shape in [vec![3, 4, 4], vec![1, 3, 0, 4], vec![1, 0, 4, 4], vec![0, 3, 4, 4]] {
         let odd = Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
         assert!(picture::images("odd", &odd, 1, 50).unwrap_err().to_string().contains("odd"));
     }
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let odd = Tensor::full(value, (1, 3, 4, 4), &Device::Cpu).unwrap();
+        assert!(picture::images("odd", &odd, 1, 50).unwrap_err().to_string().contains("infinite"));
+    }
+}
+
+#[test]
+fn alpha_lies_over_a_chequer_and_many_planes_beside_each_other() {
+    let drawn = |values: Vec<f32>, c: usize, h: usize, w: usize| {
+        let tensor = Tensor::from_vec(values, (1, c, h, w), &Device::Cpu).unwrap();
+        picture::images("x", &tensor, 1, 512).unwrap().remove(0)
+    };
+    // One row of ten pixels: opaque, transparent from the second on.
+    let alpha = || (0..10).map(|x| if x == 0 { 1.0 } else { -1.0 });
+    let plane = |value: f32| std::iter::repeat_n(value, 10);
+    let rgba = drawn(plane(1.0).chain(plane(-1.0)).chain(plane(0.0)).chain(alpha()).collect(), 4, 1, 10);
+    let grey = drawn(plane(-1.0).chain(alpha()).collect(), 2, 1, 10);
+    assert_eq!([0, 1, 7, 8].map(|x| rgba.get_pixel(x, 0).0), [[255, 0, 128], [255; 3], [255; 3], [204; 3]]);
+    assert_eq!([0, 1, 7, 8].map(|x| grey.get_pixel(x, 0).0), [[0; 3], [255; 3], [255; 3], [204; 3]]);
+    let planes = drawn((0..5).flat_map(|c| [c as f32 / 4.0 - 1.0; 6]).collect(), 5, 2, 3);
+    assert_eq!(planes.dimensions(), (9, 4));
+    let levels = [(0, 0), (3, 1), (8, 0), (2, 2), (3, 3), (6, 2)].map(|(x, y)| planes.get_pixel(x, y).0[0]);
+    assert_eq!(levels, [0, 32, 64, 96, 128, 255]);
+}
+
+#[test]
+fn a_panel_that_cannot_be_drawn_does_not_take_the_others_with_it() {
+    let storage = VolatileStorage::new();
+    let mut gallery = open(&storage, 0);
+    let panel = |label: &str, value: f32| (label.to_owned(), Tensor::full(value, (2, 3, 4, 4), &Device::Cpu).unwrap());
+    let pictures = vec![panel("input", 0.0), panel("output", f32::NAN), panel("target", 1.0)];
+    let error = gallery.on(&Event::Preview { step: 1, epoch: 0, pictures }).unwrap_err().to_string();
+    assert!(error.contains("output"), "{error}");
+    assert_eq!(names(&storage, "/g/images").len(), 4);
+    let index = text(&storage, "index.html");
+    assert!(index.contains("input") && index.contains("target") && !index.contains("output"));
 }
 
 #[test]

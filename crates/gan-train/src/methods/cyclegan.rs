@@ -1,9 +1,11 @@
 //! CycleGAN (Zhu et al., 2017): two generators that undo each other, trained on unpaired pictures.
 
+use crate::config::{Ranged, Tables, read};
+use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
 use crate::method::{
-    Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
+    Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, keys, resolve,
 };
-use crate::methods::{self, Plain, contexts, preview_context, refuse_penalty};
+use crate::methods::{self, Plain, contexts, preview_context};
 use crate::optimizer::backward;
 use crate::pairing::Pairing;
 use crate::pool::ImagePool;
@@ -13,6 +15,7 @@ use gan_data::{Batch, DataConfig, DataMode};
 use gan_layers::{Ctx, Init, ParamStore, halves};
 use gan_losses::{GanMode, l1};
 use gan_nets::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
+use gan_range::Range;
 use gan_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +23,17 @@ use serde::{Deserialize, Serialize};
 pub const SPEC: MethodSpec = MethodSpec {
     name: "cyclegan",
     about: "unpaired pictures: two generators, two discriminators, cycle and identity losses",
+    ranges: Config::TABLES,
     resolve: resolve::<Config>,
-    build: |table, place| Ok(Box::new(CycleGan::new(&parse(table)?, place)?)),
-    generator: |table| Ok(parse::<Config>(table)?.generator),
+    keys: keys::<Config>,
+    check: |table| consistency::check(&read::<Config>(table)?),
+    build: |table, place| Ok(Box::new(CycleGan::new(&read(table)?, place)?)),
+    generator: |table| Ok(read::<Config>(table)?.generator),
+    verify: |table, weights| {
+        let generator = read::<Config>(table)?.generator;
+        generator.build(weights("g_a")?)?;
+        Ok(reversed(&generator).build(weights("g_b")?).map(drop)?)
+    },
     translator,
     encoder: None,
     debug: &[
@@ -70,6 +81,63 @@ pub struct LossConfig {
     pub lambda_gp: f64,
 }
 
+impl Ranged for Config {
+    const TABLES: Tables = &[
+        ("train", TrainConfig::RANGES),
+        ("data", DataConfig::RANGES),
+        ("generator", GeneratorConfig::RANGES),
+        ("discriminator", DiscriminatorConfig::RANGES),
+        ("loss", LossConfig::RANGES),
+    ];
+
+    fn refusal(&self) -> Option<(String, String)> {
+        consistency::first_refusal(&self.networks())
+    }
+}
+
+impl MethodConfig for Config {
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+
+    fn data(&self) -> DataConfig {
+        consistency::data_of(&self.data, &self.generator)
+    }
+
+    fn networks(&self) -> Vec<Network> {
+        let (gc, dc) = (&self.generator, &self.discriminator);
+        vec![
+            Network::Generator(gc.clone()),
+            Network::Generator(reversed(gc)),
+            Network::Discriminator(dc.clone(), gc.output_nc),
+            Network::Discriminator(dc.clone(), gc.input_nc),
+        ]
+    }
+
+    fn contradictions(&self) -> Vec<Contradiction> {
+        let GeneratorConfig { input_nc, output_nc, .. } = self.generator;
+        let identity = self.loss.lambda_identity > 0.0 && input_nc != output_nc;
+        let identity = identity.then(|| {
+            let what = format!(
+                "the identity loss needs as many input channels as output channels; generator.input_nc is {input_nc} and generator.output_nc {output_nc}"
+            );
+            Contradiction::new(what, &[&["loss.lambda_identity = 0"]])
+        });
+        let images = consistency::images_only("cyclegan", &self.data, "unaligned", "unpaired");
+        no_penalty(self.loss.lambda_gp).into_iter().chain(identity).chain(images).collect()
+    }
+}
+
+impl LossConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] = &[
+        consistency::weight("lambda_a"),
+        consistency::weight("lambda_b"),
+        consistency::weight("lambda_identity"),
+        consistency::weight("lambda_gp"),
+    ];
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -114,15 +182,9 @@ fn reversed(g: &GeneratorConfig) -> GeneratorConfig {
 impl CycleGan {
     /// Builds the networks with fresh weights.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
-        refuse_penalty(config.loss.lambda_gp)?;
+        consistency::check(config)?;
         numerics::apply(&config.train, place)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
-        if config.loss.lambda_identity > 0.0 && gc.input_nc != gc.output_nc {
-            return Err(methods::contradiction(format!(
-                "the identity loss needs as many input channels ({}) as output channels ({}); set loss.lambda_identity=0",
-                gc.input_nc, gc.output_nc
-            )));
-        }
         let (g_store, (g_a, g_b)) = ParamStore::build(place.dtype, &place.device, |b| {
             Ok((gc.build(b.pp("g_a"))?, reversed(gc).build(b.pp("g_b"))?))
         })?;
@@ -139,8 +201,8 @@ impl CycleGan {
             d_b,
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
-            pool_a: ImagePool::new(config.train.pool_size).numbered(1),
-            pool_b: ImagePool::new(config.train.pool_size).numbered(0),
+            pool_a: ImagePool::new(config.train.pool_size).of_channels(gc.input_nc).numbered(1),
+            pool_b: ImagePool::new(config.train.pool_size).of_channels(gc.output_nc).numbered(0),
             pair_g: Pairing::of_generator(gc),
             pair_d: Pairing::of_discriminator(dc),
             loss: config.loss.clone(),
@@ -296,7 +358,7 @@ impl Method for CycleGan {
 }
 
 fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
-    let config: Config = parse(trained.config())?;
+    let config: Config = read(trained.config())?;
     let (generator, name) = match options.direction {
         Direction::AToB => (config.generator, "g_a"),
         Direction::BToA => (reversed(&config.generator), "g_b"),

@@ -5,7 +5,7 @@ pub mod pix2pix;
 pub mod pix2pixhd;
 
 use crate::method::{Direction, MethodSpec, Place, StepCx, TranslateOptions, Translator};
-use crate::{Error, Result, TrainConfig, Trained};
+use crate::{Error, Result, TrainConfig, Trained, smallest_side};
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use gan_data::Batch;
@@ -32,16 +32,6 @@ fn contradiction(message: impl Into<String>) -> Error {
 
 /// What is said to who asks for the styles of a model that has none.
 pub(crate) const NO_ENCODER: &str = "this model has no styles: they need an instance feature encoder (pix2pixhd trained with encoder.instance_feat=true)";
-
-/// A gradient penalty needs gradients of gradients, which candle's graph does not give.
-fn refuse_penalty(lambda_gp: f64) -> Result<()> {
-    if lambda_gp == 0.0 {
-        return Ok(());
-    }
-    Err(contradiction(
-        "a gradient penalty (loss.lambda_gp) needs second-order gradients, which are not available; set it to 0: the references train `wgangp` without penalty, too",
-    ))
-}
 
 /// The contexts of a step: of networks that are being trained, and of those that are held fixed meanwhile.
 fn contexts(train: &TrainConfig, cx: &StepCx) -> (Ctx, Ctx) {
@@ -70,10 +60,8 @@ fn load_generator(config: &GeneratorConfig, trained: &Trained, name: &str, place
 
 /// The tensors of one network of a checkpoint.
 fn weights(trained: &Trained, name: &str, place: &Place) -> Result<VarBuilder<'static>> {
-    let snapshot = trained.networks(&[name])?;
-    let tensors = snapshot.file(name).map_or(&[][..], Vec::as_slice);
-    let tensors = tensors.iter().map(|(k, t)| Ok((k.clone(), t.to_device(&place.device)?))).collect::<Result<_>>()?;
-    Ok(VarBuilder::from_tensors(tensors, place.dtype, &place.device))
+    let tensors = trained.network(name)?.into_iter().map(|(k, t)| Ok((k, t.to_device(&place.device)?)));
+    Ok(VarBuilder::from_tensors(tensors.collect::<Result<_>>()?, place.dtype, &place.device))
 }
 
 /// Picture in, picture out.
@@ -103,5 +91,8 @@ impl Translator for Plain {
     }
     fn size_multiple(&self) -> usize {
         self.0.config().size_multiple()
+    }
+    fn smallest_side(&self) -> usize {
+        smallest_side(self.0.config())
     }
 }

@@ -1,17 +1,20 @@
 //! pix2pix (Isola et al., 2017): a conditional GAN with an L1 term on aligned pairs.
 
+use crate::config::{Ranged, Tables, read};
+use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
 use crate::method::{
-    Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, parse, resolve,
+    Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, keys, resolve,
 };
-use crate::methods::{self, Plain, contexts, preview_context, refuse_penalty};
+use crate::methods::{self, Plain, contexts, preview_context};
 use crate::optimizer::backward;
 use crate::pool::ImagePool;
 use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
 use candle_core::Tensor;
-use gan_data::{Batch, DataConfig, DataMode};
+use gan_data::{Batch, DataConfig, DataMode, picture_from_lab};
 use gan_layers::{Init, NormKind, ParamStore};
 use gan_losses::{GanMode, l1};
 use gan_nets::{Arch, Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
+use gan_range::Range;
 use gan_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +22,13 @@ use serde::{Deserialize, Serialize};
 pub const SPEC: MethodSpec = MethodSpec {
     name: "pix2pix",
     about: "aligned pairs: U-Net or ResNet generator, PatchGAN on (input, output), L1",
+    ranges: Config::TABLES,
     resolve: resolve::<Config>,
-    build: |table, place| Ok(Box::new(Pix2Pix::new(&parse(table)?, place)?)),
-    generator: |table| Ok(parse::<Config>(table)?.generator),
+    keys: keys::<Config>,
+    check: |table| consistency::check(&read::<Config>(table)?),
+    build: |table, place| Ok(Box::new(Pix2Pix::new(&read(table)?, place)?)),
+    generator: |table| Ok(read::<Config>(table)?.generator),
+    verify: |table, weights| Ok(read::<Config>(table)?.generator.build(weights("g")?).map(drop)?),
     translator,
     encoder: None,
     debug: &[
@@ -64,6 +71,46 @@ pub struct LossConfig {
     pub lambda_gp: f64,
 }
 
+impl Ranged for Config {
+    const TABLES: Tables = &[
+        ("train", TrainConfig::RANGES),
+        ("data", DataConfig::RANGES),
+        ("generator", GeneratorConfig::RANGES),
+        ("discriminator", DiscriminatorConfig::RANGES),
+        ("loss", LossConfig::RANGES),
+    ];
+
+    fn refusal(&self) -> Option<(String, String)> {
+        consistency::first_refusal(&self.networks())
+    }
+}
+
+impl MethodConfig for Config {
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+
+    fn data(&self) -> DataConfig {
+        consistency::data_of(&self.data, &self.generator)
+    }
+
+    fn networks(&self) -> Vec<Network> {
+        let gc = &self.generator;
+        let seen = gc.input_nc + gc.output_nc;
+        vec![Network::Generator(gc.clone()), Network::Discriminator(self.discriminator.clone(), seen)]
+    }
+
+    fn contradictions(&self) -> Vec<Contradiction> {
+        let images = consistency::images_only("pix2pix", &self.data, "aligned", "facades");
+        no_penalty(self.loss.lambda_gp).into_iter().chain(images).collect()
+    }
+}
+
+impl LossConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] = &[consistency::weight("lambda_l1"), consistency::weight("lambda_gp")];
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -96,12 +143,13 @@ pub struct Pix2Pix {
     pool: ImagePool,
     loss: LossConfig,
     train: TrainConfig,
+    colorization: bool,
 }
 
 impl Pix2Pix {
     /// Builds the networks with fresh weights.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
-        refuse_penalty(config.loss.lambda_gp)?;
+        consistency::check(config)?;
         numerics::apply(&config.train, place)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
         let (g_store, g) = ParamStore::build(place.dtype, &place.device, |b| gc.build(b.pp("g")))?;
@@ -115,9 +163,10 @@ impl Pix2Pix {
             d,
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
-            pool: ImagePool::new(config.train.pool_size),
+            pool: ImagePool::new(config.train.pool_size).of_channels(gc.input_nc + gc.output_nc),
             loss: config.loss.clone(),
             train: config.train.clone(),
+            colorization: config.data.mode == DataMode::Colorization,
         })
     }
 }
@@ -155,8 +204,10 @@ impl Method for Pix2Pix {
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
         let fake = self.g.forward(&batch.a, &preview_context(&self.train))?;
-        let mut panels = vec![("input".into(), batch.a.clone()), ("output".into(), fake)];
-        panels.extend(batch.b.clone().map(|b| ("target".into(), b)));
+        // Colour is shown with the lightness that it belongs to.
+        let shown = |t: Tensor| if self.colorization { in_colour(&batch.a, &t).unwrap_or(t) } else { t };
+        let mut panels = vec![("input".into(), batch.a.clone()), ("output".into(), shown(fake))];
+        panels.extend(batch.b.clone().map(|b| ("target".into(), shown(b))));
         Ok(panels)
     }
 
@@ -168,7 +219,13 @@ impl Method for Pix2Pix {
     }
 }
 
+/// RGB `[N, 3, H, W]` of lightness `[N, 1, H, W]` and colour `[N, 2, H, W]`. Fails where a value is not finite.
+fn in_colour(lightness: &Tensor, colour: &Tensor) -> Result<Tensor> {
+    let images = (0..colour.dim(0)?).map(|n| Ok(picture_from_lab(&lightness.get(n)?, &colour.get(n)?)?.to_tensor()?));
+    Ok(Tensor::stack(&images.collect::<Result<Vec<_>>>()?, 0)?)
+}
+
 fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
-    let config: Config = parse(trained.config())?;
+    let config: Config = read(trained.config())?;
     Ok(Box::new(Plain::load(&config.generator, trained, "g", options, place)?))
 }

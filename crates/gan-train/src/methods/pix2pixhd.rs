@@ -3,8 +3,10 @@
 mod translate;
 
 use crate::conditioning::Condition;
-use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, parse, resolve};
-use crate::methods::{contexts, contradiction, preview_context, refuse_penalty, target};
+use crate::config::{Ranged, Tables, read};
+use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
+use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, keys, resolve};
+use crate::methods::{contexts, preview_context, target};
 use crate::optimizer::{Junction, backward};
 use crate::palette::colours;
 use crate::pool::ImagePool;
@@ -14,6 +16,7 @@ use gan_data::{Batch, DataConfig, DataMode};
 use gan_layers::{BiasInit, Ctx, Init, Missing, NormKind, ParamStore, Sequence, instance_mean};
 use gan_losses::{GanMode, PerceptualLoss, Vgg19, feature_matching};
 use gan_nets::{Arch, Discriminator, DiscriminatorConfig, EncoderConfig, Generator, GeneratorConfig, NetD};
+use gan_range::Range;
 use gan_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -22,11 +25,22 @@ use std::path::{Path, PathBuf};
 pub const SPEC: MethodSpec = MethodSpec {
     name: "pix2pixhd",
     about: "label maps to photographs up to 2048x1024: enhancers, multi-scale discriminators, feature matching, VGG19",
+    ranges: Config::TABLES,
     resolve: resolve::<Config>,
-    build: |table, place| Ok(Box::new(Pix2PixHd::new(&parse(table)?, place)?)),
-    generator: |table| Ok(parse::<Config>(table)?.generator()),
+    keys: keys::<Config>,
+    check: |table| consistency::check(&read::<Config>(table)?),
+    build: |table, place| Ok(Box::new(Pix2PixHd::new(&read(table)?, place)?)),
+    generator: |table| Ok(read::<Config>(table)?.generator()),
+    verify: |table, weights| {
+        let config: Config = read(table)?;
+        config.generator().build(weights("g")?)?;
+        if config.encoder.instance_feat {
+            config.encoder().build(weights("e")?)?;
+        }
+        Ok(())
+    },
     translator: translate::translator,
-    encoder: Some(|trained, place| Ok(Box::new(translate::Encoder::load(&parse(trained.config())?, trained, place)?))),
+    encoder: Some(|trained, place| Ok(Box::new(translate::Encoder::load(&read(trained.config())?, trained, place)?))),
     debug: &[
         "generator.arch=local",
         "ngf=4",
@@ -119,6 +133,104 @@ pub struct EnhancerConfig {
     pub n_epochs_fix_global: u64,
     /// Run or checkpoint folder whose networks are the starting point, as far as names and shapes agree.
     pub load_pretrain: PathBuf,
+}
+
+impl Ranged for Config {
+    const TABLES: Tables = &[
+        ("train", TrainConfig::RANGES),
+        ("data", DataConfig::RANGES),
+        ("generator", GeneratorConfig::RANGES),
+        ("discriminator", DiscriminatorConfig::RANGES),
+        ("loss", LossConfig::RANGES),
+        ("encoder", FeatureConfig::RANGES),
+        ("enhancer", EnhancerConfig::RANGES),
+    ];
+
+    fn refusal(&self) -> Option<(String, String)> {
+        consistency::first_refusal(&self.networks())
+    }
+}
+
+impl MethodConfig for Config {
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+
+    fn data(&self) -> DataConfig {
+        consistency::data_of(&self.data, &GeneratorConfig { input_nc: self.generator.input_nc, ..self.generator() })
+    }
+
+    fn networks(&self) -> Vec<Network> {
+        let seen = self.condition_nc() + self.generator.output_nc;
+        let mut networks =
+            vec![Network::Generator(self.generator()), Network::Discriminator(self.discriminator.clone(), seen)];
+        networks.extend(self.encoder.instance_feat.then(|| Network::Encoder(self.encoder())));
+        networks.extend((self.loss.perceptual == Perceptual::Vgg19).then_some(Network::Perceptual));
+        networks
+    }
+
+    fn contradictions(&self) -> Vec<Contradiction> {
+        let Config { data, generator, encoder, enhancer, .. } = self;
+        let mut found: Vec<_> = no_penalty(self.loss.lambda_gp).into_iter().collect();
+        let mut say = |what: String, remedies: &[&[&str]]| found.push(Contradiction::new(what, remedies));
+        let mode = consistency::mode_name(data.mode);
+        match data.mode {
+            DataMode::Single => {
+                say(format!("data.mode = \"{mode}\" has no targets to train on"), &[&["data.mode = \"labelled\""]])
+            }
+            DataMode::Streets if !data.instances => {
+                say("streets come with instance maps".into(), &[&["data.instances = true"]]);
+            }
+            DataMode::Labelled | DataMode::Streets => {}
+            _ if data.label_nc > 0 || data.instances => say(
+                format!("data.mode = \"{mode}\" has neither labels nor instance maps"),
+                &[&["data.mode = \"labelled\""], &["data.label_nc = 0", "data.instances = false"]],
+            ),
+            _ => {}
+        }
+        if encoder.instance_feat && !data.instances {
+            say(
+                "instance features (encoder.instance_feat) need instance maps".into(),
+                &[&["data.instances = true"], &["encoder.instance_feat = false"]],
+            );
+        }
+        if self.loss.perceptual == Perceptual::Vgg19 && generator.output_nc != 3 {
+            let what = format!("VGG19 looks at images of 3 channels; generator.output_nc is {}", generator.output_nc);
+            say(what, &[&["loss.perceptual = \"none\""]]);
+        }
+        if self.loss.feature_matching && self.discriminator.arch == NetD::Pixel {
+            let what = "feature matching needs layers to match, and discriminator.arch = \"pixel\" has one stage";
+            say(what.into(), &[&["loss.feature_matching = false"], &["discriminator.arch = \"multiscale\""]]);
+        }
+        if enhancer.n_epochs_fix_global > 0 && generator.arch != Arch::Local {
+            let arch = generator.arch.name();
+            let what = format!(
+                "enhancer.n_epochs_fix_global trains an enhancer alone, and generator.arch = \"{arch}\" has none"
+            );
+            say(what, &[&["enhancer.n_epochs_fix_global = 0"], &["generator.arch = \"local\""]]);
+        }
+        found
+    }
+}
+
+impl LossConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] = &[consistency::weight("lambda_feat"), consistency::weight("lambda_gp")];
+}
+
+impl FeatureConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] = &[
+        EncoderConfig::RANGES[0],
+        EncoderConfig::RANGES[1],
+        EncoderConfig::RANGES[2],
+        Range::whole("n_clusters", 1, 65_536),
+    ];
+}
+
+impl EnhancerConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] = &[Range::whole("n_epochs_fix_global", 0, 1_000_000_000)];
 }
 
 impl Default for Config {
@@ -215,13 +327,8 @@ pub struct Pix2PixHd {
 impl Pix2PixHd {
     /// Builds the networks with fresh weights, or with those of `load_pretrain` as far as they fit.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
-        refuse_penalty(config.loss.lambda_gp)?;
+        consistency::check(config)?;
         numerics::apply(&config.train, place)?;
-        if config.encoder.instance_feat && !config.data.instances {
-            return Err(contradiction(
-                "instance features (encoder.instance_feat) need instance maps (data.instances=true)",
-            ));
-        }
         let (gc, dc) = (config.generator(), &config.discriminator);
         let (g_store, (g, e)) = ParamStore::build(place.dtype, &place.device, |b| {
             let e = config.encoder.instance_feat.then(|| config.encoder().build(b.pp("e")));
@@ -244,7 +351,7 @@ impl Pix2PixHd {
             e,
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
-            pool: ImagePool::new(config.train.pool_size),
+            pool: ImagePool::new(config.train.pool_size).of_channels(d_nc),
             perceptual: config.perceptual(place)?,
             config: config.clone(),
             dtype: place.dtype,
@@ -367,11 +474,11 @@ impl Method for Pix2PixHd {
 
 /// Loads networks of another run by name and shape; returns what was taken and what was not.
 fn load_pretrain(path: &Path, networks: &[(&ParamStore, &str)]) -> Result<Vec<String>> {
-    let snapshot = Trained::open(path)?.all()?;
-    let mut notes = Vec::new();
-    for (store, name) in networks {
-        let Some(tensors) = snapshot.file(name) else { continue };
-        let left_out = store.load(&format!("{name}."), tensors, Missing::Skip)?;
+    let trained = Trained::open_with(path, &["d"])?;
+    let mut notes: Vec<String> = trained.warnings().iter().map(ToString::to_string).collect();
+    for (store, name) in networks.iter().filter(|(_, name)| trained.has(name)) {
+        let tensors = trained.network(name)?;
+        let left_out = store.load(&format!("{name}."), &tensors, Missing::Skip)?;
         notes.push(format!(
             "{name}: {} tensors offered by {}, {} left out or new",
             tensors.len(),

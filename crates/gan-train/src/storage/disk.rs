@@ -28,16 +28,26 @@ impl StorageFile for DiskFile {
     }
 }
 
+/// Opening a named pipe for writing would wait for a reader. A missing file is fine: it is about to be made.
+fn require_regular(file: &Path) -> io::Result<()> {
+    match gan_fs::regular_metadata(file) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 impl Storage for Disk {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         fs::create_dir_all(dir)
     }
 
     fn create(&self, file: &Path) -> io::Result<Box<dyn StorageFile>> {
+        require_regular(file)?;
         Ok(Box::new(DiskFile(File::create(file)?)))
     }
 
     fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>> {
+        require_regular(file)?;
         let mut opened = OpenOptions::new().write(true).create(length == 0).truncate(false).open(file)?;
         if opened.metadata()?.len() < length {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -48,11 +58,7 @@ impl Storage for Disk {
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
-        // Opening a folder succeeds on Unix and fails at the first read with a less helpful message.
-        if fs::metadata(file)?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        Ok(Box::new(File::open(file)?))
+        Ok(Box::new(gan_fs::open_regular(file)?.0))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

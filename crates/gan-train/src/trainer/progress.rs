@@ -21,6 +21,20 @@ pub(super) struct Sums {
     steps: u64,
 }
 
+impl Sums {
+    /// The first loss that is not finite.
+    pub(super) fn not_finite(&self) -> Option<String> {
+        let mut losses = self.names.iter().zip(&self.sums);
+        losses.find(|(_, sum)| !sum.is_finite()).map(|(name, _)| format!("the loss {name}"))
+    }
+
+    /// What cannot be the sums of a run of `step` steps.
+    pub(super) fn contradiction(&self, step: u64) -> Option<String> {
+        let fits = self.names.len() == self.sums.len() && self.steps <= step && self.not_finite().is_none();
+        (!fits).then(|| "its pending losses contradict one another".to_owned())
+    }
+}
+
 impl Pending {
     pub(super) fn with(read: Sums) -> Self {
         Pending { unread: Unread::default(), read }

@@ -25,6 +25,18 @@ pub(super) struct RateState {
     steps: u64,
 }
 
+impl RateState {
+    pub(super) fn not_finite(&self) -> Option<String> {
+        (!self.sum.is_finite()).then(|| "the sum of the losses of this epoch".to_owned())
+    }
+
+    /// What cannot be the state of a run of `step` steps.
+    pub(super) fn contradiction(&self, step: u64) -> Option<String> {
+        let fits = self.plateau.is_possible() && self.steps <= step && self.not_finite().is_none();
+        (!fits).then(|| "its learning rate is in no possible state".to_owned())
+    }
+}
+
 impl Rate {
     pub(super) fn new(train: &TrainConfig) -> Self {
         Rate { base: train.lr, schedule: train.schedule(), state: RateState::default(), unread: Unread::default() }

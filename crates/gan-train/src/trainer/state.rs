@@ -1,14 +1,17 @@
 //! Between a method's parts and a checkpoint.
 
+use super::position::{Data, Position};
 use super::progress::{Pending, Sums};
 use super::rate::{Rate, RateState};
-use crate::checkpoint::Snapshot;
+use crate::checkpoint::{Loaded, NamedTensors, Snapshot};
+use crate::error::first_line;
 use crate::method::Method;
-use crate::{Error, Result};
-use candle_core::Device;
-use gan_layers::Missing;
+use crate::{Error, Result, WayBack};
+use candle_core::{DType, Device, Tensor};
+use gan_layers::{Missing, ParamStore};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 /// File stems beside the networks'.
@@ -22,12 +25,21 @@ struct State {
     pending: Sums,
     rate: RateState,
     optimizers: BTreeMap<String, Counters>,
+    /// Absent in checkpoints of older versions.
+    place: Option<Place>,
+}
+
+/// Where the run is, and in which data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) position: Position,
+    pub(super) data: Data,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Counters {
     updates: u64,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
 }
 
 /// Bytes of `events.jsonl` that belong to the snapshot.
@@ -36,12 +48,16 @@ pub(super) fn events_length(snapshot: &Snapshot) -> u64 {
 }
 
 /// Puts everything that continues into the snapshot.
+///
+/// # Errors
+/// [`Error::Diverged`] if a loss is not finite: the snapshot could not be read back.
 pub(super) fn fill(
     snapshot: &mut Snapshot,
     method: &mut dyn Method,
     events_length: u64,
     pending: &mut Pending,
     rate: &mut Rate,
+    place: Place,
 ) -> Result<()> {
     let parts = method.parts();
     let (mut moments, mut counters) = (Vec::new(), BTreeMap::new());
@@ -58,40 +74,125 @@ pub(super) fn fill(
     if !pools.is_empty() {
         snapshot.tensors.push((POOL.into(), pools));
     }
-    let state =
-        State { events_length, pending: pending.sums()?.clone(), rate: rate.state()?.clone(), optimizers: counters };
+    let (pending, rate) = (pending.sums()?.clone(), rate.state()?.clone());
+    if let Some(what) = pending.not_finite().or(rate.not_finite()) {
+        return Err(Error::Diverged { what, way_back: WayBack::Unknown });
+    }
+    let state = State { events_length, pending, rate, optimizers: counters, place: Some(place) };
     snapshot.state = serde_json::to_value(state).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     Ok(())
 }
 
-/// Takes it out again.
+/// Checks everything that [`restore`] needs, by the name of the file in `dir`. Nothing is changed.
+pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) -> Result<()> {
+    let state = read(dir, snapshot)?;
+    let parts = method.parts();
+    for (name, optimizer, networks) in parts.optimizers {
+        let store = optimizer.store();
+        for network in networks {
+            check_network(store, network, file(dir, snapshot, network)?)
+                .map_err(|reason| Error::damaged(&path(dir, network), reason))?;
+        }
+        let bad = |reason: String| Error::damaged(&path(dir, OPTIMIZER), reason);
+        let (m, v) = moments(dir, snapshot, name)?;
+        for (which, moment) in [("m", m), ("v", v)] {
+            if moment.dims() != [store.len()] || !moment.dtype().is_float() {
+                let (dims, dtype) = (moment.dims(), moment.dtype());
+                return Err(bad(format!("{name}.{which} is {dims:?} {dtype:?} for {} parameters", store.len())));
+            }
+        }
+        // The second moment is a mean of squares.
+        if !store.is_empty() && v.min_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()? < 0.0 {
+            return Err(bad(format!("{name}.v has a negative value")));
+        }
+        let counters = counters(dir, &state, name)?;
+        // Each step makes one update.
+        if counters.updates > snapshot.step {
+            return Err(bad_state(dir, &format!("{} updates in {} steps", counters.updates, snapshot.step)));
+        }
+        if counters.range.start > counters.range.end || counters.range.end > store.len() {
+            return Err(bad_state(dir, &format!("range {:?} of {} parameters", counters.range, store.len())));
+        }
+    }
+    let pooled = snapshot.file(POOL).map_or(&[][..], Vec::as_slice);
+    for (name, pool) in &parts.pools {
+        pool.check(name, pooled).map_err(|reason| Error::damaged(&path(dir, POOL), reason))?;
+    }
+    let known =
+        |key: &str| key.split_once('.').is_some_and(|(pool, _)| parts.pools.iter().any(|(name, _)| *name == pool));
+    if let Some((key, _)) = pooled.iter().find(|(key, _)| !known(key)) {
+        return Err(Error::damaged(&path(dir, POOL), format!("{key} belongs to no pool")));
+    }
+    let contradiction = state.pending.contradiction(snapshot.step).or(state.rate.contradiction(snapshot.step));
+    let place = || state.place.as_ref().and_then(|place| place.position.contradiction(snapshot.step, &place.data));
+    contradiction.or_else(place).map_or(Ok(()), |reason| Err(bad_state(dir, &reason)))
+}
+
+/// Takes it out again: the losses since the last log point, and the place, where the checkpoint knows it. To be called with
+/// what [`check`] accepts.
 pub(super) fn restore(
-    snapshot: &Snapshot,
+    loaded: &Loaded,
     method: &mut dyn Method,
     rate: &mut Rate,
     device: &Device,
-) -> Result<Pending> {
-    let place = format!("checkpoint of step {}", snapshot.step);
-    let bad = |reason: String| Error::damaged(Path::new(&place), reason);
-    let file = |stem: &str| snapshot.file(stem).ok_or_else(|| bad(format!("{stem}.safetensors is missing")));
-    let state: State = State::deserialize(&snapshot.state).map_err(|e| bad(format!("state.json: {e}")))?;
+) -> Result<(Pending, Option<Place>)> {
+    let Loaded { dir, snapshot, .. } = loaded;
+    let state = read(dir, snapshot)?;
     let parts = method.parts();
     for (name, optimizer, networks) in parts.optimizers {
         for network in networks {
-            optimizer.store().load(&format!("{network}."), file(network)?, Missing::Refuse)?;
+            let tensors = file(dir, snapshot, network)?;
+            optimizer.store().load(&format!("{network}."), tensors, Missing::Refuse)?;
         }
-        let moment = |which: &str| {
-            let key = format!("{name}.{which}");
-            let found = file(OPTIMIZER)?.iter().find(|(k, _)| *k == key);
-            found.map(|(_, t)| t.clone()).ok_or_else(|| bad(format!("optimizer.safetensors has no {key}")))
-        };
-        optimizer.store().set_moments(&moment("m")?, &moment("v")?)?;
-        let counters = state.optimizers.get(name).ok_or_else(|| bad(format!("state.json has no optimizer {name}")))?;
+        let (m, v) = moments(dir, snapshot, name)?;
+        optimizer.store().set_moments(m, v)?;
+        let counters = counters(dir, &state, name)?;
         optimizer.restore(counters.updates, counters.range.clone());
     }
     for (name, pool) in parts.pools {
         pool.restore(name, snapshot.file(POOL).map_or(&[], Vec::as_slice), device)?;
     }
     rate.restore(state.rate);
-    Ok(Pending::with(state.pending))
+    Ok((Pending::with(state.pending), state.place))
+}
+
+fn read(dir: &Path, snapshot: &Snapshot) -> Result<State> {
+    State::deserialize(&snapshot.state).map_err(|e| bad_state(dir, &e.to_string()))
+}
+
+fn path(dir: &Path, stem: &str) -> std::path::PathBuf {
+    dir.join(format!("{stem}.safetensors"))
+}
+
+fn bad_state(dir: &Path, reason: &str) -> Error {
+    Error::damaged(&dir.join("state.json"), reason)
+}
+
+fn file<'a>(dir: &Path, snapshot: &'a Snapshot, stem: &str) -> Result<&'a NamedTensors> {
+    snapshot.file(stem).ok_or_else(|| Error::damaged(dir, format!("it has no {stem}.safetensors")))
+}
+
+/// Both moments of an optimizer.
+fn moments<'a>(dir: &Path, snapshot: &'a Snapshot, name: &str) -> Result<(&'a Tensor, &'a Tensor)> {
+    let tensors = file(dir, snapshot, OPTIMIZER)?;
+    let moment = |which: &str| {
+        let key = format!("{name}.{which}");
+        let found = tensors.iter().find(|(k, _)| *k == key).map(|(_, t)| t);
+        found.ok_or_else(|| Error::damaged(&path(dir, OPTIMIZER), format!("it has no {key}")))
+    };
+    Ok((moment("m")?, moment("v")?))
+}
+
+fn counters<'a>(dir: &Path, state: &'a State, name: &str) -> Result<&'a Counters> {
+    state.optimizers.get(name).ok_or_else(|| bad_state(dir, &format!("it has no optimizer {name}")))
+}
+
+/// Names, shapes and kinds of numbers.
+fn check_network(store: &ParamStore, network: &str, tensors: &NamedTensors) -> Result<(), String> {
+    store.check(&format!("{network}."), tensors).map_err(|e| first_line(&e))?;
+    let counts = |name: &str| name.ends_with("num_batches_tracked");
+    match tensors.iter().find(|(name, t)| counts(name) != t.dtype().is_int() || counts(name) == t.dtype().is_float()) {
+        Some((name, t)) => Err(format!("{name} is of the element type {:?}", t.dtype())),
+        None => Ok(()),
+    }
 }

@@ -73,9 +73,9 @@ fn require_multiple((h, w): (usize, usize), multiple: usize) -> anyhow::Result<(
     Err(Coded(2, format!("--size {h} {w}: both sides of this network's input are multiples of {multiple}")).into())
 }
 
-/// Halvings of a U-Net that these pictures allow, eight at most.
+/// Halvings of a U-Net for these pictures, five to eight.
 fn halvings((h, w): (usize, usize)) -> usize {
-    (h.min(w).ilog2() as usize).min(8)
+    (h.min(w).ilog2() as usize).clamp(5, 8)
 }
 
 fn translation(

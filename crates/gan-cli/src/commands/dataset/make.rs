@@ -1,10 +1,11 @@
 //! `gan-cli dataset pairs | combine | split`.
 
-use crate::exit::Done;
+use crate::exit::{Coded, Done};
 use crate::progress::bar;
-use gan_data::{Canny, DecodeOptions, PairInput, SplitRatio};
+use anyhow::bail;
+use gan_data::{Canny, DecodeOptions, PairInput, SplitRatio, Written};
 use indicatif::ProgressBar;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(crate) struct Pairs {
@@ -16,7 +17,7 @@ pub(crate) struct Pairs {
     /// Blur: deviation in pixels. Mosaic: side of a square. Downscale: factor
     #[arg(long, default_value_t = 8.0)]
     amount: f32,
-    /// Folder to write; training reads its `train` folder, so end it with /train
+    /// Folder to write; training reads its `train` folder, so end it with /train. It must not hold other files
     #[arg(long)]
     out: PathBuf,
 }
@@ -41,7 +42,7 @@ pub(crate) struct Combine {
     a: PathBuf,
     /// Folder of the right halves (B), same names
     b: PathBuf,
-    /// Folder to write
+    /// Folder to write; it must not hold other files
     #[arg(long)]
     out: PathBuf,
 }
@@ -50,7 +51,7 @@ pub(crate) struct Combine {
 pub(crate) struct Split {
     /// Folder to divide; its files are copied
     source: PathBuf,
-    /// Folder to write: gets train, val and test
+    /// Folder to write: gets train, val and test, which must not hold other files
     #[arg(long)]
     out: PathBuf,
     /// Share for validation
@@ -69,32 +70,48 @@ pub(crate) fn pairs(args: Pairs) -> anyhow::Result<Done> {
         Kind::Grey => PairInput::Grey,
         Kind::Edges => PairInput::Edges(Canny::default()),
         Kind::Blur => PairInput::Blur(args.amount),
-        Kind::Mosaic => PairInput::Mosaic(args.amount as usize),
-        Kind::Downscale => PairInput::Downscale(args.amount as usize),
+        Kind::Mosaic => PairInput::Mosaic(whole(args.amount)?),
+        Kind::Downscale => PairInput::Downscale(whole(args.amount)?),
     };
     let bar = bar(0, "making pairs");
-    let files = gan_data::make_pairs(&args.photos, &args.out, input, &DecodeOptions::default(), |done, all| {
-        advance(&bar, done, all)
-    })?;
-    finish(&bar, files.len(), "pairs", &args.out)
+    let progress = |done, all| advance(&bar, done, all);
+    let made = gan_data::make_pairs(&args.photos, &args.out, input, &DecodeOptions::default(), progress);
+    finish(&bar, made, &args.out)
 }
 
 pub(crate) fn combine(args: Combine) -> anyhow::Result<Done> {
     let bar = bar(0, "joining");
-    let files = gan_data::combine(&args.a, &args.b, &args.out, &DecodeOptions::default(), |done, all| {
-        advance(&bar, done, all)
-    })?;
-    finish(&bar, files.len(), "pairs", &args.out)
+    let progress = |done, all| advance(&bar, done, all);
+    let made = gan_data::combine(&args.a, &args.b, &args.out, &DecodeOptions::default(), progress);
+    finish(&bar, made, &args.out)
 }
 
 pub(crate) fn split(args: Split) -> anyhow::Result<Done> {
     let bar = bar(0, "copying");
     let ratio = SplitRatio { val: args.val, test: args.test };
-    let [train, val, test] =
-        gan_data::split(&args.source, &args.out, ratio, args.seed, |done, all| advance(&bar, done, all))?;
+    let divided = gan_data::split(&args.source, &args.out, ratio, args.seed, |done, all| advance(&bar, done, all));
     bar.finish_and_clear();
+    let ([train, val, test], notes) = divided.map_err(usage)?;
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
     eprintln!("{train} train, {val} val, {test} test in {}", args.out.display());
     Ok(Done::Complete)
+}
+
+/// A size in whole pixels.
+fn whole(amount: f32) -> anyhow::Result<usize> {
+    if amount.fract() == 0.0 && (1.0..=PairInput::MOST as f32).contains(&amount) {
+        return Ok(amount as usize);
+    }
+    let most = PairInput::MOST;
+    bail!(Coded(2, format!("--amount {amount} is no size in pixels here; give a whole number from 1 to {most}")))
+}
+
+/// What contradicts itself here was given as flags.
+fn usage(error: gan_data::Error) -> anyhow::Error {
+    match error {
+        gan_data::Error::Config { .. } => Coded(2, error.to_string()).into(),
+        other => other.into(),
+    }
 }
 
 fn advance(bar: &ProgressBar, done: usize, all: usize) {
@@ -102,8 +119,10 @@ fn advance(bar: &ProgressBar, done: usize, all: usize) {
     bar.set_position(done as u64);
 }
 
-fn finish(bar: &ProgressBar, n: usize, what: &str, out: &std::path::Path) -> anyhow::Result<Done> {
+fn finish(bar: &ProgressBar, made: gan_data::Result<Written>, out: &Path) -> anyhow::Result<Done> {
     bar.finish_and_clear();
-    eprintln!("{n} {what} in {}", out.display());
+    let made = made.map_err(usage)?;
+    made.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    eprintln!("{} pairs in {}", made.files.len(), out.display());
     Ok(Done::Complete)
 }

@@ -10,7 +10,7 @@ pub(crate) struct Args {
     /// What to draw
     #[arg(value_enum)]
     kind: Kind,
-    /// Folder to write
+    /// Folder to write; it must not hold other files
     #[arg(long)]
     out: PathBuf,
     /// Side of the pictures in pixels
@@ -43,10 +43,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         Kind::Streets => SynthKind::Streets,
         Kind::Unpaired => SynthKind::Unpaired,
     };
-    let bar = bar(args.count + args.test, "drawing");
+    let bar = bar(args.count.saturating_add(args.test), "drawing");
     let what = SynthFiles { kind, seed: args.seed, size: args.size, train: args.count, test: args.test };
-    let files = write_synth(&args.out, &what, |done, _| bar.set_position(done as u64))?;
+    let files = write_synth(&args.out, &what, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
+    let files = files?;
     eprintln!("{} files in {}", files.len(), args.out.display());
     Ok(Done::Complete)
 }

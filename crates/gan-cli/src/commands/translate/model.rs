@@ -1,14 +1,16 @@
 //! What translates: a run, a checkpoint, or a bare weight file.
 
+use super::reader::NO_ENCODER;
 use super::{Args, Direction};
-use crate::commands::weights::WeightFile;
-use crate::exit::{BAD_MODEL, Coded};
+use crate::commands::trained::open_trained;
+use crate::commands::weights::{WeightFile, is_weight_file};
+use crate::exit::{BAD_MODEL, Coded, USAGE};
 use anyhow::{Context, bail};
 use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
 use gan_nets::{Arch, GeneratorConfig, Network, RecordedGenerator};
 use gan_train::conditioning::Condition;
-use gan_train::{Place, Trained, Translator, data_config};
+use gan_train::{Place, Translator, data_config, smallest_side};
 use std::path::Path;
 
 /// What the label maps of a bare pix2pixHD generator are.
@@ -34,11 +36,7 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn open(args: &Args, place: &Place) -> anyhow::Result<Self> {
-        if args.model.is_file() || has_weight_extension(&args.model) {
-            Self::of_weights(args, place)
-        } else {
-            Self::of_run(args, place)
-        }
+        if is_weight_file(&args.model) { Self::of_weights(args, place) } else { Self::of_run(args, place) }
     }
 
     fn of_run(args: &Args, place: &Place) -> anyhow::Result<Self> {
@@ -46,11 +44,25 @@ impl Model {
         if args.labels.label_nc.is_some() || args.labels.no_instance {
             bail!(Coded(2, "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()));
         }
-        let trained = Trained::open(&args.model)?;
+        let trained = open_trained(&args.model)?;
+        let method = trained.method().name;
         let mut data = data_config(trained.method(), trained.config())?;
+        if args.direction == Direction::B2a && !trained.has("g_b") {
+            let side = if data.direction == gan_data::Direction::B2a { "B to A" } else { "A to B" };
+            bail!(Coded(
+                USAGE,
+                format!(
+                    "--direction b2a is for models of CycleGAN, which know both ways: this {method} model has one generator, trained from {side}; leave --direction out"
+                )
+            ));
+        }
+        if args.encode.is_some() && !has_encoder(trained.config()) {
+            bail!(Coded(USAGE, NO_ENCODER.into()));
+        }
         if args.direction == Direction::B2a {
             (data.input_nc, data.output_nc) = (data.output_nc, data.input_nc);
         }
+        refuse_many_channels(&args.model, data.output_nc, data.mode)?;
         let translator = trained.translator(&args.options(), place)?;
         Ok(Model { translator, data, notes: Vec::new() })
     }
@@ -65,6 +77,7 @@ impl Model {
             bail!(Coded(BAD_MODEL, message));
         };
         let data = inputs(&config, args)?;
+        refuse_many_channels(&args.model, data.output_nc, data.mode)?;
         if args.direction == Direction::B2a {
             notes.push("a weight file holds one generator: --direction changes nothing".into());
         }
@@ -83,9 +96,21 @@ impl Model {
     }
 }
 
-/// So that a missing weight file is not taken for a missing run.
-fn has_weight_extension(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "pth" || e == "pt" || e == "safetensors") && !path.is_dir()
+/// Whether a run trained an encoder of instance features.
+fn has_encoder(config: &toml::Table) -> bool {
+    config.get("encoder").and_then(|encoder| encoder.get("instance_feat")?.as_bool()).unwrap_or(false)
+}
+
+/// What no image format holds need not be computed.
+fn refuse_many_channels(model: &Path, channels: usize, mode: DataMode) -> anyhow::Result<()> {
+    if mode == DataMode::Colorization || (1..=4).contains(&channels) {
+        return Ok(());
+    }
+    let model = model.display();
+    bail!(Coded(
+        BAD_MODEL,
+        format!("{model} makes {channels} channels, and images are written with 1 to 4: its results cannot be written")
+    ))
 }
 
 /// What a generator takes, as far as its tensors and the arguments tell.
@@ -143,5 +168,9 @@ impl Translator for BareGenerator {
 
     fn size_multiple(&self) -> usize {
         self.generator.config().size_multiple()
+    }
+
+    fn smallest_side(&self) -> usize {
+        smallest_side(self.generator.config())
     }
 }

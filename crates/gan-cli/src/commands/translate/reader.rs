@@ -1,14 +1,19 @@
 //! Inputs, read as the model's training read them.
 
-use super::files::Translation;
-use crate::exit::{BAD_DATA, BAD_MODEL, Coded};
+use super::alpha::{self, AlphaArg};
+use super::files::{Translation, is_planes};
+use crate::exit::{BAD_DATA, BAD_MODEL, Coded, USAGE};
 use anyhow::bail;
 use candle_core::Tensor;
 use gan_data::{
-    Batch, DataConfig, DataMode, Depth, IdMap, Picture, Pixels, SharedDraws, Transform, decode, decode_ids,
+    AlphaPolicy, Batch, DataConfig, DataMode, DecodeOptions, Depth, IdMap, Picture, Pixels, SharedDraws, Transform,
+    adapt_channels, decode, decode_ids, has_alpha,
 };
 use gan_rng::{Key, Purpose};
 use std::path::Path;
+
+pub(super) const NO_ENCODER: &str = "--encode is for models with an instance feature encoder, which this is not";
+const NO_INST: &str = "this model was trained with instance maps: name them with --inst";
 
 /// Reads inputs at their own size, or in the sizes of a transform.
 pub(super) struct Reader<'a> {
@@ -16,6 +21,7 @@ pub(super) struct Reader<'a> {
     pub(super) transform: Option<&'a Transform>,
     pub(super) inst: Option<&'a Path>,
     pub(super) encode: Option<&'a Path>,
+    pub(super) alpha: Option<AlphaArg>,
 }
 
 /// What goes into the generator, and what is needed to make a picture of what comes out.
@@ -24,48 +30,102 @@ pub(super) struct Input {
     pub(super) depth: Depth,
     /// Colorization: the lightness that the predicted colours belong to.
     pub(super) lightness: Option<Tensor>,
+    /// Alpha that the model does not take, `[H][W][1]`: it was there and is transparent somewhere, or is to be kept.
+    pub(super) alpha: Option<Picture>,
 }
 
 impl Reader<'_> {
-    pub(super) fn read(&self, job: &Translation) -> anyhow::Result<Input> {
-        let names = vec![job.stem.clone()];
-        let labelled = matches!(self.data.mode, DataMode::Labelled | DataMode::Streets);
+    /// Refuses what would fail for every file alike, and returns what the user should know.
+    pub(super) fn check(&self, files: usize) -> anyhow::Result<Vec<&'static str>> {
+        let mut notes = Vec::new();
+        let labelled = self.is_labelled();
         if self.encode.is_some() && !labelled {
-            bail!(Coded(2, "--encode is for models with an instance feature encoder, which this is not".into()));
+            bail!(Coded(USAGE, NO_ENCODER.into()));
         }
+        match self.inst {
+            None if labelled && self.data.instances => bail!(Coded(BAD_MODEL, NO_INST.into())),
+            Some(_) if !labelled || !self.data.instances => {
+                notes.push("this model takes no instance maps: --inst changes nothing");
+            }
+            Some(path) if files > 1 && !path.is_dir() => bail!(Coded(
+                USAGE,
+                format!(
+                    "{} is one instance map for {files} label maps; name the folder that holds theirs",
+                    path.display()
+                )
+            )),
+            _ => {}
+        }
+        if self.alpha.is_some() && self.takes_alpha() {
+            notes.push("this model takes alpha as a channel: --alpha changes nothing");
+        }
+        Ok(notes)
+    }
+
+    pub(super) fn read(&self, job: &Translation) -> anyhow::Result<Input> {
+        let names = vec![job.stem.display().to_string()];
+        let labelled = self.is_labelled();
         if labelled && self.data.label_nc > 0 {
             let labels = self.labels(&job.input)?;
-            let frame = self.frame(labels.size(), job);
+            let frame = self.frame(labels.size(), job)?;
             let batch = Batch {
                 a: frame.apply(labels).to_tensor()?.unsqueeze(0)?,
-                b: self.style(&frame)?,
+                b: self.style(&frame, &job.input)?,
                 inst: self.instances(job, &frame)?,
                 names,
             };
-            return Ok(Input { batch, depth: Depth::Eight, lightness: None });
+            return Ok(Input { batch, depth: Depth::Eight, lightness: None, alpha: None });
         }
-        let picture = decode(&job.input, &self.data.decode_options())?;
+        let colorization = self.data.mode == DataMode::Colorization;
+        let (picture, alpha) = self.image(&job.input, (!colorization).then_some(self.data.input_nc))?;
         let depth = if picture.depth() == 16 { Depth::Sixteen } else { Depth::Eight };
-        if self.data.mode == DataMode::Colorization {
-            let (lightness, _) = gan_data::lab_tensors(&self.alone(picture, job)?)?;
-            let batch = Batch { a: lightness.unsqueeze(0)?, b: None, inst: None, names };
-            return Ok(Input { batch, depth, lightness: Some(lightness) });
+        let alpha = alpha.filter(|alpha| self.alpha == Some(AlphaArg::Keep) || !alpha::is_opaque(alpha));
+        if labelled {
+            let frame = self.frame(picture.size(), job)?;
+            let (b, inst) = (self.style(&frame, &job.input)?, self.instances(job, &frame)?);
+            let batch = Batch { a: frame.apply(picture).to_tensor()?.unsqueeze(0)?, b, inst, names };
+            return Ok(Input { batch, depth, lightness: None, alpha: alpha.map(|alpha| frame.apply(alpha)) });
         }
-        let picture = with_channels(picture, self.data.input_nc, &job.input)?;
-        let batch = if labelled {
-            let frame = self.frame(picture.size(), job);
-            let (b, inst) = (self.style(&frame)?, self.instances(job, &frame)?);
-            Batch { a: frame.apply(picture).to_tensor()?.unsqueeze(0)?, b, inst, names }
+        let alpha = alpha.map(|alpha| self.alone(alpha, job)).transpose()?;
+        let picture = self.alone(picture, job)?;
+        let (a, lightness) = if colorization {
+            let (lightness, _) = gan_data::lab_tensors(&picture)?;
+            (lightness.clone(), Some(lightness))
         } else {
-            let a = self.alone(picture, job)?.to_tensor()?.unsqueeze(0)?;
-            Batch { a, b: None, inst: None, names }
+            (picture.to_tensor()?, None)
         };
-        Ok(Input { batch, depth, lightness: None })
+        let batch = Batch { a: a.unsqueeze(0)?, b: None, inst: None, names };
+        Ok(Input { batch, depth, lightness, alpha })
+    }
+
+    fn is_labelled(&self) -> bool {
+        matches!(self.data.mode, DataMode::Labelled | DataMode::Streets)
+    }
+
+    /// Whether the model's input has a channel for alpha.
+    fn takes_alpha(&self) -> bool {
+        let label_map = self.is_labelled() && self.data.label_nc > 0;
+        has_alpha(self.data.input_nc) && !label_map && self.data.mode != DataMode::Colorization
+    }
+
+    /// Reads an image as so many channels (grey or colour, as it is, without a number), and the alpha that is not among
+    /// them. Alpha that the run lays over white is not lost, unless it is to be written back.
+    fn image(&self, path: &Path, channels: Option<usize>) -> anyhow::Result<(Picture, Option<Picture>)> {
+        let policy = self.data.alpha;
+        let picture = decode(path, &DecodeOptions { alpha: AlphaPolicy::Keep, ..self.data.decode_options() })?;
+        let channels = channels.unwrap_or(if picture.channels() > 2 { 3 } else { 1 });
+        let lost = policy != AlphaPolicy::Composite || self.alpha == Some(AlphaArg::Keep);
+        let apart = lost && !has_alpha(channels) && !is_planes(path);
+        let alpha = if apart { alpha::of(&picture) } else { None };
+        Ok((adapt_channels(picture, channels, policy, path)?, alpha))
     }
 
     /// The transform of all parts of a file, and where it crops.
-    fn frame(&self, size: (usize, usize), job: &Translation) -> Frame<'_> {
-        Frame { size, transform: self.transform.map(|t| (t, t.draw(size, key(job)))) }
+    fn frame(&self, size: (usize, usize), job: &Translation) -> gan_data::Result<Frame<'_>> {
+        if let Some(transform) = self.transform {
+            transform.check_source(size, &job.input)?;
+        }
+        Ok(Frame { size, transform: self.transform.map(|t| (t, t.draw(size, key(job)))) })
     }
 
     fn alone(&self, picture: Picture, job: &Translation) -> anyhow::Result<Picture> {
@@ -93,32 +153,25 @@ impl Reader<'_> {
             return Ok(None);
         }
         let Some(path) = self.inst else {
-            bail!(Coded(BAD_MODEL, "this model was trained with instance maps: name them with --inst".into()));
+            bail!(Coded(BAD_MODEL, NO_INST.into()));
         };
         let file = if path.is_dir() { gan_data::partner(path, &job.stem)? } else { path.to_path_buf() };
         let map = decode_ids(&file, &self.data.decode_options())?;
-        frame.check(&map, &file, &job.input)?;
+        frame.check(map.size(), &file, &job.input)?;
         Ok(Some(frame.apply(map).to_tensor_u32()?.unsqueeze(0)?))
     }
 
-    fn style(&self, frame: &Frame<'_>) -> anyhow::Result<Option<Tensor>> {
+    fn style(&self, frame: &Frame<'_>, labels: &Path) -> anyhow::Result<Option<Tensor>> {
         let Some(path) = self.encode else { return Ok(None) };
-        let picture = decode(path, &self.data.decode_options())?;
-        let picture = with_channels(picture, self.data.output_nc, path)?;
+        let (picture, _) = self.image(path, Some(self.data.output_nc))?;
+        frame.check(picture.size(), path, labels)?;
         Ok(Some(frame.apply(picture).to_tensor()?.unsqueeze(0)?))
     }
 }
 
 /// Crops, where there are any, depend on the name alone: the same file is cut the same way, whatever else is translated.
 fn key(job: &Translation) -> Key {
-    Key::new(0, Purpose::Augment).at_name(&job.stem)
-}
-
-fn with_channels(picture: Picture, channels: usize, path: &Path) -> anyhow::Result<Picture> {
-    let have = picture.channels();
-    picture.with_channels(channels).ok_or_else(|| {
-        Coded(BAD_DATA, format!("{} has {have} channels, the model takes {channels}", path.display())).into()
-    })
+    Key::new(0, Purpose::Augment).at_name(&job.stem.to_string_lossy())
 }
 
 /// What the parts of one file share.
@@ -136,16 +189,18 @@ impl Frame<'_> {
         }
     }
 
-    /// Refuses an instance map of another size.
-    fn check(&self, map: &IdMap, file: &Path, labels: &Path) -> anyhow::Result<()> {
-        if map.size() == self.size {
+    /// Refuses an instance map or a style image of another size.
+    fn check(&self, size: (usize, usize), file: &Path, labels: &Path) -> anyhow::Result<()> {
+        if size == self.size {
             return Ok(());
         }
-        let ((w, h), (iw, ih)) = (self.size, map.size());
+        let ((w, h), (iw, ih)) = (self.size, size);
         let (file, labels) = (file.display(), labels.display());
         bail!(Coded(
             BAD_DATA,
-            format!("{file} is {iw}x{ih}, but its label map {labels} is {w}x{h}; give maps of one size")
+            format!(
+                "{file} is {iw}x{ih}, but the label map {labels} that it belongs to is {w}x{h}; give both one size"
+            )
         ))
     }
 }

@@ -23,7 +23,7 @@ fn assert_found(storage: &VolatileStorage, named: &str, what: &str) {
     let loaded = load_latest(storage, run(), Some("pix2pix")).unwrap_or_else(|e| panic!("{what}: {e}"));
     assert_same(&loaded.snapshot, &snapshot(1));
     match &loaded.warnings[..] {
-        [Warning::Refused { reason }] => assert!(reason.contains(named), "{what}: {reason}"),
+        [Warning::Refused { reason, used: 1 }] => assert!(reason.contains(named), "{what}: {reason}"),
         other => panic!("{what}: {other:?}"),
     }
 }
@@ -147,6 +147,51 @@ fn hostile_manifests_and_tensor_files() {
     let mut bomb = u64::MAX.to_le_bytes().to_vec();
     bomb.extend_from_slice(&good);
     assert!(crate::checkpoint::tensors::read(&dir, &bomb).is_err());
+}
+
+#[test]
+fn right_seals_over_what_cannot_be() {
+    let dir = checkpoints_dir(run()).join("2");
+    let resealed = |change: &dyn Fn(&mut crate::checkpoint::Manifest)| {
+        let storage = prepared();
+        let mut manifest = crate::checkpoint::read_manifest(&storage, &dir).unwrap();
+        change(&mut manifest);
+        storage.put(&dir.join("manifest.json"), manifest.encode().unwrap());
+        storage
+    };
+    assert_eq!(load_latest(&resealed(&|_| ()), run(), None).unwrap().snapshot.step, 2);
+    let twice = resealed(&|manifest| manifest.files.push(manifest.files[0].clone()));
+    assert_found(&twice, "lists generator.safetensors twice", "a file twice");
+    let stateless = resealed(&|manifest| manifest.files.retain(|file| file.name != "state.json"));
+    assert_found(&stateless, "/2/", "no state");
+    let far = resealed(&|manifest| manifest.step = u64::MAX);
+    assert_found(&far, "it claims step 18446744073709551615", "a step that nobody reaches");
+
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let storage = prepared();
+        let path = dir.join("generator.safetensors");
+        let mut bytes = storage.content(&path);
+        let at = bytes.len() - 4;
+        bytes[at..].copy_from_slice(&bad.to_le_bytes());
+        let mut manifest = crate::checkpoint::read_manifest(&storage, &dir).unwrap();
+        manifest.files[0].blake3 = blake3::hash(&bytes).to_hex().to_string();
+        storage.put(&path, bytes);
+        storage.put(&dir.join("manifest.json"), manifest.encode().unwrap());
+        assert_found(&storage, "tensor `model.1.bias` holds", "a value that is not finite");
+    }
+}
+
+#[test]
+fn what_a_check_refuses_is_passed_over() {
+    let storage = prepared();
+    let mut asked = Vec::new();
+    let loaded = crate::checkpoint::load_latest_checked(&storage, run(), None, |dir, snapshot| {
+        asked.push(snapshot.step);
+        if snapshot.step == 1 { Ok(()) } else { Err(Error::damaged(&dir.join("state.json"), "not today")) }
+    })
+    .unwrap();
+    assert_eq!(asked, [2, 1]);
+    assert!(matches!(&loaded.warnings[..], [Warning::Refused { reason, used: 1 }] if reason.contains("not today")));
 }
 
 #[test]

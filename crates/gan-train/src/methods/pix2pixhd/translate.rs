@@ -2,11 +2,12 @@
 
 use super::{Config, FeatureConfig};
 use crate::conditioning::Condition;
-use crate::method::{Place, TranslateOptions, Translator, parse};
+use crate::config::read;
+use crate::method::{Place, TranslateOptions, Translator};
 use crate::methods::{NO_ENCODER, contradiction, load_generator, target, weights};
 use crate::storage::Disk;
 use crate::styles::{FeatureEncoder, StyleClusters, no_styles};
-use crate::{Error, Result, Trained};
+use crate::{Error, Result, Trained, smallest_side};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
 use gan_layers::{Ctx, Sequence, instance_mean};
@@ -73,7 +74,7 @@ struct Features {
 }
 
 pub(super) fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
-    let config: Config = parse(trained.config())?;
+    let config: Config = read(trained.config())?;
     let generator = options.prepare(load_generator(&config.generator(), trained, "g", place)?);
     let mut features = None;
     if config.encoder.instance_feat || options.style.is_some() {
@@ -82,7 +83,7 @@ pub(super) fn translator(trained: &Trained, options: &TranslateOptions, place: &
         if options.style.is_some() && clusters.is_none() {
             return Err(no_styles(trained));
         }
-        features = Some(Features { encoder, style: options.style, clusters, trained: trained.clone() });
+        features = Some(Features { encoder, style: options.style, clusters, trained: trained.without_weights() });
     }
     Ok(Box::new(HdTranslator { config, generator, features, dtype: place.dtype }))
 }
@@ -114,5 +115,8 @@ impl Translator for HdTranslator {
         // Both are powers of two: the larger is a multiple of the smaller.
         let encoder = self.features.as_ref().map_or(1, |f| f.encoder.size_multiple);
         self.generator.config().size_multiple().max(encoder)
+    }
+    fn smallest_side(&self) -> usize {
+        smallest_side(self.generator.config()).max(self.size_multiple())
     }
 }

@@ -1,0 +1,130 @@
+//! What is said when training ends.
+
+use crate::exit::{Coded, DIVERGED, Done};
+use crate::shell::quoted;
+use gan_train::events::Finish;
+use gan_train::{Error, Outcome, TrainConfig, WayBack};
+use std::path::PathBuf;
+
+/// A launch of training: what its end is judged by.
+pub(crate) struct Launch {
+    /// The command that resumes the run.
+    pub(crate) command: String,
+    pub(crate) out: PathBuf,
+    pub(crate) config: toml::Table,
+}
+
+impl Launch {
+    /// Says how `train` ended.
+    pub(crate) fn report(&self, ended: gan_train::Result<Outcome>) -> anyhow::Result<Done> {
+        let outcome = self.checked(ended)?;
+        if outcome.finish == Finish::Interrupted {
+            self.interrupted(&outcome);
+            return Ok(Done::Interrupted);
+        }
+        if outcome.finish == Finish::NothingLeft {
+            eprintln!("{}", nothing_left(&self.train(), outcome.step));
+            return Ok(Done::Complete);
+        }
+        let gallery = self.out.join("gallery/index.html");
+        eprintln!(
+            "done. Look at {}, translate with `gan-cli translate --model {} …`",
+            gallery.display(),
+            quoted(&self.out)
+        );
+        Ok(Done::Complete)
+    }
+
+    /// Says how to go on after an interruption.
+    pub(crate) fn interrupted(&self, outcome: &Outcome) {
+        let saved = self.out.join("checkpoints").join(outcome.step.to_string());
+        eprintln!("interrupted at step {}; saved {}", outcome.step, saved.display());
+        eprintln!("resume with: {}", self.command);
+    }
+
+    /// The outcome, or for training that diverged a way on that exists.
+    pub(crate) fn checked(&self, ended: gan_train::Result<Outcome>) -> anyhow::Result<Outcome> {
+        match ended {
+            Err(Error::Diverged { what, way_back }) => {
+                let advice = self.after_divergence(&way_back);
+                Err(Coded(DIVERGED, format!("training diverged: {what} is not finite; {advice}")).into())
+            }
+            ended => Ok(ended?),
+        }
+    }
+
+    fn after_divergence(&self, way_back: &WayBack) -> String {
+        let lr = self.train().lr / 10.0;
+        // Two digits are enough.
+        let lr: f64 = format!("{lr:.1e}").parse().unwrap_or(lr);
+        let lr = if (1e-3..1e3).contains(&lr) { format!("{lr}") } else { format!("{lr:e}") };
+        let anew = format!("start anew with a lower learning rate (--lr {lr}) and another --out");
+        let slower = format!("{} --lr {lr}\nIf that diverges as well, {anew}", self.command);
+        match way_back {
+            WayBack::Step { step, newer } if newer.is_empty() => {
+                format!("the checkpoint of step {step} is kept. Resume with a lower learning rate: {slower}")
+            }
+            WayBack::Step { step, newer } => {
+                let newer: Vec<_> = newer.iter().map(|step| format!("checkpoints/{step}")).collect();
+                let newer = newer.join(", ");
+                format!(
+                    "the checkpoint of step {step} is kept, newer ones are beyond repair: delete {newer} and resume: {slower}"
+                )
+            }
+            WayBack::Useless => format!("the checkpoints that are kept hold weights beyond repair: {anew}"),
+            _ => format!("there is no checkpoint: {anew}"),
+        }
+    }
+
+    fn train(&self) -> TrainConfig {
+        let table = self.config.get("train").cloned();
+        table.and_then(|table| table.try_into().ok()).unwrap_or_default()
+    }
+}
+
+/// What to say where no step was left.
+fn nothing_left(train: &TrainConfig, step: u64) -> String {
+    if train.max_steps > 0 && step >= train.max_steps {
+        return format!(
+            "nothing left to do: all {} steps are done; raise max_steps (--set max_steps=…) to train on, 0 for all epochs",
+            train.max_steps
+        );
+    }
+    let epochs = train.schedule().last_epoch();
+    format!("nothing left to do: all {epochs} epochs are done; raise n_epochs (--set n_epochs=…) to train on")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn launch() -> Launch {
+        Launch {
+            command: "gan-cli train pix2pix --out r --resume".into(),
+            out: "r".into(),
+            config: toml::from_str("[train]\nlr = 0.5").unwrap(),
+        }
+    }
+
+    #[test]
+    fn advice_after_divergence_fits_what_is_kept() {
+        let kept = launch().after_divergence(&WayBack::Step { step: 9, newer: Vec::new() });
+        assert!(kept.contains("step 9") && kept.contains("gan-cli train pix2pix --out r --resume --lr 0.05"));
+        let kept = launch().after_divergence(&WayBack::Step { step: 9, newer: vec![12] });
+        assert!(kept.contains("delete checkpoints/12 and resume: gan-cli"), "{kept}");
+        for way_back in [WayBack::Useless, WayBack::Nothing] {
+            let text = launch().after_divergence(&way_back);
+            assert!(text.contains("start anew") && !text.contains("--resume"), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_left_names_what_to_raise() {
+        let train = TrainConfig { n_epochs: 3, n_epochs_decay: 2, ..TrainConfig::default() };
+        assert!(nothing_left(&train, 50).contains("all 5 epochs are done; raise n_epochs"));
+        let train = TrainConfig { max_steps: 50, ..train };
+        assert!(nothing_left(&train, 50).contains("raise max_steps"));
+        assert!(nothing_left(&train, 20).contains("raise n_epochs"));
+    }
+}

@@ -1,0 +1,80 @@
+//! `--resume`: which method, with which configuration, and by which command line.
+
+use super::Args;
+use super::settings::{files, over, root};
+use crate::exit::{BAD_MODEL, Coded, USAGE};
+use crate::shell::quoted;
+use anyhow::bail;
+use gan_train::config::{Layer, differences};
+use gan_train::run::read_config;
+use gan_train::storage::Disk;
+use gan_train::{Error, MethodSpec, methods, resume_config};
+use std::path::Path;
+
+/// The command that resumes what `call` (`train pix2pix`, `demo`) began, to be copied into a shell.
+pub(crate) fn command(call: &str, out: &Path, device: &str) -> String {
+    let device = if device == "cpu" { String::new() } else { format!(" --device {device}") };
+    format!("gan-cli {call} --out {} --resume{device}", quoted(out))
+}
+
+/// The method that is named, or with --resume that of the run.
+pub(super) fn method(args: &Args) -> anyhow::Result<&'static MethodSpec> {
+    let named = args.method.as_deref().map(methods::find).transpose()?;
+    let of_run = if args.resume { of_run(&args.out) } else { None };
+    match (named, of_run) {
+        (Some(named), Some(of_run)) if named.name != of_run.name => {
+            let command = command(&format!("train {}", of_run.name), &args.out, &args.place.device);
+            let (out, is, not) = (args.out.display(), of_run.name, named.name);
+            bail!(Coded(BAD_MODEL, format!("{out}: this run is {is}, not {not}; resume it with: {command}")))
+        }
+        (_, Some(of_run)) => Ok(of_run),
+        (Some(named), None) => Ok(named),
+        (None, None) => {
+            read_config(&Disk, &args.out)?;
+            let message =
+                format!("{}: neither a checkpoint nor run.json names the method; name it", args.out.display());
+            bail!(Coded(USAGE, message))
+        }
+    }
+}
+
+/// The method of a run: its checkpoints know it, and before the first one `run.json` does.
+pub(crate) fn of_run(run: &Path) -> Option<&'static MethodSpec> {
+    gan_train::run_method(run).ok().flatten()
+}
+
+/// The configuration with which the run goes on. With a preset or a file, the command line says the whole configuration
+/// as at the start; without, it says what changes. Changes that a run cannot make are refused, the others are noted.
+pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<toml::Table> {
+    let of_start = files(args, method)?;
+    let whole = !of_start.is_empty();
+    let root = root(args)?;
+    let mut changes = Vec::new();
+    let resumed = resume_config(&args.out, |saved| {
+        let mut base = match whole {
+            true => of_start.into_iter().chain(saved_root(saved)).collect(),
+            false => vec![Layer::Text { name: "config.toml".into(), toml: saved.to_string() }],
+        };
+        base.extend(root);
+        let wanted = over(base, args, method)?;
+        changes = differences(saved, &wanted)?;
+        Ok(wanted)
+    });
+    let config = resumed.map_err(|error| match error {
+        Error::Config { ref origin, .. } if whole && origin == "--resume" => {
+            let hint = "leave --preset and --config out to resume with the run's own configuration";
+            anyhow::Error::from(Coded(BAD_MODEL, format!("{error}\n{hint}")))
+        }
+        other => other.into(),
+    })?;
+    for change in changes {
+        eprintln!("note: this run changes {change}");
+    }
+    Ok(config)
+}
+
+/// The dataset of the saved configuration, as a setting.
+fn saved_root(saved: &toml::Table) -> Option<Layer> {
+    let root = saved.get("data")?.get("root")?;
+    Some(Layer::Setting(format!("data.root={root}")))
+}

@@ -1,0 +1,83 @@
+//! What the name of a file says about the format that it would be written in.
+
+use std::path::Path;
+
+use image::ImageFormat;
+
+/// What [`crate::write_picture`] would make of a file name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteFormat {
+    /// The extension is that of a format that is written; `alpha` says whether it has room for an alpha channel.
+    Writable {
+        /// Whether the format stores alpha.
+        alpha: bool,
+    },
+    /// The extension is that of an image format that is not written here.
+    Unsupported,
+    /// There is no extension, or it is not that of an image.
+    NoImage,
+}
+
+impl WriteFormat {
+    /// The formats that are written, in words.
+    pub const WRITABLE: &str = "png, jpg, webp, tiff, bmp or ppm";
+
+    /// What the extension of `path` says. The file need not exist.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        match ImageFormat::from_path(path) {
+            Ok(format) if format.writing_enabled() => {
+                Self::Writable { alpha: !matches!(format, ImageFormat::Jpeg | ImageFormat::Pnm) }
+            }
+            Ok(_) => Self::Unsupported,
+            Err(_) => {
+                // Formats that people have and the decoder's library has never heard of.
+                let foreign = ["heic", "heif", "jxl", "jp2", "psd", "svg"];
+                let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+                if extension.is_some_and(|e| foreign.contains(&e.as_str())) { Self::Unsupported } else { Self::NoImage }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{Picture, Raster, write_picture};
+
+    #[test]
+    fn it_agrees_with_what_is_written() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let of_channels = |channels| Picture::Eight(Raster::new(2, 2, channels, vec![7; 4 * channels]));
+        for name in [
+            "a.png", "a.JPG", "a.jpeg", "a.webp", "a.tif", "a.tiff", "a.bmp", "a.ppm", "a.gif", "a.avif", "a.tga",
+            "a.ico",
+        ] {
+            let path = dir.path().join(name);
+            let format = WriteFormat::of(&path);
+            assert_eq!(
+                write_picture(&path, &of_channels(3)).is_ok(),
+                matches!(format, WriteFormat::Writable { .. }),
+                "{name}"
+            );
+            // A pnm with alpha is a pam, which nothing else reads under such a name.
+            if !name.ends_with("ppm") {
+                let alpha = write_picture(&path, &of_channels(4)).is_ok();
+                assert_eq!(alpha, format == (WriteFormat::Writable { alpha: true }), "{name}");
+            }
+        }
+        for word in WriteFormat::WRITABLE.split([',', ' ']).filter(|w| !["", "or"].contains(w)) {
+            assert!(matches!(WriteFormat::of(Path::new(&format!("x.{word}"))), WriteFormat::Writable { .. }), "{word}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_told_apart() {
+        for name in ["out", "x.v2", "dir/.hidden", "a.txt", "2026.11"] {
+            assert_eq!(WriteFormat::of(Path::new(name)), WriteFormat::NoImage, "{name}");
+        }
+        assert_eq!(WriteFormat::of(Path::new("a.HEIC")), WriteFormat::Unsupported);
+    }
+}

@@ -1,0 +1,48 @@
+//! The ranges of all numeric keys of a configuration.
+
+use gan_data::DataConfig;
+use gan_range::Range;
+use toml::{Table, Value};
+
+use super::keys::join;
+use super::setting::at;
+
+/// The ranges of a configuration: the path of each table (`""` is the root), and its keys.
+pub type Tables = &'static [(&'static str, &'static [Range])];
+
+/// A configuration whose numbers have ranges.
+pub trait Ranged {
+    /// The ranges of every numeric key.
+    const TABLES: Tables;
+
+    /// What is wrong with numbers that are each within their range: the path of the key to blame, and the reason.
+    fn refusal(&self) -> Option<(String, String)> {
+        None
+    }
+}
+
+impl Ranged for DataConfig {
+    const TABLES: Tables = &[("", DataConfig::RANGES)];
+}
+
+/// Every numeric key by its full path, with its range; for documentation. Ranges print in words.
+pub fn key_ranges(tables: Tables) -> Vec<(String, Range)> {
+    let keys = tables.iter().flat_map(|(table, ranges)| ranges.iter().map(|range| (join(table, range.key), *range)));
+    keys.collect()
+}
+
+/// The path of the first number out of its range, and the reason. Keys that are absent have no value.
+pub(super) fn out_of_range(tables: Tables, values: &Table) -> Option<(String, String)> {
+    key_ranges(tables).into_iter().find_map(|(path, range)| {
+        let refused = match at(values, &path)? {
+            Value::Integer(number) => match u64::try_from(*number) {
+                Ok(whole) => range.check_whole(whole).err(),
+                Err(_) => Some(range.refuse(number)),
+            },
+            Value::Float(number) => range.check_real(*number).err(),
+            // Types are serde's business.
+            _ => None,
+        };
+        Some((path, refused?.reason()))
+    })
+}

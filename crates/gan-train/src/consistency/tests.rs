@@ -1,0 +1,207 @@
+//! Every contradiction is found, and every remedy works.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::METHODS;
+use crate::config::{Layer, key_ranges, list};
+use crate::method::MethodSpec;
+use crate::methods::{cyclegan, find, pix2pix, pix2pixhd};
+use toml::Value;
+
+fn set(setting: &str) -> Layer {
+    Layer::Setting(setting.to_owned())
+}
+
+fn resolve(method: &str, settings: &[&str]) -> Result<toml::Table> {
+    (find(method).unwrap().resolve)(&settings.iter().map(|s| set(s)).collect::<Vec<_>>())
+}
+
+#[track_caller]
+fn refusal(method: &str, settings: &[&str]) -> String {
+    match resolve(method, settings) {
+        Err(error @ Error::Config { .. }) => error.to_string(),
+        other => panic!("{settings:?}: {other:?}"),
+    }
+}
+
+/// The contradictions of a configuration that is not refused for its numbers.
+fn found<T: MethodConfig>(layers: &[Layer]) -> Vec<Contradiction> {
+    let config: T = config::resolve(&T::default(), layers).unwrap();
+    let data = config.data();
+    contradictions(&config, &data, &Demands::of(&config.networks(), data.batch_size).unwrap())
+}
+
+fn found_in(method: &str, settings: &[&str]) -> Vec<Contradiction> {
+    let layers: Vec<Layer> = settings.iter().map(|s| set(s)).collect();
+    match method {
+        "pix2pix" => found::<pix2pix::Config>(&layers),
+        "cyclegan" => found::<cyclegan::Config>(&layers),
+        _ => found::<pix2pixhd::Config>(&layers),
+    }
+}
+
+#[test]
+fn sizes_are_refused_in_the_users_words() {
+    let text = refusal("pix2pix", &["load_size=143", "crop_size=128"]);
+    assert_eq!(
+        text,
+        "configuration: unet_256 takes sides that are multiples of 256; data.crop_size is 128: \
+         use generator.arch = \"unet_128\", or data.crop_size = 256 and data.load_size = 286"
+    );
+    let text = refusal("pix2pix", &["preprocess=scale_width_and_crop", "load_size=1024", "crop_size=360"]);
+    assert!(text.contains("data.crop_size is 360") && text.contains("data.crop_size = 256"), "{text}");
+    let text = refusal("cyclegan", &["crop_size=8", "load_size=8"]);
+    assert!(text.contains("the basic discriminator takes sides of 24 or more; data.crop_size is 8"), "{text}");
+}
+
+/// What has one contradiction has none after any of its remedies.
+#[test]
+fn every_remedy_works() {
+    let hd = ["generator.n_downsample_global=2", "perceptual=none"];
+    let hd_and = |more: &[&'static str]| hd.iter().chain(more).copied().collect::<Vec<_>>();
+    let cases: Vec<(&str, Vec<&str>)> = vec![
+        ("pix2pix", vec!["load_size=143", "crop_size=128"]),
+        ("pix2pix", vec!["preprocess=scale_width_and_crop", "load_size=1024", "crop_size=360"]),
+        ("pix2pix", vec!["preprocess=resize", "load_size=300"]),
+        ("pix2pix", vec!["preprocess=none", "mode=facades", "load_size=20", "generator.arch=resnet_6blocks"]),
+        ("pix2pix", vec!["generator.arch=resnet_6blocks", "crop_size=30"]),
+        ("pix2pix", vec!["generator.arch=unet", "num_downs=5", "load_size=48", "crop_size=48"]),
+        ("pix2pix", vec!["generator.arch=unet", "num_downs=16"]),
+        ("pix2pix", vec!["discriminator.arch=n_layers", "n_layers_d=8"]),
+        ("pix2pix", vec!["discriminator.arch=n_layers", "n_layers_d=16"]),
+        ("pix2pix", vec!["mode=labelled"]),
+        ("pix2pix", vec!["mode=streets"]),
+        ("pix2pix", vec!["mode=single"]),
+        ("pix2pix", vec!["n_epochs=0", "n_epochs_decay=0"]),
+        ("pix2pix", vec!["lambda_gp=10"]),
+        ("cyclegan", vec!["crop_size=30"]),
+        ("cyclegan", vec!["crop_size=8", "load_size=8"]),
+        ("cyclegan", vec!["generator.output_nc=1"]),
+        ("pix2pixhd", hd_and(&["crop_size=30", "num_d=1"])),
+        ("pix2pixhd", vec!["perceptual=none", "crop_size=16", "load_size=16"]),
+        ("pix2pixhd", hd_and(&["generator.arch=local", "crop_size=36"])),
+        ("pix2pixhd", hd_and(&["instance_feat=true", "n_downsample_e=5", "crop_size=48", "num_d=1"])),
+        ("pix2pixhd", hd_and(&["instance_feat=true", "instances=false"])),
+        ("pix2pixhd", hd_and(&["mode=aligned"])),
+        ("pix2pixhd", hd_and(&["mode=streets", "instances=false"])),
+        ("pix2pixhd", hd_and(&["n_epochs_fix_global=1"])),
+        ("pix2pixhd", vec!["generator.output_nc=1"]),
+        (
+            "pix2pixhd",
+            vec![
+                "generator.n_downsample_global=1",
+                "crop_size=12",
+                "discriminator.arch=pixel",
+                "feature_matching=false",
+            ],
+        ),
+        ("pix2pixhd", hd_and(&["discriminator.arch=pixel"])),
+    ];
+    for (method, settings) in cases {
+        let before = found_in(method, &settings);
+        assert_eq!(before.len(), 1, "{method} {settings:?}: {before:?}");
+        assert!(!before[0].remedies.is_empty(), "{}", before[0]);
+        for remedy in &before[0].remedies {
+            let all: Vec<&str> = settings.iter().copied().chain(remedy.iter().map(String::as_str)).collect();
+            assert_eq!(found_in(method, &all), [], "{method} {settings:?} after {remedy:?}");
+        }
+        let text = refusal(method, &settings);
+        let jargon = ["conv2d", "kernel", "shape", "cat ", "dim "];
+        assert!(!jargon.iter().any(|word| text.contains(word)), "{text}");
+    }
+}
+
+#[test]
+fn all_contradictions_are_named_at_once() {
+    let text = refusal("cyclegan", &["crop_size=6", "n_epochs=0", "n_epochs_decay=0", "generator.output_nc=1"]);
+    for part in ["4 contradictions", "n_epochs", "identity loss", "resnet_9blocks takes", "discriminator takes"] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+    // Those of the data, too.
+    let text = refusal("pix2pix", &["load_size=100", "crop_size=128", "mode=facades", "generator.input_nc=2"]);
+    assert!(text.contains("contradictions") && text.contains("below crop_size"), "{text}");
+}
+
+#[test]
+fn what_can_be_trained_is_not_refused() {
+    for (method, settings) in [
+        ("pix2pix", vec![]),
+        ("pix2pix", vec!["preprocess=scale_width", "load_size=512"]),
+        ("pix2pix", vec!["preprocess=none"]),
+        ("pix2pix", vec!["mode=labelled", "label_nc=0"]),
+        ("pix2pix", vec!["lr=1e30", "keep=0", "save_minutes=0"]),
+        ("cyclegan", vec!["crop_size=24"]),
+        ("cyclegan", vec!["generator.output_nc=1", "lambda_identity=0"]),
+        ("pix2pixhd", vec!["mode=aligned", "label_nc=0", "instances=false"]),
+        ("pix2pixhd", vec!["label_nc=65535"]),
+    ] {
+        resolve(method, &settings).unwrap_or_else(|e| panic!("{method} {settings:?}: {e}"));
+    }
+    for spec in METHODS {
+        resolve(spec.name, spec.debug).unwrap_or_else(|e| panic!("{}: {e}", spec.name));
+    }
+}
+
+/// Numbers of the kinds that reached allocations and loops.
+#[test]
+fn absurd_numbers_are_refused_by_key_value_range_and_origin() {
+    for spec in METHODS {
+        for (key, range) in key_ranges(spec.ranges) {
+            for value in ["-1", "-0.0", "1000000000000000000", "nan", "inf", "1e300"] {
+                let setting = format!("{key}={value}");
+                let refused = match (spec.resolve)(&[set(&setting)]) {
+                    Err(error @ Error::Config { .. }) => error.to_string(),
+                    // The range is that wide.
+                    Ok(_) if key == "train.lr" || key == "train.seed" => continue,
+                    other => panic!("{setting}: {other:?}"),
+                };
+                assert!(refused.contains(&key) && refused.contains(&setting), "{refused}");
+                let typed = ["invalid", "finite", "too large"].iter().any(|words| refused.contains(words));
+                assert!(typed || refused.contains(&range.to_string()), "{refused}");
+            }
+        }
+    }
+}
+
+#[test]
+fn networks_that_no_machine_holds_are_refused_by_key_and_origin() {
+    let text = refusal("pix2pix", &["generator.ngf=4096", "generator.arch=resnet_9blocks"]);
+    assert!(text.starts_with("setting `generator.ngf=4096`: `generator.ngf`: ngf = 4096 makes a network"), "{text}");
+    let text = refusal("pix2pixhd", &["generator.n_downsample_global=16"]);
+    assert!(text.contains("`generator.n_downsample_global`: "), "{text}");
+    let table = {
+        let mut table = resolve("pix2pix", &[]).unwrap();
+        table["generator"]["n_blocks"] = Value::Integer(1_000_000);
+        table
+    };
+    let spec = find("pix2pix").unwrap();
+    for refused in [(spec.generator)(&table).unwrap_err(), (spec.check)(&table).unwrap_err()] {
+        assert!(refused.to_string().contains("`generator.n_blocks`: 1000000 is out of range"), "{refused}");
+    }
+}
+
+/// A numeric key without a range would reach allocations and loops unchecked.
+#[test]
+fn every_numeric_key_of_every_method_has_a_range() {
+    fn keys<T: MethodConfig>(spec: &MethodSpec) {
+        let ranges = key_ranges(spec.ranges);
+        for (key, value) in list(&T::default()).unwrap() {
+            let numeric = |value: &Value| value.is_integer() || value.is_float();
+            let is_number = match value {
+                Some(value) => value.parse::<Value>().is_ok_and(|value| numeric(&value)),
+                // Optional: it is a number if it takes one.
+                None => config::resolve::<T>(&T::default(), &[set(&format!("{key}=1"))]).is_ok_and(|config| {
+                    let table = toml::Table::try_from(&config).unwrap();
+                    let (parent, leaf) = key.split_once('.').unwrap();
+                    numeric(&table[parent][leaf])
+                }),
+            };
+            let ranged = ranges.iter().filter(|(path, _)| *path == key).count();
+            assert_eq!(ranged, usize::from(is_number), "{}: {key}", spec.name);
+        }
+        assert!(ranges.len() > 25, "{}: {}", spec.name, ranges.len());
+    }
+    keys::<pix2pix::Config>(find("pix2pix").unwrap());
+    keys::<cyclegan::Config>(find("cyclegan").unwrap());
+    keys::<pix2pixhd::Config>(find("pix2pixhd").unwrap());
+}

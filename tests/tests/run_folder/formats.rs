@@ -1,0 +1,35 @@
+//! Runs of released formats are read for good: `fixtures/format-N` holds one of each method, with what the program that wrote
+//! it made of them. (gan-cli's tests translate with them.)
+
+use super::{copy, log, resume_with};
+use gan_train::methods;
+use std::path::{Path, PathBuf};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format-1")
+}
+
+#[test]
+fn format_1_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["pix2pix", "cyclegan", "pix2pixhd"] {
+        let run = folder.path().join(name);
+        copy(&fixtures().join(name), &run);
+        let (outcome, said) = resume_with(methods::find(name).unwrap(), &run, &["max_steps=5"], None);
+        assert_eq!(outcome.unwrap().step, 5, "{name}");
+        assert!(said.iter().any(|s| s.contains("older version") && s.contains("epoch 2")), "{name}: {said:?}");
+        let line = std::fs::read_to_string(fixtures().join(format!("expected/{name}.json"))).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let record = log(&run).pop().unwrap();
+        assert_eq!((record.step, record.epoch), (5, 2), "{name}");
+        for (loss, value) in record.losses {
+            let expected = expected["losses"][&loss].as_f64().unwrap();
+            // Other instruction sets round differently.
+            assert!((value.unwrap() - expected).abs() <= 1e-3 * expected.abs(), "{name} {loss}: {value:?}, {expected}");
+        }
+        // From now on it knows its place.
+        let (outcome, said) = resume_with(methods::find(name).unwrap(), &run, &["max_steps=6"], None);
+        assert_eq!(outcome.unwrap().step, 6);
+        assert_eq!(said, ["started at 5 of 6"], "{name}");
+    }
+}

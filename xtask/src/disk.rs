@@ -1,0 +1,127 @@
+//! What the disk has room for, and what makes written files outlast a power cut.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use crate::human;
+
+/// Refuses to begin what the disk of `folder` has no room for. Where the system does not say how much is free, it passes.
+///
+/// # Errors
+/// When fewer than `bytes` are free.
+pub(crate) fn require_room(folder: &Path, bytes: u64) -> Result<()> {
+    let free = free(folder).unwrap_or(u64::MAX);
+    ensure!(
+        bytes <= free,
+        "{} needs {} more, and its disk has {}; make room or give another --dir, then run the same command again",
+        folder.display(),
+        human::bytes(bytes),
+        human::bytes(free)
+    );
+    Ok(())
+}
+
+/// Bytes that this user may still write.
+#[cfg(unix)]
+fn free(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free(_: &Path) -> Option<u64> {
+    None
+}
+
+/// Flushes every file and folder below `folder`, and the folder.
+///
+/// # Errors
+/// When the disk refuses.
+pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
+    // One call for the whole file system: a call for each of 100,000 files takes minutes.
+    #[cfg(target_os = "linux")]
+    return Ok(rustix::fs::syncfs(File::open(folder)?)?);
+    #[cfg(not(target_os = "linux"))]
+    {
+        for child in fs::read_dir(folder)? {
+            let child = child?;
+            if child.file_type()?.is_dir() {
+                sync_tree(&child.path())?;
+            } else {
+                fs::OpenOptions::new().append(true).open(child.path())?.sync_all()?;
+            }
+        }
+        sync_folder(folder);
+        Ok(())
+    }
+}
+
+/// Makes a rename in `folder` durable where the system lets one sync a folder.
+pub(crate) fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        // Not every file system supports it, and the rename is done: nothing to report.
+        let _ = folder.sync_all();
+    }
+}
+
+/// Writes a file, whole or not at all, and flushes it.
+///
+/// # Errors
+/// When the disk refuses; the file is then as it was.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut scratch = path.as_os_str().to_owned();
+    scratch.push(".new");
+    let write = || {
+        let mut file = File::create(&scratch)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&scratch, path)
+    };
+    write().inspect_err(|_| {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&scratch);
+    })?;
+    path.parent().into_iter().for_each(sync_folder);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn room() {
+        let dir = tempfile::tempdir().unwrap();
+        require_room(dir.path(), 1).unwrap();
+        let error = require_room(dir.path(), u64::MAX).unwrap_err().to_string();
+        assert!(error.contains("make room"), "{error}");
+        require_room(&dir.path().join("none"), u64::MAX).unwrap();
+    }
+
+    #[test]
+    fn trees_are_flushed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        fs::write(dir.path().join("a/b/c"), "x").unwrap();
+        sync_tree(dir.path()).unwrap();
+        assert!(sync_tree(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        write_durably(&path, b"old").unwrap();
+        write_durably(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        // Its place is taken by a folder: the rename fails, and nothing stays behind.
+        fs::create_dir(dir.path().join("taken")).unwrap();
+        assert!(write_durably(&dir.path().join("taken"), b"x").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}
