@@ -1,4 +1,4 @@
-//! What convolutions and linear layers keep for their backward pass, and where it adds their gradients.
+//! What convolutions and linear layers keep for their backward pass, and where their gradients are added.
 
 use crate::kind::{Backward, Forward};
 use crate::plan::Fused;

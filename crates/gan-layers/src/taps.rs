@@ -8,7 +8,7 @@ impl Sequence {
     /// asked for: features for a perceptual or contrastive loss.
     ///
     /// A tap is a tensor of candle's graph. Gradients through taps and output add up as in one graph, but all losses have to be
-    /// summed before `backward`: the graph can be walked back once. What would run as one kernel across a tap runs as two, so that a
+    /// summed before `backward`, which a graph allows once. What would run as one kernel across a tap runs as two, so that a
     /// tap is the layer's true output: padded, with its bias, before the activation behind it.
     ///
     /// ```
