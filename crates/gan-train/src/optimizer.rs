@@ -32,6 +32,9 @@ struct Captured {
 
 impl Optimizer {
     /// Of all parameters of a store.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if the device fails.
     pub fn new(store: ParamStore, beta1: f64) -> Result<Self> {
         let range = 0..store.len();
         let watch = Watch::new(store.device())?;
@@ -60,6 +63,9 @@ impl Optimizer {
     }
 
     /// Updates these parameters from now on. A change starts Adam afresh, as a new optimizer in the reference does.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if a gradient was not finite at an earlier update; [`Error::Tensor`] if the device fails.
     pub fn select(&mut self, range: Range<usize>) -> Result<()> {
         if range != self.range {
             self.check_here("")?; // while the count still tells when it was
@@ -72,12 +78,19 @@ impl Optimizer {
     }
 
     /// Forgets the gradients.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if the device fails.
     pub fn zero_grad(&self) -> Result<()> {
         Ok(self.store.zero_grad()?)
     }
 
     /// Updates the parameters from the gathered gradients. Refused, with nothing changed, if a gradient is not finite. On
     /// a CUDA device nothing changes any more from then on, and [`Optimizer::check`] tells.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] on the CPU if a gradient is not finite. [`Error::Tensor`] if a step that is being captured
+    /// makes a second update, or if the device fails.
     pub fn update(&mut self, lr: f64) -> Result<()> {
         let step = self.adam_step(lr);
         if let Some(captured) = self.captured.as_mut().filter(|c| c.open) {
