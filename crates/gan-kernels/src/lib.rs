@@ -91,7 +91,7 @@ pub use device::{
 pub use dropout::{MaskKey, dropout};
 pub use exchange::{Exchange, exchange};
 pub use finite::first_non_finite;
-pub use graph::{Graph, Words, rehearse, with_dropout_key};
+pub use graph::{Capturable, Graph, GraphCache, GraphParams, WARMUP_STEPS, warm_up, with_dropout_key};
 pub use join::{add, cat_channels, convert, narrow_channels};
 pub use l1::{L1Term, l1_sum, l1_sum_backward};
 pub use labels::{instance_edges, instance_mean, one_hot};

@@ -16,6 +16,7 @@
 
 mod blocks;
 mod bounds;
+mod captured;
 mod demand;
 mod discriminator;
 mod error;
@@ -26,11 +27,11 @@ mod local;
 mod multiscale;
 mod patch;
 pub mod pth;
-mod recorded;
 mod resnet;
 mod unet;
 pub mod weights;
 
+pub use captured::CapturedGenerator;
 pub use demand::{Demand, MAX_SIDE, Sides};
 pub use discriminator::{Discriminator, DiscriminatorConfig, NetD};
 pub use error::{Error, Origin, Result};
@@ -41,7 +42,6 @@ pub use infer::{Network, clean_legacy, infer};
 pub use local::{LocalConfig, LocalEnhancer};
 pub use multiscale::{Multiscale, MultiscaleConfig};
 pub use patch::{PatchConfig, PixelConfig};
-pub use recorded::RecordedGenerator;
 pub use resnet::{Padding, ResnetConfig};
 pub use unet::UnetConfig;
 

@@ -3,6 +3,7 @@
 //! [`METHODS`] lists the methods; each is one file in [`methods`]. [`train`] runs one of them on a
 //! dataset into a run folder; [`Trained`] opens what it left for translation.
 
+mod captured_step;
 pub mod checkpoint;
 pub mod conditioning;
 pub mod config;
@@ -13,7 +14,6 @@ pub mod eta;
 pub mod events;
 mod fit;
 pub mod gallery;
-mod graphed;
 mod lock;
 mod method;
 pub mod methods;
@@ -31,10 +31,10 @@ pub mod styles;
 mod trained;
 mod trainer;
 
+pub use captured_step::capture_steps;
 pub use consistency::Demands;
 pub use error::{Error, Result, WayBack};
 pub use fit::{smallest_side, translate_fitted};
-pub use graphed::graphed;
 pub use lock::RunLock;
 pub use method::{
     ConfigKeys, Direction, LoadEncoder, LoadWeights, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx,

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use gan_data::Batch;
 use gan_layers::{Ctx, Dropout, Precision};
-use gan_nets::{Generator, GeneratorConfig, RecordedGenerator};
+use gan_nets::{CapturedGenerator, Generator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -62,10 +62,14 @@ pub trait Method: Send {
     /// What makes up its state.
     fn parts(&mut self) -> Parts<'_>;
 
-    /// Names the work that a step in this epoch does: as long as it stays, and the shapes of batches stay, steps ask the
-    /// device for the same operations. (What differs from step to step beside the batch comes from [`StepCx`].)
-    fn phase(&self, _epoch: u64) -> u64 {
-        0
+    /// Cache key of the captured CUDA graph; `None`, the default, for a step that is never captured.
+    ///
+    /// Two steps with equal keys and batches of equal shapes must issue identical kernels: every branch that a step takes on
+    /// the host has to show in the key. What differs beside the batch is the learning rate, the masks of dropout and the
+    /// choices of the pools in [`Method::parts`]; other numbers that the host computes are repeated as they were captured.
+    /// A step with a key keeps no tensor that it has allocated.
+    fn graph_key(&self, _cx: &StepCx) -> Option<u64> {
+        None
     }
 
     /// What has come up in the last step and is to be shown as a warning.
@@ -131,8 +135,8 @@ pub struct TranslateOptions {
     pub style: Option<u64>,
     /// Element type of activations.
     pub precision: Precision,
-    /// Do not record translations of one size as CUDA graphs. To be set where several threads use one device: none may
-    /// while another one records.
+    /// Do not capture translations of one size as CUDA graphs. To be set where several threads use one device: none may
+    /// while another one captures.
     pub no_cuda_graphs: bool,
 }
 
@@ -151,10 +155,10 @@ impl TranslateOptions {
     }
 
     /// A loaded generator as it is to translate.
-    pub fn prepare(&self, generator: Generator) -> RecordedGenerator {
+    pub fn prepare(&self, generator: Generator) -> CapturedGenerator {
         match self.no_cuda_graphs {
-            true => RecordedGenerator::never(generator, self.ctx()),
-            false => RecordedGenerator::new(generator, self.ctx()),
+            true => CapturedGenerator::never(generator, self.ctx()),
+            false => CapturedGenerator::new(generator, self.ctx()),
         }
     }
 }

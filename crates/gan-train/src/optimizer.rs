@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, WayBack};
 use candle_core::{Tensor, Var};
-use gan_kernels::{AdamStep, Watch, Words};
+use gan_kernels::{AdamStep, GraphParams, Watch};
 use gan_layers::ParamStore;
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ pub struct Optimizer {
 #[derive(Debug)]
 struct Captured {
     /// [`AdamStep::factors`] of the next launch.
-    factors: Words,
+    factors: GraphParams,
     /// The capture is under way.
     open: bool,
     /// The step makes an update.
@@ -112,7 +112,7 @@ impl Optimizer {
 
     /// From now on, an update is part of a step that is being captured: nothing is updated or counted yet.
     pub(crate) fn begin_capture(&mut self) -> Result<()> {
-        let factors = Words::new(self.store.device(), 2)?;
+        let factors = GraphParams::new(self.store.device(), 2)?;
         self.captured = Some(Captured { factors, open: true, used: false });
         Ok(())
     }

@@ -359,6 +359,11 @@ impl Method for CycleGan {
             pools: vec![("fake_b", &mut self.pool_b), ("fake_a", &mut self.pool_a)],
         }
     }
+
+    /// Every step with batches of one shape does the same.
+    fn graph_key(&self, _: &StepCx) -> Option<u64> {
+        Some(0)
+    }
 }
 
 fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {

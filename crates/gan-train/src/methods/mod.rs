@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use gan_data::Batch;
 use gan_layers::{Ctx, Weights};
-use gan_nets::{Generator, GeneratorConfig, RecordedGenerator};
+use gan_nets::{CapturedGenerator, Generator, GeneratorConfig};
 use gan_rng::Purpose;
 
 /// All methods. Help, configuration, smoke tests and documentation iterate this list: a new method is a file here and a
@@ -68,7 +68,7 @@ fn weights(trained: &Trained, name: &str, place: &Place) -> Result<VarBuilder<'s
 }
 
 /// Picture in, picture out.
-struct Plain(RecordedGenerator);
+struct Plain(CapturedGenerator);
 
 impl Plain {
     fn load(

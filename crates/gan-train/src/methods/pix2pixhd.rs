@@ -469,8 +469,8 @@ impl Method for Pix2PixHd {
     }
 
     /// When the whole generator begins to be trained, a step does other work.
-    fn phase(&self, epoch: u64) -> u64 {
-        u64::from(epoch > self.config.enhancer.n_epochs_fix_global)
+    fn graph_key(&self, cx: &StepCx) -> Option<u64> {
+        Some(u64::from(cx.epoch > self.config.enhancer.n_epochs_fix_global))
     }
 
     fn notes(&self) -> &[String] {
