@@ -19,7 +19,7 @@ use crate::storage::{Disk, Storage};
 use crate::{Error, Result, TrainConfig, WayBack, graphed, resume};
 use feed::Feed;
 pub use feed::to_place;
-use gan_data::{Batch, DataConfig, Dataset, Loader, LoaderConfig};
+use gan_data::{Batch, DataConfig, Dataset, Loader};
 use gan_rng::{Key, Purpose};
 use position::{Data, Position};
 use progress::Pending;
@@ -97,16 +97,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let dataset = gan_data::open(&data)?;
     dataset.check()?;
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
-    let loader = Loader::new(
-        dataset.clone(),
-        LoaderConfig {
-            batch_size: common.data.batch_size,
-            shuffle: common.data.shuffle,
-            seed: common.train.seed,
-            workers: common.data.workers,
-            ..LoaderConfig::default()
-        },
-    )?;
+    let loader = Loader::new(dataset.clone(), data.loader(common.train.seed))?;
     let mut method = graphed((job.method.build)(&job.config, &job.place)?, &common.train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.notes().to_vec();
