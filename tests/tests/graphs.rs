@@ -10,7 +10,7 @@ use gan_train::config::Layer;
 use gan_train::events::Finish;
 use gan_train::storage::Disk;
 use gan_train::{
-    Job, METHODS, Method, MethodSpec, Place, StepCx, TrainConfig, graphed, resume_config, to_place, train,
+    Job, METHODS, Method, MethodSpec, Place, StepCx, TrainConfig, graphed, numerics, resume_config, to_place, train,
 };
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +40,7 @@ fn settings(spec: &MethodSpec, more: &[&str]) -> toml::Table {
 fn build(spec: &MethodSpec, place: &Place, graphs: bool, more: &[&str]) -> Box<dyn Method> {
     let config = settings(spec, more);
     let train: TrainConfig = config["train"].clone().try_into().unwrap();
+    numerics::apply(&train, place).unwrap();
     graphed((spec.build)(&config, place).unwrap(), &TrainConfig { cuda_graphs: graphs, ..train }, place)
 }
 

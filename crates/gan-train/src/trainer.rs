@@ -16,7 +16,7 @@ use crate::gallery::{Gallery, GalleryOptions};
 use crate::method::{Method, MethodSpec, Place, StepCx, parse};
 use crate::run::{RunFolder, RunInfo};
 use crate::storage::{Disk, Storage};
-use crate::{Error, Result, TrainConfig, WayBack, graphed, resume};
+use crate::{Error, Result, TrainConfig, WayBack, graphed, numerics, resume};
 use feed::Feed;
 pub use feed::to_place;
 use gan_data::{Batch, DataConfig, Dataset, Loader};
@@ -98,6 +98,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     dataset.check()?;
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
     let loader = Loader::new(dataset.clone(), data.loader(common.train.seed))?;
+    numerics::apply(&common.train, &job.place)?;
     let mut method = graphed((job.method.build)(&job.config, &job.place)?, &common.train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.notes().to_vec();

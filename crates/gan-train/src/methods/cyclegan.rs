@@ -183,7 +183,7 @@ impl CycleGan {
     /// Builds the networks with fresh weights.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         consistency::check(config)?;
-        numerics::apply(&config.train, place)?;
+        numerics::check(config.train.precision, place)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
         let (g_store, (g_a, g_b)) = ParamStore::build(place.dtype, &place.device, |b| {
             Ok((gc.build(b.pp("g_a"))?, reversed(gc).build(b.pp("g_b"))?))

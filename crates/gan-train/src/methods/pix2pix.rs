@@ -150,7 +150,7 @@ impl Pix2Pix {
     /// Builds the networks with fresh weights.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         consistency::check(config)?;
-        numerics::apply(&config.train, place)?;
+        numerics::check(config.train.precision, place)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
         let (g_store, g) = ParamStore::build(place.dtype, &place.device, |b| gc.build(b.pp("g")))?;
         let (d_store, d) =

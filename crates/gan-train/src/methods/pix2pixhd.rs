@@ -328,7 +328,7 @@ impl Pix2PixHd {
     /// Builds the networks with fresh weights, or with those of `load_pretrain` as far as they fit.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         consistency::check(config)?;
-        numerics::apply(&config.train, place)?;
+        numerics::check(config.train.precision, place)?;
         let (gc, dc) = (config.generator(), &config.discriminator);
         let (g_store, (g, e)) = ParamStore::build(place.dtype, &place.device, |b| {
             let e = config.encoder.instance_feat.then(|| config.encoder().build(b.pp("e")));
