@@ -121,7 +121,7 @@ fn compare(
     }
     let checks = [plain, recorded].map(|mut method| {
         let check =
-            |(_, optimizer, _): (_, &mut gan_train::Optimizer, _)| optimizer.check(9).map_err(|e| e.to_string());
+            |(_, optimizer, _): (_, &mut gan_layers::Optimizer, _)| optimizer.check().map_err(|e| e.to_string());
         method.parts().optimizers.into_iter().map(check).collect::<Vec<_>>()
     });
     assert_eq!(checks[0], checks[1], "{}", spec.name);

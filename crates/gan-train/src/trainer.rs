@@ -350,7 +350,13 @@ impl Run<'_> {
     /// Whether all gradients so far were finite, on devices that do not tell at once.
     fn check(&mut self) -> Result<()> {
         let mut optimizers = self.method.parts().optimizers;
-        optimizers.iter_mut().try_for_each(|(_, optimizer, _)| optimizer.check(self.step))
+        let step = self.step;
+        // A step is an update.
+        let when = |updates| match updates {
+            0 | 1 => format!(" in step {step}"),
+            n => format!(" in one of the steps {} to {step}", (step + 1).saturating_sub(n)),
+        };
+        optimizers.iter_mut().try_for_each(|(_, o, _)| o.check().map_err(|error| Error::of_update(error, when)))
     }
 
     fn log(&mut self, epoch: u64, lr: f64) -> Result<()> {

@@ -1,18 +1,18 @@
 //! CycleGAN (Zhu et al., 2017): two generators that undo each other, trained on unpaired pictures.
 
+use crate::backprop::backward;
 use crate::config::{Ranged, Tables, read};
 use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
 use crate::method::{
     Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, keys, resolve,
 };
 use crate::methods::{self, Plain, contexts, preview_context};
-use crate::optimizer::backward;
 use crate::pairing::Pairing;
 use crate::pool::ImagePool;
-use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
+use crate::{Result, TrainConfig, Trained, numerics};
 use candle_core::Tensor;
 use gan_data::{Batch, DataConfig, DataMode};
-use gan_layers::{Ctx, Init, ParamStore, halves};
+use gan_layers::{Ctx, Init, Optimizer, ParamStore, halves};
 use gan_losses::{GanMode, l1};
 use gan_nets::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
 use gan_range::Range;
