@@ -83,3 +83,8 @@ pub fn data_dir() -> std::path::PathBuf {
     data_dir::data_dir(None, data_dir::Platform::current(), |name| std::env::var_os(name))
         .unwrap_or_else(|| "data".into())
 }
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -83,10 +83,19 @@ impl Counter {
 /// A supplier of parameters by path.
 pub trait Source {
     /// The parameter of this path and shape.
+    ///
+    /// # Errors
+    /// The source has no parameter of this path and shape.
     fn param(&self, path: &str, shape: &[usize], role: Role) -> Result<Param>;
     /// The buffer of this path and shape, filled with `value` if the source has none of its own.
+    ///
+    /// # Errors
+    /// The source holds buffers of its own, but none of this path and shape.
     fn buffer(&self, path: &str, shape: &[usize], value: f64) -> Result<Tensor>;
     /// The counter of this path.
+    ///
+    /// # Errors
+    /// The source holds counters of its own, but none of this path.
     fn counter(&self, path: &str) -> Result<Counter>;
     /// The variable that makes segments tracked operators; `None` if the networks are for translation only.
     fn anchor(&self) -> Option<Var>;

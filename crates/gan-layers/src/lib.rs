@@ -49,3 +49,8 @@ pub use summary::{Row, Summary};
 pub use together::with_backward_together;
 
 pub use gan_kernels::{Act, OneHot, PadMode};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -20,6 +20,10 @@ impl Sequence {
     /// of candle's graph that keeps its own tape: `backward` on a loss adds the weight gradients to the
     /// [`ParamStore`](crate::ParamStore) and passes on the gradient of `x`. A graph can be walked back once. It must be
     /// walked back before its weights are updated; an update in between is reported as an error.
+    ///
+    /// # Errors
+    /// A layer does not take the channels or the size that reach it, a network built for translation is to be trained,
+    /// or BF16 is asked for off CUDA. An update of the weights in between is an error of candle's backward pass.
     pub fn forward<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx) -> Result<Tensor> {
         match x.into() {
             Input::Planes(x) => self.run(x, Start::Planes(enter(x, ctx.precision)?), ctx),

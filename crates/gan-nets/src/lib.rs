@@ -44,3 +44,8 @@ pub use patch::{PatchConfig, PixelConfig};
 pub use recorded::RecordedGenerator;
 pub use resnet::{Padding, ResnetConfig};
 pub use unet::UnetConfig;
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -45,3 +45,8 @@ pub use resume::{require_method, resume_config, run_method};
 pub use settings::TrainConfig;
 pub use trained::Trained;
 pub use trainer::{Job, Outcome, data_config, to_place, train};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

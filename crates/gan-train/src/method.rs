@@ -45,9 +45,18 @@ impl StepCx {
 /// never looks inside.
 pub trait Method: Send {
     /// One optimisation step on one batch.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the batch lacks an image that the method needs, [`Error::Tensor`] if the networks do not
+    /// take its shapes. [`Error::Diverged`] if a gradient is not finite; on CUDA [`Optimizer::check`] tells that
+    /// later.
     fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses>;
 
     /// Pictures that show what the networks do to a batch.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the batch lacks an image that the method needs, [`Error::Tensor`] if the networks do not
+    /// take its shapes.
     fn preview(&self, batch: &Batch) -> Result<Panels>;
 
     /// What makes up its state.
@@ -82,6 +91,11 @@ pub struct Parts<'a> {
 /// Translates pictures with a trained generator.
 pub trait Translator {
     /// The pictures `[N, output_nc, H, W]` in [-1, 1] for a batch.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if the networks do not take the shapes of the batch (see [`Translator::size_multiple`]);
+    /// [`Error::Config`] and [`Error::Shape`] if a map or an image that lends its style is missing or has another
+    /// size.
     fn translate(&self, batch: &Batch) -> Result<Tensor>;
 
     /// Both sides of the input have to be multiples of this.

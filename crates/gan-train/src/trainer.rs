@@ -76,6 +76,9 @@ struct Channels {
 }
 
 /// The `[data]` table of a resolved configuration, with what follows from the generator: channels and multiples.
+///
+/// # Errors
+/// [`Error::Config`] if a table or a key is missing or of another type.
 pub fn data_config(method: &MethodSpec, config: &toml::Table) -> Result<DataConfig> {
     let common: Common = parse(config)?;
     let multiple = common.data.multiple.max((method.generator)(config)?.size_multiple());

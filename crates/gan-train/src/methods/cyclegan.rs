@@ -181,6 +181,10 @@ fn reversed(g: &GeneratorConfig) -> GeneratorConfig {
 
 impl CycleGan {
     /// Builds the networks with fresh weights.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
+    /// the device does not have; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         consistency::check(config)?;
         numerics::check(config.train.precision, place)?;

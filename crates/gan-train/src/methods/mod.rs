@@ -18,6 +18,9 @@ use gan_rng::Purpose;
 pub const METHODS: &[MethodSpec] = &[pix2pix::SPEC, pix2pixhd::SPEC, cyclegan::SPEC];
 
 /// The method of this name.
+///
+/// # Errors
+/// [`Error::Config`] with the names of all methods.
 pub fn find(name: &str) -> Result<&'static MethodSpec> {
     METHODS.iter().find(|m| m.name == name).ok_or_else(|| {
         let names: Vec<_> = METHODS.iter().map(|m| m.name).collect();

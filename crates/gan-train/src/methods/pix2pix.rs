@@ -148,6 +148,10 @@ pub struct Pix2Pix {
 
 impl Pix2Pix {
     /// Builds the networks with fresh weights.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
+    /// the device does not have; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         consistency::check(config)?;
         numerics::check(config.train.precision, place)?;

@@ -326,6 +326,12 @@ pub struct Pix2PixHd {
 
 impl Pix2PixHd {
     /// Builds the networks with fresh weights, or with those of `load_pretrain` as far as they fit.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
+    /// the device does not have; [`Error::Loss`](crate::Error::Loss) if the weights of VGG19 cannot be used; those of
+    /// [`Trained::open_with`] for `load_pretrain`; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory
+    /// for the networks.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         consistency::check(config)?;
         numerics::check(config.train.precision, place)?;
