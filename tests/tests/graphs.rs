@@ -10,8 +10,8 @@ use gan_train::config::Layer;
 use gan_train::events::Finish;
 use gan_train::storage::Disk;
 use gan_train::{
-    Job, Losses, METHODS, Method, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps, resume_config,
-    to_place, train,
+    Job, Losses, METHODS, Method, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps, numerics,
+    resume_config, to_place, train,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +48,7 @@ fn twins(
 ) -> [Box<dyn Method>; 2] {
     let config = settings(spec, more);
     let train: TrainConfig = config["train"].clone().try_into().unwrap();
+    numerics::apply(&train, place).unwrap();
     [0, 1].map(|i| {
         let (method, cuda_graphs) = (wrap((spec.build)(&config, place).unwrap(), i), i == 1);
         capture_steps(method, &TrainConfig { cuda_graphs, ..train.clone() }, place)
@@ -140,7 +141,7 @@ fn compare_twins(
     }
     let checks = [plain, captured].map(|mut method| {
         let check =
-            |(_, optimizer, _): (_, &mut gan_train::Optimizer, _)| optimizer.check(9).map_err(|e| e.to_string());
+            |(_, optimizer, _): (_, &mut gan_layers::Optimizer, _)| optimizer.check().map_err(|e| e.to_string());
         method.parts().optimizers.into_iter().map(check).collect::<Vec<_>>()
     });
     assert_eq!(checks[0], checks[1], "{}", spec.name);

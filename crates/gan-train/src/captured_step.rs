@@ -9,8 +9,8 @@
 //! the numbers of the optimizers, the choices of the pools. What a step changes on the host (counts of updates and batches, the
 //! pools' filling) is counted on as often. What the step returns lies at a fixed address as well, and is copied.
 
+use crate::error::not_captured;
 use crate::method::{Losses, Method, Panels, Parts, Place, StepCx};
-use crate::optimizer::not_captured;
 use crate::{Error, Result, TrainConfig};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;

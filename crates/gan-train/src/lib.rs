@@ -3,6 +3,7 @@
 //! [`METHODS`] lists the methods; each is one file in [`methods`]. [`train`] runs one of them on a
 //! dataset into a run folder; [`Trained`] opens what it left for translation.
 
+mod backprop;
 mod captured_step;
 pub mod checkpoint;
 pub mod conditioning;
@@ -18,7 +19,6 @@ mod lock;
 mod method;
 pub mod methods;
 pub mod numerics;
-mod optimizer;
 mod pairing;
 pub mod palette;
 pub mod pool;
@@ -41,7 +41,6 @@ pub use method::{
     TranslateOptions, Translator,
 };
 pub use methods::METHODS;
-pub use optimizer::Optimizer;
 pub use resume::{require_method, resume_config, run_method};
 pub use settings::TrainConfig;
 pub use trained::Trained;

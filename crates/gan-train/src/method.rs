@@ -3,11 +3,11 @@
 use crate::consistency::{self, Demands, MethodConfig};
 use crate::pool::ImagePool;
 use crate::styles::FeatureEncoder;
-use crate::{Error, Optimizer, Result, Trained, config, config::Layer, config::Tables};
+use crate::{Error, Result, Trained, config, config::Layer, config::Tables};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use gan_data::Batch;
-use gan_layers::{Ctx, Dropout, Precision};
+use gan_layers::{Ctx, Dropout, Optimizer, Precision};
 use gan_nets::{CapturedGenerator, Generator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
 use serde::Serialize;

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use gan_kernels::{Exchange, GraphParams, exchange};
 use gan_rng::Key;
 
-use crate::optimizer::not_captured;
+use crate::error::not_captured;
 use crate::{Error, Result};
 use held::Held;
 

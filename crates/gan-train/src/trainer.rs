@@ -16,10 +16,10 @@ use crate::gallery::{Gallery, GalleryOptions};
 use crate::method::{Method, MethodSpec, Place, StepCx, parse};
 use crate::run::{RunFolder, RunInfo};
 use crate::storage::{Disk, Storage};
-use crate::{Error, Result, TrainConfig, WayBack, capture_steps, resume};
+use crate::{Error, Result, TrainConfig, WayBack, capture_steps, numerics, resume};
 use feed::Feed;
 pub use feed::to_place;
-use gan_data::{Batch, DataConfig, Dataset, Loader, LoaderConfig};
+use gan_data::{Batch, DataConfig, Dataset, Loader};
 use gan_rng::{Key, Purpose};
 use position::{Data, Position};
 use progress::Pending;
@@ -100,16 +100,8 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let dataset = gan_data::open(&data)?;
     dataset.check()?;
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
-    let loader = Loader::new(
-        dataset.clone(),
-        LoaderConfig {
-            batch_size: common.data.batch_size,
-            shuffle: common.data.shuffle,
-            seed: common.train.seed,
-            workers: common.data.workers,
-            ..LoaderConfig::default()
-        },
-    )?;
+    let loader = Loader::new(dataset.clone(), data.loader(common.train.seed))?;
+    numerics::apply(&common.train, &job.place)?;
     let mut method = capture_steps((job.method.build)(&job.config, &job.place)?, &common.train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.notes().to_vec();
@@ -361,7 +353,13 @@ impl Run<'_> {
     /// Whether all gradients so far were finite, on devices that do not tell at once.
     fn check(&mut self) -> Result<()> {
         let mut optimizers = self.method.parts().optimizers;
-        optimizers.iter_mut().try_for_each(|(_, optimizer, _)| optimizer.check(self.step))
+        let step = self.step;
+        // A step is an update.
+        let when = |updates| match updates {
+            0 | 1 => format!(" in step {step}"),
+            n => format!(" in one of the steps {} to {step}", (step + 1).saturating_sub(n)),
+        };
+        optimizers.iter_mut().try_for_each(|(_, o, _)| o.check().map_err(|error| Error::of_update(error, when)))
     }
 
     fn log(&mut self, epoch: u64, lr: f64) -> Result<()> {

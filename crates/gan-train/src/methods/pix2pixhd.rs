@@ -2,18 +2,18 @@
 
 mod translate;
 
+use crate::backprop::{Junction, backward};
 use crate::conditioning::Condition;
 use crate::config::{Ranged, Tables, read};
 use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
 use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, keys, resolve};
 use crate::methods::{contexts, preview_context, target};
-use crate::optimizer::{Junction, backward};
 use crate::palette::colours;
 use crate::pool::ImagePool;
-use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
+use crate::{Result, TrainConfig, Trained, numerics};
 use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
-use gan_layers::{BiasInit, Ctx, Init, Missing, NormKind, ParamStore, Sequence, instance_mean};
+use gan_layers::{BiasInit, Ctx, Init, Missing, NormKind, Optimizer, ParamStore, Sequence, instance_mean};
 use gan_losses::{GanMode, PerceptualLoss, Vgg19, feature_matching};
 use gan_nets::{Arch, Discriminator, DiscriminatorConfig, EncoderConfig, Generator, GeneratorConfig, NetD};
 use gan_range::Range;
@@ -334,7 +334,7 @@ impl Pix2PixHd {
     /// for the networks.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         consistency::check(config)?;
-        numerics::apply(&config.train, place)?;
+        numerics::check(config.train.precision, place)?;
         let (gc, dc) = (config.generator(), &config.discriminator);
         let (g_store, (g, e)) = ParamStore::build(place.dtype, &place.device, |b| {
             let e = config.encoder.instance_feat.then(|| config.encoder().build(b.pp("e")));

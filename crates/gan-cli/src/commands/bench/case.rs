@@ -147,6 +147,7 @@ fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], pla
     let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
     let batch = to_place(batch, place)?;
     let train: TrainConfig = table["train"].clone().try_into()?;
+    numerics::apply(&train, place)?;
     let method = capture_steps((method.build)(&table, place)?, &train, place);
     Ok(Case::Step { method, batch, step: 0 })
 }
