@@ -6,9 +6,9 @@ use crate::commands::weights::{WeightArgs, WeightFile, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use anyhow::{Context, bail};
 use clap::builder::RangedU64ValueParser;
-use gan_nets::weights::StateDict;
 use gan_nets::{Network, infer};
 use gan_train::Trained;
+use gan_weights::StateDict;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
