@@ -123,6 +123,8 @@ fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
         ));
     }
     let trained = open_trained_with(&args.from, &[name])?;
-    let state = trained.network(name)?.into_iter().collect();
-    Ok((state, vec![format!("network {name} after {} steps of {}", trained.step(), trained.method().name)]))
+    Ok((
+        trained.network(name)?,
+        vec![format!("network {name} after {} steps of {}", trained.step(), trained.method().name)],
+    ))
 }

@@ -8,7 +8,6 @@ use anyhow::{Context, bail};
 use clap::builder::RangedU64ValueParser;
 use gan_nets::{Network, infer};
 use gan_train::Trained;
-use gan_weights::StateDict;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -67,8 +66,7 @@ fn of_run(trained: &Trained, networks: &[String], name: &str) -> anyhow::Result<
     if !networks.iter().any(|network| network == name) {
         bail!(Coded(BAD_MODEL, format!("{shown} has no network {name}; it holds {}", listed(networks))));
     }
-    let state: StateDict = trained.network(name)?.into_iter().collect();
-    infer(&state, None).with_context(|| format!("cannot tell what network {name} of {shown} is"))
+    infer(&trained.network(name)?, None).with_context(|| format!("cannot tell what network {name} of {shown} is"))
 }
 
 /// Says which network is shown, where there are others of its kind.

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use candle_core::{CpuStorage, DType, Device, Storage as TensorStorage, Tensor};
-use gan_weights::first_non_finite;
 use gan_weights::safetensors::Contents;
+use gan_weights::{StateDict, first_non_finite};
 
 use super::NamedTensors;
 use crate::{Error, Result};
@@ -136,7 +136,7 @@ pub(crate) fn write(out: &mut dyn Write, path: &Path, file: &str, tensors: &Name
 }
 
 /// Reads a whole file, tensors in the order of its header. Values that are not finite are refused: [`write`] writes none.
-pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<NamedTensors> {
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<StateDict> {
     let damaged = |reason: String| Error::damaged(path, reason);
     let file = Contents::parse(bytes).map_err(|e| damaged(format!("it is not a safetensors file ({e})")))?;
     file.names()
