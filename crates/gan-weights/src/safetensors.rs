@@ -42,10 +42,12 @@ impl<'a> Contents<'a> {
     ///
     /// # Errors
     /// [`Malformed`] where the header contradicts itself or the file, lists a tensor twice, or is beyond the limits:
-    /// 16 MiB, 65536 tensors, 16 dimensions and 2^40 elements.
+    /// 16 MiB, and 16 dimensions and 2^40 elements a tensor.
     pub fn parse(file: &'a [u8]) -> std::result::Result<Self, Malformed> {
         let bad = |reason: &dyn fmt::Display| Malformed(reason.to_string());
-        let length = file.first_chunk().map_or(u64::MAX, |length| u64::from_le_bytes(*length));
+        let Some(length) = file.first_chunk().map(|length| u64::from_le_bytes(*length)) else {
+            return Err(Malformed(format!("it has {} bytes, too few for a header", file.len())));
+        };
         let header = usize::try_from(length).ok().and_then(|length| file.get(LENGTH..)?.get(..length));
         let Some(header) = header else {
             return Err(Malformed(format!("its header takes {length} bytes and ends beyond the file")));
@@ -55,9 +57,6 @@ impl<'a> Contents<'a> {
         }
         let names =
             serde_json::Deserializer::from_slice(header).deserialize_map(KeyOrder).map_err(|error| bad(&error))?;
-        if names.len() > MAX_TENSORS {
-            return Err(Malformed(format!("it lists {} tensors, more than {MAX_TENSORS}", names.len())));
-        }
         // Checks lengths, offsets and overlaps.
         let tensors = SafeTensors::deserialize(file).map_err(|error| bad(&error))?;
         let mut listed = HashSet::with_capacity(names.len());
@@ -85,13 +84,18 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// Reads the tensors of `file`, which is of `origin`, in the order of its header.
+/// Reads the tensors of `file`, which is of `origin`, in the order of its header; 65536 at most.
 pub(crate) fn read_bytes_of(file: &[u8], origin: Origin) -> Result<Loaded> {
-    let contents = Contents::parse(file).map_err(|malformed| Error::BadWeights {
+    let bad = |malformed: Malformed| Error::BadWeights {
         origin: origin.clone(),
         reason: format!("damaged safetensors file: {malformed}"),
         remedy: "copy or download it again",
-    })?;
+    };
+    let contents = Contents::parse(file).map_err(bad)?;
+    let count = contents.names().len();
+    if count > MAX_TENSORS {
+        return Err(bad(Malformed(format!("it lists {count} tensors, more than {MAX_TENSORS}"))));
+    }
     let made = contents.names().map(|name| match contents.tensor(name) {
         Ok(tensor) => Ok((name.to_owned(), tensor)),
         Err(error) => Err(Error::BadWeights {
