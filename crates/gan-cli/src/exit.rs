@@ -71,9 +71,12 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<gan_data::Error>() {
         return Some(of_data(error));
     }
+    if let Some(error) = cause.downcast_ref::<gan_weights::Error>() {
+        return Some(of_weights(error));
+    }
     match cause.downcast_ref::<gan_nets::Error>() {
-        Some(gan_nets::Error::Io { action: "read", .. }) => return Some(BAD_MODEL),
-        Some(gan_nets::Error::Io { .. } | gan_nets::Error::Candle(_)) => return Some(1),
+        Some(gan_nets::Error::Weights(error)) => return Some(of_weights(error)),
+        Some(gan_nets::Error::Candle(_)) => return Some(1),
         Some(_) => return Some(BAD_MODEL),
         None => {}
     }
@@ -90,6 +93,14 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         | gan_train::Error::Loss(_) => BAD_MODEL,
         _ => 1,
     })
+}
+
+fn of_weights(error: &gan_weights::Error) -> u8 {
+    match error {
+        gan_weights::Error::Io { action: "read", .. } => BAD_MODEL,
+        gan_weights::Error::Io { .. } | gan_weights::Error::Candle(_) => 1,
+        _ => BAD_MODEL,
+    }
 }
 
 fn of_data(error: &gan_data::Error) -> u8 {

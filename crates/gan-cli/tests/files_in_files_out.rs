@@ -4,8 +4,8 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor};
-use gan_nets::weights::StateDict;
 use gan_nets::{Arch, GeneratorConfig};
+use gan_weights::{StateDict, safetensors};
 use image::{DynamicImage, GrayAlphaImage, Rgb, RgbImage, Rgba, RgbaImage};
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,7 +43,7 @@ fn model(bench: &Bench, name: &str, channels: usize, change: impl Fn(&str, f32) 
             (name, Tensor::from_vec(values, dims, &Device::Cpu).unwrap())
         })
         .collect();
-    state.write_safetensors(bench.path(name)).unwrap();
+    safetensors::write(bench.path(name), &state).unwrap();
 }
 
 fn image(path: &Path, width: u32, height: u32) {

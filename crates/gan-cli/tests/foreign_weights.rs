@@ -2,12 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor};
-use gan_nets::pth;
-use gan_nets::weights::{StateDict, read_any};
+use gan_weights::{StateDict, pth, read_any, safetensors};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-#[path = "../../gan-nets/tests/pth/build.rs"]
+#[path = "../../gan-weights/tests/pth/build.rs"]
 #[allow(dead_code)]
 mod build;
 
@@ -50,7 +49,7 @@ fn weights_that_are_no_numbers_are_refused_by_name() {
             let tensor = state.names().next().unwrap();
             let files: [PathBuf; 2] = ["broken.pth", "broken.safetensors"].map(|file| folder.path().join(file));
             pth::write(&files[0], &state).unwrap();
-            state.write_safetensors(&files[1]).unwrap();
+            safetensors::write(&files[1], &state).unwrap();
             for file in &files {
                 let expected = format!("{tensor} holds {said} at element 5");
                 let (code, message) = translate(file, &[]);

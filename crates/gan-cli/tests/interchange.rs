@@ -3,7 +3,7 @@
 //! The fixtures are made by `fixtures/make_interchange.py`.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // only pictures of its own making are opened
 
-use gan_nets::weights::{StateDict, read_any};
+use gan_weights::{StateDict, read_any};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -57,7 +57,6 @@ mod cuda;
 mod device;
 mod dropout;
 mod exchange;
-mod finite;
 mod graph;
 mod isa;
 mod join;
@@ -90,7 +89,6 @@ pub use device::{
 };
 pub use dropout::{MaskKey, dropout};
 pub use exchange::{Exchange, exchange};
-pub use finite::first_non_finite;
 pub use graph::{Capturable, Graph, GraphCache, GraphParams, WARMUP_STEPS, warm_up, with_dropout_key};
 pub use join::{add, cat_channels, convert, narrow_channels};
 pub use l1::{L1Term, l1_sum, l1_sum_backward};

@@ -2,13 +2,10 @@
 
 use crate::Error;
 use crate::reconstruction::weighted_l1;
-use candle_core::safetensors::Load;
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
-use gan_kernels::first_non_finite;
 use gan_layers::{Act, Builder, ConvSpec, Ctx, Precision, Sequence, SequenceBuilder};
-use safetensors::SafeTensors;
-use std::collections::HashMap;
+use gan_weights::safetensors::Contents;
+use gan_weights::{StateDict, shown};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -22,9 +19,6 @@ pub struct Vgg19 {
 
 /// torchvision's file of the whole VGG19 takes 575 MB.
 const MAX_FILE: u64 = 2 << 30;
-
-/// The header lists some forty tensors.
-const MAX_HEADER: u64 = 1 << 20;
 
 /// Output channels of the convolutions of each slice; 0 is a max pooling.
 const SLICES: [&[usize]; 5] =
@@ -78,25 +72,21 @@ impl Vgg19 {
             ErrorKind::NotFound => fail("no such file. Fetch it with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train without it (`--set loss.perceptual=none`)".into()),
             _ => fail(error.to_string()),
         })?;
-        let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
-        if header > MAX_HEADER {
-            return Err(fail(format!(
-                "its header takes {header} bytes, more than {MAX_HEADER}: no safetensors file of VGG19"
-            )));
-        }
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| fail(format!("no whole safetensors file: {e}")))?;
-        let mut tensors = HashMap::new();
-        for (name, view) in file.iter().filter(|(name, _)| name.starts_with("features.")) {
-            if view.shape().iter().try_fold(1_usize, |count, &size| count.checked_mul(size.max(1))).is_none() {
-                return Err(fail(format!("{name} has the shape {:?}", view.shape())));
+        let file = Contents::parse(&bytes).map_err(|e| fail(format!("no whole safetensors file: {e}")))?;
+        let features = file.names().filter(|name| name.starts_with("features."));
+        let state: StateDict = features
+            .map(|name| match file.tensor(name) {
+                Ok(tensor) => Ok((name.to_owned(), tensor)),
+                Err(e) => Err(fail(format!("{}: {e}", shown(name)))),
+            })
+            .collect::<std::result::Result<_, Error>>()?;
+        let weights = state.var_builder(dtype, device).map_err(|e| match e {
+            gan_weights::Error::NonFinite { tensor, index, value } => {
+                fail(format!("{tensor} holds {value} at element {index}; copy or fetch the file again"))
             }
-            let tensor = view.load(&Device::Cpu).map_err(|e| fail(format!("{name}: {e}")))?;
-            if let Some((index, value)) = first_non_finite(&tensor)? {
-                return Err(fail(format!("{name} holds {value} at element {index}; copy or fetch the file again")));
-            }
-            tensors.insert(name.to_owned(), tensor);
-        }
-        Vgg19::build(VarBuilder::from_tensors(tensors, dtype, device))
+            other => fail(other.to_string()),
+        })?;
+        Vgg19::build(weights)
             .map_err(|e| fail(format!("{e} (expected torchvision's keys features.N.weight and features.N.bias)")))
     }
 

@@ -6,8 +6,8 @@
 //! picture's sides are cut down to the multiple that the network needs.
 
 use candle_core::{DType, Device, Tensor};
-use gan_nets::weights::{StateDict, read_any};
 use gan_nets::{Arch, Ctx, GeneratorConfig, NormKind};
+use gan_weights::{StateDict, read_any};
 use image::{ImageReader, RgbImage, imageops};
 use std::error::Error;
 use std::path::Path;

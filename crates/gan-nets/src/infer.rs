@@ -11,11 +11,11 @@ mod unsupported;
 use std::fmt;
 
 use gan_layers::{Builder, NormKind, Summary};
+use gan_weights::StateDict;
 
 use self::tensors::Tensors;
-use crate::weights::StateDict;
 use crate::{
-    Arch, Discriminator, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result, pth,
+    Arch, Discriminator, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result,
 };
 
 /// A network of this crate, as a state dict describes it.
@@ -127,15 +127,6 @@ fn generator_kind(c: &GeneratorConfig) -> String {
     format!("{} generator{counts}{blocks}", c.arch.name())
 }
 
-/// Removes from `state` what wrappers and old versions of PyTorch added: `module.` of DataParallel, `_orig_mod.` of
-/// torch.compile, running statistics of instance norms. Returns notes about what was done.
-pub fn clean_legacy(state: &mut StateDict) -> Vec<String> {
-    let mut notes = pth::strip_compiled(state);
-    notes.extend(pth::strip_data_parallel(state));
-    notes.extend(pth::drop_instance_norm_statistics(state));
-    notes
-}
-
 /// The network that the tensors of `state` belong to. All of its keys and shapes are checked, both ways.
 ///
 /// Architecture, widths, depths, channels, normalisation, the dropout of a ResNet and zero padding leave traces in the
@@ -143,7 +134,7 @@ pub fn clean_legacy(state: &mut StateDict) -> Vec<String> {
 /// returned). A ResNet with instance norm and two halvings is also a global generator, layer for layer: a ResNet is
 /// returned unless `arch` asks for [`Arch::Global`]. In all other cases `arch` is only compared with what was found.
 ///
-/// Call [`clean_legacy`] first for files whose origin is not known.
+/// Call [`gan_weights::normalize_keys`] first for files whose origin is not known.
 ///
 /// # Errors
 /// [`Error::UnknownNetwork`] where the keys are of no network of this crate, [`Error::UnsupportedNetwork`] where they are

@@ -7,9 +7,9 @@ mod example;
 
 use candle_core::{DType, Device, Tensor};
 use gan_layers::{Ctx, Init, ParamStore};
-use gan_nets::weights::StateDict;
 use gan_nets::{Arch, GeneratorConfig, NormKind};
 use gan_rng::{Key, Purpose};
+use gan_weights::{StateDict, safetensors};
 use image::RgbImage;
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn check(folder: &Path, config: &GeneratorConfig, size: (u32, u32), cropped: (u3
     let (store, net) = drawn(config);
     let (weights, input, output) = (folder.join(name), folder.join("in.png"), folder.join("out.png"));
     let state: StateDict = store.state_dict("").unwrap().into_iter().collect();
-    state.write_safetensors(&weights).unwrap();
+    safetensors::write(&weights, &state).unwrap();
     let picture = picture(size.0, size.1);
     picture.save(&input).unwrap();
     example::translate(&weights, name, &input, &output).unwrap();
@@ -69,7 +69,7 @@ fn refuses_what_does_not_fit() {
     let (weights, input) = (folder.path().join("weights"), folder.path().join("in.png"));
     let config = GeneratorConfig { arch: Arch::Unet128, ngf: 4, ..GeneratorConfig::default() };
     let state: StateDict = drawn(&config).0.state_dict("").unwrap().into_iter().collect();
-    state.write_safetensors(&weights).unwrap();
+    safetensors::write(&weights, &state).unwrap();
     picture(64, 64).save(&input).unwrap();
     let run = |arch: &str| {
         let error = example::translate(&weights, arch, &input, &folder.path().join("out.png")).unwrap_err();

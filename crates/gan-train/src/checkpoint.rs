@@ -31,7 +31,8 @@ pub use manifest::{FORMAT, FileRecord, Manifest, instruction_set, read_manifest}
 pub(crate) use retention::{clean, exists};
 pub use save::{Saved, save};
 
-/// Named tensors of one file, in the order of the state dict.
+/// Named tensors of one file that is to be written, in the order of the state dict. [`save`] refuses a name that occurs
+/// twice.
 pub type NamedTensors = Vec<(String, Tensor)>;
 
 /// Everything a run needs to go on.

@@ -1,12 +1,13 @@
 //! Opening what training left.
 
-use crate::checkpoint::{self, Folder, NamedTensors, Warning};
+use crate::checkpoint::{self, Folder, Warning};
 use crate::error::first_line;
 use crate::method::{MethodSpec, Place, TranslateOptions, Translator};
 use crate::storage::Disk;
 use crate::{Error, Result, methods, numerics, resume};
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
+use gan_weights::StateDict;
 use std::path::{Path, PathBuf};
 
 /// One checkpoint: of a run folder the newest usable one, or a single checkpoint folder.
@@ -20,7 +21,7 @@ pub struct Trained {
     method: &'static MethodSpec,
     config: toml::Table,
     /// What was read to choose it.
-    networks: Vec<(String, NamedTensors)>,
+    networks: Vec<(String, StateDict)>,
     warnings: Vec<Warning>,
 }
 
@@ -62,7 +63,7 @@ impl Trained {
         let mut last = String::new();
         let built = (method.verify)(&trained.config.clone(), &mut |name| {
             last = name.to_owned();
-            let tensors = trained.keep(name)?.iter().cloned().collect();
+            let tensors = trained.keep(name)?.entries().iter().cloned().collect();
             Ok(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
         });
         built.map_err(|error| match error {
@@ -79,7 +80,7 @@ impl Trained {
     }
 
     /// Reads a network, unless that has been done.
-    fn keep(&mut self, name: &str) -> Result<&NamedTensors> {
+    fn keep(&mut self, name: &str) -> Result<&StateDict> {
         let known = self.networks.iter().position(|(known, _)| known == name);
         let at = match known {
             Some(at) => at,
@@ -137,7 +138,7 @@ impl Trained {
     ///
     /// # Errors
     /// [`Error::Damaged`] if there is none, or if it is not what was written.
-    pub fn network(&self, name: &str) -> Result<NamedTensors> {
+    pub fn network(&self, name: &str) -> Result<StateDict> {
         match self.networks.iter().find(|(known, _)| known == name) {
             Some((_, tensors)) => Ok(tensors.clone()),
             None => self.folder.tensors(&Disk, name),

@@ -15,8 +15,9 @@ const ARROWS: &[(&str, &str)] = &[
     ("gan-layers", "gan-losses"),
     ("gan-rng", "gan-data"),
     ("gan-fs", "gan-data"),
-    ("gan-fs", "gan-nets"),
-    ("gan-fs", "gan-losses"),
+    ("gan-fs", "gan-weights"),
+    ("gan-weights", "gan-nets"),
+    ("gan-weights", "gan-losses"),
     ("gan-range", "gan-data"),
     ("gan-range", "gan-nets"),
     ("gan-nets", "gan-train"),
@@ -183,10 +184,11 @@ mod tests {
     fn the_arrows_lead_all_the_way() {
         assert_eq!(
             allowed("gan-nets").into_iter().collect::<Vec<_>>(),
-            ["gan-fs", "gan-kernels", "gan-layers", "gan-range", "gan-rng"]
+            ["gan-fs", "gan-kernels", "gan-layers", "gan-range", "gan-rng", "gan-weights"]
         );
-        assert_eq!(allowed("gan-cli").len(), 9);
+        assert_eq!(allowed("gan-cli").len(), 10);
         assert_eq!(allowed("xtask").into_iter().collect::<Vec<_>>(), ["gan-fs"]);
+        assert_eq!(allowed("gan-weights").into_iter().collect::<Vec<_>>(), ["gan-fs"]);
         assert!(allowed("gan-rng").is_empty());
     }
 
@@ -196,8 +198,9 @@ mod tests {
             ("gan-rng", &[]),
             ("gan-kernels", &["gan-rng", "candle-core"]),
             ("gan-layers", &["gan-rng", "gan-kernels"]),
-            ("gan-nets", &["gan-layers", "gan-rng", "safetensors"]),
-            ("gan-losses", &["gan-layers"]),
+            ("gan-weights", &["gan-fs", "candle-core", "safetensors"]),
+            ("gan-nets", &["gan-layers", "gan-rng", "gan-weights", "gan-fs"]),
+            ("gan-losses", &["gan-layers", "gan-weights"]),
             ("gan-data", &["gan-rng"]),
             ("gan-train", &["gan-nets", "gan-losses", "gan-data"]),
             ("gan-cli", &["gan-train", "gan-data", "clap", "anyhow"]),
@@ -213,6 +216,7 @@ mod tests {
             ("gan-nets", "gan-losses", "no arrow"),
             ("gan-data", "gan-kernels", "no arrow"),
             ("gan-rng", "gan-data", "no arrow"),
+            ("gan-weights", "gan-kernels", "no arrow"),
             ("gan-nets", "clap", "other people's products"),
             ("gan-train", "clap", "argument parser"),
             ("gan-cli", "cudarc", "without the feature"),

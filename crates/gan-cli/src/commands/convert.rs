@@ -6,9 +6,9 @@ use crate::commands::weights::{self, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::inputs::Inputs;
 use anyhow::bail;
-use gan_nets::weights::StateDict;
-use gan_nets::{clean_legacy, infer, pth};
+use gan_nets::infer;
 use gan_train::Trained;
+use gan_weights::{StateDict, normalize_keys, pth, safetensors};
 use std::path::{Path, PathBuf};
 
 /// Carry weights over between PyTorch's .pth and .safetensors
@@ -62,7 +62,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     }
     let (mut state, mut notes) = if is_weight_file(&args.from) { from_file(&args)? } else { from_run(&args)? };
     let mut cleaned = state.clone();
-    let legacy = clean_legacy(&mut cleaned);
+    let legacy = normalize_keys(&mut cleaned);
     // What the file is, is worth knowing, but files of unknown networks are converted as well.
     notes.insert(
         0,
@@ -79,7 +79,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     }
     match target {
         Target::Pth => pth::write(&args.to, &state)?,
-        Target::Safetensors => state.write_safetensors(&args.to)?,
+        Target::Safetensors => safetensors::write(&args.to, &state)?,
     }
     for note in notes {
         eprintln!("{note}");
@@ -123,6 +123,8 @@ fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
         ));
     }
     let trained = open_trained_with(&args.from, &[name])?;
-    let state = trained.network(name)?.into_iter().collect();
-    Ok((state, vec![format!("network {name} after {} steps of {}", trained.step(), trained.method().name)]))
+    Ok((
+        trained.network(name)?,
+        vec![format!("network {name} after {} steps of {}", trained.step(), trained.method().name)],
+    ))
 }

@@ -6,7 +6,6 @@ use crate::commands::weights::{WeightArgs, WeightFile, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use anyhow::{Context, bail};
 use clap::builder::RangedU64ValueParser;
-use gan_nets::weights::StateDict;
 use gan_nets::{Network, infer};
 use gan_train::Trained;
 use std::path::PathBuf;
@@ -67,8 +66,7 @@ fn of_run(trained: &Trained, networks: &[String], name: &str) -> anyhow::Result<
     if !networks.iter().any(|network| network == name) {
         bail!(Coded(BAD_MODEL, format!("{shown} has no network {name}; it holds {}", listed(networks))));
     }
-    let state: StateDict = trained.network(name)?.into_iter().collect();
-    infer(&state, None).with_context(|| format!("cannot tell what network {name} of {shown} is"))
+    infer(&trained.network(name)?, None).with_context(|| format!("cannot tell what network {name} of {shown} is"))
 }
 
 /// Says which network is shown, where there are others of its kind.

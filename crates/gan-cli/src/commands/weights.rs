@@ -2,8 +2,8 @@
 
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use gan_nets::weights::{Loaded, StateDict, read_any};
-use gan_nets::{Arch, Network, clean_legacy, infer, pth};
+use gan_nets::{Arch, Network, infer};
+use gan_weights::{Loaded, StateDict, normalize_keys, read_any, read_entry};
 use std::path::Path;
 
 #[derive(clap::Args, Clone)]
@@ -46,7 +46,7 @@ impl WeightFile {
     /// Reads the file, cleans what wrappers and old versions left in its keys, and finds out what it is.
     pub(crate) fn open(path: &Path, args: &WeightArgs) -> anyhow::Result<Self> {
         let Loaded { mut state, notes: mut found, .. } = read(path, args.entry.as_deref())?;
-        found.extend(clean_legacy(&mut state));
+        found.extend(normalize_keys(&mut state));
         let network = infer(&state, args.arch).with_context(|| format!("cannot use {}", path.display()))?;
         let mut notes = vec![format!("{}: {network}", path.display())];
         notes.extend(found);
@@ -64,7 +64,7 @@ pub(crate) fn is_weight_file(path: &Path) -> bool {
 /// Reads a weight file of any kind, as it is.
 pub(crate) fn read(path: &Path, entry: Option<&str>) -> anyhow::Result<Loaded> {
     Ok(match entry {
-        Some(entry) => pth::read_entry(path, entry)?,
+        Some(entry) => read_entry(path, entry)?,
         None => read_any(path)?,
     })
 }

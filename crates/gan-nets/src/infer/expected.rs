@@ -7,9 +7,9 @@ use std::rc::Rc;
 use candle_core::{DType, Device, Tensor, Var};
 use gan_kernels::Weight;
 use gan_layers::{Builder, Counter, Param, Role, Source};
+use gan_weights::{StateDict, shown};
 
 use super::Network;
-use crate::weights::{StateDict, shown};
 use crate::{Error, Result};
 
 /// Problems told in full; a message with all of hundreds would hide them.

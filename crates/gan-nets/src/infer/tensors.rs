@@ -1,8 +1,7 @@
 //! What the tensors of a state dict say about single layers.
 
 use gan_layers::NormKind;
-
-use crate::weights::{StateDict, shown};
+use gan_weights::{StateDict, shown};
 
 /// The widest layers are far narrower.
 const MAX_WIDTH: usize = 1 << 16;

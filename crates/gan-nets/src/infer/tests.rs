@@ -4,6 +4,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use gan_layers::ParamStore;
+use gan_weights::normalize_keys;
 
 use super::*;
 use crate::Padding;
@@ -154,9 +155,9 @@ fn traces_of_wrappers_and_old_versions_go() {
     }
     old.push("module._orig_mod.model.2.running_mean", Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap());
     assert!(infer(&old, None).is_err());
-    assert_eq!(clean_legacy(&mut old).len(), 3);
+    assert_eq!(normalize_keys(&mut old).len(), 3);
     assert_eq!(infer(&old, None).unwrap(), network);
-    assert!(clean_legacy(&mut old).is_empty());
+    assert!(normalize_keys(&mut old).is_empty());
 }
 
 #[test]

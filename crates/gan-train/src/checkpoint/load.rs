@@ -3,8 +3,10 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use gan_weights::StateDict;
+
 use super::manifest::{self, Manifest, instruction_set, read_manifest};
-use super::{NamedTensors, Snapshot, Warning, checkpoints_dir, retention, tensors};
+use super::{Snapshot, Warning, checkpoints_dir, retention, tensors};
 use crate::storage::{Storage, read_limited};
 use crate::{Error, Result};
 
@@ -142,7 +144,7 @@ impl Folder {
     }
 
     /// The tensors of the file `stem`.
-    pub(crate) fn tensors(&self, storage: &dyn Storage, stem: &str) -> Result<NamedTensors> {
+    pub(crate) fn tensors(&self, storage: &dyn Storage, stem: &str) -> Result<StateDict> {
         let name = format!("{stem}.safetensors");
         if self.manifest.file(&name).is_none() {
             let have: Vec<_> = self.manifest.files.iter().map(|file| file.name.as_str()).collect();
@@ -167,7 +169,7 @@ impl Folder {
                 snapshot.state = self.read_state(storage)?;
             } else if let Some(stem) = record.name.strip_suffix(".safetensors") {
                 if stems.is_none_or(|stems| stems.contains(&stem)) {
-                    snapshot.tensors.push((stem.to_owned(), self.tensors(storage, stem)?));
+                    snapshot.tensors.push((stem.to_owned(), self.tensors(storage, stem)?.into_iter().collect()));
                 }
             } else {
                 return Err(Error::damaged(&path, "the manifest lists it, but this version does not know it"));

@@ -8,12 +8,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use candle_core::{CpuStorage, DType, Device, Storage as TensorStorage, Tensor};
-use safetensors::{Dtype, SafeTensors};
+use gan_weights::safetensors::Contents;
+use gan_weights::{StateDict, first_non_finite};
 
 use super::NamedTensors;
 use crate::{Error, Result};
 
-/// Largest header that is read or written: about 100 bytes a tensor, so some 80 000 tensors.
+/// Largest header that is written, well below what is read: about 100 bytes a tensor, so some 80 000 tensors.
 const MAX_HEADER: u64 = 8 << 20;
 
 /// Elements that are converted to bytes at a time.
@@ -23,14 +24,14 @@ fn unsavable(reason: String) -> Error {
     Error::Unsavable { reason }
 }
 
-fn dtype_name(file: &str, name: &str, dtype: DType) -> Result<&'static str> {
-    Ok(match dtype {
+fn dtype_name(dtype: DType) -> Option<&'static str> {
+    Some(match dtype {
         DType::U8 => "U8",
         DType::U32 => "U32",
         DType::I64 => "I64",
         DType::F32 => "F32",
         DType::F64 => "F64",
-        other => return Err(unsavable(format!("tensor `{name}` of {file} has the element type {other:?}"))),
+        _ => return None,
     })
 }
 
@@ -43,7 +44,9 @@ fn header(file: &str, tensors: &[&(String, Tensor)]) -> Result<Vec<u8>> {
         if !names.insert(name) || name == "__metadata__" {
             return Err(unsavable(format!("the name `{name}` occurs twice in {file}, or is reserved")));
         }
-        let dtype = dtype_name(file, name, tensor.dtype())?;
+        let Some(dtype) = dtype_name(tensor.dtype()) else {
+            return Err(unsavable(format!("tensor `{name}` of {file} has the element type {:?}", tensor.dtype())));
+        };
         let end = offset + tensor.elem_count() * tensor.dtype().size_in_bytes();
         let key = serde_json::Value::from(name.as_str());
         header.push_str(&format!(
@@ -132,52 +135,20 @@ pub(crate) fn write(out: &mut dyn Write, path: &Path, file: &str, tensors: &Name
     Ok(())
 }
 
-/// Reads a whole file, tensors in the order of their data. Values that are not finite are refused: [`write`] writes none.
-pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<NamedTensors> {
+/// Reads a whole file, tensors in the order of its header. Values that are not finite are refused: [`write`] writes none.
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<StateDict> {
     let damaged = |reason: String| Error::damaged(path, reason);
-    let header = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
-    if header.is_some_and(|length| length > MAX_HEADER) {
-        return Err(damaged(format!("its header is larger than {MAX_HEADER} bytes")));
-    }
-    let foreign = |e| damaged(format!("it is not a safetensors file ({e})"));
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(foreign)?;
-    let file = SafeTensors::deserialize(bytes).map_err(foreign)?;
-    metadata
-        .offset_keys()
-        .into_iter()
+    let file = Contents::parse(bytes).map_err(|e| damaged(format!("it is not a safetensors file ({e})")))?;
+    file.names()
         .map(|name| {
-            let view = file.tensor(&name).map_err(foreign)?;
-            let (data, shape) = (view.data(), view.shape());
-            let tensor = match view.dtype() {
-                Dtype::U8 => Tensor::from_slice(data, shape, &Device::Cpu),
-                Dtype::U32 => Tensor::from_vec(elements(data, u32::from_le_bytes), shape, &Device::Cpu),
-                Dtype::I64 => Tensor::from_vec(elements(data, i64::from_le_bytes), shape, &Device::Cpu),
-                Dtype::F32 => {
-                    let values = elements(data, f32::from_le_bytes);
-                    require_finite(values.iter().map(|&x| f64::from(x)), &name).map_err(damaged)?;
-                    Tensor::from_vec(values, shape, &Device::Cpu)
-                }
-                Dtype::F64 => {
-                    let values = elements(data, f64::from_le_bytes);
-                    require_finite(values.iter().copied(), &name).map_err(damaged)?;
-                    Tensor::from_vec(values, shape, &Device::Cpu)
-                }
-                other => return Err(damaged(format!("tensor `{name}` has the element type {other:?}"))),
-            };
-            Ok((name, tensor?))
+            let tensor = file.tensor(name).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
+            if dtype_name(tensor.dtype()).is_none() {
+                return Err(damaged(format!("tensor `{name}` has the element type {:?}", tensor.dtype())));
+            }
+            match first_non_finite(&tensor)? {
+                Some((index, value)) => Err(damaged(format!("tensor `{name}` holds {value} at element {index}"))),
+                None => Ok((name.to_owned(), tensor)),
+            }
         })
         .collect()
-}
-
-fn require_finite(mut values: impl Iterator<Item = f64>, name: &str) -> Result<(), String> {
-    let mut bad = 0.0;
-    let found = values.position(|x| {
-        bad = x;
-        !x.is_finite()
-    });
-    found.map_or(Ok(()), |index| Err(format!("tensor `{name}` holds {bad} at element {index}")))
-}
-
-fn elements<T, const N: usize>(data: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
-    data.as_chunks().0.iter().map(|&chunk| from(chunk)).collect()
 }

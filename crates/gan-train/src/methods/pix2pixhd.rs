@@ -484,7 +484,7 @@ fn load_pretrain(path: &Path, networks: &[(&ParamStore, &str)]) -> Result<Vec<St
     let mut notes: Vec<String> = trained.warnings().iter().map(ToString::to_string).collect();
     for (store, name) in networks.iter().filter(|(_, name)| trained.has(name)) {
         let tensors = trained.network(name)?;
-        let left_out = store.load(&format!("{name}."), &tensors, Missing::Skip)?;
+        let left_out = store.load(&format!("{name}."), tensors.entries(), Missing::Skip)?;
         notes.push(format!(
             "{name}: {} tensors offered by {}, {} left out or new",
             tensors.len(),

@@ -5,7 +5,9 @@ use serde_json::json;
 
 use super::{assert_same, run, snapshot};
 use crate::Error;
-use crate::checkpoint::{Snapshot, Warning, checkpoints_dir, load, load_files, load_latest, load_latest_files, save};
+use crate::checkpoint::{
+    NamedTensors, Snapshot, Warning, checkpoints_dir, load, load_files, load_latest, load_latest_files, save, tensors,
+};
 use crate::storage::volatile::VolatileStorage;
 use crate::storage::{Disk, Storage};
 
@@ -136,6 +138,17 @@ fn non_finite_values_are_refused_by_name() {
         assert_eq!(load_latest(&storage, run(), None).unwrap().snapshot.step, 1);
         assert_eq!(storage.list(&checkpoints_dir(run())).unwrap().len(), 2, "step 1 and the hint");
     }
+}
+
+/// The image pools are one tensor an image, and may be as large as a header allows.
+#[test]
+fn more_tensors_than_any_network_has_are_read_back() {
+    let one = Tensor::new(1u8, &Device::Cpu).unwrap();
+    let pool: NamedTensors = (0..80_000).map(|i| (format!("fake.{i}"), one.clone())).collect();
+    let mut bytes = Vec::new();
+    tensors::write(&mut bytes, run(), "pool.safetensors", &pool).unwrap();
+    let read = tensors::read(run(), &bytes).unwrap();
+    assert!(read.names().eq(pool.iter().map(|(name, _)| name.as_str())));
 }
 
 #[test]

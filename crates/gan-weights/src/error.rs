@@ -1,0 +1,95 @@
+//! The crate's one error type.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What every fallible function of this crate returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused a file operation.
+    #[error("cannot {action} {}: {source}; {remedy}", path.display())]
+    Io {
+        /// The file (or directory) concerned.
+        path: PathBuf,
+        /// The verb of the operation, as in "read" or "rename".
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+        /// What to try.
+        remedy: &'static str,
+    },
+    /// A pickle names a class or function outside the allow-list. Nothing was imported or called.
+    #[error(
+        "{origin}: refused: pickle wants to import {global}; re-save the plain state dict from Python: torch.save(net.state_dict(), path)"
+    )]
+    ForbiddenImport {
+        /// Where the bytes came from.
+        origin: Origin,
+        /// `module.name` as the pickle spells it.
+        global: String,
+    },
+    /// A weight file is damaged, foreign, or uses a feature that is not supported.
+    #[error("{origin}: {reason}; {remedy}")]
+    BadWeights {
+        /// Where the bytes came from.
+        origin: Origin,
+        /// What is wrong with them.
+        reason: String,
+        /// What to try.
+        remedy: &'static str,
+    },
+    /// A weight file cannot represent what it was asked to hold.
+    #[error("cannot write {}: {reason}; {remedy}", path.display())]
+    Unwritable {
+        /// The file that was to be written. It was not touched.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+        /// What to try.
+        remedy: &'static str,
+    },
+    /// A tensor holds what is no finite number.
+    #[error(
+        "{tensor} holds {value} at element {index}, so that the network computes no image; its training diverged: take an earlier file of it"
+    )]
+    NonFinite {
+        /// The tensor's name.
+        tensor: String,
+        /// Position of the first bad element in the flattened tensor.
+        index: usize,
+        /// The bad value.
+        value: f64,
+    },
+    /// candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// Where weight bytes came from: a file, or memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A file of this path.
+    File(PathBuf),
+    /// Bytes handed over by the caller.
+    Memory,
+}
+
+impl From<&Path> for Origin {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_path_buf())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Memory => f.write_str("weights in memory"),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The bytes of a weight file, and what is made of them.
+
+use std::io;
+use std::path::Path;
+
+use crate::{Error, Result, StateDict, limits};
+
+/// A state dict as it came from a file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The tensors.
+    pub state: StateDict,
+    /// What kind of file it was.
+    pub format: Format,
+    /// What the user should know: where the state dict was found, what was ignored.
+    pub notes: Vec<String>,
+}
+
+/// A kind of weight file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// `torch.save` of PyTorch 1.6 and later.
+    PthZip,
+    /// `torch.save` of PyTorch before 1.6.
+    PthLegacy,
+    /// safetensors.
+    Safetensors,
+}
+
+/// The bytes of the regular file at `path`, at most [`limits::MAX_FILE`].
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
+    gan_fs::read_regular(path, limits::MAX_FILE).map_err(|source| {
+        let remedy = match source.kind() {
+            io::ErrorKind::IsADirectory => "name the weight file in it",
+            io::ErrorKind::FileTooLarge => "give a file of weights alone",
+            _ => "check the path and its permissions",
+        };
+        Error::Io { path: path.to_owned(), action: "read", source, remedy }
+    })
+}

@@ -1,0 +1,47 @@
+//! Weight files of PyTorch in Rust: `.pth` in both of its containers, and `.safetensors`, read and written.
+//!
+//! [`read_any`] reads a file of any of these formats into a [`StateDict`]: named tensors in the order of the file.
+//! Nothing in a file is executed, and a file is refused before it can take more memory than its size warrants ([`pth`]).
+//! [`normalize_keys`] removes what wrappers and old versions of PyTorch left in the keys; [`pth::write`] and
+//! [`safetensors::write`] write files that PyTorch reads; [`StateDict::var_builder`] hands the tensors to candle.
+//!
+//! Limits: a file of 16 GiB, a safetensors header of 16 MiB, 65536 tensors, 16 dimensions and 2^40 elements a tensor.
+//!
+//! ```
+//! # fn main() -> Result<(), gan_weights::Error> {
+//! # let path = "tests/fixtures/pth/network.legacy.pth";
+//! let mut state = gan_weights::read_any(path)?.state;
+//! gan_weights::normalize_keys(&mut state);
+//! for (name, tensor) in state.iter() {
+//!     println!("{name} {:?}", tensor.dims());
+//! }
+//! # assert!(!state.is_empty());
+//! # Ok(()) }
+//! ```
+
+#![warn(clippy::missing_errors_doc)]
+
+mod atomic;
+mod error;
+mod file;
+mod finite;
+mod foreign;
+mod keys;
+mod limits;
+pub mod pth;
+mod read;
+pub mod safetensors;
+mod state_dict;
+mod text;
+
+pub use error::{Error, Origin, Result};
+pub use file::{Format, Loaded};
+pub use finite::first_non_finite;
+pub use keys::{drop_instance_norm_statistics, normalize_keys, strip_compiled, strip_data_parallel};
+pub use read::{read_any, read_entry};
+pub use state_dict::StateDict;
+pub use text::shown;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,127 @@
+//! Files of `torch.save`: reading them without Python, and writing them for it.
+//!
+//! Read are both containers, the zip archive of PyTorch 1.6 and later and the concatenated pickles of before; of the
+//! objects in them, state dicts, alone or among the other things that a training loop saves. Tensors of any float
+//! type and of the integer types that candle knows come back contiguous, in host memory, in the order of the file,
+//! whatever device, stride or shared storage they were saved with.
+//!
+//! A pickle is a program, so a `.pth` file from the network is code from the network. Nothing of it is executed
+//! here: the interpreter knows the handful of names that a state dict needs. What training loops keep beside the weights
+//! (options, scores, dates) is skipped without being built; a file that wants any other name is refused by that name. A
+//! file is also refused when reading it would take more than four times its size (and four megabytes) of memory, when it
+//! holds more than 65536 tensors, or when any of its parts is missing or contradicts another.
+//!
+//! ```no_run
+//! let loaded = gan_weights::pth::read("latest_net_G.pth")?;
+//! for note in &loaded.notes {
+//!     // "state dict found under "model"", "not used: epoch = 200", …
+//!     # let _ = note;
+//! }
+//! let weight = loaded.state.get("model.1.weight");
+//! # Ok::<(), gan_weights::Error>(())
+//! ```
+
+mod budget;
+mod bytes;
+mod container;
+mod find;
+mod pickle;
+mod refusal;
+mod tensors;
+mod write;
+mod zip;
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use self::budget::Budget;
+use self::pickle::{Element, Value};
+use self::refusal::{Checked, Refusal};
+use crate::file::read_file;
+use crate::limits::MAX_TENSORS;
+use crate::{Loaded, Origin, Result, StateDict, shown};
+
+pub use write::write;
+
+/// Reads the state dict of the `.pth` file at `path`, in either container format.
+///
+/// Where the file holds a training loop's dict, the state dict is looked for in it; the notes say where it was found
+/// and what was left out. Keys are returned as they stand in the file: see
+/// [`normalize_keys`](crate::normalize_keys) for what older files may need.
+///
+/// # Errors
+/// [`crate::Error::Io`] where the file cannot be read, [`crate::Error::ForbiddenImport`] where its pickle wants to
+/// import anything that a state dict does not need, [`crate::Error::BadWeights`] where it is damaged, hostile,
+/// foreign or holds no state dict.
+pub fn read(path: impl AsRef<Path>) -> Result<Loaded> {
+    let path = path.as_ref();
+    let file = read_file(path)?;
+    read_bytes_of(&file, None, Origin::from(path))
+}
+
+/// Reads the state dict of a `.pth` file that is already in memory. See [`read`].
+///
+/// # Errors
+/// As [`read`], except that nothing is read from disk.
+pub fn read_bytes(file: &[u8]) -> Result<Loaded> {
+    read_bytes_of(file, None, Origin::Memory)
+}
+
+/// [`read_bytes`] for bytes of `origin`, of the state dict at `entry` where there is one.
+pub(crate) fn read_bytes_of(file: &[u8], entry: Option<&str>, origin: Origin) -> Result<Loaded> {
+    load(file, entry).map_err(|refusal| refusal.at(origin))
+}
+
+fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
+    let mut budget = Budget::for_file(file.len());
+    let contents = container::open(file, &mut budget)?;
+    let heap = &contents.pickle.heap;
+    let found = find::state_dict(contents.pickle.root, heap, entry)?;
+    let mut notes = found.notes;
+    if contents.trailing > 0 {
+        notes.push(format!("{} bytes after the last storage ignored", contents.trailing));
+    }
+    let entries = heap.dict(found.dict);
+    if entries.len() > MAX_TENSORS {
+        return Err(Refusal::Damaged(format!("a state dict of {} entries, more than {MAX_TENSORS}", entries.len())));
+    }
+    budget.take(entries.len() as u64 * PER_TENSOR, "the names of the tensors")?;
+    let mut state = StateDict::new();
+    let mut names = HashSet::with_capacity(entries.len());
+    let (mut others, mut booleans) = (0, 0);
+    for &(key, value) in entries {
+        let Value::Text(name) = key else {
+            return Err(Refusal::Damaged(format!("a state dict has a {} as a key", key.kind())));
+        };
+        if !names.insert(name) {
+            return Err(Refusal::Damaged(format!("the state dict holds {} twice", shown(name))));
+        }
+        let Value::Tensor(tensor) = value else {
+            others += 1;
+            if others <= MAX_NOTED {
+                notes.push(format!("{} ({}) ignored: not a tensor", shown(name), shown(&heap.kind(&value))));
+            }
+            continue;
+        };
+        let tensor = heap.tensor(tensor);
+        let storage = heap.storage(tensor.storage);
+        booleans += usize::from(storage.element == Element::Bool);
+        let data = contents.data.get(storage.key).copied().unwrap_or_default();
+        budget.take(name.len() as u64, "the names of the tensors")?;
+        state.push(name, tensors::build(tensor, storage, data, &mut budget)?);
+    }
+    if others > MAX_NOTED {
+        notes.push(format!("{} more entries ignored: not tensors", others - MAX_NOTED));
+    }
+    if booleans > 0 {
+        notes.push(format!("{booleans} boolean tensors read as bytes"));
+    }
+    Ok(Loaded { state, format: contents.format, notes })
+}
+
+/// Notes about single entries; a hostile file could ask for any number of them.
+const MAX_NOTED: usize = 8;
+
+/// What a tensor takes beside its name and its elements: its place in the state dict, in the set of names, and
+/// candle's own record of it.
+const PER_TENSOR: u64 = 512;

@@ -1,0 +1,117 @@
+//! From a tensor's description to a tensor.
+
+use candle_core::{DType, Device, Tensor, WithDType};
+use half::{bf16, f16};
+
+use super::budget::Budget;
+use super::pickle::{Element, StorageRef, TensorRef};
+use super::refusal::{Checked, Refusal};
+use crate::limits::check_shape;
+
+/// Copies the elements that `tensor` sees of its storage (`data`, all of it) into a contiguous tensor in host memory.
+pub(super) fn build(tensor: &TensorRef, storage: &StorageRef<'_>, data: &[u8], budget: &mut Budget) -> Checked<Tensor> {
+    let width = storage.element.width();
+    let visible = visible(storage, data, width)?;
+    let count = check_bounds(tensor, visible.len() / width)?;
+    budget.take((count as u64).saturating_mul(width as u64), "a tensor")?;
+    // Elements are decoded straight into the vector that becomes the tensor: candle's conversion from bytes would
+    // copy once more, and twice where the bytes happen not to be aligned.
+    let view = View { tensor, visible, count };
+    match storage.element {
+        Element::Of(DType::F32) => view.decode(f32::from_le_bytes),
+        Element::Of(DType::F64) => view.decode(f64::from_le_bytes),
+        Element::Of(DType::F16) => view.decode(f16::from_le_bytes),
+        Element::Of(DType::BF16) => view.decode(bf16::from_le_bytes),
+        Element::Of(DType::I64) => view.decode(i64::from_le_bytes),
+        Element::Of(DType::I32) => view.decode(i32::from_le_bytes),
+        Element::Of(DType::I16) => view.decode(i16::from_le_bytes),
+        Element::Of(DType::U8) | Element::Bool => view.decode(u8::from_le_bytes),
+        other => Err(Refusal::Unsupported(
+            format!("tensors of {} are not supported", other.name()),
+            "convert them to a float type before saving",
+        )),
+    }
+}
+
+/// A tensor whose bounds have been checked, over the bytes that it may see.
+struct View<'v> {
+    tensor: &'v TensorRef,
+    visible: &'v [u8],
+    count: usize,
+}
+
+impl View<'_> {
+    /// The tensor of the elements that `from` makes of `N` bytes each.
+    fn decode<T: WithDType, const N: usize>(&self, from: impl Fn([u8; N]) -> T) -> Checked<Tensor> {
+        let (stored, _) = self.visible.as_chunks::<N>();
+        let elements = if self.count == 0 {
+            Vec::new()
+        } else if is_contiguous(self.tensor) {
+            let start = self.tensor.offset;
+            stored[start..start + self.count].iter().map(|&bytes| from(bytes)).collect()
+        } else {
+            self.gather(|at| from(stored[at]))
+        };
+        Tensor::from_vec(elements, self.tensor.size.as_slice(), &Device::Cpu).map_err(Refusal::Candle)
+    }
+
+    /// The elements of a strided view in row-major order.
+    fn gather<T>(&self, element: impl Fn(usize) -> T) -> Vec<T> {
+        let TensorRef { size, stride, offset, .. } = self.tensor;
+        let mut gathered = Vec::with_capacity(self.count);
+        let mut index = vec![0; size.len()];
+        let mut at = *offset;
+        for _ in 0..self.count {
+            gathered.push(element(at));
+            // Counts up like an odometer: the last dimension fastest.
+            for dimension in (0..index.len()).rev() {
+                index[dimension] += 1;
+                at += stride[dimension];
+                if index[dimension] < size[dimension] {
+                    break;
+                }
+                at -= stride[dimension] * index[dimension];
+                index[dimension] = 0;
+            }
+        }
+        gathered
+    }
+}
+
+/// The part of a storage that its tensors may refer to.
+fn visible<'d>(storage: &StorageRef<'_>, data: &'d [u8], width: usize) -> Checked<&'d [u8]> {
+    let whole = &data[..data.len().min(storage.count.saturating_mul(width))];
+    let Some((start, length)) = storage.view else { return Ok(whole) };
+    let range = start.checked_add(length).and_then(|end| Some(start.checked_mul(width)?..end.checked_mul(width)?));
+    range
+        .and_then(|range| whole.get(range))
+        .ok_or_else(|| Refusal::Damaged("a storage view reaches beyond its storage".into()))
+}
+
+/// The number of elements of `tensor`, all of which lie within `available`.
+fn check_bounds(tensor: &TensorRef, available: usize) -> Checked<usize> {
+    if tensor.size.contains(&0) {
+        // Nothing is read, but the sizes are computed with.
+        check_shape(&tensor.size).map_err(|error| Refusal::Damaged(format!("a tensor: {error}")))?;
+        return Ok(0);
+    }
+    let outside = || Refusal::Damaged(format!("a tensor of size {:?} reaches beyond its storage", tensor.size));
+    let mut count = 1_usize;
+    let mut last = tensor.offset;
+    for (&size, &stride) in tensor.size.iter().zip(&tensor.stride) {
+        count = count.checked_mul(size).ok_or_else(outside)?;
+        last = (size - 1).checked_mul(stride).and_then(|step| last.checked_add(step)).ok_or_else(outside)?;
+    }
+    if last < available { Ok(count) } else { Err(outside()) }
+}
+
+fn is_contiguous(tensor: &TensorRef) -> bool {
+    let mut expected = 1;
+    for (&size, &stride) in tensor.size.iter().zip(&tensor.stride).rev() {
+        if size != 1 && stride != expected {
+            return false;
+        }
+        expected *= size;
+    }
+    true
+}

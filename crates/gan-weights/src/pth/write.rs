@@ -1,0 +1,212 @@
+//! Writing a state dict for `torch.load(path, weights_only=True)`.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use candle_core::{DType, Tensor};
+use safetensors::tensor::View;
+
+use crate::atomic::write_atomically;
+use crate::{Error, Result, StateDict};
+
+/// Where PyTorch expects the data of storages to start, so that they can be mapped into memory.
+const ALIGNMENT: u64 = 64;
+
+/// The folder inside the archive; a constant, so that equal state dicts give equal files whatever they are called.
+const ROOT: &str = "archive";
+
+/// The items a pickle sets at once, as Python's pickler does.
+const BATCH: usize = 1000;
+
+/// Flag of zip entries whose names are UTF-8.
+const UTF8: u16 = 1 << 11;
+
+/// The day on which zip's calendar begins, for all entries: files depend on their contents only.
+const FIRST_DAY: u16 = 1 << 5 | 1;
+
+/// Writes `state` to `path` as a zip `.pth` that holds an `OrderedDict` of CPU tensors, in the order of `state`.
+/// Elements keep their type and their bits. Equal state dicts give equal bytes. The file appears at once and whole:
+/// a reader sees the old file or the new one, and so does a machine that loses power.
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be written, [`Error::Unwritable`] where a tensor's type has no storage class in
+/// PyTorch or the archive would exceed 4 GiB or 65 000 tensors.
+pub fn write(path: impl AsRef<Path>, state: &StateDict) -> Result<()> {
+    let path = path.as_ref();
+    let unwritable = |reason: String, remedy: &'static str| Error::Unwritable { path: path.to_owned(), reason, remedy };
+    let mut size = 1 << 20;
+    for (name, tensor) in state.iter() {
+        if storage_class(tensor.dtype()).is_none() {
+            let reason = format!("{name} has type {}, for which PyTorch has no storage class", tensor.dtype().as_str());
+            return Err(unwritable(reason, "convert the tensor to a float type first"));
+        }
+        size += (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64 + 4 * (256 + name.len() as u64);
+    }
+    if size > u64::from(u32::MAX) || state.len() > 65_000 {
+        return Err(unwritable("it does not fit the 32-bit zip format".into(), "write .safetensors instead"));
+    }
+    write_atomically(path, |out| archive(out, state))
+}
+
+fn archive(out: &mut dyn Write, state: &StateDict) -> io::Result<()> {
+    let mut zip = ZipWriter { out, at: 0, directory: Vec::new(), count: 0 };
+    zip.entry("data.pkl", &pickle(state))?;
+    zip.entry("byteorder", b"little")?;
+    for (key, (_, tensor)) in state.iter().enumerate() {
+        zip.entry(&format!("data/{key}"), &tensor.data())?;
+    }
+    zip.entry("version", b"3\n")?;
+    zip.finish()
+}
+
+/// The name of the class in module `torch` whose elements are of this type.
+fn storage_class(dtype: DType) -> Option<&'static str> {
+    Some(match dtype {
+        DType::F32 => "FloatStorage",
+        DType::F64 => "DoubleStorage",
+        DType::F16 => "HalfStorage",
+        DType::BF16 => "BFloat16Storage",
+        DType::I64 => "LongStorage",
+        DType::I32 => "IntStorage",
+        DType::I16 => "ShortStorage",
+        DType::U8 => "ByteStorage",
+        _ => return None,
+    })
+}
+
+/// The protocol-2 pickle of an `OrderedDict` of tensors, each with a storage of its own, numbered in order.
+fn pickle(state: &StateDict) -> Vec<u8> {
+    let mut code = vec![0x80, 2];
+    global(&mut code, "collections", "OrderedDict");
+    code.extend(b")R");
+    for (start, batch) in state.entries().chunks(BATCH).enumerate() {
+        code.push(b'(');
+        for (position, (name, tensor)) in batch.iter().enumerate() {
+            text(&mut code, name);
+            pickle_tensor(&mut code, tensor, start * BATCH + position);
+        }
+        code.push(b'u');
+    }
+    code.push(b'.');
+    code
+}
+
+/// `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)`
+fn pickle_tensor(code: &mut Vec<u8>, tensor: &Tensor, key: usize) {
+    global(code, "torch._utils", "_rebuild_tensor_v2");
+    code.extend(b"((");
+    text(code, "storage");
+    global(code, "torch", storage_class(tensor.dtype()).unwrap_or_default());
+    text(code, &key.to_string());
+    text(code, "cpu");
+    integer(code, tensor.elem_count());
+    code.extend(b"tQ");
+    integer(code, 0);
+    let size = tensor.dims();
+    let mut stride = vec![1; size.len()];
+    for dimension in (1..size.len()).rev() {
+        stride[dimension - 1] = stride[dimension] * size[dimension].max(1);
+    }
+    for numbers in [size, &stride] {
+        code.push(b'(');
+        for &number in numbers {
+            integer(code, number);
+        }
+        code.push(b't');
+    }
+    code.push(0x89);
+    global(code, "collections", "OrderedDict");
+    code.extend(b")RtR");
+}
+
+fn global(code: &mut Vec<u8>, module: &str, name: &str) {
+    code.extend(format!("c{module}\n{name}\n").as_bytes());
+}
+
+fn text(code: &mut Vec<u8>, text: &str) {
+    code.push(b'X');
+    code.extend((text.len() as u32).to_le_bytes());
+    code.extend(text.as_bytes());
+}
+
+fn integer(code: &mut Vec<u8>, n: usize) {
+    if let Ok(n) = u8::try_from(n) {
+        code.extend([b'K', n]);
+    } else if let Ok(n) = i32::try_from(n) {
+        code.push(b'J');
+        code.extend(n.to_le_bytes());
+    } else {
+        // A ninth byte would be the sign; sizes stay far below.
+        code.extend([0x8a, 8]);
+        code.extend((n as u64).to_le_bytes());
+    }
+}
+
+/// Writes stored entries front to back.
+struct ZipWriter<'w> {
+    out: &'w mut dyn Write,
+    at: u64,
+    directory: Vec<u8>,
+    count: u16,
+}
+
+impl ZipWriter<'_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.at += bytes.len() as u64;
+        self.out.write_all(bytes)
+    }
+
+    fn entry(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
+        let name = format!("{ROOT}/{name}");
+        let name = name.as_bytes();
+        let (start, size) = (narrow(self.at)?, narrow(data.len() as u64)?);
+        // The fields that both headers share, from the version needed to the length of the name.
+        let mut shared = Vec::new();
+        for number in [20_u16, UTF8, 0, 0, FIRST_DAY] {
+            shared.extend(number.to_le_bytes());
+        }
+        for number in [crc32fast::hash(data), size, size] {
+            shared.extend(number.to_le_bytes());
+        }
+        shared.extend((name.len() as u16).to_le_bytes());
+
+        // PyTorch pads with an extra field of id "FB", which takes four bytes itself.
+        let unpadded = self.at + 30 + name.len() as u64 + 4;
+        let padding = (ALIGNMENT - unpadded % ALIGNMENT) % ALIGNMENT;
+        let mut header = b"PK\x03\x04".to_vec();
+        header.extend(&shared);
+        header.extend((padding as u16 + 4).to_le_bytes());
+        header.extend(name);
+        header.extend(b"FB");
+        header.extend((padding as u16).to_le_bytes());
+        header.resize(header.len() + padding as usize, b'Z');
+        self.put(&header)?;
+        self.put(data)?;
+
+        self.directory.extend(b"PK\x01\x02\x14\x00");
+        self.directory.extend(&shared);
+        // No extra field, no comment, first disk, no attributes.
+        self.directory.extend([0; 12]);
+        self.directory.extend(start.to_le_bytes());
+        self.directory.extend(name);
+        self.count += 1;
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        let (start, size) = (narrow(self.at)?, narrow(self.directory.len() as u64)?);
+        let mut end = std::mem::take(&mut self.directory);
+        end.extend(b"PK\x05\x06\0\0\0\0");
+        end.extend(self.count.to_le_bytes());
+        end.extend(self.count.to_le_bytes());
+        end.extend(size.to_le_bytes());
+        end.extend(start.to_le_bytes());
+        end.extend([0; 2]);
+        self.put(&end)
+    }
+}
+
+/// A position or size for a 32-bit field. [`write`] has checked that all fit.
+fn narrow(n: u64) -> io::Result<u32> {
+    u32::try_from(n).map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "the archive exceeds 4 GiB"))
+}
