@@ -14,6 +14,8 @@ def norm_layer(kind):
         return functools.partial(nn.BatchNorm2d, affine=True, track_running_stats=True)
     if kind == "instance":
         return functools.partial(nn.InstanceNorm2d, affine=False, track_running_stats=False)
+    if kind == "instance_affine":
+        return functools.partial(nn.InstanceNorm2d, affine=True, track_running_stats=False)
     if kind == "none":
         return lambda _: nn.Identity()
     raise ValueError(kind)
@@ -21,7 +23,7 @@ def norm_layer(kind):
 
 def uses_bias(kind):
     """Convolutions in front of instance norm keep their bias, those in front of batch norm do not."""
-    return kind == "instance"
+    return kind in ("instance", "instance_affine")
 
 
 class ResnetBlock(nn.Module):

@@ -1,4 +1,4 @@
-//! Steps that are recorded as CUDA graphs are the steps that are done one by one, bit for bit. These tests need a CUDA device
+//! Steps that are captured as CUDA graphs are the steps that are done one by one, bit for bit. These tests need a CUDA device
 //! (`GAN_TEST_DEVICE`), which they use one at a time.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
@@ -10,9 +10,11 @@ use gan_train::config::Layer;
 use gan_train::events::Finish;
 use gan_train::storage::Disk;
 use gan_train::{
-    Job, METHODS, Method, MethodSpec, Place, StepCx, TrainConfig, graphed, resume_config, to_place, train,
+    Job, Losses, METHODS, Method, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps, numerics,
+    resume_config, to_place, train,
 };
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 static DEVICE: Mutex<()> = Mutex::new(());
@@ -21,7 +23,7 @@ static DEVICE: Mutex<()> = Mutex::new(());
 fn device() -> Option<(Place, MutexGuard<'static, ()>)> {
     let device = gan_kernels::test_device().unwrap();
     if device.is_cpu() {
-        eprintln!("skipped: graphs are recorded on CUDA devices only");
+        eprintln!("skipped: graphs are captured on CUDA devices only");
         return None;
     }
     Some((Place { device, dtype: DType::F32 }, DEVICE.lock().unwrap_or_else(PoisonError::into_inner)))
@@ -37,10 +39,20 @@ fn settings(spec: &MethodSpec, more: &[&str]) -> toml::Table {
     (spec.resolve)(&all.map(|s| Layer::Setting(s.to_string())).collect::<Vec<_>>()).unwrap()
 }
 
-fn build(spec: &MethodSpec, place: &Place, graphs: bool, more: &[&str]) -> Box<dyn Method> {
+/// The same method without and with graphs; `wrap` gets it with its position.
+fn twins(
+    spec: &MethodSpec,
+    place: &Place,
+    more: &[&str],
+    wrap: impl Fn(Box<dyn Method>, usize) -> Box<dyn Method>,
+) -> [Box<dyn Method>; 2] {
     let config = settings(spec, more);
     let train: TrainConfig = config["train"].clone().try_into().unwrap();
-    graphed((spec.build)(&config, place).unwrap(), &TrainConfig { cuda_graphs: graphs, ..train }, place)
+    numerics::apply(&train, place).unwrap();
+    [0, 1].map(|i| {
+        let (method, cuda_graphs) = (wrap((spec.build)(&config, place).unwrap(), i), i == 1);
+        capture_steps(method, &TrainConfig { cuda_graphs, ..train.clone() }, place)
+    })
 }
 
 /// `n` drawn pictures, or label maps and instances for pix2pixHD.
@@ -101,26 +113,35 @@ fn compare(
     sizes: &[usize],
     around: impl Fn(u64, &mut dyn Method, &mut Batch),
 ) {
-    let [mut plain, mut recorded] = [false, true].map(|graphs| build(spec, place, graphs, more));
+    compare_twins(spec, place, twins(spec, place, more, |method, _| method), sizes, around);
+}
+
+fn compare_twins(
+    spec: &MethodSpec,
+    place: &Place,
+    [mut plain, mut captured]: [Box<dyn Method>; 2],
+    sizes: &[usize],
+    around: impl Fn(u64, &mut dyn Method, &mut Batch),
+) {
     for (step, &n) in sizes.iter().enumerate() {
         let step = step as u64;
         // The rate falls, and for pix2pixHD the second epoch trains the whole generator.
         let cx = StepCx { epoch: 1 + step / 5, step, lr: 1e-3 / (step + 1) as f64, seed: 5 };
-        let losses = [&mut plain, &mut recorded].map(|method| {
+        let losses = [&mut plain, &mut captured].map(|method| {
             let mut batch = batch(spec, step, n, place);
             around(step, &mut **method, &mut batch);
             let losses = method.step(&batch, &cx).unwrap();
             losses.into_iter().map(|(name, value)| (name, bits(&value))).collect::<Vec<_>>()
         });
         assert_eq!(losses[0], losses[1], "{} step {step}", spec.name);
-        assert_eq!(recorded.news(), None, "{} step {step}", spec.name);
-        for ((name, want), (_, have)) in state(&mut *plain).iter().zip(&state(&mut *recorded)) {
+        assert_eq!(captured.news(), None, "{} step {step}", spec.name);
+        for ((name, want), (_, have)) in state(&mut *plain).iter().zip(&state(&mut *captured)) {
             assert!(want == have, "{} step {step}: {name} differs", spec.name);
         }
     }
-    let checks = [plain, recorded].map(|mut method| {
+    let checks = [plain, captured].map(|mut method| {
         let check =
-            |(_, optimizer, _): (_, &mut gan_train::Optimizer, _)| optimizer.check(9).map_err(|e| e.to_string());
+            |(_, optimizer, _): (_, &mut gan_layers::Optimizer, _)| optimizer.check().map_err(|e| e.to_string());
         method.parts().optimizers.into_iter().map(check).collect::<Vec<_>>()
     });
     assert_eq!(checks[0], checks[1], "{}", spec.name);
@@ -130,11 +151,119 @@ fn compare(
 const SIZES: [usize; 10] = [1, 1, 1, 1, 2, 1, 1, 1, 2, 1];
 
 #[test]
-fn recorded_steps_are_the_same_steps() {
+fn captured_steps_are_the_same_steps() {
     let Some((place, _turn)) = device() else { return };
     for spec in METHODS {
         compare(spec, &place, &[], &SIZES, |_, _, _| {});
     }
+}
+
+/// pix2pixHD's key changes with the second epoch: the first graph is not launched any more, and another one is captured.
+#[test]
+fn a_key_that_changes_for_good_is_captured_anew() {
+    let Some((place, _turn)) = device() else { return };
+    let spec = gan_train::methods::find("pix2pixhd").unwrap();
+    let (methods, calls) = flipping(spec, &place, |_| false, Some(|m, cx| m.graph_key(cx)));
+    let sizes = [[1; 15].as_slice(), &[2, 1]].concat();
+    compare_twins(spec, &place, methods, &sizes, |_, _, _| {});
+    // A graph is captured by the third step of the first epoch; after eight steps of another kind in a row by the ninth.
+    assert_eq!(calls(), [17, 3 + 9 + 1]);
+}
+
+/// The sides of a coin, step by step: they come in rows that are long enough to be captured, alone, and in turns.
+const COIN: &[u8] = b"aaababbabbbbbbbbbabab";
+
+fn heads(step: u64) -> bool {
+    COIN[step as usize] == b'b'
+}
+
+#[test]
+fn a_method_without_a_graph_key_is_never_captured() {
+    let place = Place { device: gan_kernels::test_device().unwrap(), dtype: DType::F32 };
+    let _turn = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
+    let spec = gan_train::methods::find("pix2pix").unwrap();
+    let (methods, calls) = flipping(spec, &place, heads, None);
+    compare_twins(spec, &place, methods, &[1; COIN.len()], |_, _, _| {});
+    assert_eq!(calls(), [COIN.len() as u64; 2]);
+}
+
+#[test]
+fn the_graph_of_one_branch_is_not_launched_for_another() {
+    let Some((place, _turn)) = device() else { return };
+    let spec = gan_train::methods::find("pix2pix").unwrap();
+    let (methods, calls) = flipping(spec, &place, heads, Some(|_, cx| Some(u64::from(heads(cx.step)))));
+    compare_twins(spec, &place, methods, &[1; COIN.len()], |_, _, _| {});
+    // The third `a` and the ninth `b` in a row are captured; two more of each are launched.
+    assert_eq!(calls(), [COIN.len() as u64, COIN.len() as u64 - 4]);
+}
+
+type GraphKey = fn(&dyn Method, &StepCx) -> Option<u64>;
+
+/// A method that takes a branch each step: where `heads` says so, it translates from B to A. Shapes are the same on both
+/// branches.
+struct Flipping {
+    method: Box<dyn Method>,
+    heads: fn(u64) -> bool,
+    /// How often the host asked for a step.
+    calls: Arc<AtomicU64>,
+}
+
+impl Method for Flipping {
+    fn step(&mut self, batch: &Batch, cx: &StepCx) -> gan_train::Result<Losses> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if !(self.heads)(cx.step) {
+            return self.method.step(batch, cx);
+        }
+        let Some(b) = batch.b.clone() else { panic!("a batch without targets") };
+        self.method.step(&Batch { a: b, b: Some(batch.a.clone()), ..batch.clone() }, cx)
+    }
+
+    fn preview(&self, batch: &Batch) -> gan_train::Result<Panels> {
+        self.method.preview(batch)
+    }
+
+    fn parts(&mut self) -> Parts<'_> {
+        self.method.parts()
+    }
+}
+
+/// The same with a graph key.
+struct Keyed(Flipping, GraphKey);
+
+impl Method for Keyed {
+    fn step(&mut self, batch: &Batch, cx: &StepCx) -> gan_train::Result<Losses> {
+        self.0.step(batch, cx)
+    }
+
+    fn preview(&self, batch: &Batch) -> gan_train::Result<Panels> {
+        self.0.preview(batch)
+    }
+
+    fn parts(&mut self) -> Parts<'_> {
+        self.0.parts()
+    }
+
+    fn graph_key(&self, cx: &StepCx) -> Option<u64> {
+        (self.1)(&*self.0.method, cx)
+    }
+}
+
+/// A flipping method without and with graphs, and how often the host asked each for a step.
+fn flipping(
+    spec: &MethodSpec,
+    place: &Place,
+    heads: fn(u64) -> bool,
+    key: Option<GraphKey>,
+) -> ([Box<dyn Method>; 2], impl Fn() -> [u64; 2] + use<>) {
+    let calls = <[Arc<AtomicU64>; 2]>::default();
+    let methods = twins(spec, place, &[], |method, i| {
+        let flipping = Flipping { method, heads, calls: calls[i].clone() };
+        match key {
+            Some(key) => Box::new(Keyed(flipping, key)),
+            None => Box::new(flipping),
+        }
+    });
+    (methods, move || [0, 1].map(|i: usize| calls[i].load(Ordering::Relaxed)))
 }
 
 #[test]
@@ -150,7 +279,7 @@ fn previews_and_bf16_copies_of_weights_do_not_disturb() {
 }
 
 #[test]
-fn recomputed_activations_are_recorded() {
+fn recomputed_activations_are_captured() {
     let Some((place, _turn)) = device() else { return };
     let spec = gan_train::methods::find("cyclegan").unwrap();
     compare(spec, &place, &["checkpointing=true", "generator.dropout=true"], &[2; 5], |_, _, _| {});

@@ -106,3 +106,15 @@ fn parity_f32_with_every_instruction_set() {
         check_all(DType::F32, &format!("{set:?}").to_lowercase());
     }
 }
+
+/// Once more in a process whose working memory holds NaN until it is written.
+#[test]
+fn parity_f32_whatever_memory_held() {
+    if on_cpu() {
+        let mut again = std::process::Command::new(std::env::current_exe().expect("this program"));
+        let names = ["parity_f32", "parity_f32_with_every_kernel_family", "--exact"];
+        let ran = again.args(names).env("GAN_KERNELS", "poison").output().expect("a second process");
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success() && said.contains("2 passed"), "{said}");
+    }
+}

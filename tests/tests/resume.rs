@@ -18,7 +18,7 @@ const TOTAL: u64 = 12;
 /// Images a pool holds.
 const POOL: u64 = 4;
 
-/// Nobody else may use a device while a step is recorded there: one test after the other, and one method.
+/// Nobody else may use a device while a step is captured there: one test after the other, and one method.
 fn alone() -> Option<MutexGuard<'static, ()>> {
     static DEVICE: Mutex<()> = Mutex::new(());
     let cuda = gan_kernels::test_device().unwrap().is_cuda();

@@ -201,6 +201,25 @@ fn results_are_no_inputs() {
 }
 
 #[test]
+fn further_pages_are_noted() {
+    let bench = bench();
+    // Two pages of one grey pixel, the second a copy of the first behind it.
+    let page = |at: u32, next: u32| {
+        let entry = |tag: u16, kind: u16, value: u32| {
+            [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &1u32.to_le_bytes(), &value.to_le_bytes()].concat()
+        };
+        let fields = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, at), (277, 1), (278, 1), (279, 1)]
+            .map(|(tag, v)| entry(tag, 3, v));
+        [&9u16.to_le_bytes()[..], &fields.concat(), &next.to_le_bytes()].concat()
+    };
+    let length = page(0, 0).len() as u32;
+    let tiff = [&b"II*\0\x0a\0\0\0\x50\x60"[..], &page(8, 10 + length), &page(9, 0)].concat();
+    fs::write(bench.path("two.tif"), tiff).unwrap();
+    let ran = ok(translate(&bench, "two.tif", "out.png", &[]));
+    assert!(ran.err.contains("1 file has further pages or frames; the first is used (two.tif)"), "{}", ran.err);
+}
+
+#[test]
 fn old_and_new_results_are_not_mixed() {
     let bench = bench();
     for name in ["one/a.png", "one/b.png", "two/b.png", "two/c.png"] {

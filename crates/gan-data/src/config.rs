@@ -216,7 +216,6 @@ impl DataConfig {
             seed,
             workers: self.workers,
             prefetch: 2 * self.workers.max(1),
-            drop_last: false,
         }
     }
 

@@ -64,6 +64,9 @@ impl IdMap {
     }
 
     /// The ids as `[1, H, W]`: U8 if all fit, else U32.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) passes on what candle answers; the ids always fill the shape.
     pub fn to_tensor(&self) -> Result<Tensor> {
         let shape = (1, self.0.height(), self.0.width());
         let bytes: Option<Vec<u8>> = self.0.samples().iter().map(|&id| u8::try_from(id).ok()).collect();
@@ -74,6 +77,9 @@ impl IdMap {
     }
 
     /// The ids as `[1, H, W]` U32.
+    ///
+    /// # Errors
+    /// As [`IdMap::to_tensor`].
     pub fn to_tensor_u32(&self) -> Result<Tensor> {
         let shape = (1, self.0.height(), self.0.width());
         Ok(Tensor::from_vec(self.0.samples().to_vec(), shape, &Device::Cpu)?)

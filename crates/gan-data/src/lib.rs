@@ -64,7 +64,7 @@ pub use inspect::{
 pub use lab::{lab_tensors, lab_to_rgb, picture_from_lab, rgb_to_lab};
 pub use listing::{Exclude, LeftOut, Listing, Reason, list_images, list_pictures};
 pub use loader::{Batches, Loader, LoaderConfig};
-pub use pages::pages;
+pub use pages::{pages, pages_note};
 pub use pairs::{Canny, PairInput, SplitRatio, Written, canny_edges, combine, make_pairs, separate, split};
 pub use picture::Picture;
 pub use raster::Raster;
@@ -83,3 +83,8 @@ pub fn data_dir() -> std::path::PathBuf {
     data_dir::data_dir(None, data_dir::Platform::current(), |name| std::env::var_os(name))
         .unwrap_or_else(|| "data".into())
 }
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

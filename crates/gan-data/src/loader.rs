@@ -27,13 +27,11 @@ pub struct LoaderConfig {
     pub workers: usize,
     /// Batches that may wait ready, or be in preparation, at any time.
     pub prefetch: usize,
-    /// Whether an incomplete last batch is left out (pix2pixHD does).
-    pub drop_last: bool,
 }
 
 impl Default for LoaderConfig {
     fn default() -> Self {
-        Self { batch_size: 1, shuffle: true, seed: 0, workers: 4, prefetch: 8, drop_last: false }
+        Self { batch_size: 1, shuffle: true, seed: 0, workers: 4, prefetch: 8 }
     }
 }
 
@@ -56,24 +54,21 @@ impl Loader {
     /// A loader over `dataset`.
     ///
     /// # Errors
-    /// [`Error::Config`] if the batch size is 0 or the dataset cannot fill one batch.
+    /// [`Error::Config`] if the batch size is 0 or the dataset is empty.
     pub fn new(dataset: Arc<dyn Dataset>, config: LoaderConfig) -> Result<Self> {
         if config.batch_size == 0 {
             return Err(Error::config("batch_size is 0", "set it to 1 or more"));
         }
-        let loader = Self { dataset, config, waited: Arc::default() };
-        if loader.batches_per_epoch() == 0 {
-            let reason = format!("{} items do not fill a batch of {}", loader.dataset.len(), loader.config.batch_size);
-            return Err(Error::config(reason, "lower batch_size, or add pictures"));
+        if dataset.is_empty() {
+            return Err(Error::config("the dataset is empty", "add images"));
         }
-        Ok(loader)
+        Ok(Self { dataset, config, waited: Arc::default() })
     }
 
     /// Number of batches an epoch; the last may be smaller.
     #[must_use]
     pub fn batches_per_epoch(&self) -> usize {
-        let (items, size) = (self.dataset.len(), self.config.batch_size);
-        if self.config.drop_last { items / size } else { items.div_ceil(size) }
+        self.dataset.len().div_ceil(self.config.batch_size)
     }
 
     /// The dataset.

@@ -29,6 +29,13 @@ pub(crate) fn note(files: &[PictureFile]) -> Option<String> {
     sentence(&several.into_iter().map(PictureFile::name).collect::<Vec<_>>())
 }
 
+/// The same sentence about files that were named one by one.
+#[must_use]
+pub fn pages_note<'a>(files: impl IntoIterator<Item = &'a Path>) -> Option<String> {
+    let several = files.into_iter().filter(|path| pages_of(path) > 1);
+    sentence(&several.map(|path| path.display().to_string()).collect::<Vec<_>>())
+}
+
 /// What to say about files, by their names, that have further pages.
 pub(crate) fn sentence(names: &[String]) -> Option<String> {
     if names.is_empty() {

@@ -84,6 +84,9 @@ impl Picture {
     }
 
     /// The picture as `[C, H, W]` f32 in [-1, 1].
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) passes on what candle answers; the samples always fill the shape.
     pub fn to_tensor(&self) -> Result<Tensor> {
         let (width, height) = self.size();
         let planes = match self {

@@ -75,12 +75,6 @@ impl<T: Copy + Default> Raster<T> {
         &mut self.samples
     }
 
-    /// Gives the samples back.
-    #[must_use]
-    pub fn into_samples(self) -> Vec<T> {
-        self.samples
-    }
-
     /// One row of `width * channels` samples.
     #[must_use]
     pub fn row(&self, y: usize) -> &[T] {

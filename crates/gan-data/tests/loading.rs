@@ -138,7 +138,35 @@ fn waiting_is_measured() {
 fn unusable_settings_are_refused() {
     let refused = |config| Loader::new(Arc::new(Numbers::default()), config).is_err();
     assert!(refused(LoaderConfig { batch_size: 0, ..Default::default() }));
-    assert!(refused(LoaderConfig { batch_size: 24, drop_last: true, ..Default::default() }));
-    let last = LoaderConfig { batch_size: 4, drop_last: true, ..Default::default() };
-    assert_eq!(loader(Numbers::default(), last).epoch(0, 0).len(), 5);
+}
+
+/// No items at all.
+struct Nothing;
+
+impl Dataset for Nothing {
+    fn len(&self) -> usize {
+        0
+    }
+
+    fn item(&self, index: usize, _: Key) -> Result<Item> {
+        panic!("there is no item {index}")
+    }
+
+    fn describe(&self) -> Description {
+        Description::default()
+    }
+}
+
+#[test]
+fn an_empty_dataset_is_refused() {
+    let error = Loader::new(Arc::new(Nothing), LoaderConfig::default()).unwrap_err();
+    assert!(error.to_string().contains("the dataset is empty"), "{error}");
+}
+
+#[test]
+fn the_last_batch_may_be_smaller() {
+    let config = LoaderConfig { batch_size: 4, ..Default::default() };
+    let batches = values(loader(Numbers::default(), config).epoch(0, 0));
+    // Two numbers an item.
+    assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 8, 8, 8, 6]);
 }

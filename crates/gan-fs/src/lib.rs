@@ -8,3 +8,8 @@ mod same;
 
 pub use regular::{kind, open_regular, read_regular, regular_metadata};
 pub use same::{FileId, is_same, is_within, resolve};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

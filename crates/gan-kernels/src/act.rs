@@ -23,6 +23,9 @@ pub enum Act {
 }
 
 /// Applies the activation, any shape.
+///
+/// # Errors
+/// `x` has an unsupported element type.
 pub fn act(x: &Tensor, a: Act) -> Result<Tensor> {
     on_cuda!(x, act::act(x, a));
     let (x, isa) = (plain(x)?, isa());
@@ -33,6 +36,9 @@ pub fn act(x: &Tensor, a: Act) -> Result<Tensor> {
 }
 
 /// Gradient with respect to the activation's input, from its *output* `y` (all of them allow that).
+///
+/// # Errors
+/// `y` and `dy` differ in shape or element type, or the type is unsupported.
 pub fn act_backward(y: &Tensor, dy: &Tensor, a: Act) -> Result<Tensor> {
     same_shape("act_backward", y, dy)?;
     on_cuda!(y, act::act_backward(y, dy, a));

@@ -44,11 +44,18 @@ pub struct AdamInputs<'a> {
 /// PyTorch's Adam in place, without weight decay: `state` is `[3, n]` = parameters, first and second moments; `grads` are
 /// flat tensors, each with the place of its first element among the n; only elements of `range` are updated, and gradients
 /// for all of them must be there.
+///
+/// # Errors
+/// `state` is not `[3, n]`, `range` ends behind the last parameter, or `hp.step` is 0. A gradient is not flat or
+/// reaches beyond the parameters, or a parameter of `range` has none. The element types differ or are unsupported.
 pub fn adam(state: &Tensor, grads: &[(usize, Tensor)], range: Range<usize>, hp: &AdamStep) -> Result<()> {
     adam_with(state, grads, range, hp, &AdamInputs::default())
 }
 
 /// [`adam`] with inputs in device memory (CUDA; on the CPU only without any).
+///
+/// # Errors
+/// As [`adam`]; `inputs` are given for parameters that are not on CUDA.
 pub fn adam_with(
     state: &Tensor,
     grads: &[(usize, Tensor)],
@@ -109,6 +116,9 @@ fn checked(state: &Tensor, grads: &[(usize, Tensor)], range: &Range<usize>, hp: 
 }
 
 /// `x ← 0` in place. On CUDA also of flags (see [`mark_non_finite`]).
+///
+/// # Errors
+/// `x` has an unsupported element type or is not contiguous.
 pub fn zero(x: &Tensor) -> Result<()> {
     on_cuda!(x, buffer::zero(x));
     by_dtype!(x, T => update(x, |x: &mut [T]| {
@@ -118,6 +128,9 @@ pub fn zero(x: &Tensor) -> Result<()> {
 }
 
 /// `x ← x + y` in place, equal shapes.
+///
+/// # Errors
+/// The tensors differ in shape or element type, the type is unsupported, or `x` is not contiguous.
 pub fn add_assign(x: &Tensor, y: &Tensor) -> Result<()> {
     same_shape("add_assign", x, y)?;
     on_cuda!(x, buffer::add_assign(x, y));
@@ -136,6 +149,9 @@ pub fn add_assign(x: &Tensor, y: &Tensor) -> Result<()> {
 
 /// Sets a flag, a U32 tensor `[1]` on CUDA, if an element of `x` is not finite. It is never cleared here: the host resets it
 /// with [`zero`] and reads it when it has time to wait.
+///
+/// # Errors
+/// `flag` is not `[1]`, or `x` is not on CUDA.
 pub fn mark_non_finite(x: &Tensor, flag: &Tensor) -> Result<()> {
     if flag.dims() != [1] {
         bail!("mark_non_finite: a flag is [1], got {:?}", flag.dims())
@@ -145,6 +161,9 @@ pub fn mark_non_finite(x: &Tensor, flag: &Tensor) -> Result<()> {
 }
 
 /// Whether every element is finite. On CUDA this waits for the device.
+///
+/// # Errors
+/// `x` has an unsupported element type.
 pub fn all_finite(x: &Tensor) -> Result<bool> {
     on_cuda!(x, buffer::all_finite(x));
     let (x, isa) = (plain(x)?, isa());

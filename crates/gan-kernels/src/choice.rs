@@ -3,7 +3,7 @@
 //! Overrules belong to the calling thread and last as long as their guard: `let _guard = force(Family::Gemm);`. The
 //! environment variable `GAN_KERNELS`, a list of names such as `gemm` or `winograd,avx2`, sets them for the whole
 //! process: `portable`, `gemm`, `stream`, `winograd` (families), `precise`, `planes` (those of labels are made before they are
-//! convolved), and `avx512`, `avx2`, `scalar` (instruction sets; one that the processor lacks is ignored). A family that cannot
+//! convolved), `poison` (working memory and results hold NaN until they are written: what reads too early shows), and `avx512`, `avx2`, `scalar` (instruction sets; one that the processor lacks is ignored). A family that cannot
 //! serve a shape is passed over.
 use crate::isa::Isa;
 use std::cell::Cell;
@@ -40,6 +40,7 @@ struct Overrules {
     isa: Option<Isa>,
     precise: bool,
     planes: bool,
+    poison: bool,
 }
 
 thread_local! {
@@ -58,6 +59,7 @@ fn from_environment() -> Overrules {
                 "winograd" => o.family = Some(Family::Winograd),
                 "precise" => o.precise = true,
                 "planes" => o.planes = true,
+                "poison" => o.poison = true,
                 "scalar" => o.isa = Some(Isa::Portable),
                 "avx2" => o.isa = Some(Isa::Avx2),
                 "avx512" => o.isa = Some(Isa::Avx512),
@@ -137,6 +139,11 @@ pub(crate) fn forced() -> Option<Family> {
 /// Whether minimal filtering is out of the question.
 pub(crate) fn is_precise() -> bool {
     overrules().precise
+}
+
+/// Whether memory is to hold NaN until it is written. For the whole process: it is taken on all threads.
+pub(crate) fn poisons() -> bool {
+    from_environment().poison
 }
 
 /// Classes from which on the gather of [`onehot_conv2d`](crate::onehot_conv2d) wins on the CPU: it costs as much as the convolution

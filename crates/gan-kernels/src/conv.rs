@@ -31,8 +31,11 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// Output size for a kernel and an input size, each `(height, width)`. Errors when the kernel does not fit or the
-    /// reflection is too wide.
+    /// Output size for a kernel and an input size, each `(height, width)`.
+    ///
+    /// # Errors
+    /// The stride is 0, the kernel or the input is empty, the kernel is larger than the padded input, or a reflection
+    /// is as wide as the input.
     pub fn output_hw(&self, kernel: (usize, usize), input: (usize, usize)) -> Result<(usize, usize)> {
         if self.stride == 0 {
             bail!("conv2d: the stride must be at least 1")
@@ -65,7 +68,11 @@ pub struct ConvTranspose2d {
 }
 
 impl ConvTranspose2d {
-    /// Output size for a kernel and an input size, each `(height, width)`. Errors when nothing would be left.
+    /// Output size for a kernel and an input size, each `(height, width)`.
+    ///
+    /// # Errors
+    /// The output padding is not below the stride, the kernel or the input is empty, or the padding leaves nothing of
+    /// the output.
     pub fn output_hw(&self, kernel: (usize, usize), input: (usize, usize)) -> Result<(usize, usize)> {
         if self.stride == 0 || self.output_padding >= self.stride {
             bail!("conv_transpose2d: output padding {} must be below stride {}", self.output_padding, self.stride)
@@ -260,11 +267,18 @@ fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, finish: Finish)
 }
 
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`; weight `[C_out, C_in, kh, kw]`, bias `[C_out]`.
+///
+/// # Errors
+/// The input or the weight is not four-dimensional or has no elements, or their channels or element types differ. The
+/// bias is not `[C_out]` of the same type, or the kernel does not fit ([`Conv2d::output_hw`]).
 pub fn conv2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d) -> Result<Tensor> {
     conv2d_act(x, w, bias, spec, Act::Identity)
 }
 
 /// [`conv2d`] and the activation behind it. On the GPU bias and activation are one walk over the result.
+///
+/// # Errors
+/// As [`conv2d`].
 pub fn conv2d_act(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d, act: Act) -> Result<Tensor> {
     const OP: &str = "conv2d";
     let g = conv_geometry(OP, dims4(OP, "input", x)?, w.tensor(), spec)?;
@@ -272,6 +286,10 @@ pub fn conv2d_act(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d, 
 }
 
 /// Backward of [`conv2d`] from the output's gradient `dy`; returns the input's gradient if asked for.
+///
+/// # Errors
+/// `dy` is no output of this convolution for the input and the weight. An accumulator has another shape or element
+/// type than what is added to it, or is not contiguous.
 pub fn conv2d_backward(dy: &Tensor, w: &Weight, spec: &Conv2d, grads: ConvGrads) -> Result<Option<Tensor>> {
     const OP: &str = "conv2d_backward";
     let dy = &packed(dy)?;
@@ -301,11 +319,18 @@ pub fn conv2d_backward(dy: &Tensor, w: &Weight, spec: &Conv2d, grads: ConvGrads)
 }
 
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`; weight `[C_in, C_out, kh, kw]`, bias `[C_out]`.
+///
+/// # Errors
+/// The input or the weight is not four-dimensional or has no elements, or their channels or element types differ. The
+/// bias is not `[C_out]` of the same type, or nothing of the output would be left ([`ConvTranspose2d::output_hw`]).
 pub fn conv_transpose2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &ConvTranspose2d) -> Result<Tensor> {
     conv_transpose2d_act(x, w, bias, spec, Act::Identity)
 }
 
 /// [`conv_transpose2d`] and the activation behind it. On the GPU bias and activation are one walk over the result.
+///
+/// # Errors
+/// As [`conv_transpose2d`].
 pub fn conv_transpose2d_act(
     x: &Tensor,
     w: &Weight,
@@ -319,6 +344,10 @@ pub fn conv_transpose2d_act(
 }
 
 /// Backward of [`conv_transpose2d`] from the output's gradient `dy`; returns the input's gradient if asked for.
+///
+/// # Errors
+/// `dy` is no output of this convolution for the input and the weight. An accumulator has another shape or element
+/// type than what is added to it, or is not contiguous.
 pub fn conv_transpose2d_backward(
     dy: &Tensor,
     w: &Weight,

@@ -35,6 +35,9 @@ impl From<Key> for MaskKey {
 /// `i % 4` of the key's `block(i / 4)` is at least `p · 2^32`. `p` is in `[0, 1)`.
 ///
 /// Its own backward: apply it to the gradient with the same key.
+///
+/// # Errors
+/// `p` is not in `[0, 1)`, or `x` has an unsupported element type.
 pub fn dropout(x: &Tensor, p: f64, key: impl Into<MaskKey>) -> Result<Tensor> {
     if !(0.0..1.0).contains(&p) {
         bail!("dropout: the probability must be in [0, 1), got {p}")

@@ -1,6 +1,6 @@
 //! Exchanging pictures for stored ones (an image pool's work), with choices that are read on the device.
 use crate::storage::on_cuda;
-use crate::{Words, storage::same_kind};
+use crate::{GraphParams, storage::same_kind};
 use candle_core::{Result, Tensor, bail};
 
 /// What becomes of a picture.
@@ -30,7 +30,7 @@ impl Exchange {
 ///
 /// # Errors
 /// Shapes and types that do not go together; CUDA's; tensors elsewhere than on a CUDA device.
-pub fn exchange(pictures: &Tensor, store: &Tensor, choices: &Words) -> Result<Tensor> {
+pub fn exchange(pictures: &Tensor, store: &Tensor, choices: &GraphParams) -> Result<Tensor> {
     same_kind("exchange", pictures, store)?;
     let (given, held) = (pictures.dims4()?, store.dims4()?);
     if (given.1, given.2, given.3) != (held.1, held.2, held.3) {

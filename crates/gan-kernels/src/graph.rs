@@ -1,7 +1,10 @@
-//! Work for a CUDA device that is recorded once and then launched as a whole, again and again.
+//! Work for a CUDA device that is captured once and then launched as a whole, again and again.
 //!
-//! A launch repeats the recorded kernels with the recorded arguments: the same addresses, the same numbers. What is to be
-//! another one at each launch has to be read from device memory: tensors that stay where they are, and [`Words`].
+//! A launch repeats the captured kernels with the captured arguments: the same addresses, the same numbers. What differs
+//! from launch to launch has to be read from device memory: tensors that stay where they are, and [`GraphParams`].
+//! [`GraphCache`] decides when work is captured.
+
+mod cache;
 
 #[cfg(feature = "cuda")]
 #[path = "graph/cuda.rs"]
@@ -10,11 +13,12 @@ mod on;
 #[path = "graph/none.rs"]
 mod on;
 
+pub use cache::{Capturable, GraphCache, WARMUP_STEPS};
 use candle_core::{DType, Device, Error, Result, Tensor, bail};
 #[cfg(feature = "cuda")]
 pub(crate) use on::dropout_key;
 
-/// Recorded work.
+/// Captured work.
 pub struct Graph(on::Graph);
 
 impl std::fmt::Debug for Graph {
@@ -24,12 +28,12 @@ impl std::fmt::Debug for Graph {
 }
 
 impl Graph {
-    /// Records what `work` asks the device for. Nothing of it is done, so nobody may wait for a result, and what was
+    /// Captures what `work` asks the device for. Nothing of it is done, so nobody may wait for a result, and what was
     /// allocated before must not be freed, nor may anything that is allocated meanwhile outlive `work`. The same work must
-    /// have been done before, the last time within [`rehearse`]: kernels are loaded, convolutions have met their
+    /// have been done before, the last time within [`warm_up`]: kernels are loaded, convolutions have met their
     /// shapes, and working memory is there.
     ///
-    /// No other thread may use the device meanwhile. Memory that the recorded work takes while it runs is the graph's own;
+    /// No other thread may use the device meanwhile. Memory that the captured work takes while it runs is the graph's own;
     /// what the device's pool held in reserve is given back to make room for it. Dropping a graph gives its memory back
     /// and waits for the device.
     ///
@@ -56,22 +60,22 @@ impl Graph {
 
 /// Does work that is to be captured next time: what it uploads in small (strides of candle's operators) is kept on the device,
 /// to be found there by [`Graph::capture`].
-pub fn rehearse<T>(device: &Device, work: impl FnOnce() -> T) -> T {
-    on::rehearse(device, work)
+pub fn warm_up<T>(device: &Device, work: impl FnOnce() -> T) -> T {
+    on::warm_up(device, work)
 }
 
-/// Words of 64 bits in the memory of a CUDA device, which stay at one address.
+/// Numbers of 64 bits in the memory of a CUDA device, which stay at one address. A graph reads them at each launch.
 #[derive(Debug)]
-pub struct Words(Tensor);
+pub struct GraphParams(Tensor);
 
-impl Words {
+impl GraphParams {
     /// Zeros.
     ///
     /// # Errors
     /// CUDA's.
     pub fn new(device: &Device, count: usize) -> Result<Self> {
         // The one type of this size that all operators know.
-        Ok(Words(Tensor::zeros(count.max(1), DType::F64, device)?))
+        Ok(GraphParams(Tensor::zeros(count.max(1), DType::F64, device)?))
     }
 
     /// Sets the first words, behind all that the device was asked for before. They travel as arguments of a launch: nobody
@@ -100,7 +104,7 @@ impl Words {
 /// Those of `work`.
 pub fn with_dropout_key<T, E: From<Error>>(
     key: gan_rng::Key,
-    word: &Words,
+    word: &GraphParams,
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
     on::with_dropout_key(key, word, work)

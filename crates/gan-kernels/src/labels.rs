@@ -54,9 +54,12 @@ macro_rules! by_name {
     };
 }
 
-/// Label ids `[N, 1, H, W]` (U8 or U32) → planes `[N, classes, H, W]` of zeros and ones. An id `>= classes` is an error
-/// that names its position; on CUDA, where looking at ids would mean to wait for the device, it leaves zeros: check a map
-/// before it is uploaded.
+/// Label ids `[N, 1, H, W]` (U8 or U32) → planes `[N, classes, H, W]` of zeros and ones. On CUDA, where looking at ids
+/// would mean to wait for the device, an id `>= classes` leaves zeros: check a map before it is uploaded.
+///
+/// # Errors
+/// `labels` is not `[N, 1, H, W]` of U8 or U32, or `dtype` is neither F32 nor F64. On the CPU also an id that is not
+/// below `classes`, with its position.
 pub fn one_hot(labels: &Tensor, classes: usize, dtype: DType) -> Result<Tensor> {
     sizes("one_hot", labels)?;
     on_cuda!(labels, labels::one_hot(labels, classes, dtype));
@@ -75,6 +78,9 @@ pub fn one_hot(labels: &Tensor, classes: usize, dtype: DType) -> Result<Tensor> 
 
 /// 1 where one of the four neighbours carries another id: instance ids `[N, 1, H, W]` (U8 or U32) → `[N, 1, H, W]`; the
 /// picture's border is no edge.
+///
+/// # Errors
+/// `inst` is not `[N, 1, H, W]` of U8 or U32, or `dtype` is neither F32 nor F64.
 pub fn instance_edges(inst: &Tensor, dtype: DType) -> Result<Tensor> {
     sizes("instance_edges", inst)?;
     on_cuda!(inst, labels::instance_edges(inst, dtype));
@@ -98,6 +104,9 @@ pub fn instance_edges(inst: &Tensor, dtype: DType) -> Result<Tensor> {
 /// (`inst` `[N, 1, H, W]`, U8 or U32).
 ///
 /// The operator is symmetric: its backward is itself applied to the gradient.
+///
+/// # Errors
+/// `x` is not four-dimensional, `inst` is not `[N, 1, H, W]` of U8 or U32, or they differ in images, height or width.
 pub fn instance_mean(x: &Tensor, inst: &Tensor) -> Result<Tensor> {
     let (n, c, h, w) = match x.dims() {
         &[n, c, h, w] => (n, c, h, w),

@@ -3,7 +3,8 @@
 //! Plain functions without a graph: a forward returns its result, a backward is told which gradients are wanted and
 //! adds parameter gradients into the caller's buffers. Tensors are contiguous `[N, C, H, W]` (others are copied), F32 or
 //! F64. With the feature `cuda` they may lie on a CUDA device, and there be BF16 as well; what follows is about the CPU.
-//! Errors are candle's, with the shapes that clash.
+//! Errors are candle's, with the shapes that clash. An element type is unsupported where the operator has no kernel for it:
+//! on the CPU all but F32 and F64. On CUDA every operator also passes on what the driver answers.
 //!
 //! # Promises
 //!
@@ -88,7 +89,7 @@ pub use device::{
 };
 pub use dropout::{MaskKey, dropout};
 pub use exchange::{Exchange, exchange};
-pub use graph::{Graph, Words, rehearse, with_dropout_key};
+pub use graph::{Capturable, Graph, GraphCache, GraphParams, WARMUP_STEPS, warm_up, with_dropout_key};
 pub use join::{add, cat_channels, convert, narrow_channels};
 pub use l1::{L1Term, l1_sum, l1_sum_backward};
 pub use labels::{instance_edges, instance_mean, one_hot};
@@ -105,3 +106,8 @@ pub use upload::Uploader;
 pub use upsample::{upsample_nearest, upsample_nearest_backward};
 pub use watch::Watch;
 pub use weight::{Version, Weight};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,6 +12,9 @@ fn not_empty(op: &str, x: &Tensor) -> Result<()> {
 }
 
 /// mean (x − target)².
+///
+/// # Errors
+/// `x` has no elements or an unsupported element type.
 pub fn squared_error(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
     not_empty("squared_error", x)?;
     on_cuda!(x, loss::squared_error(x, target));
@@ -24,6 +27,9 @@ pub fn squared_error(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
 }
 
 /// mean BCE-with-logits(x, target), the numerically stable form.
+///
+/// # Errors
+/// `x` has no elements or an unsupported element type.
 pub fn bce_with_logits(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
     not_empty("bce_with_logits", x)?;
     on_cuda!(x, loss::bce_with_logits(x, target));
@@ -36,6 +42,9 @@ pub fn bce_with_logits(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
 }
 
 /// scale · mean x.
+///
+/// # Errors
+/// `x` has no elements or an unsupported element type.
 pub fn mean(x: &Tensor, scale: f64) -> Result<(Tensor, Tensor)> {
     not_empty("mean", x)?;
     on_cuda!(x, loss::mean(x, scale));
@@ -48,6 +57,9 @@ pub fn mean(x: &Tensor, scale: f64) -> Result<(Tensor, Tensor)> {
 }
 
 /// mean |x − y|; the gradient at equality is 0.
+///
+/// # Errors
+/// The tensors differ in shape or element type, have no elements, or the type is unsupported.
 pub fn l1(x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
     same_shape("l1", x, y)?;
     not_empty("l1", x)?;
@@ -61,6 +73,9 @@ pub fn l1(x: &Tensor, y: &Tensor) -> Result<(Tensor, Tensor)> {
 }
 
 /// The gradient of a loss times what comes from above: `gradient` of any shape, `upstream` a scalar, both on one device.
+///
+/// # Errors
+/// `upstream` has more or fewer elements than one, or another element type than `gradient`.
 pub fn scale(gradient: &Tensor, upstream: &Tensor) -> Result<Tensor> {
     if upstream.elem_count() != 1 {
         bail!("scale: the factor is a scalar, got {:?}", upstream.dims())

@@ -214,12 +214,20 @@ fn backward(
 }
 
 /// Normalises with the statistics of `x` `[N, C, H, W]` itself and returns them.
+///
+/// # Errors
+/// `x` is not four-dimensional or has no pixels, or `residual` differs from it in shape or element type. The scale or
+/// the shift is not `[C]` of the type of `x` (F32 beside BF16).
 pub fn norm(x: &Tensor, spec: &Norm, affine: Option<Affine>, residual: Option<&Tensor>) -> Result<(Tensor, Moments)> {
     forward("norm", x, None, spec, affine, residual)
 }
 
 /// Backward of [`norm`]: recomputes the normalised value and the activation from `x` and `moments`. The residual's
 /// gradient is `dy` itself.
+///
+/// # Errors
+/// As [`norm`]; `dy` differs from `x` in shape or element type, or `moments` or an accumulator has another length or
+/// type than `x` asks for.
 pub fn norm_backward(
     x: &Tensor,
     moments: &Moments,
@@ -232,6 +240,9 @@ pub fn norm_backward(
 }
 
 /// Normalises with given statistics (running statistics of a batch norm).
+///
+/// # Errors
+/// As [`norm`]; `moments` have another length or element type than `x` asks for.
 pub fn norm_with(
     x: &Tensor,
     moments: &Moments,
@@ -243,6 +254,9 @@ pub fn norm_with(
 }
 
 /// Backward of [`norm_with`]: the statistics are constants.
+///
+/// # Errors
+/// As [`norm_backward`].
 pub fn norm_with_backward(
     x: &Tensor,
     moments: &Moments,
@@ -256,6 +270,10 @@ pub fn norm_with_backward(
 
 /// Moves running statistics in place: `running ← (1 − momentum) · running + momentum · new`, the variance unbiased by
 /// `count / (count − 1)` (`count` elements a group; a single one leaves the factor at 1).
+///
+/// # Errors
+/// The two pairs of statistics differ in shape or element type, the type is unsupported, or `running` is not
+/// contiguous.
 pub fn update_running(moments: &Moments, count: usize, momentum: f64, running: &Moments) -> Result<()> {
     same_shape("update_running", &moments.mean, &running.mean)?;
     same_shape("update_running", &moments.var, &running.var)?;

@@ -118,6 +118,10 @@ fn part(weight: &Tensor, from: usize) -> Result<Tensor> {
 /// [`conv2d`](crate::conv2d) of the planes that `x` stands for: every tap adds the weights of the label that it sees. Weight
 /// `[C_out, classes + rest, kh, kw]`, bias `[C_out]`; the result `[N, C_out, H', W']` is of type `dtype`: the weight's, or on
 /// CUDA BF16.
+///
+/// # Errors
+/// As [`conv2d`](crate::conv2d); the labels have no pixels, or the result cannot be of type `dtype`. On CUDA also a
+/// stride other than 1 or a kernel larger than 7x7.
 pub fn onehot_conv2d(x: &OneHot, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d, dtype: DType) -> Result<Tensor> {
     const OP: &str = "onehot_conv2d";
     let weight = w.tensor();
@@ -154,6 +158,10 @@ pub fn onehot_conv2d(x: &OneHot, w: &Weight, bias: Option<&Tensor>, spec: &Conv2
 
 /// Backward of [`onehot_conv2d`] from the output's gradient `dy`; returns the gradient of the planes behind those of the
 /// classes if asked for. Labels have none.
+///
+/// # Errors
+/// `dy` is no output of this convolution for `x` and the weight. An accumulator has another shape or element type than
+/// what is added to it.
 pub fn onehot_conv2d_backward(
     dy: &Tensor,
     x: &OneHot,

@@ -14,6 +14,9 @@ fn dims(op: &str, x: &Tensor) -> Result<(usize, usize, usize, usize)> {
 }
 
 /// Max pooling 2x2, stride 2, floor: `[N, C, H, W]` → `[N, C, H/2, W/2]`.
+///
+/// # Errors
+/// `x` is not four-dimensional, has a side shorter than 2, or has an unsupported element type.
 pub fn max_pool2(x: &Tensor) -> Result<Tensor> {
     let (n, c, h, w) = dims("max_pool2", x)?;
     let (ho, wo) = (h / 2, w / 2);
@@ -38,6 +41,9 @@ pub fn max_pool2(x: &Tensor) -> Result<Tensor> {
 }
 
 /// Backward of [`max_pool2`]; the first maximum in row-major order takes the gradient.
+///
+/// # Errors
+/// `dy` has another shape or element type than an output for `x`, or the type is unsupported.
 pub fn max_pool2_backward(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let (n, c, h, w) = dims("max_pool2_backward", x)?;
     let (ho, wo) = (h / 2, w / 2);
@@ -88,6 +94,9 @@ fn window(o: usize, size: usize) -> std::ops::Range<usize> {
 }
 
 /// Average pooling 3x3, stride 2, padding 1, padding not counted: `[N, C, H, W]` → `[N, C, ceil(H/2), ceil(W/2)]`.
+///
+/// # Errors
+/// `x` is not four-dimensional, has no pixels, or has an unsupported element type.
 pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
     let (n, c, h, w) = dims("avg_pool3s2", x)?;
     let (ho, wo) = (h.div_ceil(2), w.div_ceil(2));
@@ -118,6 +127,9 @@ pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
 }
 
 /// Backward of [`avg_pool3s2`] for an input of height and width `hw`.
+///
+/// # Errors
+/// `dy` is not four-dimensional, is no output for an input of `hw`, or has an unsupported element type.
 pub fn avg_pool3s2_backward(dy: &Tensor, hw: (usize, usize)) -> Result<Tensor> {
     let (n, c, ho, wo) = dims("avg_pool3s2_backward", dy)?;
     let (h, w) = hw;

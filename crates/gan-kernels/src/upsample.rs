@@ -13,6 +13,9 @@ fn dims(op: &str, x: &Tensor, factor: usize) -> Result<(usize, usize, usize, usi
 }
 
 /// Repeats every pixel `factor` × `factor` times: `[N, C, H, W]` → `[N, C, factor·H, factor·W]`.
+///
+/// # Errors
+/// `factor` is 0, or `x` is not four-dimensional, has no pixels, or has an unsupported element type.
 pub fn upsample_nearest(x: &Tensor, factor: usize) -> Result<Tensor> {
     let (n, c, h, w) = dims("upsample_nearest", x, factor)?;
     on_cuda!(x, picture::upsample_nearest(x, factor));
@@ -36,6 +39,10 @@ pub fn upsample_nearest(x: &Tensor, factor: usize) -> Result<Tensor> {
 }
 
 /// Backward of [`upsample_nearest`]: sums each block.
+///
+/// # Errors
+/// `factor` is 0 or does not divide both sides, or `dy` is not four-dimensional, has no pixels, or has an unsupported
+/// element type.
 pub fn upsample_nearest_backward(dy: &Tensor, factor: usize) -> Result<Tensor> {
     let (n, c, hf, wf) = dims("upsample_nearest_backward", dy, factor)?;
     if hf % factor != 0 || wf % factor != 0 {

@@ -27,7 +27,7 @@ fn word(key: Key) -> u64 {
 
 /// Does the work once, then records it.
 fn record(device: &Device, work: impl Fn() -> Result<()>) -> Graph {
-    rehearse(device, &work).unwrap();
+    warm_up(device, &work).unwrap();
     Graph::capture::<_, candle_core::Error>(device, &work).unwrap().0
 }
 
@@ -38,12 +38,12 @@ fn masks_follow_the_key_in_memory() {
         let x = single((2, 8, 5, 3), 1);
         let x = if bf16 { convert(&x, DType::BF16).unwrap() } else { x };
         let out = Tensor::zeros(x.shape(), DType::F32, &device).unwrap();
-        let (step, live) = (Key::new(3, Purpose::Dropout).at(1), Words::new(&device, 1).unwrap());
+        let (step, live) = (Key::new(3, Purpose::Dropout).at(1), GraphParams::new(&device, 1).unwrap());
         let work = || {
             let y = dropout(&x, 0.4, MaskKey::named(step, "model.7"))?;
             out.slice_set(&convert(&y, DType::F32)?, 0, 0)
         };
-        rehearse(&device, work).unwrap();
+        warm_up(&device, work).unwrap();
         let recorded = with_dropout_key(step, &live, || Graph::capture::<_, candle_core::Error>(&device, work));
         let (graph, ()) = recorded.unwrap();
         for number in [2, 9] {
@@ -65,7 +65,7 @@ fn pictures_are_exchanged_as_words_say() {
     let Some((device, _one)) = cuda() else { return };
     let store = Tensor::zeros((3, 2, 3, 5), DType::F32, &device).unwrap();
     let pictures = single((4, 2, 3, 5), 1);
-    let (out, words) = (pictures.copy().unwrap(), Words::new(&device, 12).unwrap());
+    let (out, words) = (pictures.copy().unwrap(), GraphParams::new(&device, 12).unwrap());
     let graph = record(&device, || out.slice_set(&exchange(&pictures, &store, &words)?, 0, 0));
     let mut held = vec![vec![0.0; 30]; 3];
     let given: Vec<Vec<f64>> = values(&pictures).chunks(30).map(<[f64]>::to_vec).collect();
@@ -95,7 +95,7 @@ fn pictures_are_exchanged_as_words_say() {
     words.write(&many).unwrap();
     assert_eq!(values(words.tensor()), (0..12).map(f64::from).collect::<Vec<_>>());
     assert!(words.write(&[0; 13]).is_err());
-    assert!(exchange(&pictures, &store, &Words::new(&device, 3).unwrap()).is_err(), "too few choices");
+    assert!(exchange(&pictures, &store, &GraphParams::new(&device, 3).unwrap()).is_err(), "too few choices");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn updates_follow_their_numbers() {
     let grad = single((1, 1, 1, n), 2).reshape(n).unwrap();
     let [recorded, plain] = [(); 2].map(|()| Tensor::zeros((3, n), DType::F32, &device).unwrap());
     let watch = Watch::new(&device).unwrap();
-    let numbers = Words::new(&device, 2).unwrap();
+    let numbers = GraphParams::new(&device, 2).unwrap();
     let step = |lr: f64, step: u64| AdamStep { lr, beta1: 0.5, beta2: 0.999, eps: 1e-8, step };
     let update = || watch.captured_adam(&recorded, &flat(&grad), 0..n, &step(7.0, 99), numbers.tensor());
     let graph = Graph::capture::<_, candle_core::Error>(&device, update).unwrap().0;

@@ -7,6 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Makes `y`, computed from `x` by plain functions, a function of `x` in candle's graph: `backward` maps the gradient of
 /// `y` to that of `x`. Without a tracked `x` this is `y` itself.
+///
+/// # Errors
+/// With a tracked `x`: `y` lies on another device, or on the CPU is neither F32 nor F64. An error of `backward` comes
+/// out of candle's backward pass.
 pub fn with_backward(
     x: &Tensor,
     y: Tensor,
@@ -26,6 +30,9 @@ fn computed(
 
 /// `AvgPool2d(3, stride 2, padding 1)` that does not count the padding, `[N, C, H, W]` → `[N, C, ⌈H/2⌉, ⌈W/2⌉]`: the
 /// pyramid of pix2pixHD's enhancers and discriminators.
+///
+/// # Errors
+/// As [`gan_kernels::avg_pool3s2`].
 pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
     let (_, _, h, w) = x.dims4()?;
     let y = gan_kernels::avg_pool3s2(&x.detach())?;
@@ -33,6 +40,9 @@ pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
 }
 
 /// Replaces features `[N, C, H, W]` by their means over instances `[N, 1, H, W]`; differentiable.
+///
+/// # Errors
+/// As [`gan_kernels::instance_mean`].
 pub fn instance_mean(x: &Tensor, inst: &Tensor) -> Result<Tensor> {
     let y = gan_kernels::instance_mean(&x.detach(), inst)?;
     let inst = inst.clone();

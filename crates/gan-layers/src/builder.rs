@@ -13,16 +13,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What a parameter is, for initialisation and summaries.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Role {
-    /// Weight of a convolution, `[C_out, C_in, k, k]`, or of a transposed one, `[C_in, C_out, k, k]`.
+    /// Weight of a convolution, `[C_out, C_in, k, k]`, of a transposed one, `[C_in, C_out, k, k]`, or of a linear layer,
+    /// `[C_out, C_in]`: the references initialise them alike.
     ConvWeight,
-    /// Bias of a convolution whose weight has this fan-in (PyTorch's: `size(1) · k · k`, also for transposed ones).
+    /// Bias of a convolution or linear layer whose weight has this fan-in (PyTorch's: `size(1) · k · k`, also for transposed ones).
     ConvBias {
         /// PyTorch's fan-in of the weight.
         fan_in: usize,
     },
     /// Scale of a batch norm.
     NormWeight,
-    /// Shift of a batch norm.
+    /// Scale of an instance norm. The references leave it at PyTorch's default, 1.
+    InstanceNormWeight,
+    /// Shift of a norm.
     NormBias,
 }
 
@@ -39,6 +42,22 @@ impl Param {
     /// The values as a tensor.
     pub fn tensor(&self) -> &Tensor {
         self.weight.tensor()
+    }
+
+    /// The gradient.
+    ///
+    /// # Errors
+    /// The network was built for translation.
+    pub(crate) fn gradient(&self) -> Result<&Grad> {
+        match &self.grad {
+            Some(grad) => Ok(grad),
+            None => bail!("this network was built for translation: it has no room for gradients"),
+        }
+    }
+
+    /// The gradient so far, to be added to.
+    pub(crate) fn accumulator(&self) -> Result<Tensor> {
+        self.gradient()?.accumulator()
     }
 }
 
@@ -64,10 +83,19 @@ impl Counter {
 /// A supplier of parameters by path.
 pub trait Source {
     /// The parameter of this path and shape.
+    ///
+    /// # Errors
+    /// The source has no parameter of this path and shape.
     fn param(&self, path: &str, shape: &[usize], role: Role) -> Result<Param>;
     /// The buffer of this path and shape, filled with `value` if the source has none of its own.
+    ///
+    /// # Errors
+    /// The source holds buffers of its own, but none of this path and shape.
     fn buffer(&self, path: &str, shape: &[usize], value: f64) -> Result<Tensor>;
     /// The counter of this path.
+    ///
+    /// # Errors
+    /// The source holds counters of its own, but none of this path.
     fn counter(&self, path: &str) -> Result<Counter>;
     /// The variable that makes segments tracked operators; `None` if the networks are for translation only.
     fn anchor(&self) -> Option<Var>;

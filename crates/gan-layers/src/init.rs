@@ -6,7 +6,7 @@ use gan_rng::Key;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Distribution of convolution weights.
+/// Distribution of the weights of convolutions and linear layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InitType {
@@ -21,7 +21,7 @@ pub enum InitType {
     Orthogonal,
 }
 
-/// Initial value of convolution biases.
+/// Initial value of the biases of convolutions and linear layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BiasInit {
     /// Zero (pix2pix, CycleGAN).
@@ -32,10 +32,10 @@ pub enum BiasInit {
 }
 
 /// An initialisation scheme. Batch-norm scales are N(1, gain) (0.02 for every type, as the references have it by
-/// default), shifts 0.
+/// default), instance-norm scales 1, shifts 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Init {
-    /// Distribution of convolution weights.
+    /// Distribution of the weights of convolutions and linear layers.
     pub init_type: InitType,
     /// Its gain, 0.02 by default.
     pub init_gain: f64,
@@ -55,6 +55,7 @@ impl Init {
         let n: usize = shape.iter().product();
         let values = match role {
             Role::NormBias => vec![0.0; n],
+            Role::InstanceNormWeight => vec![1.0; n],
             Role::NormWeight => normals(key, n, 1.0, self.init_gain),
             Role::ConvBias { fan_in } => match self.bias {
                 BiasInit::Zero => vec![0.0; n],
@@ -166,5 +167,6 @@ mod tests {
         let w = draw(Init::default(), &[10_000], Role::NormWeight);
         let mean = w.iter().sum::<f64>() / 10_000.0;
         assert!((mean - 1.0).abs() < 1e-3);
+        assert!(draw(Init::default(), &[10], Role::InstanceNormWeight).iter().all(|&x| x == 1.0));
     }
 }

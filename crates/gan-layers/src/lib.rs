@@ -2,7 +2,7 @@
 //!
 //! * A network is one or more [`Sequence`]s of [`Layer`]s, written down once in the order of the paper and built by a
 //!   [`SequenceBuilder`], whose paths are the PyTorch state-dict keys. Forward, backward, initialisation and the
-//!   [`Summary`] are walks over the same sequence.
+//!   [`Summary`] are walks over the same sequence. Each kind of layer is a file of [`layers`].
 //! * A forward pass takes a [`Ctx`]: what normalisation, dropout and the weights do is visible at the call.
 //! * In training a whole sequence is *one* candle operator (a segment, see [`Sequence::forward`]): it keeps its own
 //!   tape, adds weight gradients straight into the [`ParamStore`] and frees activations as it walks back.
@@ -12,18 +12,23 @@
 mod autograd;
 mod backward;
 mod builder;
+mod conv_grads;
 mod ctx;
 mod forward;
 mod grad;
 mod init;
 mod input;
+mod kind;
 mod layer;
+pub mod layers;
+mod optimizer;
+mod plan;
 mod segment;
 mod sequence;
-mod steps;
 mod store;
 mod summary;
 mod tape;
+mod taps;
 mod together;
 
 pub use autograd::{avg_pool3s2, halves, instance_mean, with_backward};
@@ -32,10 +37,20 @@ pub use ctx::{Ctx, Dropout, NormMode, Precision, Weights};
 pub use grad::Grad;
 pub use init::{BiasInit, Init, InitType};
 pub use input::Input;
-pub use layer::{BatchNorm, Conv, ConvTranspose, Layer, NormLayer};
-pub use sequence::{ConvSpec, Node, NormKind, Sequence, SequenceBuilder};
+pub use layer::Layer;
+pub use layers::conv::{Conv, ConvSpec};
+pub use layers::conv_transpose::ConvTranspose;
+pub use layers::linear::Linear;
+pub use layers::norm::{BatchNorm, NormKind, NormLayer};
+pub use optimizer::{Optimizer, UpdateError};
+pub use sequence::{Node, Sequence, SequenceBuilder};
 pub use store::{Missing, ParamStore, Tensors, copy_of};
 pub use summary::{Row, Summary};
 pub use together::with_backward_together;
 
 pub use gan_kernels::{Act, OneHot, PadMode};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

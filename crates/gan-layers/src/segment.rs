@@ -4,7 +4,6 @@ use crate::autograd::Handover;
 use crate::backward::backward;
 use crate::forward::forward;
 use crate::input::Start;
-use crate::steps::Step;
 use crate::tape::Tape;
 use crate::{Ctx, Input, Precision, Sequence, Weights};
 #[cfg(feature = "cuda")]
@@ -21,6 +20,10 @@ impl Sequence {
     /// of candle's graph that keeps its own tape: `backward` on a loss adds the weight gradients to the
     /// [`ParamStore`](crate::ParamStore) and passes on the gradient of `x`. A graph can be walked back once. It must be
     /// walked back before its weights are updated; an update in between is reported as an error.
+    ///
+    /// # Errors
+    /// A layer does not take the channels or the size that reach it, a network built for translation is to be trained,
+    /// or BF16 is asked for off CUDA. An update of the weights in between is an error of candle's backward pass.
     pub fn forward<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx) -> Result<Tensor> {
         match x.into() {
             Input::Planes(x) => self.run(x, Start::Planes(enter(x, ctx.precision)?), ctx),
@@ -32,17 +35,14 @@ impl Sequence {
         }
     }
 
-    /// Whether the first step is a convolution that does best without the planes of labels.
+    /// Whether the first step does best without the planes of labels.
     fn gathers(&self, labels: &OneHot) -> bool {
-        match self.steps().first() {
-            Some(Step::Conv { conv, spec, .. }) => labels.pays(conv.weight.tensor(), spec),
-            _ => false,
-        }
+        self.steps().first().is_some_and(|step| step.op.takes_labels(labels, &step.fused))
     }
 
     /// `x` is what a gradient may be wanted of.
     fn run(&self, x: &Tensor, start: Start, ctx: &Ctx) -> Result<Tensor> {
-        let train = ctx.weights == Weights::Train;
+        let train = ctx.weights == Weights::Train && self.has_parameters();
         if !train && !x.track_op() {
             return leave(forward(self, start, ctx, None, None)?, ctx.precision);
         }
@@ -55,7 +55,7 @@ impl Sequence {
         let y = forward(self, start, ctx, Some(&mut tape), None)?;
         let y = match ctx.precision {
             Precision::Bf16 => Handover::fresh(leave(y, ctx.precision)?),
-            Precision::F32 if tape.gives_up_result() => Handover::fresh(y),
+            Precision::F32 if tape.give_up_result(self)? => Handover::fresh(y),
             Precision::F32 => Handover::shared(y),
         };
         let versions = self.versions();
@@ -63,20 +63,10 @@ impl Sequence {
         x.apply_op2(&anchor, Segment { seq: self.clone(), ctx: *ctx, y, state })
     }
 
-    /// The versions of all weights: any difference later means that an update came in between.
+    /// The versions of all parameters: any difference later means that an update came in between.
     fn versions(&self) -> Vec<u64> {
-        fn collect(seq: &Sequence, out: &mut Vec<u64>) {
-            for node in seq.nodes() {
-                match &node.layer {
-                    crate::Layer::Conv(c) => out.push(c.weight.weight.version().get()),
-                    crate::Layer::ConvTranspose(c) => out.push(c.weight.weight.version().get()),
-                    crate::Layer::Residual(s) | crate::Layer::Skip(s) | crate::Layer::Nested(s) => collect(s, out),
-                    _ => {}
-                }
-            }
-        }
         let mut out = Vec::new();
-        collect(self, &mut out);
+        self.each_param(&mut |param| out.push(param.weight.version().get()));
         out
     }
 }
@@ -141,7 +131,7 @@ impl CustomOp2 for Segment {
         if versions != self.seq.versions() {
             bail!("weights were updated between a forward pass and its backward pass: the gradient would be wrong");
         }
-        tape.take_result(y);
+        tape.take_result(&self.seq, y)?;
         let dx = backward(&self.seq, tape, enter(dy, self.ctx.precision)?, &self.ctx, x.track_op())?;
         // The anchor is a variable: `None` is what candle takes for "no gradient" there.
         Ok((dx.map(|dx| leave(dx, self.ctx.precision)).transpose()?, None))

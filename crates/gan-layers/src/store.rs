@@ -53,6 +53,9 @@ pub enum Missing {
 
 impl ParamStore {
     /// Builds networks on a new store. `build` runs twice: once to learn names and shapes, once to hand out views.
+    ///
+    /// # Errors
+    /// Those of `build`, and of a device without memory for the parameters.
     pub fn build<T>(dtype: DType, device: &Device, build: impl Fn(&Builder<'_>) -> Result<T>) -> Result<(Self, T)> {
         let recorder = Recorder::default();
         build(&Builder::new(recorder.clone()))?;
@@ -96,11 +99,17 @@ impl ParamStore {
     }
 
     /// Draws all parameters anew; each depends on the key and its own name alone.
+    ///
+    /// # Errors
+    /// As [`ParamStore::init_matching`].
     pub fn init(&self, init: &Init, key: Key) -> Result<()> {
         self.init_matching("", init, key)
     }
 
     /// As [`ParamStore::init`], for the parameters whose names start with `prefix`.
+    ///
+    /// # Errors
+    /// The values cannot be converted to the store's element type or copied to its device.
     pub fn init_matching(&self, prefix: &str, init: &Init, key: Key) -> Result<()> {
         for entry in self.entries.iter().filter(|e| e.name.starts_with(prefix)) {
             if let Kind::Param { offset, shape, role, .. } = &entry.kind {
@@ -113,6 +122,9 @@ impl ParamStore {
     }
 
     /// Sets the gradients to zero. On the CPU they have no memory from then on, until something is added.
+    ///
+    /// # Errors
+    /// As [`gan_kernels::zero`]; none on the CPU.
     pub fn zero_grad(&self) -> Result<()> {
         if let Some(grads) = &self.grads {
             return k::zero(grads);
@@ -141,6 +153,9 @@ impl ParamStore {
     }
 
     /// Whether every gradient is finite.
+    ///
+    /// # Errors
+    /// As [`gan_kernels::all_finite`].
     pub fn grads_finite(&self) -> Result<bool> {
         match &self.grads {
             Some(grads) => k::all_finite(grads),
@@ -149,6 +164,9 @@ impl ParamStore {
     }
 
     /// The name of the first parameter with a gradient that is not finite.
+    ///
+    /// # Errors
+    /// As [`gan_kernels::all_finite`].
     pub fn first_non_finite_grad(&self) -> Result<Option<String>> {
         for (name, _, grad) in self.params() {
             if !grad.finite()? {
@@ -159,6 +177,9 @@ impl ParamStore {
     }
 
     /// One Adam update of the parameters in `range` (see [`ParamStore::range`]).
+    ///
+    /// # Errors
+    /// As [`gan_kernels::adam`]: a range that ends behind the last parameter, or a step of 0.
     pub fn adam(&self, range: Range<usize>, step: &AdamStep) -> Result<()> {
         k::adam(&self.state, &self.settled_grads(&range)?, range, step)?;
         self.version.bump();
@@ -166,6 +187,9 @@ impl ParamStore {
     }
 
     /// The same, unless a gradient is not finite or was not at an earlier update of this watch.
+    ///
+    /// # Errors
+    /// As [`ParamStore::adam`]. A gradient that is not finite is no error; [`Watch::saw_non_finite`] tells.
     pub fn watched_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch) -> Result<()> {
         watch.adam(&self.state, &self.settled_grads(&range)?, range, step, || self.grads_finite())?;
         self.version.bump();
@@ -173,6 +197,9 @@ impl ParamStore {
     }
 
     /// The same as part of a captured graph, which finds `factors` in device memory (see [`Watch::captured_adam`]).
+    ///
+    /// # Errors
+    /// As [`ParamStore::adam`]; also if the store is on the CPU, where nothing is captured.
     pub fn captured_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch, factors: &Tensor) -> Result<()> {
         watch.captured_adam(&self.state, &self.settled_grads(&range)?, range, step, factors)?;
         self.version.bump();
@@ -212,16 +239,25 @@ impl ParamStore {
     }
 
     /// Forgets the Adam moments.
+    ///
+    /// # Errors
+    /// As [`gan_kernels::zero`].
     pub fn reset_moments(&self) -> Result<()> {
         k::zero(&self.state.narrow(0, 1, 2)?)
     }
 
     /// Copies of the first and second moments, each `[n]`.
+    ///
+    /// # Errors
+    /// The device fails or has no memory for the copies.
     pub fn moments(&self) -> Result<(Tensor, Tensor)> {
         Ok((copy_of(&self.state.get(1)?)?, copy_of(&self.state.get(2)?)?))
     }
 
     /// Sets the moments.
+    ///
+    /// # Errors
+    /// `m` or `v` does not have one value for each parameter, or cannot be converted to the store's element type.
     pub fn set_moments(&self, m: &Tensor, v: &Tensor) -> Result<()> {
         for (row, t) in [(1, m), (2, v)] {
             if t.elem_count() != self.len() {
@@ -233,6 +269,9 @@ impl ParamStore {
     }
 
     /// Copies of the parameters and buffers under `prefix` (a network's name and a dot), with bare keys.
+    ///
+    /// # Errors
+    /// The device fails or has no memory for the copies.
     pub fn state_dict(&self, prefix: &str) -> Result<Tensors> {
         let mut out = Vec::new();
         for entry in &self.entries {
@@ -248,6 +287,9 @@ impl ParamStore {
     }
 
     /// Copies of the gradients under `prefix`, with bare keys.
+    ///
+    /// # Errors
+    /// The device fails or has no memory for the copies.
     pub fn grad_dict(&self, prefix: &str) -> Result<Tensors> {
         let under = self.params().filter_map(|(name, _, grad)| Some((name.strip_prefix(prefix)?, grad)));
         under.map(|(name, grad)| Ok((name.to_string(), copy_of(&grad.settled()?)?))).collect()
@@ -255,6 +297,10 @@ impl ParamStore {
 
     /// Sets the parameters and buffers under `prefix` from bare keys. Returns what was left out under
     /// [`Missing::Skip`], a line a name. `num_batches_tracked` may be missing always.
+    ///
+    /// # Errors
+    /// Under [`Missing::Refuse`] the first name that one side lacks or whose shapes differ; nothing is changed then.
+    /// Values that cannot be converted to the store's element type.
     pub fn load(&self, prefix: &str, tensors: &[(String, Tensor)], missing: Missing) -> Result<Vec<String>> {
         // What is refused must not leave half a network behind.
         let (fitting, notes) = self.fitting(prefix, tensors, missing)?;
@@ -337,6 +383,9 @@ fn view(flat: &Tensor, offset: usize, shape: &[usize]) -> Result<Tensor> {
 
 /// A tensor of its own with the values of a view, at least one dimension. (candle's `copy` clones the whole storage
 /// behind a view: for one layer's weights, those of all layers and their moments.)
+///
+/// # Errors
+/// The device fails or has no memory for the copy.
 pub fn copy_of(view: &Tensor) -> Result<Tensor> {
     let own = Tensor::zeros(view.shape(), view.dtype(), view.device())?;
     own.slice_set(&view.contiguous()?, 0, 0)?;

@@ -1,8 +1,8 @@
 //! Shapes, parameters and multiply-adds, layer by layer.
 
-use crate::{Layer, NormLayer, Sequence};
+use crate::Sequence;
+use crate::kind::Kind;
 use candle_core::{Result, bail};
-use gan_kernels::{Conv2d, ConvTranspose2d, PadMode};
 
 /// Longest side that shapes are computed for.
 const MAX_SIDE: usize = 1 << 24;
@@ -49,77 +49,63 @@ impl Summary {
     ///
     /// # Errors
     /// Where a layer does not take the size that reaches it, or the two sides of a sum or a concatenation differ in size.
-    pub fn add(&mut self, seq: &Sequence, input: (usize, usize, usize)) -> Result<(usize, usize, usize)> {
-        let (mut c, mut h, mut w) = input;
-        if h.max(w) > MAX_SIDE {
-            bail!("images of {h} x {w} pixels are too large");
+    pub fn add(
+        &mut self,
+        seq: &Sequence,
+        (channels, height, width): (usize, usize, usize),
+    ) -> Result<(usize, usize, usize)> {
+        if height.max(width) > MAX_SIDE {
+            bail!("images of {height} x {width} pixels are too large");
         }
-        let mut pad: Option<(PadMode, usize)> = None;
-        for node in seq.nodes() {
-            let (kind, params, macs) = match &node.layer {
-                Layer::Pad { mode, size } => {
-                    pad = Some((*mode, *size));
-                    continue;
-                }
-                Layer::Identity => continue,
-                Layer::Conv(conv) => {
-                    let (out, in_nc, kh, kw) = conv.weight.tensor().dims4()?;
-                    let (pad_mode, padding) = pad.take().unwrap_or((PadMode::Zero, conv.padding));
-                    (h, w) = Conv2d { stride: conv.stride, padding, pad_mode }.output_hw((kh, kw), (h, w))?;
-                    c = out;
-                    let params = out * in_nc * kh * kw + conv.bias.as_ref().map_or(0, |_| out);
-                    (format!("Conv {kh}x{kw} s{}", conv.stride), params, macs(&[out, in_nc, kh, kw, h, w]))
-                }
-                Layer::ConvTranspose(conv) => {
-                    let (in_nc, out, kh, kw) = conv.weight.tensor().dims4()?;
-                    let macs = macs(&[out, in_nc, kh, kw, h, w]); // every input pixel meets the whole kernel once
-                    let spec = ConvTranspose2d {
-                        stride: conv.stride,
-                        padding: conv.padding,
-                        output_padding: conv.output_padding,
-                    };
-                    (h, w) = spec.output_hw((kh, kw), (h, w))?;
-                    c = out;
-                    let params = out * in_nc * kh * kw + conv.bias.as_ref().map_or(0, |_| out);
-                    (format!("ConvT {kh}x{kw} s{}", conv.stride), params, macs)
-                }
-                Layer::Norm(NormLayer::Instance) => ("InstanceNorm".to_string(), 0, 0),
-                Layer::Norm(NormLayer::Batch(_)) => ("BatchNorm".to_string(), 2 * c, 0),
-                Layer::Act(act) => (format!("{act:?}"), 0, 0),
-                Layer::Dropout { p } => (format!("Dropout {p}"), 0, 0),
-                Layer::MaxPool2 => {
-                    (h, w) = (h / 2, w / 2);
-                    ("MaxPool 2x2".to_string(), 0, 0)
-                }
-                Layer::Nested(inner) => {
-                    (c, h, w) = self.add(inner, (c, h, w))?;
-                    continue;
-                }
-                Layer::Residual(inner) => {
-                    same_size(&node.path, (h, w), self.add(inner, (c, h, w))?)?;
-                    ("Sum".to_string(), 0, 0)
-                }
-                Layer::Skip(inner) => {
-                    let inside = self.add(inner, (c, h, w))?;
-                    same_size(&node.path, (h, w), inside)?;
-                    c += inside.0;
-                    ("Concat".to_string(), 0, 0)
-                }
-            };
-            self.rows.push(Row { path: node.path.clone(), kind, output: (c, h, w), params, macs });
-        }
-        Ok((c, h, w))
+        let mut rows = Rows { rows: &mut self.rows, channels, height, width };
+        rows.sequence(seq)?;
+        Ok((rows.channels, rows.height, rows.width))
     }
 }
 
-/// Multiply-adds, as far as they can be counted.
-fn macs(factors: &[usize]) -> u64 {
-    factors.iter().fold(1, |product: u64, &factor| product.saturating_mul(factor as u64))
+/// A summary being written: its rows, and the size that the next layer gets.
+pub(crate) struct Rows<'a> {
+    rows: &'a mut Vec<Row>,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
 }
 
-fn same_size(path: &str, outside: (usize, usize), (_, h, w): (usize, usize, usize)) -> Result<()> {
-    if outside == (h, w) {
-        return Ok(());
+impl Rows<'_> {
+    /// Appends the layers of a sequence.
+    pub(crate) fn sequence(&mut self, seq: &Sequence) -> Result<()> {
+        seq.nodes().iter().try_for_each(|node| node.layer.kind().summarize(&node.path, self))
     }
-    bail!("{path}: what passes by is {} x {}, what passes through becomes {h} x {w}", outside.0, outside.1)
+
+    /// Appends the layers of a sequence that the input of the layer at `path` passes by. Returns the channels that the sequence puts
+    /// out; the size stays that of the input.
+    ///
+    /// # Errors
+    /// The sequence changes height or width.
+    pub(crate) fn branch(&mut self, path: &str, seq: &Sequence) -> Result<usize> {
+        let (channels, h, w) = (self.channels, self.height, self.width);
+        self.sequence(seq)?;
+        if (self.height, self.width) != (h, w) {
+            bail!("{path}: what passes by is {h} x {w}, what passes through becomes {} x {}", self.height, self.width)
+        }
+        Ok(std::mem::replace(&mut self.channels, channels))
+    }
+
+    /// Appends a layer whose output has the present size. Its multiply-adds are the product of these factors.
+    pub(crate) fn row(&mut self, layer: &dyn Kind, path: &str, kind: String, macs: &[usize]) {
+        let mut params = 0;
+        layer.each_param(&mut |param| params += param.tensor().elem_count());
+        let macs = macs.iter().copied().reduce(usize::saturating_mul).unwrap_or(0) as u64;
+        self.push(path, kind, params, macs);
+    }
+
+    /// Appends what joins two branches to the present size.
+    pub(crate) fn join(&mut self, path: &str, kind: &str) {
+        self.push(path, kind.to_string(), 0, 0);
+    }
+
+    fn push(&mut self, path: &str, kind: String, params: usize, macs: u64) {
+        let output = (self.channels, self.height, self.width);
+        self.rows.push(Row { path: path.to_string(), kind, output, params, macs });
+    }
 }

@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 ///
 /// The graph holds a chain: each link has one of the tensors and the link before as its inputs and hands the gradient of `y`
 /// on. Only the last link is `y`; the others are zeros.
+///
+/// # Errors
+/// As [`with_backward`](crate::with_backward). If `backward` returns too few gradients, candle's backward pass fails.
 pub fn with_backward_together(
     xs: &[Tensor],
     y: Tensor,

@@ -1,5 +1,5 @@
 //! The parameter store: loading, refusing, skipping, initialisation and the state dict.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, dead_code)]
 
 mod network;
 

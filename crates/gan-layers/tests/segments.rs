@@ -1,54 +1,19 @@
 //! What a segment promises: right gradients, one walk back, no silently wrong gradient after an update.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, dead_code)]
 
 mod network;
 
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use gan_kernels::AdamStep;
-use gan_layers::{Builder, Ctx, Missing, NormMode, Weights, halves};
-use network::{ctx, device, drawn, gradients, key, layers, numbers, pictures, score};
+use gan_layers::{Builder, Ctx, NormMode, Weights, halves};
+use network::{check_gradients, ctx, device, drawn, gradients, key, layers, numbers, pictures, score};
 
 #[test]
 fn gradients_are_those_of_central_differences() {
     let (store, net) = drawn();
     let x = pictures(2, 1);
-    let train = ctx(Weights::Train);
-    store.zero_grad().unwrap();
-    let grads = score(&net.forward(x.as_tensor(), &train).unwrap()).backward().unwrap();
-    let value = |x: &Tensor| score(&net.forward(x, &ctx(Weights::Frozen)).unwrap()).to_scalar::<f64>().unwrap();
-    let h = 1e-6;
-
-    let (values, have) = (numbers(&x), numbers(grads.get(x.as_tensor()).unwrap()));
-    for i in (0..values.len()).step_by(7) {
-        let moved = |by: f64| {
-            let mut v = values.clone();
-            v[i] += by;
-            value(&Tensor::from_vec(v, x.shape(), &device()).unwrap())
-        };
-        let want = (moved(h) - moved(-h)) / (2.0 * h);
-        assert!((have[i] - want).abs() < 1e-6, "input {i}: {} and {want}", have[i]);
-    }
-
-    let weights = store.state_dict("").unwrap();
-    let x = x.detach();
-    for (name, gradient) in store.grad_dict("").unwrap() {
-        let (at, tensor) = weights.iter().enumerate().find_map(|(i, (n, t))| (*n == name).then_some((i, t))).unwrap();
-        let (values, have) = (numbers(tensor), numbers(&gradient));
-        for i in (0..values.len()).step_by(11) {
-            let moved = |by: f64| {
-                let mut v = values.clone();
-                v[i] += by;
-                let mut state = weights.clone();
-                state[at].1 = Tensor::from_vec(v, tensor.shape(), &device()).unwrap();
-                store.load("", &state, Missing::Refuse).unwrap();
-                value(&x)
-            };
-            let want = (moved(h) - moved(-h)) / (2.0 * h);
-            assert!((have[i] - want).abs() < 1e-6, "{name} {i}: {} and {want}", have[i]);
-        }
-        store.load("", &weights, Missing::Refuse).unwrap();
-    }
+    check_gradients(&store, &x, |x, weights| score(&net.forward(x, &ctx(weights)).unwrap()));
 }
 
 #[test]

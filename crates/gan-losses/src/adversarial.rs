@@ -19,6 +19,9 @@ pub enum GanMode {
 
 impl GanMode {
     /// The loss of a score map of any shape against "real" or "fake".
+    ///
+    /// # Errors
+    /// `score` has no elements or an unsupported element type.
     pub fn loss(self, score: &Tensor, real: bool) -> Result<Tensor> {
         let (value, grad) = self.with_gradient(&score.detach(), real)?;
         with_backward(score, value, move |dy| gan_kernels::scale(&grad, dy))
@@ -35,6 +38,9 @@ impl GanMode {
     }
 
     /// The loss summed over scales (not averaged, as pix2pixHD has it); each scale's last stage is its score map.
+    ///
+    /// # Errors
+    /// No scale has a score map; those of [`GanMode::loss`].
     pub fn loss_over_scales(self, scales: &[Vec<Tensor>], real: bool) -> Result<Tensor> {
         let mut scores = scales.iter().filter_map(|stages| stages.last());
         let Some(first) = scores.next() else { candle_core::bail!("a discriminator without scales") };

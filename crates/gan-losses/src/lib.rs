@@ -14,3 +14,8 @@ pub use error::Error;
 pub use matching::feature_matching;
 pub use reconstruction::l1;
 pub use vgg19::{PerceptualLoss, Vgg19};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -5,6 +5,9 @@ use candle_core::{Result, Tensor, bail};
 
 /// Σ over scales and all stages but the score map of `1/scales · 4/stages · l1(fake, real)`, where `stages` counts the
 /// feature stages; with the default three layers the second factor is 1. The real features are constants.
+///
+/// # Errors
+/// No scale has a stage beside its score map, or a fake and a real stage differ in shape or element type.
 pub fn feature_matching(fake: &[Vec<Tensor>], real: &[Vec<Tensor>]) -> Result<Tensor> {
     let mut terms = Vec::new();
     for (fake_stages, real_stages) in fake.iter().zip(real) {

@@ -5,6 +5,9 @@ use gan_kernels::{L1Term, l1_sum, l1_sum_backward};
 use gan_layers::{with_backward, with_backward_together};
 
 /// mean |x − target|, equal shapes; the target is a constant.
+///
+/// # Errors
+/// The tensors differ in shape or element type, have no elements, or the type is unsupported.
 pub fn l1(x: &Tensor, target: &Tensor) -> Result<Tensor> {
     let (value, grad) = gan_kernels::l1(&x.detach(), &target.detach())?;
     with_backward(x, value, move |dy| gan_kernels::scale(&grad, dy))

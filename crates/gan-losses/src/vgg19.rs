@@ -26,6 +26,9 @@ const SLICES: [&[usize]; 5] =
 
 impl Vgg19 {
     /// Takes the weights from a builder.
+    ///
+    /// # Errors
+    /// The source lacks `features.N.weight` or `features.N.bias` of a convolution, or has it in another shape.
     pub fn build<'a>(at: impl Into<Builder<'a>>) -> Result<Self> {
         let at = at.into().pp("features");
         let (mut index, mut in_nc) = (0, 3);
@@ -88,6 +91,9 @@ impl Vgg19 {
     }
 
     /// The five feature maps of pictures `[N, 3, H, W]` in [-1, 1] (not normalised any further, as in pix2pixHD).
+    ///
+    /// # Errors
+    /// `x` does not have three channels, a side is shorter than 16 pixels, or BF16 is asked for off CUDA.
     pub fn forward(&self, x: &Tensor) -> Result<Vec<Tensor>> {
         let ctx = Ctx { precision: self.precision, ..Ctx::translate() };
         let mut out: Vec<Tensor> = Vec::new();
@@ -113,6 +119,9 @@ impl PerceptualLoss {
     }
 
     /// The loss of pictures `[N, 3, H, W]` in [-1, 1]; the target is a constant.
+    ///
+    /// # Errors
+    /// Those of [`Vgg19::forward`]; `x` and `target` differ in shape.
     pub fn loss(&self, x: &Tensor, target: &Tensor) -> Result<Tensor> {
         const WEIGHTS: [f64; 5] = [1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0];
         let wanted = self.vgg.forward(&target.detach())?;

@@ -76,6 +76,9 @@ impl DiscriminatorConfig {
     }
 
     /// Writes the network down for inputs of this many channels.
+    ///
+    /// # Errors
+    /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, input_nc: usize, at: impl Into<Builder<'a>>) -> Result<Discriminator> {
         let patch = |n_layers| PatchConfig { input_nc, ndf: self.ndf, n_layers, norm: self.norm };
         Ok(match self.arch {
@@ -108,6 +111,10 @@ pub enum Discriminator {
 
 impl Discriminator {
     /// `[N, C, H, W]` → every stage's output: scale (finest first), then stage; a scale's last is its score map.
+    ///
+    /// # Errors
+    /// `x` has another number of channels than the network was built for, or is too small for a layer; those of
+    /// [`Sequence::forward`].
     pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
         match self {
             Discriminator::Stages(stages) => Ok(vec![run_stages(stages, x, ctx)?]),
@@ -116,6 +123,9 @@ impl Discriminator {
     }
 
     /// As [`forward`](Self::forward), with no stage's output but the score maps: less memory and work where no features are matched.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
     pub fn scores(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
         match self {
             Discriminator::Stages(stages) => Ok(vec![score(stages, x, ctx)?]),
@@ -124,6 +134,9 @@ impl Discriminator {
     }
 
     /// Layers, parameters and multiply-adds for inputs of these channels, height and width.
+    ///
+    /// # Errors
+    /// A layer does not take the size that reaches it.
     pub fn summary(&self, input: (usize, usize, usize)) -> Result<Summary> {
         let mut summary = Summary::default();
         let scales = match self {

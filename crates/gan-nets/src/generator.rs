@@ -199,6 +199,9 @@ impl GeneratorConfig {
     }
 
     /// Writes the network down.
+    ///
+    /// # Errors
+    /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
         let net = match self.arch {
             Arch::Resnet9Blocks => Net::Plain(self.resnet(9).build(at)?),
@@ -254,12 +257,19 @@ impl Generator {
     }
 
     /// `[N, input_nc, H, W]`, a tensor or the planes of labels → `[N, output_nc, H, W]` in [-1, 1].
+    ///
+    /// # Errors
+    /// `x` does not have `input_nc` channels, or has a size that the layers do not take (see
+    /// [`GeneratorConfig::size_multiple`]); those of [`Sequence::forward`].
     pub fn forward<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx) -> Result<Tensor> {
         self.forward_with_coarse(x, ctx, ctx)
     }
 
     /// As [`Generator::forward`]; all but the outermost local enhancer run with the context `coarse` (frozen while
     /// pix2pixHD trains a new enhancer).
+    ///
+    /// # Errors
+    /// As [`Generator::forward`].
     pub fn forward_with_coarse<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
         match &self.net {
             Net::Plain(seq) => seq.forward(x, ctx),

@@ -99,6 +99,7 @@ impl fmt::Display for Network {
         }
         let norm = match norm {
             NormKind::Instance => "instance norm",
+            NormKind::InstanceAffine => "instance norm with scale and shift",
             NormKind::Batch => "batch norm",
             NormKind::None => "no norm",
         };

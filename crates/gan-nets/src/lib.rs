@@ -16,6 +16,7 @@
 
 mod blocks;
 mod bounds;
+mod captured;
 mod demand;
 mod discriminator;
 mod error;
@@ -25,10 +26,10 @@ mod infer;
 mod local;
 mod multiscale;
 mod patch;
-mod recorded;
 mod resnet;
 mod unet;
 
+pub use captured::CapturedGenerator;
 pub use demand::{Demand, MAX_SIDE, Sides};
 pub use discriminator::{Discriminator, DiscriminatorConfig, NetD};
 pub use error::{Error, Result};
@@ -39,6 +40,10 @@ pub use infer::{Network, infer};
 pub use local::{LocalConfig, LocalEnhancer};
 pub use multiscale::{Multiscale, MultiscaleConfig};
 pub use patch::{PatchConfig, PixelConfig};
-pub use recorded::RecordedGenerator;
 pub use resnet::{Padding, ResnetConfig};
 pub use unet::UnetConfig;
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

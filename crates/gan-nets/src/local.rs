@@ -109,6 +109,10 @@ impl LocalEnhancer {
     /// enhancer) run with it, the outermost one with `ctx`.
     ///
     /// Labels are labels at the finest scale only; the others see averages of their planes.
+    ///
+    /// # Errors
+    /// `x` does not have `input_nc` channels, or its sides are not divisible as [`LocalConfig`] says; those of
+    /// [`Sequence::forward`].
     pub fn forward<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
         let x = x.into();
         let mut pyramid = vec![avg_pool3s2(&x.planes()?)?]; // finest first, without the finest

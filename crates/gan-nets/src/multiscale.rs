@@ -90,11 +90,18 @@ pub struct Multiscale {
 
 impl Multiscale {
     /// All stages, finest scale first.
+    ///
+    /// # Errors
+    /// `x` has another number of channels than the network was built for, or is too small for a layer; those of
+    /// [`Sequence::forward`].
     pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
         self.on_each_scale(x, |stages, x| run_stages(stages, x, ctx))
     }
 
     /// The score maps alone, finest scale first.
+    ///
+    /// # Errors
+    /// As [`Multiscale::forward`].
     pub fn scores(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
         self.on_each_scale(x, |stages, x| score(stages, x, ctx))
     }

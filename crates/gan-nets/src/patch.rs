@@ -35,7 +35,7 @@ impl PatchConfig {
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Vec<Sequence>> {
         within(&[(bounds::NDF, self.ndf), (bounds::N_LAYERS_D, self.n_layers)])?;
         let at = at.into().pp("model");
-        let bias = self.norm == NormKind::Instance;
+        let bias = self.norm.is_instance();
         let width = |i: usize| self.ndf * (1 << i.min(3));
         let mut stages = Vec::new();
         let first =
@@ -80,7 +80,7 @@ impl PixelConfig {
     /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Vec<Sequence>> {
         within(&[(bounds::NDF, self.ndf)])?;
-        let (ndf, bias) = (self.ndf, self.norm == NormKind::Instance);
+        let (ndf, bias) = (self.ndf, self.norm.is_instance());
         let s = SequenceBuilder::new(at.into().pp("net"))
             .conv(conv(self.input_nc, ndf, 1, 1, 0, true))?
             .act(Act::LeakyRelu);

@@ -81,7 +81,7 @@ impl ResnetConfig {
             (bounds::N_BLOCKS, self.n_blocks),
         ])?;
         let (ngf, norm) = (self.ngf, self.norm);
-        let bias = norm == NormKind::Instance;
+        let bias = norm.is_instance();
         let mut s = SequenceBuilder::new(at.into().pp("model"));
         s = s.pad(PadMode::Reflect, 3).conv(conv(self.input_nc, ngf, 7, 1, 0, bias))?.norm(norm, ngf)?.act(Act::Relu);
         for c in [ngf, 2 * ngf] {

@@ -46,7 +46,7 @@ impl UnetConfig {
             (bounds::NGF, self.ngf),
             (bounds::NUM_DOWNS, self.num_downs),
         ])?;
-        let (ngf, bias) = (self.ngf, self.norm == NormKind::Instance);
+        let (ngf, bias) = (self.ngf, self.norm.is_instance());
         let s = SequenceBuilder::new(at.into().pp("model.model"));
         let s = s.conv(conv(self.input_nc, ngf, 4, 2, 1, bias))?.skip("model", |s| self.level(s, 1))?;
         Ok(s.act(Act::Relu).conv_transpose(conv(2 * ngf, self.output_nc, 4, 2, 1, true), 0)?.act(Act::Tanh).finish())
@@ -56,7 +56,7 @@ impl UnetConfig {
     fn level<'a>(&self, s: SequenceBuilder<'a>, depth: usize) -> Result<SequenceBuilder<'a>> {
         let width = |depth: usize| self.ngf * (1 << depth.min(3));
         let (outer, inner) = (width(depth - 1), width(depth));
-        let bias = self.norm == NormKind::Instance;
+        let bias = self.norm.is_instance();
         let s = s.act(Act::LeakyRelu).conv(conv(outer, inner, 4, 2, 1, bias))?;
         if depth == self.num_downs - 1 {
             // Innermost: no norm behind the down convolution, it would see a single pixel.

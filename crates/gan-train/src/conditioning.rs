@@ -17,6 +17,10 @@ pub enum Condition {
 
 impl Condition {
     /// One-hot labels (or the picture itself if `classes` is 0), then the instance edges if the batch has instances.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) if a label is not below `classes` (on the CPU), if the label or
+    /// instance map is not `[N, 1, H, W]` of U8 or U32, or if they differ in size.
     pub fn new(batch: &Batch, classes: usize, dtype: DType) -> Result<Self> {
         let edges = batch.inst.as_ref().map(|inst| instance_edges(inst, dtype)).transpose()?;
         Ok(match (classes, edges) {
@@ -27,6 +31,10 @@ impl Condition {
     }
 
     /// The same with other planes behind.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) if `planes` differ from those that are there in images, height, width
+    /// or element type.
     pub fn with(&self, planes: &Tensor) -> Result<Self> {
         Ok(match self {
             Condition::Planes(x) => Condition::Planes(Tensor::cat(&[x, planes], 1)?),
@@ -35,6 +43,9 @@ impl Condition {
     }
 
     /// All planes.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) if the device fails or has no memory for the planes.
     pub fn planes(&self) -> Result<Tensor> {
         Ok(Input::from(self).planes()?)
     }

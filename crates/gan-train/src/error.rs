@@ -1,5 +1,6 @@
 //! What can go wrong while training, with the path, the reason and a remedy.
 
+use gan_layers::UpdateError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -138,6 +139,12 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+impl From<UpdateError> for Error {
+    fn from(error: UpdateError) -> Self {
+        Error::of_update(error, |_| String::new())
+    }
+}
+
 /// From where a run that diverged can go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -189,6 +196,18 @@ impl Error {
         Error::Io { action, path: path.to_owned(), reason, remedy }
     }
 
+    /// What an optimizer says; `when` tells from the number of updates in question when it was.
+    pub(crate) fn of_update(error: UpdateError, when: impl FnOnce(u64) -> String) -> Self {
+        match error {
+            UpdateError::NonFinite { parameter, updates } => {
+                let parameter = parameter.map_or("a gradient".into(), |name| format!("the gradient of {name}"));
+                Error::Diverged { what: parameter + &when(updates), way_back: WayBack::Unknown }
+            }
+            UpdateError::Tensor(error) => error.into(),
+            other => candle_core::Error::Msg(other.to_string()).into(),
+        }
+    }
+
     /// Says of a failed tensor operation where it happened: its own words are about shapes inside of a network.
     pub(crate) fn in_step(self, step: u64, batch: &gan_data::Batch) -> Self {
         match self {
@@ -207,6 +226,11 @@ impl Error {
             remedy: "restore it from a copy, or use another checkpoint",
         }
     }
+}
+
+/// Why a step cannot be captured.
+pub(crate) fn not_captured(why: &str) -> Error {
+    candle_core::Error::Msg(why.to_owned()).into()
 }
 
 /// The first line of a tensor library's message; what may follow is where it was raised.

@@ -103,8 +103,6 @@ pub enum Finish {
     Interrupted,
     /// All epochs (or `max_steps`) had been done before: nothing was trained and nothing was written.
     NothingLeft,
-    /// The losses were no longer finite and going back did not help.
-    Diverged,
 }
 
 impl Event {

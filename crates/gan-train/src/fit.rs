@@ -27,6 +27,9 @@ pub fn smallest_side(config: &GeneratorConfig) -> usize {
 
 /// Translates a batch of any size: mirrors it at the right and lower border up to the network's multiple (and its
 /// smallest size), translates, and cuts the result back to the size of the input.
+///
+/// # Errors
+/// [`Error::Shape`] if the instance map has another size than `batch.a`; those of [`Translator::translate`].
 pub fn translate_fitted(translator: &dyn Translator, batch: &Batch) -> Result<Tensor> {
     let (_, _, h, w) = batch.a.dims4()?;
     if let Some(inst) = &batch.inst

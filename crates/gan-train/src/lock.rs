@@ -20,7 +20,6 @@ pub struct RunLock {
     /// Held for its lock alone.
     _folder: Option<File>,
     path: PathBuf,
-    left_by: Option<u32>,
 }
 
 impl RunLock {
@@ -56,19 +55,13 @@ impl RunLock {
             Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path, e)),
         }
-        let left_by = read_pid(&mut file);
         let write = |file: &mut File| -> io::Result<()> {
             file.set_len(0)?;
             file.rewind()?;
             writeln!(file, "{}", std::process::id())
         };
         write(&mut file).map_err(|e| Error::io("write", &path, e))?;
-        Ok(RunLock { file, _folder: folder.ok().flatten(), path, left_by })
-    }
-
-    /// The process that held the lock before and ended without releasing it: it was killed, or the machine stopped.
-    pub fn left_by(&self) -> Option<u32> {
-        self.left_by
+        Ok(RunLock { file, _folder: folder.ok().flatten(), path })
     }
 
     /// The lock file.
@@ -79,7 +72,8 @@ impl RunLock {
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // The file stays: removing it could remove the lock of the next owner. Emptying tells that we left in order.
+        // The file stays: removing it could remove the lock of the next owner. Emptied, it does not
+        // name us while the next owner has the lock but has not written its number yet.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
     }
@@ -114,14 +108,13 @@ mod tests {
     fn second_writer_learns_who_holds_it() {
         let run = tempfile::tempdir().unwrap();
         let lock = RunLock::acquire(run.path()).unwrap();
-        assert_eq!(lock.left_by(), None);
         for _ in 0..5 {
             let error = RunLock::acquire(run.path()).unwrap_err();
             assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         }
         drop(lock);
-        let lock = RunLock::acquire(run.path()).unwrap();
-        assert_eq!(lock.left_by(), None, "released in order");
+        assert_eq!(std::fs::read_to_string(run.path().join(FILE)).unwrap(), "", "names nobody any more");
+        RunLock::acquire(run.path()).unwrap();
     }
 
     #[cfg(unix)]
@@ -152,7 +145,6 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         std::fs::write(run.path().join(FILE), "4242\n").unwrap();
         let lock = RunLock::acquire(run.path()).unwrap();
-        assert_eq!(lock.left_by(), Some(4242));
         assert_eq!(std::fs::read_to_string(lock.path()).unwrap().trim(), std::process::id().to_string());
     }
 
@@ -160,7 +152,7 @@ mod tests {
     fn foreign_content_does_not_matter() {
         let run = tempfile::tempdir().unwrap();
         std::fs::write(run.path().join(FILE), [0xff; 100]).unwrap();
-        assert_eq!(RunLock::acquire(run.path()).unwrap().left_by(), None);
+        RunLock::acquire(run.path()).unwrap();
         let missing = RunLock::acquire(&run.path().join("nowhere")).unwrap_err().to_string();
         assert!(missing.contains("nowhere"), "{missing}");
     }

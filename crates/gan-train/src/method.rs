@@ -3,12 +3,12 @@
 use crate::consistency::{self, Demands, MethodConfig};
 use crate::pool::ImagePool;
 use crate::styles::FeatureEncoder;
-use crate::{Error, Optimizer, Result, Trained, config, config::Layer, config::Tables};
+use crate::{Error, Result, Trained, config, config::Layer, config::Tables};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use gan_data::Batch;
-use gan_layers::{Ctx, Dropout, Precision};
-use gan_nets::{Generator, GeneratorConfig, RecordedGenerator};
+use gan_layers::{Ctx, Dropout, Optimizer, Precision};
+use gan_nets::{CapturedGenerator, Generator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -45,18 +45,31 @@ impl StepCx {
 /// never looks inside.
 pub trait Method: Send {
     /// One optimisation step on one batch.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the batch lacks an image that the method needs, [`Error::Tensor`] if the networks do not
+    /// take its shapes. [`Error::Diverged`] if a gradient is not finite; on CUDA [`Optimizer::check`] tells that
+    /// later.
     fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses>;
 
     /// Pictures that show what the networks do to a batch.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the batch lacks an image that the method needs, [`Error::Tensor`] if the networks do not
+    /// take its shapes.
     fn preview(&self, batch: &Batch) -> Result<Panels>;
 
     /// What makes up its state.
     fn parts(&mut self) -> Parts<'_>;
 
-    /// Names the work that a step in this epoch does: as long as it stays, and the shapes of batches stay, steps ask the
-    /// device for the same operations. (What differs from step to step beside the batch comes from [`StepCx`].)
-    fn phase(&self, _epoch: u64) -> u64 {
-        0
+    /// Cache key of the captured CUDA graph; `None`, the default, for a step that is never captured.
+    ///
+    /// Two steps with equal keys and batches of equal shapes must issue identical kernels: every branch that a step takes on
+    /// the host has to show in the key. What differs beside the batch is the learning rate, the masks of dropout and the
+    /// choices of the pools in [`Method::parts`]; other numbers that the host computes are repeated as they were captured.
+    /// A step with a key keeps no tensor that it has allocated.
+    fn graph_key(&self, _cx: &StepCx) -> Option<u64> {
+        None
     }
 
     /// What has come up in the last step and is to be shown as a warning.
@@ -82,6 +95,11 @@ pub struct Parts<'a> {
 /// Translates pictures with a trained generator.
 pub trait Translator {
     /// The pictures `[N, output_nc, H, W]` in [-1, 1] for a batch.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if the networks do not take the shapes of the batch (see [`Translator::size_multiple`]);
+    /// [`Error::Config`] and [`Error::Shape`] if a map or an image that lends its style is missing or has another
+    /// size.
     fn translate(&self, batch: &Batch) -> Result<Tensor>;
 
     /// Both sides of the input have to be multiples of this.
@@ -117,8 +135,8 @@ pub struct TranslateOptions {
     pub style: Option<u64>,
     /// Element type of activations.
     pub precision: Precision,
-    /// Do not record translations of one size as CUDA graphs. To be set where several threads use one device: none may
-    /// while another one records.
+    /// Do not capture translations of one size as CUDA graphs. To be set where several threads use one device: none may
+    /// while another one captures.
     pub no_cuda_graphs: bool,
 }
 
@@ -137,10 +155,10 @@ impl TranslateOptions {
     }
 
     /// A loaded generator as it is to translate.
-    pub fn prepare(&self, generator: Generator) -> RecordedGenerator {
+    pub fn prepare(&self, generator: Generator) -> CapturedGenerator {
         match self.no_cuda_graphs {
-            true => RecordedGenerator::never(generator, self.ctx()),
-            false => RecordedGenerator::new(generator, self.ctx()),
+            true => CapturedGenerator::never(generator, self.ctx()),
+            false => CapturedGenerator::new(generator, self.ctx()),
         }
     }
 }

@@ -35,7 +35,8 @@ pub fn check(precision: Precision, place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Takes over the numerical settings of a run on this place.
+/// Takes over the numerical settings of a run on this place, for the whole program. Whoever runs a method calls it
+/// ([`train`](crate::train) does); building one changes nothing.
 ///
 /// # Errors
 /// As [`check`].

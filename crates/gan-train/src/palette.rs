@@ -59,6 +59,9 @@ pub fn colour(label: u32, classes: usize) -> [u8; 3] {
 }
 
 /// Label ids `[N, 1, H, W]` as a picture `[N, 3, H, W]` in [-1, 1].
+///
+/// # Errors
+/// [`Error::Tensor`](crate::Error::Tensor) if `labels` is not four-dimensional.
 pub fn colours(labels: &Tensor, classes: usize) -> Result<Tensor> {
     let (n, _, h, w) = labels.dims4()?;
     let ids = labels.to_dtype(DType::U32)?.flatten_all()?.to_vec1::<u32>()?;

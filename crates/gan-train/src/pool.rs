@@ -3,10 +3,10 @@
 mod held;
 
 use candle_core::{Device, Tensor};
-use gan_kernels::{Exchange, Words, exchange};
+use gan_kernels::{Exchange, GraphParams, exchange};
 use gan_rng::Key;
 
-use crate::optimizer::not_captured;
+use crate::error::not_captured;
 use crate::{Error, Result};
 use held::Held;
 
@@ -32,7 +32,7 @@ pub struct ImagePool {
 #[derive(Debug)]
 struct Captured {
     /// The choices for the next launch.
-    choices: Words,
+    choices: GraphParams,
     /// Images of a batch.
     n: usize,
     /// The step's key; `None` once the capture is over.
@@ -99,7 +99,7 @@ impl ImagePool {
         match &mut self.held {
             Held::Apart(images) => held::exchange(images, &batch, &choices),
             Held::Together { store, len } => {
-                let words = Words::new(batch.device(), n)?;
+                let words = GraphParams::new(batch.device(), n)?;
                 words.write(&as_words(&choices))?;
                 *len = filled(*len, &choices);
                 Ok(exchange(&batch, store, &words)?)
@@ -141,7 +141,7 @@ impl ImagePool {
     /// From now on, a query is part of a step that is being captured: nothing is exchanged or counted yet.
     pub(crate) fn begin_capture(&mut self, device: &Device, key: Key) -> Result<()> {
         if self.size > 0 {
-            let choices = Words::new(device, self.last)?;
+            let choices = GraphParams::new(device, self.last)?;
             self.captured = Some(Captured { choices, n: self.last, open: Some(key), used: false });
         }
         Ok(())

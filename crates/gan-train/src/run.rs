@@ -56,7 +56,8 @@ pub struct RunInfo {
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    lock: RunLock,
+    /// Released when the run folder is dropped.
+    _lock: RunLock,
     /// Of the folder that was opened.
     id: FileId,
     config: String,
@@ -116,7 +117,7 @@ impl RunFolder {
     fn locked(path: &Path) -> Result<Self> {
         let lock = RunLock::acquire(path)?;
         let id = FileId::of(path).map_err(|e| Error::io("open", path, e))?;
-        Ok(RunFolder { path: path.to_owned(), lock, id, config: String::new(), info: None })
+        Ok(RunFolder { path: path.to_owned(), _lock: lock, id, config: String::new(), info: None })
     }
 
     /// Begins a launch of an existing run: writes its configuration, which may have changed, and adds the launch to
@@ -185,11 +186,6 @@ impl RunFolder {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The lock, for telling whose stale lock was taken over.
-    pub fn lock(&self) -> &RunLock {
-        &self.lock
     }
 
     /// `RUN/events.jsonl`.

@@ -1,8 +1,7 @@
 //! Learning rate over the epochs, as a factor of the base rate.
 //!
 //! Every policy but `plateau` is a pure function of the epoch, so that resuming needs no state. Epochs count from 1;
-//! `s` below is the number of scheduler steps taken: with the placement [`Placement::EndOfEpoch`] `epoch - epoch_count`,
-//! with [`Placement::StartOfEpoch`] one more.
+//! `s` below is the number of scheduler steps taken, one after each epoch: `epoch - epoch_count`.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,18 +30,6 @@ pub enum LrPolicy {
     Constant,
 }
 
-/// When the scheduler steps, which shifts every policy by one epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Placement {
-    /// After each epoch, as the reference does today.
-    #[default]
-    EndOfEpoch,
-    /// Before each epoch, as the reference did from July 2020 to July 2025: the decay starts one epoch early and the last
-    /// epoch of `linear` trains with rate 0. For comparisons.
-    StartOfEpoch,
-}
-
 /// The schedule of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -57,20 +44,11 @@ pub struct Schedule {
     pub lr_decay_iters: u32,
     /// The first epoch. Resuming does not need it; it starts a new run in the middle of a schedule.
     pub epoch_count: u32,
-    /// When the scheduler steps.
-    pub placement: Placement,
 }
 
 impl Default for Schedule {
     fn default() -> Self {
-        Schedule {
-            lr_policy: LrPolicy::Linear,
-            n_epochs: 100,
-            n_epochs_decay: 100,
-            lr_decay_iters: 50,
-            epoch_count: 1,
-            placement: Placement::EndOfEpoch,
-        }
+        Schedule { lr_policy: LrPolicy::Linear, n_epochs: 100, n_epochs_decay: 100, lr_decay_iters: 50, epoch_count: 1 }
     }
 }
 
@@ -84,14 +62,13 @@ impl Schedule {
     ///
     /// For `plateau` it is 1: multiply by [`Plateau::factor`].
     pub fn factor(&self, epoch: u32) -> f64 {
-        let late = u32::from(self.placement == Placement::StartOfEpoch);
-        let steps = f64::from(epoch.saturating_sub(self.epoch_count).saturating_add(late));
+        let steps = f64::from(epoch.saturating_sub(self.epoch_count));
         let (n, decay) = (f64::from(self.n_epochs), f64::from(self.n_epochs_decay));
         let factor = match self.lr_policy {
             LrPolicy::Linear => 1.0 - (steps + f64::from(self.epoch_count) - n).max(0.0) / (decay + 1.0),
             LrPolicy::LinearHd => {
                 // Steps happen at the end of epochs after n_epochs, so that epoch n + 1 still has the full rate.
-                let taken = (f64::from(epoch) + f64::from(late) - n - 1.0).max(0.0);
+                let taken = (f64::from(epoch) - n - 1.0).max(0.0);
                 if taken == 0.0 { 1.0 } else { 1.0 - taken / decay.max(1.0) }
             }
             LrPolicy::Step => 0.1f64.powf((steps / f64::from(self.lr_decay_iters.max(1))).floor()),
@@ -163,8 +140,8 @@ mod tests {
 
     use super::*;
 
-    fn schedule(lr_policy: LrPolicy, placement: Placement) -> Schedule {
-        Schedule { lr_policy, placement, ..Schedule::default() }
+    fn schedule(lr_policy: LrPolicy) -> Schedule {
+        Schedule { lr_policy, ..Schedule::default() }
     }
 
     #[track_caller]
@@ -176,31 +153,25 @@ mod tests {
     }
 
     use LrPolicy::{Constant, Cosine, CosineReference, Linear, LinearHd, Step};
-    use Placement::{EndOfEpoch, StartOfEpoch};
 
     #[test]
     fn linear_has_the_published_values() {
-        let new = [(1, 1.), (99, 1.), (100, 1.), (101, 100.), (102, 99.), (150, 51.), (199, 2.), (200, 1.)];
-        let old = [(1, 1.), (99, 1.), (100, 100.), (101, 99.), (102, 98.), (150, 50.), (199, 1.), (200, 0.)];
-        let of_101 = |table: &[(u32, f64)]| -> Vec<(u32, f64)> {
-            table.iter().map(|&(epoch, x)| (epoch, if x == 1.0 && epoch <= 100 { 1.0 } else { x / 101.0 })).collect()
-        };
-        assert_factors(schedule(Linear, EndOfEpoch), &of_101(&new));
-        assert_factors(schedule(Linear, StartOfEpoch), &of_101(&old));
+        let table = [(1, 1.), (99, 1.), (100, 1.), (101, 100.), (102, 99.), (150, 51.), (199, 2.), (200, 1.)];
+        let table = table.map(|(epoch, x)| (epoch, if epoch <= 100 { x } else { x / 101.0 }));
+        assert_factors(schedule(Linear), &table);
         // Starting in the middle gives the same rates.
         let middle = Schedule { epoch_count: 150, ..Schedule::default() };
         for epoch in 150..=200 {
             assert!((middle.factor(epoch) - Schedule::default().factor(epoch)).abs() < 1e-12);
         }
-        // One epoch and no decay: the old placement trains with rate 0.
+        // One epoch and no decay.
         let one = Schedule { n_epochs: 1, n_epochs_decay: 0, ..Schedule::default() };
         assert_factors(one, &[(1, 1.0)]);
-        assert_factors(Schedule { placement: StartOfEpoch, ..one }, &[(1, 0.0)]);
     }
 
     #[test]
     fn linear_hd() {
-        let hd = schedule(LinearHd, EndOfEpoch);
+        let hd = schedule(LinearHd);
         assert_factors(hd, &[(1, 1.), (100, 1.), (101, 1.), (102, 0.99), (103, 0.98), (199, 0.02), (200, 0.01)]);
         assert_factors(Schedule { n_epochs_decay: 0, ..hd }, &[(100, 1.0)]);
         // The same numbers as subtracting at the end of each epoch after the first hundred.
@@ -215,22 +186,17 @@ mod tests {
 
     #[test]
     fn step() {
-        assert_factors(
-            schedule(Step, EndOfEpoch),
-            &[(1, 1.), (50, 1.), (51, 0.1), (100, 0.1), (101, 0.01), (151, 0.001)],
-        );
-        assert_factors(schedule(Step, StartOfEpoch), &[(49, 1.), (50, 0.1)]);
-        assert_factors(Schedule { lr_decay_iters: 0, ..schedule(Step, EndOfEpoch) }, &[(1, 1.0), (2, 0.1)]);
+        assert_factors(schedule(Step), &[(1, 1.), (50, 1.), (51, 0.1), (100, 0.1), (101, 0.01), (151, 0.001)]);
+        assert_factors(Schedule { lr_decay_iters: 0, ..schedule(Step) }, &[(1, 1.0), (2, 0.1)]);
     }
 
     #[test]
     fn cosines() {
-        let all = schedule(Cosine, EndOfEpoch);
+        let all = schedule(Cosine);
         assert_factors(all, &[(1, 1.), (101, 0.5), (51, 0.5 + 0.5 * 0.5f64.sqrt())]);
         assert!(all.factor(200) > 0.0 && all.factor(200) < 1e-4);
         assert!((1..200).all(|epoch| all.factor(epoch + 1) < all.factor(epoch)), "it only falls");
-        assert_factors(schedule(CosineReference, EndOfEpoch), &[(1, 1.), (51, 0.5), (101, 0.), (151, 0.5), (201, 1.)]);
-        assert_factors(schedule(CosineReference, StartOfEpoch), &[(50, 0.5), (100, 0.)]);
+        assert_factors(schedule(CosineReference), &[(1, 1.), (51, 0.5), (101, 0.), (151, 0.5), (201, 1.)]);
         // Started in the middle, it has the same rates.
         let late = Schedule { epoch_count: 101, ..all };
         assert!((101..=200).all(|epoch| (late.factor(epoch) - all.factor(epoch)).abs() < 1e-12));
@@ -238,13 +204,11 @@ mod tests {
 
     #[test]
     fn constant_and_bounds() {
-        assert_factors(schedule(Constant, StartOfEpoch), &[(0, 1.), (1, 1.), (u32::MAX, 1.)]);
+        assert_factors(schedule(Constant), &[(0, 1.), (1, 1.), (u32::MAX, 1.)]);
         for policy in [Linear, LinearHd, Step, Cosine, CosineReference, LrPolicy::Plateau] {
-            for placement in [EndOfEpoch, StartOfEpoch] {
-                for epoch in (0..1000).chain([u32::MAX]) {
-                    let factor = schedule(policy, placement).factor(epoch);
-                    assert!((0.0..=1.0).contains(&factor), "{policy:?} {epoch}: {factor}");
-                }
+            for epoch in (0..1000).chain([u32::MAX]) {
+                let factor = schedule(policy).factor(epoch);
+                assert!((0.0..=1.0).contains(&factor), "{policy:?} {epoch}: {factor}");
             }
         }
     }
@@ -285,8 +249,8 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_command_line() {
-        let schedule: Schedule = toml::from_str("lr_policy = \"linear_hd\"\nplacement = \"start_of_epoch\"").unwrap();
-        assert_eq!((schedule.lr_policy, schedule.placement, schedule.n_epochs), (LinearHd, StartOfEpoch, 100));
+        let schedule: Schedule = toml::from_str("lr_policy = \"linear_hd\"").unwrap();
+        assert_eq!((schedule.lr_policy, schedule.n_epochs), (LinearHd, 100));
         for name in ["linear", "step", "plateau", "cosine", "cosine_reference", "constant"] {
             assert!(toml::from_str::<Schedule>(&format!("lr_policy = \"{name}\"")).is_ok(), "{name}");
         }

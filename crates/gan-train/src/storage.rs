@@ -19,6 +19,9 @@ use crate::{Error, Result};
 /// A file being written. Its content survives a power cut only after [`StorageFile::sync`].
 pub trait StorageFile: Write + Send {
     /// Flushes the content to the device.
+    ///
+    /// # Errors
+    /// What the system answers; the content may be lost then.
     fn sync(&mut self) -> io::Result<()>;
 }
 
@@ -37,27 +40,59 @@ pub struct Entry {
 /// [`sync_dir`](Storage::sync_dir) on the folder that holds them.
 pub trait Storage: Send + Sync {
     /// Creates a folder and its missing parents; an existing one is fine.
+    ///
+    /// # Errors
+    /// What the system answers, as where a file has the name.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Creates a file for writing, emptying an existing one.
+    ///
+    /// # Errors
+    /// What the system answers; on [`Disk`] also where anything but a regular file has the name.
     fn create(&self, file: &Path) -> io::Result<Box<dyn StorageFile>>;
     /// Opens a file for appending, after cutting it to its first `length` bytes. A missing file is created if `length`
-    /// is 0; a shorter one is an [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) error.
+    /// is 0.
+    ///
+    /// # Errors
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file is shorter than `length`,
+    /// [`NotFound`](io::ErrorKind::NotFound) if it is missing and `length` is not 0; otherwise as
+    /// [`create`](Storage::create).
     fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>>;
     /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// What the system answers; on [`Disk`] also for anything but a regular file.
     fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>>;
     /// Renames a file over another, or a folder to a free name, atomically.
+    ///
+    /// # Errors
+    /// What the system answers, as where `to` is a folder with entries or lies on another file system.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes the entries of a folder durable.
+    ///
+    /// # Errors
+    /// What the system answers; the entries may be lost then.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Removes a file.
+    ///
+    /// # Errors
+    /// What the system answers, as where there is no such file.
     fn remove_file(&self, file: &Path) -> io::Result<()>;
     /// Removes a folder with everything in it.
+    ///
+    /// # Errors
+    /// What the system answers; a part of the folder may be gone then.
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Lists a folder, sorted by name.
+    ///
+    /// # Errors
+    /// What the system answers, as where there is no such folder.
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
 }
 
-/// Reads a file of at most `limit` bytes; a larger one is an error, found before it is held in memory.
+/// Reads a file of at most `limit` bytes; a larger one is found before it is held in memory.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be opened or read, [`Error::Damaged`] if it is larger than `limit`.
 pub fn read_limited(storage: &dyn Storage, path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = storage.open(path).map_err(|e| Error::io("open", path, e))?;
     let mut bytes = Vec::new();

@@ -26,6 +26,10 @@ use std::path::{Path, PathBuf};
 /// The trained encoder of instance features.
 pub trait FeatureEncoder {
     /// Features `[N, feat_num, H, W]` of the pictures in `batch.b`, averaged over each instance in `batch.inst`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the batch has no `b` or no instance map, [`Error::Shape`] if they differ in size, and
+    /// [`Error::Tensor`] if the encoder does not take that size.
     fn encode(&self, batch: &Batch) -> Result<Tensor>;
 
     /// Channels of the features.

@@ -16,10 +16,10 @@ use crate::gallery::{Gallery, GalleryOptions};
 use crate::method::{Method, MethodSpec, Place, StepCx, parse};
 use crate::run::{RunFolder, RunInfo};
 use crate::storage::{Disk, Storage};
-use crate::{Error, Result, TrainConfig, WayBack, graphed, resume};
+use crate::{Error, Result, TrainConfig, WayBack, capture_steps, numerics, resume};
 use feed::Feed;
 pub use feed::to_place;
-use gan_data::{Batch, DataConfig, Dataset, Loader, LoaderConfig};
+use gan_data::{Batch, DataConfig, Dataset, Loader};
 use gan_rng::{Key, Purpose};
 use position::{Data, Position};
 use progress::Pending;
@@ -76,6 +76,9 @@ struct Channels {
 }
 
 /// The `[data]` table of a resolved configuration, with what follows from the generator: channels and multiples.
+///
+/// # Errors
+/// [`Error::Config`] if a table or a key is missing or of another type.
 pub fn data_config(method: &MethodSpec, config: &toml::Table) -> Result<DataConfig> {
     let common: Common = parse(config)?;
     let multiple = common.data.multiple.max((method.generator)(config)?.size_multiple());
@@ -97,17 +100,9 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let dataset = gan_data::open(&data)?;
     dataset.check()?;
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
-    let loader = Loader::new(
-        dataset.clone(),
-        LoaderConfig {
-            batch_size: common.data.batch_size,
-            shuffle: common.data.shuffle,
-            seed: common.train.seed,
-            workers: common.data.workers,
-            ..LoaderConfig::default()
-        },
-    )?;
-    let mut method = graphed((job.method.build)(&job.config, &job.place)?, &common.train, &job.place);
+    let loader = Loader::new(dataset.clone(), data.loader(common.train.seed))?;
+    numerics::apply(&common.train, &job.place)?;
+    let mut method = capture_steps((job.method.build)(&job.config, &job.place)?, &common.train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.notes().to_vec();
     warnings.extend(dataset.describe().notes);
@@ -358,7 +353,13 @@ impl Run<'_> {
     /// Whether all gradients so far were finite, on devices that do not tell at once.
     fn check(&mut self) -> Result<()> {
         let mut optimizers = self.method.parts().optimizers;
-        optimizers.iter_mut().try_for_each(|(_, optimizer, _)| optimizer.check(self.step))
+        let step = self.step;
+        // A step is an update.
+        let when = |updates| match updates {
+            0 | 1 => format!(" in step {step}"),
+            n => format!(" in one of the steps {} to {step}", (step + 1).saturating_sub(n)),
+        };
+        optimizers.iter_mut().try_for_each(|(_, o, _)| o.check().map_err(|error| Error::of_update(error, when)))
     }
 
     fn log(&mut self, epoch: u64, lr: f64) -> Result<()> {

@@ -52,8 +52,8 @@ pub fn strip_compiled(state: &mut StateDict) -> Vec<String> {
 /// networks built with `track_running_stats=True`; networks that normalise by the statistics of the
 /// image have no place for them. Returns notes about what was done.
 ///
-/// An instance norm is told from a batch norm by what it lacks: here it has no affine parameters, so that
-/// `x.running_mean` stands without an `x.weight`.
+/// An instance norm without scale and shift is told from a batch norm by what it lacks: `x.running_mean` stands without an
+/// `x.weight`.
 pub fn drop_instance_norm_statistics(state: &mut StateDict) -> Vec<String> {
     const STATISTICS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
     let mut norms: HashMap<String, bool> = HashMap::new();

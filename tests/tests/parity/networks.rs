@@ -23,6 +23,7 @@ fn norm_of(config: &Value) -> NormKind {
 pub(crate) fn norm(config: &Value, default: NormKind) -> NormKind {
     match config["norm"].as_str() {
         Some("instance") => NormKind::Instance,
+        Some("instance_affine") => NormKind::InstanceAffine,
         Some("batch") => NormKind::Batch,
         Some("none") => NormKind::None,
         _ => default,

@@ -22,6 +22,7 @@ benches/. DIR can be carried to a machine with a GPU, Python 3.9 and CUDA's libr
 
 /// Test programs that take their device from GAN_TEST_DEVICE.
 const TESTS: &[&str] = &[
+    "captured",
     "conv",
     "conv_bf16",
     "cuda",
@@ -40,7 +41,6 @@ const TESTS: &[&str] = &[
     "graph",
     "graphs",
     "parity",
-    "recorded",
     "resume",
 ];
 

@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Counted runs
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Runs before them that are not counted. The default is 2, and 4 on CUDA devices, where the third run is recorded
+    /// Runs before them that are not counted. The default is 2, and 4 on CUDA devices, where the third run is captured
     #[arg(long)]
     warmup: Option<u32>,
     /// One setting of a training step over those of the case: for example `checkpointing=true`. Translations take

@@ -1,4 +1,5 @@
 //! Operators that treat every element alike, in chunks of fixed length.
+use crate::choice::poisons;
 use crate::isa::vectorised;
 use crate::real::Real;
 use crate::{Act, LEAKY_SLOPE};
@@ -14,6 +15,9 @@ pub(crate) fn for_overwrite<T: Real>(len: usize) -> Vec<T> {
     let mut out = Vec::with_capacity(len);
     // SAFETY: F32 and F64 take every bit pattern, the memory is allocated, and no element is read before it is written.
     unsafe { out.set_len(len) };
+    if poisons() {
+        out.fill(T::of(f64::NAN));
+    }
     out
 }
 

@@ -3,6 +3,7 @@
 //! A buffer is taken from its thread's shelf and returns there when dropped, so a task that is interrupted by another
 //! one on the same thread never shares a buffer with it. A shelf is bounded in number and size; what does not fit is freed.
 #![allow(unsafe_code)]
+use crate::choice::poisons;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -72,7 +73,11 @@ impl Scratch {
             best.map(|i| shelf.remove(i))
         });
         let memory = found.unwrap_or_else(|| Memory::new(len.max(1024).next_multiple_of(1024)));
-        Scratch { memory: Some(memory), len }
+        let mut buffer = Scratch { memory: Some(memory), len };
+        if poisons() {
+            buffer.fill(f32::NAN);
+        }
+        buffer
     }
 }
 

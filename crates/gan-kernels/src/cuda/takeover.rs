@@ -26,6 +26,9 @@ impl InplaceOp1 for Take {
 
 /// The storage of a tensor on CUDA, without a copy. Other tensors that share it are left without values: the caller must
 /// hold the only one.
+///
+/// # Errors
+/// The tensor is on the CPU, or CUDA has no memory left.
 pub fn take_storage(tensor: Tensor) -> Result<CudaStorage> {
     let take = Take(Cell::new(None));
     tensor.detach().inplace_op1(&take)?;

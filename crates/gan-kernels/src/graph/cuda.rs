@@ -1,7 +1,7 @@
 //! Stream capture.
 #![allow(unsafe_code)] // a graph changes threads
 
-use super::Words;
+use super::GraphParams;
 use crate::cuda::operand::accumulator;
 use crate::dropout::MaskKey;
 use candle_core::cuda::WrapErr;
@@ -42,7 +42,7 @@ pub(super) fn capture<T, E: From<Error>>(
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<(Graph, T), E> {
     let stream = begin(device)?;
-    let done = rehearse(device, work);
+    let done = warm_up(device, work);
     // Errors of freeing are noted, and reported by the next call, which must not be the one that ends the capture.
     let noted = stream.context().check_err().w();
     // Nothing outlives the work; if something did, its memory would be taken anew by each launch.
@@ -57,14 +57,14 @@ pub(super) fn capture<T, E: From<Error>>(
 
 fn begin(device: &Device) -> Result<Arc<CudaStream>> {
     let stream = device.as_cuda_device()?.cuda_stream();
-    // A graph does not take its memory from the device's pool, where the rehearsals have left as much as it needs.
+    // A graph does not take its memory from the device's pool, where the warm-up has left as much as it needs.
     crate::device::give_back_memory(device)?;
     // Other threads may do what a capture forbids, as long as it is no business of this stream.
     stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).w()?;
     Ok(stream)
 }
 
-pub(super) fn rehearse<T>(device: &Device, work: impl FnOnce() -> T) -> T {
+pub(super) fn warm_up<T>(device: &Device, work: impl FnOnce() -> T) -> T {
     let _kept = device.as_cuda_device().ok().map(|cuda| cuda.enable_cuda_graph_htod_cache());
     work()
 }
@@ -76,7 +76,7 @@ thread_local! {
 
 pub(super) fn with_dropout_key<T, E: From<Error>>(
     key: Key,
-    word: &Words,
+    word: &GraphParams,
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
     let address = accumulator(word.tensor(), DType::F64)?;

@@ -1,6 +1,6 @@
 //! Without CUDA.
 
-use super::Words;
+use super::GraphParams;
 use candle_core::{Device, Error, Result};
 use gan_rng::Key;
 
@@ -21,13 +21,13 @@ pub(super) fn capture<T, E: From<Error>>(
     Err(Error::Msg(format!("graphs are captured of work for CUDA devices, not for {place:?}")).into())
 }
 
-pub(super) fn rehearse<T>(_: &Device, work: impl FnOnce() -> T) -> T {
+pub(super) fn warm_up<T>(_: &Device, work: impl FnOnce() -> T) -> T {
     work()
 }
 
 pub(super) fn with_dropout_key<T, E: From<Error>>(
     _: Key,
-    _: &Words,
+    _: &GraphParams,
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
     work()

@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan_layers::{
-    Act, Builder, ConvSpec, Ctx, Init, NormKind, NormMode, PadMode, ParamStore, Sequence, SequenceBuilder, Weights,
+    Act, Builder, ConvSpec, Ctx, Init, Missing, NormKind, NormMode, PadMode, ParamStore, Sequence, SequenceBuilder,
+    Weights,
 };
 use gan_rng::{Key, Purpose};
 
@@ -69,4 +70,62 @@ pub(crate) fn numbers(t: &Tensor) -> Vec<f64> {
 /// All gradients, one after the other.
 pub(crate) fn gradients(store: &ParamStore) -> Vec<f64> {
     store.grad_dict("").unwrap().iter().flat_map(|(_, t)| numbers(t)).collect()
+}
+
+/// Numbers in [-1, 1).
+pub(crate) fn noise(shape: &[usize], seed: u64) -> Tensor {
+    let mut stream = Key::new(seed, Purpose::Test).stream();
+    let values: Vec<f64> = (0..shape.iter().product()).map(|_| stream.range(-1.0, 1.0)).collect();
+    Tensor::from_vec(values, shape, &device()).unwrap()
+}
+
+/// A scalar that depends on every element of a tensor of any shape differently.
+pub(crate) fn weighted(y: &Tensor, seed: u64) -> Tensor {
+    (y * noise(y.dims(), seed)).unwrap().sum_all().unwrap()
+}
+
+pub(crate) fn assert_close(have: &[f64], want: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(have.len(), want.len(), "{what}");
+    for (i, (have, want)) in have.iter().zip(want).enumerate() {
+        assert!((have - want).abs() <= tolerance, "{what} {i}: {have} and {want}");
+    }
+}
+
+/// Holds the gradients of a scalar in F64 against central differences, at some of the values of its input and of each parameter.
+pub(crate) fn check_gradients(store: &ParamStore, x: &Var, loss: impl Fn(&Tensor, Weights) -> Tensor) {
+    store.zero_grad().unwrap();
+    let grads = loss(x.as_tensor(), Weights::Train).backward().unwrap();
+    let value = |x: &Tensor| loss(x, Weights::Frozen).to_scalar::<f64>().unwrap();
+    let h = 1e-6;
+
+    let (values, have) = (numbers(x), numbers(grads.get(x.as_tensor()).unwrap()));
+    for i in (0..values.len()).step_by(7) {
+        let moved = |by: f64| {
+            let mut v = values.clone();
+            v[i] += by;
+            value(&Tensor::from_vec(v, x.shape(), &device()).unwrap())
+        };
+        let want = (moved(h) - moved(-h)) / (2.0 * h);
+        assert!((have[i] - want).abs() < 1e-6, "input {i}: {} and {want}", have[i]);
+    }
+
+    let weights = store.state_dict("").unwrap();
+    let x = x.detach();
+    for (name, gradient) in store.grad_dict("").unwrap() {
+        let (at, tensor) = weights.iter().enumerate().find_map(|(i, (n, t))| (*n == name).then_some((i, t))).unwrap();
+        let (values, have) = (numbers(tensor), numbers(&gradient));
+        for i in (0..values.len()).step_by(11) {
+            let moved = |by: f64| {
+                let mut v = values.clone();
+                v[i] += by;
+                let mut state = weights.clone();
+                state[at].1 = Tensor::from_vec(v, tensor.shape(), &device()).unwrap();
+                store.load("", &state, Missing::Refuse).unwrap();
+                value(&x)
+            };
+            let want = (moved(h) - moved(-h)) / (2.0 * h);
+            assert!((have[i] - want).abs() < 1e-6, "{name} {i}: {} and {want}", have[i]);
+        }
+        store.load("", &weights, Missing::Refuse).unwrap();
+    }
 }

@@ -35,37 +35,42 @@ impl Tensors<'_> {
         self.0.contains(&format!("{path}.bias"))
     }
 
+    /// Whether the layer at `path` scales and shifts channels: a norm.
+    pub(super) fn is_affine(&self, path: &str) -> bool {
+        let bias = self.dims(&format!("{path}.bias"));
+        self.dims(&format!("{path}.weight")).is_some_and(|dims| dims.len() == 1 && bias == Some(dims))
+    }
+
+    /// Whether the norm at `path` has running statistics.
+    pub(super) fn has_statistics(&self, path: &str) -> bool {
+        ["running_mean", "running_var"].iter().any(|field| self.0.contains(&format!("{path}.{field}")))
+    }
+
+    /// The norm with scale and shift at `path`, if there is one. A batch norm has running statistics.
+    fn affine(&self, path: &str) -> Option<NormKind> {
+        let norm = if self.has_statistics(path) { NormKind::Batch } else { NormKind::InstanceAffine };
+        self.is_affine(path).then_some(norm)
+    }
+
     /// Whether there is a batch norm at `path`.
     pub(super) fn batch_norm(&self, path: &str) -> bool {
-        self.dims(&format!("{path}.weight")).is_some_and(|dims| dims.len() == 1)
+        self.affine(path) == Some(NormKind::Batch)
     }
 
     /// The normalisation at `norm`, behind the convolution at `conv`, in the networks of pix2pix and CycleGAN: there
     /// only the convolutions before instance norms have a bias.
     pub(super) fn norm(&self, conv: &str, norm: &str) -> NormKind {
-        if self.batch_norm(norm) {
-            NormKind::Batch
-        } else if self.bias(conv) {
-            NormKind::Instance
-        } else {
-            NormKind::None
-        }
+        self.affine(norm).unwrap_or(if self.bias(conv) { NormKind::Instance } else { NormKind::None })
     }
 
     /// The normalisation at `path` in the networks of pix2pixHD, which always have one.
     pub(super) fn hd_norm(&self, path: &str) -> NormKind {
-        if self.batch_norm(path) { NormKind::Batch } else { NormKind::Instance }
+        self.affine(path).unwrap_or(NormKind::Instance)
     }
 
     /// The first name that satisfies `is`.
     pub(super) fn first(&self, is: impl Fn(&str) -> bool) -> Option<&str> {
         self.0.names().find(|name| is(name))
-    }
-
-    /// Whether the layer at `path` scales and shifts channels.
-    pub(super) fn is_affine(&self, path: &str) -> bool {
-        let bias = self.dims(&format!("{path}.bias"));
-        self.dims(&format!("{path}.weight")).is_some_and(|dims| dims.len() == 1 && bias == Some(dims))
     }
 
     /// How many of the consecutive numbers from 0 satisfy `holds`, at most [`MAX_COUNT`].

@@ -18,7 +18,7 @@ fn state(network: &Network) -> StateDict {
 fn generators() -> Vec<GeneratorConfig> {
     let base = GeneratorConfig { input_nc: 2, output_nc: 5, ngf: 1, ..GeneratorConfig::default() };
     let mut all = Vec::new();
-    for norm in [NormKind::Instance, NormKind::Batch, NormKind::None] {
+    for norm in [NormKind::Instance, NormKind::InstanceAffine, NormKind::Batch, NormKind::None] {
         for (arch, n_blocks) in [(Arch::Resnet9Blocks, 9), (Arch::Resnet6Blocks, 6), (Arch::Resnet, 2)] {
             for (padding, dropout) in [Padding::Reflect, Padding::Zero].iter().zip([false, true, true, false]) {
                 all.push(GeneratorConfig { arch, n_blocks, norm, padding: *padding, dropout, ..base.clone() });
@@ -28,7 +28,7 @@ fn generators() -> Vec<GeneratorConfig> {
             all.push(GeneratorConfig { arch, num_downs, norm, ..base.clone() });
         }
     }
-    for norm in [NormKind::Instance, NormKind::Batch] {
+    for norm in [NormKind::Instance, NormKind::InstanceAffine, NormKind::Batch] {
         for n_downsample_global in [1, 3, 4] {
             let n_blocks_global = 7 - n_downsample_global;
             let global = GeneratorConfig { norm, n_downsample_global, n_blocks_global, ..base.clone() };
@@ -61,13 +61,13 @@ fn every_generator_is_recognised() {
 #[test]
 fn discriminators_and_encoders_are_recognised() {
     let mut networks = Vec::new();
-    for norm in [NormKind::Instance, NormKind::Batch, NormKind::None] {
+    for norm in [NormKind::Instance, NormKind::InstanceAffine, NormKind::Batch, NormKind::None] {
         for n_layers in [1, 3, 5] {
             networks.push(Network::Patch(PatchConfig { input_nc: 6, ndf: 2, n_layers, norm }));
         }
         networks.push(Network::Pixel(PixelConfig { input_nc: 6, ndf: 2, norm }));
     }
-    for norm in [NormKind::Instance, NormKind::Batch] {
+    for norm in [NormKind::Instance, NormKind::InstanceAffine, NormKind::Batch] {
         for (num_d, n_layers, feature_stages) in [(2, 3, true), (3, 2, true), (2, 3, false), (1, 4, false)] {
             let config = MultiscaleConfig { input_nc: 7, ndf: 2, n_layers, num_d, norm, feature_stages };
             networks.push(Network::Multiscale(config));
@@ -205,7 +205,7 @@ fn networks_that_are_not_supported_are_named() {
         Some(layer) => vec![(format!("{layer}.weight_g"), zeros(&[2])), (format!("{layer}.weight_v"), tensor.clone())],
         None => kept(name, tensor),
     };
-    let affine = |name: &str, tensor: &Tensor| {
+    let untracked = |name: &str, tensor: &Tensor| {
         let statistic = ["running_mean", "running_var", "num_batches_tracked"].iter().any(|s| name.ends_with(s));
         if statistic { Vec::new() } else { kept(name, tensor) }
     };
@@ -223,8 +223,8 @@ fn networks_that_are_not_supported_are_named() {
         (changed(&unet, spectral), "spectral norm"),
         (changed(&patch, parametrized), "spectral norm (model.0.parametrizations.weight.original)"),
         (changed(&plain, weighted), "weight norm"),
-        (changed(&batch, affine), "instance norm with weights (affine: model.2.weight"),
-        (changed(&unet, affine), "instance norm with weights"),
+        (changed(&batch, untracked), "batch norm without running statistics (model.2.weight"),
+        (changed(&unet, untracked), "batch norm without running statistics"),
         (changed(&plain, blurred), "the anti-aliased ResNet of CUT (model.7.filt)"),
         (changed(&plain, resized), "resize-convolutions instead of transposed ones (model.12.weight)"),
     ] {

@@ -1,7 +1,5 @@
 //! Networks that halve, transform and double in one sequence: ResNet, global generator, feature encoder.
 
-use gan_layers::NormKind;
-
 use super::Network;
 use super::tensors::Tensors;
 use crate::{Arch, EncoderConfig, Error, GeneratorConfig, Padding, Result};
@@ -91,7 +89,7 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
             arch: Arch::Global,
             n_downsample_global: trunk.n_downsample,
             n_blocks_global: trunk.n_blocks,
-            norm: if batch_norm { NormKind::Batch } else { NormKind::Instance },
+            norm: tensors.hd_norm("model.2"),
             ..config
         }
     }))

@@ -8,7 +8,7 @@ pub(super) fn find(tensors: &Tensors<'_>) -> Option<Error> {
     let found = spectral_norm(tensors)
         .or_else(|| weight_norm(tensors))
         .or_else(|| antialiased(tensors))
-        .or_else(|| affine_norm(tensors))
+        .or_else(|| untracked(tensors))
         .or_else(|| resize_convolution(tensors));
     found.map(|network| Error::UnsupportedNetwork { network })
 }
@@ -39,14 +39,18 @@ fn antialiased(tensors: &Tensors<'_>) -> Option<String> {
     Some(format!("{what} ({name})"))
 }
 
-/// Norms with scale and shift and without running statistics: instance norm with `affine=True`.
-fn affine_norm(tensors: &Tensors<'_>) -> Option<String> {
-    if tensors.first(|name| name.ends_with(".running_mean") || name.ends_with(".running_var")).is_some() {
-        return None;
-    }
-    let name = tensors.first(|name| name.strip_suffix(".weight").is_some_and(|layer| tensors.is_affine(layer)))?;
+/// Batch norm with `track_running_stats=False`. In these networks a convolution in front of it has no bias, which tells it from an
+/// instance norm with scale and shift.
+fn untracked(tensors: &Tensors<'_>) -> Option<String> {
+    let name = tensors.first(|name| {
+        let Some(path) = name.strip_suffix(".weight").filter(|path| tensors.is_affine(path)) else { return false };
+        let in_front = path.rsplit_once('.').and_then(|(parent, index)| Some((parent, index.parse::<usize>().ok()?)));
+        let conv = in_front.and_then(|(parent, index)| Some(format!("{parent}.{}", index.checked_sub(1)?)));
+        let bare = conv.is_some_and(|conv| tensors.conv(&conv).is_some() && !tensors.bias(&conv));
+        bare && !tensors.has_statistics(path)
+    })?;
     let layer = name.strip_suffix(".weight")?;
-    Some(format!("instance norm with weights (affine: {name} without {layer}.running_mean)"))
+    Some(format!("batch norm without running statistics ({name} without {layer}.running_mean)"))
 }
 
 /// Enlarging and a plain convolution in place of a transposed one, of which the channels stand the other way round.

@@ -38,6 +38,7 @@ fn generator(name: &str, config: &GeneratorConfig) {
 fn norm_name(norm: NormKind) -> &'static str {
     match norm {
         NormKind::Instance => "instance",
+        NormKind::InstanceAffine => "instance_affine",
         NormKind::Batch => "batch",
         NormKind::None => "none",
     }

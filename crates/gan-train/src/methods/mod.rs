@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use gan_data::Batch;
 use gan_layers::{Ctx, Weights};
-use gan_nets::{Generator, GeneratorConfig, RecordedGenerator};
+use gan_nets::{CapturedGenerator, Generator, GeneratorConfig};
 use gan_rng::Purpose;
 
 /// All methods. Help, configuration, smoke tests and documentation iterate this list: a new method is a file here and a
@@ -18,6 +18,9 @@ use gan_rng::Purpose;
 pub const METHODS: &[MethodSpec] = &[pix2pix::SPEC, pix2pixhd::SPEC, cyclegan::SPEC];
 
 /// The method of this name.
+///
+/// # Errors
+/// [`Error::Config`] with the names of all methods.
 pub fn find(name: &str) -> Result<&'static MethodSpec> {
     METHODS.iter().find(|m| m.name == name).ok_or_else(|| {
         let names: Vec<_> = METHODS.iter().map(|m| m.name).collect();
@@ -65,7 +68,7 @@ fn weights(trained: &Trained, name: &str, place: &Place) -> Result<VarBuilder<'s
 }
 
 /// Picture in, picture out.
-struct Plain(RecordedGenerator);
+struct Plain(CapturedGenerator);
 
 impl Plain {
     fn load(

@@ -2,18 +2,18 @@
 
 mod translate;
 
+use crate::backprop::{Junction, backward};
 use crate::conditioning::Condition;
 use crate::config::{Ranged, Tables, read};
 use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
 use crate::method::{Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, keys, resolve};
 use crate::methods::{contexts, preview_context, target};
-use crate::optimizer::{Junction, backward};
 use crate::palette::colours;
 use crate::pool::ImagePool;
-use crate::{Optimizer, Result, TrainConfig, Trained, numerics};
+use crate::{Result, TrainConfig, Trained, numerics};
 use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
-use gan_layers::{BiasInit, Ctx, Init, Missing, NormKind, ParamStore, Sequence, instance_mean};
+use gan_layers::{BiasInit, Ctx, Init, Missing, NormKind, Optimizer, ParamStore, Sequence, instance_mean};
 use gan_losses::{GanMode, PerceptualLoss, Vgg19, feature_matching};
 use gan_nets::{Arch, Discriminator, DiscriminatorConfig, EncoderConfig, Generator, GeneratorConfig, NetD};
 use gan_range::Range;
@@ -326,9 +326,15 @@ pub struct Pix2PixHd {
 
 impl Pix2PixHd {
     /// Builds the networks with fresh weights, or with those of `load_pretrain` as far as they fit.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
+    /// the device does not have; [`Error::Loss`](crate::Error::Loss) if the weights of VGG19 cannot be used; those of
+    /// [`Trained::open_with`] for `load_pretrain`; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory
+    /// for the networks.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         consistency::check(config)?;
-        numerics::apply(&config.train, place)?;
+        numerics::check(config.train.precision, place)?;
         let (gc, dc) = (config.generator(), &config.discriminator);
         let (g_store, (g, e)) = ParamStore::build(place.dtype, &place.device, |b| {
             let e = config.encoder.instance_feat.then(|| config.encoder().build(b.pp("e")));
@@ -463,8 +469,8 @@ impl Method for Pix2PixHd {
     }
 
     /// When the whole generator begins to be trained, a step does other work.
-    fn phase(&self, epoch: u64) -> u64 {
-        u64::from(epoch > self.config.enhancer.n_epochs_fix_global)
+    fn graph_key(&self, cx: &StepCx) -> Option<u64> {
+        Some(u64::from(cx.epoch > self.config.enhancer.n_epochs_fix_global))
     }
 
     fn notes(&self) -> &[String] {

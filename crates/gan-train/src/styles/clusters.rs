@@ -48,6 +48,9 @@ impl StyleClusters {
 
     /// Feature planes `[N, feat_num, H, W]` (F32, CPU) for instance ids `[N, 1, H, W]` (U8 or U32): each id gets one of
     /// its label's clusters, the same in every picture that is drawn with this `style`. Ids without clusters get zeros.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if `inst` is not four-dimensional.
     pub fn draw(&self, inst: &Tensor, style: u64) -> Result<Tensor> {
         let (n, _, h, w) = inst.dims4()?;
         let ids = inst.to_dtype(candle_core::DType::U32)?.flatten_all()?.to_vec1::<u32>()?;

@@ -7,6 +7,9 @@ use gan_data::Batch;
 use gan_kernels::Uploader;
 
 /// Moves a batch to where the networks are. Label and instance maps stay integers.
+///
+/// # Errors
+/// [`Error::Tensor`](crate::Error::Tensor) if the device fails or has no memory for the batch.
 pub fn to_place(batch: Batch, place: &Place) -> Result<Batch> {
     let to = |tensors: &[&Tensor]| tensors.iter().map(|t| t.to_device(&place.device)).collect();
     moved(batch, place.dtype, to)

@@ -6,11 +6,11 @@ use candle_nn::VarBuilder;
 use gan_data::Batch;
 use gan_layers::{Ctx, Init, ParamStore};
 use gan_losses::Vgg19;
-use gan_nets::{Arch, GeneratorConfig, RecordedGenerator};
+use gan_nets::{Arch, CapturedGenerator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
 use gan_train::conditioning::Condition;
 use gan_train::config::Layer;
-use gan_train::{Method, Place, StepCx, TrainConfig, graphed, methods, numerics, to_place};
+use gan_train::{Method, Place, StepCx, TrainConfig, capture_steps, methods, numerics, to_place};
 use std::path::{Path, PathBuf};
 
 /// Names of the cases.
@@ -31,7 +31,7 @@ const REGION: usize = 8;
 
 /// Something to time.
 pub(super) enum Case {
-    Translate { generator: Box<RecordedGenerator>, x: Condition },
+    Translate { generator: Box<CapturedGenerator>, x: Condition },
     Step { method: Box<dyn Method>, batch: Batch, step: u64 },
 }
 
@@ -112,8 +112,8 @@ fn translation(
     };
     let generator = config.build(vb)?;
     let generator = match train.cuda_graphs {
-        true => RecordedGenerator::new(generator, ctx),
-        false => RecordedGenerator::never(generator, ctx),
+        true => CapturedGenerator::new(generator, ctx),
+        false => CapturedGenerator::never(generator, ctx),
     };
     Ok(Case::Translate { generator: Box::new(generator), x })
 }
@@ -147,7 +147,8 @@ fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], pla
     let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
     let batch = to_place(batch, place)?;
     let train: TrainConfig = table["train"].clone().try_into()?;
-    let method = graphed((method.build)(&table, place)?, &train, place);
+    numerics::apply(&train, place)?;
+    let method = capture_steps((method.build)(&table, place)?, &train, place);
     Ok(Case::Step { method, batch, step: 0 })
 }
 

@@ -5,7 +5,7 @@ use super::names::{self, Source};
 use crate::exit::{BAD_DATA, Coded, USAGE};
 use crate::inputs::Inputs;
 use anyhow::bail;
-use gan_data::{Exclude, WriteFormat, list_images};
+use gan_data::{Exclude, WriteFormat, list_images, pages_note};
 use gan_fs::{FileId, is_same, resolve};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -74,6 +74,7 @@ impl Plan {
                 sources.push(Source::alone(input));
             }
         }
+        notes.extend(pages_note(inputs.iter().filter(|input| input.is_file()).map(PathBuf::as_path)));
         let sources = without_repetitions(sources);
         let jobs = if to_file {
             let output = output.to_owned();

@@ -8,7 +8,7 @@ use crate::exit::{BAD_MODEL, Coded, USAGE};
 use anyhow::{Context, bail};
 use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
-use gan_nets::{Arch, GeneratorConfig, Network, RecordedGenerator};
+use gan_nets::{Arch, CapturedGenerator, GeneratorConfig, Network};
 use gan_train::conditioning::Condition;
 use gan_train::{Place, Translator, data_config, smallest_side};
 use std::path::Path;
@@ -151,7 +151,7 @@ fn inputs(config: &GeneratorConfig, args: &Args) -> anyhow::Result<DataConfig> {
 
 /// A generator without its run.
 struct BareGenerator {
-    generator: RecordedGenerator,
+    generator: CapturedGenerator,
     /// Number of labels, if the input is a label map (0: a picture that may come with instances).
     labels: Option<usize>,
     dtype: DType,

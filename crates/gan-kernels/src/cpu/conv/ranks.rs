@@ -41,7 +41,8 @@ impl Ranks<'_> {
             return finite;
         }
         let mut whole = Scratch::take(self.rows * block);
-        ranks(isa, &Ranks { columns: block, pitch: block, first: true, ..*self }, &mut whole, &mut finite);
+        // What comes of the columns behind the last one says nothing.
+        ranks(isa, &Ranks { columns: block, pitch: block, first: true, ..*self }, &mut whole, &mut true);
         for (to, from) in to.chunks_mut(self.pitch).zip(whole.chunks_exact(block)) {
             for (to, &sum) in to[..self.columns].iter_mut().zip(from) {
                 *to = if self.first { sum } else { *to + sum };

@@ -11,7 +11,7 @@ use crate::{Error, Result, Trained, smallest_side};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
 use gan_layers::{Ctx, Sequence, instance_mean};
-use gan_nets::RecordedGenerator;
+use gan_nets::CapturedGenerator;
 
 /// The encoder of a trained model.
 pub(super) struct Encoder {
@@ -59,7 +59,7 @@ impl FeatureEncoder for Encoder {
 
 struct HdTranslator {
     config: Config,
-    generator: RecordedGenerator,
+    generator: CapturedGenerator,
     features: Option<Features>,
     dtype: DType,
 }

@@ -1,11 +1,11 @@
-//! Translations that are recorded as CUDA graphs are those that are done operator by operator, bit for bit. These tests need
+//! Translations that are captured as CUDA graphs are those that are done operator by operator, bit for bit. These tests need
 //! a CUDA device (`GAN_TEST_DEVICE`), which they use one at a time.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use gan_layers::{Ctx, Dropout, Init, OneHot, ParamStore, Precision};
-use gan_nets::{Arch, Generator, GeneratorConfig, NormKind, RecordedGenerator};
+use gan_nets::{Arch, CapturedGenerator, Generator, GeneratorConfig, NormKind};
 use gan_rng::{Key, Purpose};
 use gan_train::conditioning::Condition;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ const CLASSES: usize = 9;
 fn device() -> Option<(Device, MutexGuard<'static, ()>)> {
     let device = gan_kernels::test_device().unwrap();
     if device.is_cpu() {
-        eprintln!("skipped: graphs are recorded on CUDA devices only");
+        eprintln!("skipped: graphs are captured on CUDA devices only");
         return None;
     }
     // The fastest algorithms may give other bits in every run.
@@ -73,32 +73,32 @@ fn bits(t: &Tensor) -> Vec<u32> {
     t.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
 }
 
-/// Translates inputs of these batch sizes and sides; `recorded` says from when on something is.
-fn compare(arch: Arch, ctx: Ctx, sizes: &[(usize, usize)], recorded: usize, device: &Device) {
+/// Translates inputs of these batch sizes and sides; `captured` says from when on something is.
+fn compare(arch: Arch, ctx: Ctx, sizes: &[(usize, usize)], captured: usize, device: &Device) {
     let config = tiny(arch);
     let [one, other] = twins(&config, device);
-    let (plain, graph) = (RecordedGenerator::never(one, ctx), RecordedGenerator::new(other, ctx));
+    let (plain, graph) = (CapturedGenerator::never(one, ctx), CapturedGenerator::new(other, ctx));
     let mut results = Vec::new();
     for (i, &(n, side)) in sizes.iter().enumerate() {
         let x = input(matches!(arch, Arch::Global | Arch::Local), i as u64, n, side, device);
         let [want, have] = [&plain, &graph].map(|g| g.forward(&x).unwrap());
         assert_eq!(want.dims(), have.dims());
         assert!(bits(&want) == bits(&have), "{arch:?} {:?} input {i} of {n}x{side}", ctx.precision);
-        assert_eq!(graph.is_recorded(), i >= recorded, "{arch:?} input {i}");
+        assert_eq!(graph.is_captured(), i >= captured, "{arch:?} input {i}");
         results.push((bits(&want), have));
     }
     // A result is its caller's: later launches leave it alone.
     for (i, (want, have)) in results.iter().enumerate() {
         assert!(*want == bits(have), "{arch:?}: result {i} changed");
     }
-    assert!(!plain.is_recorded());
+    assert!(!plain.is_captured());
 }
 
 /// With other shapes in between: a smaller last batch, another size.
 const SIZES: [(usize, usize); 9] = [(2, 32), (2, 32), (2, 32), (2, 32), (1, 32), (2, 32), (1, 64), (1, 64), (2, 32)];
 
 #[test]
-fn recorded_translations_are_the_same() {
+fn captured_translations_are_the_same() {
     let Some((device, _turn)) = device() else { return };
     for arch in [Arch::Resnet, Arch::Unet, Arch::Global, Arch::Local] {
         for precision in [Precision::F32, Precision::Bf16] {
@@ -110,33 +110,33 @@ fn recorded_translations_are_the_same() {
 }
 
 #[test]
-fn a_size_that_lasts_is_recorded_instead() {
+fn a_size_that_lasts_is_captured_instead() {
     let Some((device, _turn)) = device() else { return };
     let sizes = [[(1, 32); 3].as_slice(), &[(1, 16); 11], &[(1, 32); 2]].concat();
     compare(Arch::Resnet, Ctx { precision: Precision::Bf16, ..Ctx::translate() }, &sizes, 2, &device);
 }
 
 #[test]
-fn mixed_sizes_are_not_recorded() {
+fn mixed_sizes_are_not_captured() {
     let Some((device, _turn)) = device() else { return };
     compare(Arch::Resnet, Ctx::translate(), &[(1, 32), (1, 16), (1, 32), (1, 16), (1, 16), (1, 32)], 6, &device);
 }
 
 #[test]
-fn what_may_change_or_wants_gradients_is_not_recorded() {
+fn what_may_change_or_wants_gradients_is_not_captured() {
     let Some((device, _turn)) = device() else { return };
     let config = tiny(Arch::Resnet);
     let (store, generator) = ParamStore::build(DType::F32, &device, |b| config.build(b.clone())).unwrap();
     store.init(&Init::default(), Key::new(4, Purpose::Init)).unwrap();
     let x = input(false, 0, 1, 16, &device).planes().unwrap();
-    let trained = RecordedGenerator::new(generator, Ctx::translate());
+    let trained = CapturedGenerator::new(generator, Ctx::translate());
     let tracked = candle_core::Var::from_tensor(&x).unwrap();
     let [loaded, _] = twins(&config, &device);
-    let loaded = RecordedGenerator::new(loaded, Ctx::translate());
+    let loaded = CapturedGenerator::new(loaded, Ctx::translate());
     for _ in 0..4 {
         trained.forward(&x).unwrap();
         let y = loaded.forward(&tracked).unwrap();
         assert!(y.track_op());
     }
-    assert!(!trained.is_recorded() && !loaded.is_recorded());
+    assert!(!trained.is_captured() && !loaded.is_captured());
 }

@@ -1,0 +1,75 @@
+//! Activation.
+
+use crate::kind::{Backward, Forward, Kind, Op, Record};
+use crate::plan::{Fused, Plan};
+use crate::summary::Rows;
+use crate::{Layer, SequenceBuilder};
+use candle_core::{Result, Tensor, bail};
+use gan_kernels::{self as k, Act};
+
+/// An activation, any shape.
+#[derive(Debug, Clone, Copy)]
+pub struct Activation(
+    /// The function.
+    pub Act,
+);
+
+impl SequenceBuilder<'_> {
+    /// Activation.
+    #[must_use]
+    pub fn act(self, act: Act) -> Self {
+        self.push(Layer::new(Activation(act)))
+    }
+}
+
+/// What it keeps: its output, `None` if that is the whole sequence's result, which candle's graph holds.
+struct Kept(Option<Tensor>);
+
+impl Kind for Activation {
+    fn plan<'a>(&'a self, path: &'a str, plan: &mut Plan<'a>) {
+        let mut applied = false;
+        if let Some(front) = plan.last()
+            && front.fused.act == Act::Identity
+        {
+            if front.op.absorbs(self.0) {
+                front.fused.act = self.0;
+                return;
+            }
+            if front.op.applies(self.0) {
+                front.fused.act = self.0;
+                applied = self.0 != Act::Identity;
+            }
+        }
+        plan.step_with(self, path, Fused { applied, ..Fused::default() });
+    }
+
+    fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
+        to.row(self, path, format!("{:?}", self.0), &[]);
+        Ok(())
+    }
+}
+
+impl Op for Activation {
+    fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
+        let y = if pass.fused.applied { x.clone() } else { k::act(x, self.0)? };
+        let record = pass.record(|| Kept(Some(y.clone())));
+        Ok((y, record))
+    }
+
+    fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {
+        match record.open()? {
+            Kept(Some(y)) => Ok(Some(k::act_backward(&y, dy, self.0)?)),
+            Kept(None) => bail!("the result of an activation was given up and not taken back"),
+        }
+    }
+
+    fn give_up_result(&self, record: &mut Record) -> Result<bool> {
+        record.get_mut::<Kept>()?.0 = None;
+        Ok(true)
+    }
+
+    fn take_result(&self, record: &mut Record, result: &Tensor) -> Result<()> {
+        record.get_mut::<Kept>()?.0.get_or_insert_with(|| result.detach());
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Convolution.
+
+use crate::conv_grads::{ConvGradBuffers, ConvInput};
+use crate::kind::{Backward, Forward, Kind, Op, Record};
+use crate::plan::{Fused, Plan};
+use crate::summary::Rows;
+use crate::{Builder, Layer, Param, Precision, Role, SequenceBuilder};
+use candle_core::{DType, Result, Tensor};
+use gan_kernels::{self as k, Act, Conv2d, OneHot, OneHotGrads, PadMode};
+
+/// A convolution with zero padding (a [`Pad`](super::pad::Pad) in front of it brings other kinds),
+/// `[N, C_in, H, W]` → `[N, C_out, H', W']`.
+#[derive(Debug, Clone)]
+pub struct Conv {
+    /// `[C_out, C_in, k, k]`.
+    pub weight: Param,
+    /// `[C_out]`.
+    pub bias: Option<Param>,
+    /// Step.
+    pub stride: usize,
+    /// Zero padding.
+    pub padding: usize,
+}
+
+/// Shape of a convolution or transposed convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvSpec {
+    /// Input channels.
+    pub in_nc: usize,
+    /// Output channels.
+    pub out_nc: usize,
+    /// Side of the square kernel.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Zero padding (of a transposed convolution: what is cut).
+    pub padding: usize,
+    /// Whether it has a bias.
+    pub bias: bool,
+}
+
+impl SequenceBuilder<'_> {
+    /// Convolution.
+    ///
+    /// # Errors
+    /// The source has no such parameters.
+    pub fn conv(self, s: ConvSpec) -> Result<Self> {
+        let layer = Conv::build(&self.here(), s)?;
+        Ok(self.push(Layer::new(layer)))
+    }
+}
+
+impl Conv {
+    fn build(at: &Builder<'_>, s: ConvSpec) -> Result<Self> {
+        let weight = at.param("weight", &[s.out_nc, s.in_nc, s.kernel, s.kernel], Role::ConvWeight)?;
+        let fan_in = s.in_nc * s.kernel * s.kernel;
+        let bias = s.bias.then(|| at.param("bias", &[s.out_nc], Role::ConvBias { fan_in })).transpose()?;
+        Ok(Conv { weight, bias, stride: s.stride, padding: s.padding })
+    }
+
+    /// The geometry, with the padding layer that may lie in front.
+    fn spec(&self, fused: &Fused) -> Conv2d {
+        let (pad_mode, padding) = match fused.pad {
+            Some(pad) => (pad.mode, pad.size),
+            None => (PadMode::Zero, self.padding),
+        };
+        Conv2d { stride: self.stride, padding, pad_mode }
+    }
+}
+
+/// What it keeps.
+enum Kept {
+    /// Of images: the input, and its height and width.
+    Planes { x: ConvInput, hw: (usize, usize) },
+    /// Labels, whether the weights are trained or not.
+    Labels(OneHot),
+}
+
+impl Kind for Conv {
+    fn plan<'a>(&'a self, path: &'a str, plan: &mut Plan<'a>) {
+        plan.step(self, path);
+    }
+
+    fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
+        let (out, in_nc, kh, kw) = self.weight.tensor().dims4()?;
+        let spec = Conv2d { stride: self.stride, padding: self.padding, pad_mode: PadMode::Zero };
+        (to.height, to.width) = spec.output_hw((kh, kw), (to.height, to.width))?;
+        to.channels = out;
+        let macs = [out, in_nc, kh, kw, to.height, to.width];
+        to.row(self, path, format!("Conv {kh}x{kw} s{}", self.stride), &macs);
+        Ok(())
+    }
+
+    fn each_param(&self, f: &mut dyn FnMut(&Param)) {
+        f(&self.weight);
+        self.bias.iter().for_each(f);
+    }
+}
+
+impl Op for Conv {
+    fn takes_padding(&self) -> bool {
+        self.padding == 0
+    }
+
+    fn applies(&self, _: Act) -> bool {
+        true
+    }
+
+    fn takes_labels(&self, labels: &OneHot, fused: &Fused) -> bool {
+        labels.pays(self.weight.tensor(), &self.spec(fused))
+    }
+
+    fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
+        let bias = pass.fused.used(&self.bias);
+        let y = k::conv2d_act(x, &self.weight.weight, bias, &self.spec(pass.fused), pass.fused.act)?;
+        let (_, _, h, w) = x.dims4()?;
+        Ok((y, pass.record(|| Kept::Planes { x: ConvInput::of(x, pass), hw: (h, w) })))
+    }
+
+    fn forward_labels(&self, labels: OneHot, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
+        let dtype = match pass.ctx.precision {
+            Precision::F32 => labels.dtype(),
+            Precision::Bf16 => DType::BF16,
+        };
+        let bias = pass.fused.used(&self.bias);
+        let y = k::onehot_conv2d(&labels, &self.weight.weight, bias, &self.spec(pass.fused), dtype)?;
+        let y = if pass.fused.act == Act::Identity { y } else { k::act(&y, pass.fused.act)? };
+        Ok((y, pass.record(|| Kept::Labels(labels))))
+    }
+
+    fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {
+        let spec = self.spec(pass.fused);
+        match record.open()? {
+            Kept::Planes { x, hw } => {
+                let x = x.tensor(pass)?;
+                let buffers = ConvGradBuffers::new(&self.weight, &self.bias, pass.fused.bias, x.as_ref())?;
+                k::conv2d_backward(dy, &self.weight.weight, &spec, buffers.grads(pass.input.then_some(hw)))
+            }
+            Kept::Labels(labels) => {
+                let train = pass.trains();
+                let weight = train.then(|| self.weight.accumulator()).transpose()?;
+                let bias = self.bias.as_ref().filter(|_| pass.fused.bias && train);
+                let bias = bias.map(Param::accumulator).transpose()?;
+                let grads = OneHotGrads { rest: pass.input, weight: weight.as_ref(), bias: bias.as_ref() };
+                k::onehot_conv2d_backward(dy, &labels, &self.weight.weight, &spec, grads)
+            }
+        }
+    }
+
+    fn drops_bias(&self) -> bool {
+        true
+    }
+}

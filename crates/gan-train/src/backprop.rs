@@ -1,0 +1,47 @@
+//! Walking back from losses.
+
+use crate::Result;
+use candle_core::{Tensor, Var};
+
+/// Walks back from a loss; parameter gradients are added to their stores. The graph is gone afterwards.
+pub(crate) fn backward(loss: &Tensor) -> Result<()> {
+    loss.backward()?;
+    Ok(())
+}
+
+/// A tensor whose losses are walked back one after the other, so that the graph of one need not be there beside that of the
+/// next; their gradients are added up, and passed on at last.
+pub(crate) struct Junction<'a> {
+    of: &'a Tensor,
+    leaf: Var,
+    gradient: Option<Tensor>,
+}
+
+impl<'a> Junction<'a> {
+    pub(crate) fn new(of: &'a Tensor) -> Result<Self> {
+        Ok(Junction { of, leaf: Var::from_tensor(&of.detach())?, gradient: None })
+    }
+
+    /// Takes the tensor's place in the losses.
+    pub(crate) fn leaf(&self) -> &Tensor {
+        &self.leaf
+    }
+
+    /// Walks back from a loss to the leaf.
+    pub(crate) fn backward(&mut self, loss: &Tensor) -> Result<()> {
+        let new = loss.backward()?.remove(&self.leaf);
+        self.gradient = match (self.gradient.take(), new) {
+            (Some(sum), Some(new)) => Some((sum + new)?),
+            (sum, new) => sum.or(new),
+        };
+        Ok(())
+    }
+
+    /// Walks back from the tensor.
+    pub(crate) fn pass_on(self) -> Result<()> {
+        match self.gradient {
+            Some(gradient) => backward(&(self.of * gradient.detach())?.sum_all()?),
+            None => Ok(()),
+        }
+    }
+}
