@@ -19,8 +19,6 @@
 //! # Ok(()) }
 //! ```
 
-#![warn(clippy::missing_errors_doc)]
-
 mod atomic;
 mod error;
 mod file;
@@ -42,6 +40,7 @@ pub use read::{read_any, read_entry};
 pub use state_dict::StateDict;
 pub use text::shown;
 
+/// Runs the example of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
