@@ -172,7 +172,7 @@ fn absurd_sizes_on_the_command_line_are_refused() {
                 "--amount",
                 amount,
             ]);
-            ran.fails(2, &["not possible"]);
+            ran.fails(2, &["size"]);
         }
     }
     let crop = ["translate", "--model", "run", "--input", "run/gallery/images", "--output", "out"];
