@@ -17,7 +17,7 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// A file that is read. One that does not exist is left to whoever reads it.
+    /// A file that is read. One that does not exist is reported where it is read.
     pub(crate) fn file(&mut self, path: &Path) {
         if let Ok(id) = FileId::of(path) {
             self.files.entry(id).or_insert_with(|| path.to_owned());

@@ -453,7 +453,7 @@ fn what_is_no_number_comes_out() {
         all[at] = f64::NAN;
         reference::f32(&Tensor::from_vec(all, t.shape(), &device()).unwrap())
     };
-    // Small, and large enough for minimal filtering: n, ci, co, h, w, kernel, stride, padding.
+    // Small, and large enough for Winograd kernels: n, ci, co, h, w, kernel, stride, padding.
     for (n, ci, co, h, w, k, stride, padding) in
         [(1, 3, 5, 9, 8, 4, 2, 1), (1, 40, 36, 18, 17, 3, 1, 1), (2, 3, 6, 12, 11, 7, 1, 3)]
     {

@@ -1,6 +1,6 @@
 //! The ranges of numbers in a configuration.
 //!
-//! Every configuration struct has a table `RANGES` with one [`Range`] for each of its numeric keys. Whoever reads a
+//! Every configuration struct has a table `RANGES` with one [`Range`] for each of its numeric keys. Code that reads a
 //! configuration checks it against these tables before anything is built or allocated.
 //!
 //! ```

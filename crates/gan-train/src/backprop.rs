@@ -1,15 +1,15 @@
-//! Walking back from losses.
+//! Backpropagation from losses.
 
 use crate::Result;
 use candle_core::{Tensor, Var};
 
-/// Walks back from a loss; parameter gradients are added to their stores. The graph is gone afterwards.
+/// Backpropagates a loss; parameter gradients are added to their stores. The graph is gone afterwards.
 pub(crate) fn backward(loss: &Tensor) -> Result<()> {
     loss.backward()?;
     Ok(())
 }
 
-/// A tensor whose losses are walked back one after the other, so that the graph of one need not be there beside that of the
+/// Backpropagates several losses of one tensor separately, so that the graph of one need not be there beside that of the
 /// next; their gradients are added up, and passed on at last.
 pub(crate) struct Junction<'a> {
     of: &'a Tensor,
@@ -27,7 +27,7 @@ impl<'a> Junction<'a> {
         &self.leaf
     }
 
-    /// Walks back from a loss to the leaf.
+    /// Backpropagates a loss to the leaf.
     pub(crate) fn backward(&mut self, loss: &Tensor) -> Result<()> {
         let new = loss.backward()?.remove(&self.leaf);
         self.gradient = match (self.gradient.take(), new) {
@@ -37,7 +37,7 @@ impl<'a> Junction<'a> {
         Ok(())
     }
 
-    /// Walks back from the tensor.
+    /// Backpropagates from the tensor.
     pub(crate) fn pass_on(self) -> Result<()> {
         match self.gradient {
             Some(gradient) => backward(&(self.of * gradient.detach())?.sum_all()?),

@@ -97,7 +97,7 @@ impl Capturable for Step<'_> {
         let dropout = GraphParams::new(self.device, 1)?;
         let counters: Vec<Counter> = self.stores(|store| store.counters().collect::<Vec<_>>()).concat();
         let before: Vec<u64> = counters.iter().map(Counter::get).collect();
-        // Copies that layers keep of their weights are to be made by the captured step, whoever has made them before.
+        // Copies that layers keep of their weights are to be made by the captured step, even if they exist already.
         self.stores(ParamStore::touch);
         let captured = self.capture_graph(&batch, &dropout);
         // Those that the captured step makes are not there yet.

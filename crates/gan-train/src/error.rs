@@ -149,7 +149,7 @@ impl From<UpdateError> for Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WayBack {
-    /// Not known here: whoever knows the run folder says it.
+    /// Not known here; the trainer, which knows the run folder, fills it in.
     Unknown,
     /// No checkpoint was written.
     Nothing,

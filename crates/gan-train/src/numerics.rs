@@ -35,7 +35,7 @@ pub fn check(precision: Precision, place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Takes over the numerical settings of a run on this place, for the whole program. Whoever runs a method calls it
+/// Takes over the numerical settings of a run on this place, for the whole program. Callers that run a method call it
 /// ([`train`](crate::train) does); building one changes nothing.
 ///
 /// # Errors
