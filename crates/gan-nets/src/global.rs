@@ -6,6 +6,7 @@ use crate::bounds::{self, Factor, within};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 use gan_range::Range;
+use serde::{Deserialize, Serialize};
 
 /// The coarse generator of pix2pixHD: ResNet with `n_downsample` halvings.
 ///
@@ -87,7 +88,8 @@ pub(crate) fn head(s: SequenceBuilder<'_>, width: usize, out_nc: usize) -> Resul
 /// pix2pixHD's instance feature encoder: down, up and tanh; [`gan_layers::instance_mean`] pools its output.
 ///
 /// * input `[N, 3, H, W]` picture in [-1, 1]; output `[N, feat_num, H, W]` in [-1, 1]
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct EncoderConfig {
     /// Channels of the picture.
     pub input_nc: usize,
