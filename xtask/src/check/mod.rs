@@ -32,6 +32,7 @@ const CHECKS: &[Check] = &[
     Check { name: "clippy", about: "lints, warnings as errors", run: clippy },
     Check { name: "graph", about: "who may depend on whom", run: graph },
     Check { name: "test", about: "every test of the workspace", run: test },
+    Check { name: "msrv", about: "the oldest Rust that is promised (where its toolchain is installed)", run: msrv },
     Check { name: "docs", about: "documentation, warnings as errors", run: docs },
     Check { name: "deny", about: "licences and advisories (where cargo-deny is installed)", run: deny },
     Check { name: "tidy", about: "files, method list, presets", run: tidy },
@@ -119,6 +120,25 @@ fn clippy(root: &Path) -> Result<Outcome> {
 fn test(root: &Path) -> Result<Outcome> {
     let mut command = cargo(root);
     command.args(["test", "--workspace"]);
+    run(command)
+}
+
+/// Checks the libraries and programs with the toolchain of `rust-version`.
+fn msrv(root: &Path) -> Result<Outcome> {
+    let manifest: toml::Table = std::fs::read_to_string(root.join("Cargo.toml"))?.parse()?;
+    let version = manifest.get("workspace").and_then(|w| w.get("package")?.get("rust-version")?.as_str());
+    let version = version.context("Cargo.toml has no workspace.package.rust-version")?;
+    let rustup = |args: &[&str]| Command::new("rustup").args(args).current_dir(root).output();
+    let installed = rustup(&["run", version, "cargo", "--version"]).is_ok_and(|output| output.status.success());
+    if !installed {
+        return Ok(Outcome::Skipped(
+            "the toolchain of rust-version is not installed (rustup toolchain install VERSION)",
+        ));
+    }
+    let mut command = Command::new("rustup");
+    command.args(["run", version, "cargo", "check", "--workspace"]).current_dir(root);
+    // Its build files would replace those of the toolchain in use.
+    command.env("CARGO_TARGET_DIR", root.join("target/msrv")).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
     run(command)
 }
 
