@@ -1,14 +1,16 @@
 //! Methods (pix2pix, pix2pixHD, CycleGAN), the trainer, run folders and checkpoints.
 //!
-//! [`METHODS`] lists the methods; each is one file in [`methods`]. [`train`] runs one of them on a
-//! dataset into a run folder; [`Trained`] opens what it left for translation.
+//! A [`MethodSpec`] reads a configuration ([`MethodConfig`]), which builds a [`Method`]. [`METHODS`] lists those of this crate,
+//! each a folder in [`methods`]; one of your own needs no place in the list (`examples/own_method.rs`). [`train`] runs one of
+//! them on a dataset into a run folder; [`Trained`] opens what it left for translation.
 
 mod backprop;
+mod batch_fusion;
 mod captured_step;
 pub mod checkpoint;
 pub mod conditioning;
 pub mod config;
-mod consistency;
+pub mod consistency;
 pub mod device;
 mod error;
 pub mod eta;
@@ -17,34 +19,35 @@ mod fit;
 pub mod gallery;
 mod lock;
 mod method;
+mod method_config;
+mod method_spec;
 pub mod methods;
 pub mod numerics;
-mod pairing;
-pub mod palette;
 pub mod pool;
 mod resume;
 pub mod run;
 pub mod schedule;
-mod settings;
 pub mod storage;
 pub mod styles;
+mod train_config;
 mod trained;
 mod trainer;
+mod translation;
 
+pub use backprop::{Junction, backward};
+pub use batch_fusion::BatchFusion;
 pub use captured_step::capture_steps;
-pub use consistency::Demands;
 pub use error::{Error, Result, WayBack};
 pub use fit::{smallest_side, translate_fitted};
 pub use lock::RunLock;
-pub use method::{
-    ConfigKeys, Direction, LoadEncoder, LoadWeights, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx,
-    TranslateOptions, Translator,
-};
+pub use method::{Direction, Losses, Method, Panels, Parts, Place, StepCx, TranslateOptions, Translator};
+pub use method_config::{MethodConfig, data_of, image_model, one_generator, validate};
+pub use method_spec::{ConfigKeys, MethodSpec, find, keys, resolve};
 pub use methods::METHODS;
 pub use resume::{require_method, resume_config, run_method};
-pub use settings::TrainConfig;
+pub use train_config::TrainConfig;
 pub use trained::Trained;
-pub use trainer::{Job, Outcome, data_config, to_place, train};
+pub use trainer::{Job, Outcome, to_place, train};
 
 /// Runs the example of the README.
 #[cfg(doctest)]

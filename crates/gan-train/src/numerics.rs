@@ -59,8 +59,8 @@ mod tests {
             let layers: Vec<_> =
                 method.debug.iter().chain(&["precision=bf16"]).map(|s| Layer::Setting(s.to_string())).collect();
             let config = (method.resolve)(&layers).unwrap();
-            assert_eq!(config["train"]["precision"].as_str(), Some("bf16"));
-            let Err(error) = (method.build)(&config, &Place::cpu()) else { panic!("{} was built", method.name) };
+            assert_eq!(config.train().precision, Precision::Bf16);
+            let Err(error) = config.build(&Place::cpu()) else { panic!("{} was built", method.name) };
             let text = error.to_string();
             assert!(
                 text.contains("bf16") && text.contains("--device cuda") && text.contains("precision=f32"),

@@ -8,19 +8,15 @@
 //! At translation a style is a number: it draws one cluster for every instance.
 
 mod clusters;
-mod collect;
-mod kmeans;
 
 pub use clusters::{StyleClusters, label_of};
-pub use collect::{LabelStyles, StyleReport, encode_features};
 
-use crate::method::{Place, parse};
-use crate::methods::NO_ENCODER;
+use crate::method::Place;
+use crate::translation::NO_ENCODER;
 use crate::trained::is_checkpoint;
-use crate::{Error, Result, TrainConfig, Trained};
+use crate::{Error, Result, Trained};
 use candle_core::Tensor;
 use gan_data::Batch;
-use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// The trained encoder of instance features.
@@ -45,8 +41,11 @@ impl Trained {
     /// # Errors
     /// [`Error::Config`] if the model has none.
     pub fn encoder(&self, place: &Place) -> Result<Box<dyn FeatureEncoder>> {
-        let no_encoder = || Error::Config { origin: self.path().display().to_string(), message: NO_ENCODER.into() };
-        self.method().encoder.ok_or_else(no_encoder)?(self, place)
+        if self.model().encoder.is_none() {
+            return Err(Error::Config { origin: self.path().display().to_string(), message: NO_ENCODER.into() });
+        }
+        let config = crate::config::read(self.config())?;
+        Ok(Box::new(crate::methods::pix2pixhd::translate::Encoder::load(&config, self, place)?))
     }
 
     /// `RUN/features`. For a checkpoint folder outside of a run, `features` beside it.
@@ -60,15 +59,6 @@ impl Trained {
         let beside = whole.parent().unwrap_or(Path::new("."));
         let run = if beside.ends_with("checkpoints") { beside.parent().unwrap_or(beside) } else { beside };
         run.join("features")
-    }
-
-    /// The seed of the run.
-    fn seed(&self) -> Result<u64> {
-        #[derive(Deserialize)]
-        struct Seeded {
-            train: TrainConfig,
-        }
-        Ok(parse::<Seeded>(self.config())?.train.seed)
     }
 }
 

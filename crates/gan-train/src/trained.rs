@@ -2,9 +2,11 @@
 
 use crate::checkpoint::{self, Folder, Warning};
 use crate::error::first_line;
-use crate::method::{MethodSpec, Place, TranslateOptions, Translator};
+use crate::method::{Place, TranslateOptions, Translator};
+use crate::method_config::MethodConfig;
+use crate::methods::{cyclegan, pix2pix, pix2pixhd};
 use crate::storage::Disk;
-use crate::{Error, Result, methods, numerics, resume};
+use crate::{Error, MethodSpec, Result, methods, numerics};
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use gan_weights::StateDict;
@@ -20,6 +22,7 @@ pub struct Trained {
     folder: Folder,
     method: &'static MethodSpec,
     config: toml::Table,
+    model: gan_translate::ModelConfig,
     /// What was read to choose it.
     networks: Vec<(String, StateDict)>,
     warnings: Vec<Warning>,
@@ -50,21 +53,28 @@ impl Trained {
     }
 
     fn of_folder(path: &Path, folder: Folder, networks: &[&str]) -> Result<Self> {
-        let method = methods::find(&folder.manifest.method)?;
+        let method = crate::method_spec::find(methods::METHODS, &folder.manifest.method)?;
         let config = serde_json::from_value(folder.manifest.model.clone()).map_err(|e| {
             Error::damaged(&folder.dir.join("manifest.json"), format!("it has no usable configuration: {e}"))
         })?;
         // Somebody else may have made this checkpoint: its numbers are checked before anything is built from them.
-        (method.generator)(&config)
+        let model = model_of(method, &config)
             .map_err(|error| Error::damaged(&folder.dir.join("manifest.json"), error.to_string()))?;
         folder.read_state(&Disk)?;
         let mut trained =
-            Trained { path: path.to_path_buf(), folder, method, config, networks: Vec::new(), warnings: Vec::new() };
+            Trained { path: path.to_path_buf(), folder, method, config, model, networks: Vec::new(), warnings: Vec::new() };
         let mut last = String::new();
-        let built = (method.verify)(&trained.config.clone(), &mut |name| {
+        let model = trained.model.clone();
+        let mut load = |name: &str| -> Result<VarBuilder<'static>> {
             last = name.to_owned();
             let tensors = trained.keep(name)?.entries().iter().cloned().collect();
             Ok(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
+        };
+        let generators =
+            model.generators.iter().try_for_each(|g| Ok(g.config.build(load(&g.network)?).map(drop)?));
+        let built = generators.and_then(|()| match &model.encoder {
+            Some(e) => Ok(e.config.build(load(&e.network)?).map(drop)?),
+            None => Ok(()),
         });
         built.map_err(|error| match error {
             // Names and shapes.
@@ -112,9 +122,9 @@ impl Trained {
         &self.config
     }
 
-    /// The same with the defaults of keys that are newer than the checkpoint.
-    pub(crate) fn sealed_config(&self) -> Result<toml::Table> {
-        resume::sealed(&self.folder.dir, &self.folder.manifest.model, self.method)
+    /// What the model is.
+    pub fn model(&self) -> &gan_translate::ModelConfig {
+        &self.model
     }
 
     /// What the user should know: newer checkpoints that were passed over.
@@ -157,10 +167,23 @@ impl Trained {
     /// [`Error::Config`] for options that the model has no use for.
     pub fn translator(&self, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
         numerics::check(options.precision, place)?;
-        (self.method.translator)(self, options, place)
+        crate::translation::translator(self, options, place)
     }
 }
 
 pub(crate) fn is_checkpoint(path: &Path) -> bool {
     path.join("manifest.json").is_file()
+}
+
+fn model_of(method: &MethodSpec, config: &toml::Table) -> Result<gan_translate::ModelConfig> {
+    use crate::config::read;
+    let config: Box<dyn MethodConfig> = match method.name {
+        "pix2pix" => Box::new(read::<pix2pix::Config>(config)?),
+        "cyclegan" => Box::new(read::<cyclegan::Config>(config)?),
+        _ => Box::new(read::<pix2pixhd::Config>(config)?),
+    };
+    if let Some(bad) = config.networks().iter().find_map(|network| network.refusal()) {
+        return Err(crate::config::unattributed(&bad.key, &bad.reason));
+    }
+    Ok(config.model())
 }

@@ -6,8 +6,9 @@ use gan_data::{Batch, DataConfig, DataMode, Preprocess};
 use gan_rng::{Key, Purpose};
 use gan_train::config::Layer;
 use gan_train::storage::Disk;
-use gan_train::styles::{StyleClusters, encode_features, label_of};
-use gan_train::{Job, Place, Trained, TranslateOptions, data_config, methods, train, translate_fitted};
+use gan_train::methods::pix2pixhd::styles::encode_features;
+use gan_train::styles::{StyleClusters, label_of};
+use gan_train::{Job, METHODS, Place, Trained, TranslateOptions, find, train, translate_fitted};
 use std::path::Path;
 
 /// Pictures of the training set.
@@ -15,7 +16,7 @@ const PICTURES: usize = 4;
 
 /// Trains pix2pixHD's tiny model on streets for a few steps.
 fn trained(run: &Path, more: &[&str]) -> Trained {
-    let method = methods::find("pix2pixhd").unwrap();
+    let method = find(METHODS, "pix2pixhd").unwrap();
     let own = [
         "data.mode=streets",
         "label_nc=16",
@@ -30,6 +31,7 @@ fn trained(run: &Path, more: &[&str]) -> Trained {
     train(Job {
         method,
         config: (method.resolve)(&settings).unwrap(),
+        dataset: None,
         run: run.to_path_buf(),
         resume: false,
         place: Place::cpu(),
@@ -44,7 +46,8 @@ fn trained(run: &Path, more: &[&str]) -> Trained {
 
 /// A street that is not in the training set, with its photograph: 45x45, which no network takes as it is.
 fn street(trained: &Trained) -> Batch {
-    let config = data_config(trained.method(), trained.config()).unwrap();
+    let saved = Layer::saved(trained.config()).unwrap();
+    let config = (trained.method().resolve)(&[saved]).unwrap().data();
     let (load_size, crop_size) = (48, 45);
     let preprocess = Preprocess::ResizeAndCrop;
     let config = DataConfig { phase: "test".into(), preprocess, load_size, crop_size, ..config };

@@ -5,7 +5,7 @@ use super::{copy, resume_with, steps};
 use candle_core::{DType, Device, Tensor};
 use gan_train::checkpoint::{Snapshot, load, save};
 use gan_train::storage::Disk;
-use gan_train::{Trained, methods};
+use gan_train::Trained;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -87,12 +87,11 @@ fn the_one_before_is_trained_on_from() {
     let run = trained(folder.path());
     let good = folder.path().join("good");
     changed(&run, &good, |_| ());
-    let pix2pix = methods::find("pix2pix").unwrap();
-    assert_eq!(resume_with(pix2pix, &good, &["n_epochs=3"], None).1, ["started at 4 of 6"]);
+    assert_eq!(resume_with(super::pix2pix(), &good, &["n_epochs=3"], None).1, ["started at 4 of 6"]);
     for (i, (file, change)) in TRAINING.iter().chain(&TRANSLATING).enumerate() {
         let hurt = folder.path().join(format!("hurt-{i}"));
         changed(&run, &hurt, change);
-        let (outcome, said) = resume_with(pix2pix, &hurt, &["max_steps=5", "n_epochs=3"], None);
+        let (outcome, said) = resume_with(super::pix2pix(), &hurt, &["max_steps=5", "n_epochs=3"], None);
         assert_eq!(outcome.unwrap_or_else(|e| panic!("{file} {i}: {e}")).step, 5);
         // A file that is missing altogether is missed in the folder.
         let named = |s: &String| {

@@ -34,7 +34,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
             Some(name) => of_run(&trained, &networks, name)?,
             None => {
                 note_others(&networks);
-                Network::Generator((trained.method().generator)(trained.config())?)
+                Network::Generator(trained.model().generators[0].config.clone())
             }
         }
     } else {

@@ -27,7 +27,7 @@ pub fn label_of(id: u32) -> u32 {
 }
 
 impl StyleClusters {
-    pub(super) fn new(feat_num: usize, by_label: BTreeMap<u32, Vec<Vec<f32>>>) -> Self {
+    pub(crate) fn new(feat_num: usize, by_label: BTreeMap<u32, Vec<Vec<f32>>>) -> Self {
         StyleClusters { feat_num, by_label }
     }
 

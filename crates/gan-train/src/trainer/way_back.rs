@@ -1,7 +1,7 @@
 //! What is left of a run that diverged.
 
 use crate::checkpoint::{self, Folder};
-use crate::method::MethodSpec;
+use crate::method_spec::MethodSpec;
 use crate::storage::Storage;
 use crate::{Error, WayBack};
 use candle_core::{DType, Tensor};

@@ -10,7 +10,8 @@ use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
 use gan_nets::{Arch, CapturedGenerator, GeneratorConfig, Network};
 use gan_train::conditioning::Condition;
-use gan_train::{Place, Translator, data_config, smallest_side};
+use gan_train::config::Layer;
+use gan_train::{Place, Translator, smallest_side};
 use std::path::Path;
 
 /// What the label maps of a bare pix2pixHD generator are.
@@ -46,7 +47,7 @@ impl Model {
         }
         let trained = open_trained(&args.model)?;
         let method = trained.method().name;
-        let mut data = data_config(trained.method(), trained.config())?;
+        let mut data = (trained.method().resolve)(&[Layer::saved(trained.config())?])?.data();
         if args.direction == Direction::B2a && !trained.has("g_b") {
             let side = if data.direction == gan_data::Direction::B2a { "B to A" } else { "A to B" };
             bail!(Coded(

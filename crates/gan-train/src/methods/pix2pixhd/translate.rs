@@ -4,7 +4,8 @@ use super::{Config, FeatureConfig};
 use crate::conditioning::Condition;
 use crate::config::read;
 use crate::method::{Place, TranslateOptions, Translator};
-use crate::methods::{NO_ENCODER, contradiction, load_generator, target, weights};
+use crate::methods::target;
+use crate::translation::{NO_ENCODER, contradiction, load_generator, weights};
 use crate::storage::Disk;
 use crate::styles::{FeatureEncoder, StyleClusters, no_styles};
 use crate::{Error, Result, Trained, smallest_side};
@@ -14,7 +15,7 @@ use gan_layers::{Ctx, Sequence, instance_mean};
 use gan_nets::CapturedGenerator;
 
 /// The encoder of a trained model.
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     network: Sequence,
     feat_num: usize,
     n_clusters: usize,
@@ -23,7 +24,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn load(config: &Config, trained: &Trained, place: &Place) -> Result<Self> {
+    pub(crate) fn load(config: &Config, trained: &Trained, place: &Place) -> Result<Self> {
         if !config.encoder.instance_feat {
             return Err(contradiction(NO_ENCODER));
         }
@@ -73,7 +74,7 @@ struct Features {
     trained: Trained,
 }
 
-pub(super) fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
+pub(crate) fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
     let config: Config = read(trained.config())?;
     let generator = options.prepare(load_generator(&config.generator(), trained, "g", place)?);
     let mut features = None;

@@ -1,10 +1,13 @@
 //! Running the encoder over a training set and clustering what it finds.
 
-use super::clusters::{StyleClusters, label_of};
-use super::{FeatureEncoder, kmeans};
+use crate::styles::{FeatureEncoder, StyleClusters, label_of};
+use super::kmeans;
 use crate::method::Place;
 use crate::storage::{Durability, Storage, replace_file};
-use crate::{Error, Result, Trained, data_config, to_place};
+use crate::config::read;
+use crate::method_config::MethodConfig;
+use crate::methods::pix2pixhd::Config;
+use crate::{Error, Result, Trained, to_place};
 use candle_core::{DType, Device};
 use gan_data::{Batch, DataConfig, Loader};
 use gan_rng::{Key, Purpose};
@@ -68,8 +71,8 @@ pub fn encode_features(
             message: "0 clusters a label leave nothing to draw from; train with 1 or more".into(),
         });
     }
-    let config = in_order(data_config(trained.method(), trained.config())?, data);
-    let seed = trained.seed()?;
+    let run: Config = read(trained.config())?;
+    let (config, seed) = (in_order(run.data(), data), run.train.seed);
     let loader = Loader::new(gan_data::open(&config)?, config.loader(seed))?;
     let pictures = loader.batches_per_epoch();
     let mut found = BTreeMap::new();

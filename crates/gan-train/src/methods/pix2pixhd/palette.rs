@@ -44,7 +44,7 @@ const CITYSCAPES: [[u8; 3]; 35] = [
 
 /// The colour of a label: Cityscapes' table for 35 classes, otherwise the id's bits spread over the three channels (as in
 /// PASCAL VOC's and the reference's colour maps).
-pub fn colour(label: u32, classes: usize) -> [u8; 3] {
+fn colour(label: u32, classes: usize) -> [u8; 3] {
     if classes == CITYSCAPES.len() {
         return CITYSCAPES.get(label as usize).copied().unwrap_or([0; 3]);
     }
@@ -58,11 +58,8 @@ pub fn colour(label: u32, classes: usize) -> [u8; 3] {
     rgb
 }
 
-/// Label ids `[N, 1, H, W]` as a picture `[N, 3, H, W]` in [-1, 1].
-///
-/// # Errors
-/// [`Error::Tensor`](crate::Error::Tensor) if `labels` is not four-dimensional.
-pub fn colours(labels: &Tensor, classes: usize) -> Result<Tensor> {
+/// Label ids `[N, 1, H, W]` as an image `[N, 3, H, W]` in [-1, 1].
+pub(super) fn colours(labels: &Tensor, classes: usize) -> Result<Tensor> {
     let (n, _, h, w) = labels.dims4()?;
     let ids = labels.to_dtype(DType::U32)?.flatten_all()?.to_vec1::<u32>()?;
     let mut out = vec![0f32; 3 * ids.len()];

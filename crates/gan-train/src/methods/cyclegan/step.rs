@@ -1,160 +1,19 @@
-//! CycleGAN (Zhu et al., 2017): two generators that undo each other, trained on unpaired pictures.
+//! A training step of CycleGAN.
 
+use super::{Config, LossConfig};
 use crate::backprop::backward;
-use crate::config::{Ranged, Tables, read};
-use crate::consistency::{self, Contradiction, MethodConfig, Network, no_penalty};
-use crate::method::{
-    Direction, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx, TranslateOptions, Translator, keys, resolve,
-};
-use crate::methods::{self, Plain, contexts, preview_context};
-use crate::pairing::Pairing;
+use crate::batch_fusion::BatchFusion;
+use crate::method::{Losses, Method, Panels, Parts, Place, StepCx};
+use crate::method_config::validate;
+use crate::methods::{contexts, preview_context, target};
 use crate::pool::ImagePool;
-use crate::{Result, TrainConfig, Trained, numerics};
+use crate::{Result, TrainConfig, numerics};
 use candle_core::Tensor;
-use gan_data::{Batch, DataConfig, DataMode};
+use gan_data::Batch;
 use gan_layers::{Ctx, Init, Optimizer, ParamStore, halves};
-use gan_losses::{GanMode, l1};
-use gan_nets::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
-use gan_range::Range;
+use gan_losses::l1;
+use gan_nets::{Discriminator, Generator};
 use gan_rng::{Key, Purpose};
-use serde::{Deserialize, Serialize};
-
-/// The entry of [`METHODS`](crate::METHODS).
-pub const SPEC: MethodSpec = MethodSpec {
-    name: "cyclegan",
-    about: "unpaired pictures: two generators, two discriminators, cycle and identity losses",
-    ranges: Config::TABLES,
-    resolve: resolve::<Config>,
-    keys: keys::<Config>,
-    check: |table| consistency::check(&read::<Config>(table)?),
-    build: |table, place| Ok(Box::new(CycleGan::new(&read(table)?, place)?)),
-    generator: |table| Ok(read::<Config>(table)?.generator),
-    verify: |table, weights| {
-        let generator = read::<Config>(table)?.generator;
-        generator.build(weights("g_a")?)?;
-        Ok(reversed(&generator).build(weights("g_b")?).map(drop)?)
-    },
-    translator,
-    encoder: None,
-    debug: &[
-        "generator.arch=resnet",
-        "generator.n_blocks=1",
-        "ngf=4",
-        "ndf=4",
-        "load_size=36",
-        "crop_size=32",
-        "pool_size=3",
-        "n_epochs=2",
-        "n_epochs_decay=1",
-    ],
-};
-
-/// The whole configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Training loop.
-    pub train: TrainConfig,
-    /// Dataset.
-    pub data: DataConfig,
-    /// Both generators; `G_B` has input and output channels exchanged.
-    pub generator: GeneratorConfig,
-    /// Both discriminators.
-    pub discriminator: DiscriminatorConfig,
-    /// Losses.
-    pub loss: LossConfig,
-}
-
-/// The `[loss]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LossConfig {
-    /// Adversarial objective.
-    pub gan_mode: GanMode,
-    /// Weight of the cycle A → B → A.
-    pub lambda_a: f64,
-    /// Weight of the cycle B → A → B.
-    pub lambda_b: f64,
-    /// Weight of the identity losses relative to the cycles; 0 turns them off.
-    pub lambda_identity: f64,
-    /// Weight of a gradient penalty; only 0 is possible.
-    pub lambda_gp: f64,
-}
-
-impl Ranged for Config {
-    const TABLES: Tables = &[
-        ("train", TrainConfig::RANGES),
-        ("data", DataConfig::RANGES),
-        ("generator", GeneratorConfig::RANGES),
-        ("discriminator", DiscriminatorConfig::RANGES),
-        ("loss", LossConfig::RANGES),
-    ];
-
-    fn refusal(&self) -> Option<(String, String)> {
-        consistency::first_refusal(&self.networks())
-    }
-}
-
-impl MethodConfig for Config {
-    fn train(&self) -> &TrainConfig {
-        &self.train
-    }
-
-    fn data(&self) -> DataConfig {
-        consistency::data_of(&self.data, &self.generator)
-    }
-
-    fn networks(&self) -> Vec<Network> {
-        let (gc, dc) = (&self.generator, &self.discriminator);
-        vec![
-            Network::Generator(gc.clone()),
-            Network::Generator(reversed(gc)),
-            Network::Discriminator(dc.clone(), gc.output_nc),
-            Network::Discriminator(dc.clone(), gc.input_nc),
-        ]
-    }
-
-    fn contradictions(&self) -> Vec<Contradiction> {
-        let GeneratorConfig { input_nc, output_nc, .. } = self.generator;
-        let identity = self.loss.lambda_identity > 0.0 && input_nc != output_nc;
-        let identity = identity.then(|| {
-            let what = format!(
-                "the identity loss needs as many input channels as output channels; generator.input_nc is {input_nc} and generator.output_nc {output_nc}"
-            );
-            Contradiction::new(what, &[&["loss.lambda_identity = 0"]])
-        });
-        let images = consistency::images_only("cyclegan", &self.data, "unaligned", "unpaired");
-        no_penalty(self.loss.lambda_gp).into_iter().chain(identity).chain(images).collect()
-    }
-}
-
-impl LossConfig {
-    /// The ranges of the numeric keys.
-    pub const RANGES: &'static [Range] = &[
-        consistency::weight("lambda_a"),
-        consistency::weight("lambda_b"),
-        consistency::weight("lambda_identity"),
-        consistency::weight("lambda_gp"),
-    ];
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            train: TrainConfig { pool_size: 50, ..TrainConfig::default() },
-            data: DataConfig { mode: DataMode::Unaligned, ..DataConfig::default() },
-            generator: GeneratorConfig::default(),
-            discriminator: DiscriminatorConfig::default(),
-            loss: LossConfig::default(),
-        }
-    }
-}
-
-impl Default for LossConfig {
-    fn default() -> Self {
-        LossConfig { gan_mode: GanMode::Lsgan, lambda_a: 10.0, lambda_b: 10.0, lambda_identity: 0.5, lambda_gp: 0.0 }
-    }
-}
 
 /// The method in training. `G_A`: A → B, `G_B`: B → A; `D_A` judges domain B, `D_B` domain A.
 pub struct CycleGan {
@@ -167,16 +26,11 @@ pub struct CycleGan {
     pool_a: ImagePool,
     pool_b: ImagePool,
     /// A picture for the cycle and one for the identity loss,
-    pair_g: Pairing,
+    fusion_g: BatchFusion,
     /// a real picture and a fake.
-    pair_d: Pairing,
+    fusion_d: BatchFusion,
     loss: LossConfig,
     train: TrainConfig,
-}
-
-/// `G_B`'s config.
-fn reversed(g: &GeneratorConfig) -> GeneratorConfig {
-    GeneratorConfig { input_nc: g.output_nc, output_nc: g.input_nc, ..g.clone() }
 }
 
 impl CycleGan {
@@ -186,11 +40,11 @@ impl CycleGan {
     /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
     /// the device does not have; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
-        consistency::check(config)?;
+        validate(config)?;
         numerics::check(config.train.precision, place)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
         let (g_store, (g_a, g_b)) = ParamStore::build(place.dtype, &place.device, |b| {
-            Ok((gc.build(b.pp("g_a"))?, reversed(gc).build(b.pp("g_b"))?))
+            Ok((gc.build(b.pp("g_a"))?, config.generator_b().build(b.pp("g_b"))?))
         })?;
         let (d_store, (d_a, d_b)) = ParamStore::build(place.dtype, &place.device, |b| {
             Ok((dc.build(gc.output_nc, b.pp("d_a"))?, dc.build(gc.input_nc, b.pp("d_b"))?))
@@ -207,8 +61,8 @@ impl CycleGan {
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
             pool_a: ImagePool::new(config.train.pool_size).of_channels(gc.input_nc).numbered(1),
             pool_b: ImagePool::new(config.train.pool_size).of_channels(gc.output_nc).numbered(0),
-            pair_g: Pairing::of_generator(gc),
-            pair_d: Pairing::of_discriminator(dc),
+            fusion_g: BatchFusion::of_generator(gc),
+            fusion_d: BatchFusion::of_discriminator(dc),
             loss: config.loss.clone(),
             train: config.train.clone(),
         })
@@ -250,7 +104,7 @@ impl CycleGan {
     /// The loss of a discriminator: half the sum over a real picture and a pooled fake.
     fn judge(&self, d: &Discriminator, real: &Tensor, fake: &Tensor, train: &Ctx) -> Result<Tensor> {
         let mode = self.loss.gan_mode;
-        if self.pair_d.joins(real, fake) {
+        if self.fusion_d.can_concat(real, fake) {
             let loss = (mode.loss_of_both(&d.scores(&Tensor::cat(&[real, fake], 0)?, train)?)? * 0.5)?;
             backward(&loss)?;
             return Ok(loss.detach());
@@ -286,16 +140,16 @@ impl Method for CycleGan {
     /// Both generators with both discriminators frozen, then both discriminators on pooled fakes. The reference sums the
     /// generator losses before it goes back; each is walked back here as soon as it is complete, which gives the same
     /// gradient and keeps one direction's activations alive instead of six passes'. What passes through one network with the
-    /// same weights passes as one batch, where that makes no difference (`Pairing`).
+    /// same weights passes as one batch, where that makes no difference (`BatchFusion`).
     fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
-        let (a, b) = (&batch.a, methods::target(batch)?);
+        let (a, b) = (&batch.a, target(batch)?);
         let (train, frozen) = contexts(&self.train, cx);
         let LossConfig { lambda_a, lambda_b, lambda_identity, .. } = self.loss;
         let (g_a, g_b, d_a, d_b) = (&self.g_a, &self.g_b, &self.d_a, &self.d_b);
 
         self.opt_g.zero_grad()?;
         let identity = lambda_identity > 0.0;
-        let joined = identity && self.pair_g.joins(a, b);
+        let joined = identity && self.fusion_g.can_concat(a, b);
         let along = joined.then_some((b, lambda_b));
         let side = Side { real: a, along, there: g_a, back: g_b, judge: d_a, lambda: lambda_a };
         let a_to_b = self.cycle(side, &train, &frozen)?;
@@ -366,14 +220,6 @@ impl Method for CycleGan {
     }
 }
 
-fn translator(trained: &Trained, options: &TranslateOptions, place: &Place) -> Result<Box<dyn Translator>> {
-    let config: Config = read(trained.config())?;
-    let (generator, name) = match options.direction {
-        Direction::AToB => (config.generator, "g_a"),
-        Direction::BToA => (reversed(&config.generator), "g_b"),
-    };
-    Ok(Box::new(Plain::load(&generator, trained, name, options, place)?))
-}
-
 #[cfg(test)]
+#[path = "tests.rs"]
 mod tests;

@@ -17,27 +17,27 @@ const DISCRIMINATOR_ON_CPU: usize = 0;
 
 /// When a network takes two batches as one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pairing {
+pub struct BatchFusion {
     /// Pictures are computed each for itself: which others are in the batch makes no difference.
     apart: bool,
     /// Pixels of a batch up to which it pays on the CPU. On a device it always does.
     on_cpu: usize,
 }
 
-impl Pairing {
+impl BatchFusion {
     /// For a generator.
-    pub(crate) fn of_generator(config: &GeneratorConfig) -> Self {
+    pub fn of_generator(config: &GeneratorConfig) -> Self {
         // What dropout drops depends on a picture's place in the batch.
-        Pairing { apart: config.norm != NormKind::Batch && !config.dropout, on_cpu: GENERATOR_ON_CPU }
+        BatchFusion { apart: config.norm != NormKind::Batch && !config.dropout, on_cpu: GENERATOR_ON_CPU }
     }
 
     /// For a discriminator.
-    pub(crate) fn of_discriminator(config: &DiscriminatorConfig) -> Self {
-        Pairing { apart: config.norm != NormKind::Batch, on_cpu: DISCRIMINATOR_ON_CPU }
+    pub fn of_discriminator(config: &DiscriminatorConfig) -> Self {
+        BatchFusion { apart: config.norm != NormKind::Batch, on_cpu: DISCRIMINATOR_ON_CPU }
     }
 
     /// Whether to pass these batches `[N, C, H, W]` as one, to the same result.
-    pub(crate) fn joins(self, x: &Tensor, y: &Tensor) -> bool {
+    pub fn can_concat(self, x: &Tensor, y: &Tensor) -> bool {
         let &[n, _, h, w] = x.dims() else { return false };
         let pays = x.device().is_cuda() || n * h * w <= self.on_cpu;
         self.apart && pays && x.dims() == y.dims() && x.dtype() == y.dtype()
@@ -46,7 +46,7 @@ impl Pairing {
     /// Wherever it is possible, or never.
     #[cfg(test)]
     pub(crate) fn forced(self, join: bool) -> Self {
-        Pairing { apart: self.apart && join, on_cpu: usize::MAX }
+        BatchFusion { apart: self.apart && join, on_cpu: usize::MAX }
     }
 }
 
@@ -64,27 +64,27 @@ mod tests {
     fn only_where_pictures_are_computed_each_for_itself() {
         let x = pictures(1, 8, DType::F32);
         let generator = |norm, dropout| {
-            Pairing::of_generator(&GeneratorConfig { norm, dropout, ..GeneratorConfig::default() }).joins(&x, &x)
+            BatchFusion::of_generator(&GeneratorConfig { norm, dropout, ..GeneratorConfig::default() }).can_concat(&x, &x)
         };
         assert!(generator(NormKind::Instance, false) && generator(NormKind::None, false));
         assert!(!generator(NormKind::Batch, false) && !generator(NormKind::Instance, true));
         let discriminator = |norm| {
             let config = DiscriminatorConfig { norm, ..DiscriminatorConfig::default() };
-            Pairing::of_discriminator(&config).forced(true).joins(&x, &x)
+            BatchFusion::of_discriminator(&config).forced(true).can_concat(&x, &x)
         };
         assert!(discriminator(NormKind::Instance) && !discriminator(NormKind::Batch));
     }
 
     #[test]
     fn only_what_is_alike_and_small_on_the_cpu() {
-        let pairing = Pairing::of_generator(&GeneratorConfig::default());
+        let fusion = BatchFusion::of_generator(&GeneratorConfig::default());
         let x = pictures(1, 128, DType::F32);
-        assert!(pairing.joins(&x, &x));
+        assert!(fusion.can_concat(&x, &x));
         for y in [pictures(1, 64, DType::F32), pictures(2, 128, DType::F32), pictures(1, 128, DType::F64)] {
-            assert!(!pairing.joins(&x, &y), "{y:?}");
+            assert!(!fusion.can_concat(&x, &y), "{y:?}");
         }
         for large in [pictures(1, 320, DType::F32), pictures(5, 128, DType::F32)] {
-            assert!(!pairing.joins(&large, &large));
+            assert!(!fusion.can_concat(&large, &large));
         }
     }
 }
