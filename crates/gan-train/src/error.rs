@@ -127,7 +127,10 @@ pub enum Error {
     },
     /// There is no such device.
     #[error(transparent)]
-    Device(#[from] crate::device::DeviceError),
+    Device(#[from] gan_kernels::DeviceError),
+    /// A trained model cannot be opened or used.
+    #[error(transparent)]
+    Translate(#[from] gan_translate::Error),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] gan_data::Error),

@@ -2,8 +2,8 @@
 
 use crate::config::{self, Ranged, ToTable, unattributed};
 use crate::consistency::{self, BadKey, Contradiction, Demands, Network};
-use crate::method::{Method, Place};
-use crate::{Result, TrainConfig};
+use crate::method::Method;
+use crate::{Place, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_nets::GeneratorConfig;
 use gan_translate::{Direction, Generator, InputKind, ModelConfig, OutputKind, ReadOptions, Sizes};
