@@ -1,11 +1,12 @@
 //! What may change when a run goes on. The configuration that is sealed in a checkpoint is the truth; `config.toml` is a copy
 //! in which a user may state wishes.
 
-use crate::checkpoint::{self, Folder};
+use crate::checkpoint;
 use crate::config::{Layer, differences};
 use crate::method::MethodSpec;
 use crate::storage::Disk;
 use crate::{Error, Result, Trained, methods, run};
+use gan_weights::checkpoint::{Folder, MANIFEST, newest};
 use std::path::Path;
 use toml::Table;
 
@@ -43,14 +44,14 @@ const ALLOWED: [&str; 22] = [
 ///
 /// # Errors
 /// [`Error::Config`] with all changes that are refused; [`Error::RunFolder`] if there is no run;
-/// [`Error::NoUsableCheckpoint`] if there are checkpoints and none can be used.
+/// [`Error::Files`] if there are checkpoints and none can be used.
 pub fn resume_config(run: &Path, wanted: impl FnOnce(&Table) -> Result<Table>) -> Result<Table> {
     let file = run.join("config.toml").display().to_string();
     let text = run::read_config(&Disk, run);
     // Its weights are read as well: a configuration that they do not fit is not theirs.
     let trained = match Trained::open(run) {
         Ok(trained) => Some(trained),
-        Err(Error::NoCheckpoint { .. }) => None,
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => None,
         Err(error) => return Err(error),
     };
     let Some(trained) = trained else {
@@ -83,15 +84,15 @@ pub fn resume_config(run: &Path, wanted: impl FnOnce(&Table) -> Result<Table>) -
 /// neither tells.
 ///
 /// # Errors
-/// [`Error::NoUsableCheckpoint`] if there are checkpoints and none has a sound manifest.
+/// [`Error::Files`] if there are checkpoints and none has a sound manifest.
 pub fn run_method(run: &Path) -> Result<Option<&'static MethodSpec>> {
-    let sound = |folder: Folder| {
-        let method = methods::find(&folder.manifest.method)?;
-        sealed(&folder.dir, &folder.manifest.model, method).map(|_| method)
+    let sound = |folder: Folder<'_>| {
+        let method = methods::find(&folder.manifest().method)?;
+        sealed(folder.dir(), &folder.manifest().model, method).map(|_| method)
     };
-    match checkpoint::newest(&Disk, run, sound) {
+    match newest(&Disk, run, sound) {
         Ok((method, _)) => return Ok(Some(method)),
-        Err(Error::NoCheckpoint { .. }) => {}
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => {}
         Err(error) => return Err(error),
     }
     let named = run::read_info(&Disk, run).ok().map(|info| info.method);
@@ -116,10 +117,10 @@ pub fn require_method(run: &Path, method: &MethodSpec) -> Result<()> {
 /// The configuration that the checkpoint in `dir` seals as `model`, with the defaults of keys that are newer than it.
 ///
 /// # Errors
-/// [`Error::Damaged`] if it is none, [`Error::Config`] if it cannot be one of this method.
+/// [`Error::Files`] if it is none, [`Error::Config`] if it cannot be one of this method.
 pub(crate) fn sealed(dir: &Path, model: &serde_json::Value, method: &MethodSpec) -> Result<Table> {
     let table: Table = serde_json::from_value(model.clone())
-        .map_err(|e| Error::damaged(&dir.join("manifest.json"), format!("it has no usable configuration: {e}")))?;
+        .map_err(|e| Error::damaged(&dir.join(MANIFEST), format!("it has no usable configuration: {e}")))?;
     (method.resolve)(&[Layer::Text { name: dir.display().to_string(), toml: table.to_string() }])
 }
 

@@ -16,10 +16,10 @@ pub use collect::{LabelStyles, StyleReport, encode_features};
 
 use crate::method::{Place, parse};
 use crate::methods::NO_ENCODER;
-use crate::trained::is_checkpoint;
 use crate::{Error, Result, TrainConfig, Trained};
 use candle_core::Tensor;
 use gan_data::Batch;
+use gan_weights::checkpoint::is_checkpoint;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,5 @@
 //! Opening what training left.
 
-use crate::checkpoint::{self, Folder, Warning};
 use crate::error::first_line;
 use crate::method::{MethodSpec, Place, TranslateOptions, Translator};
 use crate::storage::Disk;
@@ -8,6 +7,7 @@ use crate::{Error, Result, methods, numerics, resume};
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use gan_weights::StateDict;
+use gan_weights::checkpoint::{Folder, MANIFEST, Refused, is_checkpoint, newest};
 use std::path::{Path, PathBuf};
 
 /// One checkpoint: of a run folder the newest usable one, or a single checkpoint folder.
@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Trained {
     path: PathBuf,
-    folder: Folder,
+    folder: Folder<'static>,
     method: &'static MethodSpec,
     config: toml::Table,
     /// What was read to choose it.
     networks: Vec<(String, StateDict)>,
-    warnings: Vec<Warning>,
+    warnings: Vec<Refused>,
 }
 
 impl Trained {
@@ -30,7 +30,7 @@ impl Trained {
     /// what the configuration says are passed over; [`Trained::warnings`] tells of them.
     ///
     /// # Errors
-    /// [`Error::NoCheckpoint`], [`Error::NoUsableCheckpoint`], and for a checkpoint folder the reason itself.
+    /// [`Error::Files`] if there is no checkpoint or none can be used, and for a checkpoint folder the reason itself.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, &[])
     }
@@ -43,21 +43,19 @@ impl Trained {
         if is_checkpoint(path) {
             return Self::of_folder(path, Folder::open(&Disk, path)?, networks);
         }
-        let (mut trained, warnings) =
-            checkpoint::newest(&Disk, path, |folder| Self::of_folder(path, folder, networks))?;
+        let (mut trained, warnings) = newest(&Disk, path, |folder| Self::of_folder(path, folder, networks))?;
         trained.warnings = warnings;
         Ok(trained)
     }
 
-    fn of_folder(path: &Path, folder: Folder, networks: &[&str]) -> Result<Self> {
-        let method = methods::find(&folder.manifest.method)?;
-        let config = serde_json::from_value(folder.manifest.model.clone()).map_err(|e| {
-            Error::damaged(&folder.dir.join("manifest.json"), format!("it has no usable configuration: {e}"))
+    fn of_folder(path: &Path, folder: Folder<'static>, networks: &[&str]) -> Result<Self> {
+        let method = methods::find(&folder.manifest().method)?;
+        let config = serde_json::from_value(folder.manifest().model.clone()).map_err(|e| {
+            Error::damaged(&folder.dir().join(MANIFEST), format!("it has no usable configuration: {e}"))
         })?;
         // Somebody else may have made this checkpoint: its numbers are checked before anything is built from them.
-        (method.generator)(&config)
-            .map_err(|error| Error::damaged(&folder.dir.join("manifest.json"), error.to_string()))?;
-        folder.read_state(&Disk)?;
+        (method.generator)(&config).map_err(|error| Error::damaged(&folder.dir().join(MANIFEST), error.to_string()))?;
+        folder.state()?;
         let mut trained =
             Trained { path: path.to_path_buf(), folder, method, config, networks: Vec::new(), warnings: Vec::new() };
         let mut last = String::new();
@@ -69,7 +67,7 @@ impl Trained {
         built.map_err(|error| match error {
             // Names and shapes.
             Error::Tensor(error) => {
-                Error::damaged(&trained.folder.dir.join(format!("{last}.safetensors")), first_line(&error))
+                Error::damaged(&trained.folder.dir().join(format!("{last}.safetensors")), first_line(&error))
             }
             other => other,
         })?;
@@ -85,7 +83,7 @@ impl Trained {
         let at = match known {
             Some(at) => at,
             None => {
-                self.networks.push((name.to_owned(), self.folder.tensors(&Disk, name)?));
+                self.networks.push((name.to_owned(), self.folder.tensors(name)?));
                 self.networks.len() - 1
             }
         };
@@ -99,7 +97,7 @@ impl Trained {
 
     /// Step of the checkpoint that was found.
     pub fn step(&self) -> u64 {
-        self.folder.manifest.step
+        self.folder.manifest().step
     }
 
     /// The method it was trained with.
@@ -114,11 +112,11 @@ impl Trained {
 
     /// The same with the defaults of keys that are newer than the checkpoint.
     pub(crate) fn sealed_config(&self) -> Result<toml::Table> {
-        resume::sealed(&self.folder.dir, &self.folder.manifest.model, self.method)
+        resume::sealed(self.folder.dir(), &self.folder.manifest().model, self.method)
     }
 
     /// What the user should know: newer checkpoints that were passed over.
-    pub fn warnings(&self) -> &[Warning] {
+    pub fn warnings(&self) -> &[Refused] {
         &self.warnings
     }
 
@@ -137,11 +135,11 @@ impl Trained {
     /// The tensors of the network of this name, verified.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if there is none, or if it is not what was written.
+    /// [`Error::Files`] if there is none, or if it is not what was written.
     pub fn network(&self, name: &str) -> Result<StateDict> {
         match self.networks.iter().find(|(known, _)| known == name) {
             Some((_, tensors)) => Ok(tensors.clone()),
-            None => self.folder.tensors(&Disk, name),
+            None => Ok(self.folder.tensors(name)?),
         }
     }
 
@@ -159,8 +157,4 @@ impl Trained {
         numerics::check(options.precision, place)?;
         (self.method.translator)(self, options, place)
     }
-}
-
-pub(crate) fn is_checkpoint(path: &Path) -> bool {
-    path.join("manifest.json").is_file()
 }

@@ -1,9 +1,9 @@
 //! Clusters of instance features, their file, and drawing a style from them.
 
-use crate::checkpoint::{NamedTensors, tensors};
+use crate::Result;
+use crate::checkpoint::{self, NamedTensors, tensors};
 use crate::storage::read_limited;
 use crate::storage::{Durability, Storage, replace_file};
-use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use gan_rng::{Key, Purpose};
 use std::collections::{BTreeMap, HashMap};
@@ -50,7 +50,7 @@ impl StyleClusters {
     /// its label's clusters, the same in every picture that is drawn with this `style`. Ids without clusters get zeros.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if `inst` is not four-dimensional.
+    /// [`Tensor`](crate::Error::Tensor) if `inst` is not four-dimensional.
     pub fn draw(&self, inst: &Tensor, style: u64) -> Result<Tensor> {
         let (n, _, h, w) = inst.dims4()?;
         let ids = inst.to_dtype(candle_core::DType::U32)?.flatten_all()?.to_vec1::<u32>()?;
@@ -75,7 +75,7 @@ impl StyleClusters {
     /// Replaces `clusters.safetensors` in `folder`: a tensor `label.<n>` `[clusters, feat_num]` (F32) for each label.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::NonFinite`] if a feature is not a finite number. The old file is then untouched.
+    /// [`Files`](crate::Error::Files); [`NonFinite`](crate::Error::NonFinite) if a feature is not a finite number. The old file is then untouched.
     pub fn save(&self, storage: &dyn Storage, folder: &Path) -> Result<()> {
         let named = |(label, clusters): (&u32, &Vec<Vec<f32>>)| {
             let shape = (clusters.len(), self.feat_num);
@@ -91,27 +91,29 @@ impl StyleClusters {
     /// Reads `clusters.safetensors` of `folder`; `None` if there is no such file.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if it does not hold clusters of `feat_num` channels; [`Error::Io`].
+    /// [`Files`](crate::Error::Files) if it cannot be read or does not hold clusters of `feat_num` channels.
     pub fn load(storage: &dyn Storage, folder: &Path, feat_num: usize) -> Result<Option<Self>> {
         let path = folder.join(FILE);
         let bytes = match read_limited(storage, &path, MAX_BYTES) {
             Ok(bytes) => bytes,
-            Err(Error::Io { reason, .. }) if reason.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+            Err(checkpoint::Error::Io { reason, .. }) if reason.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
         };
-        let refuse = |reason: String| Error::Damaged {
+        let refuse = |reason: String| checkpoint::Error::Damaged {
             path: path.clone(),
             reason,
             remedy: "write it anew with `gan-cli encode-features`",
         };
         let mut by_label = BTreeMap::new();
-        for (name, tensor) in tensors::read(&path, &bytes)? {
+        for (name, tensor) in gan_weights::checkpoint::read_tensors(&path, &bytes)? {
             let Some(label) = name.strip_prefix("label.").and_then(|n| n.parse().ok()) else {
-                return Err(refuse(format!("it holds `{name}`, which is not the clusters of a label")));
+                return Err(refuse(format!("it holds `{name}`, which is not the clusters of a label")).into());
             };
             let clusters = match tensor.dims() {
                 &[k, c] if k > 0 && c == feat_num => tensor.to_vec2::<f32>(),
-                other => return Err(refuse(format!("`{name}` has shape {other:?}, not [clusters, {feat_num}]"))),
+                other => return Err(refuse(format!("`{name}` has shape {other:?}, not [clusters, {feat_num}]")).into()),
             };
             by_label.insert(label, clusters.map_err(|e| refuse(e.to_string()))?);
         }
@@ -157,6 +159,9 @@ mod tests {
         let error = StyleClusters::load(&Disk, folder.path(), 3).unwrap_err().to_string();
         assert!(error.contains("label.7") && error.contains("encode-features"), "{error}");
         std::fs::write(folder.path().join(FILE), "nonsense").unwrap();
-        assert!(matches!(StyleClusters::load(&Disk, folder.path(), 2), Err(Error::Damaged { .. })));
+        assert!(matches!(
+            StyleClusters::load(&Disk, folder.path(), 2),
+            Err(crate::Error::Files(checkpoint::Error::Damaged { .. }))
+        ));
     }
 }
