@@ -197,7 +197,7 @@ fn open_folder(storage: &dyn Storage, job: &Job, method: &mut dyn Method) -> Res
     };
     let loaded = match checkpoint::load_latest_checked(storage, &job.run, Some(job.method.name), check) {
         Ok(loaded) => loaded,
-        Err(Error::NoCheckpoint { .. }) => return Ok((folder, None)),
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => return Ok((folder, None)),
         Err(error) => return Err(error),
     };
     let sealed = resume::sealed(&loaded.dir, &loaded.snapshot.model, job.method)?;
