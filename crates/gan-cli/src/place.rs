@@ -1,8 +1,8 @@
 //! `--device` and `--precision`.
 
+use crate::remedies::worded;
 use clap::{Args, ValueEnum};
 use gan_layers::Precision;
-use crate::remedies::worded;
 use gan_train::numerics::Products;
 use gan_translate::device::DeviceError;
 use gan_translate::{DeviceConfig, check_precision};

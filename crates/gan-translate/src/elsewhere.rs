@@ -35,11 +35,9 @@ impl Elsewhere {
             let parent = path.parent().unwrap_or(Path::new(""));
             let found = checkpoints(parent);
             return Some(match (parent.parent(), path.file_name()) {
-                (Some(run), Some(name)) if !found.is_empty() => Self::OtherCheckpoints {
-                    run: run.to_owned(),
-                    name: name.to_string_lossy().into_owned(),
-                    found,
-                },
+                (Some(run), Some(name)) if !found.is_empty() => {
+                    Self::OtherCheckpoints { run: run.to_owned(), name: name.to_string_lossy().into_owned(), found }
+                }
                 _ => Self::Nothing,
             });
         }

@@ -8,7 +8,7 @@ use gan_translate::{Elsewhere, Error, Model, ModelConfig, Options, TrainedModel,
 use gan_weights::{checkpoint, pth, safetensors};
 use std::fs;
 use std::path::Path;
-use support::{add_description, copy, fixture, images, resnet, reseal, values, waves, weights, write_model};
+use support::{add_description, copy, fixture, images, reseal, resnet, values, waves, weights, write_model};
 
 /// What a model makes of one and the same image.
 fn translated(path: &Path) -> Vec<f32> {
@@ -109,7 +109,8 @@ fn a_folder_of_a_description_and_weights_is_a_model() {
     safetensors::write(model.join("back.safetensors"), &weights(&resnet(3, 3))).unwrap();
     let error = TrainedModel::open(&model).unwrap_err();
     assert!(matches!(&error, Error::Unusable { path, .. } if path.ends_with("back.safetensors")), "{error}");
-    fs::write(model.join(ModelConfig::FILE), config.to_json().unwrap().replace("\"format\": 1", "\"format\": 2")).unwrap();
+    fs::write(model.join(ModelConfig::FILE), config.to_json().unwrap().replace("\"format\": 1", "\"format\": 2"))
+        .unwrap();
     let error = TrainedModel::open(&model).unwrap_err();
     assert!(matches!(error, Error::Description { .. }) && error.to_string().contains("newer version"), "{error}");
 }

@@ -4,8 +4,8 @@ use crate::commands::train::{Launch, resume};
 use crate::commands::trained::open_trained;
 use crate::exit::{BAD_MODEL, Coded, Done};
 use crate::place::PlaceArgs;
-use crate::remedies::worded;
 use crate::progress::{Progress, bar, human};
+use crate::remedies::worded;
 use crate::start::Start;
 use crate::{interrupt, presets, process};
 use anyhow::bail;
@@ -14,9 +14,7 @@ use gan_data::{Batch, DataConfig, DataMode, Dataset, Depth, Quantize, picture_fr
 use gan_rng::{Key, Purpose};
 use gan_train::config::Layer;
 use gan_train::events::Finish;
-use gan_train::{
-    Job, METHODS, MethodConfig, MethodSpec, Place, find, resume_config,
-};
+use gan_train::{Job, METHODS, MethodConfig, MethodSpec, Place, find, resume_config};
 use gan_translate::{Model, Options};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -51,8 +49,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         eprintln!("drawing facades and training a pix2pix model to render them from their label maps");
     }
     let progress = Progress::new(Start::of(&*config, Some("demo"), &out)?);
-    let launch =
-        Launch { command: resume::command("demo", &out, &args.place.device), out: out.clone(), train: config.train().clone() };
+    let launch = Launch {
+        command: resume::command("demo", &out, &args.place.device),
+        out: out.clone(),
+        train: config.train().clone(),
+    };
     let outcome = launch.checked(gan_train::train(Job {
         method,
         config,

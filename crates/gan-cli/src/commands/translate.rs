@@ -164,12 +164,8 @@ fn is_whole(path: &Path) -> bool {
 
 /// Translates one file; returns whether its alpha was lost.
 fn translate_file(args: &Args, model: &Model, job: &Translation) -> anyhow::Result<bool> {
-    let files = Files {
-        input: &job.input,
-        name: &job.stem,
-        instances: args.inst.as_deref(),
-        style: args.encode.as_deref(),
-    };
+    let files =
+        Files { input: &job.input, name: &job.stem, instances: args.inst.as_deref(), style: args.encode.as_deref() };
     let input = model.read(&files).map_err(worded)?;
     let lost = model.loses_alpha(&input) && args.alpha.is_none();
     let image = model.translate_input(input).map_err(worded);

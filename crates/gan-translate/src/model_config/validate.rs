@@ -70,11 +70,15 @@ impl ModelConfig {
 
     fn validate_encoder(&self, EncoderModel { network, config, styles }: &EncoderModel) -> Checked {
         config.validate().map_err(|error| InvalidModel::new(format!("encoder {network}: {error}")))?;
-        require(self.instances, || format!("encoder {network}: features belong to instances, and it takes no instance maps"))?;
+        require(self.instances, || {
+            format!("encoder {network}: features belong to instances, and it takes no instance maps")
+        })?;
         let output_nc = self.generators[0].config.output_nc;
         require(config.input_nc == output_nc, || {
             let takes = config.input_nc;
-            format!("encoder {network} takes {takes} channels, and the images that the generator makes have {output_nc}")
+            format!(
+                "encoder {network} takes {takes} channels, and the images that the generator makes have {output_nc}"
+            )
         })?;
         require((1..=MAX_CLUSTERS).contains(&styles.n_clusters), || {
             format!("n_clusters is {}, and a label has 1 to {MAX_CLUSTERS} clusters", styles.n_clusters)

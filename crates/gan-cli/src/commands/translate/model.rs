@@ -92,10 +92,7 @@ pub(super) fn check(args: &Args, model: &Model, files: usize) -> anyhow::Result<
         }
         Some(path) if files > 1 && !path.is_dir() => bail!(Coded(
             USAGE,
-            format!(
-                "{} is one instance map for {files} label maps; name the folder that holds theirs",
-                path.display()
-            )
+            format!("{} is one instance map for {files} label maps; name the folder that holds theirs", path.display())
         )),
         _ => {}
     }
