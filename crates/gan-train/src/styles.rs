@@ -12,8 +12,8 @@ mod clusters;
 pub use clusters::{StyleClusters, label_of};
 
 use crate::method::Place;
-use crate::translation::NO_ENCODER;
 use crate::trained::is_checkpoint;
+use crate::translation::NO_ENCODER;
 use crate::{Error, Result, Trained};
 use candle_core::Tensor;
 use gan_data::Batch;

@@ -61,8 +61,15 @@ impl Trained {
         let model = model_of(method, &config)
             .map_err(|error| Error::damaged(&folder.dir.join("manifest.json"), error.to_string()))?;
         folder.read_state(&Disk)?;
-        let mut trained =
-            Trained { path: path.to_path_buf(), folder, method, config, model, networks: Vec::new(), warnings: Vec::new() };
+        let mut trained = Trained {
+            path: path.to_path_buf(),
+            folder,
+            method,
+            config,
+            model,
+            networks: Vec::new(),
+            warnings: Vec::new(),
+        };
         let mut last = String::new();
         let model = trained.model.clone();
         let mut load = |name: &str| -> Result<VarBuilder<'static>> {
@@ -70,8 +77,7 @@ impl Trained {
             let tensors = trained.keep(name)?.entries().iter().cloned().collect();
             Ok(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
         };
-        let generators =
-            model.generators.iter().try_for_each(|g| Ok(g.config.build(load(&g.network)?).map(drop)?));
+        let generators = model.generators.iter().try_for_each(|g| Ok(g.config.build(load(&g.network)?).map(drop)?));
         let built = generators.and_then(|()| match &model.encoder {
             Some(e) => Ok(e.config.build(load(&e.network)?).map(drop)?),
             None => Ok(()),

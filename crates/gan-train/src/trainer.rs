@@ -414,7 +414,8 @@ impl Run<'_> {
         }
         let events_length = self.events.sync()?;
         let mut snapshot = Snapshot::new(self.step, self.spec.name);
-        snapshot.model = serde_json::to_value(self.config.to_table()?).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
+        snapshot.model =
+            serde_json::to_value(self.config.to_table()?).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
         let place = state::Place { position: self.position, data: self.data.clone() };
         state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &mut self.rate, place)?;
         let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep);

@@ -15,7 +15,12 @@ pub(crate) fn contradiction(message: impl Into<String>) -> Error {
     Error::Config { origin: "configuration".into(), message: message.into() }
 }
 
-pub(crate) fn load_generator(config: &GeneratorConfig, trained: &Trained, name: &str, place: &Place) -> Result<Generator> {
+pub(crate) fn load_generator(
+    config: &GeneratorConfig,
+    trained: &Trained,
+    name: &str,
+    place: &Place,
+) -> Result<Generator> {
     Ok(config.build(weights(trained, name, place)?)?)
 }
 

@@ -3,9 +3,9 @@
 
 use super::{copy, resume_with, steps};
 use candle_core::{DType, Device, Tensor};
+use gan_train::Trained;
 use gan_train::checkpoint::{Snapshot, load, save};
 use gan_train::storage::Disk;
-use gan_train::Trained;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

@@ -49,8 +49,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         eprintln!("drawing facades and training a pix2pix model to render them from their label maps");
     }
     let progress = Progress::new(Start::of(&*config, Some("demo"), &out)?);
-    let launch =
-        Launch { command: resume::command("demo", &out, &args.place.device), out: out.clone(), train: config.train().clone() };
+    let launch = Launch {
+        command: resume::command("demo", &out, &args.place.device),
+        out: out.clone(),
+        train: config.train().clone(),
+    };
     let outcome = launch.checked(gan_train::train(Job {
         method,
         config,

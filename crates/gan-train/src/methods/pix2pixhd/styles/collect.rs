@@ -1,12 +1,12 @@
 //! Running the encoder over a training set and clustering what it finds.
 
-use crate::styles::{FeatureEncoder, StyleClusters, label_of};
 use super::kmeans;
-use crate::method::Place;
-use crate::storage::{Durability, Storage, replace_file};
 use crate::config::read;
+use crate::method::Place;
 use crate::method_config::MethodConfig;
 use crate::methods::pix2pixhd::Config;
+use crate::storage::{Durability, Storage, replace_file};
+use crate::styles::{FeatureEncoder, StyleClusters, label_of};
 use crate::{Error, Result, Trained, to_place};
 use candle_core::{DType, Device};
 use gan_data::{Batch, DataConfig, Loader};
