@@ -37,9 +37,6 @@ impl Dataset for Negatives {
 }
 
 /// Trains one epoch.
-///
-/// # Errors
-/// Those of [`train`].
 pub(crate) fn run(folder: &Path) -> Result<Outcome> {
     let tiny = ["n_epochs=1", "n_epochs_decay=0", "workers=0"];
     let settings = pix2pix::SPEC.debug.iter().chain(&tiny).map(|setting| Layer::Setting((*setting).into()));
@@ -57,7 +54,7 @@ pub(crate) fn run(folder: &Path) -> Result<Outcome> {
     })
 }
 
-#[allow(clippy::print_stdout, dead_code)]
+#[allow(clippy::print_stdout, dead_code)] // a test includes this file
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     println!("trained {} steps", run(folder.path())?.step);

@@ -1,11 +1,11 @@
 //! A method of one's own, in one file: a U-Net that learns from L1 and squared error, without a discriminator. It is trained
-//! on drawn facades, and resumed.
+//! on drawn facades, resumed, and translates.
 //!
 //! ```text
 //! cargo run --release --example own_method
 //! ```
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use gan_data::{Batch, DataConfig, DataMode};
 use gan_layers::{Init, Optimizer, ParamStore};
 use gan_losses::l1;
@@ -19,7 +19,7 @@ use gan_train::{
     Job, Losses, Method, MethodConfig, MethodSpec, Outcome, Panels, Parts, Place, Result, StepCx, TrainConfig,
     backward, data_of, image_model, one_generator, resume_config, train, validate,
 };
-use gan_translate::ModelConfig;
+use gan_translate::{Model, ModelConfig};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -126,7 +126,7 @@ impl Method for Regression {
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
-        let output: Tensor = self.g.forward(&batch.a, &preview_context(&self.config.train))?;
+        let output = self.g.forward(&batch.a, &preview_context(&self.config.train))?;
         Ok(vec![("input".into(), batch.a.clone()), ("output".into(), output)])
     }
 
@@ -136,9 +136,6 @@ impl Method for Regression {
 }
 
 /// Trains two steps, then resumes for two more.
-///
-/// # Errors
-/// Those of [`train`].
 pub(crate) fn run(folder: &Path) -> Result<[Outcome; 2]> {
     let set = |setting: &str| Layer::Setting(setting.into());
     let tiny = REGRESSION.debug.iter().copied().chain(["max_dataset_size=4", "workers=0", "loss.lambda_l2=0.5"]);
@@ -163,10 +160,13 @@ pub(crate) fn run(folder: &Path) -> Result<[Outcome; 2]> {
     Ok([first, second])
 }
 
-#[allow(clippy::print_stdout, dead_code)]
+#[allow(clippy::print_stdout, dead_code)] // a test includes this file
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let [first, second] = run(folder.path())?;
     println!("trained {} steps, resumed to {}", first.step, second.step);
+    let model = Model::open(folder.path().join("run"))?;
+    let image = Tensor::zeros((1, 3, 40, 50), DType::F32, &Device::Cpu)?;
+    println!("translated an image to {:?}", model.translate(&image)?.dims());
     Ok(())
 }

@@ -69,7 +69,7 @@ impl Layer {
     /// Reads a file of at most 1 MiB.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Damaged`] if it is too large, [`Error::Config`] if it is not UTF-8.
+    /// [`Error::Files`] if it cannot be read or is too large, [`Error::Config`] if it is not UTF-8.
     pub fn file(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let bytes = read_limited(&Disk, path, MAX_BYTES as u64)?;

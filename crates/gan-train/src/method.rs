@@ -2,10 +2,9 @@
 
 use crate::Result;
 use crate::pool::ImagePool;
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use gan_data::Batch;
-use gan_layers::{Ctx, Dropout, Optimizer, Precision};
-use gan_nets::{CapturedGenerator, Generator};
+use gan_layers::Optimizer;
 use gan_rng::{Key, Purpose};
 
 /// Named scalar losses of a step, in logging order. They stay on the device until somebody reads them.
@@ -85,99 +84,4 @@ pub struct Parts<'a> {
     pub optimizers: Vec<(&'static str, &'a mut Optimizer, Vec<&'static str>)>,
     /// Image pools by name.
     pub pools: Vec<(&'static str, &'a mut ImagePool)>,
-}
-
-/// Translates pictures with a trained generator.
-pub trait Translator {
-    /// The pictures `[N, output_nc, H, W]` in [-1, 1] for a batch.
-    ///
-    /// # Errors
-    /// [`Error::Tensor`](crate::Error::Tensor) if the networks do not take the shapes of the batch (see [`Translator::size_multiple`]);
-    /// [`Error::Config`](crate::Error::Config) and [`Error::Shape`](crate::Error::Shape) if a map or an image that lends its style is missing or has another
-    /// size.
-    fn translate(&self, batch: &Batch) -> Result<Tensor>;
-
-    /// Both sides of the input have to be multiples of this.
-    fn size_multiple(&self) -> usize;
-
-    /// Both sides of the input have to be at least this, a multiple of [`Translator::size_multiple`].
-    fn smallest_side(&self) -> usize {
-        self.size_multiple()
-    }
-}
-
-/// Which way to translate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Direction {
-    /// From domain A to domain B.
-    #[default]
-    AToB,
-    /// From domain B to domain A (methods with two generators).
-    BToA,
-}
-
-/// How a translator is to be made.
-#[derive(Debug, Clone, Default)]
-pub struct TranslateOptions {
-    /// Which way.
-    pub direction: Direction,
-    /// Running statistics and no dropout (PyTorch's `eval()`) instead of batch statistics.
-    pub eval: bool,
-    /// Drop activations by masks of this seed, if the generator was trained with dropout and `eval` is off.
-    pub dropout: Option<u64>,
-    /// Style to draw, for models with an instance feature encoder. Without one, the encoder looks at the batch's `b`
-    /// where there is one, and style 0 is drawn where there is none.
-    pub style: Option<u64>,
-    /// Element type of activations.
-    pub precision: Precision,
-    /// Do not capture translations of one size as CUDA graphs. To be set where several threads use one device: none may
-    /// while another one captures.
-    pub no_cuda_graphs: bool,
-}
-
-impl TranslateOptions {
-    /// The context of the forward passes.
-    pub fn ctx(&self) -> Ctx {
-        let precision = self.precision;
-        match self.dropout {
-            _ if self.eval => Ctx { precision, ..Ctx::eval() },
-            Some(seed) => {
-                let dropout = Dropout::Keyed(Key::new(seed, Purpose::Dropout));
-                Ctx { dropout, precision, ..Ctx::translate() }
-            }
-            None => Ctx { precision, ..Ctx::translate() },
-        }
-    }
-
-    /// A loaded generator as it is to translate.
-    pub fn prepare(&self, generator: Generator) -> CapturedGenerator {
-        match self.no_cuda_graphs {
-            true => CapturedGenerator::never(generator, self.ctx()),
-            false => CapturedGenerator::new(generator, self.ctx()),
-        }
-    }
-}
-
-/// Where networks are to live.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// Device.
-    pub device: Device,
-    /// Dtype of parameters and activations.
-    pub dtype: DType,
-}
-
-impl Place {
-    /// F32 on the CPU.
-    pub fn cpu() -> Self {
-        Place { device: Device::Cpu, dtype: DType::F32 }
-    }
-
-    /// F32 on the device of this name: `cpu`, `cuda` (the first GPU) or `cuda:N`.
-    ///
-    /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if there is no such device, or not in this build.
-    pub fn open(name: &str) -> Result<Self> {
-        Ok(Place { device: crate::device::open_device(name)?, dtype: DType::F32 })
-    }
 }

@@ -1,7 +1,6 @@
 //! What precision a run computes with, and where that is possible.
 
-use crate::method::Place;
-use crate::{Error, Result, TrainConfig};
+use crate::{Error, Place, Result, TrainConfig};
 use gan_layers::Precision;
 
 /// How products of f32 tensors are formed on CUDA devices, for the whole program.

@@ -1,7 +1,7 @@
 //! What may change when a run goes on. The configuration that is sealed in a checkpoint is the truth; `config.toml` is a copy
 //! in which a user may state wishes.
 
-use crate::checkpoint::{self, Folder};
+use crate::checkpoint;
 use crate::config::{Layer, differences};
 use crate::error::first_line;
 use crate::method_config::MethodConfig;
@@ -11,6 +11,7 @@ use crate::{Error, Result, run};
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use gan_translate::ModelConfig;
+use gan_weights::checkpoint::{Folder, MANIFEST, newest};
 use std::path::Path;
 use toml::Table;
 
@@ -47,7 +48,7 @@ const ALLOWED: [&str; 21] = [
 ///
 /// # Errors
 /// [`Error::Config`] with all changes that are refused; [`Error::RunFolder`] if there is no run, or one of another method;
-/// [`Error::NoUsableCheckpoint`] if there are checkpoints and none can be used.
+/// [`Error::Files`] if there are checkpoints and none can be used.
 pub fn resume_config(
     run: &Path,
     method: &MethodSpec,
@@ -58,13 +59,13 @@ pub fn resume_config(
     let resolve = |toml: String| (method.resolve)(&[Layer::Saved { name: file.clone(), toml }]);
     let text = run::read_config(&Disk, run);
     // Its weights are read as well: a configuration that they do not fit is not theirs.
-    let usable = |folder: Folder| {
-        let sealed = sealed(&folder.dir, &folder.manifest.model, method)?;
+    let usable = |folder: Folder<'_>| {
+        let sealed = sealed(folder.dir(), &folder.manifest().model, method)?;
         check_weights(&folder, &sealed.model()).map(|()| sealed)
     };
-    let sealed = match checkpoint::newest(&Disk, run, usable) {
+    let sealed = match newest(&Disk, run, usable) {
         Ok((sealed, _)) => Some(sealed),
-        Err(Error::NoCheckpoint { .. }) => None,
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => None,
         Err(error) => return Err(error),
     };
     let saved = match (&sealed, text) {
@@ -81,11 +82,11 @@ pub fn resume_config(
 }
 
 /// Refuses weights that are not of the networks of `model`.
-fn check_weights(folder: &Folder, model: &ModelConfig) -> Result<()> {
+fn check_weights(folder: &Folder<'_>, model: &ModelConfig) -> Result<()> {
     let check = |network: &str, build: &dyn Fn(VarBuilder<'static>) -> candle_core::Result<()>| {
-        let tensors = folder.tensors(&Disk, network)?.entries().iter().cloned().collect();
+        let tensors = folder.tensors(network)?.entries().iter().cloned().collect();
         let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
-        let file = folder.dir.join(format!("{network}.safetensors"));
+        let file = folder.dir().join(format!("{network}.safetensors"));
         build(weights).map_err(|error| Error::damaged(&file, first_line(&error)))
     };
     for generator in &model.generators {
@@ -102,15 +103,15 @@ fn check_weights(folder: &Folder, model: &ModelConfig) -> Result<()> {
 /// passed over.
 ///
 /// # Errors
-/// [`Error::NoUsableCheckpoint`] if there are checkpoints and none has a sound manifest.
+/// [`Error::Files`] if there are checkpoints and none has a sound manifest.
 pub fn run_method<'a>(methods: &'a [MethodSpec], run: &Path) -> Result<Option<&'a MethodSpec>> {
-    let sound = |folder: Folder| {
-        let method = find(methods, &folder.manifest.method)?;
-        sealed(&folder.dir, &folder.manifest.model, method).map(|_| method)
+    let sound = |folder: Folder<'_>| {
+        let method = find(methods, &folder.manifest().method)?;
+        sealed(folder.dir(), &folder.manifest().model, method).map(|_| method)
     };
-    match checkpoint::newest(&Disk, run, sound) {
+    match newest(&Disk, run, sound) {
         Ok((method, _)) => return Ok(Some(method)),
-        Err(Error::NoCheckpoint { .. }) => {}
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => {}
         Err(error) => return Err(error),
     }
     let named = run::read_info(&Disk, run).ok().map(|info| info.method);
@@ -120,18 +121,20 @@ pub fn run_method<'a>(methods: &'a [MethodSpec], run: &Path) -> Result<Option<&'
 /// Refuses to go on with a run by another method than its own.
 ///
 /// # Errors
-/// [`Error::RunFolder`]; [`Error::NoUsableCheckpoint`] if there are checkpoints and none has a sound manifest.
+/// [`Error::RunFolder`]; [`Error::Files`] if there are checkpoints and none has a sound manifest.
 pub fn require_method(run: &Path, method: &MethodSpec) -> Result<()> {
     // A configuration can be judged by its own method only.
-    let name = |folder: Folder| {
-        if folder.manifest.method == method.name {
-            sealed(&folder.dir, &folder.manifest.model, method)?;
+    let name = |folder: Folder<'_>| {
+        if folder.manifest().method == method.name {
+            sealed(folder.dir(), &folder.manifest().model, method)?;
         }
-        Ok(folder.manifest.method)
+        Ok(folder.manifest().method.clone())
     };
-    let own = match checkpoint::newest(&Disk, run, name) {
+    let own = match newest(&Disk, run, name) {
         Ok((own, _)) => Some(own),
-        Err(Error::NoCheckpoint { .. }) => run::read_info(&Disk, run).ok().map(|info| info.method),
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => {
+            run::read_info(&Disk, run).ok().map(|info| info.method)
+        }
         Err(error) => return Err(error),
     };
     match own {
@@ -147,10 +150,10 @@ pub fn require_method(run: &Path, method: &MethodSpec) -> Result<()> {
 /// The configuration that the checkpoint in `dir` seals as `model`, with the defaults of keys that are newer than it.
 ///
 /// # Errors
-/// [`Error::Damaged`] if it is none, [`Error::Config`] if it cannot be one of this method.
+/// [`Error::Files`] if it is none, [`Error::Config`] if it cannot be one of this method.
 pub(crate) fn sealed(dir: &Path, model: &serde_json::Value, method: &MethodSpec) -> Result<Box<dyn MethodConfig>> {
     let table: Table = serde_json::from_value(model.clone())
-        .map_err(|e| Error::damaged(&dir.join("manifest.json"), format!("it has no usable configuration: {e}")))?;
+        .map_err(|e| Error::damaged(&dir.join(MANIFEST), format!("it has no usable configuration: {e}")))?;
     (method.resolve)(&[Layer::Saved { name: dir.display().to_string(), toml: table.to_string() }])
 }
 

@@ -9,19 +9,18 @@ mod unread;
 mod way_back;
 
 use crate::checkpoint::{self, Loaded, Snapshot};
-use crate::device::device_name;
 use crate::eta::{Interval, Monotonic, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
-use crate::method::{Method, Place, StepCx};
+use crate::method::{Method, StepCx};
 use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::run::{RunFolder, RunInfo};
 use crate::storage::{Disk, Storage};
-use crate::{Error, Result, TrainConfig, WayBack, capture_steps, numerics, resume};
+use crate::{Error, Place, Result, TrainConfig, WayBack, capture_steps, numerics, resume, to_place};
 use feed::Feed;
-pub use feed::to_place;
 use gan_data::{Batch, Dataset, Loader};
+use gan_kernels::device_name;
 use gan_rng::{Key, Purpose};
 use position::{Data, Position};
 use progress::Pending;
@@ -73,6 +72,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         resume::require_method(&job.run, job.method)?;
     }
     let demands = demands(&*job.config)?;
+    job.config.model().validate().map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     let (train, data) = (job.config.train().clone(), job.config.data());
     let dataset = match &job.dataset {
         Some(dataset) => dataset.clone(),
@@ -198,7 +198,7 @@ fn open_folder(storage: &dyn Storage, job: &Job, method: &mut dyn Method) -> Res
     };
     let loaded = match checkpoint::load_latest_checked(storage, &job.run, Some(job.method.name), check) {
         Ok(loaded) => loaded,
-        Err(Error::NoCheckpoint { .. }) => return Ok((folder, None)),
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => return Ok((folder, None)),
         Err(error) => return Err(error),
     };
     let sealed = resume::sealed(&loaded.dir, &loaded.snapshot.model, job.method)?;
@@ -414,8 +414,9 @@ impl Run<'_> {
         }
         let events_length = self.events.sync()?;
         let mut snapshot = Snapshot::new(self.step, self.spec.name);
-        snapshot.model =
-            serde_json::to_value(self.config.to_table()?).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
+        let unsavable = |e: serde_json::Error| Error::Unsavable { reason: e.to_string() };
+        snapshot.model = serde_json::to_value(self.config.to_table()?).map_err(unsavable)?;
+        snapshot.model_json = Some(serde_json::to_value(self.config.model()).map_err(unsavable)?);
         let place = state::Place { position: self.position, data: self.data.clone() };
         state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &mut self.rate, place)?;
         let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep);

@@ -6,6 +6,7 @@ mod own_dataset;
 #[path = "../examples/own_method.rs"]
 mod own_method;
 
+use candle_core::{DType, Device, Tensor};
 use gan_train::config::{Layer, key_ranges};
 use gan_train::events::{Finish, read_progress};
 use gan_train::storage::Disk;
@@ -34,7 +35,13 @@ fn a_method_from_outside_is_trained_and_resumed() {
         .collect();
     assert_eq!(steps, [1, 2, 4]);
 
-    // Nobody but its own list knows it.
+    // Whoever translates needs to know no method.
+    let model = gan_translate::Model::open(&run).unwrap();
+    assert_eq!((model.config().method.as_str(), model.config().sizes.multiple), ("regression", 32));
+    let image = Tensor::zeros((1, 3, 40, 50), DType::F32, &Device::Cpu).unwrap();
+    assert_eq!(model.translate(&image).unwrap().dims(), [1, 3, 40, 50]);
+
+    // No list but its own has it.
     assert!(run_method(METHODS, &run).is_err());
     assert_eq!(run_method(&[REGRESSION], &run).unwrap().unwrap().name, "regression");
     let refused = require_method(&run, find(METHODS, "pix2pix").unwrap()).unwrap_err().to_string();

@@ -5,6 +5,7 @@ use crate::commands::trained::open_trained;
 use crate::exit::{BAD_MODEL, Coded, Done};
 use crate::place::PlaceArgs;
 use crate::progress::{Progress, bar, human};
+use crate::remedies::worded;
 use crate::start::Start;
 use crate::{interrupt, presets, process};
 use anyhow::bail;
@@ -13,9 +14,8 @@ use gan_data::{Batch, DataConfig, DataMode, Dataset, Depth, Quantize, picture_fr
 use gan_rng::{Key, Purpose};
 use gan_train::config::Layer;
 use gan_train::events::Finish;
-use gan_train::{
-    Job, METHODS, MethodConfig, MethodSpec, Place, TranslateOptions, find, resume_config, to_place, translate_fitted,
-};
+use gan_train::{Job, METHODS, MethodConfig, MethodSpec, Place, find, resume_config};
+use gan_translate::{Model, Options};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -159,7 +159,8 @@ fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scor
         }
     }
     let mean = mean.map(|sum| sum / train.len() as f64).transpose()?;
-    let translator = open_trained(run)?.translator(&TranslateOptions::default(), place)?;
+    let options = Options { device: place.clone(), ..Options::default() };
+    let model = Model::load(&open_trained(run)?, options).map_err(worded)?;
     let test = open("test", TESTED)?;
     let mut scores = Scores { model: Score::default(), baseline: Score::default() };
     let mut rows = Vec::new();
@@ -167,7 +168,7 @@ fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scor
     for i in 0..test.len() {
         let (label, truth, batch) = item(&*test, i)?;
         let (Some(truth), Some(mean)) = (truth, &mean) else { continue };
-        let made = translate_fitted(&*translator, &to_place(batch, place)?)?.to_device(&Device::Cpu)?;
+        let made = model.translate_batch(&batch)?.to_device(&Device::Cpu)?;
         scores.model.add(&made, &truth)?;
         scores.baseline.add(mean, &truth)?;
         if i < SHOWN {

@@ -8,9 +8,9 @@ use gan_layers::{Ctx, Init, ParamStore};
 use gan_losses::Vgg19;
 use gan_nets::{Arch, CapturedGenerator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
-use gan_train::conditioning::Condition;
 use gan_train::config::Layer;
 use gan_train::{METHODS, Method, Place, StepCx, TrainConfig, capture_steps, find, numerics, to_place};
+use gan_translate::Condition;
 use std::path::{Path, PathBuf};
 
 /// Names of the cases.

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use gan_data::Preprocess;
 use gan_train::config::Layer;
 use gan_train::{Error, MethodConfig, MethodSpec};
+use gan_weights::checkpoint;
 use std::path::Path;
 
 /// The settings that are changed most, as flags.
@@ -72,7 +73,7 @@ pub(super) fn files(args: &Args, method: &MethodSpec) -> anyhow::Result<Vec<Laye
 /// A configuration file. One that cannot be read is a bad configuration, as one is that cannot be understood.
 fn file(path: &Path) -> anyhow::Result<Layer> {
     Layer::file(path).map_err(|error| match error {
-        Error::Io { .. } => Coded(BAD_MODEL, error.to_string()).into(),
+        Error::Files(checkpoint::Error::Io { .. }) => Coded(BAD_MODEL, error.to_string()).into(),
         other => other.into(),
     })
 }

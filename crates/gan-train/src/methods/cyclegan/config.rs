@@ -3,10 +3,10 @@
 use super::CycleGan;
 use crate::config::{Ranged, Tables};
 use crate::consistency::{Contradiction, DiscriminatorOf, Network};
-use crate::method::{Method, Place};
+use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{Result, TrainConfig};
+use crate::{Place, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_losses::GanMode;
 use gan_nets::{DiscriminatorConfig, GeneratorConfig};

@@ -3,11 +3,11 @@
 use super::{Config, LossConfig};
 use crate::backprop::backward;
 use crate::batch_fusion::BatchFusion;
-use crate::method::{Losses, Method, Panels, Parts, Place, StepCx};
+use crate::method::{Losses, Method, Panels, Parts, StepCx};
 use crate::method_config::validate;
 use crate::methods::{contexts, preview_context, target};
 use crate::pool::ImagePool;
-use crate::{Result, TrainConfig, numerics};
+use crate::{Place, Result, TrainConfig, numerics};
 use candle_core::Tensor;
 use gan_data::Batch;
 use gan_layers::{Ctx, Init, Optimizer, ParamStore, halves};

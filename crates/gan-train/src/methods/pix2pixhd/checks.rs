@@ -2,10 +2,10 @@
 
 use super::{Config, Perceptual, Pix2PixHd};
 use crate::consistency::{BadKey, Contradiction, DiscriminatorOf, Network};
-use crate::method::{Method, Place};
+use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{mode_name, no_penalty};
-use crate::{Result, TrainConfig};
+use crate::{Place, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::Builder;
 use gan_losses::Vgg19;

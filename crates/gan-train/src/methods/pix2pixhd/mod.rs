@@ -6,7 +6,6 @@ mod palette;
 mod pretrain;
 mod step;
 pub mod styles;
-pub(crate) mod translate;
 
 pub use config::{Config, EnhancerConfig, FeatureConfig, LossConfig, Perceptual};
 pub use step::Pix2PixHd;

@@ -4,18 +4,18 @@ use super::palette::colours;
 use super::pretrain::load_pretrain;
 use super::{Config, Perceptual};
 use crate::backprop::{Junction, backward};
-use crate::conditioning::Condition;
-use crate::method::{Losses, Method, Panels, Parts, Place, StepCx};
+use crate::method::{Losses, Method, Panels, Parts, StepCx};
 use crate::method_config::validate;
 use crate::methods::{contexts, preview_context, target};
 use crate::pool::ImagePool;
-use crate::{Result, numerics};
+use crate::{Place, Result, numerics};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
 use gan_layers::{BiasInit, Ctx, Init, Optimizer, ParamStore, Sequence, instance_mean};
 use gan_losses::{PerceptualLoss, Vgg19, feature_matching};
 use gan_nets::{Discriminator, Generator};
 use gan_rng::{Key, Purpose};
+use gan_translate::Condition;
 
 /// The method in training.
 pub struct Pix2PixHd {
@@ -37,7 +37,7 @@ impl Pix2PixHd {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
     /// the device does not have; [`Error::Loss`](crate::Error::Loss) if the weights of VGG19 cannot be used; those of
-    /// [`Trained::open_with`](crate::Trained::open_with) for `load_pretrain`; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory
+    /// [`TrainedModel::open_with`](gan_translate::TrainedModel::open_with) for `load_pretrain`; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory
     /// for the networks.
     pub fn new(config: &Config, place: &Place) -> Result<Self> {
         validate(config)?;

@@ -1,16 +1,15 @@
 //! Running the encoder over a training set and clustering what it finds.
 
 use super::kmeans;
-use crate::config::read;
-use crate::method::Place;
-use crate::method_config::MethodConfig;
-use crate::methods::pix2pixhd::Config;
+use crate::checkpoint::tensors;
+use crate::methods::pix2pixhd::SPEC;
+use crate::resume::sealed;
 use crate::storage::{Durability, Storage, replace_file};
-use crate::styles::{FeatureEncoder, StyleClusters, label_of};
-use crate::{Error, Result, Trained, to_place};
+use crate::{Error, Place, Result, to_place};
 use candle_core::{DType, Device};
 use gan_data::{Batch, DataConfig, Loader};
 use gan_rng::{Key, Purpose};
+use gan_translate::{FeatureEncoder, StyleClusters, TrainedModel, label_of};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,38 +50,41 @@ struct Found {
     features: Vec<Vec<f64>>,
 }
 
-/// Encodes every training picture of a run, clusters the features of its instances by label and writes
-/// `RUN/features/`. The pictures pass the run's own preprocessing, in order and without mirroring; `data` names another
-/// folder to read them from. `progress` hears how many pictures are done, and of how many.
+/// Encodes every training image of a run, clusters the features of its instances by label and writes
+/// `RUN/features/`. The images pass the run's own preprocessing, in order and without mirroring; `data` names another
+/// folder to read them from. `progress` hears how many images are done, and of how many.
 ///
 /// # Errors
-/// [`Error::Config`] if the model has no encoder or not one instance was large enough; errors of reading and writing.
+/// [`Error::Config`] if the model has no encoder, is no checkpoint, or not one instance was large enough; errors of reading and
+/// writing.
 pub fn encode_features(
-    trained: &Trained,
+    trained: &TrainedModel,
     data: Option<&Path>,
     place: &Place,
     storage: &dyn Storage,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<StyleReport> {
-    let encoder = trained.encoder(place)?;
-    if encoder.n_clusters() == 0 {
-        return Err(Error::Config {
-            origin: "encoder.n_clusters".into(),
-            message: "0 clusters a label leave nothing to draw from; train with 1 or more".into(),
-        });
-    }
-    let run: Config = read(trained.config())?;
-    let (config, seed) = (in_order(run.data(), data), run.train.seed);
+    let refuse =
+        |message: &str| Error::Config { origin: trained.path().display().to_string(), message: message.into() };
+    let encoder = FeatureEncoder::load(trained, place).map_err(|error| match error {
+        gan_translate::Error::NoEncoder => refuse(
+            "this model has no styles: they need an instance feature encoder (pix2pixhd trained with encoder.instance_feat=true)",
+        ),
+        other => other.into(),
+    })?;
+    let manifest = trained.manifest().ok_or_else(|| refuse("it is no run, whose training set would be known"))?;
+    let run = sealed(trained.path(), &manifest.model, &SPEC)?;
+    let (config, seed) = (in_order(run.data(), data), run.train().seed);
     let loader = Loader::new(gan_data::open(&config)?, config.loader(seed))?;
     let pictures = loader.batches_per_epoch();
     let mut found = BTreeMap::new();
     progress(0, pictures);
     // Training counts epochs from 1, so that epoch 0 has crops of its own.
     for (i, batch) in loader.epoch(0, 0).enumerate() {
-        collect(&*encoder, &to_place(batch?, place)?, &mut found)?;
+        collect(&encoder, &to_place(batch?, place)?, &mut found)?;
         progress(i + 1, pictures);
     }
-    let (clusters, labels) = cluster(&*encoder, &found, Key::new(seed, Purpose::Style).at_name("clusters"));
+    let (clusters, labels) = cluster(&encoder, &found, Key::new(seed, Purpose::Style).at_name("clusters"));
     if clusters.labels().next().is_none() {
         return Err(Error::Config {
             origin: "encode-features".into(),
@@ -91,7 +93,7 @@ pub fn encode_features(
             ),
         });
     }
-    let report = StyleReport { step: trained.step(), pictures, feat_num: encoder.feat_num(), labels };
+    let report = StyleReport { step: manifest.step, pictures, feat_num: encoder.feat_num(), labels };
     write(storage, trained, &clusters, &report)?;
     Ok(report)
 }
@@ -103,7 +105,7 @@ fn in_order(config: DataConfig, data: Option<&Path>) -> DataConfig {
 }
 
 /// Adds the instances of one picture.
-fn collect(encoder: &dyn FeatureEncoder, batch: &Batch, found: &mut BTreeMap<u32, Found>) -> Result<()> {
+fn collect(encoder: &FeatureEncoder, batch: &Batch, found: &mut BTreeMap<u32, Found>) -> Result<()> {
     let Some(inst) = &batch.inst else {
         return Err(Error::Config {
             origin: batch.names.join(", "),
@@ -129,7 +131,7 @@ fn collect(encoder: &dyn FeatureEncoder, batch: &Batch, found: &mut BTreeMap<u32
     Ok(())
 }
 
-fn cluster(encoder: &dyn FeatureEncoder, found: &BTreeMap<u32, Found>, key: Key) -> (StyleClusters, Vec<LabelStyles>) {
+fn cluster(encoder: &FeatureEncoder, found: &BTreeMap<u32, Found>, key: Key) -> (StyleClusters, Vec<LabelStyles>) {
     let mut by_label = BTreeMap::new();
     let mut labels = Vec::new();
     for (&label, Found { instances, features }) in found {
@@ -145,11 +147,14 @@ fn cluster(encoder: &dyn FeatureEncoder, found: &BTreeMap<u32, Found>, key: Key)
 }
 
 /// Writes the report first: only the clusters count for translation, and they are replaced in one go.
-fn write(storage: &dyn Storage, trained: &Trained, clusters: &StyleClusters, report: &StyleReport) -> Result<()> {
+fn write(storage: &dyn Storage, trained: &TrainedModel, clusters: &StyleClusters, report: &StyleReport) -> Result<()> {
     let folder = trained.features_dir();
     storage.create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
     let mut json = serde_json::to_vec_pretty(report).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     json.push(b'\n');
     replace_file(storage, &folder.join("clusters.json"), &json, Durability::Durable)?;
-    clusters.save(storage, &folder)
+    let path = folder.join(StyleClusters::FILE);
+    let mut bytes = Vec::new();
+    tensors::write(&mut bytes, &path, StyleClusters::FILE, &clusters.to_tensors()?)?;
+    replace_file(storage, &path, &bytes, Durability::Durable)
 }

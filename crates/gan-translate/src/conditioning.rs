@@ -1,7 +1,6 @@
-//! What pix2pixHD's networks see of labels and instances.
+//! What networks see of label and instance maps.
 
-use crate::Result;
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Result, Tensor};
 use gan_data::Batch;
 use gan_kernels::instance_edges;
 use gan_layers::{Input, OneHot};
@@ -9,18 +8,18 @@ use gan_layers::{Input, OneHot};
 /// The condition `[N, classes (+ 1), H, W]` of a batch.
 #[derive(Debug, Clone)]
 pub enum Condition {
-    /// As planes.
+    /// As a tensor.
     Planes(Tensor),
-    /// As labels and the planes beside theirs: a generator's first convolution does without those of the labels.
+    /// As labels and the channels behind theirs: a generator's first convolution does without the one-hot tensor.
     Labels(OneHot),
 }
 
 impl Condition {
-    /// One-hot labels (or the picture itself if `classes` is 0), then the instance edges if the batch has instances.
+    /// One-hot labels (or the image itself if `classes` is 0), then the instance edges if the batch has instances.
     ///
     /// # Errors
-    /// [`Error::Tensor`](crate::Error::Tensor) if a label is not below `classes` (on the CPU), if the label or
-    /// instance map is not `[N, 1, H, W]` of U8 or U32, or if they differ in size.
+    /// A label is not below `classes` (on the CPU), the label or instance map is not `[N, 1, H, W]` of U8 or U32, or they
+    /// differ in size.
     pub fn new(batch: &Batch, classes: usize, dtype: DType) -> Result<Self> {
         let edges = batch.inst.as_ref().map(|inst| instance_edges(inst, dtype)).transpose()?;
         Ok(match (classes, edges) {
@@ -30,11 +29,10 @@ impl Condition {
         })
     }
 
-    /// The same with other planes behind.
+    /// The same with other channels behind.
     ///
     /// # Errors
-    /// [`Error::Tensor`](crate::Error::Tensor) if `planes` differ from those that are there in images, height, width
-    /// or element type.
+    /// `planes` differ from those that are there in images, height, width or element type.
     pub fn with(&self, planes: &Tensor) -> Result<Self> {
         Ok(match self {
             Condition::Planes(x) => Condition::Planes(Tensor::cat(&[x, planes], 1)?),
@@ -42,12 +40,12 @@ impl Condition {
         })
     }
 
-    /// All planes.
+    /// All channels as one tensor.
     ///
     /// # Errors
-    /// [`Error::Tensor`](crate::Error::Tensor) if the device fails or has no memory for the planes.
+    /// The device fails or has no memory for the one-hot tensor.
     pub fn planes(&self) -> Result<Tensor> {
-        Ok(Input::from(self).planes()?)
+        Input::from(self).planes()
     }
 }
 

@@ -5,17 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{Storage, read_limited};
-use crate::{Error, Result};
+use super::{Error, Files, MANIFEST, MODEL, Result, STATE, read_limited};
 
-/// The format written by this version. Older ones are read, newer ones refused.
-pub const FORMAT: u32 = 1;
-
-/// Name of the manifest in the checkpoint folder.
-pub(super) const FILE: &str = "manifest.json";
-
-/// Name of the file of counters.
-pub(super) const STATE: &str = "state.json";
+/// The newest format that this version reads. Format 1 has no `model.json`, format 2 has one.
+pub const FORMAT: u32 = 2;
 
 /// A manifest is small; anything larger is foreign.
 const MAX_BYTES: u64 = 4 << 20;
@@ -39,7 +32,7 @@ pub struct FileRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Version of the layout.
+    /// Version of the layout, up to [`FORMAT`].
     pub format: u32,
     /// The step, which is also the folder's name.
     pub step: u64,
@@ -49,7 +42,7 @@ pub struct Manifest {
     pub instruction_set: String,
     /// Versions of the programs that wrote the checkpoint.
     pub versions: BTreeMap<String, String>,
-    /// Architecture and preprocessing.
+    /// The resolved configuration of the run.
     pub model: serde_json::Value,
     /// Every other file of the folder.
     pub files: Vec<FileRecord>,
@@ -58,20 +51,28 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Seals the manifest and writes it down.
-    pub(super) fn encode(&mut self) -> Result<Vec<u8>> {
-        let json = |manifest: &Manifest| {
-            serde_json::to_vec_pretty(manifest).map_err(|e| Error::Unsavable { reason: e.to_string() })
-        };
-        self.seal = String::new();
-        self.seal = blake3::hash(&json(self)?).to_hex().to_string();
-        json(self)
+    /// The format of a checkpoint of these files.
+    pub fn format_of(files: &[FileRecord]) -> u32 {
+        if files.iter().any(|file| file.name == MODEL) { 2 } else { 1 }
     }
 
-    /// Reads and verifies a manifest.
+    /// Seals the manifest and returns the bytes of its file.
     ///
-    /// The bytes have to be exactly those that [`Manifest::encode`] writes: the seal then covers each of them.
-    pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
+    /// # Errors
+    /// What the JSON writer says of a value that JSON does not have.
+    pub fn encode(&mut self) -> serde_json::Result<Vec<u8>> {
+        self.seal = String::new();
+        self.seal = blake3::hash(&serde_json::to_vec_pretty(self)?).to_hex().to_string();
+        serde_json::to_vec_pretty(self)
+    }
+
+    /// Reads and verifies the bytes of the manifest at `path`.
+    ///
+    /// They have to be exactly those that [`Manifest::encode`] returns: the seal then covers each of them.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if they are of a newer format, not what was written, or contradict themselves.
+    pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]
         struct Version {
             format: u32,
@@ -88,7 +89,7 @@ impl Manifest {
         let manifest: Manifest =
             serde_json::from_slice(bytes).map_err(|e| Error::damaged(path, format!("it is not a manifest ({e})")))?;
         let mut sealed = manifest.clone();
-        if sealed.encode()? != bytes {
+        if sealed.encode().ok().as_deref() != Some(bytes) {
             return Err(Error::damaged(path, "its seal does not match its content"));
         }
         // A seal says who wrote it, not that it makes sense.
@@ -106,7 +107,15 @@ impl Manifest {
         if let Some(twice) = self.files.iter().find(|record| !names.insert(record.name.as_str())) {
             return Some(format!("it lists {} twice", twice.name));
         }
-        (!names.contains(STATE)).then(|| format!("it lists no {STATE}"))
+        let known = |name: &str| name == STATE || name == MODEL || name.ends_with(".safetensors");
+        if let Some(other) = self.files.iter().find(|record| !known(&record.name)) {
+            return Some(format!("it lists {}, which this version does not know", other.name));
+        }
+        if !names.contains(STATE) {
+            return Some(format!("it lists no {STATE}"));
+        }
+        let needed = Self::format_of(&self.files);
+        (self.format != needed).then(|| format!("it has format {}, its files are of format {needed}", self.format))
     }
 
     /// The record of the file `name`.
@@ -119,24 +128,7 @@ impl Manifest {
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read, [`Error::Damaged`] if it is not what was written.
-pub fn read_manifest(storage: &dyn Storage, dir: &Path) -> Result<Manifest> {
-    let path = dir.join(FILE);
-    Manifest::decode(&path, &read_limited(storage, &path, MAX_BYTES)?)
-}
-
-/// Name of the instruction set that this process computes with, for example `x86_64+avx2+fma`.
-pub fn instruction_set() -> String {
-    let arch = std::env::consts::ARCH;
-    #[cfg(target_arch = "x86_64")]
-    {
-        let present = [
-            ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
-            ("avx2", std::arch::is_x86_feature_detected!("avx2")),
-            ("fma", std::arch::is_x86_feature_detected!("fma")),
-        ];
-        let names = present.iter().filter(|(_, here)| *here).map(|(name, _)| format!("+{name}"));
-        std::iter::once(arch.to_owned()).chain(names).collect()
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    arch.to_owned()
+pub fn read_manifest(files: &dyn Files, dir: &Path) -> Result<Manifest> {
+    let path = dir.join(MANIFEST);
+    Manifest::decode(&path, &read_limited(files, &path, MAX_BYTES)?)
 }

@@ -1,6 +1,5 @@
-//! Pictures of any size through networks that want multiples.
+//! Images of any size through networks that want multiples.
 
-use crate::method::Translator;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use gan_data::Batch;
@@ -25,36 +24,30 @@ pub fn smallest_side(config: &GeneratorConfig) -> usize {
     }
 }
 
-/// Translates a batch of any size: mirrors it at the right and lower border up to the network's multiple (and its
-/// smallest size), translates, and cuts the result back to the size of the input.
+/// Extends the inputs of a batch at the right and lower border, by mirroring, to the next multiple that is not below `smallest`.
 ///
 /// # Errors
-/// [`Error::Shape`] if the instance map has another size than `batch.a`; those of [`Translator::translate`].
-pub fn translate_fitted(translator: &dyn Translator, batch: &Batch) -> Result<Tensor> {
-    let (_, _, h, w) = batch.a.dims4()?;
+/// [`Error::Shape`] if a part of the batch is not four-dimensional or if the instance map has another size than `batch.a`.
+pub(crate) fn padded(batch: &Batch, multiple: usize, smallest: usize) -> Result<Batch> {
+    let (n, _, h, w) = batch.a.dims4()?;
     if let Some(inst) = &batch.inst
-        && inst.dims4()? != (batch.a.dim(0)?, 1, h, w)
+        && inst.dims() != [n, 1, h, w]
     {
-        return Err(Error::Shape {
-            what: format!("instance map of {}", batch.names.join(", ")),
-            got: format!("{:?}", inst.dims()),
-            expected: "the label map's size",
-        });
+        let expected = format!("[{n}, 1, {h}, {w}], the size of the label map,");
+        return Err(Error::Shape { what: "the instance map", got: inst.dims().to_vec(), expected });
     }
-    let (multiple, smallest) = (translator.size_multiple(), translator.smallest_side());
     let pad = |t: &Tensor| mirrored(&mirrored(t, 2, multiple, smallest)?, 3, multiple, smallest);
-    let padded = Batch {
+    Ok(Batch {
         a: pad(&batch.a)?,
         b: batch.b.as_ref().map(pad).transpose()?,
         inst: batch.inst.as_ref().map(pad).transpose()?,
         names: batch.names.clone(),
-    };
-    Ok(translator.translate(&padded)?.narrow(2, 0, h)?.narrow(3, 0, w)?.contiguous()?)
+    })
 }
 
-/// Extends a dimension to the next multiple that is not below `smallest` by mirroring (back and forth where the picture
+/// Extends a dimension to the next multiple that is not below `smallest` by mirroring (back and forth where the image
 /// is smaller than the margin).
-fn mirrored(t: &Tensor, dim: usize, multiple: usize, smallest: usize) -> Result<Tensor> {
+fn mirrored(t: &Tensor, dim: usize, multiple: usize, smallest: usize) -> candle_core::Result<Tensor> {
     let n = t.dim(dim)?;
     let wanted = n.max(smallest).div_ceil(multiple) * multiple;
     if wanted == n {
@@ -66,7 +59,7 @@ fn mirrored(t: &Tensor, dim: usize, multiple: usize, smallest: usize) -> Result<
         if n == 1 { 0 } else { i.min(period - i) as u32 }
     };
     let indices = Tensor::from_iter((0..wanted).map(index), &Device::Cpu)?.to_device(t.device())?;
-    Ok(t.index_select(&indices, dim)?)
+    t.index_select(&indices, dim)
 }
 
 #[cfg(test)]
@@ -78,35 +71,28 @@ mod tests {
     use gan_layers::Ctx;
     use gan_nets::Generator;
 
-    struct Doubler;
-    impl Translator for Doubler {
-        fn translate(&self, batch: &Batch) -> Result<Tensor> {
-            let (_, _, h, w) = batch.a.dims4()?;
-            assert_eq!((h % 8, w % 8), (0, 0));
-            Ok((&batch.a * 2.0)?)
-        }
-        fn size_multiple(&self) -> usize {
-            8
+    fn batch(a: Tensor) -> Batch {
+        Batch { a, b: None, inst: None, names: vec!["x".into()] }
+    }
+
+    #[test]
+    fn sides_become_multiples_and_keep_what_was_there() {
+        for (h, w) in [(1, 1), (3, 17), (8, 9), (16, 16)] {
+            let a = Tensor::arange(0f32, (h * w) as f32, &Device::Cpu).unwrap().reshape((1, 1, h, w)).unwrap();
+            let larger = padded(&batch(a.clone()), 8, 8).unwrap().a;
+            let (_, _, height, width) = larger.dims4().unwrap();
+            assert_eq!((height, width), (h.next_multiple_of(8), w.next_multiple_of(8)));
+            let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let back = larger.narrow(2, 0, h).unwrap().narrow(3, 0, w).unwrap();
+            assert_eq!(values(&back), values(&a));
         }
     }
 
     #[test]
-    fn any_size_comes_back_at_its_size() {
-        for (h, w) in [(1, 1), (3, 17), (8, 9), (16, 16)] {
-            let a = Tensor::arange(0f32, (h * w) as f32, &Device::Cpu).unwrap().reshape((1, 1, h, w)).unwrap();
-            let batch = Batch { a: a.clone(), b: None, inst: None, names: vec!["x".into()] };
-            let y = translate_fitted(&Doubler, &batch).unwrap();
-            let same = y
-                .eq(&(a * 2.0).unwrap())
-                .unwrap()
-                .to_dtype(DType::U32)
-                .unwrap()
-                .sum_all()
-                .unwrap()
-                .to_scalar::<u32>()
-                .unwrap();
-            assert_eq!(same as usize, h * w);
-        }
+    fn instance_maps_have_the_size_of_the_input() {
+        let zeros = |h, w| Tensor::zeros((1, 1, h, w), DType::U32, &Device::Cpu).unwrap();
+        let other = Batch { inst: Some(zeros(8, 9)), ..batch(zeros(8, 8)) };
+        assert!(matches!(padded(&other, 8, 8), Err(Error::Shape { .. })));
     }
 
     #[test]
@@ -115,29 +101,8 @@ mod tests {
         assert_eq!(mirrored(&t, 0, 8, 8).unwrap().to_vec1::<u32>().unwrap(), [0, 1, 2, 1, 0, 1, 2, 1]);
     }
 
-    /// A generator on the CPU.
-    struct Network(Generator);
-    impl Translator for Network {
-        fn translate(&self, batch: &Batch) -> Result<Tensor> {
-            Ok(self.0.forward(&batch.a, &Ctx::translate())?)
-        }
-        fn size_multiple(&self) -> usize {
-            self.0.config().size_multiple()
-        }
-        fn smallest_side(&self) -> usize {
-            smallest_side(self.0.config())
-        }
-    }
-
-    /// The same without knowing how small an input may be.
-    struct Unaware<'a>(&'a Network);
-    impl Translator for Unaware<'_> {
-        fn translate(&self, batch: &Batch) -> Result<Tensor> {
-            self.0.translate(batch)
-        }
-        fn size_multiple(&self) -> usize {
-            self.0.size_multiple()
-        }
+    fn translate(network: &Generator, batch: &Batch) -> candle_core::Result<Tensor> {
+        network.forward(&batch.a, &Ctx::translate())
     }
 
     #[test]
@@ -159,25 +124,25 @@ mod tests {
             GeneratorConfig { num_downs: 5, ..with(Arch::Unet, 0) },
         ] {
             let vb = VarBuilder::from_varmap(&VarMap::new(), DType::F32, &Device::Cpu);
-            let network = Network(config.build(vb).unwrap());
-            let (multiple, smallest) = (network.size_multiple(), network.smallest_side());
-            let batch = |h: usize, w: usize| {
+            let network = config.build(vb).unwrap();
+            let (multiple, smallest) = (config.size_multiple(), smallest_side(&config));
+            let of_size = |h: usize, w: usize| {
                 let values: Vec<f32> = (0..3 * h * w).map(|i| (1.3 * i as f32).sin()).collect();
-                let a = Tensor::from_vec(values, (1, 3, h, w), &Device::Cpu).unwrap();
-                Batch { a, b: None, inst: None, names: vec!["x".into()] }
+                batch(Tensor::from_vec(values, (1, 3, h, w), &Device::Cpu).unwrap())
             };
-            assert!(network.translate(&batch(smallest, smallest)).is_ok(), "{config:?}");
+            assert!(translate(&network, &of_size(smallest, smallest)).is_ok(), "{config:?}");
             if smallest > multiple {
                 let below = smallest - multiple;
-                assert!(network.translate(&batch(below, smallest)).is_err(), "{config:?} takes {below}, too");
+                assert!(translate(&network, &of_size(below, smallest)).is_err(), "{config:?} takes {below}, too");
             }
             let values = |y: Tensor| y.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             for (h, w) in [(1, 1), (2, 3), (1, 64), (smallest + 1, smallest - 1)] {
-                let y = translate_fitted(&network, &batch(h, w)).unwrap();
+                let cut = |y: Tensor| y.narrow(2, 0, h).unwrap().narrow(3, 0, w).unwrap().contiguous().unwrap();
+                let y = cut(translate(&network, &padded(&of_size(h, w), multiple, smallest).unwrap()).unwrap());
                 assert_eq!(y.dims4().unwrap(), (1, 3, h, w), "{config:?}");
                 // What could be translated without knowing the smallest side is as it was.
-                if let Ok(before) = translate_fitted(&Unaware(&network), &batch(h, w)) {
-                    assert_eq!(values(y), values(before), "{config:?}, {h}x{w}");
+                if let Ok(before) = translate(&network, &padded(&of_size(h, w), multiple, multiple).unwrap()) {
+                    assert_eq!(values(y), values(cut(before)), "{config:?}, {h}x{w}");
                 }
             }
         }

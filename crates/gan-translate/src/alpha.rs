@@ -1,19 +1,19 @@
 //! The alpha channel of an image beside its colours.
 
-use clap::ValueEnum;
 use gan_data::{Filter, Picture, Raster};
 
-/// What becomes of the alpha of inputs, for models that do not take it as a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum AlphaArg {
-    /// Write it back onto the result
-    Keep,
-    /// Leave it out, and say nothing about it
+/// What becomes of the alpha of an input, for models that do not take it as a channel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Alpha {
+    /// It is left out.
+    #[default]
     Drop,
+    /// It is written back onto the result.
+    Restore,
 }
 
 /// The alpha `[H][W][1]` of an image of two (grey) or four (colour) channels; others have none.
-pub(super) fn of(picture: &Picture) -> Option<Picture> {
+pub(crate) fn of(picture: &Picture) -> Option<Picture> {
     picture.has_alpha().then(|| match picture {
         Picture::Eight(raster) => Picture::Eight(raster.channel(raster.channels() - 1)),
         Picture::Sixteen(raster) => Picture::Sixteen(raster.channel(raster.channels() - 1)),
@@ -21,7 +21,7 @@ pub(super) fn of(picture: &Picture) -> Option<Picture> {
 }
 
 /// Whether no pixel is transparent at all.
-pub(super) fn is_opaque(alpha: &Picture) -> bool {
+pub(crate) fn is_opaque(alpha: &Picture) -> bool {
     match alpha {
         Picture::Eight(raster) => raster.samples().iter().all(|&a| a == u8::MAX),
         Picture::Sixteen(raster) => raster.samples().iter().all(|&a| a == u16::MAX),
@@ -29,7 +29,7 @@ pub(super) fn is_opaque(alpha: &Picture) -> bool {
 }
 
 /// Adds `alpha` to an image of one or three channels, resized to it and in its depth. Others stay as they are.
-pub(super) fn join(picture: Picture, alpha: Picture) -> Picture {
+pub(crate) fn join(picture: Picture, alpha: Picture) -> Picture {
     let (width, height) = picture.size();
     let channels = picture.channels();
     if !matches!(channels, 1 | 3) {

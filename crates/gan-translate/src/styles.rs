@@ -1,18 +1,21 @@
-//! Clusters of instance features, their file, and drawing a style from them.
+//! Styles of instances: clusters of the features that an encoder finds for each label, and drawing a style from them.
+//!
+//! ```text
+//! RUN/features/clusters.safetensors   `label.<n>` [clusters, feat_num] for each label that has features
+//! ```
+//!
+//! At translation a style is a number: it draws one cluster for every instance.
 
-use crate::checkpoint::{NamedTensors, tensors};
-use crate::storage::read_limited;
-use crate::storage::{Durability, Storage, replace_file};
 use crate::{Error, Result};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gan_rng::{Key, Purpose};
+use gan_weights::checkpoint::read_tensors;
 use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Largest file of clusters that is read: some tens of thousands of labels.
 const MAX_BYTES: u64 = 64 << 20;
-/// Its name in the folder of the features.
-pub(super) const FILE: &str = "clusters.safetensors";
 
 /// Typical instance features of each label: what a style is drawn from.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +30,12 @@ pub fn label_of(id: u32) -> u32 {
 }
 
 impl StyleClusters {
-    pub(crate) fn new(feat_num: usize, by_label: BTreeMap<u32, Vec<Vec<f32>>>) -> Self {
+    /// Name of the file in the folder of the features.
+    pub const FILE: &'static str = "clusters.safetensors";
+
+    /// Clusters `[clusters][feat_num]` of each label.
+    #[must_use]
+    pub fn new(feat_num: usize, by_label: BTreeMap<u32, Vec<Vec<f32>>>) -> Self {
         StyleClusters { feat_num, by_label }
     }
 
@@ -47,13 +55,13 @@ impl StyleClusters {
     }
 
     /// Feature planes `[N, feat_num, H, W]` (F32, CPU) for instance ids `[N, 1, H, W]` (U8 or U32): each id gets one of
-    /// its label's clusters, the same in every picture that is drawn with this `style`. Ids without clusters get zeros.
+    /// its label's clusters, the same in every image that is drawn with this `style`. Ids without clusters get zeros.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if `inst` is not four-dimensional.
-    pub fn draw(&self, inst: &Tensor, style: u64) -> Result<Tensor> {
+    /// `inst` is not four-dimensional.
+    pub fn draw(&self, inst: &Tensor, style: u64) -> candle_core::Result<Tensor> {
         let (n, _, h, w) = inst.dims4()?;
-        let ids = inst.to_dtype(candle_core::DType::U32)?.flatten_all()?.to_vec1::<u32>()?;
+        let ids = inst.to_dtype(DType::U32)?.flatten_all()?.to_vec1::<u32>()?;
         let key = Key::new(style, Purpose::Style).at_name("instance");
         let mut drawn: HashMap<u32, Option<&[f32]>> = HashMap::new();
         let (c, hw) = (self.feat_num, h * w);
@@ -69,43 +77,35 @@ impl StyleClusters {
                 planes[(image * c + channel) * hw + pixel] = x;
             }
         }
-        Ok(Tensor::from_vec(planes, (n, c, h, w), &Device::Cpu)?)
+        Tensor::from_vec(planes, (n, c, h, w), &Device::Cpu)
     }
 
-    /// Replaces `clusters.safetensors` in `folder`: a tensor `label.<n>` `[clusters, feat_num]` (F32) for each label.
+    /// The clusters as named tensors: `label.<n>` `[clusters, feat_num]` (F32, CPU) for each label, ascending.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::NonFinite`] if a feature is not a finite number. The old file is then untouched.
-    pub fn save(&self, storage: &dyn Storage, folder: &Path) -> Result<()> {
+    /// A cluster has another number of features than `feat_num`.
+    pub fn to_tensors(&self) -> candle_core::Result<Vec<(String, Tensor)>> {
         let named = |(label, clusters): (&u32, &Vec<Vec<f32>>)| {
             let shape = (clusters.len(), self.feat_num);
             Ok((format!("label.{label}"), Tensor::from_vec(clusters.concat(), shape, &Device::Cpu)?))
         };
-        let named: NamedTensors = self.by_label.iter().map(named).collect::<Result<_>>()?;
-        let path = folder.join(FILE);
-        let mut bytes = Vec::new();
-        tensors::write(&mut bytes, &path, FILE, &named)?;
-        replace_file(storage, &path, &bytes, Durability::Durable)
+        self.by_label.iter().map(named).collect()
     }
 
     /// Reads `clusters.safetensors` of `folder`; `None` if there is no such file.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if it does not hold clusters of `feat_num` channels; [`Error::Io`].
-    pub fn load(storage: &dyn Storage, folder: &Path, feat_num: usize) -> Result<Option<Self>> {
-        let path = folder.join(FILE);
-        let bytes = match read_limited(storage, &path, MAX_BYTES) {
+    /// [`Error::BadStyles`] if it cannot be read or does not hold clusters of `feat_num` channels.
+    pub fn load(folder: &Path, feat_num: usize) -> Result<Option<Self>> {
+        let path = folder.join(Self::FILE);
+        let refuse = |reason: String| Error::BadStyles { path: path.clone(), reason };
+        let bytes = match gan_fs::read_regular(&path, MAX_BYTES) {
             Ok(bytes) => bytes,
-            Err(Error::Io { reason, .. }) if reason.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let refuse = |reason: String| Error::Damaged {
-            path: path.clone(),
-            reason,
-            remedy: "write it anew with `gan-cli encode-features`",
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(refuse(format!("it cannot be read ({e})"))),
         };
         let mut by_label = BTreeMap::new();
-        for (name, tensor) in tensors::read(&path, &bytes)? {
+        for (name, tensor) in read_tensors(&path, &bytes)? {
             let Some(label) = name.strip_prefix("label.").and_then(|n| n.parse().ok()) else {
                 return Err(refuse(format!("it holds `{name}`, which is not the clusters of a label")));
             };
@@ -123,7 +123,7 @@ impl StyleClusters {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::storage::Disk;
+    use gan_weights::{StateDict, safetensors};
 
     fn clusters() -> StyleClusters {
         let many = (0..10).map(|i| vec![i as f32, -1.0]).collect();
@@ -141,7 +141,7 @@ mod tests {
             let at = planes.permute((0, 2, 3, 1)).unwrap().reshape((8, 2)).unwrap().to_vec2::<f32>().unwrap();
             assert_eq!((&at[0][..], &at[7][..]), (&[0.25, 0.5][..], &[0.25, 0.5][..]));
             assert_eq!((&at[4], &at[5]), (&vec![0.0; 2], &vec![0.0; 2]));
-            assert_eq!((&at[1], &at[3]), (&at[2], &at[6]), "one cluster an instance, in both pictures");
+            assert_eq!((&at[1], &at[3]), (&at[2], &at[6]), "one cluster an instance, in both images");
             assert_eq!((at[1][1], at[3][1]), (-1.0, -1.0));
             seen[at[1][0] as usize] = true;
         }
@@ -151,12 +151,14 @@ mod tests {
     #[test]
     fn files_read_back_and_foreign_ones_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(StyleClusters::load(&Disk, folder.path(), 2).unwrap(), None);
-        clusters().save(&Disk, folder.path()).unwrap();
-        assert_eq!(StyleClusters::load(&Disk, folder.path(), 2).unwrap().unwrap(), clusters());
-        let error = StyleClusters::load(&Disk, folder.path(), 3).unwrap_err().to_string();
-        assert!(error.contains("label.7") && error.contains("encode-features"), "{error}");
-        std::fs::write(folder.path().join(FILE), "nonsense").unwrap();
-        assert!(matches!(StyleClusters::load(&Disk, folder.path(), 2), Err(Error::Damaged { .. })));
+        assert_eq!(StyleClusters::load(folder.path(), 2).unwrap(), None);
+        let file = folder.path().join(StyleClusters::FILE);
+        let state: StateDict = clusters().to_tensors().unwrap().into_iter().collect();
+        safetensors::write(&file, &state).unwrap();
+        assert_eq!(StyleClusters::load(folder.path(), 2).unwrap().unwrap(), clusters());
+        let error = StyleClusters::load(folder.path(), 3).unwrap_err().to_string();
+        assert!(error.contains("label.7") && error.contains("find the styles anew"), "{error}");
+        std::fs::write(file, "nonsense").unwrap();
+        assert!(StyleClusters::load(folder.path(), 2).is_err());
     }
 }
