@@ -10,8 +10,8 @@ use gan_train::config::Layer;
 use gan_train::events::Finish;
 use gan_train::storage::Disk;
 use gan_train::{
-    Job, Losses, METHODS, Method, MethodConfig, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps, find,
-    numerics, resume_config, to_place, train,
+    Job, Losses, METHODS, Method, MethodConfig, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps,
+    find, numerics, resume_config, to_place, train,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

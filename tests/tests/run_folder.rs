@@ -124,9 +124,7 @@ fn resume_with(
     observer: Option<Box<dyn Observer>>,
 ) -> (Result<Outcome>, Vec<String>) {
     let config = require_method(run, method).and_then(|()| {
-        resume_config(run, method, |saved| {
-            (method.resolve)(&[vec![Layer::saved(saved)?], settings(more)].concat())
-        })
+        resume_config(run, method, |saved| (method.resolve)(&[vec![Layer::saved(saved)?], settings(more)].concat()))
     });
     launch(method, run, config, true, observer)
 }

@@ -64,7 +64,8 @@ mod tests {
     fn only_where_pictures_are_computed_each_for_itself() {
         let x = pictures(1, 8, DType::F32);
         let generator = |norm, dropout| {
-            BatchFusion::of_generator(&GeneratorConfig { norm, dropout, ..GeneratorConfig::default() }).can_concat(&x, &x)
+            BatchFusion::of_generator(&GeneratorConfig { norm, dropout, ..GeneratorConfig::default() })
+                .can_concat(&x, &x)
         };
         assert!(generator(NormKind::Instance, false) && generator(NormKind::None, false));
         assert!(!generator(NormKind::Batch, false) && !generator(NormKind::Instance, true));

@@ -1,7 +1,7 @@
 //! What a method is to the trainer: the [`Method`] trait.
 
-use crate::pool::ImagePool;
 use crate::Result;
+use crate::pool::ImagePool;
 use candle_core::Tensor;
 use gan_data::Batch;
 use gan_layers::Optimizer;

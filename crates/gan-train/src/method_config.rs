@@ -6,7 +6,7 @@ use crate::method::Method;
 use crate::{Place, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_nets::GeneratorConfig;
-use gan_translate::{Direction, Generator, InputKind, ModelConfig, OutputKind, ReadOptions, Sizes};
+use gan_translate::{Generator, InputKind, ModelConfig, OutputKind, ReadOptions, Sizes};
 use serde::Serialize;
 use std::fmt::Debug;
 
@@ -107,9 +107,5 @@ pub fn image_model(method: &str, generators: Vec<Generator>, data: &DataConfig) 
 
 /// The one generator of a method: the network `g`, from the domain that `data` names as input to the other.
 pub fn one_generator(config: GeneratorConfig, data: &DataConfig) -> Vec<Generator> {
-    let direction = match data.direction {
-        gan_data::Direction::A2b => Direction::A2b,
-        gan_data::Direction::B2a => Direction::B2a,
-    };
-    vec![Generator { network: "g".into(), direction, config }]
+    vec![Generator { network: "g".into(), direction: data.direction, config }]
 }

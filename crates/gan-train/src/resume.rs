@@ -113,7 +113,9 @@ pub fn require_method(run: &Path, method: &MethodSpec) -> Result<()> {
     };
     let own = match newest(&Disk, run, name) {
         Ok((own, _)) => Some(own),
-        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => run::read_info(&Disk, run).ok().map(|info| info.method),
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => {
+            run::read_info(&Disk, run).ok().map(|info| info.method)
+        }
         Err(error) => return Err(error),
     };
     match own {

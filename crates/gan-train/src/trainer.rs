@@ -72,6 +72,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         resume::require_method(&job.run, job.method)?;
     }
     let demands = demands(&*job.config)?;
+    job.config.model().validate().map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     let (train, data) = (job.config.train().clone(), job.config.data());
     let dataset = match &job.dataset {
         Some(dataset) => dataset.clone(),
@@ -413,7 +414,9 @@ impl Run<'_> {
         }
         let events_length = self.events.sync()?;
         let mut snapshot = Snapshot::new(self.step, self.spec.name);
-        snapshot.model = serde_json::to_value(self.config.to_table()?).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
+        let unsavable = |e: serde_json::Error| Error::Unsavable { reason: e.to_string() };
+        snapshot.model = serde_json::to_value(self.config.to_table()?).map_err(unsavable)?;
+        snapshot.model_json = Some(serde_json::to_value(self.config.model()).map_err(unsavable)?);
         let place = state::Place { position: self.position, data: self.data.clone() };
         state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &mut self.rate, place)?;
         let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep);

@@ -340,15 +340,17 @@ fn what_was_resolved_before_is_checked_again() {
 
 #[test]
 fn what_a_user_has_set_is_told_from_what_was_saved() {
-    let saved = Layer::Saved { name: "config.toml".to_owned(), toml: "[generator]\nwidth = 8\nnorm = \"x\"".to_owned() };
-    let layered = lay(&Config::default(), &[saved, text("train.lr = 2e-4\nname = \"a\""), set("generator.norm=y")]).unwrap();
+    let saved =
+        Layer::Saved { name: "config.toml".to_owned(), toml: "[generator]\nwidth = 8\nnorm = \"x\"".to_owned() };
+    let layers = [saved, text("train.lr = 2e-4\nname = \"a\""), set("generator.norm=y")];
+    let layered = lay(&Config::default(), &layers).unwrap();
     assert!(layered.is_changed("name") && layered.is_changed("generator.norm"));
     // Saved, set to the default, and not set at all.
     assert!(!["generator.width", "train.lr", "train.beta1"].iter().any(|path| layered.is_changed(path)));
     let said = |path: &str| layered.refuse(path, "no").to_string();
     assert_eq!(said("generator.norm"), "setting `generator.norm=y`: `generator.norm`: no");
     assert_eq!(said("generator.width"), "config.toml:2:9: `generator.width`: no");
-    assert_eq!(said("train.beta1"), "configuration: `train.beta1`: no");
+    assert_eq!(said("discriminator.width"), "configuration: `discriminator.width`: no");
 }
 
 #[test]

@@ -179,7 +179,8 @@ impl Network for DiscriminatorOf {
             let mut settings = vec![arch(NetD::Pixel)];
             settings.extend((c.n_layers_d != d.n_layers_d).then(|| n_layers(d.n_layers_d)));
             settings.extend((c.num_d != d.num_d).then(|| format!("discriminator.num_d = {}", d.num_d)));
-            let config = DiscriminatorConfig { arch: NetD::Pixel, n_layers_d: d.n_layers_d, num_d: d.num_d, ..c.clone() };
+            let config =
+                DiscriminatorConfig { arch: NetD::Pixel, n_layers_d: d.n_layers_d, num_d: d.num_d, ..c.clone() };
             self.with(&settings, config)
         };
         match c.arch {

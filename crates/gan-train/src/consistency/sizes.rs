@@ -1,7 +1,7 @@
 //! Sizes of images against the networks that they pass.
 
-use super::networks::Network;
 use super::Contradiction;
+use super::networks::Network;
 use crate::Result;
 use gan_data::{DataConfig, Preprocess};
 use gan_nets::{Demand, MAX_SIDE};

@@ -252,7 +252,7 @@ fn keys_that_say_nothing_else_are_not_refused() {
     (config.generator.num_downs, config.discriminator.num_d) = (5, 2);
     let saved = Layer::saved(&config).unwrap();
     let again = (find("pix2pix").resolve)(&[saved.clone(), set("lr=1e-3")]).unwrap();
-    assert_eq!(again.networks()[0].unused_keys().len(), 6, "{again:?}");
+    assert_eq!(again.networks()[0].unused_keys().len(), 7, "{again:?}");
     let Layer::Saved { name, toml } = saved else { panic!("another layer") };
     (find("pix2pix").resolve)(&[Layer::Text { name, toml }]).unwrap_err();
 }

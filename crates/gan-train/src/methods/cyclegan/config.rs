@@ -81,7 +81,10 @@ impl MethodConfig for Config {
         };
         let back = self.generator_b();
         let differs = back != self.generator;
-        one_way(self.generator.clone()).into_iter().chain(differs.then(|| one_way(back)).into_iter().flatten()).collect()
+        one_way(self.generator.clone())
+            .into_iter()
+            .chain(differs.then(|| one_way(back)).into_iter().flatten())
+            .collect()
     }
 
     fn contradictions(&self) -> Vec<Contradiction> {
@@ -112,12 +115,8 @@ impl MethodConfig for Config {
 
 impl LossConfig {
     /// The ranges of the numeric keys.
-    pub const RANGES: &'static [Range] = &[
-        weight("lambda_a"),
-        weight("lambda_b"),
-        weight("lambda_identity"),
-        weight("lambda_gp"),
-    ];
+    pub const RANGES: &'static [Range] =
+        &[weight("lambda_a"), weight("lambda_b"), weight("lambda_identity"), weight("lambda_gp")];
 }
 
 impl Default for Config {

@@ -64,7 +64,8 @@ pub fn encode_features(
     storage: &dyn Storage,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<StyleReport> {
-    let refuse = |message: &str| Error::Config { origin: trained.path().display().to_string(), message: message.into() };
+    let refuse =
+        |message: &str| Error::Config { origin: trained.path().display().to_string(), message: message.into() };
     let encoder = FeatureEncoder::load(trained, place).map_err(|error| match error {
         gan_translate::Error::NoEncoder => refuse(
             "this model has no styles: they need an instance feature encoder (pix2pixhd trained with encoder.instance_feat=true)",
