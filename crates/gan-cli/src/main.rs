@@ -16,11 +16,11 @@ mod place;
 mod presets;
 mod process;
 mod progress;
-mod remedies;
 mod shell;
 mod start;
 mod threads;
 mod tips;
+mod wording;
 
 use args::Command;
 use std::process::ExitCode;
