@@ -220,7 +220,7 @@ impl TrainedModel {
     /// The tensors of the network of this name, on the CPU, verified.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] or [`Error::Weights`] if there is none, or if it is not what was written.
+    /// [`Error::Checkpoint`], [`Error::Weights`] or [`Error::NoNetwork`] if there is none, or if it is not what was written.
     pub fn network(&self, name: &str) -> Result<StateDict> {
         if let Some((_, tensors)) = self.networks.iter().find(|(known, _)| known == name) {
             return Ok(tensors.clone());
@@ -228,7 +228,7 @@ impl TrainedModel {
         match &self.source {
             Source::Checkpoint(folder) => Ok(folder.tensors(name)?),
             Source::Folder(folder) => Ok(read_any(folder.join(file_name(name)))?.state),
-            Source::WeightFile => Ok(read_any(self.path.with_file_name(file_name(name)))?.state),
+            Source::WeightFile => Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() }),
         }
     }
 
