@@ -7,7 +7,7 @@ use candle_nn::VarBuilder;
 use gan_layers::{Ctx, Dropout, Init, OneHot, ParamStore, Precision};
 use gan_nets::{Arch, CapturedGenerator, Generator, GeneratorConfig, NormKind};
 use gan_rng::{Key, Purpose};
-use gan_train::conditioning::Condition;
+use gan_translate::Condition;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static DEVICE: Mutex<()> = Mutex::new(());

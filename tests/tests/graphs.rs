@@ -10,8 +10,8 @@ use gan_train::config::Layer;
 use gan_train::events::Finish;
 use gan_train::storage::Disk;
 use gan_train::{
-    Job, Losses, METHODS, Method, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps, numerics,
-    resume_config, to_place, train,
+    Job, Losses, METHODS, Method, MethodConfig, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps,
+    find, numerics, resume_config, to_place, train,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +32,7 @@ fn device() -> Option<(Place, MutexGuard<'static, ()>)> {
 const SIDE: usize = 32;
 
 /// The settings of a method's tiny networks.
-fn settings(spec: &MethodSpec, more: &[&str]) -> toml::Table {
+fn settings(spec: &MethodSpec, more: &[&str]) -> Box<dyn MethodConfig> {
     let own = ["pool_size=3", "seed=5", "deterministic=true"];
     let labels: &[&str] = if spec.name == "pix2pixhd" { &["label_nc=5", "data.instances=true"] } else { &[] };
     let all = spec.debug.iter().chain(&own).chain(labels).chain(more);
@@ -47,10 +47,10 @@ fn twins(
     wrap: impl Fn(Box<dyn Method>, usize) -> Box<dyn Method>,
 ) -> [Box<dyn Method>; 2] {
     let config = settings(spec, more);
-    let train: TrainConfig = config["train"].clone().try_into().unwrap();
-    numerics::apply(&train, place).unwrap();
+    let train = config.train();
+    numerics::apply(train, place).unwrap();
     [0, 1].map(|i| {
-        let (method, cuda_graphs) = (wrap((spec.build)(&config, place).unwrap(), i), i == 1);
+        let (method, cuda_graphs) = (wrap(config.build(place).unwrap(), i), i == 1);
         capture_steps(method, &TrainConfig { cuda_graphs, ..train.clone() }, place)
     })
 }
@@ -162,7 +162,7 @@ fn captured_steps_are_the_same_steps() {
 #[test]
 fn a_key_that_changes_for_good_is_captured_anew() {
     let Some((place, _turn)) = device() else { return };
-    let spec = gan_train::methods::find("pix2pixhd").unwrap();
+    let spec = find(METHODS, "pix2pixhd").unwrap();
     let (methods, calls) = flipping(spec, &place, |_| false, Some(|m, cx| m.graph_key(cx)));
     let sizes = [[1; 15].as_slice(), &[2, 1]].concat();
     compare_twins(spec, &place, methods, &sizes, |_, _, _| {});
@@ -181,7 +181,7 @@ fn heads(step: u64) -> bool {
 fn a_method_without_a_graph_key_is_never_captured() {
     let place = Place { device: gan_kernels::test_device().unwrap(), dtype: DType::F32 };
     let _turn = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
-    let spec = gan_train::methods::find("pix2pix").unwrap();
+    let spec = find(METHODS, "pix2pix").unwrap();
     let (methods, calls) = flipping(spec, &place, heads, None);
     compare_twins(spec, &place, methods, &[1; COIN.len()], |_, _, _| {});
     assert_eq!(calls(), [COIN.len() as u64; 2]);
@@ -190,7 +190,7 @@ fn a_method_without_a_graph_key_is_never_captured() {
 #[test]
 fn the_graph_of_one_branch_is_not_launched_for_another() {
     let Some((place, _turn)) = device() else { return };
-    let spec = gan_train::methods::find("pix2pix").unwrap();
+    let spec = find(METHODS, "pix2pix").unwrap();
     let (methods, calls) = flipping(spec, &place, heads, Some(|_, cx| Some(u64::from(heads(cx.step)))));
     compare_twins(spec, &place, methods, &[1; COIN.len()], |_, _, _| {});
     // The third `a` and the ninth `b` in a row are captured; two more of each are launched.
@@ -281,7 +281,7 @@ fn previews_and_bf16_copies_of_weights_do_not_disturb() {
 #[test]
 fn recomputed_activations_are_captured() {
     let Some((place, _turn)) = device() else { return };
-    let spec = gan_train::methods::find("cyclegan").unwrap();
+    let spec = find(METHODS, "cyclegan").unwrap();
     compare(spec, &place, &["checkpointing=true", "generator.dropout=true"], &[2; 5], |_, _, _| {});
 }
 
@@ -289,7 +289,7 @@ fn recomputed_activations_are_captured() {
 fn nothing_is_updated_after_a_gradient_that_is_not_finite() {
     let Some((place, _turn)) = device() else { return };
     for name in ["pix2pix", "cyclegan"] {
-        let spec = gan_train::methods::find(name).unwrap();
+        let spec = find(METHODS, name).unwrap();
         compare(spec, &place, &[], &[1; 7], |step, _, batch| {
             if step == 4 {
                 batch.a = (&batch.a * f64::INFINITY).unwrap();
@@ -329,7 +329,7 @@ fn go(spec: &'static MethodSpec, place: &Place, run: &Path, graphs: bool, resume
         (spec.resolve)(&all)
     };
     let config = if resume {
-        resume_config(run, |saved| layers(vec![Layer::Text { name: "config.toml".into(), toml: saved.to_string() }]))
+        resume_config(run, spec, |saved| layers(vec![Layer::saved(saved)?]))
     } else {
         let first = spec.debug.iter().chain(procedural).chain(&own).map(|s| Layer::Setting(s.to_string()));
         layers(first.collect())
@@ -337,6 +337,7 @@ fn go(spec: &'static MethodSpec, place: &Place, run: &Path, graphs: bool, resume
     let outcome = train(Job {
         method: spec,
         config: config.unwrap(),
+        dataset: None,
         run: run.to_path_buf(),
         resume,
         place: place.clone(),

@@ -7,7 +7,7 @@ use gan_train::checkpoint::{self, Snapshot};
 use gan_train::config::Layer;
 use gan_train::events::{Event, Finish, Observer, ProgressRecord, read_progress};
 use gan_train::storage::Disk;
-use gan_train::{Job, METHODS, MethodSpec, Outcome, Place, data_config, resume_config, train};
+use gan_train::{Job, METHODS, MethodSpec, Outcome, Place, find, resume_config, train};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ fn alone() -> Option<MutexGuard<'static, ()>> {
 /// The settings of a method's tiny run on procedural data. Log points and pools are out of step with the cuts.
 fn settings(method: &MethodSpec, workers: usize) -> Vec<Layer> {
     let defaults = (method.resolve)(&[]).unwrap();
-    let procedural: &[&str] = match data_config(method, &defaults).unwrap().mode {
+    let procedural: &[&str] = match defaults.data().mode {
         DataMode::Unaligned => &["data.mode=unpaired"],
         DataMode::Labelled => &["data.mode=streets", "label_nc=16"],
         _ => &["data.mode=facades"],
@@ -68,9 +68,8 @@ impl Observer for StopAfter {
 /// Trains from the start or from the newest checkpoint, until the end or until `stop_after` steps are done.
 fn go(method: &'static MethodSpec, run: &Path, workers: usize, resume: bool, stop_after: u64) -> Outcome {
     let config = if resume {
-        resume_config(run, |saved| {
-            let saved = Layer::Text { name: "config.toml".into(), toml: saved.to_string() };
-            (method.resolve)(&[saved, Layer::Setting(format!("workers={workers}"))])
+        resume_config(run, method, |saved| {
+            (method.resolve)(&[Layer::saved(saved)?, Layer::Setting(format!("workers={workers}"))])
         })
     } else {
         (method.resolve)(&settings(method, workers))
@@ -80,6 +79,7 @@ fn go(method: &'static MethodSpec, run: &Path, workers: usize, resume: bool, sto
     train(Job {
         method,
         config: config.unwrap(),
+        dataset: None,
         run: run.to_path_buf(),
         resume,
         place: Place { device: gan_kernels::test_device().unwrap(), ..Place::cpu() },
@@ -213,7 +213,7 @@ fn every_method_resumes_exactly() {
 fn differences_are_seen() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    let method = gan_train::methods::find("cyclegan").unwrap();
+    let method = find(METHODS, "cyclegan").unwrap();
     let run = folder.path().join("run");
     go(method, &run, 0, false, 6);
     let before = content(&snapshot(&run));

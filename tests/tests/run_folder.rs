@@ -14,7 +14,7 @@ mod unusable;
 use gan_train::config::Layer;
 use gan_train::events::{Event, Observer, ProgressRecord, read_progress};
 use gan_train::storage::Disk;
-use gan_train::{Job, MethodSpec, Outcome, Place, Result, methods, require_method, resume_config, train};
+use gan_train::{Job, METHODS, MethodConfig, MethodSpec, Outcome, Place, Result, require_method, resume_config, train};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -75,7 +75,7 @@ fn settings(all: &[&str]) -> Vec<Layer> {
 fn launch(
     method: &'static MethodSpec,
     run: &Path,
-    config: Result<toml::Table>,
+    config: Result<Box<dyn MethodConfig>>,
     resume: bool,
     observer: Option<Box<dyn Observer>>,
 ) -> (Result<Outcome>, Vec<String>) {
@@ -86,6 +86,7 @@ fn launch(
         train(Job {
             method,
             config,
+            dataset: None,
             run: run.to_path_buf(),
             resume,
             place: Place::cpu(),
@@ -99,8 +100,12 @@ fn launch(
     (outcome, said)
 }
 
+fn find(name: &str) -> &'static MethodSpec {
+    gan_train::find(METHODS, name).unwrap()
+}
+
 fn pix2pix() -> &'static MethodSpec {
-    methods::find("pix2pix").unwrap()
+    find("pix2pix")
 }
 
 fn start(run: &Path, more: &[&str]) -> (Result<Outcome>, Vec<String>) {
@@ -119,10 +124,7 @@ fn resume_with(
     observer: Option<Box<dyn Observer>>,
 ) -> (Result<Outcome>, Vec<String>) {
     let config = require_method(run, method).and_then(|()| {
-        resume_config(run, |saved| {
-            let saved = Layer::Text { name: "config.toml".into(), toml: saved.to_string() };
-            (method.resolve)(&[vec![saved], settings(more)].concat())
-        })
+        resume_config(run, method, |saved| (method.resolve)(&[vec![Layer::saved(saved)?], settings(more)].concat()))
     });
     launch(method, run, config, true, observer)
 }

@@ -1,7 +1,8 @@
 //! From errors to messages and exit codes.
 
 use crate::memory;
-use gan_train::device::is_out_of_memory;
+use gan_translate::device::{DeviceError, is_out_of_memory};
+use gan_weights::checkpoint;
 use std::process::ExitCode;
 
 /// How a command ended well.
@@ -74,25 +75,58 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<gan_weights::Error>() {
         return Some(of_weights(error));
     }
+    if let Some(error) = cause.downcast_ref::<checkpoint::Error>() {
+        return Some(of_checkpoint(error));
+    }
     match cause.downcast_ref::<gan_nets::Error>() {
         Some(gan_nets::Error::Weights(error)) => return Some(of_weights(error)),
         Some(gan_nets::Error::Candle(_)) => return Some(1),
         Some(_) => return Some(BAD_MODEL),
         None => {}
     }
+    if cause.is::<DeviceError>() {
+        return Some(DEVICE);
+    }
+    if let Some(error) = cause.downcast_ref::<gan_translate::Error>() {
+        return of_translate(error);
+    }
     Some(match cause.downcast_ref::<gan_train::Error>()? {
+        gan_train::Error::Translate(error) => return of_translate(error),
         gan_train::Error::Data(error) => of_data(error),
         gan_train::Error::Device(_) => DEVICE,
         gan_train::Error::Diverged { .. } | gan_train::Error::NonFinite { .. } => DIVERGED,
-        gan_train::Error::Damaged { .. }
-        | gan_train::Error::NoCheckpoint { .. }
-        | gan_train::Error::NoUsableCheckpoint { .. }
-        | gan_train::Error::Busy { .. }
+        gan_train::Error::Files(error) => of_checkpoint(error),
+        gan_train::Error::Busy { .. }
         | gan_train::Error::RunFolder { .. }
         | gan_train::Error::Config { .. }
         | gan_train::Error::Loss(_) => BAD_MODEL,
         _ => 1,
     })
+}
+
+/// `None` where the cause of the error tells.
+fn of_translate(error: &gan_translate::Error) -> Option<u8> {
+    use gan_translate::Error;
+    Some(match error {
+        Error::Checkpoint(error) => of_checkpoint(error),
+        Error::Weights(error) => of_weights(error),
+        Error::Data(error) => of_data(error),
+        Error::Device(_) => DEVICE,
+        Error::Unusable { .. } | Error::Tensor(_) | Error::Shape { .. } => return None,
+        Error::KnownModel { .. } => USAGE,
+        Error::LabelOutOfRange { .. }
+        | Error::SizesDiffer { .. }
+        | Error::TooSmall { .. }
+        | Error::NotMultiple { .. } => BAD_DATA,
+        _ => BAD_MODEL,
+    })
+}
+
+fn of_checkpoint(error: &checkpoint::Error) -> u8 {
+    match error {
+        checkpoint::Error::Io { .. } => 1,
+        _ => BAD_MODEL,
+    }
 }
 
 fn of_weights(error: &gan_weights::Error) -> u8 {

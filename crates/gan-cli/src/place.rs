@@ -1,9 +1,11 @@
 //! `--device` and `--precision`.
 
+use crate::wording::worded;
 use clap::{Args, ValueEnum};
 use gan_layers::Precision;
-use gan_train::Place;
-use gan_train::numerics::{self, Products};
+use gan_train::numerics::Products;
+use gan_translate::device::DeviceError;
+use gan_translate::{DeviceConfig, check_precision};
 
 #[derive(Args, Clone)]
 pub(crate) struct PlaceArgs {
@@ -13,8 +15,8 @@ pub(crate) struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    pub(crate) fn open(&self) -> gan_train::Result<Place> {
-        Place::open(&self.device)
+    pub(crate) fn open(&self) -> Result<DeviceConfig, DeviceError> {
+        DeviceConfig::open(&self.device)
     }
 }
 
@@ -45,9 +47,9 @@ impl PrecisionArgs {
         }
     }
 
-    /// Sets the program to it, if this place can.
-    pub(crate) fn apply(&self, place: &Place) -> gan_train::Result<()> {
-        numerics::check(self.activations(), place)?;
+    /// Sets the program to it, if this device can.
+    pub(crate) fn apply(&self, device: &DeviceConfig) -> anyhow::Result<()> {
+        check_precision(self.activations(), device).map_err(worded)?;
         Products { tf32: self.precision == Arithmetic::Tf32, deterministic: false }.set();
         Ok(())
     }

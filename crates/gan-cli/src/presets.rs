@@ -76,7 +76,7 @@ mod tests {
         }
         assert_eq!(files, PRESETS.len(), "a preset is not listed");
         for (method, name, _) in PRESETS {
-            let spec = gan_train::methods::find(method).unwrap();
+            let spec = gan_train::find(METHODS, method).unwrap();
             (spec.resolve)(&[layer(method, name).unwrap()]).unwrap_or_else(|e| panic!("{method}/{name}: {e}"));
         }
     }

@@ -2,7 +2,7 @@
 
 use gan_data::{DataConfig, DataMode, Direction};
 use gan_nets::Network;
-use gan_train::{MethodSpec, data_config};
+use gan_train::MethodConfig;
 use std::path::{Path, PathBuf};
 
 /// Facts about a run that its events do not carry.
@@ -26,18 +26,13 @@ impl Start {
     ///
     /// # Errors
     /// What is wrong with the dataset.
-    pub(crate) fn of(
-        method: &MethodSpec,
-        config: &toml::Table,
-        preset: Option<&str>,
-        run: &Path,
-    ) -> anyhow::Result<Self> {
-        let data = data_config(method, config)?;
+    pub(crate) fn of(config: &dyn MethodConfig, preset: Option<&str>, run: &Path) -> anyhow::Result<Self> {
+        let data = config.data();
         let description = gan_data::open(&data)?.describe();
         Ok(Start {
             images: description.items,
             batch_size: data.batch_size,
-            parameters: parameters(method, config),
+            parameters: parameters(config),
             preset: preset.map(String::from),
             sides: sides(&data, &description.folders),
             folders: description.folders,
@@ -73,8 +68,8 @@ impl Start {
 }
 
 /// Parameters of the (first) generator.
-fn parameters(method: &MethodSpec, config: &toml::Table) -> Option<usize> {
-    let generator = (method.generator)(config).ok()?;
+fn parameters(config: &dyn MethodConfig) -> Option<usize> {
+    let generator = config.model().generators.into_iter().next()?.config;
     let side = generator.size_multiple().max(64);
     Network::Generator(generator).summary((side, side)).ok().map(|summary| summary.params())
 }

@@ -51,7 +51,7 @@ fn step(run: &Path) -> Option<u64> {
             assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
             Some(loaded.snapshot.step)
         }
-        Err(gan_train::Error::NoCheckpoint { .. }) => None,
+        Err(gan_train::Error::Files(checkpoint::Error::NoCheckpoint { .. })) => None,
         Err(error) => panic!("{error}"),
     }
 }

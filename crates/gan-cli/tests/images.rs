@@ -9,7 +9,7 @@ use support::Bench;
 
 /// A tiny pix2pix run in `run` on the images of `data`, with `channels` in and out.
 fn train(bench: &Bench, run: &str, channels: usize) -> support::Ran {
-    let spec = gan_train::methods::find("pix2pix").unwrap();
+    let spec = gan_train::find(gan_train::METHODS, "pix2pix").unwrap();
     let channels = [format!("input_nc={channels}"), format!("output_nc={channels}")];
     let settings = spec.debug.iter().copied().chain(["workers=0", "max_steps=2"]);
     let settings = settings.chain(channels.iter().map(String::as_str)).flat_map(|s| ["--set", s]);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::channels::has_alpha;
 use crate::decode::{AlphaPolicy, DecodeLimits, DecodeOptions};
 use crate::error::{Error, Result};
+use crate::label_rule::LabelRule;
 use crate::loader::LoaderConfig;
 use crate::transform::{Preprocess, Transform, check_pixels};
 
@@ -192,6 +193,12 @@ impl DataConfig {
             multiple: self.multiple,
             minimum_height: !matches!(self.mode, DataMode::Labelled | DataMode::Streets),
         }
+    }
+
+    /// The rule for the ids of label maps.
+    #[must_use]
+    pub fn label_rule(&self) -> LabelRule {
+        LabelRule { label_nc: self.label_nc, dont_care: self.dont_care }
     }
 
     /// How the files of inputs are read.

@@ -58,7 +58,12 @@ impl IdMap {
     /// The first pixel, in reading order, whose id is not below `limit`: `(x, y, id)`.
     #[must_use]
     pub fn first_not_below(&self, limit: u32) -> Option<(u32, u32, u32)> {
-        let at = self.0.samples().iter().position(|&id| id >= limit)?;
+        self.find(|id| id >= limit)
+    }
+
+    /// The first pixel, in reading order, whose id `matches`: `(x, y, id)`.
+    pub(crate) fn find(&self, matches: impl Fn(u32) -> bool) -> Option<(u32, u32, u32)> {
+        let at = self.0.samples().iter().position(|&id| matches(id))?;
         let width = self.0.width();
         Some(((at % width) as u32, (at / width) as u32, self.0.samples()[at]))
     }

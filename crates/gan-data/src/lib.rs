@@ -33,6 +33,7 @@ mod folder;
 mod ids;
 mod inspect;
 mod lab;
+mod label_rule;
 mod listing;
 mod loader;
 mod pages;
@@ -62,6 +63,7 @@ pub use inspect::{
     FolderReport, Guess, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, guess, inspect,
 };
 pub use lab::{lab_tensors, lab_to_rgb, picture_from_lab, rgb_to_lab};
+pub use label_rule::LabelRule;
 pub use listing::{Exclude, LeftOut, Listing, Reason, list_images, list_pictures};
 pub use loader::{Batches, Loader, LoaderConfig};
 pub use pages::{pages, pages_note};

@@ -22,7 +22,8 @@ pub enum NetD {
     Multiscale,
 }
 
-/// A discriminator. Its input channels follow from the method. Keys that an architecture has no use for are ignored.
+/// A discriminator. Its input channels follow from the method. An architecture ignores keys that it has no
+/// use for; [`DiscriminatorConfig::unused_keys`] names them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscriminatorConfig {

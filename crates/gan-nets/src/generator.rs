@@ -52,7 +52,7 @@ impl Arch {
     }
 }
 
-/// A generator. Keys that an architecture has no use for are ignored by it.
+/// A generator. An architecture ignores keys that it has no use for; [`GeneratorConfig::unused_keys`] names them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {

@@ -14,6 +14,7 @@
 //! # Ok(()) }
 //! ```
 
+mod arch_keys;
 mod blocks;
 mod bounds;
 mod captured;
@@ -29,6 +30,7 @@ mod patch;
 mod resnet;
 mod unet;
 
+pub use arch_keys::UnusedKey;
 pub use captured::CapturedGenerator;
 pub use demand::{Demand, MAX_SIDE, Sides};
 pub use discriminator::{Discriminator, DiscriminatorConfig, NetD};

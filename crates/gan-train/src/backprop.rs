@@ -4,31 +4,41 @@ use crate::Result;
 use candle_core::{Tensor, Var};
 
 /// Backpropagates a loss; parameter gradients are added to their stores. The graph is gone afterwards.
-pub(crate) fn backward(loss: &Tensor) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Tensor`](crate::Error::Tensor) if an operator has no backward pass, or the device fails.
+pub fn backward(loss: &Tensor) -> Result<()> {
     loss.backward()?;
     Ok(())
 }
 
 /// Backpropagates several losses of one tensor separately, so that the graph of one need not be there beside that of the
 /// next; their gradients are added up, and passed on at last.
-pub(crate) struct Junction<'a> {
+pub struct Junction<'a> {
     of: &'a Tensor,
     leaf: Var,
     gradient: Option<Tensor>,
 }
 
 impl<'a> Junction<'a> {
-    pub(crate) fn new(of: &'a Tensor) -> Result<Self> {
+    /// Of the tensor that the losses depend on.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) if the device fails.
+    pub fn new(of: &'a Tensor) -> Result<Self> {
         Ok(Junction { of, leaf: Var::from_tensor(&of.detach())?, gradient: None })
     }
 
     /// Takes the tensor's place in the losses.
-    pub(crate) fn leaf(&self) -> &Tensor {
+    pub fn leaf(&self) -> &Tensor {
         &self.leaf
     }
 
     /// Backpropagates a loss to the leaf.
-    pub(crate) fn backward(&mut self, loss: &Tensor) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`backward`].
+    pub fn backward(&mut self, loss: &Tensor) -> Result<()> {
         let new = loss.backward()?.remove(&self.leaf);
         self.gradient = match (self.gradient.take(), new) {
             (Some(sum), Some(new)) => Some((sum + new)?),
@@ -38,7 +48,10 @@ impl<'a> Junction<'a> {
     }
 
     /// Backpropagates from the tensor.
-    pub(crate) fn pass_on(self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`backward`].
+    pub fn pass_on(self) -> Result<()> {
         match self.gradient {
             Some(gradient) => backward(&(self.of * gradient.detach())?.sum_all()?),
             None => Ok(()),

@@ -10,8 +10,8 @@
 //! pools' filling) is counted on as often. What the step returns lies at a fixed address as well, and is copied.
 
 use crate::error::not_captured;
-use crate::method::{Losses, Method, Panels, Parts, Place, StepCx};
-use crate::{Error, Result, TrainConfig};
+use crate::method::{Losses, Method, Panels, Parts, StepCx};
+use crate::{Error, Place, Result, TrainConfig};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
 use gan_kernels::{Capturable, Graph, GraphCache, GraphParams, with_dropout_key};

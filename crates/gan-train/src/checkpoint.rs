@@ -4,6 +4,7 @@
 //! RUN/checkpoints/5000/manifest.json         sizes and blake3 hashes of the files below, and a seal over itself
 //! RUN/checkpoints/5000/<stem>.safetensors    one for each network, `optimizer`, `pool`, …
 //! RUN/checkpoints/5000/state.json            counters and whatever else the method and the trainer keep
+//! RUN/checkpoints/5000/model.json            what the trained model is
 //! RUN/checkpoints/latest                     name of the newest; a hint for people and scripts
 //! ```
 //!
@@ -11,9 +12,11 @@
 //! stops the process or the machine. A checkpoint is written to a temporary folder, every file is flushed, the folder
 //! gets its name by one rename, and older ones are deleted only afterwards. A checkpoint that was damaged later is
 //! refused by its hashes, and the next older one is used with a warning.
+//!
+//! Choosing and verifying a checkpoint is in [`gan_weights::checkpoint`], which needs no trainer.
 
+mod instruction_set;
 mod load;
-mod manifest;
 mod retention;
 mod save;
 pub(crate) mod tensors;
@@ -21,14 +24,14 @@ pub(crate) mod tensors;
 mod tests;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::Tensor;
+pub use gan_weights::checkpoint::{Error, Refused};
 
-pub(crate) use load::{Folder, newest};
+pub use instruction_set::instruction_set;
 pub use load::{Loaded, load, load_files, load_latest, load_latest_checked, load_latest_files};
-pub use manifest::{FORMAT, FileRecord, Manifest, instruction_set, read_manifest};
-pub(crate) use retention::{clean, exists};
+pub(crate) use retention::clean;
 pub use save::{Saved, save};
 
 /// Named tensors of one file that is to be written, in the order of the state dict. [`save`] refuses a name that occurs
@@ -44,11 +47,14 @@ pub struct Snapshot {
     pub step: u64,
     /// The method, spelt as on the command line.
     pub method: String,
-    /// What translation needs beside the weights: architecture and preprocessing. Kept in the manifest.
+    /// The resolved configuration of the run. Kept in the manifest.
     pub model: serde_json::Value,
     /// File stem (`generator` becomes `generator.safetensors`) and the tensors of that file. Stems are made of ASCII
     /// letters, digits, `_`, `-`; element types are U8, U32, I64, F32 and F64. All values are finite.
     pub tensors: Vec<(String, NamedTensors)>,
+    /// What the trained model is, for readers that do not know the method. Kept in `model.json`; without it, the checkpoint
+    /// has no such file.
+    pub model_json: Option<serde_json::Value>,
     /// Counters, schedule, scaler, position in the data: anything else that continues. Kept in `state.json`.
     pub state: serde_json::Value,
 }
@@ -60,6 +66,7 @@ impl Snapshot {
             step,
             method: method.into(),
             model: serde_json::Value::Null,
+            model_json: None,
             tensors: Vec::new(),
             state: serde_json::Value::Null,
         }
@@ -76,12 +83,7 @@ impl Snapshot {
 #[non_exhaustive]
 pub enum Warning {
     /// A checkpoint was refused and an older one is used.
-    Refused {
-        /// Why, with the path of the bad file.
-        reason: String,
-        /// Step of the checkpoint that is used instead.
-        used: u64,
-    },
+    Refused(Refused),
     /// The checkpoint was written with another instruction set: continuing is not bit-exact.
     InstructionSet {
         /// The one that wrote it.
@@ -111,9 +113,7 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Warning::Refused { reason, used } => {
-                write!(f, "a checkpoint is skipped, step {used} is used instead: {reason}")
-            }
+            Warning::Refused(refused) => refused.fmt(f),
             Warning::InstructionSet { saved, here } => write!(
                 f,
                 "the checkpoint was written on {saved} and continues on {here}: results will differ in the last bits"
@@ -129,9 +129,4 @@ impl fmt::Display for Warning {
             Warning::Hint { reason } => write!(f, "the file `latest` was not updated: {reason}"),
         }
     }
-}
-
-/// The folder of a run that holds its checkpoints.
-pub fn checkpoints_dir(run: &Path) -> PathBuf {
-    run.join("checkpoints")
 }

@@ -18,7 +18,7 @@ mod setting;
 mod tests;
 mod trace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -44,16 +44,32 @@ pub enum Layer {
         /// The document; a byte order mark and CRLF line ends are fine.
         toml: String,
     },
+    /// A configuration that was resolved before: of a checkpoint, or `config.toml` of a run. As [`Layer::Text`]; but it has
+    /// every key, so that those which its architecture has no use for say nothing about what a user wants.
+    Saved {
+        /// Its name in messages.
+        name: String,
+        /// The document.
+        toml: String,
+    },
     /// One setting `key=value`. The key is a dotted path (`train.lr`) or its end, if that is unique (`lr`). The value
     /// is TOML; a string may go without quotes.
     Setting(String),
 }
 
 impl Layer {
+    /// The configuration that a run has saved.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it has no TOML form.
+    pub fn saved(config: &(impl ToTable + ?Sized)) -> Result<Self> {
+        Ok(Layer::Saved { name: "config.toml".to_owned(), toml: config.to_table()?.to_string() })
+    }
+
     /// Reads a file of at most 1 MiB.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Damaged`] if it is too large, [`Error::Config`] if it is not UTF-8.
+    /// [`Error::Files`] if it cannot be read or is too large, [`Error::Config`] if it is not UTF-8.
     pub fn file(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let bytes = read_limited(&Disk, path, MAX_BYTES as u64)?;
@@ -68,31 +84,79 @@ impl Layer {
     }
 }
 
+/// A configuration as TOML.
+pub trait ToTable {
+    /// Every key with its value.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it has no TOML form.
+    fn to_table(&self) -> Result<Table>;
+}
+
+impl<T: Serialize> ToTable for T {
+    fn to_table(&self) -> Result<Table> {
+        Table::try_from(self).map_err(|e| unattributed("", &e.to_string()))
+    }
+}
+
 /// Where each value comes from, by path.
 type Origins = BTreeMap<String, String>;
+
+/// A configuration made of layers, and what is known of its values.
+pub(crate) struct Layered<T> {
+    pub(crate) config: T,
+    /// The keys that a user has set, in a text or a setting.
+    set: BTreeSet<String>,
+    origins: Origins,
+    /// The defaults, and the values in their place.
+    defaults: Table,
+    values: Table,
+}
+
+impl<T> Layered<T> {
+    /// An error about the value at `path`, with the layer that it comes from.
+    pub(crate) fn refuse(&self, path: &str, reason: &str) -> Error {
+        error_at(&self.origins, path, |key| format!("{key}{reason}"))
+    }
+
+    /// Whether a user has set the value at `path`, and not to its default.
+    pub(crate) fn is_changed(&self, path: &str) -> bool {
+        self.set.contains(path) && setting::at(&self.defaults, path) != setting::at(&self.values, path)
+    }
+}
 
 /// Lays `layers` over `defaults`, the later over the earlier.
 ///
 /// # Errors
 /// [`Error::Config`]: syntax, unknown or ambiguous key, wrong type, a number that is not finite or out of its range.
 pub fn resolve<T: Serialize + DeserializeOwned + Ranged>(defaults: &T, layers: &[Layer]) -> Result<T> {
+    Ok(lay(defaults, layers)?.config)
+}
+
+/// As [`resolve`].
+pub(crate) fn lay<T: Serialize + DeserializeOwned + Ranged>(defaults: &T, layers: &[Layer]) -> Result<Layered<T>> {
     let of_defaults =
         |e: &dyn std::fmt::Display| Error::Config { origin: "defaults".to_owned(), message: e.to_string() };
-    let mut values = Table::try_from(defaults).map_err(|e| of_defaults(&e))?;
+    let defaults = Table::try_from(defaults).map_err(|e| of_defaults(&e))?;
+    let mut values = defaults.clone();
     let mut keys = Keys::default();
-    let mut origins = Origins::new();
+    let (mut origins, mut set) = (Origins::new(), BTreeSet::new());
     trace::read::<T>(&values, &mut keys).map_err(|failure| of_defaults(&failure.message))?;
 
     for layer in layers {
         match layer {
-            Layer::Text { name, toml } => {
+            Layer::Text { name, toml } | Layer::Saved { name, toml } => {
                 let document = layer::Document::parse(name, toml)?;
                 document.check(&keys)?;
                 merge(&mut values, document.values, "", &keys);
+                if matches!(layer, Layer::Text { .. }) {
+                    set.extend(document.origins.keys().cloned());
+                }
                 origins.extend(document.origins);
             }
             Layer::Setting(text) => {
                 let setting = setting::Setting::parse(text, &keys, &values)?;
+                set.insert(setting.path.clone());
                 origins.insert(setting.path.clone(), setting.origin.clone());
                 merge(&mut values, setting.into_table(), "", &keys);
             }
@@ -105,23 +169,18 @@ pub fn resolve<T: Serialize + DeserializeOwned + Ranged>(defaults: &T, layers: &
     let config: T = trace::read(&values, &mut keys)
         .map_err(|failure| error_at(&origins, &failure.path, |key| format!("{key}{}", failure.message)))?;
     // A number may be finite as written and not as held (1e300 in an f32).
-    let held = Table::try_from(&config).map_err(|e| of_defaults(&e))?;
-    if let Some(path) = not_finite(&Value::Table(held.clone()), "") {
+    let values = Table::try_from(&config).map_err(|e| of_defaults(&e))?;
+    if let Some(path) = not_finite(&Value::Table(values.clone()), "") {
         return Err(error_at(&origins, &path, |key| format!("{key}the number is too large")));
     }
-    match refusal(&config, &held) {
+    match ranges::out_of_range(T::TABLES, &values) {
         Some((path, reason)) => Err(error_at(&origins, &path, |key| format!("{key}{reason}"))),
-        None => Ok(config),
+        None => Ok(Layered { config, set, origins, defaults, values }),
     }
-}
-
-/// The path of the first number that cannot be, and why.
-fn refusal<T: Ranged>(config: &T, held: &Table) -> Option<(String, String)> {
-    ranges::out_of_range(T::TABLES, held).or_else(|| config.refusal())
 }
 
 /// An error about a value that no layer is known for.
-fn unattributed(path: &str, reason: &str) -> Error {
+pub(crate) fn unattributed(path: &str, reason: &str) -> Error {
     error_at(&Origins::new(), path, |key| format!("{key}{reason}"))
 }
 
@@ -130,8 +189,9 @@ fn unattributed(path: &str, reason: &str) -> Error {
 /// # Errors
 /// [`Error::Config`]: a number out of its range.
 pub(crate) fn check_numbers<T: Serialize + Ranged>(config: &T) -> Result<()> {
-    let held = Table::try_from(config).map_err(|error| unattributed("", &error.to_string()))?;
-    refusal(config, &held).map_or(Ok(()), |(path, reason)| Err(unattributed(&path, &reason)))
+    let values = config.to_table()?;
+    let refused = ranges::out_of_range(T::TABLES, &values);
+    refused.map_or(Ok(()), |(path, reason)| Err(unattributed(&path, &reason)))
 }
 
 /// Reads a configuration that was resolved before (of a checkpoint, for example) and checks its numbers again.
@@ -141,7 +201,8 @@ pub(crate) fn check_numbers<T: Serialize + Ranged>(config: &T) -> Result<()> {
 pub fn read<T: DeserializeOwned + Ranged>(table: &Table) -> Result<T> {
     let config: T =
         trace::read(table, &mut Keys::default()).map_err(|failure| unattributed(&failure.path, &failure.message))?;
-    refusal(&config, table).map_or(Ok(config), |(path, reason)| Err(unattributed(&path, &reason)))
+    let refused = ranges::out_of_range(T::TABLES, table);
+    refused.map_or(Ok(config), |(path, reason)| Err(unattributed(&path, &reason)))
 }
 
 /// An error about `path`, attributed to the layer that set it or the nearest thing around it.

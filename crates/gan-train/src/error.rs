@@ -1,6 +1,7 @@
 //! What can go wrong while training, with the path, the reason and a remedy.
 
 use gan_layers::UpdateError;
+use gan_weights::checkpoint;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,42 +12,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file system refused an operation.
-    #[error("cannot {action} {}: {reason}; {remedy}", .path.display())]
-    Io {
-        /// What was tried, as a verb ("write", "rename", …).
-        action: &'static str,
-        /// The file or folder concerned.
-        path: PathBuf,
-        /// What the system answered.
-        reason: io::Error,
-        /// What the user can do about it.
-        remedy: &'static str,
-    },
-    /// A file of a checkpoint or a run is damaged, incomplete or foreign.
-    #[error("{} is refused: {reason}; {remedy}", .path.display())]
-    Damaged {
-        /// The file or folder refused.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-        /// What the user can do about it.
-        remedy: &'static str,
-    },
-    /// There is no checkpoint at all.
-    #[error("no checkpoint in {}; train first, or name another run folder", .path.display())]
-    NoCheckpoint {
-        /// The folder searched.
-        path: PathBuf,
-    },
-    /// Every checkpoint was refused.
-    #[error("none of the checkpoints in {} can be used:{}; restore one of them from a copy, or start a new run", .path.display(), list(.refused))]
-    NoUsableCheckpoint {
-        /// The folder searched.
-        path: PathBuf,
-        /// One sentence for each checkpoint, newest first.
-        refused: Vec<String>,
-    },
+    /// A file or folder of a run or a checkpoint is missing, damaged or refused by the file system.
+    #[error(transparent)]
+    Files(#[from] checkpoint::Error),
     /// A tensor holds NaN or infinity, so no checkpoint is written.
     #[error(
         "no checkpoint written: `{tensor}` of {file} holds {value} at element {index}; resume from an older checkpoint, perhaps with a lower learning rate"
@@ -127,7 +95,10 @@ pub enum Error {
     },
     /// There is no such device.
     #[error(transparent)]
-    Device(#[from] crate::device::DeviceError),
+    Device(#[from] gan_kernels::DeviceError),
+    /// A trained model cannot be opened or used.
+    #[error(transparent)]
+    Translate(#[from] gan_translate::Error),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] gan_data::Error),
@@ -192,8 +163,7 @@ impl std::fmt::Display for WayBack {
 impl Error {
     /// An I/O error on `path`, with a remedy chosen by its kind.
     pub(crate) fn io(action: &'static str, path: &Path, reason: io::Error) -> Self {
-        let remedy = remedy(&reason);
-        Error::Io { action, path: path.to_owned(), reason, remedy }
+        checkpoint::Error::io(action, path, reason).into()
     }
 
     /// What an optimizer says; `when` tells from the number of updates in question when it was.
@@ -219,12 +189,9 @@ impl Error {
         }
     }
 
+    /// A damaged file of a checkpoint or a run.
     pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
-        Error::Damaged {
-            path: path.to_owned(),
-            reason: reason.into(),
-            remedy: "restore it from a copy, or use another checkpoint",
-        }
+        checkpoint::Error::damaged(path, reason).into()
     }
 }
 
@@ -236,21 +203,4 @@ pub(crate) fn not_captured(why: &str) -> Error {
 /// The first line of a tensor library's message; what may follow is where it was raised.
 pub(crate) fn first_line(error: &impl std::fmt::Display) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
-}
-
-fn remedy(reason: &io::Error) -> &'static str {
-    match reason.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "free some space or choose a run folder on another disk"
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "check the permissions of the folder",
-        io::ErrorKind::NotFound => "check that the path exists",
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "choose a path that is not taken",
-        io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => "move it away",
-        _ => "check the disk and try again",
-    }
-}
-
-fn list(refused: &[String]) -> String {
-    refused.iter().map(|reason| format!("\n  {reason}")).collect()
 }

@@ -98,7 +98,7 @@ impl Gallery {
     /// was resumed) are dropped; the curves go on from the events file.
     ///
     /// # Errors
-    /// [`Error::Io`]. A damaged `gallery.json` is not an error: the gallery then starts anew.
+    /// [`Error::Files`]. A damaged `gallery.json` is not an error: the gallery then starts anew.
     pub fn open(
         storage: Arc<dyn Storage>,
         dir: &Path,

@@ -1,50 +1,46 @@
 //! Methods (pix2pix, pix2pixHD, CycleGAN), the trainer, run folders and checkpoints.
 //!
-//! [`METHODS`] lists the methods; each is one file in [`methods`]. [`train`] runs one of them on a
-//! dataset into a run folder; [`Trained`] opens what it left for translation.
+//! A [`MethodSpec`] reads a configuration ([`MethodConfig`]), which builds a [`Method`]. [`METHODS`] lists those of this crate,
+//! each a folder in [`methods`]; one of your own needs no place in the list (`examples/own_method.rs`). [`train`] runs one of
+//! them on a dataset into a run folder; [`gan_translate`] opens what it left for translation.
 
 mod backprop;
+mod batch_fusion;
 mod captured_step;
 pub mod checkpoint;
-pub mod conditioning;
 pub mod config;
-mod consistency;
-pub mod device;
+pub mod consistency;
 mod error;
 pub mod eta;
 pub mod events;
-mod fit;
 pub mod gallery;
 mod lock;
 mod method;
+mod method_config;
+mod method_spec;
 pub mod methods;
 pub mod numerics;
-mod pairing;
-pub mod palette;
 pub mod pool;
 mod resume;
 pub mod run;
 pub mod schedule;
-mod settings;
 pub mod storage;
-pub mod styles;
-mod trained;
+mod train_config;
 mod trainer;
 
+pub use backprop::{Junction, backward};
+pub use batch_fusion::BatchFusion;
 pub use captured_step::capture_steps;
-pub use consistency::Demands;
 pub use error::{Error, Result, WayBack};
-pub use fit::{smallest_side, translate_fitted};
+pub use gan_translate::{DeviceConfig as Place, to_device as to_place};
 pub use lock::RunLock;
-pub use method::{
-    ConfigKeys, Direction, LoadEncoder, LoadWeights, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx,
-    TranslateOptions, Translator,
-};
+pub use method::{Losses, Method, Panels, Parts, StepCx};
+pub use method_config::{MethodConfig, data_of, image_model, one_generator, validate};
+pub use method_spec::{ConfigKeys, MethodSpec, find, keys, resolve};
 pub use methods::METHODS;
 pub use resume::{require_method, resume_config, run_method};
-pub use settings::TrainConfig;
-pub use trained::Trained;
-pub use trainer::{Job, Outcome, data_config, to_place, train};
+pub use train_config::TrainConfig;
+pub use trainer::{Job, Outcome, train};
 
 /// Runs the example of the README.
 #[cfg(doctest)]

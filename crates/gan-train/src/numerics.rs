@@ -1,7 +1,6 @@
 //! What precision a run computes with, and where that is possible.
 
-use crate::method::Place;
-use crate::{Error, Result, TrainConfig};
+use crate::{Error, Place, Result, TrainConfig};
 use gan_layers::Precision;
 
 /// How products of f32 tensors are formed on CUDA devices, for the whole program.
@@ -59,8 +58,8 @@ mod tests {
             let layers: Vec<_> =
                 method.debug.iter().chain(&["precision=bf16"]).map(|s| Layer::Setting(s.to_string())).collect();
             let config = (method.resolve)(&layers).unwrap();
-            assert_eq!(config["train"]["precision"].as_str(), Some("bf16"));
-            let Err(error) = (method.build)(&config, &Place::cpu()) else { panic!("{} was built", method.name) };
+            assert_eq!(config.train().precision, Precision::Bf16);
+            let Err(error) = config.build(&Place::cpu()) else { panic!("{} was built", method.name) };
             let text = error.to_string();
             assert!(
                 text.contains("bf16") && text.contains("--device cuda") && text.contains("precision=f32"),

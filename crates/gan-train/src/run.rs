@@ -17,6 +17,7 @@ mod launch;
 use std::path::{Path, PathBuf};
 
 use gan_fs::FileId;
+use gan_weights::checkpoint::{Error as FilesError, checkpoints_dir, exists};
 pub use launch::Launch;
 use serde::{Deserialize, Serialize};
 
@@ -107,7 +108,7 @@ impl RunFolder {
         }
         let run = Self::locked(path)?;
         // What cannot be removed is in nobody's way; saving reports it.
-        checkpoint::clean(storage, &checkpoint::checkpoints_dir(path));
+        checkpoint::clean(storage, &checkpoints_dir(path));
         for folder in [path.to_owned(), run.gallery(), run.gallery().join("images")] {
             remove_temporary(storage, &folder);
         }
@@ -124,7 +125,7 @@ impl RunFolder {
     /// `run.json`. Returns a line for each file that was missing or damaged.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Files`].
     pub fn resume(&mut self, storage: &dyn Storage, config: &str, info: &RunInfo) -> Result<Vec<String>> {
         self.config = config.to_owned();
         self.info = Some(launch::recorded(read_info(storage, &self.path).ok(), info));
@@ -138,7 +139,7 @@ impl RunFolder {
     /// name. Returns a line for each.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Files`].
     pub fn repair(&self, storage: &dyn Storage) -> Result<Vec<String>> {
         let states =
             [(CONFIG, read_config(storage, &self.path).map(drop)), (INFO, read_info(storage, &self.path).map(drop))];
@@ -146,8 +147,8 @@ impl RunFolder {
         for (name, state) in states {
             let reason = match state {
                 Ok(()) => continue,
-                Err(Error::Io { reason, .. }) => reason.to_string(),
-                Err(Error::Damaged { reason, .. }) => reason,
+                Err(Error::Files(FilesError::Io { reason, .. })) => reason.to_string(),
+                Err(Error::Files(FilesError::Damaged { reason, .. })) => reason,
                 Err(error) => error.to_string(),
             };
             let path = self.path.join(name);
@@ -202,7 +203,7 @@ impl RunFolder {
 /// Whether the folder holds a run: a configuration, or a checkpoint that one can be restored from.
 fn is_run(storage: &dyn Storage, path: &Path) -> bool {
     let has_config = storage.list(path).is_ok_and(|entries| entries.iter().any(|entry| entry.name == CONFIG));
-    has_config || checkpoint::exists(storage, path)
+    has_config || exists(storage, path)
 }
 
 fn no_run(path: &Path) -> Error {
@@ -216,16 +217,16 @@ fn no_run(path: &Path) -> Error {
 /// `config.toml` of the run in `path`; needs no lock. It is a copy for people: what a checkpoint seals has precedence.
 ///
 /// # Errors
-/// [`Error::RunFolder`] if there is none, [`Error::Io`], or [`Error::Damaged`] if it is not TOML.
+/// [`Error::RunFolder`] if there is none, [`Error::Files`] if it cannot be read or is not TOML.
 pub fn read_config(storage: &dyn Storage, path: &Path) -> Result<String> {
     let file = path.join(CONFIG);
     let bytes = read_limited(storage, &file, MAX_BYTES).map_err(|error| match error {
-        Error::Io { reason, .. }
+        FilesError::Io { reason, .. }
             if matches!(reason.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
         {
             no_run(path)
         }
-        other => other,
+        other => other.into(),
     })?;
     let text = String::from_utf8(bytes).map_err(|_| Error::damaged(&file, "it is not UTF-8"))?;
     match text.trim_start_matches('\u{feff}').parse::<toml::Table>() {
@@ -237,7 +238,7 @@ pub fn read_config(storage: &dyn Storage, path: &Path) -> Result<String> {
 /// `run.json` of the run in `path`.
 ///
 /// # Errors
-/// [`Error::Io`] or [`Error::Damaged`].
+/// [`Error::Files`].
 pub fn read_info(storage: &dyn Storage, path: &Path) -> Result<RunInfo> {
     let file = path.join(INFO);
     let bytes = read_limited(storage, &file, MAX_BYTES)?;
@@ -263,7 +264,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::storage::Disk;
+    use crate::storage::{Disk, Files};
 
     fn info() -> RunInfo {
         RunInfo {

@@ -1,7 +1,7 @@
 //! The file system as the trainer sees it: few operations, each of which can fail.
 //!
 //! Everything a run writes goes through [`Storage`], so that tests can make the N-th operation fail or pull the plug
-//! between two of them. [`Disk`] is the real one.
+//! between two of them. [`Disk`] is the real one. What is only read needs its supertrait [`Files`].
 
 mod disk;
 #[cfg(test)]
@@ -9,10 +9,10 @@ pub(crate) mod fault;
 #[cfg(test)]
 pub(crate) mod volatile;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-pub use disk::Disk;
+pub use gan_weights::checkpoint::{Disk, Entry, Files, read_limited};
 
 use crate::{Error, Result};
 
@@ -25,20 +25,9 @@ pub trait StorageFile: Write + Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// One entry of a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The name, without the folder. Names that are not UTF-8 are shown lossily.
-    pub name: String,
-    /// Whether it is a folder.
-    pub is_dir: bool,
-    /// Size in bytes (0 for folders).
-    pub bytes: u64,
-}
-
-/// A file system. Creating, renaming and removing entries survive a power cut only after
+/// A file system that is also written. Creating, renaming and removing entries survive a power cut only after
 /// [`sync_dir`](Storage::sync_dir) on the folder that holds them.
-pub trait Storage: Send + Sync {
+pub trait Storage: Files {
     /// Creates a folder and its missing parents; an existing one is fine.
     ///
     /// # Errors
@@ -57,11 +46,6 @@ pub trait Storage: Send + Sync {
     /// [`NotFound`](io::ErrorKind::NotFound) if it is missing and `length` is not 0; otherwise as
     /// [`create`](Storage::create).
     fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>>;
-    /// Opens a file for reading.
-    ///
-    /// # Errors
-    /// What the system answers; on [`Disk`] also for anything but a regular file.
-    fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>>;
     /// Renames a file over another, or a folder to a free name, atomically.
     ///
     /// # Errors
@@ -82,25 +66,6 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// What the system answers; a part of the folder may be gone then.
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()>;
-    /// Lists a folder, sorted by name.
-    ///
-    /// # Errors
-    /// What the system answers, as where there is no such folder.
-    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
-}
-
-/// Reads a file of at most `limit` bytes; a larger one is found before it is held in memory.
-///
-/// # Errors
-/// [`Error::Io`] if the file cannot be opened or read, [`Error::Damaged`] if it is larger than `limit`.
-pub fn read_limited(storage: &dyn Storage, path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let file = storage.open(path).map_err(|e| Error::io("open", path, e))?;
-    let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::damaged(path, format!("it is larger than {limit} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// Whether a replaced file must survive a power cut.
@@ -115,7 +80,7 @@ pub enum Durability {
 /// Replaces a file as a whole: readers see the old content or the new one, never a part.
 ///
 /// # Errors
-/// [`Error::Io`] naming the path; the old file is then untouched and the temporary one removed.
+/// [`Error::Files`] naming the path; the old file is then untouched and the temporary one removed.
 pub fn replace_file(storage: &dyn Storage, path: &Path, content: &[u8], durability: Durability) -> Result<()> {
     let temp = sibling(path, &format!(".tmp-{}", std::process::id()));
     let write = || -> Result<()> {

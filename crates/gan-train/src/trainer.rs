@@ -9,22 +9,22 @@ mod unread;
 mod way_back;
 
 use crate::checkpoint::{self, Loaded, Snapshot};
-use crate::device::device_name;
 use crate::eta::{Interval, Monotonic, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
-use crate::method::{Method, MethodSpec, Place, StepCx, parse};
+use crate::method::{Method, StepCx};
+use crate::method_config::{MethodConfig, demands};
+use crate::method_spec::MethodSpec;
 use crate::run::{RunFolder, RunInfo};
 use crate::storage::{Disk, Storage};
-use crate::{Error, Result, TrainConfig, WayBack, capture_steps, numerics, resume};
+use crate::{Error, Place, Result, TrainConfig, WayBack, capture_steps, numerics, resume, to_place};
 use feed::Feed;
-pub use feed::to_place;
-use gan_data::{Batch, DataConfig, Dataset, Loader};
+use gan_data::{Batch, Dataset, Loader};
+use gan_kernels::device_name;
 use gan_rng::{Key, Purpose};
 use position::{Data, Position};
 use progress::Pending;
 use rate::Rate;
-use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,10 +32,12 @@ use std::time::{Duration, Instant};
 
 /// What is to be trained, and where.
 pub struct Job {
-    /// The method.
+    /// The method: one of [`METHODS`](crate::METHODS), or any other.
     pub method: &'static MethodSpec,
-    /// Its resolved configuration. When resuming, the saved configuration with the changes that are allowed.
-    pub config: toml::Table,
+    /// Its resolved configuration. When resuming, what [`resume_config`](crate::resume_config) returns.
+    pub config: Box<dyn MethodConfig>,
+    /// The dataset; without one, that of the configuration.
+    pub dataset: Option<Arc<dyn Dataset>>,
     /// The run folder: new, or with `resume` an existing one.
     pub run: PathBuf,
     /// Go on with the newest checkpoint of the run.
@@ -61,31 +63,6 @@ pub struct Outcome {
     pub step: u64,
 }
 
-/// The tables that the trainer reads itself.
-#[derive(Deserialize)]
-struct Common {
-    train: TrainConfig,
-    data: DataConfig,
-    generator: Channels,
-}
-
-#[derive(Deserialize)]
-struct Channels {
-    input_nc: usize,
-    output_nc: usize,
-}
-
-/// The `[data]` table of a resolved configuration, with what follows from the generator: channels and multiples.
-///
-/// # Errors
-/// [`Error::Config`] if a table or a key is missing or of another type.
-pub fn data_config(method: &MethodSpec, config: &toml::Table) -> Result<DataConfig> {
-    let common: Common = parse(config)?;
-    let multiple = common.data.multiple.max((method.generator)(config)?.size_multiple());
-    let Channels { input_nc, output_nc } = common.generator;
-    Ok(DataConfig { input_nc, output_nc, multiple, ..common.data })
-}
-
 /// Trains. Everything that can be refused is refused before the run folder is made.
 ///
 /// # Errors
@@ -94,34 +71,38 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     if job.resume {
         resume::require_method(&job.run, job.method)?;
     }
-    let demands = (job.method.check)(&job.config)?;
-    let common: Common = parse(&job.config)?;
-    let data = data_config(job.method, &job.config)?;
-    let dataset = gan_data::open(&data)?;
+    let demands = demands(&*job.config)?;
+    job.config.model().validate().map_err(|e| Error::Unsavable { reason: e.to_string() })?;
+    let (train, data) = (job.config.train().clone(), job.config.data());
+    let dataset = match &job.dataset {
+        Some(dataset) => dataset.clone(),
+        None => gan_data::open(&data)?,
+    };
     dataset.check()?;
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
-    let loader = Loader::new(dataset.clone(), data.loader(common.train.seed))?;
-    numerics::apply(&common.train, &job.place)?;
-    let mut method = capture_steps((job.method.build)(&job.config, &job.place)?, &common.train, &job.place);
+    let loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
+    numerics::apply(&train, &job.place)?;
+    let mut method = capture_steps(job.config.build(&job.place)?, &train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.notes().to_vec();
     warnings.extend(dataset.describe().notes);
 
     let (mut folder, restored) = open_folder(&*storage, &job, &mut *method)?;
     let per_epoch = loader.batches_per_epoch() as u64;
-    let data = Data::of(&*dataset, common.data.batch_size as u64);
-    let mut rate = Rate::new(&common.train);
+    let batch_size = data.batch_size as u64;
+    let data = Data::of(&*dataset, batch_size);
+    let mut rate = Rate::new(&train);
     let (mut step, mut position, mut pending, mut log_length) = (0, Position::default(), Pending::default(), 0);
     let mut slowed_down = None;
     if let Some(Restored { loaded, sealed }) = restored {
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         step = loaded.snapshot.step;
         log_length = state::events_length(&loaded.snapshot);
-        slowed_down = (common.train.lr < sealed.train.lr).then_some(step);
+        slowed_down = (train.lr < sealed.train().lr).then_some(step);
         let saved;
         (pending, saved) = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
         let saved = saved.unwrap_or_else(|| {
-            let data = Data::of(&*dataset, sealed.data.batch_size as u64);
+            let data = Data::of(&*dataset, sealed.data().batch_size as u64);
             let position = data.position_of_step(step);
             warnings.push(format!(
                 "this checkpoint is of an older version, which kept no epoch: with this data, step {step} lies in epoch {}",
@@ -135,7 +116,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     } else if job.resume {
         warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
     }
-    let total = position.total_steps(step, &common.train, per_epoch);
+    let total = position.total_steps(step, &train, per_epoch);
     if job.resume && total <= step {
         for message in warnings {
             for observer in &mut job.observers {
@@ -146,7 +127,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         return Ok(Outcome { finish: Finish::NothingLeft, step });
     }
     if job.resume {
-        warnings.extend(folder.resume(&*storage, &config_text(&job)?, &run_info(&job, common.train.seed))?);
+        warnings.extend(folder.resume(&*storage, &config_text(&*job.config)?, &run_info(&job))?);
     }
     let mut events = JsonLines::resume(storage.clone(), &folder.events(), log_length)?;
     warnings.extend(events.take_warning());
@@ -166,7 +147,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         observers: job.observers,
         autosave: Interval::new(
             Box::new(Monotonic::default()),
-            Duration::from_secs_f64(60.0 * common.train.save_minutes.max(0.1)),
+            Duration::from_secs_f64(60.0 * train.save_minutes.max(0.1)),
         ),
         pace: Pace::new(Box::new(Monotonic::default())),
         waited: Duration::ZERO,
@@ -174,13 +155,13 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         last_saved: (step > 0).then_some(step),
         method: &mut *method,
         storage,
-        job: &job.config,
+        config: &*job.config,
         spec: job.method,
         folder,
         loader,
         dataset,
-        train: common.train,
-        batch_size: common.data.batch_size as u64,
+        train,
+        batch_size,
         feed: Feed::new(&job.place)?,
         place: job.place.clone(),
     };
@@ -200,44 +181,42 @@ pub fn train(mut job: Job) -> Result<Outcome> {
 struct Restored {
     loaded: Loaded,
     /// Its configuration.
-    sealed: Common,
+    sealed: Box<dyn MethodConfig>,
 }
 
 /// The run folder, locked, and when resuming its newest checkpoint: `None` if the run ended before it saved one.
 fn open_folder(storage: &dyn Storage, job: &Job, method: &mut dyn Method) -> Result<(RunFolder, Option<Restored>)> {
     if !job.resume {
-        let common: Common = parse(&job.config)?;
-        let info = run_info(job, common.train.seed);
-        return Ok((RunFolder::create(storage, &job.run, &config_text(job)?, &info)?, None));
+        return Ok((RunFolder::create(storage, &job.run, &config_text(&*job.config)?, &run_info(job))?, None));
     }
     // Locked first: another trainer would replace and delete the checkpoints that are being read.
     let folder = RunFolder::open(storage, &job.run)?;
     let check = |dir: &Path, snapshot: &Snapshot| {
         let sealed = resume::sealed(dir, &snapshot.model, job.method)?;
-        resume::check_changes(&dir.display().to_string(), &sealed, &job.config)?;
+        resume::check_changes(&dir.display().to_string(), &*sealed, &*job.config)?;
         state::check(dir, snapshot, method)
     };
     let loaded = match checkpoint::load_latest_checked(storage, &job.run, Some(job.method.name), check) {
         Ok(loaded) => loaded,
-        Err(Error::NoCheckpoint { .. }) => return Ok((folder, None)),
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => return Ok((folder, None)),
         Err(error) => return Err(error),
     };
     let sealed = resume::sealed(&loaded.dir, &loaded.snapshot.model, job.method)?;
-    Ok((folder, Some(Restored { loaded, sealed: parse(&sealed)? })))
+    Ok((folder, Some(Restored { loaded, sealed })))
 }
 
-fn config_text(job: &Job) -> Result<String> {
-    toml::to_string_pretty(&job.config).map_err(|e| Error::Unsavable { reason: e.to_string() })
+fn config_text(config: &dyn MethodConfig) -> Result<String> {
+    toml::to_string_pretty(&config.to_table()?).map_err(|e| Error::Unsavable { reason: e.to_string() })
 }
 
-fn run_info(job: &Job, seed: u64) -> RunInfo {
+fn run_info(job: &Job) -> RunInfo {
     RunInfo {
         method: job.method.name.into(),
         version: job.version.clone(),
         revision: option_env!("GAN_REVISION").map(Into::into),
         device: device_name(&job.place.device),
         instruction_set: checkpoint::instruction_set(),
-        seed,
+        seed: job.config.train().seed,
         argv: job.argv.clone(),
         launches: Vec::new(),
     }
@@ -246,7 +225,7 @@ fn run_info(job: &Job, seed: u64) -> RunInfo {
 struct Run<'a> {
     method: &'a mut dyn Method,
     spec: &'static MethodSpec,
-    job: &'a toml::Table,
+    config: &'a dyn MethodConfig,
     folder: RunFolder,
     storage: Arc<dyn Storage>,
     events: JsonLines,
@@ -435,7 +414,9 @@ impl Run<'_> {
         }
         let events_length = self.events.sync()?;
         let mut snapshot = Snapshot::new(self.step, self.spec.name);
-        snapshot.model = serde_json::to_value(self.job).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
+        let unsavable = |e: serde_json::Error| Error::Unsavable { reason: e.to_string() };
+        snapshot.model = serde_json::to_value(self.config.to_table()?).map_err(unsavable)?;
+        snapshot.model_json = Some(serde_json::to_value(self.config.model()).map_err(unsavable)?);
         let place = state::Place { position: self.position, data: self.data.clone() };
         state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &mut self.rate, place)?;
         let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep);

@@ -11,7 +11,7 @@ fn building_a_method_leaves_the_program_as_it_is() {
     for method in METHODS {
         let settings = method.debug.iter().chain(&["tf32=true", "deterministic=true"]);
         let layers: Vec<_> = settings.map(|s| Layer::Setting(s.to_string())).collect();
-        (method.build)(&(method.resolve)(&layers).unwrap(), &place).unwrap();
+        (method.resolve)(&layers).unwrap().build(&place).unwrap();
         assert_eq!((tf32(), deterministic()), (false, false), "{}", method.name);
     }
     for (tf32_wanted, deterministic_wanted) in [(true, false), (false, true)] {

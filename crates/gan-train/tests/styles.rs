@@ -5,17 +5,18 @@ use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode, Preprocess};
 use gan_rng::{Key, Purpose};
 use gan_train::config::Layer;
+use gan_train::methods::pix2pixhd::styles::encode_features;
 use gan_train::storage::Disk;
-use gan_train::styles::{StyleClusters, encode_features, label_of};
-use gan_train::{Job, Place, Trained, TranslateOptions, data_config, methods, train, translate_fitted};
+use gan_train::{Job, METHODS, Place, find, train};
+use gan_translate::{Error, Model, Options, StyleClusters, TrainedModel, label_of};
 use std::path::Path;
 
 /// Pictures of the training set.
 const PICTURES: usize = 4;
 
 /// Trains pix2pixHD's tiny model on streets for a few steps.
-fn trained(run: &Path, more: &[&str]) -> Trained {
-    let method = methods::find("pix2pixhd").unwrap();
+fn trained(run: &Path, more: &[&str]) -> TrainedModel {
+    let method = find(METHODS, "pix2pixhd").unwrap();
     let own = [
         "data.mode=streets",
         "label_nc=16",
@@ -30,6 +31,7 @@ fn trained(run: &Path, more: &[&str]) -> Trained {
     train(Job {
         method,
         config: (method.resolve)(&settings).unwrap(),
+        dataset: None,
         run: run.to_path_buf(),
         resume: false,
         place: Place::cpu(),
@@ -39,12 +41,13 @@ fn trained(run: &Path, more: &[&str]) -> Trained {
         observers: Vec::new(),
     })
     .unwrap();
-    Trained::open(run).unwrap()
+    TrainedModel::open(run).unwrap()
 }
 
 /// A street that is not in the training set, with its photograph: 45x45, which no network takes as it is.
-fn street(trained: &Trained) -> Batch {
-    let config = data_config(trained.method(), trained.config()).unwrap();
+fn street(trained: &TrainedModel) -> Batch {
+    let saved = Layer::saved(&trained.manifest().unwrap().model).unwrap();
+    let config = (find(METHODS, "pix2pixhd").unwrap().resolve)(&[saved]).unwrap().data();
     let (load_size, crop_size) = (48, 45);
     let preprocess = Preprocess::ResizeAndCrop;
     let config = DataConfig { phase: "test".into(), preprocess, load_size, crop_size, ..config };
@@ -53,10 +56,9 @@ fn street(trained: &Trained) -> Batch {
     Batch::collate(vec![item]).unwrap()
 }
 
-fn translated(trained: &Trained, batch: &Batch, style: Option<u64>) -> Vec<f32> {
-    let options = TranslateOptions { style, ..TranslateOptions::default() };
-    let translator = trained.translator(&options, &Place::cpu()).unwrap();
-    let y = translate_fitted(&*translator, batch).unwrap();
+fn translated(trained: &TrainedModel, batch: &Batch, style: Option<u64>) -> Vec<f32> {
+    let model = Model::load(trained, Options { style, ..Options::default() }).unwrap();
+    let y = model.translate_batch(batch).unwrap();
     assert_eq!(y.dims(), [1, 3, 45, 45]);
     y.flatten_all().unwrap().to_vec1().unwrap()
 }
@@ -73,13 +75,11 @@ fn styles_are_found_and_drawn() {
     let with_photo = street(&trained);
     let batch = Batch { b: None, ..with_photo.clone() };
 
-    // Without clusters: an error that names the command, at once if a style is asked for.
-    let asked = TranslateOptions { style: Some(1), ..TranslateOptions::default() };
-    let early = trained.translator(&asked, &Place::cpu()).err().unwrap().to_string();
-    let plain = trained.translator(&TranslateOptions::default(), &Place::cpu()).unwrap();
-    let late = plain.translate(&batch).unwrap_err().to_string();
+    // Without clusters: an error, at once if a style is asked for.
+    let early = Model::load(&trained, Options { style: Some(1), ..Options::default() }).err().unwrap();
+    let late = Model::open(&run).unwrap().translate_batch(&batch).unwrap_err();
     for error in [early, late] {
-        assert!(error.contains(&format!("gan-cli encode-features --model {}", run.display())), "{error}");
+        assert!(matches!(&error, Error::NoStyles { model, .. } if *model == run), "{error}");
     }
 
     let mut told = Vec::new();
@@ -87,7 +87,7 @@ fn styles_are_found_and_drawn() {
     assert_eq!(told, (0..=PICTURES).map(|i| (i, PICTURES)).collect::<Vec<_>>());
     assert_eq!((report.step, report.pictures, report.feat_num), (3, PICTURES, 3));
 
-    let clusters = StyleClusters::load(&Disk, &trained.features_dir(), 3).unwrap().unwrap();
+    let clusters = StyleClusters::load(&trained.features_dir(), 3).unwrap().unwrap();
     for label in &report.labels {
         let found = clusters.of_label(label.label);
         assert_eq!(found.len(), label.clusters.len());
@@ -114,7 +114,7 @@ fn styles_are_found_and_drawn() {
     let bytes = || std::fs::read(run.join("features/clusters.safetensors")).unwrap();
     let before = bytes();
     std::fs::remove_dir_all(run.join("features")).unwrap();
-    let checkpoint = Trained::open(&run.join("checkpoints/3")).unwrap();
+    let checkpoint = TrainedModel::open(&run.join("checkpoints/3")).unwrap();
     assert_eq!(encode_features(&checkpoint, None, &Place::cpu(), &Disk, &mut |_, _| ()).unwrap(), report);
     assert!(bytes() == before);
     let names = std::fs::read_dir(run.join("features")).unwrap().count();
@@ -125,14 +125,10 @@ fn styles_are_found_and_drawn() {
 fn models_without_an_encoder_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let trained = trained(&folder.path().join("run"), &["instance_feat=false"]);
-    let asked = TranslateOptions { style: Some(0), ..TranslateOptions::default() };
-    let errors = [
-        encode_features(&trained, None, &Place::cpu(), &Disk, &mut |_, _| ()).unwrap_err(),
-        trained.translator(&asked, &Place::cpu()).err().unwrap(),
-    ];
-    for error in errors {
-        assert!(error.to_string().contains("instance_feat=true"), "{error}");
-    }
+    let error = encode_features(&trained, None, &Place::cpu(), &Disk, &mut |_, _| ()).unwrap_err().to_string();
+    assert!(error.contains("instance_feat=true"), "{error}");
+    let asked = Options { style: Some(0), ..Options::default() };
+    assert!(matches!(Model::load(&trained, asked), Err(Error::NoEncoder)));
     assert!(!trained.features_dir().exists());
     translated(&trained, &street(&trained), None);
 }

@@ -1,9 +1,51 @@
 //! A model folder in, images out: opens trained image translation models and translates images with them.
 //!
-//! [`ModelConfig`] is `model.json`, which lies beside the weights and says all that translation needs.
+//! [`Model`] is a model that is ready to translate. It is opened from a run, a checkpoint, a folder of `model.json` and weights,
+//! or a bare weight file of PyTorch. [`ModelConfig`] is `model.json`: all that translation has to know of a model.
+//! [`TrainedModel`] is what lies on disk, for who wants the weights themselves.
+//!
+//! Images are tensors `[N, C, H, W]` in [-1, 1]; label maps are ids `[N, 1, H, W]`.
 
+#![forbid(unsafe_code)]
+
+mod alpha;
+mod conditioning;
+pub mod device;
+mod elsewhere;
+mod encoder;
+mod error;
+pub mod legacy;
+mod model;
 mod model_config;
+mod networks;
+mod options;
+mod pad_to_multiple;
+mod reader;
+mod sizes;
+mod styles;
+mod trained_model;
+mod weight_file;
 
+pub use alpha::Alpha;
+pub use conditioning::Condition;
+pub use device::{DeviceConfig, move_batch, to_device};
+pub use elsewhere::Elsewhere;
+pub use encoder::FeatureEncoder;
+pub use error::{Error, Result};
+pub use gan_data::Direction;
+pub use model::{Model, Translated};
 pub use model_config::{
-    Direction, EncoderModel, Generator, InputKind, ModelConfig, OutputKind, ReadOptions, Sizes, Styles,
+    EncoderModel, Generator, InputKind, InvalidModel, ModelConfig, OutputKind, ReadOptions, Sizes, Styles,
 };
+pub use options::{Options, check_precision};
+pub use pad_to_multiple::smallest_side;
+pub use reader::{Files, Input, is_planes};
+pub use sizes::SizeOptions;
+pub use styles::{StyleClusters, label_of};
+pub use trained_model::TrainedModel;
+pub use weight_file::{WeightFile, WeightOptions, is_weight_file};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,29 +1,36 @@
 //! `model.json`: what a trained model is.
 
-use gan_data::{AlphaPolicy, Preprocess};
+mod json;
+mod validate;
+
+use crate::{Error, Result};
+use gan_data::{AlphaPolicy, DecodeLimits, DecodeOptions, Direction, Preprocess};
 use gan_nets::{EncoderConfig, GeneratorConfig};
 use serde::{Deserialize, Serialize};
+
+pub use validate::InvalidModel;
 
 /// Describes a trained model: its generators, what they take and what they make.
 ///
 /// The method that trained the model writes it as `model.json` beside the weights. Everybody else reads it and needs to know no
 /// method. Images are normalised to [-1, 1] (mean and standard deviation 0.5), as in all references.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// Version of this description, see [`ModelConfig::FORMAT`].
     pub format: u32,
-    /// Name of the method that trained the model. For people: nothing depends on it.
+    /// Name of the method that trained the model; empty where nobody knows. For people: nothing depends on it.
     pub method: String,
     /// The generators; the first translates unless another direction is asked for.
     pub generators: Vec<Generator>,
-    /// What the input is.
+    /// What the input of the first generator is; that of the others is an image.
     pub input: InputKind,
-    /// Whether the edges of instance maps are a channel of the input.
+    /// Whether the edges of instance maps are a channel of the input, behind the labels or the image.
     #[serde(default)]
     pub instances: bool,
-    /// What the output is.
+    /// What the output of the first generator is; that of the others is an image.
     pub output: OutputKind,
-    /// Encoder of instance features, whose output is part of the generator's input.
+    /// Encoder of instance features, whose output is the last part of the generator's input.
     #[serde(default)]
     pub encoder: Option<EncoderModel>,
     /// Sizes of training, the defaults where a translation resizes or crops.
@@ -35,6 +42,7 @@ pub struct ModelConfig {
 
 /// A generator of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Generator {
     /// Name of the network: its weights are in `NAME.safetensors`.
     pub network: String,
@@ -42,17 +50,6 @@ pub struct Generator {
     pub direction: Direction,
     /// Its architecture. `input_nc` counts all channels of its input: labels or image, edges, features.
     pub config: GeneratorConfig,
-}
-
-/// The way between the domains A and B that a generator was trained for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// From domain A to domain B.
-    #[default]
-    A2b,
-    /// From domain B to domain A.
-    B2a,
 }
 
 /// What the input of a model is.
@@ -85,6 +82,7 @@ pub enum OutputKind {
 
 /// The encoder of instance features of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EncoderModel {
     /// Name of the network: its weights are in `NAME.safetensors`.
     pub network: String,
@@ -97,6 +95,7 @@ pub struct EncoderModel {
 
 /// How styles are found: clusters of the features of each label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Styles {
     /// Clusters a label has at most.
     pub n_clusters: usize,
@@ -110,21 +109,23 @@ impl Default for Styles {
 
 /// Sizes of the images in training, in pixels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sizes {
     /// What happened to an image's size.
     pub preprocess: Preprocess,
-    /// Side, or width, after resizing, where a translation resizes.
+    /// Side, or width, after resizing.
     pub load_size: usize,
     /// Side after cropping.
     pub crop_size: usize,
     /// Sides become multiples of this with [`Preprocess::None`].
     pub multiple: usize,
-    /// Whether scaling to a width keeps the height at `crop_size` or more.
+    /// Whether scaling to a width keeps the height at `crop_size` or more. Models of images do, models of label maps do not.
     pub minimum_height: bool,
 }
 
 /// How image files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReadOptions {
     /// Whether the EXIF orientation of photographs is obeyed.
     pub exif: bool,
@@ -143,4 +144,56 @@ impl ModelConfig {
     pub const FORMAT: u32 = 1;
     /// Name of the file.
     pub const FILE: &'static str = "model.json";
+
+    /// The generator that translates in a direction; without one, the first.
+    ///
+    /// # Errors
+    /// [`Error::NoDirection`] if there is none.
+    ///
+    /// # Panics
+    /// If the description names no generator, which [`ModelConfig::validate`] refuses.
+    pub fn generator(&self, direction: Option<Direction>) -> Result<&Generator> {
+        let first = &self.generators[0];
+        let Some(wanted) = direction.filter(|wanted| *wanted != first.direction) else { return Ok(first) };
+        let found = self.generators.iter().find(|generator| generator.direction == wanted);
+        found.filter(|_| self.takes_images()).ok_or(Error::NoDirection { trained: first.direction, wanted })
+    }
+
+    /// Planes of the one-hot labels: one for each label, and one for pixels without a label. 0 if the input is no label map.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        match self.input {
+            InputKind::Labels { label_nc, dont_care } => label_nc + usize::from(dont_care.is_some()),
+            InputKind::Image | InputKind::Lightness => 0,
+        }
+    }
+
+    /// Channels of a generator's input without the edges of instances and the features of the encoder: those of the image,
+    /// or the planes of the labels.
+    #[must_use]
+    pub fn input_nc(&self, generator: &Generator) -> usize {
+        let features = self.encoder.as_ref().map_or(0, |encoder| encoder.config.feat_num);
+        generator.config.input_nc.saturating_sub(usize::from(self.instances) + features)
+    }
+
+    /// Every network that translation needs, by name.
+    pub fn network_names(&self) -> impl Iterator<Item = &str> {
+        let generators = self.generators.iter().map(|generator| generator.network.as_str());
+        generators.chain(self.encoder.iter().map(|encoder| encoder.network.as_str()))
+    }
+
+    /// Whether all inputs and outputs are plain images, so that every generator can be used alone.
+    fn takes_images(&self) -> bool {
+        let images = (&self.input, self.output) == (&InputKind::Image, OutputKind::Image);
+        images && !self.instances && self.encoder.is_none()
+    }
+}
+
+impl ReadOptions {
+    /// How files are decoded; alpha is kept if `alpha` is set, else it becomes what the options say.
+    #[must_use]
+    pub fn decode_options(&self, keep_alpha: bool) -> DecodeOptions {
+        let alpha = if keep_alpha { AlphaPolicy::Keep } else { self.alpha };
+        DecodeOptions { limits: DecodeLimits::default(), alpha, exif: self.exif }
+    }
 }

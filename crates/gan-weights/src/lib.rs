@@ -4,6 +4,7 @@
 //! Nothing in a file is executed, and a file is refused before it can take more memory than its size warrants ([`pth`]).
 //! [`normalize_keys`] removes what wrappers and old versions of PyTorch left in the keys; [`pth::write`] and
 //! [`safetensors::write`] write files that PyTorch reads; [`StateDict::var_builder`] hands the tensors to candle.
+//! [`checkpoint`] reads the checkpoint folders of a training run.
 //!
 //! Limits: a file of 16 GiB, a safetensors header of 16 MiB, 65536 tensors, 16 dimensions and 2^40 elements a tensor.
 //!
@@ -20,6 +21,7 @@
 //! ```
 
 mod atomic;
+pub mod checkpoint;
 mod error;
 mod file;
 mod finite;

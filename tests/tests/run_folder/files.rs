@@ -3,7 +3,7 @@
 use super::{At, FACADES, TINY, copy, launch, log, pix2pix, resume, resume_with, settings, start, steps};
 use gan_train::run::{read_config, read_info};
 use gan_train::storage::Disk;
-use gan_train::{Error, Outcome, methods};
+use gan_train::{Error, Outcome};
 use std::fs;
 use std::path::Path;
 
@@ -167,7 +167,7 @@ fn a_run_folder_that_vanishes_ends_the_run() {
 #[test]
 fn another_method_is_named_before_any_key() {
     let (folder, run) = trained();
-    let cyclegan = methods::find("cyclegan").unwrap();
+    let cyclegan = super::find("cyclegan");
     let refused = |run: &Path| resume_with(cyclegan, run, &[], None).0.unwrap_err().to_string();
     let error = refused(&run);
     assert!(error.contains("this run is pix2pix, not cyclegan") && !error.contains("lambda"), "{error}");

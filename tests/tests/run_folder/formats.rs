@@ -1,8 +1,7 @@
 //! Runs of released formats are read for good: `fixtures/format-N` holds one of each method, with what the program that wrote
 //! it made of them. (gan-cli's tests translate with them.)
 
-use super::{copy, log, resume_with};
-use gan_train::methods;
+use super::{copy, find, log, resume_with};
 use std::path::{Path, PathBuf};
 
 fn fixtures() -> PathBuf {
@@ -15,7 +14,7 @@ fn format_1_goes_on() {
     for name in ["pix2pix", "cyclegan", "pix2pixhd"] {
         let run = folder.path().join(name);
         copy(&fixtures().join(name), &run);
-        let (outcome, said) = resume_with(methods::find(name).unwrap(), &run, &["max_steps=5"], None);
+        let (outcome, said) = resume_with(find(name), &run, &["max_steps=5"], None);
         assert_eq!(outcome.unwrap().step, 5, "{name}");
         assert!(said.iter().any(|s| s.contains("older version") && s.contains("epoch 2")), "{name}: {said:?}");
         let line = std::fs::read_to_string(fixtures().join(format!("expected/{name}.json"))).unwrap();
@@ -28,7 +27,7 @@ fn format_1_goes_on() {
             assert!((value.unwrap() - expected).abs() <= 1e-3 * expected.abs(), "{name} {loss}: {value:?}, {expected}");
         }
         // From now on it knows its place.
-        let (outcome, said) = resume_with(methods::find(name).unwrap(), &run, &["max_steps=6"], None);
+        let (outcome, said) = resume_with(find(name), &run, &["max_steps=6"], None);
         assert_eq!(outcome.unwrap().step, 6);
         assert_eq!(said, ["started at 5 of 6"], "{name}");
     }

@@ -5,7 +5,7 @@ use super::{copy, resume_with, steps};
 use candle_core::{DType, Device, Tensor};
 use gan_train::checkpoint::{Snapshot, load, save};
 use gan_train::storage::Disk;
-use gan_train::{Trained, methods};
+use gan_translate::TrainedModel;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -87,12 +87,11 @@ fn the_one_before_is_trained_on_from() {
     let run = trained(folder.path());
     let good = folder.path().join("good");
     changed(&run, &good, |_| ());
-    let pix2pix = methods::find("pix2pix").unwrap();
-    assert_eq!(resume_with(pix2pix, &good, &["n_epochs=3"], None).1, ["started at 4 of 6"]);
+    assert_eq!(resume_with(super::pix2pix(), &good, &["n_epochs=3"], None).1, ["started at 4 of 6"]);
     for (i, (file, change)) in TRAINING.iter().chain(&TRANSLATING).enumerate() {
         let hurt = folder.path().join(format!("hurt-{i}"));
         changed(&run, &hurt, change);
-        let (outcome, said) = resume_with(pix2pix, &hurt, &["max_steps=5", "n_epochs=3"], None);
+        let (outcome, said) = resume_with(super::pix2pix(), &hurt, &["max_steps=5", "n_epochs=3"], None);
         assert_eq!(outcome.unwrap_or_else(|e| panic!("{file} {i}: {e}")).step, 5);
         // A file that is missing altogether is missed in the folder.
         let named = |s: &String| {
@@ -110,24 +109,24 @@ fn the_one_before_translates() {
     for (i, (file, change)) in TRANSLATING.iter().enumerate() {
         let hurt = folder.path().join(format!("hurt-{i}"));
         changed(&run, &hurt, change);
-        let opened = Trained::open(&hurt).unwrap();
-        assert_eq!(opened.step(), 3);
+        let opened = TrainedModel::open(&hurt).unwrap();
+        assert_eq!(opened.step(), Some(3));
         assert!(opened.warnings()[0].to_string().contains(file), "{:?}", opened.warnings());
-        let refused = Trained::open(&hurt.join("checkpoints/4")).unwrap_err().to_string();
+        let refused = TrainedModel::open(&hurt.join("checkpoints/4")).unwrap_err().to_string();
         assert!(refused.contains(file), "{refused}");
     }
     // What only training needs does not matter.
     let hurt = folder.path().join("discriminator");
     changed(&run, &hurt, |s| drop(tensors(s, "d").pop()));
-    let opened = Trained::open(&hurt).unwrap();
-    assert_eq!((opened.step(), opened.warnings().len()), (4, 0));
+    let opened = TrainedModel::open(&hurt).unwrap();
+    assert_eq!((opened.step(), opened.warnings().len()), (Some(4), 0));
 }
 
 #[test]
 fn what_was_opened_stays_the_one_that_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let run = trained(folder.path());
-    let opened = Trained::open(&run).unwrap();
+    let opened = TrainedModel::open(&run).unwrap();
     let before = load(&Disk, &run.join("checkpoints/4")).unwrap().snapshot;
     // A newer one appears, and the one that was opened goes.
     let mut newer = before.clone();
@@ -140,6 +139,6 @@ fn what_was_opened_stays_the_one_that_is_read() {
         weights.flat_map(|(_, t)| t.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
     };
     assert_eq!(values(opened.network("g").unwrap().entries()), values(before.file("g").unwrap()));
-    assert_eq!(opened.step(), 4);
+    assert_eq!(opened.step(), Some(4));
     assert!(opened.network("d").is_err(), "what was not read is gone, and no other takes its place");
 }

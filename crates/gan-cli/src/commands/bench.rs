@@ -9,7 +9,7 @@ use crate::exit::Done;
 use crate::place::PlaceArgs;
 use case::Case;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
-use gan_train::device::{device_name, peak_memory, reset_peak_memory};
+use gan_translate::device::{device_name, peak_memory, reset_peak_memory};
 use serde_json::json;
 use std::io::BufRead;
 use std::time::Instant;

@@ -2,13 +2,12 @@
 
 use crate::commands::model_folder::{is_training_state, listed};
 use crate::commands::trained::{open_trained, open_trained_with};
-use crate::commands::weights::{self, is_weight_file};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::inputs::Inputs;
 use anyhow::bail;
 use gan_nets::infer;
-use gan_train::Trained;
-use gan_weights::{StateDict, normalize_keys, pth, safetensors};
+use gan_translate::{TrainedModel, is_weight_file};
+use gan_weights::{StateDict, normalize_keys, pth, read_any, read_entry, safetensors};
 use std::path::{Path, PathBuf};
 
 /// Carry weights over between PyTorch's .pth and .safetensors
@@ -95,7 +94,10 @@ fn from_file(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
             "--network is for runs and checkpoints; a state dict of a .pth file is named by --entry".into()
         ));
     }
-    let loaded = weights::read(&args.from, args.entry.as_deref())?;
+    let loaded = match &args.entry {
+        Some(entry) => read_entry(&args.from, entry)?,
+        None => read_any(&args.from)?,
+    };
     Ok((loaded.state, loaded.notes))
 }
 
@@ -104,7 +106,7 @@ fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
         bail!(Coded(2, "--entry is for .pth files; a network of a run is named by --network".into()));
     }
     // What is wrong with the folder is said where it is opened for good.
-    let networks = Trained::open(&args.from).map(|trained| trained.network_names()).unwrap_or_default();
+    let networks = TrainedModel::open(&args.from).map(|trained| trained.network_names()).unwrap_or_default();
     let from = args.from.display();
     let Some(name) = args.network.as_deref() else {
         open_trained(&args.from)?;
@@ -123,8 +125,10 @@ fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
         ));
     }
     let trained = open_trained_with(&args.from, &[name])?;
-    Ok((
-        trained.network(name)?,
-        vec![format!("network {name} after {} steps of {}", trained.step(), trained.method().name)],
-    ))
+    let method = &trained.config().method;
+    let note = match trained.step() {
+        Some(step) => format!("network {name} after {step} steps of {method}"),
+        None => format!("network {name} of {method}"),
+    };
+    Ok((trained.network(name)?, vec![note]))
 }

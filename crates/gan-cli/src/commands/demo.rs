@@ -6,6 +6,7 @@ use crate::exit::{BAD_MODEL, Coded, Done};
 use crate::place::PlaceArgs;
 use crate::progress::{Progress, bar, human};
 use crate::start::Start;
+use crate::wording::worded;
 use crate::{interrupt, presets, process};
 use anyhow::bail;
 use candle_core::{Device, Tensor};
@@ -13,9 +14,8 @@ use gan_data::{Batch, DataConfig, DataMode, Dataset, Depth, Quantize, picture_fr
 use gan_rng::{Key, Purpose};
 use gan_train::config::Layer;
 use gan_train::events::Finish;
-use gan_train::{
-    Job, MethodSpec, Place, TranslateOptions, data_config, methods, resume_config, to_place, translate_fitted,
-};
+use gan_train::{Job, METHODS, MethodConfig, MethodSpec, Place, find, resume_config};
+use gan_translate::{Model, Options};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -42,18 +42,22 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let started = Instant::now();
     let out = args.out.clone().unwrap_or_else(free_folder);
     let place = args.place.open()?;
-    let method = methods::find("pix2pix")?;
+    let method = find(METHODS, "pix2pix")?;
     let config = config(&args, method, &out)?;
-    let data = data_config(method, &config)?;
+    let data = config.data();
     if !args.resume {
         eprintln!("drawing facades and training a pix2pix model to render them from their label maps");
     }
-    let progress = Progress::new(Start::of(method, &config, Some("demo"), &out)?);
-    let launch =
-        Launch { command: resume::command("demo", &out, &args.place.device), out: out.clone(), config: config.clone() };
+    let progress = Progress::new(Start::of(&*config, Some("demo"), &out)?);
+    let launch = Launch {
+        command: resume::command("demo", &out, &args.place.device),
+        out: out.clone(),
+        train: config.train().clone(),
+    };
     let outcome = launch.checked(gan_train::train(Job {
         method,
         config,
+        dataset: None,
         run: out.clone(),
         resume: args.resume,
         place: place.clone(),
@@ -77,7 +81,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 }
 
 /// The demo's configuration, or that of the demo to be resumed, with the settings.
-fn config(args: &Args, method: &MethodSpec, out: &Path) -> anyhow::Result<toml::Table> {
+fn config(args: &Args, method: &MethodSpec, out: &Path) -> anyhow::Result<Box<dyn MethodConfig>> {
     let with = |base: Layer| {
         let settings = args.set.iter().cloned().map(Layer::Setting);
         (method.resolve)(&std::iter::once(base).chain(settings).collect::<Vec<_>>())
@@ -86,9 +90,8 @@ fn config(args: &Args, method: &MethodSpec, out: &Path) -> anyhow::Result<toml::
         return Ok(with(presets::layer(method.name, "demo")?)?);
     }
     if resume::of_run(out).is_none_or(|of_run| of_run.name == method.name) {
-        let saved = |saved: &toml::Table| with(Layer::Text { name: "config.toml".into(), toml: saved.to_string() });
-        let config = resume_config(out, saved)?;
-        if data_config(method, &config)?.mode == DataMode::Facades {
+        let config = resume_config(out, method, |saved| with(Layer::saved(saved)?))?;
+        if config.data().mode == DataMode::Facades {
             return Ok(config);
         }
     }
@@ -156,7 +159,8 @@ fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scor
         }
     }
     let mean = mean.map(|sum| sum / train.len() as f64).transpose()?;
-    let translator = open_trained(run)?.translator(&TranslateOptions::default(), place)?;
+    let options = Options { device: place.clone(), ..Options::default() };
+    let model = Model::load(&open_trained(run)?, options).map_err(worded)?;
     let test = open("test", TESTED)?;
     let mut scores = Scores { model: Score::default(), baseline: Score::default() };
     let mut rows = Vec::new();
@@ -164,7 +168,7 @@ fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scor
     for i in 0..test.len() {
         let (label, truth, batch) = item(&*test, i)?;
         let (Some(truth), Some(mean)) = (truth, &mean) else { continue };
-        let made = translate_fitted(&*translator, &to_place(batch, place)?)?.to_device(&Device::Cpu)?;
+        let made = model.translate_batch(&batch)?.to_device(&Device::Cpu)?;
         scores.model.add(&made, &truth)?;
         scores.baseline.add(mean, &truth)?;
         if i < SHOWN {

@@ -6,8 +6,8 @@ use crate::exit::Done;
 use crate::inputs::Inputs;
 use crate::place::PlaceArgs;
 use crate::progress::bar;
+use gan_train::methods::pix2pixhd::styles::encode_features;
 use gan_train::storage::Disk;
-use gan_train::styles::encode_features;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]

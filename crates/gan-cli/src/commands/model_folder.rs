@@ -1,10 +1,12 @@
 //! Folders that are named as models: runs, checkpoints, and what people take for them.
 
-use std::path::{Path, PathBuf};
+use gan_translate::Elsewhere;
+use gan_weights::checkpoint::TRAINING_STATE;
+use std::path::Path;
 
 /// Whether a file of a checkpoint holds tensors of the training rather than a network.
 pub(crate) fn is_training_state(stem: &str) -> bool {
-    matches!(stem, "optimizer" | "pool")
+    TRAINING_STATE.contains(&stem)
 }
 
 /// Names in a list: `a, b and c`.
@@ -17,7 +19,7 @@ pub(crate) fn listed(names: &[String]) -> String {
 }
 
 /// What to name instead of a path that is neither a run nor a checkpoint.
-pub(crate) fn instead(path: &Path) -> Option<String> {
+pub(crate) fn instead(path: &Path, elsewhere: &Elsewhere) -> String {
     let shown = path.display();
     let inside = |names: &[String]| {
         let first = path.join(&names[0]);
@@ -25,92 +27,47 @@ pub(crate) fn instead(path: &Path) -> Option<String> {
         let all = if names.len() > some.len() { format!("{}, …", some.join(", ")) } else { listed(some) };
         (all, first.display().to_string())
     };
-    if !path.exists() {
-        let parent = path.parent().unwrap_or(Path::new(""));
-        let found = checkpoints(parent);
-        let (Some(run), Some(name), false) = (parent.parent(), path.file_name(), found.is_empty()) else {
-            return Some(format!("{shown} does not exist; name a run, a checkpoint or a weight file"));
-        };
-        let (name, run) = (name.display(), run.display());
-        return Some(format!("there is no checkpoint {name} in {run}; there {} {}", be(&found), listed(&found)));
+    match elsewhere {
+        Elsewhere::OtherCheckpoints { run, name, found } => {
+            let be = if found.len() == 1 { "is" } else { "are" };
+            format!("there is no checkpoint {name} in {}; there {be} {}", run.display(), listed(found))
+        }
+        Elsewhere::WeightFiles(names) => {
+            let (all, first) = inside(names);
+            format!("{shown} is no run; it holds {all}: name one of them, for example --model {first}")
+        }
+        Elsewhere::Checkpoints(names) => {
+            let (all, first) = inside(names);
+            format!(
+                "{shown} is no run; it holds the checkpoints {all}: name its parent, or one of them: --model {first}"
+            )
+        }
+        Elsewhere::Runs(names) => {
+            let (all, first) = inside(names);
+            format!("{shown} is no run; it holds the runs {all}: name one of them, for example --model {first}")
+        }
+        _ => format!("{shown} does not exist; name a run, a checkpoint or a weight file"),
     }
-    let weights = names(path, |path| path.is_file() && has_extension(path, &["pth", "pt", "safetensors"]));
-    if !weights.is_empty() {
-        let (all, first) = inside(&weights);
-        return Some(format!("{shown} is no run; it holds {all}: name one of them, for example --model {first}"));
-    }
-    if path.ends_with("checkpoints") && !checkpoints(path).is_empty() {
-        let found = checkpoints(path);
-        let (all, first) = inside(&found);
-        return Some(format!(
-            "{shown} is no run; it holds the checkpoints {all}: name its parent, or one of them: --model {first}"
-        ));
-    }
-    let runs = names(path, |path| !checkpoints(&path.join("checkpoints")).is_empty());
-    if !runs.is_empty() {
-        let (all, first) = inside(&runs);
-        return Some(format!(
-            "{shown} is no run; it holds the runs {all}: name one of them, for example --model {first}"
-        ));
-    }
-    None
-}
-
-fn be(names: &[String]) -> &'static str {
-    if names.len() == 1 { "is" } else { "are" }
-}
-
-/// Steps of the checkpoints in a folder of checkpoints, ascending.
-fn checkpoints(folder: &Path) -> Vec<String> {
-    let mut steps = names(folder, |path| path.join("manifest.json").is_file());
-    steps.sort_by_key(|name| (name.parse::<u64>().unwrap_or(u64::MAX), name.clone()));
-    steps
-}
-
-/// Names in a folder of what is wanted, sorted; none if it cannot be read. Hidden ones are left out.
-fn names(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| wanted(path)).collect();
-    let mut names: Vec<String> =
-        paths.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
-    names.retain(|name| !name.starts_with('.'));
-    names.sort();
-    names
-}
-
-fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    path.extension().is_some_and(|extension| extensions.iter().any(|e| extension.eq_ignore_ascii_case(e)))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::fs;
 
     #[test]
-    fn folders_say_what_they_hold() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        for step in ["30", "5", "100"] {
-            fs::create_dir_all(at("runs/one/checkpoints").join(step)).unwrap();
-            fs::write(at("runs/one/checkpoints").join(step).join("manifest.json"), "{}").unwrap();
-        }
-        fs::create_dir_all(at("python")).unwrap();
-        fs::create_dir_all(at("empty")).unwrap();
-        for name in ["latest_net_G_A.pth", "latest_net_D_A.pth", ".hidden.pth", "opt.txt"] {
-            fs::write(at("python").join(name), "").unwrap();
-        }
-        let said = |name: &str| instead(&at(name)).unwrap_or_default();
-        assert!(
-            said("runs/one/checkpoints/999").contains("there are 5, 30 and 100"),
-            "{}",
-            said("runs/one/checkpoints/999")
-        );
-        assert!(said("python").contains("it holds latest_net_D_A.pth and latest_net_G_A.pth:"), "{}", said("python"));
-        assert!(said("runs").contains("the runs one:"), "{}", said("runs"));
-        assert!(said("runs/one/checkpoints").contains("checkpoints 5, 30 and 100"), "{}", said("runs/one/checkpoints"));
-        assert!(said("nowhere/at/all").contains("does not exist"), "{}", said("nowhere/at/all"));
-        assert_eq!(said("empty"), "");
+    fn what_there_is_instead_is_named() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let said = |elsewhere| instead(Path::new("x"), &elsewhere);
+        let other = |found: &[&str]| {
+            said(Elsewhere::OtherCheckpoints { run: "run".into(), name: "9".into(), found: names(found) })
+        };
+        assert_eq!(other(&["5", "30", "100"]), "there is no checkpoint 9 in run; there are 5, 30 and 100");
+        assert_eq!(other(&["5"]), "there is no checkpoint 9 in run; there is 5");
+        assert!(said(Elsewhere::WeightFiles(names(&["a.pth", "b.pth"]))).contains("it holds a.pth and b.pth: name"));
+        assert!(said(Elsewhere::Runs(names(&["one"]))).contains("it holds the runs one:"));
+        assert!(said(Elsewhere::Checkpoints(names(&["5", "30"]))).contains("checkpoints 5 and 30: name its parent"));
+        assert!(said(Elsewhere::Nothing).contains("does not exist"));
+        let many = names(&["a", "b", "c", "d", "e", "f", "g"]);
+        assert!(said(Elsewhere::Runs(many)).contains("the runs a, b, c, d, e, f, …: name"));
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::commands::model_folder::listed;
 use crate::commands::trained::open_trained;
-use crate::commands::weights::{WeightArgs, WeightFile, is_weight_file};
+use crate::commands::weights::WeightArgs;
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use anyhow::{Context, bail};
 use clap::builder::RangedU64ValueParser;
 use gan_nets::{Network, infer};
-use gan_train::Trained;
+use gan_translate::{TrainedModel, WeightFile, is_weight_file};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -34,14 +34,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
             Some(name) => of_run(&trained, &networks, name)?,
             None => {
                 note_others(&networks);
-                Network::Generator((trained.method().generator)(trained.config())?)
+                Network::Generator(trained.config().generators[0].config.clone())
             }
         }
     } else {
         if args.network.is_some() {
             bail!(Coded(USAGE, "--network is for runs and checkpoints: a weight file is one network".into()));
         }
-        let file = WeightFile::open(&args.model, &args.weights)?;
+        let file = WeightFile::open(&args.model, &args.weights.options())?;
         file.state.require_finite().with_context(|| format!("cannot use {}", args.model.display()))?;
         file.notes.iter().skip(1).for_each(|note| eprintln!("{note}"));
         file.network
@@ -61,7 +61,7 @@ fn unfit(network: &Network, (h, w): (usize, usize)) -> String {
 }
 
 /// A network of a checkpoint, told by its tensors.
-fn of_run(trained: &Trained, networks: &[String], name: &str) -> anyhow::Result<Network> {
+fn of_run(trained: &TrainedModel, networks: &[String], name: &str) -> anyhow::Result<Network> {
     let shown = trained.path().display();
     if !networks.iter().any(|network| network == name) {
         bail!(Coded(BAD_MODEL, format!("{shown} has no network {name}; it holds {}", listed(networks))));

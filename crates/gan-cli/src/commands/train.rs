@@ -14,7 +14,7 @@ use crate::{interrupt, presets, process};
 use anyhow::bail;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use gan_data::DataConfig;
-use gan_train::{Error, Job, METHODS, data_config};
+use gan_train::{Error, Job, METHODS};
 use settings::Shortcuts;
 use std::path::{Path, PathBuf};
 
@@ -53,22 +53,23 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let method = resume::method(&args)?;
     let config = if args.resume { resume::config(&args, method)? } else { settings::at_start(&args, method)? };
-    let data = data_config(method, &config)?;
+    let data = config.data();
     if data.root.as_os_str().is_empty() && !data.mode.is_procedural() {
         bail!(Coded(USAGE, "name the dataset with --data".into()));
     }
     let place = args.place.open()?;
-    let start = Start::of(method, &config, args.preset.as_deref(), &args.out)?;
+    let start = Start::of(&*config, args.preset.as_deref(), &args.out)?;
     refuse_overlap(&args.out, &data, &start.folders)?;
     let progress = Progress::new(start);
     let launch = Launch {
         command: resume::command(&format!("train {}", method.name), &args.out, &args.place.device),
         out: args.out.clone(),
-        config: config.clone(),
+        train: config.train().clone(),
     };
     let ended = gan_train::train(Job {
         method,
         config,
+        dataset: None,
         run: args.out.clone(),
         resume: args.resume,
         place,

@@ -1,26 +1,22 @@
 //! `gan-cli translate`.
 
-mod alpha;
 mod files;
 mod model;
 mod names;
-mod reader;
 mod report;
 mod sizes;
 
 use crate::commands::weights::WeightArgs;
-use crate::exit::{BAD_DATA, Coded, Done};
+use crate::exit::Done;
 use crate::place::{PlaceArgs, PrecisionArgs};
 use crate::progress::bar;
-use alpha::AlphaArg;
-use anyhow::{Context, bail};
-use candle_core::Tensor;
+use crate::wording::worded;
+use anyhow::Context;
 use clap::ValueEnum;
 use files::{Plan, Request, Translation};
-use gan_data::{Batch, DecodeOptions, Picture, Quantize, picture_from_tensor, write_picture};
-use gan_train::{Place, TranslateOptions, Translator, to_place, translate_fitted};
-use model::{LabelArgs, Model};
-use reader::{Input, Reader};
+use gan_data::{DecodeOptions, Quantize, write_picture};
+use gan_translate::{Alpha, DeviceConfig, Files, Model, Options};
+use model::LabelArgs;
 use report::Report;
 use sizes::SizeArgs;
 use std::path::{Path, PathBuf};
@@ -102,20 +98,27 @@ enum Direction {
     B2a,
 }
 
+/// What becomes of the alpha of inputs, for models that do not take it as a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AlphaArg {
+    /// Write it back onto the result
+    Keep,
+    /// Leave it out, and say nothing about it
+    Drop,
+}
+
 impl Args {
-    fn options(&self) -> TranslateOptions {
-        let direction = match self.direction {
-            Direction::A2b => gan_train::Direction::AToB,
-            Direction::B2a => gan_train::Direction::BToA,
-        };
-        let precision = self.precision.activations();
-        TranslateOptions {
-            direction,
+    fn options(&self, device: DeviceConfig) -> Options {
+        Options {
+            device,
             eval: self.eval,
             dropout: self.dropout,
             style: self.style,
-            precision,
-            ..TranslateOptions::default()
+            precision: self.precision.activations(),
+            alpha: if self.alpha == Some(AlphaArg::Keep) { Alpha::Restore } else { Alpha::Drop },
+            quantize: if self.truncate { Quantize::Truncate } else { Quantize::Round },
+            sizes: self.sizes.options(),
+            ..Options::default()
         }
     }
 }
@@ -131,19 +134,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         skip_existing: args.skip_existing,
         alpha: args.alpha == Some(AlphaArg::Keep),
     })?;
-    let place = args.place.open()?;
-    args.precision.apply(&place)?;
-    let model = Model::open(&args, &place)?;
-    model.notes.iter().for_each(|note| eprintln!("{note}"));
-    let transform = args.sizes.transform(&model.data)?;
-    let reader = Reader {
-        data: &model.data,
-        transform: transform.as_ref(),
-        inst: args.inst.as_deref(),
-        encode: args.encode.as_deref(),
-        alpha: args.alpha,
-    };
-    let notes = reader.check(plan.jobs.len())?;
+    let device = args.place.open()?;
+    args.precision.apply(&device)?;
+    let model = model::open(&args, device)?;
+    let notes = model::check(&args, &model, plan.jobs.len())?;
     plan.notes.iter().map(String::as_str).chain(notes).for_each(|note| eprintln!("note: {note}"));
     let mut report = Report::default();
     let bar = bar(plan.jobs.len(), "translating");
@@ -151,7 +145,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         if args.skip_existing && is_whole(&job.output) {
             report.skipped();
         } else {
-            match translate_file(&args, &model, &reader, job, &place) {
+            match translate_file(&args, &model, job) {
                 Ok(lost_alpha) => report.wrote(lost_alpha),
                 Err(error) => report.failed(job, error, args.fail_fast || plan.jobs.len() == 1)?,
             }
@@ -169,65 +163,12 @@ fn is_whole(path: &Path) -> bool {
 }
 
 /// Translates one file; returns whether its alpha was lost.
-fn translate_file(
-    args: &Args,
-    model: &Model,
-    reader: &Reader<'_>,
-    job: &Translation,
-    place: &Place,
-) -> anyhow::Result<bool> {
-    let mut input = reader.read(job)?;
-    let alpha = input.alpha.take();
-    let exact = reader.transform.is_some();
-    let mut picture = translate(&*model.translator, exact, input, place, args.truncate)
-        .with_context(|| format!("cannot translate {}", job.input.display()))?;
-    let keep = args.alpha == Some(AlphaArg::Keep);
-    let lost = alpha.is_some() && args.alpha.is_none();
-    if let Some(alpha) = alpha.filter(|_| keep) {
-        picture = alpha::join(picture, alpha);
-    }
-    write_picture(&job.output, &picture)?;
+fn translate_file(args: &Args, model: &Model, job: &Translation) -> anyhow::Result<bool> {
+    let files =
+        Files { input: &job.input, name: &job.stem, instances: args.inst.as_deref(), style: args.encode.as_deref() };
+    let input = model.read(&files).map_err(worded)?;
+    let lost = model.loses_alpha(&input) && args.alpha.is_none();
+    let image = model.translate_input(input).map_err(worded);
+    write_picture(&job.output, &image.with_context(|| format!("cannot translate {}", job.input.display()))?)?;
     Ok(lost)
-}
-
-fn translate(
-    translator: &dyn Translator,
-    exact_size: bool,
-    input: Input,
-    place: &Place,
-    truncate: bool,
-) -> anyhow::Result<Picture> {
-    let batch = to_place(input.batch, place)?;
-    let y = if exact_size { translate_exact(translator, &batch)? } else { translate_fitted(translator, &batch)? };
-    if let Some(lightness) = input.lightness {
-        return Ok(gan_data::picture_from_lab(&lightness, &y.squeeze(0)?)?);
-    }
-    let quantize = if truncate { Quantize::Truncate } else { Quantize::Round };
-    Ok(picture_from_tensor(&y, input.depth, quantize)?)
-}
-
-/// Translates a batch whose size is the user's choice.
-fn translate_exact(translator: &dyn Translator, batch: &Batch) -> anyhow::Result<Tensor> {
-    let (_, _, h, w) = batch.a.dims4()?;
-    let multiple = translator.size_multiple();
-    let smallest = translator.smallest_side();
-    let rounded = |side: usize| side.div_ceil(multiple) * multiple;
-    if rounded(h).min(rounded(w)) < smallest {
-        bail!(Coded(
-            BAD_DATA,
-            format!(
-                "it is {w}x{h} after --preprocess, but this model takes {smallest}x{smallest} and larger; raise --load-size and --crop-size, or leave --preprocess out: then every size goes"
-            )
-        ));
-    }
-    // Up to four, generators round up by themselves.
-    if multiple > 4 && (h % multiple, w % multiple) != (0, 0) {
-        bail!(Coded(
-            BAD_DATA,
-            format!(
-                "it is {w}x{h} after --preprocess, but this model takes multiples of {multiple}; choose --load-size and --crop-size to suit, or leave --preprocess out: then every size goes"
-            )
-        ));
-    }
-    Ok(translator.translate(batch)?)
 }

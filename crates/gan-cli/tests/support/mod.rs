@@ -85,7 +85,7 @@ impl Ran {
 
 /// The arguments of a tiny run of a method on procedural pictures, without `--out`.
 pub(crate) fn tiny(method: &str, more: &[&str]) -> Vec<String> {
-    let spec = gan_train::methods::find(method).unwrap();
+    let spec = gan_train::find(gan_train::METHODS, method).unwrap();
     let procedural: &[&str] = match method {
         "cyclegan" => &["data.mode=unpaired"],
         "pix2pixhd" => &["data.mode=streets", "label_nc=16"],

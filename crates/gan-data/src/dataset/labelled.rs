@@ -12,6 +12,7 @@ use crate::config::DataConfig;
 use crate::error::{Error, Result};
 use crate::folder::{Names, PictureFile, pair_by_stem, phase_note};
 use crate::ids::IdMap;
+use crate::label_rule::LabelRule;
 use crate::listing::Exclude;
 use crate::reader::Reader;
 use crate::sizes::ItemFiles;
@@ -26,8 +27,7 @@ pub struct Labelled {
     notes: Vec<String>,
     transform: Transform,
     reader: Reader,
-    label_nc: usize,
-    dont_care: Option<u32>,
+    rule: LabelRule,
     channels: (usize, usize),
 }
 
@@ -98,32 +98,13 @@ impl Labelled {
             notes,
             transform: config.transform(),
             reader: Reader::open(config)?,
-            label_nc: config.label_nc,
-            dont_care: config.dont_care,
+            rule: config.label_rule(),
             channels: (config.input_nc, config.output_nc),
         })
     }
 
-    /// Reads a label map and checks its ids; pixels that are marked "don't care" get the id `label_nc`.
     fn label_map(&self, path: &Path) -> Result<IdMap> {
-        let mut ids = self.reader.ids(path)?;
-        let label_nc = self.label_nc as u32;
-        if let Some(dont_care) = self.dont_care {
-            if let Some((x, y, value)) = self.first_out_of_range(&ids, dont_care) {
-                return Err(Error::Label { path: path.to_path_buf(), x, y, value, label_nc });
-            }
-            ids.replace(dont_care, label_nc);
-        } else if let Some((x, y, value)) = ids.first_not_below(label_nc) {
-            return Err(Error::Label { path: path.to_path_buf(), x, y, value, label_nc });
-        }
-        Ok(ids)
-    }
-
-    fn first_out_of_range(&self, ids: &IdMap, dont_care: u32) -> Option<(u32, u32, u32)> {
-        let (width, _) = ids.size();
-        let bad = |&id: &u32| id != dont_care && id >= self.label_nc as u32;
-        let at = ids.raster().samples().iter().position(bad)?;
-        Some(((at % width) as u32, (at / width) as u32, ids.raster().samples()[at]))
+        self.rule.apply(self.reader.ids(path)?, path)
     }
 
     /// Reads every label map, in parallel, and counts labels.
@@ -135,19 +116,16 @@ impl Labelled {
             .entries
             .par_iter()
             .map(|entry| {
-                let mut pixels = vec![0; self.label_nc + 1];
+                let mut pixels = vec![0; self.rule.classes()];
                 for &id in self.label_map(&entry.label.path)?.raster().samples() {
                     pixels[id as usize] += 1;
                 }
                 Ok(pixels)
             })
             .collect();
-        let mut scan = LabelScan { maps: counts.len(), pixels: vec![0; self.label_nc + 1] };
+        let mut scan = LabelScan { maps: counts.len(), pixels: vec![0; self.rule.classes()] };
         for count in counts {
             scan.pixels.iter_mut().zip(count?).for_each(|(sum, pixels)| *sum += pixels);
-        }
-        if self.dont_care.is_none() {
-            scan.pixels.truncate(self.label_nc);
         }
         Ok(scan)
     }
@@ -185,7 +163,7 @@ impl Dataset for Labelled {
         let entry = &self.entries[index];
         let path = &entry.label.path;
         let (size, draws, a);
-        if self.label_nc > 0 {
+        if self.rule.label_nc > 0 {
             let ids = self.label_map(path)?;
             size = ids.size();
             draws = self.transform.draw(size, key);
@@ -226,8 +204,11 @@ impl Dataset for Labelled {
     }
 
     fn describe(&self) -> Description {
-        let kind =
-            if self.label_nc > 0 { format!("label maps ({} labels)", self.label_nc) } else { "pairs".to_owned() };
+        let kind = if self.rule.label_nc > 0 {
+            format!("label maps ({} labels)", self.rule.label_nc)
+        } else {
+            "pairs".to_owned()
+        };
         let with = if self.entries.iter().all(|e| e.inst.is_some()) { " with instance maps" } else { "" };
         Description {
             kind: format!("{kind}{with}"),
@@ -238,6 +219,6 @@ impl Dataset for Labelled {
     }
 
     fn check(&self) -> Result<()> {
-        if self.label_nc > 0 { self.scan_labels().map(drop) } else { Ok(()) }
+        if self.rule.label_nc > 0 { self.scan_labels().map(drop) } else { Ok(()) }
     }
 }

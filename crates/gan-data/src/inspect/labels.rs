@@ -41,12 +41,10 @@ pub(super) fn histogram(maps: &[&Path], config: &DataConfig, problems: &mut Vec<
 }
 
 fn out_of_range(path: &Path, ids: &IdMap, config: &DataConfig) -> Option<Problem> {
-    let samples = ids.raster().samples();
-    let bad = |&id: &u32| id >= config.label_nc as u32 && Some(id) != config.dont_care;
-    let at = samples.iter().position(bad)?;
-    let (width, value) = (ids.size().0, samples[at]);
-    let count = samples.iter().filter(|id| bad(id)).count();
-    let place = format!("first label {value} at x={}, y={}", at % width, at / width);
+    let rule = config.label_rule();
+    let (x, y, value) = ids.find(|id| !rule.allows(id))?;
+    let count = ids.raster().samples().iter().filter(|&&id| !rule.allows(id)).count();
+    let place = format!("first label {value} at x={x}, y={y}");
     Some(Problem {
         severity: Severity::Error,
         kind: ProblemKind::LabelOutOfRange,

@@ -2,51 +2,15 @@
 
 use std::path::Path;
 
-use super::{Warning, checkpoints_dir};
+use gan_weights::checkpoint::{Candidate, REPLACED, candidates};
+
+use super::Warning;
 use crate::storage::{Entry, Storage};
 
 /// Prefix of a folder that is being written.
 pub(super) const TEMP: &str = ".tmp-";
-/// Prefix of a checkpoint that is being replaced by one of the same step.
-pub(super) const OLD: &str = ".old-";
 /// Prefix of a folder that is being deleted.
 const TRASH: &str = ".trash-";
-
-/// A checkpoint found in the folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub(super) step: u64,
-    pub(super) name: String,
-}
-
-/// The step of a folder named by its step, written as this crate writes it.
-fn step_of(name: &str) -> Option<u64> {
-    let step: u64 = name.parse().ok()?;
-    (step.to_string() == name).then_some(step)
-}
-
-/// All checkpoints among `entries`, in the order in which the loader tries them: newest first, and after each one the
-/// predecessor that it was replacing, if that was interrupted.
-pub(super) fn candidates(entries: &[Entry]) -> Vec<Candidate> {
-    let mut found: Vec<(u64, bool, &str)> = entries
-        .iter()
-        .filter(|entry| entry.is_dir)
-        .filter_map(|entry| {
-            let name = entry.name.as_str();
-            match name.strip_prefix(OLD) {
-                Some(rest) => step_of(rest.split('-').next()?).map(|step| (step, false, name)),
-                None => step_of(name).map(|step| (step, true, name)),
-            }
-        })
-        .collect();
-    found.sort_by(|a, b| b.cmp(a));
-    found.into_iter().map(|(step, _, name)| Candidate { step, name: name.to_owned() }).collect()
-}
-
-/// Whether a run has a checkpoint, sound or not.
-pub(crate) fn exists(storage: &dyn Storage, run: &Path) -> bool {
-    storage.list(&checkpoints_dir(run)).is_ok_and(|entries| !candidates(&entries).is_empty())
-}
 
 /// Removes what interrupted saves and deletions left. The run's lock guarantees that nobody is writing it.
 pub(crate) fn clean(storage: &dyn Storage, dir: &Path) -> Vec<Warning> {
@@ -82,7 +46,7 @@ pub(super) fn retain(storage: &dyn Storage, dir: &Path, saved: u64, keep: usize)
     for Candidate { step, name } in candidates(&entries) {
         if step > saved {
             warnings.push(set_aside(storage, dir, &name, &entries));
-        } else if name.starts_with(OLD) {
+        } else if name.starts_with(REPLACED) {
             warnings.extend(delete(storage, dir, &name));
         } else {
             kept += 1;

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::manifest::{self, FORMAT, FileRecord, Manifest, instruction_set};
-use super::retention::{self, OLD, TEMP};
-use super::{Snapshot, Warning, checkpoints_dir, tensors};
+use gan_weights::checkpoint::{FileRecord, MANIFEST, MODEL, Manifest, REPLACED, STATE, checkpoints_dir};
+
+use super::retention::{self, TEMP};
+use super::{Snapshot, Warning, instruction_set, tensors};
 use crate::storage::{Durability, Storage, StorageFile, replace_file};
 use crate::{Error, Result};
 
@@ -25,7 +26,7 @@ pub struct Saved {
 /// (0 keeps all). A checkpoint of the same step is replaced.
 ///
 /// # Errors
-/// [`Error::NonFinite`], [`Error::Unsavable`] or [`Error::Io`]. Nothing older has been touched then, and the partial
+/// [`Error::NonFinite`], [`Error::Unsavable`] or [`Error::Files`]. Nothing older has been touched then, and the partial
 /// checkpoint has been removed as far as the disk lets us.
 pub fn save(storage: &dyn Storage, run: &Path, snapshot: &Snapshot, keep: usize) -> Result<Saved> {
     let dir = checkpoints_dir(run);
@@ -60,7 +61,7 @@ fn publish(storage: &dyn Storage, dir: &Path, temp: &Path, target: &Path) -> Res
     let taken = storage.list(dir).map_err(|e| Error::io("list", dir, e))?.iter().any(|entry| entry.name == name);
     // A folder cannot replace a folder in one rename. The old one gets a name that the loader still knows, so that
     // at every instant one of the two is found.
-    let old = dir.join(format!("{OLD}{name}-{}", std::process::id()));
+    let old = dir.join(format!("{REPLACED}{name}-{}", std::process::id()));
     if taken {
         storage.rename(target, &old).map_err(|e| Error::io("rename", target, e))?;
         flush()?;
@@ -86,14 +87,16 @@ fn write(storage: &dyn Storage, temp: &Path, snapshot: &Snapshot) -> Result<u64>
         let name = format!("{stem}.safetensors");
         files.push(write_file(storage, temp, &name, |out, path| tensors::write(out, path, &name, named))?);
     }
-    let state = serde_json::to_vec_pretty(&snapshot.state).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
-    files.push(write_file(storage, temp, manifest::STATE, |out, path| {
-        out.write_all(&state).map_err(|e| Error::io("write", path, e))
-    })?);
+    for (name, value) in [(MODEL, snapshot.model_json.as_ref()), (STATE, Some(&snapshot.state))] {
+        if let Some(value) = value {
+            let json = serde_json::to_vec_pretty(value).map_err(unsavable)?;
+            files.push(write_file(storage, temp, name, |out, path| write_bytes(out, path, &json))?);
+        }
+    }
 
     let bytes = files.iter().map(|file| file.bytes).sum();
     let mut manifest = Manifest {
-        format: FORMAT,
+        format: Manifest::format_of(&files),
         step: snapshot.step,
         method: snapshot.method.clone(),
         instruction_set: instruction_set(),
@@ -102,14 +105,20 @@ fn write(storage: &dyn Storage, temp: &Path, snapshot: &Snapshot) -> Result<u64>
         files,
         seal: String::new(),
     };
-    let encoded = manifest.encode()?;
+    let encoded = manifest.encode().map_err(unsavable)?;
     // What cannot be read back must not be written: it would be refused when it is needed.
-    Manifest::decode(&temp.join(manifest::FILE), &encoded)?;
-    write_file(storage, temp, manifest::FILE, |out, path| {
-        out.write_all(&encoded).map_err(|e| Error::io("write", path, e))
-    })?;
+    Manifest::decode(&temp.join(MANIFEST), &encoded)?;
+    write_file(storage, temp, MANIFEST, |out, path| write_bytes(out, path, &encoded))?;
     storage.sync_dir(temp).map_err(|e| Error::io("flush", temp, e))?;
     Ok(bytes)
+}
+
+fn unsavable(error: serde_json::Error) -> Error {
+    Error::Unsavable { reason: error.to_string() }
+}
+
+fn write_bytes(out: &mut dyn Write, path: &Path, bytes: &[u8]) -> Result<()> {
+    out.write_all(bytes).map_err(|e| Error::io("write", path, e))
 }
 
 /// Writes and flushes one file, hashing what passes.

@@ -1,4 +1,4 @@
-//! Named tensors to and from safetensors, streamed.
+//! Named tensors to safetensors, streamed.
 //!
 //! The keys are bare state-dict keys, so that the files load in PyTorch and candle. Wide element types come first
 //! (the data of each tensor is then aligned); within a type the given order is kept.
@@ -8,8 +8,6 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use candle_core::{CpuStorage, DType, Device, Storage as TensorStorage, Tensor};
-use gan_weights::safetensors::Contents;
-use gan_weights::{StateDict, first_non_finite};
 
 use super::NamedTensors;
 use crate::{Error, Result};
@@ -133,22 +131,4 @@ pub(crate) fn write(out: &mut dyn Write, path: &Path, file: &str, tensors: &Name
         })?;
     }
     Ok(())
-}
-
-/// Reads a whole file, tensors in the order of its header. Values that are not finite are refused: [`write`] writes none.
-pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<StateDict> {
-    let damaged = |reason: String| Error::damaged(path, reason);
-    let file = Contents::parse(bytes).map_err(|e| damaged(format!("it is not a safetensors file ({e})")))?;
-    file.names()
-        .map(|name| {
-            let tensor = file.tensor(name).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
-            if dtype_name(tensor.dtype()).is_none() {
-                return Err(damaged(format!("tensor `{name}` has the element type {:?}", tensor.dtype())));
-            }
-            match first_non_finite(&tensor)? {
-                Some((index, value)) => Err(damaged(format!("tensor `{name}` holds {value} at element {index}"))),
-                None => Ok((name.to_owned(), tensor)),
-            }
-        })
-        .collect()
 }

@@ -56,12 +56,16 @@ pub(super) fn snapshot(step: u64) -> Snapshot {
             ("optimizer".to_owned(), vec![("generator".to_owned(), tensor(&[3, 5], x / 3.0))]),
             ("pool".to_owned(), Vec::new()),
         ],
+        model_json: None,
         state: json!({"epoch": step / 10, "best": 0.1 + step as f64 / 3.0, "events_bytes": step * 100}),
     }
 }
 
 pub(super) fn assert_same(a: &Snapshot, b: &Snapshot) {
-    assert_eq!((a.step, &a.method, &a.model, &a.state), (b.step, &b.method, &b.model, &b.state));
+    assert_eq!(
+        (a.step, &a.method, &a.model, &a.model_json, &a.state),
+        (b.step, &b.method, &b.model, &b.model_json, &b.state)
+    );
     let stems = |s: &Snapshot| s.tensors.iter().map(|(stem, _)| stem.clone()).collect::<Vec<_>>();
     assert_eq!(stems(a), stems(b));
     for ((stem, a), (_, b)) in a.tensors.iter().zip(&b.tensors) {

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::keys::{Keys, join};
-use super::trace;
+use super::{ToTable, trace};
 use crate::{Error, Result};
 
 /// A key whose values differ.
@@ -26,17 +26,13 @@ impl std::fmt::Display for Difference {
     }
 }
 
-fn table<T: Serialize>(config: &T) -> Result<Table> {
-    Table::try_from(config).map_err(|e| Error::Config { origin: "configuration".to_owned(), message: e.to_string() })
-}
-
 /// The keys in which two configurations differ, sorted; resuming with an edited configuration shows them.
 ///
 /// # Errors
 /// [`Error::Config`] if a configuration has no TOML form.
 pub fn differences<T: Serialize>(before: &T, after: &T) -> Result<Vec<Difference>> {
     let mut found = Vec::new();
-    compare(&table(before)?, &table(after)?, "", &mut found);
+    compare(&before.to_table()?, &after.to_table()?, "", &mut found);
     Ok(found)
 }
 
@@ -62,7 +58,7 @@ fn compare(before: &Table, after: &Table, path: &str, found: &mut Vec<Difference
 /// # Errors
 /// [`Error::Config`] if the configuration has no TOML form.
 pub fn list<T: Serialize + DeserializeOwned>(config: &T) -> Result<Vec<(String, Option<String>)>> {
-    let values = table(config)?;
+    let values = config.to_table()?;
     let mut keys = Keys::default();
     trace::read::<T>(&values, &mut keys)
         .map_err(|failure| Error::Config { origin: "configuration".to_owned(), message: failure.message })?;

@@ -14,11 +14,6 @@ pub type Tables = &'static [(&'static str, &'static [Range])];
 pub trait Ranged {
     /// The ranges of every numeric key.
     const TABLES: Tables;
-
-    /// What is wrong with numbers that are each within their range: the path of the key to blame, and the reason.
-    fn refusal(&self) -> Option<(String, String)> {
-        None
-    }
 }
 
 impl Ranged for DataConfig {

@@ -83,12 +83,6 @@ impl Ranged for Config {
         ("train", &[Range::whole("max_dataset_size", 1, 100)]),
         ("generator", &[Range::whole("width", 1, 4096)]),
     ];
-
-    fn refusal(&self) -> Option<(String, String)> {
-        let (generator, discriminator) = (self.generator.width, self.discriminator.width);
-        (generator * discriminator > 1 << 20)
-            .then(|| ("generator.width".to_owned(), format!("{generator} times {discriminator} is too much")))
-    }
 }
 
 fn text(toml: &str) -> Layer {
@@ -272,10 +266,6 @@ fn refused() {
             "setting `max_dataset_size=0`: `train.max_dataset_size`: 0 is out of range; it has to be a whole number from 1 to 100",
         ),
         (
-            &[set("discriminator.width=1000000"), set("generator.width=2")],
-            "setting `generator.width=2`: `generator.width`: 2 times 1000000 is too much",
-        ),
-        (
             &[text("generator.kind = \"pixle\"")],
             "run.toml:1:18: `generator.kind`: unknown variant `pixle`, expected one of `basic`, `n_layers`, `pixel`",
         ),
@@ -346,6 +336,21 @@ fn what_was_resolved_before_is_checked_again() {
         error,
         "configuration: `generator.width`: 5000 is out of range; it has to be a whole number from 1 to 4096"
     );
+}
+
+#[test]
+fn what_a_user_has_set_is_told_from_what_was_saved() {
+    let saved =
+        Layer::Saved { name: "config.toml".to_owned(), toml: "[generator]\nwidth = 8\nnorm = \"x\"".to_owned() };
+    let layers = [saved, text("train.lr = 2e-4\nname = \"a\""), set("generator.norm=y")];
+    let layered = lay(&Config::default(), &layers).unwrap();
+    assert!(layered.is_changed("name") && layered.is_changed("generator.norm"));
+    // Saved, set to the default, and not set at all.
+    assert!(!["generator.width", "train.lr", "train.beta1"].iter().any(|path| layered.is_changed(path)));
+    let said = |path: &str| layered.refuse(path, "no").to_string();
+    assert_eq!(said("generator.norm"), "setting `generator.norm=y`: `generator.norm`: no");
+    assert_eq!(said("generator.width"), "config.toml:2:9: `generator.width`: no");
+    assert_eq!(said("discriminator.width"), "configuration: `discriminator.width`: no");
 }
 
 #[test]

@@ -2,18 +2,23 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::METHODS;
-use crate::config::{Layer, key_ranges, list};
-use crate::method::MethodSpec;
-use crate::methods::{cyclegan, find, pix2pix, pix2pixhd};
+use crate::config::{self, Layer, Ranged, key_ranges, list};
+use crate::method_config::{MethodConfig, validate};
+use crate::methods::{cyclegan, pix2pix, pix2pixhd};
+use crate::{METHODS, MethodSpec};
+use serde::{Serialize, de::DeserializeOwned};
 use toml::Value;
+
+fn find(method: &str) -> &'static MethodSpec {
+    crate::find(METHODS, method).unwrap()
+}
 
 fn set(setting: &str) -> Layer {
     Layer::Setting(setting.to_owned())
 }
 
-fn resolve(method: &str, settings: &[&str]) -> Result<toml::Table> {
-    (find(method).unwrap().resolve)(&settings.iter().map(|s| set(s)).collect::<Vec<_>>())
+fn resolve(method: &str, settings: &[&str]) -> Result<Box<dyn MethodConfig>> {
+    (find(method).resolve)(&settings.iter().map(|s| set(s)).collect::<Vec<_>>())
 }
 
 #[track_caller]
@@ -25,10 +30,14 @@ fn refusal(method: &str, settings: &[&str]) -> String {
 }
 
 /// The contradictions of a configuration that is not refused for its numbers.
-fn found<T: MethodConfig>(layers: &[Layer]) -> Vec<Contradiction> {
+fn found<T>(layers: &[Layer]) -> Vec<Contradiction>
+where
+    T: MethodConfig + Ranged + Default + Serialize + DeserializeOwned,
+{
     let config: T = config::resolve(&T::default(), layers).unwrap();
     let data = config.data();
-    contradictions(&config, &data, &Demands::of(&config.networks(), data.batch_size).unwrap())
+    let demands = Demands::of(config.networks(), data.batch_size).unwrap();
+    contradictions(config.train(), &data, config.contradictions(), &demands)
 }
 
 fn found_in(method: &str, settings: &[&str]) -> Vec<Contradiction> {
@@ -104,6 +113,7 @@ fn every_remedy_works() {
         for remedy in &before[0].remedies {
             let all: Vec<&str> = settings.iter().copied().chain(remedy.iter().map(String::as_str)).collect();
             assert_eq!(found_in(method, &all), [], "{method} {settings:?} after {remedy:?}");
+            resolve(method, &all).unwrap_or_else(|e| panic!("{method} {settings:?} after {remedy:?}: {e}"));
         }
         let text = refusal(method, &settings);
         let jargon = ["conv2d", "kernel", "shape", "cat ", "dim "];
@@ -169,21 +179,17 @@ fn networks_that_no_machine_holds_are_refused_by_key_and_origin() {
     assert!(text.starts_with("setting `generator.ngf=4096`: `generator.ngf`: ngf = 4096 makes a network"), "{text}");
     let text = refusal("pix2pixhd", &["generator.n_downsample_global=16"]);
     assert!(text.contains("`generator.n_downsample_global`: "), "{text}");
-    let table = {
-        let mut table = resolve("pix2pix", &[]).unwrap();
-        table["generator"]["n_blocks"] = Value::Integer(1_000_000);
-        table
-    };
-    let spec = find("pix2pix").unwrap();
-    for refused in [(spec.generator)(&table).unwrap_err(), (spec.check)(&table).unwrap_err()] {
-        assert!(refused.to_string().contains("`generator.n_blocks`: 1000000 is out of range"), "{refused}");
-    }
+    // One that was made by hand.
+    let mut config = pix2pix::Config::default();
+    config.generator.n_blocks = 1_000_000;
+    let refused = validate(&config).unwrap_err().to_string();
+    assert!(refused.contains("`generator.n_blocks`: 1000000 is out of range"), "{refused}");
 }
 
 /// A numeric key without a range would reach allocations and loops unchecked.
 #[test]
 fn every_numeric_key_of_every_method_has_a_range() {
-    fn keys<T: MethodConfig>(spec: &MethodSpec) {
+    fn keys<T: Ranged + Default + Serialize + DeserializeOwned>(spec: &MethodSpec) {
         let ranges = key_ranges(spec.ranges);
         for (key, value) in list(&T::default()).unwrap() {
             let numeric = |value: &Value| value.is_integer() || value.is_float();
@@ -201,7 +207,52 @@ fn every_numeric_key_of_every_method_has_a_range() {
         }
         assert!(ranges.len() > 25, "{}: {}", spec.name, ranges.len());
     }
-    keys::<pix2pix::Config>(find("pix2pix").unwrap());
-    keys::<cyclegan::Config>(find("cyclegan").unwrap());
-    keys::<pix2pixhd::Config>(find("pix2pixhd").unwrap());
+    keys::<pix2pix::Config>(find("pix2pix"));
+    keys::<cyclegan::Config>(find("cyclegan"));
+    keys::<pix2pixhd::Config>(find("pix2pixhd"));
+}
+
+#[test]
+fn keys_that_an_architecture_has_no_use_for_are_refused() {
+    let text = refusal("pix2pix", &["num_downs=5"]);
+    assert_eq!(
+        text,
+        "setting `num_downs=5`: `generator.num_downs`: it is for arch = \"unet\"; unet_256 always has 8: \
+         leave it out, or use generator.arch = \"unet\""
+    );
+    for (method, settings, key) in [
+        ("cyclegan", vec!["num_downs=7"], "generator.num_downs"),
+        ("cyclegan", vec!["n_blocks=6"], "generator.n_blocks"),
+        ("cyclegan", vec!["n_local_enhancers=2"], "generator.n_local_enhancers"),
+        ("pix2pix", vec!["generator.padding=zero"], "generator.padding"),
+        ("pix2pix", vec!["num_d=2"], "discriminator.num_d"),
+        ("pix2pix", vec!["n_layers_d=4"], "discriminator.n_layers_d"),
+        ("pix2pix", vec!["discriminator.arch=pixel", "n_layers_d=4"], "discriminator.n_layers_d"),
+        ("pix2pixhd", vec!["generator.dropout=true"], "generator.dropout"),
+        ("pix2pixhd", vec!["n_blocks_local=2"], "generator.n_blocks_local"),
+    ] {
+        let text = refusal(method, &settings);
+        assert!(text.contains(&format!("`{key}`: it is for arch = ")), "{text}");
+    }
+}
+
+/// Not refused: the number that the architecture has anyway, a default, and what nobody has set.
+#[test]
+fn keys_that_say_nothing_else_are_not_refused() {
+    for (method, settings) in [
+        ("pix2pix", vec!["generator.arch=unet_128", "num_downs=7", "load_size=128", "crop_size=128"]),
+        ("pix2pix", vec!["num_downs=8", "n_blocks=9", "n_layers_d=3"]),
+        ("cyclegan", vec!["generator.arch=resnet_6blocks", "n_blocks=6"]),
+        // dropout is on by default.
+        ("pix2pix", vec!["generator.arch=global"]),
+    ] {
+        resolve(method, &settings).unwrap_or_else(|e| panic!("{method} {settings:?}: {e}"));
+    }
+    let mut config = pix2pix::Config::default();
+    (config.generator.num_downs, config.discriminator.num_d) = (5, 2);
+    let saved = Layer::saved(&config).unwrap();
+    let again = (find("pix2pix").resolve)(&[saved.clone(), set("lr=1e-3")]).unwrap();
+    assert_eq!(again.networks()[0].unused_keys().len(), 7, "{again:?}");
+    let Layer::Saved { name, toml } = saved else { panic!("another layer") };
+    (find("pix2pix").resolve)(&[Layer::Text { name, toml }]).unwrap_err();
 }

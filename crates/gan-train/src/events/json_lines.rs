@@ -39,7 +39,7 @@ impl JsonLines {
     /// Starts the file, emptying an existing one.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Files`].
     pub fn create(storage: Arc<dyn Storage>, path: &Path) -> Result<Self> {
         Self::resume(storage, path, 0)
     }
@@ -49,7 +49,7 @@ impl JsonLines {
     /// flushed, or somebody deleted it), goes on after its last whole line; [`JsonLines::take_warning`] then says so.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Files`].
     pub fn resume(storage: Arc<dyn Storage>, path: &Path, length: u64) -> Result<Self> {
         let kept = if length == 0 { 0 } else { whole_lines(&*storage, path, length)? };
         let file = storage.append(path, kept).map_err(|e| Error::io("open", path, e))?;
@@ -70,7 +70,7 @@ impl JsonLines {
     /// Flushes the file to the device and tells its length, which a checkpoint records.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Files`].
     pub fn sync(&mut self) -> Result<u64> {
         let io = |path: &Path, e| Error::io("flush", path, e);
         self.find_again();
@@ -192,7 +192,7 @@ fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, Option<f6
 /// over; a missing file has none.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Files`].
 pub fn read_progress(storage: &dyn Storage, path: &Path, mut each: impl FnMut(ProgressRecord)) -> Result<()> {
     let file = match storage.open(path) {
         Ok(file) => file,

@@ -6,8 +6,8 @@ use candle_core::{DType, Device, Tensor};
 
 use super::*;
 use crate::events::{Finish, JsonLines};
-use crate::storage::Disk;
 use crate::storage::volatile::VolatileStorage;
+use crate::storage::{Disk, Files};
 
 fn options() -> GalleryOptions {
     GalleryOptions { previews: 10, per_page: 4, rows: 2, max_side: 16 }

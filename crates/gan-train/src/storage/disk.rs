@@ -1,14 +1,10 @@
-//! The real file system.
+//! Writing the real file system.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::{Entry, Storage, StorageFile};
-
-/// The file system of the machine.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Disk;
+use super::{Disk, Storage, StorageFile};
 
 struct DiskFile(File);
 
@@ -57,10 +53,6 @@ impl Storage for Disk {
         Ok(Box::new(DiskFile(opened)))
     }
 
-    fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(gan_fs::open_regular(file)?.0))
-    }
-
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
@@ -76,21 +68,5 @@ impl Storage for Disk {
 
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
         fs::remove_dir_all(dir)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // Follows links: a checkpoint folder moved to another disk and linked here is still a folder.
-            let Ok(meta) = fs::metadata(entry.path()) else {
-                entries.push(Entry { name, is_dir: false, bytes: 0 });
-                continue;
-            };
-            entries.push(Entry { name, is_dir: meta.is_dir(), bytes: if meta.is_dir() { 0 } else { meta.len() } });
-        }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
     }
 }

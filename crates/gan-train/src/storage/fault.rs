@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Entry, Storage, StorageFile};
+use super::{Entry, Files, Storage, StorageFile};
 
 /// How the chosen operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,7 @@ impl Plan {
 }
 
 /// Passes everything on to another storage, except the operation that is to fail.
+#[derive(Debug)]
 pub(crate) struct FaultyStorage<S> {
     inner: S,
     plan: Arc<Plan>,
@@ -107,6 +108,18 @@ impl StorageFile for FaultyFile {
     }
 }
 
+impl<S: Storage> Files for FaultyStorage<S> {
+    fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
+        self.plan.check()?;
+        self.inner.open(file)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        self.plan.check()?;
+        self.inner.list(dir)
+    }
+}
+
 impl<S: Storage> Storage for FaultyStorage<S> {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         self.plan.check()?;
@@ -121,11 +134,6 @@ impl<S: Storage> Storage for FaultyStorage<S> {
     fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>> {
         self.plan.check()?;
         Ok(Box::new(FaultyFile { inner: self.inner.append(file, length)?, plan: self.plan.clone() }))
-    }
-
-    fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
-        self.plan.check()?;
-        self.inner.open(file)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -146,10 +154,5 @@ impl<S: Storage> Storage for FaultyStorage<S> {
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
         self.plan.check()?;
         self.inner.remove_dir_all(dir)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
-        self.plan.check()?;
-        self.inner.list(dir)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use gan_rng::Stream;
 
-use super::{Entry, Storage, StorageFile};
+use super::{Entry, Files, Storage, StorageFile};
 
 type NodeId = usize;
 
@@ -171,6 +171,28 @@ impl StorageFile for VolatileFile {
     }
 }
 
+impl Files for VolatileStorage {
+    fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
+        let nodes = self.nodes();
+        match &nodes[find(&nodes, file)?] {
+            Node::File { now, .. } => Ok(Box::new(Cursor::new(now.clone()))),
+            Node::Dir { .. } => Err(io::ErrorKind::IsADirectory.into()),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let nodes = self.nodes();
+        let Node::Dir { now, .. } = &nodes[find(&nodes, dir)?] else {
+            return Err(io::ErrorKind::NotADirectory.into());
+        };
+        let entry = |(name, &node): (&String, &NodeId)| match &nodes[node] {
+            Node::File { now, .. } => Entry { name: name.clone(), is_dir: false, bytes: now.len() as u64 },
+            Node::Dir { .. } => Entry { name: name.clone(), is_dir: true, bytes: 0 },
+        };
+        Ok(now.iter().map(entry).collect())
+    }
+}
+
 impl Storage for VolatileStorage {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         let mut nodes = self.nodes();
@@ -222,14 +244,6 @@ impl Storage for VolatileStorage {
             Node::Dir { .. } => return Err(io::ErrorKind::IsADirectory.into()),
         }
         Ok(Box::new(VolatileFile { storage: self.clone(), node }))
-    }
-
-    fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
-        let nodes = self.nodes();
-        match &nodes[find(&nodes, file)?] {
-            Node::File { now, .. } => Ok(Box::new(Cursor::new(now.clone()))),
-            Node::Dir { .. } => Err(io::ErrorKind::IsADirectory.into()),
-        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -284,17 +298,5 @@ impl Storage for VolatileStorage {
         let mut nodes = self.nodes();
         let (parent, name) = split(&nodes, dir)?;
         change(&mut nodes, parent, Change::Unlink(name))
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
-        let nodes = self.nodes();
-        let Node::Dir { now, .. } = &nodes[find(&nodes, dir)?] else {
-            return Err(io::ErrorKind::NotADirectory.into());
-        };
-        let entry = |(name, &node): (&String, &NodeId)| match &nodes[node] {
-            Node::File { now, .. } => Entry { name: name.clone(), is_dir: false, bytes: now.len() as u64 },
-            Node::Dir { .. } => Entry { name: name.clone(), is_dir: true, bytes: 0 },
-        };
-        Ok(now.iter().map(entry).collect())
     }
 }

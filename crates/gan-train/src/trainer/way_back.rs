@@ -1,10 +1,11 @@
 //! What is left of a run that diverged.
 
-use crate::checkpoint::{self, Folder};
-use crate::method::MethodSpec;
-use crate::storage::Storage;
+use crate::checkpoint;
+use crate::method_spec::MethodSpec;
+use crate::storage::Files;
 use crate::{Error, WayBack};
 use candle_core::{DType, Tensor};
+use gan_weights::checkpoint::{Folder, newest};
 use std::path::Path;
 
 /// Weights beyond this do nothing sensible any more: trained ones are below 10, and Adam moves each by the learning rate.
@@ -23,12 +24,11 @@ pub(super) fn of_snapshot(error: Error) -> Error {
 
 /// The newest checkpoint that training can go on from, found by looking at what is on the disk. `at_once`: training
 /// diverged after resuming from this step with a lower learning rate, so that neither it nor a newer one will do.
-pub(super) fn find(storage: &dyn Storage, run: &Path, method: &MethodSpec, at_once: Option<u64>) -> WayBack {
+pub(super) fn find(files: &dyn Files, run: &Path, method: &MethodSpec, at_once: Option<u64>) -> WayBack {
     let mut newer = Vec::new();
-    let found = checkpoint::newest(storage, run, |folder| {
-        let step = folder.manifest.step;
-        if folder.manifest.method == method.name && at_once.is_none_or(|from| step < from) && is_sane(storage, &folder)
-        {
+    let found = newest(files, run, |folder| {
+        let (step, own) = (folder.manifest().step, &folder.manifest().method);
+        if own == method.name && at_once.is_none_or(|from| step < from) && is_sane(&folder) {
             return Ok(step);
         }
         newer.push(step);
@@ -36,15 +36,15 @@ pub(super) fn find(storage: &dyn Storage, run: &Path, method: &MethodSpec, at_on
     });
     match found {
         Ok((step, _)) => WayBack::Step { step, newer },
-        Err(Error::NoCheckpoint { .. }) => WayBack::Nothing,
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => WayBack::Nothing,
         Err(_) => WayBack::Useless,
     }
 }
 
 /// Whether all networks can be read and hold weights that can be trained on.
-fn is_sane(storage: &dyn Storage, folder: &Folder) -> bool {
+fn is_sane(folder: &Folder<'_>) -> bool {
     folder.networks().all(|stem| {
-        let tensors = folder.tensors(storage, stem);
+        let tensors = folder.tensors(stem);
         tensors.is_ok_and(|tensors| tensors.iter().filter(|(name, _)| is_weight(name)).all(|(_, t)| is_small(t)))
     })
 }

@@ -8,9 +8,9 @@ use gan_layers::{Ctx, Init, ParamStore};
 use gan_losses::Vgg19;
 use gan_nets::{Arch, CapturedGenerator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
-use gan_train::conditioning::Condition;
 use gan_train::config::Layer;
-use gan_train::{Method, Place, StepCx, TrainConfig, capture_steps, methods, numerics, to_place};
+use gan_train::{METHODS, Method, Place, StepCx, TrainConfig, capture_steps, find, numerics, to_place};
+use gan_translate::Condition;
 use std::path::{Path, PathBuf};
 
 /// Names of the cases.
@@ -121,13 +121,11 @@ fn translation(
 /// What the settings say about precision; any method's `[train]` table has it.
 fn numerics_of(settings: &[String]) -> anyhow::Result<TrainConfig> {
     let layers: Vec<_> = settings.iter().cloned().map(Layer::Setting).collect();
-    let table = (methods::find("pix2pix")?.resolve)(&layers)?;
-    let train = table.get("train").cloned().unwrap_or(toml::Value::Table(toml::Table::new()));
-    Ok(train.try_into()?)
+    Ok((find(METHODS, "pix2pix")?.resolve)(&layers)?.train().clone())
 }
 
 fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], place: &Place) -> anyhow::Result<Case> {
-    let method = methods::find(name)?;
+    let method = find(METHODS, name)?;
     let mut vgg19 = None;
     let own: Vec<String> = match name {
         "pix2pix" => vec!["generator.arch=unet".into(), format!("num_downs={}", halvings(size))],
@@ -142,13 +140,13 @@ fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], pla
         _ => Vec::new(),
     };
     let layers: Vec<_> = own.into_iter().chain(settings.iter().cloned()).map(Layer::Setting).collect();
-    let table = (method.resolve)(&layers)?;
-    require_multiple(size, (method.generator)(&table)?.size_multiple())?;
+    let config = (method.resolve)(&layers)?;
+    require_multiple(size, config.model().generators[0].config.size_multiple())?;
     let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
     let batch = to_place(batch, place)?;
-    let train: TrainConfig = table["train"].clone().try_into()?;
-    numerics::apply(&train, place)?;
-    let method = capture_steps((method.build)(&table, place)?, &train, place);
+    let train = config.train();
+    numerics::apply(train, place)?;
+    let method = capture_steps(config.build(place)?, train, place);
     Ok(Case::Step { method, batch, step: 0 })
 }
 

@@ -11,7 +11,7 @@ pub(crate) struct Launch {
     /// The command that resumes the run.
     pub(crate) command: String,
     pub(crate) out: PathBuf,
-    pub(crate) config: toml::Table,
+    pub(crate) train: TrainConfig,
 }
 
 impl Launch {
@@ -23,7 +23,7 @@ impl Launch {
             return Ok(Done::Interrupted);
         }
         if outcome.finish == Finish::NothingLeft {
-            eprintln!("{}", nothing_left(&self.train(), outcome.step));
+            eprintln!("{}", nothing_left(&self.train, outcome.step));
             return Ok(Done::Complete);
         }
         let gallery = self.out.join("gallery/index.html");
@@ -55,7 +55,7 @@ impl Launch {
 
     fn after_divergence(&self, way_back: &WayBack) -> String {
         // Where the rate was wild, a tenth of it is as well.
-        let lr = (self.train().lr / 10.0).min(TrainConfig::default().lr);
+        let lr = (self.train.lr / 10.0).min(TrainConfig::default().lr);
         // Two digits are enough.
         let lr: f64 = format!("{lr:.1e}").parse().unwrap_or(lr);
         let lr = if (1e-3..1e3).contains(&lr) { format!("{lr}") } else { format!("{lr:e}") };
@@ -76,11 +76,6 @@ impl Launch {
             _ => format!("there is no checkpoint: {anew}"),
         }
     }
-
-    fn train(&self) -> TrainConfig {
-        let table = self.config.get("train").cloned();
-        table.and_then(|table| table.try_into().ok()).unwrap_or_default()
-    }
 }
 
 /// What to say where no step was left.
@@ -97,14 +92,13 @@ fn nothing_left(train: &TrainConfig, step: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn launch() -> Launch {
         Launch {
             command: "gan-cli train pix2pix --out r --resume".into(),
             out: "r".into(),
-            config: toml::from_str("[train]\nlr = 0.5").unwrap(),
+            train: TrainConfig { lr: 0.5, ..TrainConfig::default() },
         }
     }
 

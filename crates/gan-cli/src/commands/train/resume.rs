@@ -1,14 +1,14 @@
 //! `--resume`: which method, with which configuration, and by which command line.
 
 use super::Args;
-use super::settings::{files, over, root};
+use super::settings::{files, over, root, rooted};
 use crate::exit::{BAD_MODEL, Coded, USAGE};
 use crate::shell::quoted;
 use anyhow::bail;
 use gan_train::config::{Layer, differences};
 use gan_train::run::read_config;
 use gan_train::storage::Disk;
-use gan_train::{Error, MethodSpec, methods, resume_config};
+use gan_train::{Error, METHODS, MethodConfig, MethodSpec, find, resume_config};
 use std::path::Path;
 
 /// The command that resumes what `call` (`train pix2pix`, `demo`) began, to be copied into a shell.
@@ -19,7 +19,7 @@ pub(crate) fn command(call: &str, out: &Path, device: &str) -> String {
 
 /// The method that is named, or with --resume that of the run.
 pub(super) fn method(args: &Args) -> anyhow::Result<&'static MethodSpec> {
-    let named = args.method.as_deref().map(methods::find).transpose()?;
+    let named = args.method.as_deref().map(|name| find(METHODS, name)).transpose()?;
     let of_run = if args.resume { of_run(&args.out) } else { None };
     match (named, of_run) {
         (Some(named), Some(of_run)) if named.name != of_run.name => {
@@ -40,24 +40,24 @@ pub(super) fn method(args: &Args) -> anyhow::Result<&'static MethodSpec> {
 
 /// The method of a run: its checkpoints know it, and before the first one `run.json` does.
 pub(crate) fn of_run(run: &Path) -> Option<&'static MethodSpec> {
-    gan_train::run_method(run).ok().flatten()
+    gan_train::run_method(METHODS, run).ok().flatten()
 }
 
 /// The configuration with which the run goes on. With a preset or a file, the command line says the whole configuration
 /// as at the start; without, it says what changes. Changes that a run cannot make are refused, the others are noted.
-pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<toml::Table> {
+pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<Box<dyn MethodConfig>> {
     let of_start = files(args, method)?;
     let whole = !of_start.is_empty();
     let root = root(args)?;
     let mut changes = Vec::new();
-    let resumed = resume_config(&args.out, |saved| {
+    let resumed = resume_config(&args.out, method, |saved| {
         let mut base = match whole {
-            true => of_start.into_iter().chain(saved_root(saved)).collect(),
-            false => vec![Layer::Text { name: "config.toml".into(), toml: saved.to_string() }],
+            true => of_start.into_iter().chain([rooted(&saved.data().root.to_string_lossy())]).collect(),
+            false => vec![Layer::saved(saved)?],
         };
         base.extend(root);
         let wanted = over(base, args, method)?;
-        changes = differences(saved, &wanted)?;
+        changes = differences(&saved.to_table()?, &wanted.to_table()?)?;
         Ok(wanted)
     });
     let config = resumed.map_err(|error| match error {
@@ -71,10 +71,4 @@ pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<toml::T
         eprintln!("note: this run changes {change}");
     }
     Ok(config)
-}
-
-/// The dataset of the saved configuration, as a setting.
-fn saved_root(saved: &toml::Table) -> Option<Layer> {
-    let root = saved.get("data")?.get("root")?;
-    Some(Layer::Setting(format!("data.root={root}")))
 }

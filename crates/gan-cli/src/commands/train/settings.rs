@@ -7,7 +7,8 @@ use anyhow::bail;
 use clap::ValueEnum;
 use gan_data::Preprocess;
 use gan_train::config::Layer;
-use gan_train::{Error, MethodSpec, data_config};
+use gan_train::{Error, MethodConfig, MethodSpec};
+use gan_weights::checkpoint;
 use std::path::Path;
 
 /// The settings that are changed most, as flags.
@@ -56,7 +57,7 @@ impl Shortcuts {
 }
 
 /// The configuration of a new run: defaults, preset, file, flags, then single settings.
-pub(super) fn at_start(args: &Args, method: &MethodSpec) -> anyhow::Result<toml::Table> {
+pub(super) fn at_start(args: &Args, method: &MethodSpec) -> anyhow::Result<Box<dyn MethodConfig>> {
     let mut base = files(args, method)?;
     base.extend(root(args)?);
     Ok(over(base, args, method)?)
@@ -72,7 +73,7 @@ pub(super) fn files(args: &Args, method: &MethodSpec) -> anyhow::Result<Vec<Laye
 /// A configuration file. One that cannot be read is a bad configuration, as one is that cannot be understood.
 fn file(path: &Path) -> anyhow::Result<Layer> {
     Layer::file(path).map_err(|error| match error {
-        Error::Io { .. } => Coded(BAD_MODEL, error.to_string()).into(),
+        Error::Files(checkpoint::Error::Io { .. }) => Coded(BAD_MODEL, error.to_string()).into(),
         other => other.into(),
     })
 }
@@ -84,11 +85,16 @@ pub(super) fn root(args: &Args) -> anyhow::Result<Option<Layer>> {
     let Some(text) = path.to_str() else {
         bail!(Coded(USAGE, format!("--data: the name of {} is not Unicode; rename the folder", path.display())));
     };
-    Ok(Some(Layer::Setting(format!("data.root={}", toml::Value::String(text.to_owned())))))
+    Ok(Some(rooted(text)))
+}
+
+/// The setting of a dataset's folder.
+pub(super) fn rooted(folder: &str) -> Layer {
+    Layer::Setting(format!("data.root={}", toml::Value::String(folder.to_owned())))
 }
 
 /// Lays the flags and settings of the command line over `base`.
-pub(super) fn over(base: Vec<Layer>, args: &Args, method: &MethodSpec) -> gan_train::Result<toml::Table> {
+pub(super) fn over(base: Vec<Layer>, args: &Args, method: &MethodSpec) -> gan_train::Result<Box<dyn MethodConfig>> {
     let with = |size: &[Layer]| {
         let settings = args.set.iter().cloned().map(Layer::Setting);
         let layers = base.iter().cloned().chain(args.shortcuts.layers()).chain(size.iter().cloned()).chain(settings);
@@ -96,7 +102,7 @@ pub(super) fn over(base: Vec<Layer>, args: &Args, method: &MethodSpec) -> gan_tr
     };
     let config = with(&[])?;
     let Some(side) = args.shortcuts.size else { return Ok(config) };
-    let data = data_config(method, &config)?;
+    let data = config.data();
     with(&sized(side, data.preprocess, data.load_size, data.crop_size))
 }
 
@@ -122,7 +128,7 @@ mod tests {
         let said = |preprocess, load, crop| {
             let texts = sized(128, preprocess, load, crop).into_iter().map(|layer| match layer {
                 Layer::Setting(text) => text,
-                Layer::Text { .. } => String::new(),
+                Layer::Text { .. } | Layer::Saved { .. } => String::new(),
             });
             texts.collect::<Vec<_>>().join(" ")
         };

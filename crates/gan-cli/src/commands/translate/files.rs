@@ -7,6 +7,7 @@ use crate::inputs::Inputs;
 use anyhow::bail;
 use gan_data::{Exclude, WriteFormat, list_images, pages_note};
 use gan_fs::{FileId, is_same, resolve};
+use gan_translate::is_planes;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -198,11 +199,6 @@ fn kind(path: &Path) -> &'static str {
 /// Whether a path is a folder of images, and not a folder that is one image.
 fn is_folder(path: &Path) -> bool {
     path.is_dir() && !is_planes(path)
-}
-
-/// Whether a path is one image in a folder of planes.
-pub(super) fn is_planes(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("planes")) && path.is_dir()
 }
 
 /// The path of a parent: that of a bare name is empty.

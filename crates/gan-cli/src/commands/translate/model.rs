@@ -1,17 +1,13 @@
 //! What translates: a run, a checkpoint, or a bare weight file.
 
-use super::reader::NO_ENCODER;
 use super::{Args, Direction};
 use crate::commands::trained::open_trained;
-use crate::commands::weights::{WeightFile, is_weight_file};
-use crate::exit::{BAD_MODEL, Coded, USAGE};
-use anyhow::{Context, bail};
-use candle_core::{DType, Tensor};
-use gan_data::{Batch, DataConfig, DataMode};
-use gan_nets::{Arch, CapturedGenerator, GeneratorConfig, Network};
-use gan_train::conditioning::Condition;
-use gan_train::{Place, Translator, data_config, smallest_side};
-use std::path::Path;
+use crate::exit::{Coded, USAGE};
+use crate::wording::worded;
+use anyhow::bail;
+use gan_translate::{DeviceConfig, Error, Model, Options, TrainedModel, WeightOptions, is_weight_file};
+
+const NO_ENCODER: &str = "--encode is for models with an instance feature encoder, which this is not";
 
 /// What the label maps of a bare pix2pixHD generator are.
 #[derive(clap::Args)]
@@ -25,152 +21,83 @@ pub(super) struct LabelArgs {
     no_instance: bool,
 }
 
-/// A model ready to translate.
-pub(super) struct Model {
-    pub(super) translator: Box<dyn Translator>,
-    /// What its inputs are.
-    pub(super) data: DataConfig,
-    /// What the user should know about it.
-    pub(super) notes: Vec<String>,
-}
-
-impl Model {
-    pub(super) fn open(args: &Args, place: &Place) -> anyhow::Result<Self> {
-        if is_weight_file(&args.model) { Self::of_weights(args, place) } else { Self::of_run(args, place) }
-    }
-
-    fn of_run(args: &Args, place: &Place) -> anyhow::Result<Self> {
-        args.weights.refuse_for_runs()?;
-        if args.labels.label_nc.is_some() || args.labels.no_instance {
-            bail!(Coded(2, "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()));
-        }
-        let trained = open_trained(&args.model)?;
-        let method = trained.method().name;
-        let mut data = data_config(trained.method(), trained.config())?;
-        if args.direction == Direction::B2a && !trained.has("g_b") {
-            let side = if data.direction == gan_data::Direction::B2a { "B to A" } else { "A to B" };
-            bail!(Coded(
-                USAGE,
-                format!(
-                    "--direction b2a is for models of CycleGAN, which know both ways: this {method} model has one generator, trained from {side}; leave --direction out"
-                )
-            ));
-        }
-        if args.encode.is_some() && !has_encoder(trained.config()) {
-            bail!(Coded(USAGE, NO_ENCODER.into()));
-        }
+/// Opens the model; says what there is to know of it.
+pub(super) fn open(args: &Args, device: DeviceConfig) -> anyhow::Result<Model> {
+    let (trained, direction) = if is_weight_file(&args.model) {
+        (of_weights(args)?, None)
+    } else {
+        (of_run(args)?, (args.direction == Direction::B2a).then_some(gan_translate::Direction::B2a))
+    };
+    let options = Options { direction, ..args.options(device) };
+    let model = Model::load(&trained, options).map_err(worded)?;
+    model.check_writable().map_err(worded)?;
+    trained.notes().iter().for_each(|note| eprintln!("{note}"));
+    if is_weight_file(&args.model) {
         if args.direction == Direction::B2a {
-            (data.input_nc, data.output_nc) = (data.output_nc, data.input_nc);
+            eprintln!("a weight file holds one generator: --direction changes nothing");
         }
-        refuse_many_channels(&args.model, data.output_nc, data.mode)?;
-        let translator = trained.translator(&args.options(), place)?;
-        Ok(Model { translator, data, notes: Vec::new() })
+        if args.dropout.is_some() && !model.generator().dropout {
+            eprintln!("this generator has no dropout: --dropout changes nothing");
+        }
     }
-
-    fn of_weights(args: &Args, place: &Place) -> anyhow::Result<Self> {
-        if args.encode.is_some() {
-            bail!(Coded(2, "--encode needs a run: a bare weight file has no encoder beside the generator".into()));
-        }
-        let WeightFile { state, network, mut notes } = WeightFile::open(&args.model, &args.weights)?;
-        let Network::Generator(mut config) = network else {
-            let message = format!("{} holds a {network}: only generators translate", args.model.display());
-            bail!(Coded(BAD_MODEL, message));
-        };
-        let data = inputs(&config, args)?;
-        refuse_many_channels(&args.model, data.output_nc, data.mode)?;
-        if args.direction == Direction::B2a {
-            notes.push("a weight file holds one generator: --direction changes nothing".into());
-        }
-        // A U-Net's file does not tell whether it was trained with dropout, a ResNet's does.
-        let unet = matches!(config.arch, Arch::Unet | Arch::Unet128 | Arch::Unet256);
-        config.dropout |= unet && args.dropout.is_some();
-        if args.dropout.is_some() && !config.dropout {
-            notes.push("this generator has no dropout: --dropout changes nothing".into());
-        }
-        let weights = state.var_builder(place.dtype, &place.device);
-        let at = weights.with_context(|| format!("cannot use {}", args.model.display()))?;
-        let generator = args.options().prepare(config.build(at)?);
-        let labels = (data.mode == DataMode::Labelled).then_some(data.label_nc);
-        let translator = BareGenerator { generator, labels, dtype: place.dtype };
-        Ok(Model { translator: Box::new(translator), data, notes })
-    }
+    Ok(model)
 }
 
-/// Whether a run trained an encoder of instance features.
-fn has_encoder(config: &toml::Table) -> bool {
-    config.get("encoder").and_then(|encoder| encoder.get("instance_feat")?.as_bool()).unwrap_or(false)
+fn of_run(args: &Args) -> anyhow::Result<TrainedModel> {
+    args.weights.refuse_for_runs()?;
+    if args.labels.label_nc.is_some() || args.labels.no_instance {
+        bail!(Coded(USAGE, "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()));
+    }
+    let trained = open_trained(&args.model)?;
+    let config = trained.config();
+    if args.direction == Direction::B2a
+        && let [only] = &config.generators[..]
+    {
+        let side = if only.direction == gan_translate::Direction::B2a { "B to A" } else { "A to B" };
+        bail!(Coded(
+            USAGE,
+            format!(
+                "--direction b2a is for models of CycleGAN, which know both ways: this {} model has one generator, trained from {side}; leave --direction out",
+                config.method
+            )
+        ));
+    }
+    if args.encode.is_some() && config.encoder.is_none() {
+        bail!(Coded(USAGE, NO_ENCODER.into()));
+    }
+    Ok(trained)
 }
 
-/// What no image format holds need not be computed.
-fn refuse_many_channels(model: &Path, channels: usize, mode: DataMode) -> anyhow::Result<()> {
-    if mode == DataMode::Colorization || (1..=4).contains(&channels) {
-        return Ok(());
+fn of_weights(args: &Args) -> anyhow::Result<TrainedModel> {
+    if args.encode.is_some() {
+        bail!(Coded(USAGE, "--encode needs a run: a bare weight file has no encoder beside the generator".into()));
     }
-    let model = model.display();
-    bail!(Coded(
-        BAD_MODEL,
-        format!("{model} makes {channels} channels, and images are written with 1 to 4: its results cannot be written")
-    ))
-}
-
-/// What a generator takes, as far as its tensors and the arguments tell.
-fn inputs(config: &GeneratorConfig, args: &Args) -> anyhow::Result<DataConfig> {
-    let GeneratorConfig { input_nc, output_nc, .. } = *config;
-    let LabelArgs { label_nc, no_instance } = args.labels;
-    let hd = matches!(config.arch, Arch::Global | Arch::Local);
-    let pictures = DataConfig { input_nc, output_nc, ..DataConfig::default() };
-    if !hd && label_nc.is_none() && args.inst.is_none() {
-        let mode = if (input_nc, output_nc) == (1, 2) { DataMode::Colorization } else { DataMode::Single };
-        return Ok(DataConfig { mode, ..pictures });
-    }
-    // Grey and colour pictures have one and three channels; fewer labels than that nobody trains on.
-    let picture = matches!(input_nc, 1 | 3) && args.inst.is_none();
-    let instances = !no_instance && (label_nc.is_some() || !picture);
-    let rest = input_nc.saturating_sub(usize::from(instances));
-    let label_nc = label_nc.unwrap_or(if picture { 0 } else { rest });
-    if label_nc > 0 && label_nc != rest || rest == 0 {
-        let edges = if instances { " and the edges of instances" } else { "" };
-        let message = format!(
-            "{} takes {input_nc} channels, which {label_nc} labels{edges} do not make; give --label-nc{} as in training. (Generators with instance features are translated from their run only.)",
-            args.model.display(),
-            if instances { " or --no-instance" } else { "" }
-        );
-        bail!(Coded(BAD_MODEL, message));
-    }
-    Ok(DataConfig {
-        mode: DataMode::Labelled,
-        input_nc: rest,
-        label_nc,
+    let instances = if args.labels.no_instance { Some(false) } else { args.inst.is_some().then_some(true) };
+    let options = WeightOptions {
+        label_nc: args.labels.label_nc,
         instances,
-        load_size: 1024,
-        crop_size: 512,
-        multiple: config.size_multiple(),
-        ..pictures
-    })
+        dropout: args.dropout.is_some(),
+        ..args.weights.options()
+    };
+    TrainedModel::open_weights(&args.model, &options).map_err(worded)
 }
 
-/// A generator without its run.
-struct BareGenerator {
-    generator: CapturedGenerator,
-    /// Number of labels, if the input is a label map (0: a picture that may come with instances).
-    labels: Option<usize>,
-    dtype: DType,
-}
-
-impl Translator for BareGenerator {
-    fn translate(&self, batch: &Batch) -> gan_train::Result<Tensor> {
-        let input = match self.labels {
-            Some(classes) => Condition::new(batch, classes, self.dtype)?,
-            None => Condition::Planes(batch.a.clone()),
-        };
-        Ok(self.generator.forward(&input)?)
+/// Refuses what would fail for every file alike, and returns what the user should know.
+pub(super) fn check(args: &Args, model: &Model, files: usize) -> anyhow::Result<Vec<&'static str>> {
+    let mut notes = Vec::new();
+    match &args.inst {
+        None if model.config().instances => return Err(worded(Error::NeedsInstances)),
+        Some(_) if !model.config().instances => {
+            notes.push("this model takes no instance maps: --inst changes nothing");
+        }
+        Some(path) if files > 1 && !path.is_dir() => bail!(Coded(
+            USAGE,
+            format!("{} is one instance map for {files} label maps; name the folder that holds theirs", path.display())
+        )),
+        _ => {}
     }
-
-    fn size_multiple(&self) -> usize {
-        self.generator.config().size_multiple()
+    if args.alpha.is_some() && model.takes_alpha() {
+        notes.push("this model takes alpha as a channel: --alpha changes nothing");
     }
-
-    fn smallest_side(&self) -> usize {
-        smallest_side(self.generator.config())
-    }
+    Ok(notes)
 }

@@ -1,7 +1,8 @@
-//! The sizes at which pictures are translated.
+//! The sizes at which images are translated.
 
 use clap::ValueEnum;
-use gan_data::{DataConfig, DataMode, Preprocess, Transform};
+use gan_data::Preprocess;
+use gan_translate::SizeOptions;
 
 #[derive(clap::Args)]
 pub(super) struct SizeArgs {
@@ -34,22 +35,15 @@ enum PreprocessArg {
 }
 
 impl SizeArgs {
-    /// What is to happen to the pictures, if anything.
-    pub(super) fn transform(&self, data: &DataConfig) -> gan_data::Result<Option<Transform>> {
-        let Some(preprocess) = self.preprocess else { return Ok(None) };
-        let preprocess = match preprocess {
+    /// What is to happen to the images, if anything.
+    pub(super) fn options(&self) -> Option<SizeOptions> {
+        let preprocess = match self.preprocess? {
             PreprocessArg::ResizeAndCrop => Preprocess::ResizeAndCrop,
             PreprocessArg::Crop => Preprocess::Crop,
             PreprocessArg::ScaleWidth => Preprocess::ScaleWidth,
             PreprocessArg::ScaleWidthAndCrop => Preprocess::ScaleWidthAndCrop,
             PreprocessArg::None => Preprocess::None,
         };
-        let crop_size = self.crop_size.unwrap_or(data.crop_size);
-        // At test time pix2pix and CycleGAN load at the crop's size, so that nothing is cut off.
-        let labelled = matches!(data.mode, DataMode::Labelled | DataMode::Streets);
-        let load_size = self.load_size.unwrap_or(if labelled { data.load_size } else { crop_size });
-        let transform = Transform { preprocess, load_size, crop_size, flip: false, ..data.transform() };
-        transform.validate()?;
-        Ok(Some(transform))
+        Some(SizeOptions { preprocess, load_size: self.load_size, crop_size: self.crop_size })
     }
 }

@@ -1,9 +1,10 @@
 //! Damaged, truncated, swapped and foreign files: all are found, and the previous checkpoint is used.
 
 use gan_rng::{Key, Purpose};
+use gan_weights::checkpoint::{Manifest, checkpoints_dir, read_manifest, read_tensors};
 
 use super::{assert_same, run, snapshot};
-use crate::checkpoint::{Warning, checkpoints_dir, load, load_latest, save};
+use crate::checkpoint::{self, Refused, Warning, load, load_latest, save};
 use crate::storage::Storage;
 use crate::storage::volatile::VolatileStorage;
 use crate::{Error, Result};
@@ -23,7 +24,7 @@ fn assert_found(storage: &VolatileStorage, named: &str, what: &str) {
     let loaded = load_latest(storage, run(), Some("pix2pix")).unwrap_or_else(|e| panic!("{what}: {e}"));
     assert_same(&loaded.snapshot, &snapshot(1));
     match &loaded.warnings[..] {
-        [Warning::Refused { reason, used: 1 }] => assert!(reason.contains(named), "{what}: {reason}"),
+        [Warning::Refused(Refused { reason, used: 1 })] => assert!(reason.contains(named), "{what}: {reason}"),
         other => panic!("{what}: {other:?}"),
     }
 }
@@ -108,9 +109,9 @@ fn manifest_of_another_method() {
 fn newer_format_says_so() {
     let storage = prepared();
     let path = checkpoints_dir(run()).join("2/manifest.json");
-    let text = String::from_utf8(storage.content(&path)).unwrap().replace("\"format\": 1", "\"format\": 2");
+    let text = String::from_utf8(storage.content(&path)).unwrap().replace("\"format\": 1", "\"format\": 3");
     storage.put(&path, text.into_bytes());
-    assert_found(&storage, "newer version", "format 2");
+    assert_found(&storage, "newer version", "format 3");
 }
 
 /// A manifest with a right seal may still lie.
@@ -119,7 +120,7 @@ fn hostile_manifests_and_tensor_files() {
     let dir = checkpoints_dir(run()).join("2");
     for name in ["../1/generator.safetensors", "/etc/passwd.safetensors", "..\\x.safetensors", "program.exe"] {
         let storage = prepared();
-        let mut manifest = crate::checkpoint::read_manifest(&storage, &dir).unwrap();
+        let mut manifest = read_manifest(&storage, &dir).unwrap();
         manifest.files[0].name = name.to_owned();
         storage.put(&dir.join("manifest.json"), manifest.encode().unwrap());
         storage.remove_file(&dir.join("generator.safetensors")).unwrap();
@@ -141,20 +142,20 @@ fn hostile_manifests_and_tensor_files() {
             };
         }
         bad.truncate(bad.len() - random.below(8) as usize * random.below(2) as usize);
-        refused += u32::from(crate::checkpoint::tensors::read(&dir, &bad).is_err());
+        refused += u32::from(read_tensors(&dir, &bad).is_err());
     }
     assert!(refused > 1000, "{refused}");
     let mut bomb = u64::MAX.to_le_bytes().to_vec();
     bomb.extend_from_slice(&good);
-    assert!(crate::checkpoint::tensors::read(&dir, &bomb).is_err());
+    assert!(read_tensors(&dir, &bomb).is_err());
 }
 
 #[test]
 fn right_seals_over_what_cannot_be() {
     let dir = checkpoints_dir(run()).join("2");
-    let resealed = |change: &dyn Fn(&mut crate::checkpoint::Manifest)| {
+    let resealed = |change: &dyn Fn(&mut Manifest)| {
         let storage = prepared();
-        let mut manifest = crate::checkpoint::read_manifest(&storage, &dir).unwrap();
+        let mut manifest = read_manifest(&storage, &dir).unwrap();
         change(&mut manifest);
         storage.put(&dir.join("manifest.json"), manifest.encode().unwrap());
         storage
@@ -173,7 +174,7 @@ fn right_seals_over_what_cannot_be() {
         let mut bytes = storage.content(&path);
         let at = bytes.len() - 4;
         bytes[at..].copy_from_slice(&bad.to_le_bytes());
-        let mut manifest = crate::checkpoint::read_manifest(&storage, &dir).unwrap();
+        let mut manifest = read_manifest(&storage, &dir).unwrap();
         manifest.files[0].blake3 = blake3::hash(&bytes).to_hex().to_string();
         storage.put(&path, bytes);
         storage.put(&dir.join("manifest.json"), manifest.encode().unwrap());
@@ -191,7 +192,9 @@ fn what_a_check_refuses_is_passed_over() {
     })
     .unwrap();
     assert_eq!(asked, [2, 1]);
-    assert!(matches!(&loaded.warnings[..], [Warning::Refused { reason, used: 1 }] if reason.contains("not today")));
+    assert!(
+        matches!(&loaded.warnings[..], [Warning::Refused(Refused { reason, used: 1 })] if reason.contains("not today"))
+    );
 }
 
 #[test]
@@ -202,11 +205,14 @@ fn nothing_usable_lists_every_reason() {
     }
     let error: Result<_> = load_latest(&storage, run(), None);
     match error.unwrap_err() {
-        Error::NoUsableCheckpoint { refused, .. } => {
+        Error::Files(checkpoint::Error::NoUsableCheckpoint { refused, .. }) => {
             assert_eq!(refused.len(), 2);
             assert!(refused[0].contains("/2/state.json") && refused[1].contains("/1/state.json"), "{refused:?}");
         }
         other => panic!("{other}"),
     }
-    assert!(matches!(load_latest(&VolatileStorage::new(), run(), None), Err(Error::NoCheckpoint { .. })));
+    assert!(matches!(
+        load_latest(&VolatileStorage::new(), run(), None),
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. }))
+    ));
 }

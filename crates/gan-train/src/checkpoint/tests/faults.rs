@@ -1,10 +1,12 @@
 //! Every single file operation of a save fails once, in four ways; and every prefix of a save on a dying disk.
 
+use gan_weights::checkpoint::checkpoints_dir;
+
 use super::{assert_same, run, snapshot};
-use crate::checkpoint::{checkpoints_dir, load_latest, save};
+use crate::checkpoint::{load_latest, save};
 use crate::storage::fault::{Fault, FaultyStorage};
 use crate::storage::volatile::VolatileStorage;
-use crate::storage::{Disk, Storage};
+use crate::storage::{Disk, Files};
 
 /// A run with two checkpoints, of steps 1 and 2.
 fn prepared() -> VolatileStorage {

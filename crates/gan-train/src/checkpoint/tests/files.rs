@@ -1,15 +1,16 @@
 //! What the files of a checkpoint look like.
 
 use candle_core::{DType, Device, Tensor};
+use gan_weights::checkpoint::{FORMAT, MODEL, checkpoints_dir, read_manifest, read_tensors};
 use serde_json::json;
 
 use super::{assert_same, run, snapshot};
 use crate::Error;
 use crate::checkpoint::{
-    NamedTensors, Snapshot, Warning, checkpoints_dir, load, load_files, load_latest, load_latest_files, save, tensors,
+    NamedTensors, Snapshot, Warning, load, load_files, load_latest, load_latest_files, save, tensors,
 };
 use crate::storage::volatile::VolatileStorage;
-use crate::storage::{Disk, Storage};
+use crate::storage::{Disk, Files};
 
 #[test]
 fn round_trip_on_disk_is_exact() {
@@ -68,7 +69,7 @@ fn the_format_is_pinned() {
     expected.extend_from_slice(&[0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
     assert_eq!(storage.content(&saved.path.join("generator.safetensors")), expected);
 
-    let mut manifest = crate::checkpoint::read_manifest(&storage, &saved.path).unwrap();
+    let mut manifest = read_manifest(&storage, &saved.path).unwrap();
     manifest.instruction_set = "x86_64".to_owned();
     manifest.versions = [("gan-train".to_owned(), "0.1.0".to_owned())].into();
     let text = String::from_utf8(manifest.encode().unwrap()).unwrap();
@@ -92,6 +93,31 @@ fn the_format_is_pinned() {
         expected.len()
     );
     assert!(text.starts_with(&start), "{text}");
+}
+
+#[test]
+fn a_model_is_a_file_of_its_own_and_makes_format_2() {
+    let storage = VolatileStorage::new();
+    save(&storage, run(), &snapshot(1), 0).unwrap();
+    let mut wanted = snapshot(2);
+    wanted.model_json = Some(json!({"generators": ["g"]}));
+    let saved = save(&storage, run(), &wanted, 0).unwrap();
+    assert_same(&load_latest(&storage, run(), None).unwrap().snapshot, &wanted);
+    let manifest = read_manifest(&storage, &saved.path).unwrap();
+    assert_eq!((manifest.format, manifest.file(MODEL).is_some()), (FORMAT, true));
+    assert_eq!(load(&storage, &checkpoints_dir(run()).join("1")).unwrap().snapshot.model_json, None);
+
+    let text = String::from_utf8(storage.content(&saved.path.join(MODEL))).unwrap().replace('g', "d");
+    storage.put(&saved.path.join(MODEL), text.into_bytes());
+    assert_eq!(load_latest(&storage, run(), None).unwrap().snapshot.step, 1);
+    for format in [1, 2] {
+        let dir = checkpoints_dir(run()).join(if format == 1 { "2" } else { "1" });
+        let mut manifest = read_manifest(&storage, &dir).unwrap();
+        manifest.format = format;
+        storage.put(&dir.join("manifest.json"), manifest.encode().unwrap());
+        let error = load(&storage, &dir).unwrap_err().to_string();
+        assert!(error.contains(&format!("it has format {format}, its files are of format")), "{error}");
+    }
 }
 
 #[test]
@@ -147,7 +173,7 @@ fn more_tensors_than_any_network_has_are_read_back() {
     let pool: NamedTensors = (0..80_000).map(|i| (format!("fake.{i}"), one.clone())).collect();
     let mut bytes = Vec::new();
     tensors::write(&mut bytes, run(), "pool.safetensors", &pool).unwrap();
-    let read = tensors::read(run(), &bytes).unwrap();
+    let read = read_tensors(run(), &bytes).unwrap();
     assert!(read.names().eq(pool.iter().map(|(name, _)| name.as_str())));
 }
 
@@ -176,7 +202,7 @@ fn what_the_format_cannot_hold_is_refused() {
 fn another_instruction_set_is_a_warning() {
     let storage = VolatileStorage::new();
     let saved = save(&storage, run(), &snapshot(1), 1).unwrap();
-    let mut manifest = crate::checkpoint::read_manifest(&storage, &saved.path).unwrap();
+    let mut manifest = read_manifest(&storage, &saved.path).unwrap();
     manifest.instruction_set = "pdp11".to_owned();
     storage.put(&saved.path.join("manifest.json"), manifest.encode().unwrap());
     let warnings = load_latest(&storage, run(), None).unwrap().warnings;

@@ -49,10 +49,11 @@ fn newest_or_previous_checkpoint_survives() {
 /// The simulation is worth something only if it catches a writer that forgets to flush.
 #[test]
 fn simulation_catches_missing_flushes() {
-    use crate::storage::{Storage, StorageFile};
+    use crate::storage::{Entry, Files, Storage, StorageFile};
     use std::io::{self, Read, Write};
     use std::path::Path;
 
+    #[derive(Debug)]
     struct Careless(VolatileStorage);
     struct CarelessFile(Box<dyn StorageFile>);
     impl Write for CarelessFile {
@@ -68,6 +69,14 @@ fn simulation_catches_missing_flushes() {
             Ok(())
         }
     }
+    impl Files for Careless {
+        fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
+            self.0.open(file)
+        }
+        fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+            self.0.list(dir)
+        }
+    }
     impl Storage for Careless {
         fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
             self.0.create_dir_all(dir)
@@ -77,9 +86,6 @@ fn simulation_catches_missing_flushes() {
         }
         fn append(&self, file: &Path, length: u64) -> io::Result<Box<dyn StorageFile>> {
             self.0.append(file, length)
-        }
-        fn open(&self, file: &Path) -> io::Result<Box<dyn Read + Send>> {
-            self.0.open(file)
         }
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
             self.0.rename(from, to)
@@ -92,9 +98,6 @@ fn simulation_catches_missing_flushes() {
         }
         fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
             self.0.remove_dir_all(dir)
-        }
-        fn list(&self, dir: &Path) -> io::Result<Vec<crate::storage::Entry>> {
-            self.0.list(dir)
         }
     }
 

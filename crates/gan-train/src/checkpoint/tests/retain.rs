@@ -1,9 +1,11 @@
 //! Which checkpoints are kept.
 
+use gan_weights::checkpoint::checkpoints_dir;
+
 use super::{assert_same, run, snapshot};
-use crate::checkpoint::{Warning, checkpoints_dir, load_latest, save};
-use crate::storage::Storage;
+use crate::checkpoint::{Warning, load_latest, save};
 use crate::storage::volatile::VolatileStorage;
+use crate::storage::{Files, Storage};
 
 fn names(storage: &VolatileStorage) -> Vec<String> {
     storage.list(&checkpoints_dir(run())).unwrap().into_iter().map(|entry| entry.name).collect()

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use candle_core::DType;
-use gan_nets::Arch;
+use gan_losses::GanMode;
+use gan_nets::{Arch, DiscriminatorConfig, GeneratorConfig};
 
 const SIDE: usize = 32;
 
@@ -32,7 +33,7 @@ fn batch(n: usize) -> Batch {
 /// The losses and gradients of a step.
 fn step(config: &Config, n: usize, join: bool) -> Vec<(String, Vec<f64>)> {
     let mut method = CycleGan::new(config, &place()).unwrap();
-    (method.pair_g, method.pair_d) = (method.pair_g.forced(join), method.pair_d.forced(join));
+    (method.fusion_g, method.fusion_d) = (method.fusion_g.forced(join), method.fusion_d.forced(join));
     let losses = method.step(&batch(n), &StepCx { epoch: 1, step: 0, lr: 2e-4, seed: 0 }).unwrap();
     let mut out: Vec<_> = losses.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
     for (_, optimizer, networks) in method.parts().optimizers {
@@ -81,7 +82,7 @@ fn what_passes_together_is_what_passes_one_by_one() {
 #[test]
 fn pictures_of_unequal_sizes_pass_one_by_one() {
     let mut method = CycleGan::new(&config(), &place()).unwrap();
-    (method.pair_g, method.pair_d) = (method.pair_g.forced(true), method.pair_d.forced(true));
+    (method.fusion_g, method.fusion_d) = (method.fusion_g.forced(true), method.fusion_d.forced(true));
     let batch = batch(1);
     let narrower = batch.b.as_ref().unwrap().narrow(3, 0, SIDE - 4).unwrap().contiguous().unwrap();
     let losses = method.step(&Batch { b: Some(narrower), ..batch }, &StepCx { epoch: 1, step: 0, lr: 2e-4, seed: 0 });

@@ -1,0 +1,43 @@
+//! Contradictions and ranges that the configurations of several methods share.
+
+use crate::consistency::Contradiction;
+use gan_data::{DataConfig, DataMode};
+use gan_range::Range;
+
+/// The range of a loss's weight.
+pub(super) const fn weight(key: &'static str) -> Range {
+    Range::real(key, 0.0, 1e12)
+}
+
+/// A gradient penalty needs gradients of gradients, which candle's graph does not give.
+pub(super) fn no_penalty(lambda_gp: f64) -> Option<Contradiction> {
+    let what = "a gradient penalty (loss.lambda_gp) needs second-order gradients, which are not available (the references train `wgangp` without penalty, too)";
+    (lambda_gp != 0.0).then(|| Contradiction::new(what.to_owned(), &[&["loss.lambda_gp = 0"]]))
+}
+
+/// What a mode of the dataset is called in a configuration.
+pub(super) fn mode_name(mode: DataMode) -> String {
+    format!("{mode:?}").to_lowercase()
+}
+
+/// Refuses datasets without targets, and label maps, for methods that learn from images alone. `files` and `drawn` are the
+/// modes to use instead.
+pub(super) fn images_only(method: &str, data: &DataConfig, files: &str, drawn: &str) -> Option<Contradiction> {
+    let mode = mode_name(data.mode);
+    let instead = |mode: &str| format!("data.mode = \"{mode}\"");
+    match data.mode {
+        DataMode::Single => {
+            let what = format!("data.mode = \"{mode}\" has no targets to train on");
+            Some(Contradiction::new(what, &[&[&instead(files)]]))
+        }
+        DataMode::Streets => {
+            let what = format!("{method} learns from images, and data.mode = \"{mode}\" has label maps");
+            Some(Contradiction::new(what, &[&[&instead(drawn)]]))
+        }
+        DataMode::Labelled if data.label_nc > 0 => {
+            let what = format!("{method} learns from images, and data.mode = \"{mode}\" has label maps");
+            Some(Contradiction::new(what, &[&["data.label_nc = 0"], &[&instead(files)]]))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,138 @@
+//! The configuration of CycleGAN.
+
+use super::CycleGan;
+use crate::config::{Ranged, Tables};
+use crate::consistency::{Contradiction, DiscriminatorOf, Network};
+use crate::method::Method;
+use crate::method_config::{MethodConfig, data_of, image_model};
+use crate::methods::contradictions::{images_only, no_penalty, weight};
+use crate::{Place, Result, TrainConfig};
+use gan_data::{DataConfig, DataMode};
+use gan_losses::GanMode;
+use gan_nets::{DiscriminatorConfig, GeneratorConfig};
+use gan_range::Range;
+use gan_translate::{Direction, Generator, ModelConfig};
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Training loop.
+    pub train: TrainConfig,
+    /// Dataset.
+    pub data: DataConfig,
+    /// Both generators; `G_B` has input and output channels exchanged.
+    pub generator: GeneratorConfig,
+    /// Both discriminators.
+    pub discriminator: DiscriminatorConfig,
+    /// Losses.
+    pub loss: LossConfig,
+}
+
+/// The `[loss]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// Adversarial objective.
+    pub gan_mode: GanMode,
+    /// Weight of the cycle A → B → A.
+    pub lambda_a: f64,
+    /// Weight of the cycle B → A → B.
+    pub lambda_b: f64,
+    /// Weight of the identity losses relative to the cycles; 0 turns them off.
+    pub lambda_identity: f64,
+    /// Weight of a gradient penalty; only 0 is possible.
+    pub lambda_gp: f64,
+}
+
+impl Config {
+    /// The configuration of `G_B`: that of `G_A` with the channels exchanged.
+    pub(super) fn generator_b(&self) -> GeneratorConfig {
+        let g = &self.generator;
+        GeneratorConfig { input_nc: g.output_nc, output_nc: g.input_nc, ..g.clone() }
+    }
+}
+
+impl Ranged for Config {
+    const TABLES: Tables = &[
+        ("train", TrainConfig::RANGES),
+        ("data", DataConfig::RANGES),
+        ("generator", GeneratorConfig::RANGES),
+        ("discriminator", DiscriminatorConfig::RANGES),
+        ("loss", LossConfig::RANGES),
+    ];
+}
+
+impl MethodConfig for Config {
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+
+    fn data(&self) -> DataConfig {
+        data_of(&self.data, &self.generator)
+    }
+
+    /// Those of one direction, and those of the other where channels differ.
+    fn networks(&self) -> Vec<Box<dyn Network>> {
+        let one_way = |generator: GeneratorConfig| -> [Box<dyn Network>; 2] {
+            let input_nc = generator.output_nc;
+            [Box::new(generator), Box::new(DiscriminatorOf { config: self.discriminator.clone(), input_nc })]
+        };
+        let back = self.generator_b();
+        let differs = back != self.generator;
+        one_way(self.generator.clone())
+            .into_iter()
+            .chain(differs.then(|| one_way(back)).into_iter().flatten())
+            .collect()
+    }
+
+    fn contradictions(&self) -> Vec<Contradiction> {
+        let GeneratorConfig { input_nc, output_nc, .. } = self.generator;
+        let identity = self.loss.lambda_identity > 0.0 && input_nc != output_nc;
+        let identity = identity.then(|| {
+            let what = format!(
+                "the identity loss needs as many input channels as output channels; generator.input_nc is {input_nc} and generator.output_nc {output_nc}"
+            );
+            Contradiction::new(what, &[&["loss.lambda_identity = 0"]])
+        });
+        let images = images_only("cyclegan", &self.data, "unaligned", "unpaired");
+        no_penalty(self.loss.lambda_gp).into_iter().chain(identity).chain(images).collect()
+    }
+
+    fn model(&self) -> ModelConfig {
+        let generators = vec![
+            Generator { network: "g_a".into(), direction: Direction::A2b, config: self.generator.clone() },
+            Generator { network: "g_b".into(), direction: Direction::B2a, config: self.generator_b() },
+        ];
+        image_model("cyclegan", generators, &self.data())
+    }
+
+    fn build(&self, place: &Place) -> Result<Box<dyn Method>> {
+        Ok(Box::new(CycleGan::new(self, place)?))
+    }
+}
+
+impl LossConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] =
+        &[weight("lambda_a"), weight("lambda_b"), weight("lambda_identity"), weight("lambda_gp")];
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            train: TrainConfig { pool_size: 50, ..TrainConfig::default() },
+            data: DataConfig { mode: DataMode::Unaligned, ..DataConfig::default() },
+            generator: GeneratorConfig::default(),
+            discriminator: DiscriminatorConfig::default(),
+            loss: LossConfig::default(),
+        }
+    }
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        LossConfig { gan_mode: GanMode::Lsgan, lambda_a: 10.0, lambda_b: 10.0, lambda_identity: 0.5, lambda_gp: 0.0 }
+    }
+}

@@ -1,0 +1,112 @@
+//! The configuration of pix2pix.
+
+use super::Pix2Pix;
+use crate::config::{Ranged, Tables};
+use crate::consistency::{Contradiction, DiscriminatorOf, Network};
+use crate::method::Method;
+use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
+use crate::methods::contradictions::{images_only, no_penalty, weight};
+use crate::{Place, Result, TrainConfig};
+use gan_data::{DataConfig, DataMode};
+use gan_layers::NormKind;
+use gan_losses::GanMode;
+use gan_nets::{Arch, DiscriminatorConfig, GeneratorConfig};
+use gan_range::Range;
+use gan_translate::ModelConfig;
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Training loop.
+    pub train: TrainConfig,
+    /// Dataset.
+    pub data: DataConfig,
+    /// Generator.
+    pub generator: GeneratorConfig,
+    /// Discriminator; sees input and output image.
+    pub discriminator: DiscriminatorConfig,
+    /// Losses.
+    pub loss: LossConfig,
+}
+
+/// The `[loss]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// Adversarial objective.
+    pub gan_mode: GanMode,
+    /// Weight of the L1 term.
+    pub lambda_l1: f64,
+    /// Weight of a gradient penalty; only 0 is possible.
+    pub lambda_gp: f64,
+}
+
+impl Ranged for Config {
+    const TABLES: Tables = &[
+        ("train", TrainConfig::RANGES),
+        ("data", DataConfig::RANGES),
+        ("generator", GeneratorConfig::RANGES),
+        ("discriminator", DiscriminatorConfig::RANGES),
+        ("loss", LossConfig::RANGES),
+    ];
+}
+
+impl MethodConfig for Config {
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+
+    fn data(&self) -> DataConfig {
+        data_of(&self.data, &self.generator)
+    }
+
+    fn networks(&self) -> Vec<Box<dyn Network>> {
+        let generator = self.generator.clone();
+        let input_nc = generator.input_nc + generator.output_nc;
+        vec![Box::new(generator), Box::new(DiscriminatorOf { config: self.discriminator.clone(), input_nc })]
+    }
+
+    fn contradictions(&self) -> Vec<Contradiction> {
+        let images = images_only("pix2pix", &self.data, "aligned", "facades");
+        no_penalty(self.loss.lambda_gp).into_iter().chain(images).collect()
+    }
+
+    fn model(&self) -> ModelConfig {
+        let data = self.data();
+        image_model("pix2pix", one_generator(self.generator.clone(), &data), &data)
+    }
+
+    fn build(&self, place: &Place) -> Result<Box<dyn Method>> {
+        Ok(Box::new(Pix2Pix::new(self, place)?))
+    }
+}
+
+impl LossConfig {
+    /// The ranges of the numeric keys.
+    pub const RANGES: &'static [Range] = &[weight("lambda_l1"), weight("lambda_gp")];
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            train: TrainConfig::default(),
+            data: DataConfig { mode: DataMode::Aligned, ..DataConfig::default() },
+            generator: GeneratorConfig {
+                arch: Arch::Unet256,
+                norm: NormKind::Batch,
+                dropout: true,
+                ..GeneratorConfig::default()
+            },
+            discriminator: DiscriminatorConfig { norm: NormKind::Batch, ..DiscriminatorConfig::default() },
+            loss: LossConfig::default(),
+        }
+    }
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        LossConfig { gan_mode: GanMode::Vanilla, lambda_l1: 100.0, lambda_gp: 0.0 }
+    }
+}

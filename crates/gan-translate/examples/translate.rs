@@ -1,0 +1,12 @@
+//! Translates an image with a run, a checkpoint, a model folder or a weight file.
+//!
+//! `cargo run --release -p gan-translate --example translate -- MODEL INPUT OUTPUT`
+
+use gan_translate::Model;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [model, input, output] = &args[..] else { return Err("usage: translate MODEL INPUT OUTPUT".into()) };
+    Model::open(model)?.translate_file(input, output)?;
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The alpha channel of an image beside its colours.
+
+use gan_data::{Filter, Picture, Raster};
+
+/// What becomes of the alpha of an input, for models that do not take it as a channel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Alpha {
+    /// It is left out.
+    #[default]
+    Drop,
+    /// It is written back onto the result.
+    Restore,
+}
+
+/// The alpha `[H][W][1]` of an image of two (grey) or four (colour) channels; others have none.
+pub(crate) fn of(image: &Picture) -> Option<Picture> {
+    image.has_alpha().then(|| match image {
+        Picture::Eight(raster) => Picture::Eight(raster.channel(raster.channels() - 1)),
+        Picture::Sixteen(raster) => Picture::Sixteen(raster.channel(raster.channels() - 1)),
+    })
+}
+
+/// Whether no pixel is transparent at all.
+pub(crate) fn is_opaque(alpha: &Picture) -> bool {
+    match alpha {
+        Picture::Eight(raster) => raster.samples().iter().all(|&a| a == u8::MAX),
+        Picture::Sixteen(raster) => raster.samples().iter().all(|&a| a == u16::MAX),
+    }
+}
+
+/// Adds `alpha` to an image of one or three channels, resized to it and in its depth. Others stay as they are.
+pub(crate) fn join(image: Picture, alpha: Picture) -> Picture {
+    let (width, height) = image.size();
+    let channels = image.channels();
+    if !matches!(channels, 1 | 3) {
+        return image;
+    }
+    let alpha = alpha.resize(width, height, Filter::Bicubic);
+    match (image, alpha) {
+        (Picture::Eight(colours), Picture::Eight(alpha)) => Picture::Eight(interleaved(&colours, alpha.samples())),
+        (Picture::Sixteen(colours), Picture::Sixteen(alpha)) => {
+            Picture::Sixteen(interleaved(&colours, alpha.samples()))
+        }
+        (Picture::Eight(colours), Picture::Sixteen(alpha)) => {
+            let alpha: Vec<u8> = alpha.samples().iter().map(|&a| ((u32::from(a) + 128) / 257) as u8).collect();
+            Picture::Eight(interleaved(&colours, &alpha))
+        }
+        (Picture::Sixteen(colours), Picture::Eight(alpha)) => {
+            let alpha: Vec<u16> = alpha.samples().iter().map(|&a| u16::from(a) * 257).collect();
+            Picture::Sixteen(interleaved(&colours, &alpha))
+        }
+    }
+}
+
+fn interleaved<T: Copy + Default>(colours: &Raster<T>, alpha: &[T]) -> Raster<T> {
+    let channels = colours.channels();
+    let mut samples = Vec::with_capacity(alpha.len() * (channels + 1));
+    for (pixel, &alpha) in colours.samples().chunks_exact(channels).zip(alpha) {
+        samples.extend_from_slice(pixel);
+        samples.push(alpha);
+    }
+    Raster::new(colours.width(), colours.height(), channels + 1, samples)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn taken_apart_and_joined_is_the_same() {
+        for channels in [2, 4] {
+            let eight = Picture::Eight(Raster::new(3, 2, channels, (0..6 * channels as u8).collect()));
+            let sixteen =
+                Picture::Sixteen(Raster::new(3, 2, channels, (0..6 * channels as u16).map(|v| v * 900).collect()));
+            for image in [eight, sixteen] {
+                let colours = image.clone().with_channels(channels - 1).unwrap();
+                assert_eq!(join(colours, of(&image).unwrap()), image);
+            }
+        }
+        assert_eq!(of(&Picture::Eight(Raster::new(1, 1, 3, vec![1, 2, 3]))), None);
+    }
+
+    #[test]
+    fn alpha_takes_the_size_and_the_depth_of_the_colours() {
+        let colours = Picture::Eight(Raster::zeros(4, 4, 3));
+        let joined = join(colours, Picture::Sixteen(Raster::new(2, 2, 1, vec![u16::MAX; 4])));
+        assert_eq!((joined.size(), joined.channels(), joined.depth()), ((4, 4), 4, 8));
+        assert!(is_opaque(&of(&joined).unwrap()));
+        let deep = join(Picture::Sixteen(Raster::zeros(1, 1, 1)), Picture::Eight(Raster::new(1, 1, 1, vec![128])));
+        assert_eq!(deep, Picture::Sixteen(Raster::new(1, 1, 2, vec![0, 128 * 257])));
+        assert!(!is_opaque(&of(&deep).unwrap()));
+    }
+}

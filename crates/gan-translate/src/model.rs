@@ -1,0 +1,196 @@
+//! A model that is ready to translate.
+
+use crate::alpha::{self, Alpha};
+use crate::device::to_device;
+use crate::model_config::{ModelConfig, OutputKind};
+use crate::networks::Networks;
+use crate::options::Options;
+use crate::reader::{Files, Input, Reader};
+use crate::trained_model::TrainedModel;
+use crate::weight_file::{WeightOptions, is_weight_file};
+use crate::{Error, Result};
+use candle_core::Tensor;
+use gan_data::{Batch, Picture, picture_from_lab, picture_from_tensor, write_picture};
+use gan_nets::GeneratorConfig;
+use std::path::{Path, PathBuf};
+
+/// A model that is ready to translate on a device. Files are read, translated and written one at a time.
+///
+/// ```no_run
+/// # fn main() -> gan_translate::Result<()> {
+/// let model = gan_translate::Model::open("runs/facades")?;
+/// model.translate_file("labels.png", "facade.png")?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Model {
+    path: PathBuf,
+    config: ModelConfig,
+    generator: GeneratorConfig,
+    networks: Networks,
+    reader: Reader,
+    options: Options,
+    notes: Vec<String>,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Translated {
+    /// The input had transparent pixels, and the result has none: the model has no channel for alpha.
+    pub alpha_lost: bool,
+}
+
+impl Model {
+    /// Opens a run, a checkpoint, a folder of `model.json` and weights, or a bare weight file, to translate on the CPU.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::open`]; [`Error::Tensor`] if there is no memory for the networks.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, Options::default())
+    }
+
+    /// As [`Model::open`], with options.
+    ///
+    /// # Errors
+    /// As [`Model::open`]; [`Error::KnownModel`], [`Error::NoDirection`], [`Error::NoEncoder`], [`Error::NoStyles`] and
+    /// [`Error::NoBf16`] for options that the model or the device has no use for.
+    pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let path = path.as_ref();
+        if is_weight_file(path) {
+            let weights = WeightOptions { dropout: options.dropout.is_some(), ..options.weights.clone() };
+            return Self::load(&TrainedModel::open_weights(path, &weights)?, options);
+        }
+        if options.weights != WeightOptions::default() {
+            return Err(Error::KnownModel { path: path.to_owned() });
+        }
+        Self::load(&TrainedModel::open(path)?, options)
+    }
+
+    /// Loads the networks of a model that was opened before.
+    ///
+    /// # Errors
+    /// As [`Model::open_with`].
+    pub fn load(trained: &TrainedModel, options: Options) -> Result<Self> {
+        let config = trained.config().clone();
+        let generator = config.generator(options.direction)?;
+        let channels = (config.input_nc(generator), generator.config.output_nc);
+        let networks = Networks::load(trained, generator, &options)?;
+        let reader = Reader::new(&config, channels, &options)?;
+        let notes = trained.warnings().iter().map(ToString::to_string).chain(trained.notes().iter().cloned()).collect();
+        let generator = generator.config.clone();
+        Ok(Model { path: trained.path().to_owned(), config, generator, networks, reader, options, notes })
+    }
+
+    /// What the model is.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The generator that translates.
+    pub fn generator(&self) -> &GeneratorConfig {
+        &self.generator
+    }
+
+    /// What the user should know: checkpoints that were passed over, what a bare weight file holds.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether the alpha channel of an input is part of what the model sees.
+    pub fn takes_alpha(&self) -> bool {
+        self.reader.takes_alpha()
+    }
+
+    /// Both sides of an input that is not extended have to be multiples of this.
+    pub fn size_multiple(&self) -> usize {
+        self.networks.size_multiple()
+    }
+
+    /// Translates `[N, C, H, W]` of any float type in [-1, 1], or label ids `[N, 1, H, W]` (U8 or U32), of any size, to
+    /// `[N, output_nc, H, W]` in [-1, 1] on the model's device.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another shape, [`Error::NeedsInstances`] for a model that takes instance maps
+    /// ([`Model::translate_batch`]), [`Error::NoStyles`]; [`Error::Tensor`] if a label is out of range or the device has no memory.
+    pub fn translate(&self, input: &Tensor) -> Result<Tensor> {
+        let names = vec![String::new(); input.dims().first().copied().unwrap_or(0)];
+        self.translate_batch(&Batch { a: input.clone(), b: None, inst: None, names })
+    }
+
+    /// As [`Model::translate`], with instance maps (`inst`) and images that lend their style (`b`).
+    ///
+    /// # Errors
+    /// As [`Model::translate`]; [`Error::Shape`] if the parts differ in size.
+    pub fn translate_batch(&self, batch: &Batch) -> Result<Tensor> {
+        self.networks.translate_any_size(&to_device(batch.clone(), &self.options.device)?)
+    }
+
+    /// Translates an image file (for models of label maps: a label map) into a file, whose extension picks the format.
+    ///
+    /// # Errors
+    /// As [`Model::read`] and [`Model::translate_input`]; [`Error::Data`] if the result cannot be written.
+    pub fn translate_file(&self, input: impl AsRef<Path>, output: impl AsRef<Path>) -> Result<Translated> {
+        self.translate_files(&Files::new(input.as_ref()), output.as_ref())
+    }
+
+    /// As [`Model::translate_file`], with an instance map and an image that lends its style.
+    ///
+    /// # Errors
+    /// As [`Model::translate_file`].
+    pub fn translate_files(&self, files: &Files<'_>, output: &Path) -> Result<Translated> {
+        self.check_writable()?;
+        let input = self.read(files)?;
+        let alpha_lost = self.loses_alpha(&input);
+        write_picture(output, &self.translate_input(input)?)?;
+        Ok(Translated { alpha_lost })
+    }
+
+    /// Refuses a model whose outputs no image file holds.
+    ///
+    /// # Errors
+    /// [`Error::TooManyChannels`].
+    pub fn check_writable(&self) -> Result<()> {
+        let channels = self.generator.output_nc;
+        if self.config.output == OutputKind::Colour || (1..=4).contains(&channels) {
+            return Ok(());
+        }
+        Err(Error::TooManyChannels { model: self.path.clone(), channels })
+    }
+
+    /// Reads an input as the model's training read it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a file that cannot be read or has no such channels, [`Error::LabelOutOfRange`],
+    /// [`Error::NeedsInstances`], [`Error::SizesDiffer`].
+    pub fn read(&self, files: &Files<'_>) -> Result<Input> {
+        self.reader.read(files)
+    }
+
+    /// Whether the input has transparent pixels that the result will not have.
+    pub fn loses_alpha(&self, input: &Input) -> bool {
+        input.alpha.is_some() && self.options.alpha == Alpha::Drop
+    }
+
+    /// The image for an input.
+    ///
+    /// # Errors
+    /// [`Error::TooSmall`] and [`Error::NotMultiple`] for sizes that were chosen, [`Error::NoStyles`]; [`Error::Data`] if values
+    /// are not finite; [`Error::Tensor`] if the device has no memory.
+    pub fn translate_input(&self, input: Input) -> Result<Picture> {
+        let Input { batch, depth, lightness, alpha } = input;
+        let batch = to_device(batch, &self.options.device)?;
+        let y = if self.reader.transform.is_some() {
+            self.networks.translate_exact(&batch)?
+        } else {
+            self.networks.translate_any_size(&batch)?
+        };
+        let image = match lightness {
+            Some(lightness) => picture_from_lab(&lightness, &y.squeeze(0)?)?,
+            None => picture_from_tensor(&y, depth, self.options.quantize)?,
+        };
+        Ok(match alpha.filter(|_| self.options.alpha == Alpha::Restore) {
+            Some(alpha) => alpha::join(image, alpha),
+            None => image,
+        })
+    }
+}

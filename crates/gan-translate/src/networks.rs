@@ -1,0 +1,146 @@
+//! The networks of a model on a device.
+
+use crate::conditioning::Condition;
+use crate::encoder::FeatureEncoder;
+use crate::model_config::{Generator, InputKind, ModelConfig};
+use crate::options::{Options, check_precision};
+use crate::pad_to_multiple::{padded, smallest_side};
+use crate::styles::StyleClusters;
+use crate::trained_model::TrainedModel;
+use crate::{Error, Result};
+use candle_core::{DType, Tensor};
+use gan_data::Batch;
+use gan_nets::CapturedGenerator;
+use std::path::PathBuf;
+
+/// A generator, with the encoder and the styles that belong to it.
+#[derive(Debug)]
+pub(crate) struct Networks {
+    generator: CapturedGenerator,
+    features: Option<Features>,
+    /// Channels of the input tensor: those of the image, or 1 of a label map.
+    input_nc: usize,
+    classes: usize,
+    instances: bool,
+    dtype: DType,
+}
+
+/// Where the instance features of a translation come from.
+#[derive(Debug)]
+struct Features {
+    encoder: FeatureEncoder,
+    /// Style that is drawn whatever the batch holds.
+    style: Option<u64>,
+    clusters: Option<StyleClusters>,
+    /// The model and the folder of its styles, for messages.
+    paths: (PathBuf, PathBuf),
+}
+
+impl Networks {
+    pub(crate) fn load(trained: &TrainedModel, generator: &Generator, options: &Options) -> Result<Self> {
+        check_precision(options.precision, &options.device)?;
+        let config: &ModelConfig = trained.config();
+        let features = Features::load(trained, options)?;
+        let device = &options.device;
+        let weights = trained.network(&generator.network)?.var_builder(device.dtype, &device.device)?;
+        let labels = matches!(config.input, InputKind::Labels { .. });
+        Ok(Networks {
+            generator: options.prepare(generator.config.build(weights)?),
+            features,
+            input_nc: if labels { 1 } else { config.input_nc(generator) },
+            classes: config.classes(),
+            instances: config.instances,
+            dtype: device.dtype,
+        })
+    }
+
+    /// The images `[N, output_nc, H, W]` in [-1, 1] for a batch on the device whose sides are multiples of
+    /// [`Networks::size_multiple`] and not below [`Networks::smallest_side`].
+    pub(crate) fn translate(&self, batch: &Batch) -> Result<Tensor> {
+        self.check(batch)?;
+        let unseen = Batch { inst: None, ..batch.clone() };
+        let mut input = Condition::new(if self.instances { batch } else { &unseen }, self.classes, self.dtype)?;
+        if let Some(features) = &self.features {
+            input = input.with(&features.planes(batch, self.dtype)?)?;
+        }
+        Ok(self.generator.forward(&input)?)
+    }
+
+    /// The same for sides of any length: the input is extended by mirroring, and the result cut back.
+    pub(crate) fn translate_any_size(&self, batch: &Batch) -> Result<Tensor> {
+        self.check(batch)?;
+        let (_, _, h, w) = batch.a.dims4()?;
+        let y = self.translate(&padded(batch, self.size_multiple(), self.smallest_side())?)?;
+        Ok(y.narrow(2, 0, h)?.narrow(3, 0, w)?.contiguous()?)
+    }
+
+    /// The same for sides that somebody chose, which are refused where they do not suit.
+    pub(crate) fn translate_exact(&self, batch: &Batch) -> Result<Tensor> {
+        let (_, _, h, w) = batch.a.dims4()?;
+        let (multiple, smallest) = (self.size_multiple(), self.smallest_side());
+        let rounded = |side: usize| side.div_ceil(multiple) * multiple;
+        if rounded(h).min(rounded(w)) < smallest {
+            return Err(Error::TooSmall { size: (w, h), smallest });
+        }
+        // Up to four, generators round up by themselves.
+        if multiple > 4 && (h % multiple, w % multiple) != (0, 0) {
+            return Err(Error::NotMultiple { size: (w, h), multiple });
+        }
+        self.translate(batch)
+    }
+
+    pub(crate) fn size_multiple(&self) -> usize {
+        // Both are powers of two: the larger is a multiple of the smaller.
+        let encoder = self.features.as_ref().map_or(1, |features| features.encoder.size_multiple());
+        self.generator.config().size_multiple().max(encoder)
+    }
+
+    pub(crate) fn smallest_side(&self) -> usize {
+        smallest_side(self.generator.config()).max(self.size_multiple())
+    }
+
+    fn check(&self, batch: &Batch) -> Result<()> {
+        let got = batch.a.dims();
+        if got.len() != 4 || got[1] != self.input_nc || got.contains(&0) {
+            let expected = format!("[N, {}, H, W], not empty,", self.input_nc);
+            return Err(Error::Shape { what: "the input", got: got.to_vec(), expected });
+        }
+        if self.instances && batch.inst.is_none() {
+            return Err(Error::NeedsInstances);
+        }
+        Ok(())
+    }
+}
+
+impl Features {
+    fn load(trained: &TrainedModel, options: &Options) -> Result<Option<Self>> {
+        if trained.config().encoder.is_none() && options.style.is_none() {
+            return Ok(None);
+        }
+        let encoder = FeatureEncoder::load_with(trained, &options.device, options.ctx())?;
+        let folder = trained.features_dir();
+        let clusters = StyleClusters::load(&folder, encoder.feat_num())?;
+        let paths = (trained.path().to_owned(), folder);
+        let features = Features { encoder, style: options.style, clusters, paths };
+        if options.style.is_some() && features.clusters.is_none() {
+            return Err(features.no_styles());
+        }
+        Ok(Some(features))
+    }
+
+    /// Features `[N, feat_num, H, W]` for a batch.
+    fn planes(&self, batch: &Batch, dtype: DType) -> Result<Tensor> {
+        if self.style.is_none() && batch.b.is_some() {
+            return self.encoder.encode(batch);
+        }
+        let inst = batch.inst.as_ref().ok_or(Error::NeedsInstances)?;
+        let clusters = self.clusters.as_ref().ok_or_else(|| self.no_styles())?;
+        let planes = clusters.draw(inst, self.style.unwrap_or(0))?;
+        Ok(planes.to_device(inst.device())?.to_dtype(dtype)?)
+    }
+
+    fn no_styles(&self) -> Error {
+        let (model, features) = self.paths.clone();
+        Error::NoStyles { model, features }
+    }
+}

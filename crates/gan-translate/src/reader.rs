@@ -1,0 +1,209 @@
+//! Inputs, read as the model's training read them.
+
+use crate::alpha::{self, Alpha};
+use crate::model_config::{InputKind, ModelConfig};
+use crate::options::Options;
+use crate::{Error, Result};
+use candle_core::Tensor;
+use gan_data::{
+    AlphaPolicy, Batch, DecodeOptions, Depth, IdMap, LabelRule, Picture, Pixels, SharedDraws, Transform,
+    adapt_channels, decode, decode_ids, has_alpha,
+};
+use gan_rng::{Key, Purpose};
+use std::path::Path;
+
+/// The files of one translation.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// The image or label map.
+    pub input: &'a Path,
+    /// What the input is called, by which its instance map is found in a folder; where crops lie depends on it alone.
+    pub name: &'a Path,
+    /// Its instance map, or the folder that holds it under the input's name.
+    pub instances: Option<&'a Path>,
+    /// An image that lends its style.
+    pub style: Option<&'a Path>,
+}
+
+impl<'a> Files<'a> {
+    /// An input alone; its name is that of the file without the extension.
+    #[must_use]
+    pub fn new(input: &'a Path) -> Self {
+        let name = input.file_stem().map_or(input, Path::new);
+        Files { input, name, instances: None, style: None }
+    }
+}
+
+/// What goes into the networks, and what is needed to make an image of what comes out.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The input, with what belongs to it.
+    pub batch: Batch,
+    /// Bits a sample of the file.
+    pub(crate) depth: Depth,
+    /// The lightness that the colours of the output belong to.
+    pub(crate) lightness: Option<Tensor>,
+    /// Alpha that the model does not take, `[H][W][1]`: it was there and is transparent somewhere, or is to be written back.
+    pub(crate) alpha: Option<Picture>,
+}
+
+/// Reads inputs at their own size, or in the sizes of a transform.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    config: ModelConfig,
+    /// Channels of the images that go in, and of those that come out.
+    channels: (usize, usize),
+    pub(crate) transform: Option<Transform>,
+    alpha: Alpha,
+}
+
+impl Reader {
+    pub(crate) fn new(config: &ModelConfig, channels: (usize, usize), options: &Options) -> Result<Self> {
+        let transform = options.sizes.as_ref().map(|sizes| config.sizes.transform_with(sizes)).transpose()?;
+        Ok(Reader { config: config.clone(), channels, transform, alpha: options.alpha })
+    }
+
+    /// Whether the model's input has a channel for alpha.
+    pub(crate) fn takes_alpha(&self) -> bool {
+        self.config.input == InputKind::Image && has_alpha(self.channels.0)
+    }
+
+    pub(crate) fn read(&self, files: &Files<'_>) -> Result<Input> {
+        match self.config.input {
+            InputKind::Labels { label_nc, dont_care } => self.label_map(LabelRule { label_nc, dont_care }, files),
+            InputKind::Lightness => self.lightness(files),
+            InputKind::Image => self.image(files),
+        }
+    }
+
+    fn label_map(&self, rule: LabelRule, files: &Files<'_>) -> Result<Input> {
+        let map = decode_ids(files.input, &self.decode_options())?;
+        let labels = rule.apply(map, files.input).map_err(|error| match error {
+            gan_data::Error::Label { path, x, y, value, .. } => {
+                Error::LabelOutOfRange { path, x, y, label: value, label_nc: rule.label_nc }
+            }
+            other => other.into(),
+        })?;
+        let frame = self.frame(labels.size(), files)?;
+        let b = self.style(&frame, files)?;
+        let inst = self.instances(&frame, files)?;
+        let batch = Batch { a: frame.apply(labels).to_tensor()?.unsqueeze(0)?, b, inst, names: names(files) };
+        Ok(Input { batch, depth: Depth::Eight, lightness: None, alpha: None })
+    }
+
+    fn lightness(&self, files: &Files<'_>) -> Result<Input> {
+        let (image, alpha) = self.decode(files.input, None)?;
+        let (depth, alpha) = (depth(&image), alpha.map(|alpha| self.alone(alpha, files)).transpose()?);
+        let (lightness, _) = gan_data::lab_tensors(&self.alone(image, files)?)?;
+        let batch = Batch { a: lightness.unsqueeze(0)?, b: None, inst: None, names: names(files) };
+        Ok(Input { batch, depth, lightness: Some(lightness), alpha })
+    }
+
+    fn image(&self, files: &Files<'_>) -> Result<Input> {
+        let (image, alpha) = self.decode(files.input, Some(self.channels.0))?;
+        let depth = depth(&image);
+        let names = names(files);
+        if !self.config.instances {
+            let alpha = alpha.map(|alpha| self.alone(alpha, files)).transpose()?;
+            let a = self.alone(image, files)?.to_tensor()?.unsqueeze(0)?;
+            return Ok(Input { batch: Batch { a, b: None, inst: None, names }, depth, lightness: None, alpha });
+        }
+        let frame = self.frame(image.size(), files)?;
+        let (b, inst) = (self.style(&frame, files)?, self.instances(&frame, files)?);
+        let batch = Batch { a: frame.apply(image).to_tensor()?.unsqueeze(0)?, b, inst, names };
+        Ok(Input { batch, depth, lightness: None, alpha: alpha.map(|alpha| frame.apply(alpha)) })
+    }
+
+    fn decode_options(&self) -> DecodeOptions {
+        self.config.read.decode_options(self.takes_alpha())
+    }
+
+    /// Reads an image as so many channels (grey or colour, as it is, without a number), and the alpha that is not among
+    /// them. Alpha that is laid over white is not lost, unless it is to be written back.
+    fn decode(&self, path: &Path, channels: Option<usize>) -> Result<(Picture, Option<Picture>)> {
+        let policy = self.config.read.alpha;
+        let image = decode(path, &self.config.read.decode_options(true))?;
+        let channels = channels.unwrap_or(if image.channels() > 2 { 3 } else { 1 });
+        let restore = self.alpha == Alpha::Restore;
+        let apart = (policy != AlphaPolicy::Composite || restore) && !has_alpha(channels) && !is_planes(path);
+        let alpha = if apart { alpha::of(&image) } else { None };
+        let alpha = alpha.filter(|alpha| restore || !alpha::is_opaque(alpha));
+        Ok((adapt_channels(image, channels, policy, path)?, alpha))
+    }
+
+    /// The transform of all parts of an input, and where it crops.
+    fn frame(&self, size: (usize, usize), files: &Files<'_>) -> Result<Frame<'_>> {
+        if let Some(transform) = &self.transform {
+            transform.check_source(size, files.input)?;
+        }
+        Ok(Frame { size, transform: self.transform.as_ref().map(|t| (t, t.draw(size, key(files)))) })
+    }
+
+    fn alone(&self, image: Picture, files: &Files<'_>) -> Result<Picture> {
+        Ok(match &self.transform {
+            Some(transform) => transform.apply_alone(image, key(files), files.input)?,
+            None => image,
+        })
+    }
+
+    fn instances(&self, frame: &Frame<'_>, files: &Files<'_>) -> Result<Option<Tensor>> {
+        if !self.config.instances {
+            return Ok(None);
+        }
+        let path = files.instances.ok_or(Error::NeedsInstances)?;
+        let file = if path.is_dir() { gan_data::partner(path, files.name)? } else { path.to_path_buf() };
+        let map: IdMap = decode_ids(&file, &self.decode_options())?;
+        frame.check(map.size(), &file, files.input)?;
+        Ok(Some(frame.apply(map).to_tensor_u32()?.unsqueeze(0)?))
+    }
+
+    fn style(&self, frame: &Frame<'_>, files: &Files<'_>) -> Result<Option<Tensor>> {
+        let Some(path) = files.style.filter(|_| self.config.encoder.is_some()) else { return Ok(None) };
+        let (image, _) = self.decode(path, Some(self.channels.1))?;
+        frame.check(image.size(), path, files.input)?;
+        Ok(Some(frame.apply(image).to_tensor()?.unsqueeze(0)?))
+    }
+}
+
+/// Whether a path is one image in a folder of planes.
+#[must_use]
+pub fn is_planes(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("planes")) && path.is_dir()
+}
+
+fn names(files: &Files<'_>) -> Vec<String> {
+    vec![files.name.display().to_string()]
+}
+
+fn depth(image: &Picture) -> Depth {
+    if image.depth() == 16 { Depth::Sixteen } else { Depth::Eight }
+}
+
+/// Crops, where there are any, depend on the name alone: the same file is cut the same way, whatever else is translated.
+fn key(files: &Files<'_>) -> Key {
+    Key::new(0, Purpose::Augment).at_name(&files.name.to_string_lossy())
+}
+
+/// What the parts of one input share.
+struct Frame<'a> {
+    /// `(width, height)` of the file.
+    size: (usize, usize),
+    transform: Option<(&'a Transform, SharedDraws)>,
+}
+
+impl Frame<'_> {
+    fn apply<P: Pixels>(&self, pixels: P) -> P {
+        match self.transform {
+            Some((transform, draws)) => transform.apply_shared(pixels, draws),
+            None => pixels,
+        }
+    }
+
+    /// Refuses an instance map or a style image of another size.
+    fn check(&self, size: (usize, usize), file: &Path, input: &Path) -> Result<()> {
+        if size == self.size {
+            return Ok(());
+        }
+        Err(Error::SizesDiffer { file: file.to_owned(), size, input: input.to_owned(), input_size: self.size })
+    }
+}

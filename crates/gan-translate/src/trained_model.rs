@@ -1,0 +1,255 @@
+//! A trained model on disk: its description and its weights.
+
+use crate::elsewhere::Elsewhere;
+use crate::model_config::{InvalidModel, ModelConfig};
+use crate::weight_file::{WeightFile, WeightOptions, is_weight_file};
+use crate::{Error, Result, legacy};
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+use gan_weights::checkpoint::{self, Disk, Folder, MANIFEST, Manifest, Refused, is_checkpoint};
+use gan_weights::{StateDict, read_any};
+use std::path::{Path, PathBuf};
+
+/// Largest `model.json` that is read.
+const MAX_DESCRIPTION: u64 = 1 << 20;
+
+/// A trained model: of a run folder the newest usable checkpoint, a checkpoint folder, a folder of `model.json` and
+/// `NAME.safetensors`, or a bare weight file.
+///
+/// It is chosen once, by reading and building the networks that translate, and everything that is read later comes from it:
+/// a trainer may write newer checkpoints, or delete this one, meanwhile.
+#[derive(Debug, Clone)]
+pub struct TrainedModel {
+    path: PathBuf,
+    source: Source,
+    config: ModelConfig,
+    /// What was read to choose it.
+    networks: Vec<(String, StateDict)>,
+    warnings: Vec<Refused>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Checkpoint(Folder<'static>),
+    /// A folder without a manifest.
+    Folder(PathBuf),
+    WeightFile,
+}
+
+impl TrainedModel {
+    /// Opens a model of any kind. Checkpoints whose generators (or encoder) are damaged, not finite or not what their
+    /// description says are passed over; [`TrainedModel::warnings`] tells of them.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`] with what there is instead, [`Error::Checkpoint`], [`Error::Description`], and those of
+    /// [`TrainedModel::open_weights`].
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, &[])
+    }
+
+    /// As [`TrainedModel::open`], for a checkpoint that also has these networks.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::open`].
+    pub fn open_with(path: &Path, networks: &[&str]) -> Result<Self> {
+        if is_weight_file(path) {
+            return Self::open_weights(path, &WeightOptions::default());
+        }
+        if is_checkpoint(path) {
+            return Self::described(path, Folder::open(&Disk, path)?, networks);
+        }
+        if path.join(ModelConfig::FILE).is_file() && !checkpoint::exists(&Disk, path) {
+            return Self::of_folder(path, networks);
+        }
+        match checkpoint::newest(&Disk, path, |folder| Self::described(path, folder, networks)) {
+            Ok((model, warnings)) => Ok(TrainedModel { warnings, ..model }),
+            Err(Error::Checkpoint(error @ checkpoint::Error::NoCheckpoint { .. })) => Err(match Elsewhere::of(path) {
+                Some(elsewhere) => Error::NoModel { path: path.to_owned(), elsewhere },
+                None => error.into(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a bare weight file, `.pth` or `.safetensors`; its generator is called `g`.
+    ///
+    /// # Errors
+    /// [`Error::Weights`], [`Error::Unusable`], [`Error::NoGenerator`], [`Error::Labels`].
+    pub fn open_weights(path: &Path, options: &WeightOptions) -> Result<Self> {
+        let file = WeightFile::open(path, options)?;
+        let config = file.describe(options)?;
+        let networks = vec![("g".to_owned(), file.state)];
+        Self { notes: file.notes, ..Self::new(path, Source::WeightFile, config, networks) }.verified(&[])
+    }
+
+    /// A checkpoint with the description that lies in it.
+    fn described(path: &Path, folder: Folder<'static>, networks: &[&str]) -> Result<Self> {
+        let manifest = folder.manifest();
+        let (file, config) = if folder.has_file(ModelConfig::FILE) {
+            (ModelConfig::FILE, ModelConfig::from_json(&folder.read(ModelConfig::FILE)?))
+        } else {
+            (MANIFEST, legacy::model_config(&manifest.method, &manifest.model))
+        };
+        // Somebody else may have made this checkpoint: its numbers are checked before anything is built from them.
+        let config = config.map_err(|e| checkpoint::Error::damaged(&folder.dir().join(file), e.to_string()))?;
+        folder.state()?;
+        Self::new(path, Source::Checkpoint(folder), config, Vec::new()).verified(networks)
+    }
+
+    /// A checkpoint whose description is known: reads and builds the networks that it names.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if one of them is damaged or not what the description says.
+    pub fn of_checkpoint(folder: Folder<'static>, config: ModelConfig) -> Result<Self> {
+        let path = folder.dir().to_owned();
+        Self::new(&path, Source::Checkpoint(folder), config, Vec::new()).verified(&[])
+    }
+
+    fn of_folder(path: &Path, networks: &[&str]) -> Result<Self> {
+        let file = path.join(ModelConfig::FILE);
+        let refuse = |reason| Error::Description { path: file.clone(), reason };
+        let text = gan_fs::read_regular(&file, MAX_DESCRIPTION)
+            .map_err(|e| refuse(InvalidModel::new(format!("it cannot be read: {e}"))))?;
+        let config = ModelConfig::from_json(&text).map_err(refuse)?;
+        Self::new(path, Source::Folder(path.to_owned()), config, Vec::new()).verified(networks)
+    }
+
+    fn new(path: &Path, source: Source, config: ModelConfig, networks: Vec<(String, StateDict)>) -> Self {
+        TrainedModel { path: path.to_owned(), source, config, networks, warnings: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Reads and builds every network that translates, and reads the others that are wanted.
+    fn verified(mut self, networks: &[&str]) -> Result<Self> {
+        let config = self.config.clone();
+        for generator in &config.generators {
+            self.verify(&generator.network, |weights| generator.config.build(weights).map(drop))?;
+        }
+        if let Some(encoder) = &config.encoder {
+            self.verify(&encoder.network, |weights| encoder.config.build(weights).map(drop))?;
+        }
+        for name in networks {
+            self.keep(name)?;
+        }
+        Ok(self)
+    }
+
+    fn verify(&mut self, name: &str, build: impl Fn(VarBuilder<'static>) -> candle_core::Result<()>) -> Result<()> {
+        let tensors = self.keep(name)?;
+        let built = match tensors.var_builder(DType::F32, &Device::Cpu) {
+            Ok(weights) => build(weights).map_err(gan_nets::Error::from),
+            Err(error) => Err(error.into()),
+        };
+        built.map_err(|source| match &self.source {
+            // Names and shapes; what follows the first line is where it was raised.
+            Source::Checkpoint(folder) => {
+                let reason = source.to_string().lines().next().unwrap_or_default().to_owned();
+                checkpoint::Error::damaged(&folder.dir().join(file_name(name)), reason).into()
+            }
+            Source::Folder(folder) => Error::Unusable { path: folder.join(file_name(name)), source },
+            Source::WeightFile => Error::Unusable { path: self.path.clone(), source },
+        })
+    }
+
+    /// Reads a network, unless that has been done.
+    fn keep(&mut self, name: &str) -> Result<&StateDict> {
+        let known = self.networks.iter().position(|(known, _)| known == name);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                self.networks.push((name.to_owned(), self.network(name)?));
+                self.networks.len() - 1
+            }
+        };
+        Ok(&self.networks[at].1)
+    }
+
+    /// The path that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the model is.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// What the chosen checkpoint consists of; `None` for a model that is no checkpoint.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        match &self.source {
+            Source::Checkpoint(folder) => Some(folder.manifest()),
+            Source::Folder(_) | Source::WeightFile => None,
+        }
+    }
+
+    /// Step of the chosen checkpoint; `None` for a model that is no checkpoint.
+    pub fn step(&self) -> Option<u64> {
+        self.manifest().map(|manifest| manifest.step)
+    }
+
+    /// Newer checkpoints that were passed over.
+    pub fn warnings(&self) -> &[Refused] {
+        &self.warnings
+    }
+
+    /// What the user should know of a bare weight file: which network it holds, and what reading it left out.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether there is a network of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.network_names().iter().any(|network| network == name)
+    }
+
+    /// Names of all networks that there are, those of training included, sorted.
+    pub fn network_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = match &self.source {
+            Source::Checkpoint(folder) => folder.networks().map(str::to_owned).collect(),
+            Source::Folder(folder) => std::fs::read_dir(folder)
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".safetensors")?.to_owned()))
+                .collect(),
+            Source::WeightFile => self.networks.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        names.sort();
+        names
+    }
+
+    /// The tensors of the network of this name, on the CPU, verified.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`], [`Error::Weights`] or [`Error::NoNetwork`] if there is none, or if it is not what was written.
+    pub fn network(&self, name: &str) -> Result<StateDict> {
+        if let Some((_, tensors)) = self.networks.iter().find(|(known, _)| known == name) {
+            return Ok(tensors.clone());
+        }
+        match &self.source {
+            Source::Checkpoint(folder) => Ok(folder.tensors(name)?),
+            Source::Folder(folder) => Ok(read_any(folder.join(file_name(name)))?.state),
+            Source::WeightFile => Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() }),
+        }
+    }
+
+    /// Where the styles of the model are kept: `features` in the run, or in the folder that holds the model.
+    pub fn features_dir(&self) -> PathBuf {
+        const FEATURES: &str = "features";
+        match &self.source {
+            Source::Checkpoint(_) if is_checkpoint(&self.path) => {
+                // A path such as `.` has no parent to see.
+                let whole = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+                let beside = whole.parent().unwrap_or(Path::new("."));
+                let in_run = beside.ends_with(checkpoint::CHECKPOINTS);
+                let run = if in_run { beside.parent().unwrap_or(beside) } else { beside };
+                run.join(FEATURES)
+            }
+            Source::Checkpoint(_) | Source::Folder(_) => self.path.join(FEATURES),
+            Source::WeightFile => self.path.with_file_name(FEATURES),
+        }
+    }
+}
+
+fn file_name(network: &str) -> String {
+    format!("{network}.safetensors")
+}
