@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::decode::{AlphaPolicy, is_planes};
+use crate::decode::AlphaPolicy;
 use crate::error::{Error, Result};
+use crate::image_name::is_planes;
 use crate::picture::{Picture, luma};
 use crate::raster::Raster;
 

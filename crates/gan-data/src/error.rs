@@ -193,6 +193,12 @@ impl Error {
         Self::Item { path: path.to_path_buf(), reason: reason.into(), remedy: remedy.into() }
     }
 
+    /// Parts of unequal size would not stay aligned under a crop or a rounding.
+    pub(crate) fn sizes_differ(a: &Path, size_a: (usize, usize), b: &Path, size_b: (usize, usize)) -> Self {
+        let reason = format!("it is {}x{} and {} is {}x{}", size_a.0, size_a.1, b.display(), size_b.0, size_b.1);
+        Self::item(a, reason, "make them equal, or use preprocess = \"resize_and_crop\"")
+    }
+
     pub(crate) fn config(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Config { reason: reason.into(), remedy: remedy.into() }
     }

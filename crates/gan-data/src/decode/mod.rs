@@ -22,9 +22,10 @@ use self::flaw::Flaw;
 pub use self::id_files::decode_ids;
 pub(crate) use self::id_files::ids_from_bytes;
 pub use self::limits::DecodeLimits;
-pub(crate) use self::planes::{is_planes, join_planes};
+pub(crate) use self::planes::join_planes;
 use self::source::Source;
 use crate::error::{Error, Result};
+use crate::image_name::is_planes;
 use crate::picture::Picture;
 use crate::raster::Raster;
 

@@ -4,21 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::{DecodeOptions, Header};
 use crate::error::{Error, Result};
-use crate::listing::is_picture;
+use crate::image_name::is_image;
 use crate::picture::Picture;
 use crate::raster::Raster;
-
-/// Whether a path is a folder of planes.
-pub(crate) fn is_planes(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("planes")) && path.is_dir()
-}
 
 /// The files of a folder of planes, in order of their names.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = std::fs::read_dir(folder).and_then(|entries| entries.map(|e| Ok(e?.path())).collect());
     let paths: Vec<PathBuf> = listed.map_err(|e| Error::io("list", folder, e))?;
     // Whatever else bears such a name is refused when it is opened: leaving it out would lose a channel.
-    let mut planes: Vec<PathBuf> = paths.into_iter().filter(|path| is_picture(path)).collect();
+    let mut planes: Vec<PathBuf> = paths.into_iter().filter(|path| is_image(path)).collect();
     planes.sort();
     if planes.is_empty() {
         return Err(Error::decode(folder, "there is no plane in it", "put one grey picture a channel there"));

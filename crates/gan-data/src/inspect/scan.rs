@@ -1,43 +1,21 @@
 //! Reading every file of a folder.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
 use super::report::{FolderReport, Problem, ProblemKind, Severity, SizeCount};
 use crate::channels::has_alpha;
-use crate::config::{DataConfig, DataMode};
-use crate::dataset::halves::{self, Seam};
-use crate::decode::{AlphaPolicy, DecodeOptions, decode, decode_ids, is_planes, probe};
+use crate::config::DataConfig;
+use crate::decode::{AlphaPolicy, DecodeOptions, decode, decode_ids, probe};
 use crate::error::Result;
-use crate::folder::{PictureFile, shown};
-use crate::listing::{Exclude, LeftOut, list_images};
+use crate::halves::{self, Seam};
+use crate::image_file::shown;
+use crate::image_name::is_planes;
 use crate::pages;
-
-/// A folder that is to be looked at.
-#[derive(Debug, Clone)]
-pub(super) struct Side {
-    pub(super) role: &'static str,
-    pub(super) path: PathBuf,
-    pub(super) files: Vec<PictureFile>,
-    pub(super) left_out: LeftOut,
-    /// Whether the files hold ids rather than colours.
-    pub(super) ids: bool,
-}
-
-impl Side {
-    pub(super) fn list(role: &'static str, path: &Path, ids: bool, exclude: &Exclude) -> Result<Self> {
-        let listing = list_images(path, exclude)?;
-        Ok(Self { role, path: path.to_path_buf(), files: listing.files, left_out: listing.left_out, ids })
-    }
-
-    /// Whether each file holds both parts of a pair.
-    pub(super) fn holds_pairs(&self) -> bool {
-        self.role == "pairs"
-    }
-}
+use crate::side::Side;
 
 /// What decoding one file told.
 #[derive(Debug, Clone, Copy)]
@@ -66,19 +44,17 @@ impl Progress<'_> {
     }
 }
 
-/// Decodes every file of a side. The result has one entry a file, none where decoding failed.
+/// Decodes every file of a side; `wanted` are the channels that its images may be given. The result has one entry a file, none where decoding failed.
 pub(super) fn read_all(
     side: &Side,
     config: &DataConfig,
+    wanted: [usize; 2],
     progress: &Progress<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Option<Seen>> {
     // Alpha is kept for a side whose network has a channel for it; a file that holds a pair is both sides.
     let with_alpha = [config.input_nc, config.output_nc].into_iter().find(|&channels| has_alpha(channels));
     let options = config.decode_options_for(with_alpha.unwrap_or(config.input_nc));
-    // Lightness and colour are taken out of colour images.
-    let colorization = config.mode == DataMode::Colorization;
-    let wanted = if colorization { [3, 3] } else { [config.input_nc, config.output_nc] };
     let results: Vec<Result<Seen>> = side
         .files
         .par_iter()

@@ -10,7 +10,7 @@ use super::combine::{Written, alpha_note, beside_pictures, nothing, renamed, wri
 use crate::decode::{DecodeOptions, decode};
 use crate::encode::write_picture;
 use crate::error::{Error, Result};
-use crate::folder::{distinct_names, with_suffix};
+use crate::image_file::{distinct_names, with_suffix};
 use crate::listing::{Exclude, list_images};
 use crate::picture::Picture;
 use crate::raster::Raster;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::combine::{all_done, nothing};
 use crate::error::{Error, Result};
-use crate::folder::normalized;
 use crate::listing::{Exclude, list_images, list_pictures};
+use crate::pairing::normalized;
 use crate::results::Plan;
 
 /// Shares of the parts; `train` gets the rest.
