@@ -1,6 +1,6 @@
 //! From errors to messages and exit codes.
 
-use crate::memory;
+use crate::{memory, remedies};
 use gan_train::device::is_out_of_memory;
 use std::process::ExitCode;
 
@@ -50,6 +50,9 @@ pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
                 && let Some(remedy) = memory::remedy()
             {
                 eprintln!("the device has not enough memory: {remedy}");
+            }
+            if let Some(remedy) = error.chain().find_map(remedies::of) {
+                eprintln!("{remedy}");
             }
             ExitCode::from(code_of(&error))
         }

@@ -102,10 +102,10 @@ pub(crate) fn locate_collections(root: &Path, phase: &str) -> Result<Located<[Pa
     }
     if domains.len() > 2 {
         let names: Vec<_> = domains.iter().filter_map(|path| path.file_name()).map(|n| n.to_string_lossy()).collect();
-        let reason = format!("{} folders hold pictures: {}", domains.len(), names.join(", "));
+        let reason = format!("{} folders hold images: {}", domains.len(), names.join(", "));
         return Err(Error::dataset(root, reason, "name the two that are meant A and B"));
     }
-    looked.extend(["A/ + B/".to_owned(), "any two folders with pictures".to_owned()]);
+    looked.extend(["A/ + B/".to_owned(), "any two folders with images".to_owned()]);
     Err(missing(root, &looked))
 }
 
@@ -126,12 +126,12 @@ fn without_phase(root: &Path, phase: &str) -> Option<([PathBuf; 2], String)> {
     folders.iter().all(|folder| folder.is_dir()).then_some((folders, note))
 }
 
-/// The note to give when a folder that holds pictures itself is used as a whole.
+/// The note to give when a folder that holds images itself is used as a whole.
 fn flat(root: &Path, phase: &str) -> Option<String> {
-    holds_pictures(root).then(|| format!("no `{phase}` part: all pictures of the folder are used"))
+    holds_pictures(root).then(|| format!("no `{phase}` part: all images of the folder are used"))
 }
 
-/// Folders that may be the two domains: those that hold pictures and are not parts of a dataset, runs or hidden.
+/// Folders that may be the two domains: those that hold images and are not parts of a dataset, runs or hidden.
 pub(crate) fn domains(root: &Path) -> Vec<PathBuf> {
     let ours = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
@@ -184,8 +184,7 @@ fn locate_under(root: &Path, names: &[&str], suffixes: &[&str]) -> Result<(PathB
 pub(crate) fn missing(root: &Path, looked: &[String]) -> Error {
     match std::fs::metadata(root) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let remedy = "check the path; `cargo xtask fetch-data --list` names the published sets";
-            return Error::dataset(root, "the folder does not exist", remedy);
+            return Error::dataset(root, "the folder does not exist", "check the path");
         }
         Err(error) => return Error::io("read", root, error),
         Ok(metadata) if !metadata.is_dir() => {
@@ -211,9 +210,9 @@ pub(crate) fn images(folder: &Path, exclude: &Exclude, notes: &mut Vec<String>) 
 /// Keeps the first `limit` of a sorted list and refuses an empty one; `notes` may say why it is empty.
 pub(crate) fn limited<T>(mut items: Vec<T>, limit: Option<usize>, folder: &Path, notes: &[String]) -> Result<Vec<T>> {
     if items.is_empty() {
-        let mut reason = "there is not one picture in it (png, jpg, webp, bmp, ppm, tiff)".to_owned();
+        let mut reason = "there is not one image in it (png, jpg, webp, bmp, ppm, tiff)".to_owned();
         notes.iter().for_each(|note| reason += &format!("; {note}"));
-        return Err(Error::dataset(folder, reason, "put pictures there, or name another folder"));
+        return Err(Error::dataset(folder, reason, "put images there, or name another folder"));
     }
     if limit == Some(0) {
         return Err(Error::config("max_dataset_size is 0", "leave it out to use everything"));
