@@ -34,6 +34,7 @@ const ALLOWED: [&str; 22] = [
     "data.batch_size",
     "data.cache",
     "data.workers",
+    "data.prefetch",
     "loss.vgg19",
 ];
 

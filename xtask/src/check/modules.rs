@@ -20,8 +20,9 @@ pub(super) fn violations(root: &Path) -> Result<Vec<String>> {
     for package in children(&root.join("crates"))? {
         let (name, src) = (stem(&package), package.join("src"));
         if src.join("lib.rs").is_file() && !TANGLED.contains(&name.as_str()) {
-            let circles = circles(&graph(&src)?);
-            found.extend(circles.iter().map(|circle| format!("{name}: a circle of imports: {}", circle.join(" → "))));
+            let graph = graph(&src)?;
+            let circles = circles(&graph).into_iter();
+            found.extend(circles.map(|circle| format!("{name}: a circle of imports: {}", circle.join(" → "))));
         }
     }
     Ok(found)
@@ -147,7 +148,7 @@ fn circles(graph: &Graph) -> Vec<Vec<&str>> {
 }
 
 fn shortest_circle<'a>(graph: &'a Graph, start: &'a str) -> Option<Vec<&'a str>> {
-    let mut from = BTreeMap::new();
+    let mut from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut pending = VecDeque::from([start]);
     while let Some(at) = pending.pop_front() {
         for next in graph.get(at).into_iter().flatten().map(String::as_str) {
