@@ -15,14 +15,14 @@ use crate::transform::{Preprocess, Transform};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DataMode {
-    /// Pairs of pictures of the same scene: side by side in one file, or in two folders.
+    /// Pairs of images of the same scene: side by side in one file, or in two folders.
     #[default]
     Aligned,
-    /// Two folders of unrelated pictures.
+    /// Two folders of unrelated images.
     Unaligned,
     /// Label maps, photographs and instance maps (pix2pixHD).
     Labelled,
-    /// Pictures without a target, to be translated.
+    /// Images without a target, to be translated.
     Single,
     /// Photographs, taken apart into lightness (input) and colour (target).
     Colorization,
@@ -64,15 +64,15 @@ pub struct DataConfig {
     /// Channels of the target; from the generator, too.
     #[serde(skip)]
     pub output_nc: usize,
-    /// What happens to a picture's size.
+    /// What happens to an image's size.
     pub preprocess: Preprocess,
-    /// Side, or width, after resizing; in pixels. Procedural pictures are drawn at this size.
+    /// Side, or width, after resizing; in pixels. Procedural images are drawn at this size.
     pub load_size: usize,
     /// Side after cropping; in pixels.
     pub crop_size: usize,
     /// With `preprocess = "none"`, sides become multiples of this: 4, or 16 and 32 for pix2pixHD's generators.
     pub multiple: usize,
-    /// Whether half of the pictures are mirrored.
+    /// Whether half of the images are mirrored.
     pub flip: bool,
     /// Items a batch.
     pub batch_size: usize,
@@ -84,7 +84,7 @@ pub struct DataConfig {
     pub workers: usize,
     /// Batches that may wait ready, or be in preparation, at any time; by default two for every worker.
     pub prefetch: Option<usize>,
-    /// Number of labels of `labelled` data; 0 means that the inputs are ordinary colour pictures.
+    /// Number of labels of `labelled` data; 0 means that the inputs are ordinary colour images.
     pub label_nc: usize,
     /// Whether `labelled` data has instance maps.
     pub instances: bool,
@@ -94,8 +94,8 @@ pub struct DataConfig {
     pub exif: bool,
     /// What becomes of an alpha channel where the network has no channel for it.
     pub alpha: AlphaPolicy,
-    /// Folder in which decoded pictures are kept, uncompressed, for later epochs and runs; empty: none are kept. It
-    /// grows to the size of all decoded pictures and can be deleted at any time.
+    /// Folder in which decoded images are kept, uncompressed, for later epochs and runs; empty: none are kept. It
+    /// grows to the size of all decoded images and can be deleted at any time.
     pub cache: PathBuf,
 }
 

@@ -1,7 +1,7 @@
 //! Decoding, datasets, transforms and loading of images for image-to-image translation.
 //!
-//! Pictures come from files or from the procedural generators, pass a [`Transform`], and reach the trainer as candle
-//! tensors on the CPU: `[N, C, H, W]`, f32 in [-1, 1] for pictures, integers for label and instance maps. Nothing here
+//! Images come from files or from the procedural generators, pass a [`Transform`], and reach the trainer as candle
+//! tensors on the CPU: `[N, C, H, W]`, f32 in [-1, 1] for images, integers for label and instance maps. Nothing here
 //! knows a GPU or the network, and nothing prints.
 //!
 //! ```no_run

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::raster::Raster;
 use crate::resample::{Filter, resize_deep, resize_eight};
 
-/// A picture of 8 or 16 bits a sample.
+/// An image of 8 or 16 bits a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Picture {
     /// Samples 0 … 255.
@@ -74,7 +74,7 @@ impl Picture {
         either!(self, raster => raster.flip_horizontal());
     }
 
-    /// The picture turned upright.
+    /// The image turned upright.
     #[must_use]
     pub fn oriented(self, orientation: Orientation) -> Self {
         match self {
@@ -83,7 +83,7 @@ impl Picture {
         }
     }
 
-    /// The picture as `[C, H, W]` f32 in [-1, 1].
+    /// The image as `[C, H, W]` f32 in [-1, 1].
     ///
     /// # Errors
     /// [`Error::Tensor`](crate::Error::Tensor) passes on what candle answers; the samples always fill the shape.

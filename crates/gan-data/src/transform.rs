@@ -11,7 +11,7 @@ use crate::ids::IdMap;
 use crate::picture::Picture;
 use crate::resample::Filter;
 
-/// What happens to a picture's size.
+/// What happens to an image's size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preprocess {
@@ -39,7 +39,7 @@ impl Preprocess {
         matches!(self, Self::ScaleWidth | Self::ScaleWidthAndCrop)
     }
 
-    /// Whether pictures are cropped to `crop_size`, and so all have one size.
+    /// Whether images are cropped to `crop_size`, and so all have one size.
     #[must_use]
     pub fn crops(self) -> bool {
         matches!(self, Self::ResizeAndCrop | Self::Crop | Self::ScaleWidthAndCrop)
@@ -56,7 +56,7 @@ pub struct Transform {
     pub load_size: usize,
     /// Side after cropping; in pixels.
     pub crop_size: usize,
-    /// Whether half of the pictures are mirrored.
+    /// Whether half of the images are mirrored.
     pub flip: bool,
     /// With [`Preprocess::None`], sides become multiples of this: 4, or 16 and 32 for pix2pixHD's two generators.
     pub multiple: usize,
@@ -88,7 +88,7 @@ pub struct SharedDraws {
     pub flip: bool,
 }
 
-/// What a transform acts on: pictures are interpolated, ids are picked.
+/// What a transform acts on: images are interpolated, ids are picked.
 pub trait Pixels: Sized {
     /// `(width, height)`.
     fn size(&self) -> (usize, usize);
@@ -159,7 +159,7 @@ impl Transform {
         Ok(())
     }
 
-    /// Whether pictures of different sizes come out in the same size and stay aligned.
+    /// Whether images of different sizes come out in the same size and stay aligned.
     #[must_use]
     pub fn unifies_sizes(&self) -> bool {
         self.preprocess.resizes()
@@ -181,7 +181,7 @@ impl Transform {
         SharedDraws { x, y, flip: stream.uniform() > 0.5 }
     }
 
-    /// Transforms one part of an item whose parts share their draws. Where the picture is smaller than the crop, the
+    /// Transforms one part of an item whose parts share their draws. Where the image is smaller than the crop, the
     /// rest is black.
     #[must_use]
     pub fn apply_shared<P: Pixels>(&self, pixels: P, draws: SharedDraws) -> P {
@@ -193,10 +193,10 @@ impl Transform {
         self.finish(pixels, draws.flip)
     }
 
-    /// Transforms a picture that stands alone.
+    /// Transforms an image that stands alone.
     ///
     /// # Errors
-    /// [`Error::Item`], naming `path`, if the picture is smaller than the crop.
+    /// [`Error::Item`], naming `path`, if the image is smaller than the crop.
     pub fn apply_alone<P: Pixels>(&self, pixels: P, key: Key, path: &Path) -> Result<P> {
         self.check_source(pixels.size(), path)?;
         let mut pixels = self.sized(pixels);
@@ -220,11 +220,11 @@ impl Transform {
     pub(crate) fn smaller_than_crop(&self, (width, height): (usize, usize), path: &Path) -> Error {
         let crop = self.crop_size;
         let reason = format!("{width}x{height} is smaller than the crop of {crop}x{crop}");
-        let remedy = "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger pictures";
+        let remedy = "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger images";
         Error::item(path, reason, remedy)
     }
 
-    /// `(width, height)` before any crop for a picture of the given size.
+    /// `(width, height)` before any crop for an image of the given size.
     #[must_use]
     pub fn size_before_crop(&self, (width, height): (usize, usize)) -> (usize, usize) {
         if self.preprocess.resizes() {

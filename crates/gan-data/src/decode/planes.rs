@@ -1,4 +1,4 @@
-//! Pictures of any number of channels: a folder of grey files, one a channel.
+//! Images of any number of channels: a folder of grey files, one a channel.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut planes: Vec<PathBuf> = paths.into_iter().filter(|path| is_image(path)).collect();
     planes.sort();
     if planes.is_empty() {
-        return Err(Error::decode(folder, "there is no plane in it", "put one grey picture a channel there"));
+        return Err(Error::decode(folder, "there is no plane in it", "put one grey image a channel there"));
     }
     Ok(planes)
 }
@@ -53,7 +53,7 @@ pub(crate) fn join_planes(
         if plane.size() != (first.width as usize, first.height as usize) {
             let ((w, h), Header { width, height, .. }) = (plane.size(), first);
             let reason = format!("it is {w}x{h} and the first plane is {width}x{height}");
-            return Err(Error::decode(file, reason, "give all planes of a picture one size"));
+            return Err(Error::decode(file, reason, "give all planes of an image one size"));
         }
         planes.push(plane);
     }

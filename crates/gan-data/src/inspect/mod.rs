@@ -62,7 +62,7 @@ pub fn inspect(config: &DataConfig, progress: impl Fn(usize, usize) + Sync) -> R
         report.notes.extend(notes(side, &folder));
         report.folders.push(folder);
         if side.files.is_empty() {
-            let error = Error::dataset(&side.path, "there is not one picture in it", "put pictures there");
+            let error = Error::dataset(&side.path, "there is not one image in it", "put images there");
             report.problems.push(Problem::of(ProblemKind::Layout, &side.path, &error));
         }
         too_small(side, &pictures, config, kind, &mut report.problems);
@@ -93,7 +93,7 @@ pub fn inspect(config: &DataConfig, progress: impl Fn(usize, usize) + Sync) -> R
     report
 }
 
-/// Pictures that the crop does not fit into: an error where they stand alone, black borders where parts share a crop.
+/// Images that the crop does not fit into: an error where they stand alone, black borders where parts share a crop.
 fn too_small(side: &Side, seen: &[Option<Seen>], config: &DataConfig, kind: &Files, problems: &mut Vec<Problem>) {
     let transform = config.transform();
     if !transform.preprocess.crops() {
@@ -113,12 +113,12 @@ fn too_small(side: &Side, seen: &[Option<Seen>], config: &DataConfig, kind: &Fil
             kind: ProblemKind::TooSmall,
             path: file.path.clone(),
             message: format!("{loaded_width}x{loaded_height} is smaller than the crop of {crop}x{crop}"),
-            remedy: "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger pictures".to_owned(),
+            remedy: "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger images".to_owned(),
         });
     }
 }
 
-/// Sizes of the readable pictures by path.
+/// Sizes of the readable images by path.
 fn sizes<'a>(side: &'a Side, seen: &[Option<Seen>]) -> BTreeMap<&'a Path, (usize, usize)> {
     let pairs = side.files.iter().zip(seen);
     pairs.filter_map(|(file, seen)| Some((file.path.as_path(), (*seen)?.size))).collect()

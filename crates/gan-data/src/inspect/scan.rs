@@ -98,7 +98,7 @@ fn look(path: &Path, side: &Side, options: &DecodeOptions, wanted: [usize; 2]) -
     })
 }
 
-/// Sums a folder up, and warns about kinds of pictures that do not belong together.
+/// Sums a folder up, and warns about kinds of images that do not belong together.
 pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<Problem>) -> FolderReport {
     let mut sizes = BTreeMap::<(usize, usize), usize>::new();
     let mut channels = BTreeMap::new();
@@ -122,12 +122,12 @@ pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<P
     };
     if channels.len() > 1 {
         let counts = channels.iter().map(|(c, n)| (counted(*c, "channel"), *n)).collect();
-        mixed(format!("pictures differ: {}", listed(&counts)), "they are converted to input_nc or output_nc channels");
+        mixed(format!("images differ: {}", listed(&counts)), "they are converted to input_nc or output_nc channels");
     }
     // Maps of ids may be narrow or wide as their ids need.
     if depths.len() > 1 && !side.ids {
         let counts = depths.iter().map(|(d, n)| (format!("{d} bits"), *n)).collect();
-        mixed(format!("pictures differ: {}", listed(&counts)), "use one depth, or expect different precision");
+        mixed(format!("images differ: {}", listed(&counts)), "use one depth, or expect different precision");
     }
     let mut sizes: Vec<SizeCount> =
         sizes.into_iter().map(|((width, height), pictures)| SizeCount { width, height, pictures }).collect();
@@ -162,7 +162,7 @@ fn counted(count: usize, what: &str) -> String {
 pub(super) fn notes(side: &Side, report: &FolderReport) -> Vec<String> {
     let alpha = match report.alpha_dropped.len() {
         0 => None,
-        n => Some(format!("alpha of {} is dropped; alpha = \"composite\" lays it over white", counted(n, "picture"))),
+        n => Some(format!("alpha of {} is dropped; alpha = \"composite\" lays it over white", counted(n, "image"))),
     };
     let notes = [side.left_out.note(), pages::sentence(&report.further_pages), alpha];
     notes.into_iter().flatten().map(|note| format!("{}: {note}", side.path.display())).collect()
@@ -178,7 +178,7 @@ pub(super) fn unusable(side: &Side, seen: &[Option<Seen>], config: &DataConfig, 
     for (file, seen) in side.files.iter().zip(seen) {
         let Some(seen) = seen else { continue };
         if side.holds_pairs() && seen.size.0 < 2 {
-            let message = "a picture one pixel wide holds no pair".to_owned();
+            let message = "an image one pixel wide holds no pair".to_owned();
             add(Severity::Error, ProblemKind::TooSmall, &file.path, message, "store A and B side by side");
         }
         if !seen.fits {
@@ -189,7 +189,7 @@ pub(super) fn unusable(side: &Side, seen: &[Option<Seen>], config: &DataConfig, 
         sizes.insert(transform.size_before_crop(seen.size));
     }
     if config.batch_size > 1 && !transform.preprocess.crops() && sizes.len() > 1 {
-        let message = format!("pictures of {} sizes cannot share batches of {}", sizes.len(), config.batch_size);
+        let message = format!("images of {} sizes cannot share batches of {}", sizes.len(), config.batch_size);
         let remedy = "set batch_size = 1, or a preprocess that crops";
         add(Severity::Error, ProblemKind::SizeMismatch, &side.path, message, remedy);
     }

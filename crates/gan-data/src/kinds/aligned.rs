@@ -1,4 +1,4 @@
-//! Pairs of pictures of the same scene.
+//! Pairs of images of the same scene.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -129,7 +129,7 @@ impl Aligned {
 fn halves(picture: &Picture, path: &Path) -> Result<(Picture, Picture)> {
     let (width, height) = picture.size();
     if width < 2 {
-        return Err(Error::item(path, "a picture one pixel wide holds no pair", "store A and B side by side"));
+        return Err(Error::item(path, "an image one pixel wide holds no pair", "store A and B side by side"));
     }
     let half = width / 2;
     Ok((picture.crop(0, 0, half, height), picture.crop(half, 0, width - half, height)))

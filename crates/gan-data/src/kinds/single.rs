@@ -1,4 +1,4 @@
-//! Pictures to be translated.
+//! Images to be translated.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
     vec![file.map(|files| Side { role, path: root.clone(), files, left_out: LeftOut::default(), ids: false })]
 }
 
-/// The pictures of one folder and its sub-folders, or one file; inputs only, with `input_nc` channels whatever the
+/// The images of one folder and its sub-folders, or one file; inputs only, with `input_nc` channels whatever the
 /// direction.
 #[derive(Debug)]
 pub struct Single {
@@ -47,7 +47,7 @@ pub struct Single {
     channels: usize,
 }
 
-/// The pictures below a folder, or the one picture that `root` is.
+/// The images below a folder, or the one image that `root` is.
 fn files(root: &Path, notes: &mut Vec<String>) -> Result<Vec<PictureFile>> {
     if root.is_file() || is_planes(root) {
         return Ok(vec![PictureFile::below(root.parent().unwrap_or(root), root.to_path_buf())]);
@@ -56,7 +56,7 @@ fn files(root: &Path, notes: &mut Vec<String>) -> Result<Vec<PictureFile>> {
 }
 
 impl Single {
-    /// Finds the pictures of a configuration.
+    /// Finds the images of a configuration.
     ///
     /// # Errors
     /// [`crate::Error::Dataset`] if there are none.
@@ -100,7 +100,7 @@ impl Dataset for Single {
 
     fn describe(&self) -> Description {
         Description {
-            kind: "pictures to translate".to_owned(),
+            kind: "images to translate".to_owned(),
             items: self.len(),
             folders: vec![self.root.clone()],
             notes: self.notes.clone(),

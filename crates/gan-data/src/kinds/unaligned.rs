@@ -1,4 +1,4 @@
-//! Two collections of unrelated pictures.
+//! Two collections of unrelated images.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl Dataset for Unaligned {
 
     fn describe(&self) -> Description {
         Description {
-            kind: format!("unrelated pictures, {} inputs and {} targets", self.inputs.len(), self.targets.len()),
+            kind: format!("unrelated images, {} inputs and {} targets", self.inputs.len(), self.targets.len()),
             items: self.len(),
             folders: self.folders.to_vec(),
             notes: self.notes.clone(),

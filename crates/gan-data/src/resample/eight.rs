@@ -1,4 +1,4 @@
-//! Resizing of 8-bit pictures in fixed point, to the bit as Pillow does it.
+//! Resizing of 8-bit images in fixed point, to the bit as Pillow does it.
 //!
 //! Both passes run many samples side by side under one weight, the shape that vector units like. Vertically a row's
 //! samples already lie side by side; horizontally [`LANES`] rows are interleaved first.
@@ -8,7 +8,7 @@ use super::lanes::{LANES, Lanes, PRECISION, Portable};
 use super::{Filter, resize_nearest};
 use crate::raster::Raster;
 
-/// Resizes an 8-bit picture of any channel count.
+/// Resizes an 8-bit image of any channel count.
 ///
 /// ```
 /// use gan_data::{Filter, Raster, resize_eight};

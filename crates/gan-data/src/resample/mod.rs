@@ -1,4 +1,4 @@
-//! Resizing, bit-exact with Pillow: the pictures a network was trained on are the pictures it gets to see.
+//! Resizing, bit-exact with Pillow: the images a network was trained on are the images it gets to see.
 //!
 //! Shrinking is antialiased: the filter is widened by the scale. Horizontal pass first, its result rounded to 8 bits,
 //! then the vertical pass; a pass that does not change the size is skipped. (Up to version 12 Pillow always does so, and

@@ -1,4 +1,4 @@
-//! Procedural datasets: no files, no network, any size, the same pictures for the same seed.
+//! Procedural datasets: no files, no network, any size, the same images for the same seed.
 //!
 //! * facades: label maps in color and their renderings;
 //! * streets: label and instance maps and their renderings;
