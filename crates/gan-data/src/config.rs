@@ -9,7 +9,8 @@ use crate::channels::has_alpha;
 use crate::decode::{AlphaPolicy, DecodeLimits, DecodeOptions};
 use crate::error::Result;
 use crate::label_rule::LabelRule;
-use crate::transform::{Preprocess, Transform};
+use crate::preprocess::Preprocess;
+use crate::transform::Transform;
 
 /// How items are made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ pub enum DataMode {
     Aligned,
     /// Two folders of unrelated images.
     Unaligned,
-    /// Label maps, photographs and instance maps (pix2pixHD).
+    /// Label maps, photographs and instance maps.
     Labelled,
     /// Images without a target, to be translated.
     Single,
@@ -70,7 +71,7 @@ pub struct DataConfig {
     pub load_size: usize,
     /// Side after cropping; in pixels.
     pub crop_size: usize,
-    /// With `preprocess = "none"`, sides become multiples of this: 4, or 16 and 32 for pix2pixHD's generators.
+    /// With `preprocess = "none"`, sides become multiples of this, or of what the generator asks for if that is more.
     pub multiple: usize,
     /// Whether half of the images are mirrored.
     pub flip: bool,

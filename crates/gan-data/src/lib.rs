@@ -46,6 +46,8 @@ mod pages;
 mod pairing;
 mod pairs;
 mod picture;
+mod pixels;
+mod preprocess;
 mod raster;
 mod reader;
 mod resample;
@@ -78,11 +80,13 @@ pub use pages::{pages, pages_note};
 pub use pairing::partner;
 pub use pairs::{Canny, PairInput, SplitRatio, Written, canny_edges, combine, make_pairs, separate, split};
 pub use picture::Picture;
+pub use pixels::Pixels;
+pub use preprocess::Preprocess;
 pub use raster::Raster;
-pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};
+pub use resample::{Filter, resize_nearest, resize_u8, resize_u16};
 pub use sizes::check_sizes;
 pub use synth::{FACADE_CLASSES, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth};
-pub use transform::{Pixels, Preprocess, SharedDraws, Transform, round_to_multiple};
+pub use transform::{SharedDraws, Transform, round_to_multiple};
 pub use writable::WriteFormat;
 
 /// The directory of fetched datasets (`datasets/NAME`) and weights (`weights/NAME.safetensors`): `GAN_DATA_DIR`, else

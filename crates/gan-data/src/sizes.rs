@@ -9,7 +9,7 @@ use crate::config::DataConfig;
 use crate::dataset::{Dataset, ItemFiles};
 use crate::decode::probe;
 use crate::error::{Error, Result};
-use crate::transform::Preprocess;
+use crate::preprocess::Preprocess;
 
 /// Images spelt out in a message; there may be thousands.
 const SHOWN: usize = 4;

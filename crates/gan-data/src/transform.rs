@@ -7,44 +7,8 @@ use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::ids::IdMap;
-use crate::picture::Picture;
-use crate::resample::Filter;
-
-/// What happens to an image's size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Preprocess {
-    /// To `load_size` x `load_size`, whatever the aspect; then a random `crop_size` x `crop_size`.
-    #[default]
-    ResizeAndCrop,
-    /// To `load_size` x `load_size`.
-    Resize,
-    /// A random `crop_size` x `crop_size`.
-    Crop,
-    /// To the width `load_size`, keeping the aspect.
-    ScaleWidth,
-    /// To the width `load_size`, keeping the aspect; then a random `crop_size` x `crop_size`.
-    ScaleWidthAndCrop,
-    /// Only to the nearest multiples that the networks can take.
-    None,
-}
-
-impl Preprocess {
-    fn resizes(self) -> bool {
-        matches!(self, Self::ResizeAndCrop | Self::Resize)
-    }
-
-    fn scales_width(self) -> bool {
-        matches!(self, Self::ScaleWidth | Self::ScaleWidthAndCrop)
-    }
-
-    /// Whether images are cropped to `crop_size`, and so all have one size.
-    #[must_use]
-    pub fn crops(self) -> bool {
-        matches!(self, Self::ResizeAndCrop | Self::Crop | Self::ScaleWidthAndCrop)
-    }
-}
+use crate::pixels::Pixels;
+use crate::preprocess::Preprocess;
 
 /// The whole augmentation of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,9 +22,9 @@ pub struct Transform {
     pub crop_size: usize,
     /// Whether half of the images are mirrored.
     pub flip: bool,
-    /// With [`Preprocess::None`], sides become multiples of this: 4, or 16 and 32 for pix2pixHD's two generators.
+    /// With [`Preprocess::None`], sides become multiples of this: what the network asks for.
     pub multiple: usize,
-    /// Whether scaling to a width keeps the height at `crop_size` or more: pix2pix and CycleGAN do, pix2pixHD does not.
+    /// Whether scaling to a width keeps the height at `crop_size` or more. Datasets of label maps do not, as their reference.
     pub minimum_height: bool,
 }
 
@@ -86,50 +50,6 @@ pub struct SharedDraws {
     pub y: usize,
     /// Whether to mirror.
     pub flip: bool,
-}
-
-/// What a transform acts on: images are interpolated, ids are picked.
-pub trait Pixels: Sized {
-    /// `(width, height)`.
-    fn size(&self) -> (usize, usize);
-    /// Resized, by the way that suits the kind.
-    #[must_use]
-    fn resized(self, width: usize, height: usize) -> Self;
-    /// The window `(x, y, width, height)`, zero beyond the edge.
-    #[must_use]
-    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self;
-    /// Mirrors left and right.
-    fn flip(&mut self);
-}
-
-impl Pixels for Picture {
-    fn size(&self) -> (usize, usize) {
-        Self::size(self)
-    }
-    fn resized(self, width: usize, height: usize) -> Self {
-        self.resize(width, height, Filter::Bicubic)
-    }
-    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
-        self.crop(x, y, width, height)
-    }
-    fn flip(&mut self) {
-        self.flip_horizontal();
-    }
-}
-
-impl Pixels for IdMap {
-    fn size(&self) -> (usize, usize) {
-        Self::size(self)
-    }
-    fn resized(self, width: usize, height: usize) -> Self {
-        self.resize(width, height)
-    }
-    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
-        self.crop(x, y, width, height)
-    }
-    fn flip(&mut self) {
-        self.flip_horizontal();
-    }
 }
 
 impl Transform {
@@ -316,6 +236,8 @@ mod tests {
     use gan_rng::Purpose;
 
     use super::*;
+    use crate::ids::IdMap;
+    use crate::picture::Picture;
     use crate::raster::Raster;
 
     fn key(index: u64) -> Key {

@@ -12,7 +12,7 @@ use toml::Table;
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers:
 /// with another value it would be another run.
-const ALLOWED: [&str; 22] = [
+const ALLOWED: [&str; 23] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",

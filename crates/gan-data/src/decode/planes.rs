@@ -58,15 +58,15 @@ pub(crate) fn join_planes(
         planes.push(plane);
     }
     if planes.iter().all(|plane| plane.depth() == 8) {
-        let eight = planes.iter().filter_map(|plane| match plane {
+        let samples = planes.iter().filter_map(|plane| match plane {
             Picture::Eight(raster) => Some(raster.samples()),
             Picture::Sixteen(_) => None,
         });
-        return Ok(Picture::Eight(interleaved(&eight.collect::<Vec<_>>(), planes[0].size())));
+        return Ok(Picture::Eight(interleaved(&samples.collect::<Vec<_>>(), planes[0].size())));
     }
-    let deep: Vec<Vec<u16>> = planes.iter().map(sixteen_bits).collect();
-    let deep: Vec<&[u16]> = deep.iter().map(Vec::as_slice).collect();
-    Ok(Picture::Sixteen(interleaved(&deep, planes[0].size())))
+    let samples: Vec<Vec<u16>> = planes.iter().map(sixteen_bits).collect();
+    let samples: Vec<&[u16]> = samples.iter().map(Vec::as_slice).collect();
+    Ok(Picture::Sixteen(interleaved(&samples, planes[0].size())))
 }
 
 /// Levels of 16 bits; 255 becomes 65535.

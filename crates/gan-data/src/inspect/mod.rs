@@ -74,8 +74,8 @@ pub fn inspect(config: &DataConfig, progress: impl Fn(usize, usize) + Sync) -> R
     report.items = sides.iter().take(counted).map(|side| side.files.len()).max().unwrap_or(0);
     if let Some(names) = kind.pairing {
         for (other, pictures) in sides.iter().zip(&seen).skip(1) {
-            let complete = compare((&sides[0], &seen[0]), (other, pictures), names, config, &mut report);
-            report.notes.extend(kind.unmatched.filter(|_| !complete).map(str::to_owned));
+            let unmatched = compare((&sides[0], &seen[0]), (other, pictures), names, config, &mut report);
+            report.notes.extend(kind.unmatched.filter(|_| unmatched).map(str::to_owned));
         }
     }
     if let Some(side) = sides.first().filter(|side| side.ids) {
@@ -124,7 +124,7 @@ fn sizes<'a>(side: &'a Side, seen: &[Option<Seen>]) -> BTreeMap<&'a Path, (usize
     pairs.filter_map(|(file, seen)| Some((file.path.as_path(), (*seen)?.size))).collect()
 }
 
-/// Reports names without partner, and parts that differ in size; says whether all names have a partner.
+/// Reports names without partner, and parts that differ in size; says whether some names have none.
 fn compare(
     (first, first_seen): (&Side, &[Option<Seen>]),
     (other, other_seen): (&Side, &[Option<Seen>]),
@@ -142,7 +142,7 @@ fn compare(
                 message: format!("it has the same name as {}", one.display()),
                 remedy: "remove or rename one of them".to_owned(),
             });
-            return true;
+            return false;
         }
     };
     for (files, there) in [(&matched.only_left, other), (&matched.only_right, first)] {
@@ -173,5 +173,5 @@ fn compare(
             matched.pairs.iter().map(|(a, b)| (a.path.as_path(), b.path.as_path())).collect();
         labels::foreign_instances(&pairs, config, &mut report.problems);
     }
-    matched.is_complete()
+    !matched.is_complete()
 }

@@ -20,7 +20,8 @@ use crate::config::{DataConfig, DataMode};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::kind::Kind;
-use crate::transform::{Preprocess, Transform, check_pixels};
+use crate::preprocess::Preprocess;
+use crate::transform::{Transform, check_pixels};
 
 /// Most bytes that the input and target tensors of a batch may take.
 const MAX_BATCH_BYTES: u128 = 1 << 36;

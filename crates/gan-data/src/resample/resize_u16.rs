@@ -6,7 +6,7 @@ use crate::raster::Raster;
 
 /// Resizes a 16-bit image; unlike the 8-bit path nothing is rounded between the two passes.
 #[must_use]
-pub fn resize_deep(source: &Raster<u16>, width: usize, height: usize, filter: Filter) -> Raster<u16> {
+pub fn resize_u16(source: &Raster<u16>, width: usize, height: usize, filter: Filter) -> Raster<u16> {
     if filter == Filter::Nearest {
         return resize_nearest(source, width, height);
     }
