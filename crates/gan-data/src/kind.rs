@@ -35,7 +35,7 @@ pub(crate) struct Files {
 }
 
 /// For kinds that demand nothing.
-pub(crate) fn anything(_: &DataConfig) -> Result<()> {
+pub(crate) fn no_demands(_: &DataConfig) -> Result<()> {
     Ok(())
 }
 

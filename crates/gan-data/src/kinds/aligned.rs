@@ -11,7 +11,7 @@ use crate::config::{DataConfig, Direction};
 use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::{Error, Result};
 use crate::halves;
-use crate::kind::{Files, Kind, anything};
+use crate::kind::{Files, Kind, no_demands};
 use crate::layout::{Layout, images, limited, locate_pairs};
 use crate::pairing::{Names, pair_by_stem};
 use crate::picture::Picture;
@@ -21,7 +21,7 @@ use crate::transform::Transform;
 
 pub(super) static KIND: Kind = Kind {
     name: "aligned",
-    check: anything,
+    check: no_demands,
     open: |config| Ok(Arc::new(Aligned::open(config)?)),
     files: Some(Files {
         sides,

@@ -1,4 +1,4 @@
-//! Label maps with photographs and instance maps: the data of pix2pixHD.
+//! Label maps with photographs and instance maps.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

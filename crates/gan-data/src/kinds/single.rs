@@ -11,7 +11,7 @@ use crate::dataset::{Dataset, Description};
 use crate::error::Result;
 use crate::image_file::PictureFile;
 use crate::image_name::is_planes;
-use crate::kind::{Files, Kind, anything};
+use crate::kind::{Files, Kind, no_demands};
 use crate::layout::{images, limited, missing};
 use crate::listing::{Exclude, LeftOut};
 use crate::reader::Reader;
@@ -20,7 +20,7 @@ use crate::transform::Transform;
 
 pub(super) static KIND: Kind = Kind {
     name: "single",
-    check: anything,
+    check: no_demands,
     open: |config| Ok(Arc::new(Single::open(config)?)),
     files: Some(Files { sides, pairing: None, unmatched: None, channels: None }),
     minimum_height: true,

@@ -10,7 +10,7 @@ use crate::config::{DataConfig, Direction};
 use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::Result;
 use crate::image_file::PictureFile;
-use crate::kind::{Files, Kind, anything};
+use crate::kind::{Files, Kind, no_demands};
 use crate::layout::{images, limited, locate_collections};
 use crate::reader::Reader;
 use crate::side::Side;
@@ -18,7 +18,7 @@ use crate::transform::Transform;
 
 pub(super) static KIND: Kind = Kind {
     name: "unaligned",
-    check: anything,
+    check: no_demands,
     open: |config| Ok(Arc::new(Unaligned::open(config)?)),
     files: Some(Files { sides, pairing: None, unmatched: None, channels: None }),
     minimum_height: true,
