@@ -15,7 +15,7 @@ use toml::Table;
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers:
 /// with another value it would be another run.
-const ALLOWED: [&str; 21] = [
+const ALLOWED: [&str; 22] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",
@@ -37,6 +37,7 @@ const ALLOWED: [&str; 21] = [
     "data.batch_size",
     "data.cache",
     "data.workers",
+    "data.prefetch",
 ];
 
 /// The configuration with which a run of `method` may go on: the one that its newest checkpoint seals, with the changes that

@@ -1,7 +1,9 @@
 //! `cargo xtask check`: everything that must hold before a change is merged, in the order of what is quickest to mend.
 
 mod graph;
+mod modules;
 mod tidy;
+mod tokens;
 
 use std::path::Path;
 use std::process::Command;
@@ -30,7 +32,7 @@ enum Outcome {
 const CHECKS: &[Check] = &[
     Check { name: "fmt", about: "formatting", run: fmt },
     Check { name: "clippy", about: "lints, warnings as errors", run: clippy },
-    Check { name: "graph", about: "who may depend on whom", run: graph },
+    Check { name: "graph", about: "who may depend on whom, crates and modules", run: graph },
     Check { name: "test", about: "every test of the workspace", run: test },
     Check { name: "msrv", about: "the oldest Rust that is promised (where its toolchain is installed)", run: msrv },
     Check { name: "docs", about: "documentation, warnings as errors", run: docs },
@@ -159,7 +161,9 @@ fn deny(root: &Path) -> Result<Outcome> {
 }
 
 fn graph(root: &Path) -> Result<Outcome> {
-    report(&graph::violations(&graph::read(root)?))
+    let mut found = graph::violations(&graph::read(root)?);
+    found.extend(modules::violations(root)?);
+    report(&found)
 }
 
 fn tidy(root: &Path) -> Result<Outcome> {
