@@ -10,7 +10,7 @@ use gan_train::config::Layer;
 use gan_train::events::Finish;
 use gan_train::storage::Disk;
 use gan_train::{
-    Job, Losses, METHODS, Method, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps, numerics,
+    Job, Losses, METHODS, Method, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps,
     resume_config, to_place, train,
 };
 use std::path::Path;
@@ -48,7 +48,6 @@ fn twins(
 ) -> [Box<dyn Method>; 2] {
     let config = settings(spec, more);
     let train: TrainConfig = config["train"].clone().try_into().unwrap();
-    numerics::apply(&train, place).unwrap();
     [0, 1].map(|i| {
         let (method, cuda_graphs) = (wrap((spec.build)(&config, place).unwrap(), i), i == 1);
         capture_steps(method, &TrainConfig { cuda_graphs, ..train.clone() }, place)

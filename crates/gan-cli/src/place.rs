@@ -1,9 +1,9 @@
 //! `--device` and `--precision`.
 
 use clap::{Args, ValueEnum};
-use gan_layers::Precision;
+use gan_layers::{MathMode, Precision};
 use gan_train::Place;
-use gan_train::numerics::{self, Products};
+use gan_train::numerics;
 
 #[derive(Args, Clone)]
 pub(crate) struct PlaceArgs {
@@ -45,10 +45,13 @@ impl PrecisionArgs {
         }
     }
 
-    /// Sets the program to it, if this place can.
-    pub(crate) fn apply(&self, place: &Place) -> gan_train::Result<()> {
-        numerics::check(self.activations(), place)?;
-        Products { tf32: self.precision == Arithmetic::Tf32, deterministic: false }.set();
-        Ok(())
+    /// What convolutions may trade for speed.
+    pub(crate) fn math(&self) -> MathMode {
+        MathMode { tf32: self.precision == Arithmetic::Tf32, deterministic: false }
+    }
+
+    /// Refuses a precision that the device does not have.
+    pub(crate) fn check(&self, place: &Place) -> gan_train::Result<()> {
+        numerics::check(self.activations(), place)
     }
 }

@@ -53,8 +53,8 @@ fn passes(c: &mut Criterion) {
         let w = random(&if transposed { [ci, co, k, k] } else { [co, ci, k, k] });
         let w = Weight::new(w, version.clone());
         let (up, down) = (
-            ConvTranspose2d { stride, padding, output_padding: usize::from(k == 3) },
-            Conv2d { stride, padding, pad_mode },
+            ConvTranspose2d { stride, padding, output_padding: usize::from(k == 3), ..ConvTranspose2d::default() },
+            Conv2d { stride, padding, pad_mode, ..Conv2d::default() },
         );
         let forward = || match transposed {
             true => conv_transpose2d(&x, &w, None, &up).unwrap(),

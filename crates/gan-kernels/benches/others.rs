@@ -66,7 +66,7 @@ fn label_maps(c: &mut Criterion, random: &impl Fn(&[usize]) -> Tensor) {
     let labels = Tensor::from_vec(ids, (1, 1, h, w), &Device::Cpu).unwrap();
     let edges = instance_edges(&labels, DType::F32).unwrap();
     let x = OneHot::new(&labels, classes, Some(&edges), DType::F32).unwrap();
-    let spec = Conv2d { stride: 1, padding: 3, pad_mode: PadMode::Reflect };
+    let spec = Conv2d { padding: 3, pad_mode: PadMode::Reflect, ..Conv2d::default() };
     for channels in [32, 64] {
         let weight = Weight::constant(random(&[channels, classes + 1, 7, 7]));
         let (dy, into) = (random(&[1, channels, h, w]), random(weight.tensor().dims()));

@@ -1,5 +1,5 @@
 //! Convolution and transposed convolution.
-use crate::Weight;
+use crate::{MathMode, Weight};
 use crate::act::{Act, act};
 use crate::cpu::conv::{self as kernel, Geometry};
 use crate::real::{Real, by_dtype};
@@ -19,7 +19,7 @@ pub enum PadMode {
     Replicate,
 }
 
-/// Geometry of a convolution; the kernel's size comes from the weight `[C_out, C_in, kh, kw]`.
+/// Parameters of a convolution; the kernel's size comes from the weight `[C_out, C_in, kh, kw]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Conv2d {
     /// Step in both directions.
@@ -28,6 +28,15 @@ pub struct Conv2d {
     pub padding: usize,
     /// What the padding holds; the padded tensor is never materialised.
     pub pad_mode: PadMode,
+    /// Arithmetic on CUDA devices.
+    pub math: MathMode,
+}
+
+/// Stride 1 without padding.
+impl Default for Conv2d {
+    fn default() -> Self {
+        Conv2d { stride: 1, padding: 0, pad_mode: PadMode::Zero, math: MathMode::default() }
+    }
 }
 
 impl Conv2d {
@@ -56,7 +65,7 @@ impl Conv2d {
     }
 }
 
-/// Geometry of a transposed convolution (zero padding only); weight `[C_in, C_out, kh, kw]`.
+/// Parameters of a transposed convolution (zero padding only); weight `[C_in, C_out, kh, kw]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConvTranspose2d {
     /// Step in both directions.
@@ -65,6 +74,15 @@ pub struct ConvTranspose2d {
     pub padding: usize,
     /// Rows and columns added at the bottom and right.
     pub output_padding: usize,
+    /// Arithmetic on CUDA devices.
+    pub math: MathMode,
+}
+
+/// Stride 1 without padding.
+impl Default for ConvTranspose2d {
+    fn default() -> Self {
+        ConvTranspose2d { stride: 1, padding: 0, output_padding: 0, math: MathMode::default() }
+    }
 }
 
 impl ConvTranspose2d {
@@ -131,7 +149,8 @@ pub(crate) fn conv_geometry(op: &str, [n, c, h, w]: [usize; 4], weight: &Tensor,
         bail!("{op}: a weight {:?} takes {ci} channels, the input has {c}", weight.dims())
     }
     let (ho, wo) = spec.output_hw((kh, kw), (h, w))?;
-    Ok(Geometry { n, ci, co, h, w, ho, wo, kh, kw, stride: spec.stride, padding: spec.padding, mode: spec.pad_mode })
+    let Conv2d { stride, padding, pad_mode: mode, math } = *spec;
+    Ok(Geometry { n, ci, co, h, w, ho, wo, kh, kw, stride, padding, mode, math })
 }
 
 /// The geometry of the convolution whose adjoint is `conv_transpose2d` for an input `[n, c, h, w]`.
@@ -154,6 +173,7 @@ fn transpose_geometry(op: &str, [n, c, h, w]: [usize; 4], weight: &Tensor, s: &C
         stride: s.stride,
         padding: s.padding,
         mode: PadMode::Zero,
+        math: s.math,
     })
 }
 

@@ -63,10 +63,10 @@ mod join;
 mod l1;
 mod labels;
 mod loss;
+mod math_mode;
 mod norm;
 mod onehot;
 mod pool;
-mod products;
 mod real;
 mod storage;
 mod sums;
@@ -93,13 +93,13 @@ pub use graph::{Capturable, Graph, GraphCache, GraphParams, WARMUP_STEPS, warm_u
 pub use join::{add, cat_channels, convert, narrow_channels};
 pub use l1::{L1Term, l1_sum, l1_sum_backward};
 pub use labels::{instance_edges, instance_mean, one_hot};
+pub use math_mode::MathMode;
 pub use loss::{bce_with_logits, l1, mean, scale, squared_error};
 pub use norm::{
     Affine, Group, Moments, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward, update_running,
 };
 pub use onehot::{OneHot, OneHotGrads, onehot_conv2d, onehot_conv2d_backward};
 pub use pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward};
-pub use products::{deterministic, set_deterministic, set_tf32, tf32};
 pub use storage::undefined;
 pub use sums::Sums;
 pub use upload::Uploader;

@@ -194,7 +194,7 @@ pub fn onehot_conv2d_backward(
 }
 
 fn add_weight_gradient(op: &str, g: &Geometry, x: &OneHot, w: &Weight, dy: &Tensor, into: &Tensor) -> Result<()> {
-    let spec = Conv2d { stride: g.stride, padding: g.padding, pad_mode: g.mode };
+    let spec = Conv2d { stride: g.stride, padding: g.padding, pad_mode: g.mode, math: g.math };
     if dy.device().is_cuda() {
         // From the planes after all: sums by labels took 3.4 ms of a pix2pixHD step (35 labels of 1024x512 on an H200), which is
         // 2.2 ms shorter with the planes' products.

@@ -16,8 +16,8 @@ struct Case {
     spec: Conv2d,
 }
 
-const fn spec(stride: usize, padding: usize, pad_mode: PadMode) -> Conv2d {
-    Conv2d { stride, padding, pad_mode }
+fn spec(stride: usize, padding: usize, pad_mode: PadMode) -> Conv2d {
+    Conv2d { stride, padding, pad_mode, ..Conv2d::default() }
 }
 
 /// Strides other than 1 and kernels above 7 are for the CPU.

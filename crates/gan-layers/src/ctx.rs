@@ -1,5 +1,6 @@
 //! The forward context.
 
+use gan_kernels::MathMode;
 use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,8 @@ pub struct Ctx {
     pub checkpointing: bool,
     /// Element type of activations.
     pub precision: Precision,
+    /// What convolutions may trade for speed on CUDA devices; the backward pass keeps to what the forward pass was told.
+    pub math: MathMode,
 }
 
 impl Ctx {
@@ -69,6 +72,7 @@ impl Ctx {
             weights: Weights::Train,
             checkpointing: false,
             precision: Precision::F32,
+            math: MathMode::default(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Ctx {
             weights: Weights::Frozen,
             checkpointing: false,
             precision: Precision::F32,
+            math: MathMode::default(),
         }
     }
 

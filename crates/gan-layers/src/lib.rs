@@ -48,7 +48,7 @@ pub use store::{Missing, ParamStore, Tensors, copy_of};
 pub use summary::{Row, Summary};
 pub use together::with_backward_together;
 
-pub use gan_kernels::{Act, OneHot, PadMode};
+pub use gan_kernels::{Act, MathMode, OneHot, PadMode};
 
 /// Runs the example of the README.
 #[cfg(doctest)]

@@ -7,7 +7,7 @@ use crate::{Error, Result, Trained, config, config::Layer, config::Tables};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use gan_data::Batch;
-use gan_layers::{Ctx, Dropout, Optimizer, Precision};
+use gan_layers::{Ctx, Dropout, MathMode, Optimizer, Precision};
 use gan_nets::{CapturedGenerator, Generator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
 use serde::Serialize;
@@ -135,6 +135,8 @@ pub struct TranslateOptions {
     pub style: Option<u64>,
     /// Element type of activations.
     pub precision: Precision,
+    /// What convolutions may trade for speed on a CUDA device.
+    pub math: MathMode,
     /// Do not capture translations of one size as CUDA graphs. To be set where several threads use one device: none may
     /// while another one captures.
     pub no_cuda_graphs: bool,
@@ -143,14 +145,14 @@ pub struct TranslateOptions {
 impl TranslateOptions {
     /// The context of the forward passes.
     pub fn ctx(&self) -> Ctx {
-        let precision = self.precision;
+        let TranslateOptions { precision, math, .. } = *self;
         match self.dropout {
-            _ if self.eval => Ctx { precision, ..Ctx::eval() },
+            _ if self.eval => Ctx { precision, math, ..Ctx::eval() },
             Some(seed) => {
                 let dropout = Dropout::Keyed(Key::new(seed, Purpose::Dropout));
-                Ctx { dropout, precision, ..Ctx::translate() }
+                Ctx { dropout, precision, math, ..Ctx::translate() }
             }
-            None => Ctx { precision, ..Ctx::translate() },
+            None => Ctx { precision, math, ..Ctx::translate() },
         }
     }
 

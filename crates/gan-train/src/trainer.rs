@@ -101,7 +101,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     dataset.check()?;
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
     let loader = Loader::new(dataset.clone(), data.loader(common.train.seed))?;
-    numerics::apply(&common.train, &job.place)?;
+    numerics::check(common.train.precision, &job.place)?;
     let mut method = capture_steps((job.method.build)(&job.config, &job.place)?, &common.train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.notes().to_vec();

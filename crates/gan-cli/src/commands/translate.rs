@@ -115,6 +115,7 @@ impl Args {
             dropout: self.dropout,
             style: self.style,
             precision,
+            math: self.precision.math(),
             ..TranslateOptions::default()
         }
     }
@@ -132,7 +133,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         alpha: args.alpha == Some(AlphaArg::Keep),
     })?;
     let place = args.place.open()?;
-    args.precision.apply(&place)?;
+    args.precision.check(&place)?;
     let model = Model::open(&args, &place)?;
     model.notes.iter().for_each(|note| eprintln!("{note}"));
     let transform = args.sizes.transform(&model.data)?;

@@ -6,7 +6,7 @@ use crate::plan::{Fused, Plan};
 use crate::summary::Rows;
 use crate::{Builder, Layer, Param, Precision, Role, SequenceBuilder};
 use candle_core::{DType, Result, Tensor};
-use gan_kernels::{self as k, Act, Conv2d, OneHot, OneHotGrads, PadMode};
+use gan_kernels::{self as k, Act, Conv2d, MathMode, OneHot, OneHotGrads, PadMode};
 
 /// A convolution with zero padding (a [`Pad`](super::pad::Pad) in front of it brings other kinds),
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`.
@@ -59,12 +59,12 @@ impl Conv {
     }
 
     /// The geometry, with the padding layer that may lie in front.
-    fn spec(&self, fused: &Fused) -> Conv2d {
+    fn spec(&self, fused: &Fused, math: MathMode) -> Conv2d {
         let (pad_mode, padding) = match fused.pad {
             Some(pad) => (pad.mode, pad.size),
             None => (PadMode::Zero, self.padding),
         };
-        Conv2d { stride: self.stride, padding, pad_mode }
+        Conv2d { stride: self.stride, padding, pad_mode, math }
     }
 }
 
@@ -83,7 +83,7 @@ impl Kind for Conv {
 
     fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
         let (out, in_nc, kh, kw) = self.weight.tensor().dims4()?;
-        let spec = Conv2d { stride: self.stride, padding: self.padding, pad_mode: PadMode::Zero };
+        let spec = Conv2d { stride: self.stride, padding: self.padding, ..Conv2d::default() };
         (to.height, to.width) = spec.output_hw((kh, kw), (to.height, to.width))?;
         to.channels = out;
         let macs = [out, in_nc, kh, kw, to.height, to.width];
@@ -107,12 +107,12 @@ impl Op for Conv {
     }
 
     fn takes_labels(&self, labels: &OneHot, fused: &Fused) -> bool {
-        labels.pays(self.weight.tensor(), &self.spec(fused))
+        labels.pays(self.weight.tensor(), &self.spec(fused, MathMode::default()))
     }
 
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         let bias = pass.fused.used(&self.bias);
-        let y = k::conv2d_act(x, &self.weight.weight, bias, &self.spec(pass.fused), pass.fused.act)?;
+        let y = k::conv2d_act(x, &self.weight.weight, bias, &self.spec(pass.fused, pass.ctx.math), pass.fused.act)?;
         let (_, _, h, w) = x.dims4()?;
         Ok((y, pass.record(|| Kept::Planes { x: ConvInput::of(x, pass), hw: (h, w) })))
     }
@@ -123,13 +123,13 @@ impl Op for Conv {
             Precision::Bf16 => DType::BF16,
         };
         let bias = pass.fused.used(&self.bias);
-        let y = k::onehot_conv2d(&labels, &self.weight.weight, bias, &self.spec(pass.fused), dtype)?;
+        let y = k::onehot_conv2d(&labels, &self.weight.weight, bias, &self.spec(pass.fused, pass.ctx.math), dtype)?;
         let y = if pass.fused.act == Act::Identity { y } else { k::act(&y, pass.fused.act)? };
         Ok((y, pass.record(|| Kept::Labels(labels))))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {
-        let spec = self.spec(pass.fused);
+        let spec = self.spec(pass.fused, pass.ctx.math);
         match record.open()? {
             Kept::Planes { x, hw } => {
                 let x = x.tensor(pass)?;

@@ -306,6 +306,7 @@ impl Config {
         let default = gan_data::data_dir().join("weights/vgg19.safetensors");
         let path = if self.loss.vgg19.as_os_str().is_empty() { &default } else { &self.loss.vgg19 };
         let vgg = Vgg19::load(path, place.dtype, &place.device)?.with_precision(self.train.precision);
+        let vgg = vgg.with_math(self.train.math_mode());
         Ok(Some(PerceptualLoss::new(vgg)))
     }
 }

@@ -1,5 +1,5 @@
 //! Index arithmetic of a convolution.
-use crate::PadMode;
+use crate::{MathMode, PadMode};
 
 /// A convolution from a big end `[n, ci, h, w]` to a small end `[n, co, ho, wo]` with a weight `[co, ci, kh, kw]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +16,7 @@ pub(crate) struct Geometry {
     pub(crate) stride: usize,
     pub(crate) padding: usize,
     pub(crate) mode: PadMode,
+    pub(crate) math: MathMode,
 }
 
 impl Geometry {

@@ -19,7 +19,7 @@ use crate::conv::Finish;
 use crate::cpu::conv::Geometry;
 use crate::cuda::operand::{Operand, Order, Output, accumulator};
 use crate::cuda::picture::{pad, pad_backward};
-use crate::{PadMode, Weight, convert, deterministic, tf32};
+use crate::{MathMode, PadMode, Weight, convert};
 use candle_core::cuda::CudaDevice;
 use candle_core::cuda::cudarc::cudnn::result::CudnnError;
 use candle_core::{DType, Result, Tensor, bail};
@@ -39,9 +39,9 @@ fn status<T>(function: &str, answer: std::result::Result<T, CudnnError>) -> Resu
 }
 
 /// How a convolution of such tensors is calculated.
-fn arithmetic(op: &str, x: &Tensor, weight: &Tensor) -> Result<Arithmetic> {
+fn arithmetic(op: &str, x: &Tensor, weight: &Tensor, math: MathMode) -> Result<Arithmetic> {
     match (x.dtype(), weight.dtype()) {
-        (DType::F32, DType::F32) if tf32() => Ok(Arithmetic::Tf32),
+        (DType::F32, DType::F32) if math.tf32 => Ok(Arithmetic::Tf32),
         (DType::F32, DType::F32) => Ok(Arithmetic::F32),
         (DType::F64, DType::F64) => Ok(Arithmetic::F64),
         (DType::BF16, DType::F32) => Ok(Arithmetic::Bf16),
@@ -82,7 +82,7 @@ fn pads_itself(g: &Geometry) -> bool {
 
 /// The small end of a convolution from its big end `x`.
 pub(crate) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
-    if let Some(thin) = Thin::of(arithmetic(op, x, w.tensor())?, g)
+    if let Some(thin) = Thin::of(arithmetic(op, x, w.tensor(), g.math)?, g)
         && let Some(y) = thin.forward(op, x, w, finish)?
     {
         return Ok(y);
@@ -95,7 +95,7 @@ pub(crate) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, finish: Fi
 
 /// The big end from the small end `y`: the input's gradient of a convolution, or a transposed convolution.
 pub(crate) fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
-    if let Some(thin) = Thin::of(arithmetic(op, y, w.tensor())?, g)
+    if let Some(thin) = Thin::of(arithmetic(op, y, w.tensor(), g.math)?, g)
         && let Some(x) = thin.backward_data(op, y, w, finish)?
     {
         return Ok(x);
@@ -118,13 +118,13 @@ fn to_end(
     finish: Finish,
     dims: [usize; 4],
 ) -> Result<Tensor> {
-    let arithmetic = arithmetic(op, from, w.tensor())?;
+    let arithmetic = arithmetic(op, from, w.tensor(), g.math)?;
     let x = operand(from)?;
     let y = Output::new(&x.device, x.dtype(), &dims, order(x.dtype()))?;
     if g.n == 0 {
         return Ok(y.tensor());
     }
-    let p = Problem::new(pass, arithmetic, deterministic(), g);
+    let p = Problem::new(pass, arithmetic, g);
     let done = match Filter::of(w, arithmetic, g)? {
         Some(filter) => engine::run(&x.device, &p, [x.address, filter.address()], y.address, false)?,
         None => false,
@@ -165,7 +165,7 @@ pub(crate) fn add_weight_gradient(
     weight: &Tensor,
     into: &Tensor,
 ) -> Result<()> {
-    let arithmetic = arithmetic(op, big, weight)?;
+    let arithmetic = arithmetic(op, big, weight, g.math)?;
     let address = accumulator(into, weight.dtype())?;
     if let Some(thin) = Thin::of(arithmetic, g)
         && thin.add_weight_gradient(big, small, address)?
@@ -179,7 +179,7 @@ pub(crate) fn add_weight_gradient(
         return Ok(());
     }
     let (x, y) = (operand(big)?, operand(small)?);
-    let p = Problem::new(Pass::Filter, arithmetic, deterministic(), g);
+    let p = Problem::new(Pass::Filter, arithmetic, g);
     let run = |out, add| engine::run(&x.device, &p, [x.address, y.address], out, add);
     let direct = arithmetic != Arithmetic::Bf16 && address % ALIGNMENT == 0;
     let gradient =

@@ -15,7 +15,7 @@ use crate::cuda::operand::{Operand, Order, Output, accumulator};
 use crate::cuda::picture::{mode, pad, pad_backward};
 use crate::cuda::workspace::outside_capture;
 use crate::weight::DeviceForm;
-use crate::{Weight, deterministic};
+use crate::Weight;
 use candle_core::{DType, Result, Tensor};
 
 const THIN: Module = module!("thin");
@@ -131,7 +131,7 @@ impl<'a> Thin<'a> {
             kw: 1,
             stride: [g.stride, 1],
             padding: [g.padding - self.up, 0],
-            ..Problem::new(pass, Arithmetic::Bf16, deterministic(), g)
+            ..Problem::new(pass, Arithmetic::Bf16, g)
         }
     }
 
