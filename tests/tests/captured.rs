@@ -15,7 +15,7 @@ const CLASSES: usize = 9;
 
 /// The device and the right to use it; `None`, with a word, on the CPU.
 fn device() -> Option<(Device, MutexGuard<'static, ()>)> {
-    let device = gan_kernels::test_device().unwrap();
+    let device = gan_kernels::device::test_device().unwrap();
     if device.is_cpu() {
         eprintln!("skipped: graphs are captured on CUDA devices only");
         return None;

@@ -10,8 +10,8 @@ use gan_train::config::Layer;
 use gan_train::events::Finish;
 use gan_train::storage::Disk;
 use gan_train::{
-    Job, Losses, METHODS, Method, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps,
-    resume_config, to_place, train,
+    Job, Losses, METHODS, Method, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps, resume_config,
+    to_place, train,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ static DEVICE: Mutex<()> = Mutex::new(());
 
 /// The device and the right to use it; `None`, with a word, on the CPU.
 fn device() -> Option<(Place, MutexGuard<'static, ()>)> {
-    let device = gan_kernels::test_device().unwrap();
+    let device = gan_kernels::device::test_device().unwrap();
     if device.is_cpu() {
         eprintln!("skipped: graphs are captured on CUDA devices only");
         return None;
@@ -178,7 +178,7 @@ fn heads(step: u64) -> bool {
 
 #[test]
 fn a_method_without_a_graph_key_is_never_captured() {
-    let place = Place { device: gan_kernels::test_device().unwrap(), dtype: DType::F32 };
+    let place = Place { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F32 };
     let _turn = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
     let spec = gan_train::methods::find("pix2pix").unwrap();
     let (methods, calls) = flipping(spec, &place, heads, None);

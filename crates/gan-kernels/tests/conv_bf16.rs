@@ -2,7 +2,13 @@
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Tensor};
-use gan_kernels::*;
+use gan_kernels::conv::{
+    Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_backward, conv2d,
+    conv2d_backward,
+};
+use gan_kernels::elementwise::{convert, zero};
+use gan_kernels::math_mode::MathMode;
+use gan_kernels::weight::{Version, Weight};
 use reference::{assert_close, device, normal, values};
 
 /// Results are rounded to 8 bits of mantissa; so are the products' factors, exactly here: all inputs are BF16 values.
@@ -32,7 +38,7 @@ fn conv_passes(x: &Tensor, w: &Tensor, b: &Tensor, dy: &Tensor, spec: &Conv2d) -
     let (dw, db) = (w.ones_like().unwrap(), Tensor::ones(b.shape(), dtype, &device()).unwrap());
     let weight = Weight::constant(w.clone());
     let grads =
-        ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw, sums: None }), bias: Some(&db) };
+        ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw, state: None }), bias: Some(&db) };
     let y = conv2d(x, &weight, Some(b), spec).unwrap();
     let dx = conv2d_backward(dy, &weight, spec, grads).unwrap().unwrap();
     [y, dx, dw, db]
@@ -52,7 +58,7 @@ fn convolutions_are_right_within_rounding() {
         (1, 64, 3, 10, 12, 7, 1, 3),
         (1, 65, 130, 5, 6, 3, 1, 1),
         (1, 64, 1, 6, 6, 4, 1, 1),
-        // Few channels at one end: odd leftovers, no padding, a kernel as wide as the picture.
+        // Few channels at one end: odd leftovers, no padding, a kernel as wide as the image.
         (2, 6, 16, 11, 13, 4, 2, 1),
         (2, 3, 17, 9, 10, 3, 3, 2),
         (1, 5, 20, 8, 7, 7, 1, 0),
@@ -102,7 +108,7 @@ fn transposed_convolutions_are_right_within_rounding() {
             let weight = Weight::constant(w.clone());
             let grads = ConvGrads {
                 input: Some((h, width)),
-                weight: Some(WeightGrad { x, into: &dw, sums: None }),
+                weight: Some(WeightGrad { x, into: &dw, state: None }),
                 bias: Some(&db),
             };
             let y = conv_transpose2d(x, &weight, Some(b), &spec).unwrap();

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Device, Tensor};
-use gan_kernels::*;
+use gan_kernels::conv::{Conv2d, PadMode};
+use gan_kernels::dispatch::{InstructionSet, force_instructions};
+use gan_kernels::onehot::{OneHot, OneHotGrads, onehot_conv2d, onehot_conv2d_backward};
+use gan_kernels::weight::Weight;
 use gan_rng::{Key, Purpose};
 use reference::{assert_close, assert_slope, device, dot, f32, normal, slope, values};
 

@@ -1,10 +1,10 @@
 //! The forward context.
 
-use gan_kernels::MathMode;
+use gan_kernels::math_mode::MathMode;
 use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
-/// Which statistics batch normalisation uses. (Instance normalisation always uses the picture's own.)
+/// Which statistics batch normalization uses. (Instance normalization always uses the image's own.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormMode {
     /// The batch's own statistics; `update` moves the running statistics.
@@ -49,7 +49,7 @@ pub enum Precision {
 /// networks, a forgotten train / eval switch, is visible where it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ctx {
-    /// Statistics of batch normalisation.
+    /// Statistics of batch normalization.
     pub norm: NormMode,
     /// Dropout.
     pub dropout: Dropout,

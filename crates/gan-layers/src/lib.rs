@@ -1,11 +1,11 @@
 //! What image-to-image networks are made of.
 //!
 //! * A network is one or more [`Sequence`]s of [`Layer`]s, written down once in the order of the paper and built by a
-//!   [`SequenceBuilder`], whose paths are the PyTorch state-dict keys. Forward, backward, initialisation and the
+//!   [`SequenceBuilder`], whose paths are the PyTorch state-dict keys. Forward, backward, initialization and the
 //!   [`Summary`] are walks over the same sequence. Each kind of layer is a file of [`layers`].
-//! * A forward pass takes a [`Ctx`]: what normalisation, dropout and the weights do is visible at the call.
+//! * A forward pass takes a [`Ctx`]: what normalization, dropout and the weights do is visible at the call.
 //! * In training a whole sequence is *one* candle operator (a segment, see [`Sequence::forward`]): it keeps its own
-//!   tape, adds weight gradients straight into the [`ParamStore`] and frees activations as it walks back.
+//!   tape, adds weight gradients straight into the [`ParamStore`] and frees activations on its way.
 //! * Parameters come from a [`Builder`]: out of a [`ParamStore`] for training, or out of a candle `VarBuilder` (for
 //!   example memory-mapped safetensors) for translation.
 
@@ -48,7 +48,10 @@ pub use store::{Missing, ParamStore, Tensors, copy_of};
 pub use summary::{Row, Summary};
 pub use together::with_backward_together;
 
-pub use gan_kernels::{Act, MathMode, OneHot, PadMode};
+pub use gan_kernels::act::Act;
+pub use gan_kernels::conv::PadMode;
+pub use gan_kernels::math_mode::MathMode;
+pub use gan_kernels::onehot::OneHot;
 
 /// Runs the example of the README.
 #[cfg(doctest)]

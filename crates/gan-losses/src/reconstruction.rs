@@ -1,7 +1,7 @@
 //! Reconstruction losses.
 
 use candle_core::{Result, Tensor};
-use gan_kernels::{L1Term, l1_sum, l1_sum_backward};
+use gan_kernels::loss::{L1Term, l1_sum, l1_sum_backward};
 use gan_layers::{with_backward, with_backward_together};
 
 /// mean |x − target|, equal shapes; the target is a constant.
@@ -9,8 +9,8 @@ use gan_layers::{with_backward, with_backward_together};
 /// # Errors
 /// The tensors differ in shape or element type, have no elements, or the type is unsupported.
 pub fn l1(x: &Tensor, target: &Tensor) -> Result<Tensor> {
-    let (value, grad) = gan_kernels::l1(&x.detach(), &target.detach())?;
-    with_backward(x, value, move |dy| gan_kernels::scale(&grad, dy))
+    let (value, grad) = gan_kernels::loss::l1(&x.detach(), &target.detach())?;
+    with_backward(x, value, move |dy| gan_kernels::loss::scale(&grad, dy))
 }
 
 /// Σ weight · mean |x − target| over `(x, target, weight)`; the targets are constants.

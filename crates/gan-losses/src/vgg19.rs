@@ -96,7 +96,7 @@ impl Vgg19 {
             .map_err(|e| fail(format!("{e} (expected torchvision's keys features.N.weight and features.N.bias)")))
     }
 
-    /// The five feature maps of pictures `[N, 3, H, W]` in [-1, 1] (not normalised any further, as in pix2pixHD).
+    /// The five feature maps of images `[N, 3, H, W]` in [-1, 1] (not normalized any further, as in pix2pixHD).
     ///
     /// # Errors
     /// `x` does not have three channels, a side is shorter than 16 pixels, or BF16 is asked for off CUDA.
@@ -123,7 +123,7 @@ impl PerceptualLoss {
         PerceptualLoss { vgg }
     }
 
-    /// The loss of pictures `[N, 3, H, W]` in [-1, 1]; the target is a constant.
+    /// The loss of images `[N, 3, H, W]` in [-1, 1]; the target is a constant.
     ///
     /// # Errors
     /// Those of [`Vgg19::forward`]; `x` and `target` differ in shape.

@@ -6,7 +6,8 @@
 
 use crate::{Generator, GeneratorConfig};
 use candle_core::{DType, Error, Result, Shape, Tensor, bail};
-use gan_kernels::{Capturable, Graph, GraphCache, OneHot};
+use gan_kernels::graph::{Capturable, Graph, GraphCache};
+use gan_kernels::onehot::OneHot;
 use gan_layers::{Ctx, Input, NormMode, Weights};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;

@@ -34,9 +34,9 @@ pub struct DiscriminatorConfig {
     pub n_layers_d: usize,
     /// Scales of `arch = "multiscale"`.
     pub num_d: usize,
-    /// Normalisation.
+    /// Normalization.
     pub norm: NormKind,
-    /// Weight initialisation.
+    /// Weight initialization.
     pub init_type: InitType,
     /// Its gain.
     pub init_gain: f64,

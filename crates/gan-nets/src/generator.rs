@@ -64,7 +64,7 @@ pub struct GeneratorConfig {
     pub output_nc: usize,
     /// Width of the first layer.
     pub ngf: usize,
-    /// Normalisation.
+    /// Normalization.
     pub norm: NormKind,
     /// Dropout (ResNet blocks, innermost U-Net blocks).
     pub dropout: bool,
@@ -82,7 +82,7 @@ pub struct GeneratorConfig {
     pub n_local_enhancers: usize,
     /// Blocks of a local enhancer.
     pub n_blocks_local: usize,
-    /// Weight initialisation.
+    /// Weight initialization.
     pub init_type: InitType,
     /// Its gain.
     pub init_gain: f64,
@@ -285,7 +285,7 @@ impl Generator {
         }
     }
 
-    /// Layers, parameters and multiply-adds for pictures of this height and width.
+    /// Layers, parameters and multiply-adds for images of this height and width.
     ///
     /// # Errors
     /// Where a layer does not take the size that reaches it.

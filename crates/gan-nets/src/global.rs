@@ -24,7 +24,7 @@ pub struct GlobalConfig {
     pub n_downsample: usize,
     /// Residual blocks.
     pub n_blocks: usize,
-    /// Normalisation (every convolution has a bias in any case).
+    /// Normalization (every convolution has a bias in any case).
     pub norm: NormKind,
 }
 
@@ -87,11 +87,11 @@ pub(crate) fn head(s: SequenceBuilder<'_>, width: usize, out_nc: usize) -> Resul
 
 /// pix2pixHD's instance feature encoder: down, up and tanh; [`gan_layers::instance_mean`] pools its output.
 ///
-/// * input `[N, 3, H, W]` picture in [-1, 1]; output `[N, feat_num, H, W]` in [-1, 1]
+/// * input `[N, 3, H, W]` image in [-1, 1]; output `[N, feat_num, H, W]` in [-1, 1]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderConfig {
-    /// Channels of the picture.
+    /// Channels of the image.
     pub input_nc: usize,
     /// Channels of the features.
     pub feat_num: usize,
@@ -99,7 +99,7 @@ pub struct EncoderConfig {
     pub nef: usize,
     /// Number of halvings.
     pub n_downsample: usize,
-    /// Normalisation.
+    /// Normalization.
     pub norm: NormKind,
 }
 

@@ -129,7 +129,7 @@ fn generator_kind(c: &GeneratorConfig) -> String {
 
 /// The network that the tensors of `state` belong to. All of its keys and shapes are checked, both ways.
 ///
-/// Architecture, widths, depths, channels, normalisation, the dropout of a ResNet and zero padding leave traces in the
+/// Architecture, widths, depths, channels, normalization, the dropout of a ResNet and zero padding leave traces in the
 /// keys. No traces leave: dropout in a U-Net (off is returned) and replicating instead of reflecting borders (reflect is
 /// returned). A ResNet with instance norm and two halvings is also a global generator, layer for layer: a ResNet is
 /// returned unless `arch` asks for [`Arch::Global`]. In all other cases `arch` is only compared with what was found.

@@ -27,7 +27,7 @@ pub struct LocalConfig {
     pub n_local: usize,
     /// Residual blocks of each enhancer.
     pub n_blocks_local: usize,
-    /// Normalisation.
+    /// Normalization.
     pub norm: NormKind,
 }
 

@@ -7,7 +7,7 @@ use gan_layers::{Act, Builder, Ctx, NormKind, Sequence, SequenceBuilder, avg_poo
 
 /// `num_d` PatchGANs on a pyramid of the input; 4x4 convolutions, zero padding 2, widths up to 512.
 ///
-/// * input `[N, input_nc, H, W]` (condition and picture)
+/// * input `[N, input_nc, H, W]` (condition and image)
 /// * stages: finest scale first, each scale's list ends with its score map
 ///
 /// Keys `scale{i}_layer{j}`: index `num_d − 1` sees the full resolution, 0 the coarsest. Without `feature_stages` each
@@ -22,7 +22,7 @@ pub struct MultiscaleConfig {
     pub n_layers: usize,
     /// Number of scales.
     pub num_d: usize,
-    /// Normalisation (every convolution has a bias in any case).
+    /// Normalization (every convolution has a bias in any case).
     pub norm: NormKind,
     /// Keys by stage (feature matching) or flat.
     pub feature_stages: bool,

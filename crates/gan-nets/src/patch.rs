@@ -11,13 +11,13 @@ use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
 /// * stages: after every leaky ReLU; the last is the score map of logits `[N, 1, H', W']` (30x30 for 256², 3 layers)
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchConfig {
-    /// Channels of the input (pix2pix: input and output picture together).
+    /// Channels of the input (pix2pix: input and output image together).
     pub input_nc: usize,
     /// Width of the first layer; the widest is `8 · ndf`.
     pub ndf: usize,
     /// Number of stride-2 convolutions.
     pub n_layers: usize,
-    /// Normalisation; inner convolutions have a bias exactly with instance norm.
+    /// Normalization; inner convolutions have a bias exactly with instance norm.
     pub norm: NormKind,
 }
 
@@ -69,7 +69,7 @@ pub struct PixelConfig {
     pub input_nc: usize,
     /// Width of the first layer.
     pub ndf: usize,
-    /// Normalisation; all but the first convolution have a bias exactly with instance norm.
+    /// Normalization; all but the first convolution have a bias exactly with instance norm.
     pub norm: NormKind,
 }
 

@@ -44,9 +44,9 @@ pub struct ResnetConfig {
     pub output_nc: usize,
     /// Width of the first layer.
     pub ngf: usize,
-    /// Residual blocks: 9 for 256² and larger pictures, 6 for 128².
+    /// Residual blocks: 9 for 256² and larger images, 6 for 128².
     pub n_blocks: usize,
-    /// Normalisation; convolutions have a bias exactly with instance norm.
+    /// Normalization; convolutions have a bias exactly with instance norm.
     pub norm: NormKind,
     /// Dropout inside the blocks.
     pub dropout: bool,

@@ -22,7 +22,7 @@ pub struct UnetConfig {
     pub ngf: usize,
     /// Number of halvings, from 5 to 16.
     pub num_downs: usize,
-    /// Normalisation; convolutions have a bias exactly with instance norm.
+    /// Normalization; convolutions have a bias exactly with instance norm.
     pub norm: NormKind,
     /// Dropout in the `num_downs − 5` blocks of width `8 · ngf`.
     pub dropout: bool,

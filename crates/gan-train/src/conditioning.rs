@@ -3,7 +3,7 @@
 use crate::Result;
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
-use gan_kernels::instance_edges;
+use gan_kernels::labels::instance_edges;
 use gan_layers::{Input, OneHot};
 
 /// The condition `[N, classes (+ 1), H, W]` of a batch.

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-pub use gan_kernels::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory};
+pub use gan_kernels::device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory};
 
 /// Whether an operation failed because the device has no more memory.
 ///

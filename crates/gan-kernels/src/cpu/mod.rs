@@ -7,5 +7,5 @@ pub(crate) mod exponential;
 pub(crate) mod loss;
 pub(crate) mod norm;
 pub(crate) mod planes;
-pub(crate) mod scratch;
+pub(crate) mod real;
 mod simd;

@@ -6,7 +6,11 @@ use crate::plan::{Fused, Plan};
 use crate::summary::Rows;
 use crate::{Builder, Layer, Param, Precision, Role, SequenceBuilder};
 use candle_core::{DType, Result, Tensor};
-use gan_kernels::{self as k, Act, Conv2d, MathMode, OneHot, OneHotGrads, PadMode};
+use gan_kernels as k;
+use gan_kernels::act::Act;
+use gan_kernels::conv::{Conv2d, PadMode};
+use gan_kernels::math_mode::MathMode;
+use gan_kernels::onehot::{OneHot, OneHotGrads};
 
 /// A convolution with zero padding (a [`Pad`](super::pad::Pad) in front of it brings other kinds),
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`.
@@ -112,7 +116,8 @@ impl Op for Conv {
 
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         let bias = pass.fused.used(&self.bias);
-        let y = k::conv2d_act(x, &self.weight.weight, bias, &self.spec(pass.fused, pass.ctx.math), pass.fused.act)?;
+        let y =
+            k::conv::conv2d_act(x, &self.weight.weight, bias, &self.spec(pass.fused, pass.ctx.math), pass.fused.act)?;
         let (_, _, h, w) = x.dims4()?;
         Ok((y, pass.record(|| Kept::Planes { x: ConvInput::of(x, pass), hw: (h, w) })))
     }
@@ -123,8 +128,9 @@ impl Op for Conv {
             Precision::Bf16 => DType::BF16,
         };
         let bias = pass.fused.used(&self.bias);
-        let y = k::onehot_conv2d(&labels, &self.weight.weight, bias, &self.spec(pass.fused, pass.ctx.math), dtype)?;
-        let y = if pass.fused.act == Act::Identity { y } else { k::act(&y, pass.fused.act)? };
+        let y =
+            k::onehot::onehot_conv2d(&labels, &self.weight.weight, bias, &self.spec(pass.fused, pass.ctx.math), dtype)?;
+        let y = if pass.fused.act == Act::Identity { y } else { k::act::act(&y, pass.fused.act)? };
         Ok((y, pass.record(|| Kept::Labels(labels))))
     }
 
@@ -134,7 +140,7 @@ impl Op for Conv {
             Kept::Planes { x, hw } => {
                 let x = x.tensor(pass)?;
                 let buffers = ConvGradBuffers::new(&self.weight, &self.bias, pass.fused.bias, x.as_ref())?;
-                k::conv2d_backward(dy, &self.weight.weight, &spec, buffers.grads(pass.input.then_some(hw)))
+                k::conv::conv2d_backward(dy, &self.weight.weight, &spec, buffers.grads(pass.input.then_some(hw)))
             }
             Kept::Labels(labels) => {
                 let train = pass.trains();
@@ -142,7 +148,7 @@ impl Op for Conv {
                 let bias = self.bias.as_ref().filter(|_| pass.fused.bias && train);
                 let bias = bias.map(Param::accumulator).transpose()?;
                 let grads = OneHotGrads { rest: pass.input, weight: weight.as_ref(), bias: bias.as_ref() };
-                k::onehot_conv2d_backward(dy, &labels, &self.weight.weight, &spec, grads)
+                k::onehot::onehot_conv2d_backward(dy, &labels, &self.weight.weight, &spec, grads)
             }
         }
     }

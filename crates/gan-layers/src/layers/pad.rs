@@ -5,7 +5,7 @@ use crate::plan::Plan;
 use crate::summary::Rows;
 use crate::{Layer, SequenceBuilder};
 use candle_core::{Result, Tensor};
-use gan_kernels::{Conv2d, PadMode};
+use gan_kernels::conv::{Conv2d, PadMode};
 
 /// Pads all four sides. A convolution behind it that does not pad itself pads as it reads; only then is the padded tensor never made.
 #[derive(Debug, Clone, Copy)]

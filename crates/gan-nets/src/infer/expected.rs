@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor, Var};
-use gan_kernels::Weight;
+use gan_kernels::weight::Weight;
 use gan_layers::{Builder, Counter, Param, Role, Source};
 use gan_weights::{StateDict, shown};
 

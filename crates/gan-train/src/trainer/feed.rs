@@ -4,7 +4,7 @@ use crate::Result;
 use crate::method::Place;
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
-use gan_kernels::Uploader;
+use gan_kernels::upload::Uploader;
 
 /// Moves a batch to where the networks are. Label and instance maps stay integers.
 ///

@@ -1,5 +1,5 @@
 //! What is asked of cuDNN, and which of its algorithms answers.
-use crate::cpu::conv::Geometry;
+use crate::spec::geometry::Geometry;
 use candle_core::cuda::cudarc::cudnn::sys::{cudnnDataType_t, cudnnMathType_t, cudnnTensorFormat_t};
 use std::fmt;
 
