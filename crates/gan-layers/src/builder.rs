@@ -215,10 +215,10 @@ struct Shapes;
 
 impl Source for Shapes {
     fn param(&self, _: &str, shape: &[usize], _: Role) -> Result<Param> {
-        Ok(Param { weight: Weight::constant(hollow(shape)?), grad: None })
+        Ok(Param { weight: Weight::constant(meta_tensor(shape)?), grad: None })
     }
     fn buffer(&self, _: &str, shape: &[usize], _: f64) -> Result<Tensor> {
-        hollow(shape)
+        meta_tensor(shape)
     }
     fn counter(&self, _: &str) -> Result<Counter> {
         Ok(Counter::default())
@@ -229,6 +229,6 @@ impl Source for Shapes {
 }
 
 /// A tensor of this shape made of one broadcast element.
-pub(crate) fn hollow(shape: &[usize]) -> Result<Tensor> {
+pub(crate) fn meta_tensor(shape: &[usize]) -> Result<Tensor> {
     Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)
 }

@@ -97,6 +97,13 @@ fn leave(y: Tensor, precision: Precision) -> Result<Tensor> {
     }
 }
 
+/// With frozen weights and batch statistics ([`Ctx::translate`]).
+impl candle_nn::Module for Sequence {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Sequence::forward(self, x, &Ctx::translate())
+    }
+}
+
 struct State {
     tape: Tape,
     versions: Vec<u64>,

@@ -1,6 +1,6 @@
 //! The parameters of one optimizer, flat.
 
-use crate::builder::hollow;
+use crate::builder::meta_tensor;
 use crate::{Builder, Counter, Grad, Init, Param, Role, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use gan_kernels as k;
@@ -428,11 +428,11 @@ impl Source for Recorder {
         let offset = *self.len.borrow();
         self.push(path, Recorded::Param { offset, shape: shape.to_vec(), role })?;
         *self.len.borrow_mut() += shape.iter().product::<usize>();
-        Ok(Param { weight: Weight::constant(hollow(shape)?), grad: None })
+        Ok(Param { weight: Weight::constant(meta_tensor(shape)?), grad: None })
     }
     fn buffer(&self, path: &str, shape: &[usize], value: f64) -> Result<Tensor> {
         self.push(path, Recorded::Buffer { shape: shape.to_vec(), value })?;
-        hollow(shape)
+        meta_tensor(shape)
     }
     fn counter(&self, path: &str) -> Result<Counter> {
         self.push(path, Recorded::Counter)?;

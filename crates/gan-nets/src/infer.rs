@@ -14,9 +14,7 @@ use gan_layers::{Builder, NormKind, Summary};
 use gan_weights::StateDict;
 
 use self::tensors::Tensors;
-use crate::{
-    Arch, Discriminator, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result,
-};
+use crate::{Arch, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result};
 
 /// A network of this crate, as a state dict describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,9 +53,9 @@ impl Network {
         let input = (self.input_nc(), h, w);
         Ok(match self {
             Network::Generator(config) => config.build(at)?.summary((h, w))?,
-            Network::Patch(config) => Discriminator::Stages(config.build(at)?).summary(input)?,
-            Network::Pixel(config) => Discriminator::Stages(config.build(at)?).summary(input)?,
-            Network::Multiscale(config) => Discriminator::Multiscale(config.build(at)?).summary(input)?,
+            Network::Patch(config) => config.build(at)?.summary(input)?,
+            Network::Pixel(config) => config.build(at)?.summary(input)?,
+            Network::Multiscale(config) => config.build(at)?.summary(input)?,
             Network::Encoder(config) => {
                 let mut summary = Summary::default();
                 summary.add(&config.build(at)?, input)?;
