@@ -30,7 +30,10 @@ fn a_config_of_one_architecture_builds_a_generator() {
     assert_eq!((unet.num_downs, unet.dropout), (6, true));
     assert_eq!((global.n_downsample_global, global.n_blocks_global, global.input_nc), (2, 1, 36));
     assert_eq!((local.n_local_enhancers, local.n_blocks_local, local.n_downsample_global), (2, 1, 4));
-    assert_eq!(resnet, GeneratorConfig { arch: Arch::Resnet, ngf: 2, n_blocks: 3, dropout: true, ..Default::default() });
+    assert_eq!(
+        resnet,
+        GeneratorConfig { arch: Arch::Resnet, ngf: 2, n_blocks: 3, dropout: true, ..Default::default() }
+    );
 }
 
 /// The output as a candle module.

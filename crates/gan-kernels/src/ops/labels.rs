@@ -1,10 +1,9 @@
 //! Operators on label and instance maps.
-use crate::cpu::real::{Real, by_dtype};
+use crate::cpu::labels as kernel;
+use crate::cpu::real::by_dtype;
 use crate::dispatch::on_cuda;
 use crate::ops::storage::{plain, slices, tensor};
 use candle_core::{DType, Result, Tensor, bail};
-use rayon::prelude::*;
-use std::collections::HashMap;
 
 /// The sizes of a map of ids: images, height, width.
 pub(crate) fn sizes(op: &str, t: &Tensor) -> Result<(usize, usize, usize)> {
@@ -65,16 +64,8 @@ pub fn one_hot(labels: &Tensor, classes: usize, dtype: DType) -> Result<Tensor> 
     sizes("one_hot", labels)?;
     on_cuda!(labels, labels::one_hot(labels, classes, dtype));
     let (ids, n, h, w) = ids("one_hot", labels)?;
-    let hw = h * w;
     check_below("one_hot", &ids, (h, w), classes)?;
-    fn planes<T: Real>(ids: &[u32], n: usize, classes: usize, hw: usize) -> Vec<T> {
-        let mut out = vec![T::zero(); n * classes * hw];
-        for (i, &id) in ids.iter().enumerate() {
-            out[(i / hw * classes + id as usize) * hw + i % hw] = T::one();
-        }
-        out
-    }
-    by_name!(dtype, T => tensor(planes::<T>(&ids, n, classes, hw), (n, classes, h, w)))
+    by_name!(dtype, T => tensor(kernel::one_hot::<T>(&ids, n, classes), (n, classes, h, w)))
 }
 
 /// 1 where one of the four neighbors carries another id: instance ids `[N, 1, H, W]` (U8 or U32) → `[N, 1, H, W]`; the
@@ -87,17 +78,7 @@ pub fn instance_edges(inst: &Tensor, dtype: DType) -> Result<Tensor> {
     on_cuda!(inst, labels::instance_edges(inst, dtype));
     let (ids, n, h, w) = ids("instance_edges", inst)?;
     by_name!(dtype, T => {
-        let mut out: Vec<T> = vec![0.0; ids.len()];
-        for (i, o) in out.iter_mut().enumerate() {
-            let (y, x) = (i / w % h, i % w);
-            let id = ids[i];
-            let edge = (x > 0 && ids[i - 1] != id)
-                || (x + 1 < w && ids[i + 1] != id)
-                || (y > 0 && ids[i - w] != id)
-                || (y + 1 < h && ids[i + w] != id);
-            *o = if edge { 1.0 } else { 0.0 };
-        }
-        tensor(out, (n, 1, h, w))
+        tensor(kernel::instance_edges::<T>(&ids, (h, w)), (n, 1, h, w))
     })
 }
 
@@ -119,37 +100,8 @@ pub fn instance_mean(x: &Tensor, inst: &Tensor) -> Result<Tensor> {
     on_cuda!(x, labels::instance_mean(x, inst));
     let (ids, ..) = ids("instance_mean", inst)?;
     let x = plain(x)?;
-    let hw = h * w;
-    // Ids of an image become small numbers, in order of appearance.
-    let mut counts: Vec<Vec<usize>> = Vec::with_capacity(n);
-    let mut numbers = Vec::with_capacity(ids.len());
-    for image in ids.chunks(hw.max(1)) {
-        let (mut seen, mut count) = (HashMap::new(), Vec::new());
-        for id in image {
-            let next = seen.len();
-            let number = *seen.entry(id).or_insert(next);
-            if number == count.len() {
-                count.push(0);
-            }
-            count[number] += 1;
-            numbers.push(number);
-        }
-        counts.push(count);
-    }
     by_dtype!(x, T => {
         slices!(T; xs = x);
-        let mut out: Vec<T> = vec![0.0; xs.len()];
-        out.par_chunks_mut(hw.max(1)).zip(xs.par_chunks(hw.max(1))).enumerate().for_each(|(plane, (out, x))| {
-            let numbers = &numbers[plane / c * hw..][..hw];
-            let counts = &counts[plane / c];
-            let mut sums = vec![0.0f64; counts.len()];
-            for (&i, &v) in numbers.iter().zip(x) {
-                sums[i] += v.f64();
-            }
-            for (o, &i) in out.iter_mut().zip(numbers) {
-                *o = T::of(sums[i] / counts[i] as f64);
-            }
-        });
-        tensor(out, (n, c, h, w))
+        tensor(kernel::instance_mean::<T>(xs, &ids, c, h * w), (n, c, h, w))
     })
 }

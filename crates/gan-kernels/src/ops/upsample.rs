@@ -1,9 +1,9 @@
 //! Nearest upsampling.
 use crate::cpu::real::by_dtype;
+use crate::cpu::upsample as kernel;
 use crate::dispatch::on_cuda;
 use crate::ops::storage::{plain, slices, tensor};
 use candle_core::{Result, Tensor, bail};
-use rayon::prelude::*;
 
 fn dims(op: &str, x: &Tensor, factor: usize) -> Result<(usize, usize, usize, usize)> {
     match x.dims() {
@@ -23,19 +23,7 @@ pub fn upsample_nearest(x: &Tensor, factor: usize) -> Result<Tensor> {
     let x = plain(x)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);
-        let mut out: Vec<T> = vec![0.0; n * c * h * w * factor * factor];
-        out.par_chunks_mut(h * w * factor * factor).zip(xs.par_chunks(h * w)).for_each(|(out, x)| {
-            for (rows, x) in out.chunks_mut(factor * factor * w).zip(x.chunks(w)) {
-                let (first, others) = rows.split_at_mut(factor * w);
-                for (o, &v) in first.chunks_mut(factor).zip(x) {
-                    o.fill(v);
-                }
-                for row in others.chunks_mut(factor * w) {
-                    row.copy_from_slice(first);
-                }
-            }
-        });
-        tensor(out, (n, c, h * factor, w * factor))
+        tensor(kernel::upsample_nearest::<T>(xs, (h, w), factor), (n, c, h * factor, w * factor))
     })
 }
 
@@ -54,16 +42,6 @@ pub fn upsample_nearest_backward(dy: &Tensor, factor: usize) -> Result<Tensor> {
     let dy = plain(dy)?;
     by_dtype!(dy, T => {
         slices!(T; ds = dy);
-        let mut out: Vec<T> = vec![0.0; n * c * h * w];
-        out.par_chunks_mut(h * w).zip(ds.par_chunks(hf * wf)).for_each(|(out, d)| {
-            for (o, rows) in out.chunks_mut(w).zip(d.chunks(factor * wf)) {
-                for row in rows.chunks(wf) {
-                    for (o, block) in o.iter_mut().zip(row.chunks(factor)) {
-                        *o += block.iter().sum::<T>();
-                    }
-                }
-            }
-        });
-        tensor(out, (n, c, h, w))
+        tensor(kernel::upsample_nearest_backward::<T>(ds, (h, w), factor), (n, c, h, w))
     })
 }
