@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # Errors
 /// With a tracked `x`: `y` lies on another device, or on the CPU is neither F32 nor F64. An error of `backward` comes
 /// out of candle's backward pass.
-pub fn with_backward(
+pub fn custom_grad(
     x: &Tensor,
     y: Tensor,
     backward: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
@@ -63,11 +63,11 @@ pub fn halves(x: &Tensor) -> Result<(Tensor, Tensor)> {
     // before that of the second is asked for.
     let left: Arc<Mutex<Option<Tensor>>> = Arc::default();
     let taken = left.clone();
-    let second = with_backward(x, half(all / 2)?, move |dy| {
+    let second = custom_grad(x, half(all / 2)?, move |dy| {
         let first = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
         Tensor::cat(&[&first.map_or_else(|| dy.zeros_like(), Ok)?, dy], 0)
     })?;
-    let first = with_backward(&second, half(0)?, move |dy| {
+    let first = custom_grad(&second, half(0)?, move |dy| {
         *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(dy.clone());
         dy.zeros_like()
     })?;
