@@ -15,7 +15,7 @@ pub(crate) mod conv;
 pub(crate) mod dropout;
 pub(crate) mod dropout_key;
 pub(crate) mod image;
-mod into_storage;
+pub(crate) mod into_storage;
 pub(crate) mod l1;
 pub(crate) mod labels;
 pub(crate) mod launch;
@@ -28,4 +28,3 @@ pub(crate) mod operand;
 pub(crate) mod scale;
 mod workspace;
 
-pub use into_storage::into_storage;

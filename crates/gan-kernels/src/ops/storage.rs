@@ -2,7 +2,7 @@
 use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::real::Real;
 #[cfg(feature = "cuda")]
-pub use crate::cuda::into_storage;
+pub use crate::cuda::into_storage::into_storage;
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use std::cell::Cell;
 

@@ -29,8 +29,7 @@ impl Encoder {
         }
         let FeatureConfig { feat_num, n_clusters, n_downsample_e, .. } = config.encoder;
         let network = config.encoder().build(weights(trained, "e", place)?)?;
-        let ctx = Ctx { math: config.train.math_mode(), ..Ctx::translate() };
-        Ok(Encoder { network, feat_num, n_clusters, size_multiple: 1 << n_downsample_e, ctx })
+        Ok(Encoder { network, feat_num, n_clusters, size_multiple: 1 << n_downsample_e, ctx: Ctx::translate() })
     }
 }
 
