@@ -4,7 +4,7 @@ use crate::cpu::real::{Real, by_dtype};
 use crate::dispatch::on_cuda;
 use crate::ops::act::act;
 use crate::ops::grad::GradState;
-use crate::ops::storage::{apart, plain, slices, tensor, update};
+use crate::ops::storage::{apart, plain, same_kind, slices, tensor, update};
 use crate::spec::act::Act;
 pub use crate::spec::conv::{Conv2d, ConvTranspose2d, PadMode};
 use crate::spec::epilogue::Epilogue;
@@ -37,13 +37,6 @@ pub struct ConvGrads<'a> {
 /// A gradient that several passes read: copied once if it has to be copied.
 fn packed(dy: &Tensor) -> Result<Tensor> {
     if dy.device().is_cpu() { plain(dy) } else { Ok(dy.detach()) }
-}
-
-fn same_dtype(op: &str, a: &Tensor, b: &Tensor) -> Result<()> {
-    if a.dtype() != b.dtype() {
-        bail!("{op}: element types differ, {:?} and {:?}", a.dtype(), b.dtype())
-    }
-    Ok(())
 }
 
 pub(crate) fn bias_of<T: Real>(op: &str, bias: Option<&Tensor>, channels: usize) -> Result<Option<Vec<T>>> {
@@ -82,7 +75,7 @@ fn add_weight_gradient(
     weight: &Tensor,
     WeightGrad { into, state, .. }: WeightGrad,
 ) -> Result<()> {
-    same_dtype(op, big, small)?;
+    same_kind(op, big, small)?;
     if big.dims() != [g.n, g.ci, g.h, g.w] || small.dims() != [g.n, g.co, g.ho, g.wo] {
         bail!("{op}: {:?} and {:?} are not the ends of {g:?}", big.dims(), small.dims())
     }
@@ -115,7 +108,7 @@ impl Epilogue<'_> {
 /// From the big end `x` to the small end.
 fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
     on_cuda!(x, conv::forward(op, g, x, w, epilogue));
-    same_dtype(op, x, w.tensor())?;
+    same_kind(op, x, w.tensor())?;
     let (x, weight) = (plain(x)?, plain(w.tensor())?);
     epilogue.activated(by_dtype!(x, T => {
         let bias = bias_of::<T>(op, epilogue.bias, g.co)?;
@@ -127,7 +120,7 @@ fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, epilogue: Epilogue) -
 /// From the small end `y` to the big end.
 fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
     on_cuda!(y, conv::backward_data(op, g, y, w, epilogue));
-    same_dtype(op, y, w.tensor())?;
+    same_kind(op, y, w.tensor())?;
     let (y, weight) = (plain(y)?, plain(w.tensor())?);
     epilogue.activated(by_dtype!(y, T => {
         let bias = bias_of::<T>(op, epilogue.bias, g.ci)?;

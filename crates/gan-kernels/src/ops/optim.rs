@@ -93,7 +93,7 @@ pub fn mark_non_finite(x: &Tensor, flag: &Tensor) -> Result<()> {
     }
     on_cuda!(x, buffer::mark_non_finite(x, flag));
     bail!(
-        "mark_non_finite: flags are for tensors on CUDA; elementwise::all_finite answers for {:?}",
+        "mark_non_finite: flags are for tensors on CUDA; all_finite answers for {:?}",
         x.device().location()
     )
 }
