@@ -27,4 +27,3 @@ pub(crate) mod onehot;
 pub(crate) mod operand;
 pub(crate) mod scale;
 mod workspace;
-

@@ -92,8 +92,5 @@ pub fn mark_non_finite(x: &Tensor, flag: &Tensor) -> Result<()> {
         bail!("mark_non_finite: a flag is [1], got {:?}", flag.dims())
     }
     on_cuda!(x, buffer::mark_non_finite(x, flag));
-    bail!(
-        "mark_non_finite: flags are for tensors on CUDA; all_finite answers for {:?}",
-        x.device().location()
-    )
+    bail!("mark_non_finite: flags are for tensors on CUDA; all_finite answers for {:?}", x.device().location())
 }

@@ -63,7 +63,7 @@ impl Conv {
     }
 
     /// The geometry, with the padding layer that may lie in front.
-    fn spec(&self, fused: &Fused, math: MathMode) -> Conv2d {
+    pub(super) fn spec(&self, fused: &Fused, math: MathMode) -> Conv2d {
         let (pad_mode, padding) = match fused.pad {
             Some(pad) => (pad.mode, pad.size),
             None => (PadMode::Zero, self.padding),

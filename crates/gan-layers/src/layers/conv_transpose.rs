@@ -47,7 +47,7 @@ impl ConvTranspose {
         Ok(ConvTranspose { weight, bias, stride: s.stride, padding: s.padding, output_padding })
     }
 
-    fn spec(&self, math: MathMode) -> ConvTranspose2d {
+    pub(super) fn spec(&self, math: MathMode) -> ConvTranspose2d {
         ConvTranspose2d { stride: self.stride, padding: self.padding, output_padding: self.output_padding, math }
     }
 }

@@ -21,7 +21,7 @@ pub struct Linear {
 }
 
 /// One pixel meets one kernel: the rows are the pixels of one image.
-fn pointwise(ctx: &Ctx) -> Conv2d {
+pub(super) fn pointwise(ctx: &Ctx) -> Conv2d {
     Conv2d { math: ctx.math, ..Conv2d::default() }
 }
 
