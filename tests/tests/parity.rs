@@ -20,7 +20,7 @@ mod trajectories;
 use candle_core::DType;
 use case::Case;
 use compare::Report;
-use gan_kernels::{Family, InstructionSet, force, force_instructions};
+use gan_kernels::dispatch::{ConvAlgorithm, InstructionSet, force, force_instructions};
 use std::path::PathBuf;
 
 fn folder() -> PathBuf {
@@ -93,7 +93,10 @@ fn parity_bf16() {
 /// The cases are a few channels wide: left to choose, they would never reach the kernels made for many.
 #[test]
 fn parity_f32_with_every_kernel_family() {
-    for family in [Family::Portable, Family::Gemm, Family::Stream, Family::Winograd].into_iter().filter(|_| on_cpu()) {
+    for family in [ConvAlgorithm::Portable, ConvAlgorithm::ImplicitGemm, ConvAlgorithm::Im2col, ConvAlgorithm::Winograd]
+        .into_iter()
+        .filter(|_| on_cpu())
+    {
         let _forced = force(family);
         check_all(DType::F32, &format!("{family:?}").to_lowercase());
     }

@@ -95,7 +95,7 @@ pub enum Error {
     },
     /// There is no such device.
     #[error(transparent)]
-    Device(#[from] gan_kernels::DeviceError),
+    Device(#[from] gan_kernels::device::DeviceError),
     /// A trained model cannot be opened or used.
     #[error(transparent)]
     Translate(#[from] gan_translate::Error),
