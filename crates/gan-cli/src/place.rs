@@ -53,6 +53,6 @@ impl PrecisionArgs {
 
     /// Refuses a precision that the device does not have.
     pub(crate) fn check(&self, device: &DeviceConfig) -> anyhow::Result<()> {
-        Ok(check_precision(self.activations(), device).map_err(worded)?)
+        check_precision(self.activations(), device).map_err(worded)
     }
 }
