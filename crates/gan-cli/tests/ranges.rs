@@ -68,14 +68,21 @@ fn absurd_numbers_of_a_checkpoint_are_refused() {
     for (key, value) in [("n_blocks", 1_000_000), ("num_downs", 1_000_000), ("ngf", 4096), ("n_local_enhancers", 60)] {
         let mut snapshot = newest(&bench.path("run"));
         snapshot.step = 1;
-        snapshot.model["generator"]["arch"] = "resnet".into();
-        snapshot.model["generator"][key] = value.into();
-        checkpoint::save(&Disk, &bench.path(key), &snapshot, 0).unwrap();
-        let started = Instant::now();
-        bench.run(["summary", "--model", key]).fails(4, &[key, "generator", &value.to_string()]);
-        let translate = ["translate", "--model", key, "--input", "run/gallery/images", "--output", "out"];
-        bench.run(translate).fails(4, &[key, "generator", &value.to_string()]);
-        assert!(started.elapsed() < AT_ONCE, "{key}: {:?}", started.elapsed());
+        let mut described = snapshot.model_json.take().unwrap();
+        for config in [&mut snapshot.model["generator"], &mut described["generators"][0]["config"]] {
+            config["arch"] = "resnet".into();
+            config[key] = value.into();
+        }
+        // With model.json, and as the first edition wrote checkpoints, without it.
+        for (folder, description) in [(key.to_owned(), Some(described)), (format!("{key}-1"), None)] {
+            snapshot.model_json = description;
+            checkpoint::save(&Disk, &bench.path(&folder), &snapshot, 0).unwrap();
+            let started = Instant::now();
+            bench.run(["summary", "--model", &folder]).fails(4, &[key, "generator", &value.to_string()]);
+            let translate = ["translate", "--model", &folder, "--input", "run/gallery/images", "--output", "out"];
+            bench.run(translate).fails(4, &[key, "generator", &value.to_string()]);
+            assert!(started.elapsed() < AT_ONCE, "{key}: {:?}", started.elapsed());
+        }
     }
     assert!(!bench.path("out").exists());
 }
