@@ -1,6 +1,6 @@
 //! From errors to messages and exit codes.
 
-use crate::memory;
+use crate::{memory, remedies};
 use gan_translate::device::{DeviceError, is_out_of_memory};
 use gan_weights::checkpoint;
 use std::process::ExitCode;
@@ -51,6 +51,9 @@ pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
                 && let Some(remedy) = memory::remedy()
             {
                 eprintln!("the device has not enough memory: {remedy}");
+            }
+            if let Some(remedy) = error.chain().find_map(remedies::of) {
+                eprintln!("{remedy}");
             }
             ExitCode::from(code_of(&error))
         }

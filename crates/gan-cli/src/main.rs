@@ -21,6 +21,7 @@ mod shell;
 mod start;
 mod threads;
 mod tips;
+mod wording;
 
 use args::Command;
 use std::process::ExitCode;

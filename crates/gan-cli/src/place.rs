@@ -1,6 +1,6 @@
 //! `--device` and `--precision`.
 
-use crate::remedies::worded;
+use crate::wording::worded;
 use clap::{Args, ValueEnum};
 use gan_layers::Precision;
 use gan_train::numerics::Products;

@@ -1,60 +1,45 @@
-//! Errors of gan-translate in the words of the command line: what to do about each by which option.
+//! What helps against an error, in words of the command line: libraries know nothing of it.
 
-use crate::commands::model_folder::instead;
-use crate::exit::{BAD_DATA, BAD_MODEL, Coded};
-use gan_translate::Error;
+use std::error::Error;
 
-/// The same error, with the option that helps where there is one.
-pub(crate) fn worded(error: Error) -> anyhow::Error {
-    let (code, message) = match error {
-        Error::NoModel { path, elsewhere } => (BAD_MODEL, instead(&path, &elsewhere)),
-        Error::NoBf16 => (
-            BAD_MODEL,
-            "--precision bf16 needs a CUDA device: the operators for the CPU have no bf16 arithmetic; add --device cuda, or leave --precision out".into(),
+/// The remedy for one cause of an error.
+pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = cause.downcast_ref::<gan_data::Error>() {
+        return of_data(error);
+    }
+    match cause.downcast_ref::<gan_train::Error>()? {
+        gan_train::Error::Data(error) => of_data(error),
+        gan_train::Error::Loss(gan_losses::Error::NoVgg19 { .. }) => Some(
+            "fetch VGG19 with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train \
+             without it (`--set loss.perceptual=none`)",
         ),
-        Error::NeedsInstances => {
-            (BAD_MODEL, "this model was trained with instance maps: name them with --inst".into())
+        _ => None,
+    }
+}
+
+fn of_data(error: &gan_data::Error) -> Option<&'static str> {
+    match error {
+        gan_data::Error::Dataset { path, .. } if !path.exists() => {
+            Some("`cargo xtask fetch-data --list` names the published sets")
         }
-        Error::NoEncoder => (
-            BAD_MODEL,
-            "this model has no styles: they need an instance feature encoder (pix2pixhd trained with encoder.instance_feat=true)".into(),
-        ),
-        Error::NoStyles { model, features } => (
-            BAD_MODEL,
-            format!(
-                "{}: there are no styles to draw from yet; find them with `gan-cli encode-features --model {}`, or lend the style of an image with --encode",
-                features.display(),
-                model.display()
-            ),
-        ),
-        Error::BadStyles { path, reason } => (
-            BAD_MODEL,
-            format!("{} is refused: {reason}; write it anew with `gan-cli encode-features`", path.display()),
-        ),
-        Error::Labels { path, input_nc, label_nc, instances } => {
-            let (edges, or) =
-                if instances { (" and the edges of instances", " or --no-instance") } else { ("", "") };
-            (
-                BAD_MODEL,
-                format!(
-                    "{} takes {input_nc} channels, which {label_nc} labels{edges} do not make; give --label-nc{or} as in training. (Generators with instance features are translated from their run only.)",
-                    path.display()
-                ),
-            )
-        }
-        Error::TooSmall { size: (w, h), smallest } => (
-            BAD_DATA,
-            format!(
-                "it is {w}x{h} after --preprocess, but this model takes {smallest}x{smallest} and larger; raise --load-size and --crop-size, or leave --preprocess out: then every size goes"
-            ),
-        ),
-        Error::NotMultiple { size: (w, h), multiple } => (
-            BAD_DATA,
-            format!(
-                "it is {w}x{h} after --preprocess, but this model takes multiples of {multiple}; choose --load-size and --crop-size to suit, or leave --preprocess out: then every size goes"
-            ),
-        ),
-        other => return other.into(),
-    };
-    Coded(code, message).into()
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_fetched_is_said() {
+        let path = std::path::PathBuf::from("no/such");
+        let dataset = |path| gan_data::Error::Dataset { path, reason: String::new(), remedy: String::new() };
+        assert!(of(&dataset(path.clone())).is_some_and(|remedy| remedy.contains("--list")));
+        assert!(of(&gan_train::Error::Data(dataset(path.clone()))).is_some());
+        assert_eq!(of(&dataset(std::env::temp_dir())), None);
+        let missing = gan_losses::Error::NoVgg19 { path: path.clone() };
+        assert!(of(&gan_train::Error::Loss(missing)).is_some_and(|remedy| remedy.contains("fetch-data vgg19")));
+        let damaged = gan_losses::Error::Vgg19 { path, reason: String::new() };
+        assert_eq!(of(&gan_train::Error::Loss(damaged)), None);
+    }
 }

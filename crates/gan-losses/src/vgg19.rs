@@ -64,12 +64,12 @@ impl Vgg19 {
     /// Reads the weights from a safetensors file.
     ///
     /// # Errors
-    /// [`Error::Vgg19`] where there is no regular file, where it is damaged or larger than any VGG19, and where it lacks
-    /// a tensor or holds NaN or an infinity.
+    /// [`Error::NoVgg19`] where there is no file; [`Error::Vgg19`] where it is no regular file, damaged or larger than any
+    /// VGG19, and where it lacks a tensor or holds NaN or an infinity.
     pub fn load(path: &Path, dtype: DType, device: &Device) -> std::result::Result<Self, Error> {
         let fail = |reason: String| Error::Vgg19 { path: path.to_path_buf(), reason };
         let bytes = gan_fs::read_regular(path, MAX_FILE).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => fail("no such file. Fetch it with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train without it (`--set loss.perceptual=none`)".into()),
+            ErrorKind::NotFound => Error::NoVgg19 { path: path.to_path_buf() },
             _ => fail(error.to_string()),
         })?;
         let file = Contents::parse(&bytes).map_err(|e| fail(format!("no whole safetensors file: {e}")))?;

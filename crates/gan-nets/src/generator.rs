@@ -34,7 +34,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// Every architecture, with its name on the command line.
+    /// Every architecture, with its name in a configuration.
     pub const ALL: [(&'static str, Arch); 8] = [
         ("resnet_9blocks", Arch::Resnet9Blocks),
         ("resnet_6blocks", Arch::Resnet6Blocks),
@@ -46,7 +46,7 @@ impl Arch {
         ("local", Arch::Local),
     ];
 
-    /// The name on the command line.
+    /// The name in a configuration.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, a)| *a == self).map_or("?", |(n, _)| n)
     }

@@ -26,6 +26,7 @@ mod global;
 mod infer;
 mod local;
 mod multiscale;
+mod padding;
 mod patch;
 mod resnet;
 mod unet;
@@ -41,8 +42,9 @@ pub use global::{EncoderConfig, GlobalConfig};
 pub use infer::{Network, infer};
 pub use local::{LocalConfig, LocalEnhancer};
 pub use multiscale::{Multiscale, MultiscaleConfig};
+pub use padding::Padding;
 pub use patch::{PatchConfig, PixelConfig};
-pub use resnet::{Padding, ResnetConfig};
+pub use resnet::ResnetConfig;
 pub use unet::UnetConfig;
 
 /// Runs the example of the README.

@@ -2,33 +2,9 @@
 
 use crate::blocks::{conv, residual_block, up};
 use crate::bounds::{self, within};
+use crate::padding::Padding;
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
-use serde::{Deserialize, Serialize};
-
-/// Padding of a residual block's convolutions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Padding {
-    /// Mirror image without the border.
-    #[default]
-    Reflect,
-    /// Border pixel.
-    Replicate,
-    /// Zeros.
-    Zero,
-}
-
-impl Padding {
-    /// The mode of a padding layer; `None` if the convolution pads with zeros itself.
-    pub(crate) fn layer(self) -> Option<PadMode> {
-        match self {
-            Padding::Reflect => Some(PadMode::Reflect),
-            Padding::Replicate => Some(PadMode::Replicate),
-            Padding::Zero => None,
-        }
-    }
-}
 
 /// `c7s1-64, d128, d256, R256 × n_blocks, u128, u64, c7s1-3, tanh`.
 ///

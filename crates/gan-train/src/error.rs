@@ -62,7 +62,7 @@ pub enum Error {
         message: String,
     },
     /// A run cannot go on with what a configuration changes.
-    #[error("{}a resumed run keeps its configuration; these changes are refused:{}\nstart a new run for them. What may change: {}", .file.as_ref().map_or(String::new(), |file| format!("{file}: ")), list(.changes), .allowed.join(", "))]
+    #[error("{}a resumed run keeps its configuration; these changes are refused:\n  {}\nstart a new run for them. What may change: {}", .file.as_ref().map_or(String::new(), |file| format!("{file}: ")), .changes.join("\n  "), .allowed.join(", "))]
     RefusedChanges {
         /// Where the changes stand, if it is a file.
         file: Option<String>,

@@ -3,21 +3,18 @@
 
 use crate::checkpoint;
 use crate::config::{Layer, differences};
-use crate::error::first_line;
 use crate::method_config::MethodConfig;
 use crate::method_spec::{MethodSpec, find};
 use crate::storage::Disk;
 use crate::{Error, Result, run};
-use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
-use gan_translate::ModelConfig;
+use gan_translate::TrainedModel;
 use gan_weights::checkpoint::{Folder, MANIFEST, newest};
 use std::path::Path;
 use toml::Table;
 
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers: with another value it would be another run.
-const ALLOWED: [&str; 21] = [
+const ALLOWED: [&str; 22] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",
@@ -39,6 +36,7 @@ const ALLOWED: [&str; 21] = [
     "data.batch_size",
     "data.cache",
     "data.workers",
+    "data.prefetch",
 ];
 
 /// The configuration with which a run of `method` may go on: the one that its newest checkpoint seals, with the changes that
@@ -58,9 +56,10 @@ pub fn resume_config(
     let resolve = |toml: String| (method.resolve)(&[Layer::Saved { name: file.display().to_string(), toml }]);
     let text = run::read_config(&Disk, run);
     // Its weights are read as well: a configuration that they do not fit is not theirs.
-    let usable = |folder: Folder<'_>| {
+    let usable = |folder: Folder<'static>| {
         let sealed = sealed(folder.dir(), &folder.manifest().model, method)?;
-        check_weights(&folder, &sealed.model()).map(|()| sealed)
+        TrainedModel::of_checkpoint(folder, sealed.model())?;
+        Ok::<_, Error>(sealed)
     };
     let sealed = match newest(&Disk, run, usable) {
         Ok((sealed, _)) => Some(sealed),
@@ -78,23 +77,6 @@ pub fn resume_config(
     let wanted = wanted(&*saved)?;
     check_changes(None, sealed.as_deref().unwrap_or(&*saved), &*wanted)?;
     Ok(wanted)
-}
-
-/// Refuses weights that are not of the networks of `model`.
-fn check_weights(folder: &Folder<'_>, model: &ModelConfig) -> Result<()> {
-    let check = |network: &str, build: &dyn Fn(VarBuilder<'static>) -> candle_core::Result<()>| {
-        let tensors = folder.tensors(network)?.entries().iter().cloned().collect();
-        let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
-        let file = folder.dir().join(format!("{network}.safetensors"));
-        build(weights).map_err(|error| Error::damaged(&file, first_line(&error)))
-    };
-    for generator in &model.generators {
-        check(&generator.network, &|weights| generator.config.build(weights).map(drop))?;
-    }
-    match &model.encoder {
-        Some(encoder) => check(&encoder.network, &|weights| encoder.config.build(weights).map(drop)),
-        None => Ok(()),
-    }
 }
 
 /// The name of the method of a run: the one that its newest checkpoint seals, or before there is one, what `run.json` says.

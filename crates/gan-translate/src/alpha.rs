@@ -13,8 +13,8 @@ pub enum Alpha {
 }
 
 /// The alpha `[H][W][1]` of an image of two (grey) or four (colour) channels; others have none.
-pub(crate) fn of(picture: &Picture) -> Option<Picture> {
-    picture.has_alpha().then(|| match picture {
+pub(crate) fn of(image: &Picture) -> Option<Picture> {
+    image.has_alpha().then(|| match image {
         Picture::Eight(raster) => Picture::Eight(raster.channel(raster.channels() - 1)),
         Picture::Sixteen(raster) => Picture::Sixteen(raster.channel(raster.channels() - 1)),
     })
@@ -29,14 +29,14 @@ pub(crate) fn is_opaque(alpha: &Picture) -> bool {
 }
 
 /// Adds `alpha` to an image of one or three channels, resized to it and in its depth. Others stay as they are.
-pub(crate) fn join(picture: Picture, alpha: Picture) -> Picture {
-    let (width, height) = picture.size();
-    let channels = picture.channels();
+pub(crate) fn join(image: Picture, alpha: Picture) -> Picture {
+    let (width, height) = image.size();
+    let channels = image.channels();
     if !matches!(channels, 1 | 3) {
-        return picture;
+        return image;
     }
     let alpha = alpha.resize(width, height, Filter::Bicubic);
-    match (picture, alpha) {
+    match (image, alpha) {
         (Picture::Eight(colours), Picture::Eight(alpha)) => Picture::Eight(interleaved(&colours, alpha.samples())),
         (Picture::Sixteen(colours), Picture::Sixteen(alpha)) => {
             Picture::Sixteen(interleaved(&colours, alpha.samples()))
@@ -73,9 +73,9 @@ mod tests {
             let eight = Picture::Eight(Raster::new(3, 2, channels, (0..6 * channels as u8).collect()));
             let sixteen =
                 Picture::Sixteen(Raster::new(3, 2, channels, (0..6 * channels as u16).map(|v| v * 900).collect()));
-            for picture in [eight, sixteen] {
-                let colours = picture.clone().with_channels(channels - 1).unwrap();
-                assert_eq!(join(colours, of(&picture).unwrap()), picture);
+            for image in [eight, sixteen] {
+                let colours = image.clone().with_channels(channels - 1).unwrap();
+                assert_eq!(join(colours, of(&image).unwrap()), image);
             }
         }
         assert_eq!(of(&Picture::Eight(Raster::new(1, 1, 3, vec![1, 2, 3]))), None);

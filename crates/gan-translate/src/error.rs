@@ -52,6 +52,14 @@ pub enum Error {
         /// What it holds, in words.
         network: String,
     },
+    /// A weight file, which holds one generator, was asked for another network.
+    #[error("{} is one generator and holds no network {name}", path.display())]
+    NoNetwork {
+        /// The weight file.
+        path: PathBuf,
+        /// The network asked for.
+        name: String,
+    },
     /// The labels of a weight file do not make up the channels of its generator.
     #[error(
         "{} takes {input_nc} channels, which {label_nc} labels{} do not make; say how many labels it was trained with",

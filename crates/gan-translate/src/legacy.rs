@@ -113,11 +113,10 @@ impl Config {
     fn pix2pixhd(self) -> ModelConfig {
         let Config { data, generator: base, encoder } = &self;
         let labels = data.label_nc > 0;
-        let instances = data.instances && data.is_labelled();
         let classes = data.label_nc + usize::from(data.dont_care.is_some());
         let features = if encoder.instance_feat { encoder.feat_num } else { 0 };
         let input_nc = if labels { classes } else { base.input_nc };
-        let config = GeneratorConfig { input_nc: input_nc + usize::from(instances) + features, ..base.clone() };
+        let config = GeneratorConfig { input_nc: input_nc + usize::from(data.instances) + features, ..base.clone() };
         let encoder = encoder.instance_feat.then(|| EncoderModel {
             network: "e".into(),
             config: EncoderConfig {
@@ -132,7 +131,7 @@ impl Config {
         let (label_nc, dont_care) = (data.label_nc, data.dont_care);
         ModelConfig {
             input: if labels { InputKind::Labels { label_nc, dont_care } } else { InputKind::Image },
-            instances,
+            instances: data.instances,
             encoder,
             ..self.model("pix2pixhd", vec![generator("g", data.direction, config)])
         }

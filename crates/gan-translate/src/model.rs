@@ -14,7 +14,7 @@ use gan_data::{Batch, Picture, picture_from_lab, picture_from_tensor, write_pict
 use gan_nets::GeneratorConfig;
 use std::path::{Path, PathBuf};
 
-/// A model that is ready to translate on a device. It holds one generator, and one image of a batch at a time in memory beside it.
+/// A model that is ready to translate on a device. Files are read, translated and written one at a time.
 ///
 /// ```no_run
 /// # fn main() -> gan_translate::Result<()> {

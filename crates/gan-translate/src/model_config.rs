@@ -149,6 +149,9 @@ impl ModelConfig {
     ///
     /// # Errors
     /// [`Error::NoDirection`] if there is none.
+    ///
+    /// # Panics
+    /// If the description names no generator, which [`ModelConfig::validate`] refuses.
     pub fn generator(&self, direction: Option<Direction>) -> Result<&Generator> {
         let first = &self.generators[0];
         let Some(wanted) = direction.filter(|wanted| *wanted != first.direction) else { return Ok(first) };

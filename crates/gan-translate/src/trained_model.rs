@@ -57,12 +57,12 @@ impl TrainedModel {
             return Self::open_weights(path, &WeightOptions::default());
         }
         if is_checkpoint(path) {
-            return Self::of_checkpoint(path, Folder::open(&Disk, path)?, networks);
+            return Self::described(path, Folder::open(&Disk, path)?, networks);
         }
-        if path.join(ModelConfig::FILE).is_file() {
+        if path.join(ModelConfig::FILE).is_file() && !checkpoint::exists(&Disk, path) {
             return Self::of_folder(path, networks);
         }
-        match checkpoint::newest(&Disk, path, |folder| Self::of_checkpoint(path, folder, networks)) {
+        match checkpoint::newest(&Disk, path, |folder| Self::described(path, folder, networks)) {
             Ok((model, warnings)) => Ok(TrainedModel { warnings, ..model }),
             Err(Error::Checkpoint(error @ checkpoint::Error::NoCheckpoint { .. })) => Err(match Elsewhere::of(path) {
                 Some(elsewhere) => Error::NoModel { path: path.to_owned(), elsewhere },
@@ -83,7 +83,8 @@ impl TrainedModel {
         Self { notes: file.notes, ..Self::new(path, Source::WeightFile, config, networks) }.verified(&[])
     }
 
-    fn of_checkpoint(path: &Path, folder: Folder<'static>, networks: &[&str]) -> Result<Self> {
+    /// A checkpoint with the description that lies in it.
+    fn described(path: &Path, folder: Folder<'static>, networks: &[&str]) -> Result<Self> {
         let manifest = folder.manifest();
         let (file, config) = if folder.has_file(ModelConfig::FILE) {
             (ModelConfig::FILE, ModelConfig::from_json(&folder.read(ModelConfig::FILE)?))
@@ -94,6 +95,15 @@ impl TrainedModel {
         let config = config.map_err(|e| checkpoint::Error::damaged(&folder.dir().join(file), e.to_string()))?;
         folder.state()?;
         Self::new(path, Source::Checkpoint(folder), config, Vec::new()).verified(networks)
+    }
+
+    /// A checkpoint whose description is known: reads and builds the networks that it names.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if one of them is damaged or not what the description says.
+    pub fn of_checkpoint(folder: Folder<'static>, config: ModelConfig) -> Result<Self> {
+        let path = folder.dir().to_owned();
+        Self::new(&path, Source::Checkpoint(folder), config, Vec::new()).verified(&[])
     }
 
     fn of_folder(path: &Path, networks: &[&str]) -> Result<Self> {
@@ -210,7 +220,7 @@ impl TrainedModel {
     /// The tensors of the network of this name, on the CPU, verified.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] or [`Error::Weights`] if there is none, or if it is not what was written.
+    /// [`Error::Checkpoint`], [`Error::Weights`] or [`Error::NoNetwork`] if there is none, or if it is not what was written.
     pub fn network(&self, name: &str) -> Result<StateDict> {
         if let Some((_, tensors)) = self.networks.iter().find(|(known, _)| known == name) {
             return Ok(tensors.clone());
@@ -218,7 +228,7 @@ impl TrainedModel {
         match &self.source {
             Source::Checkpoint(folder) => Ok(folder.tensors(name)?),
             Source::Folder(folder) => Ok(read_any(folder.join(file_name(name)))?.state),
-            Source::WeightFile => Ok(read_any(self.path.with_file_name(file_name(name)))?.state),
+            Source::WeightFile => Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() }),
         }
     }
 

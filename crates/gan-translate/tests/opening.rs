@@ -125,6 +125,8 @@ fn bare_weight_files_are_models_as_well() {
     assert_eq!(translated(&files[0]), translated(&files[1]));
     let model = Model::open(&files[0]).unwrap();
     assert!(model.notes()[0].contains("resnet generator of 1 blocks, 3 to 3 channels"), "{:?}", model.notes());
+    let error = TrainedModel::open(&files[0]).unwrap().network("d").unwrap_err();
+    assert!(matches!(error, Error::NoNetwork { .. }), "{error}");
     // Three channels are an image unless somebody says that they are labels.
     let labels = WeightOptions { label_nc: Some(2), ..WeightOptions::default() };
     let trained = TrainedModel::open_weights(&files[0], &labels).unwrap();

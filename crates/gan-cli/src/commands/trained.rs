@@ -1,6 +1,6 @@
 //! Opening a run for a command that uses its networks.
 
-use crate::remedies::worded;
+use crate::wording::worded;
 use gan_translate::TrainedModel;
 use std::path::Path;
 

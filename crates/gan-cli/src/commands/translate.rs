@@ -10,7 +10,7 @@ use crate::commands::weights::WeightArgs;
 use crate::exit::Done;
 use crate::place::{PlaceArgs, PrecisionArgs};
 use crate::progress::bar;
-use crate::remedies::worded;
+use crate::wording::worded;
 use anyhow::Context;
 use clap::ValueEnum;
 use files::{Plan, Request, Translation};

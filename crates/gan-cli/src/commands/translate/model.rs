@@ -3,7 +3,7 @@
 use super::{Args, Direction};
 use crate::commands::trained::open_trained;
 use crate::exit::{Coded, USAGE};
-use crate::remedies::worded;
+use crate::wording::worded;
 use anyhow::bail;
 use gan_translate::{DeviceConfig, Error, Model, Options, TrainedModel, WeightOptions, is_weight_file};
 

@@ -1,17 +1,38 @@
-//! Two collections of unrelated pictures.
+//! Two collections of unrelated images.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use gan_rng::Key;
 
-use super::layout::locate_collections;
-use super::{Dataset, Description, Item, images, limited};
+use crate::batch::Item;
 use crate::config::{DataConfig, Direction};
+use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::Result;
-use crate::folder::PictureFile;
+use crate::image_file::PictureFile;
+use crate::kind::{Files, Kind, no_demands};
+use crate::layout::{images, limited, locate_collections};
 use crate::reader::Reader;
-use crate::sizes::ItemFiles;
+use crate::side::Side;
 use crate::transform::Transform;
+
+pub(super) static KIND: Kind = Kind {
+    name: "unaligned",
+    check: no_demands,
+    open: |config| Ok(Arc::new(Unaligned::open(config)?)),
+    files: Some(Files { sides, pairing: None, unmatched: None, channels: None }),
+    minimum_height: true,
+};
+
+fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
+    let located = match locate_collections(&config.root, &config.phase) {
+        Ok(located) => located,
+        Err(error) => return vec![Err(error)],
+    };
+    notes.extend(located.notes);
+    let sides = ["A", "B"].into_iter().zip(&located.layout);
+    sides.map(|(role, folder)| Side::images(role, folder, &located.exclude)).collect()
+}
 
 /// Two folders. Item `i` has input `i` and a random target (or target `i`, without shuffling), each with its own crop
 /// and flip; an epoch goes once through the larger folder.
@@ -81,7 +102,7 @@ impl Dataset for Unaligned {
 
     fn item_files(&self) -> Vec<ItemFiles> {
         let inputs = self.inputs.iter().map(|file| (file, 0)).chain(self.targets.iter().map(|file| (file, 1)));
-        inputs.map(|(file, part)| ItemFiles { files: vec![file.path.clone()], across: 1, part }).collect()
+        inputs.map(|(file, part)| ItemFiles { part, ..ItemFiles::alone(file.path.clone()) }).collect()
     }
 
     fn names(&self) -> Vec<String> {
@@ -90,7 +111,7 @@ impl Dataset for Unaligned {
 
     fn describe(&self) -> Description {
         Description {
-            kind: format!("unrelated pictures, {} inputs and {} targets", self.inputs.len(), self.targets.len()),
+            kind: format!("unrelated images, {} inputs and {} targets", self.inputs.len(), self.targets.len()),
             items: self.len(),
             folders: self.folders.to_vec(),
             notes: self.notes.clone(),

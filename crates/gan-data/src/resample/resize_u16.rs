@@ -1,12 +1,12 @@
-//! Resizing of 16-bit pictures: the same filter in floating point, rounded once at the end.
+//! Resizing of 16-bit images: the same filter in floating point, rounded once at the end.
 
 use super::coefficients::Coefficients;
 use super::{Filter, resize_nearest};
 use crate::raster::Raster;
 
-/// Resizes a 16-bit picture; unlike the 8-bit path nothing is rounded between the two passes.
+/// Resizes a 16-bit image; unlike the 8-bit path nothing is rounded between the two passes.
 #[must_use]
-pub fn resize_deep(source: &Raster<u16>, width: usize, height: usize, filter: Filter) -> Raster<u16> {
+pub fn resize_u16(source: &Raster<u16>, width: usize, height: usize, filter: Filter) -> Raster<u16> {
     if filter == Filter::Nearest {
         return resize_nearest(source, width, height);
     }

@@ -2,41 +2,22 @@
 //!
 //! Every command lists folders through [`list_images`], so that nothing is left out without a word.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
+mod folders;
+mod left_out;
+
 use std::fs::{self, FileType};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gan_fs::FileId;
 
-use crate::decode::is_planes;
+pub(crate) use self::folders::{is_hidden, is_part, is_run};
+pub use self::left_out::{LeftOut, Reason};
 use crate::error::{Error, Result};
-use crate::folder::{PictureFile, shown};
+use crate::image_file::PictureFile;
+use crate::image_name::{UNSUPPORTED, extension, is_desktop_note, is_image, is_planes};
 use crate::pages;
 use crate::sniff::{Content, sniff};
-
-/// File names that count as images, in lower case; the case of a name does not matter.
-const EXTENSIONS: [&str; 14] =
-    ["jpg", "jpeg", "jpe", "jfif", "jif", "png", "webp", "bmp", "ppm", "pgm", "pbm", "pnm", "tif", "tiff"];
-
-/// Endings of images and films that cannot be read here.
-const UNSUPPORTED: [&str; 46] = [
-    "3fr", "arw", "avi", "avif", "bpg", "cr2", "cr3", "dds", "dng", "eps", "exr", "farbfeld", "gif", "hdr", "heic",
-    "heics", "heif", "hif", "icns", "ico", "j2k", "jp2", "jpx", "jxl", "jxr", "kra", "m4v", "mkv", "mov", "mp4",
-    "mpeg", "mpg", "nef", "orf", "pam", "pcx", "pdf", "pfm", "psd", "qoi", "raf", "rw2", "svg", "tga", "webm", "xcf",
-];
-
-/// Names of the parts into which datasets are divided, in lower case.
-const PARTS: [&str; 10] =
-    ["train", "training", "val", "valid", "validation", "test", "testing", "eval", "evaluation", "holdout"];
-
-/// What may follow the name of a part in the name of its folder, in lower case; a year may, too.
-const SIDES: [&str; 13] =
-    ["", "a", "b", "label", "labels", "img", "imgs", "image", "images", "inst", "photos", "set", "data"];
-
-/// At most this many names of a kind are spelt out in a note.
-const NAMES_SHOWN: usize = 3;
 
 /// The images below a folder, and what was left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,136 +36,6 @@ impl Listing {
         let notes = [self.left_out.note(), pages::note(&self.files)];
         notes.into_iter().flatten().map(|note| format!("{}: {note}", folder.display())).collect()
     }
-}
-
-/// Why an entry of a folder is not among the images.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Reason {
-    /// An image or film whose format is not supported; its usual ending, in lower case.
-    Format(String),
-    /// An image whose name does not end like that of an image.
-    NoImageName,
-    /// A symbolic link to a folder, which is not followed.
-    LinkedFolder,
-    /// A symbolic link to nothing.
-    DanglingLink,
-    /// Neither file nor folder: what it is, with an article.
-    Special(&'static str),
-    /// A folder that may not be listed.
-    Denied,
-    /// A folder that was to be left out: results are written there.
-    Output,
-    /// The folder of a training run.
-    Run,
-    /// The gallery of a training run.
-    Gallery,
-    /// A folder whose name begins with a dot.
-    HiddenFolder,
-    /// A folder named like a part of a dataset, beside images that belong to no part.
-    OtherPart,
-    /// A file that is no image.
-    Other,
-}
-
-/// What was found below a folder and is not among its images: paths within the folder, by reason.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeftOut(BTreeMap<Reason, Vec<PathBuf>>);
-
-impl LeftOut {
-    /// The reasons that occur, each with what was left out for it, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Reason, &[PathBuf])> {
-        self.0.iter().map(|(reason, paths)| (reason, paths.as_slice()))
-    }
-
-    /// Number of files that are no images: notes, tables and the like. [`LeftOut::note`] passes over them.
-    #[must_use]
-    pub fn others(&self) -> usize {
-        self.0.get(&Reason::Other).map_or(0, Vec::len)
-    }
-
-    /// One sentence about everything that somebody may miss: `4 files were left out: 2 .gif, 1 .avif (formats not
-    /// supported), 1 link to a folder (more)`.
-    #[must_use]
-    pub fn note(&self) -> Option<String> {
-        let mut formats: Vec<_> = self
-            .iter()
-            .filter_map(|(reason, paths)| match reason {
-                Reason::Format(format) => Some((paths.len(), format)),
-                _ => None,
-            })
-            .collect();
-        formats.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-        let mut files: usize = formats.iter().map(|format| format.0).sum();
-        let mut folders = 0;
-        let (mut file_kinds, mut folder_kinds) = (Vec::new(), Vec::new());
-        if !formats.is_empty() {
-            let list = formats.iter().map(|(n, format)| format!("{n} .{format}")).collect::<Vec<_>>().join(", ");
-            let noun = if formats.len() == 1 { "format" } else { "formats" };
-            file_kinds.push(format!("{list} ({noun} not supported)"));
-        }
-        for (reason, paths) in self.iter() {
-            let (count, kinds) = match reason {
-                Reason::Format(_) | Reason::Other => continue,
-                reason if reason.is_folder() => (&mut folders, &mut folder_kinds),
-                _ => (&mut files, &mut file_kinds),
-            };
-            *count += paths.len();
-            kinds.push(format!("{} ({})", reason.counted(paths.len()), names(paths)));
-        }
-        let sentences = [(files, "file", file_kinds), (folders, "folder", folder_kinds)];
-        let sentences: Vec<_> = sentences
-            .into_iter()
-            .filter(|(count, ..)| *count > 0)
-            .map(|(count, noun, kinds)| {
-                let were = if count == 1 { format!("1 {noun} was") } else { format!("{count} {noun}s were") };
-                format!("{were} left out: {}", kinds.join(", "))
-            })
-            .collect();
-        (!sentences.is_empty()).then(|| sentences.join("; "))
-    }
-
-    fn add(&mut self, reason: Reason, path: &Path, folder: &Path) {
-        let within = path.strip_prefix(folder).unwrap_or(path).to_path_buf();
-        self.0.entry(reason).or_default().push(within);
-    }
-}
-
-impl Reason {
-    /// Whether whole folders are left out for this reason.
-    fn is_folder(&self) -> bool {
-        matches!(self, Self::Denied | Self::Output | Self::Run | Self::Gallery | Self::HiddenFolder | Self::OtherPart)
-    }
-
-    /// `count` entries left out for this reason, in words.
-    pub(crate) fn counted(&self, count: usize) -> String {
-        let (one, many) = match self {
-            Self::Format(format) => return format!("{count} .{format}"),
-            Self::Special(kind) => {
-                let noun = kind.split_once(' ').map_or(*kind, |(_, noun)| noun);
-                return format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-            }
-            Self::NoImageName => {
-                ("image whose name does not end like an image's", "images whose names do not end like an image's")
-            }
-            Self::LinkedFolder => ("link to a folder", "links to folders"),
-            Self::DanglingLink => ("link to nothing", "links to nothing"),
-            Self::Denied => ("folder that may not be read", "folders that may not be read"),
-            Self::Output => ("output folder", "output folders"),
-            Self::Run => ("training run", "training runs"),
-            Self::Gallery => ("gallery of a run", "galleries of runs"),
-            Self::HiddenFolder => ("hidden folder", "hidden folders"),
-            Self::OtherPart => ("other part of the dataset", "other parts of the dataset"),
-            Self::Other => ("other file", "other files"),
-        };
-        format!("{count} {}", if count == 1 { one } else { many })
-    }
-}
-
-fn names(paths: &[PathBuf]) -> String {
-    let more = paths.len().saturating_sub(NAMES_SHOWN);
-    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-    paths.iter().take(NAMES_SHOWN).map(|path| shown(path)).collect::<Vec<_>>().join(", ") + &tail
 }
 
 /// Folders below a listed folder that are not looked into.
@@ -247,7 +98,7 @@ pub fn list_images(folder: &Path, exclude: &Exclude) -> Result<Listing> {
         }
     }
     listing.files.sort_by(|a, b| bytes(&a.path).cmp(bytes(&b.path)));
-    listing.left_out.0.values_mut().for_each(|paths| paths.sort_by(|a, b| bytes(a).cmp(bytes(b))));
+    listing.left_out.sort_by(|a, b| bytes(a).cmp(bytes(b)));
     Ok(listing)
 }
 
@@ -286,7 +137,7 @@ fn verdict(path: &Path, kind: FileType, exclude: &Exclude, top: bool) -> Verdict
     if !kind.is_file() {
         return Verdict::LeaveOut(Reason::Special(gan_fs::kind(kind)));
     }
-    if is_picture(path) { Verdict::Image } else { Verdict::LeaveOut(other_file(path)) }
+    if is_image(path) { Verdict::Image } else { Verdict::LeaveOut(other_file(path)) }
 }
 
 fn folder_verdict(path: &Path, exclude: &Exclude, top: bool) -> Verdict {
@@ -307,19 +158,6 @@ fn folder_verdict(path: &Path, exclude: &Exclude, top: bool) -> Verdict {
     })
 }
 
-/// Whether a name is that of an image. (`._x.jpg` holds a desktop's notes about `x.jpg`, not an image.)
-pub(crate) fn is_picture(path: &Path) -> bool {
-    !is_desktop_note(path) && extension(path).is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
-}
-
-fn is_desktop_note(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"))
-}
-
-fn extension(path: &Path) -> Option<String> {
-    path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase())
-}
-
 /// Why a regular file is no image.
 fn other_file(path: &Path) -> Reason {
     if is_desktop_note(path) {
@@ -333,27 +171,6 @@ fn other_file(path: &Path) -> Reason {
             Content::Other => Reason::Other,
         },
     }
-}
-
-pub(crate) fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
-}
-
-/// Whether a folder's name is that of a part of a dataset, or of one side of a part: `test`, `trainA`, `val_img`.
-pub(crate) fn is_part(name: &OsStr) -> bool {
-    let name = name.to_string_lossy().to_ascii_lowercase();
-    PARTS.iter().any(|part| {
-        name.strip_prefix(part).is_some_and(|rest| {
-            let side = rest.trim_start_matches(['_', '-', ' ']);
-            SIDES.contains(&side) || side.bytes().all(|b| b.is_ascii_digit())
-        })
-    })
-}
-
-/// Whether a folder is that of a training run.
-pub(crate) fn is_run(folder: &Path) -> bool {
-    let has = |name: &str| folder.join(name);
-    has("config.toml").is_file() && (has("checkpoints").is_dir() || has("run.json").is_file())
 }
 
 #[cfg(test)]
@@ -437,12 +254,6 @@ mod tests {
         let (stems, note, _) = listed(&files, |_| Exclude::parts());
         assert_eq!(stems, ["a", "sub/test/y", "testers/z"]);
         assert_eq!(note.unwrap(), "1 folder was left out: 1 other part of the dataset (Test)");
-        for name in ["train", "TrainA", "val_img", "test_B", "Validation", "val2017", "training_set"] {
-            assert!(is_part(OsStr::new(name)), "{name}");
-        }
-        for name in ["trained", "horse", "latest", "testcard"] {
-            assert!(!is_part(OsStr::new(name)), "{name}");
-        }
     }
 
     #[cfg(target_os = "linux")]

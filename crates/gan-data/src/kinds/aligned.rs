@@ -1,19 +1,49 @@
-//! Pairs of pictures of the same scene.
+//! Pairs of images of the same scene.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gan_rng::Key;
 
-use super::layout::{Layout, locate_pairs};
-use super::{Dataset, Description, Item, halves, images, limited};
+use crate::batch::Item;
 use crate::channels::has_alpha;
 use crate::config::{DataConfig, Direction};
+use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::{Error, Result};
-use crate::folder::{Names, pair_by_stem};
+use crate::halves;
+use crate::kind::{Files, Kind, no_demands};
+use crate::layout::{Layout, images, limited, locate_pairs};
+use crate::pairing::{Names, pair_by_stem};
 use crate::picture::Picture;
 use crate::reader::Reader;
-use crate::sizes::ItemFiles;
+use crate::side::Side;
 use crate::transform::Transform;
+
+pub(super) static KIND: Kind = Kind {
+    name: "aligned",
+    check: no_demands,
+    open: |config| Ok(Arc::new(Aligned::open(config)?)),
+    files: Some(Files {
+        sides,
+        pairing: Some(Names::Whole),
+        unmatched: Some("names need to match for pairs (pix2pix); for CycleGAN (mode unaligned) they need not"),
+        channels: None,
+    }),
+    minimum_height: true,
+};
+
+fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
+    let located = match locate_pairs(&config.root, &config.phase) {
+        Ok(located) => located,
+        Err(error) => return vec![Err(error)],
+    };
+    notes.extend(located.notes);
+    let side = |role, folder: &Path| Side::images(role, folder, &located.exclude);
+    match &located.layout {
+        Layout::SideBySide(folder) => vec![side("pairs", folder)],
+        Layout::TwoFolders(a, b) => vec![side("A", a), side("B", b)],
+    }
+}
 
 /// Pairs stored side by side in one file, or in two folders under equal names. Both parts share crop and flip.
 #[derive(Debug)]
@@ -89,7 +119,7 @@ impl Aligned {
         };
         let (a, b) = (self.reader.image(&pair.a, channels_a)?, self.reader.image(path_b, channels_b)?);
         if a.size() != b.size() && !self.transform.unifies_sizes() {
-            return Err(sizes_differ(&pair.a, a.size(), path_b, b.size()));
+            return Err(Error::sizes_differ(&pair.a, a.size(), path_b, b.size()));
         }
         Ok((a, b))
     }
@@ -99,16 +129,10 @@ impl Aligned {
 fn halves(picture: &Picture, path: &Path) -> Result<(Picture, Picture)> {
     let (width, height) = picture.size();
     if width < 2 {
-        return Err(Error::item(path, "a picture one pixel wide holds no pair", "store A and B side by side"));
+        return Err(Error::item(path, "an image one pixel wide holds no pair", "store A and B side by side"));
     }
     let half = width / 2;
     Ok((picture.crop(0, 0, half, height), picture.crop(half, 0, width - half, height)))
-}
-
-/// Parts of unequal size would not stay aligned under a crop or a rounding.
-pub(crate) fn sizes_differ(a: &Path, size_a: (usize, usize), b: &Path, size_b: (usize, usize)) -> Error {
-    let reason = format!("it is {}x{} and {} is {}x{}", size_a.0, size_a.1, b.display(), size_b.0, size_b.1);
-    Error::item(a, reason, "make them equal, or use preprocess = \"resize_and_crop\"")
 }
 
 impl Dataset for Aligned {
@@ -129,7 +153,10 @@ impl Dataset for Aligned {
     fn item_files(&self) -> Vec<ItemFiles> {
         let files = |pair: &Pair| std::iter::once(&pair.a).chain(&pair.b).cloned().collect();
         let across = |pair: &Pair| if pair.b.is_none() { 2 } else { 1 };
-        self.pairs.iter().map(|pair| ItemFiles { files: files(pair), across: across(pair), part: 0 }).collect()
+        self.pairs
+            .iter()
+            .map(|pair| ItemFiles { files: files(pair), across: across(pair), part: 0, alone: false })
+            .collect()
     }
 
     fn names(&self) -> Vec<String> {

@@ -1,77 +1,13 @@
-//! Image files by their names: what they are called, and which belong together.
-//!
-//! Names are bytes. They become text only where people read them.
+//! Which files of two folders belong together, by their names.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
+use crate::image_file::{PictureFile, shown};
 use crate::listing::{Exclude, list_images};
-
-/// An image file below a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PictureFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its path within the folder, without extension, byte for byte: what pairs go by.
-    pub stem: PathBuf,
-}
-
-impl PictureFile {
-    /// The file at `path` as one found below `folder`.
-    pub(crate) fn below(folder: &Path, path: PathBuf) -> Self {
-        let stem = path.strip_prefix(folder).unwrap_or(&path).with_extension("");
-        Self { stem, path }
-    }
-
-    /// The stem for people, with `/` between parts; bytes that are not text are replaced.
-    #[must_use]
-    pub fn name(&self) -> String {
-        shown(&self.stem)
-    }
-}
-
-/// A path for people, with `/` between parts.
-pub(crate) fn shown(path: &Path) -> String {
-    path.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
-/// The path within a folder of results, without extension, that each of `files` gets there: its stem, byte for byte.
-/// Files that share a stem (`a.jpg` beside `a.png`) keep their own extension in it (`a.jpg`, `a.png`), so that no two
-/// files get the same name.
-#[must_use]
-pub fn distinct_names(files: &[PictureFile]) -> Vec<PathBuf> {
-    let mut names: Vec<PathBuf> = files.iter().map(|file| file.stem.clone()).collect();
-    loop {
-        let mut taken = BTreeMap::<&PathBuf, usize>::new();
-        names.iter().for_each(|name| *taken.entry(name).or_default() += 1);
-        let whole = |file: &PictureFile| match file.path.file_name() {
-            Some(name) => file.stem.with_file_name(name),
-            None => file.stem.clone(),
-        };
-        let longer: Vec<PathBuf> = files
-            .iter()
-            .zip(&names)
-            .map(|(file, name)| if taken[name] > 1 { whole(file) } else { name.clone() })
-            .collect();
-        // Whole names differ from one another; one of them may still meet the stem of a third file.
-        if longer == names {
-            return names;
-        }
-        names = longer;
-    }
-}
-
-/// `{folder}/{name}.{extension}`; dots in the name stay.
-pub fn with_suffix(folder: &Path, name: &Path, extension: &str) -> PathBuf {
-    let mut path = OsString::from(folder.join(name));
-    path.push(".");
-    path.push(extension);
-    path.into()
-}
 
 /// The image in `folder` that belongs to the name `stem`: by the whole stem (in another Unicode form if need be), else by
 /// the frame of a Cityscapes name.
@@ -232,16 +168,6 @@ fn add_partners(
     }
 }
 
-/// The names under which a phase is looked for: `test` falls back to `val`, as several published sets have no `test`.
-pub(crate) fn phase_names(phase: &str) -> Vec<&str> {
-    if phase == "test" { vec!["test", "val"] } else { vec![phase] }
-}
-
-/// The note to give when another phase than the one asked for is used.
-pub(crate) fn phase_note(asked: &str, used: &str) -> Option<String> {
-    (asked != used).then(|| format!("there is no `{asked}` part; `{used}` is used instead"))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -304,6 +230,8 @@ mod tests {
     fn names_that_are_not_text_stay_apart() {
         use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt;
+
+        use crate::image_file::{distinct_names, with_suffix};
         let file = |bytes: &[u8]| PictureFile::below(Path::new(""), OsStr::from_bytes(bytes).into());
         let (one, two) = (file(b"\xff.png"), file(b"\xfe.png"));
         assert_eq!(one.name(), two.name());
@@ -312,19 +240,5 @@ mod tests {
         assert_eq!(matched.pairs, [(one.clone(), one.clone()), (two.clone(), two)]);
         assert_eq!(distinct_names(&left), [one.stem.clone(), left[1].stem.clone()]);
         assert_eq!(with_suffix(Path::new("o"), &one.stem, "png").as_os_str().as_bytes(), b"o/\xff.png");
-    }
-
-    #[test]
-    fn no_two_results_share_a_name() {
-        let named = |names: &[&str]| -> Vec<String> {
-            let files: Vec<_> =
-                names.iter().map(|n| PictureFile::below(Path::new("in"), Path::new("in").join(n))).collect();
-            distinct_names(&files).iter().map(|name| shown(name)).collect()
-        };
-        assert_eq!(named(&["a.jpg", "a.png", "b.v2.png"]), ["a.jpg", "a.png", "b.v2"]);
-        assert_eq!(named(&["s/a.jpg", "s/a.webp", "a.jpg"]), ["s/a.jpg", "s/a.webp", "a"]);
-        // The second name of the first file is the first name of the third.
-        assert_eq!(named(&["a.jpg", "a.png", "a.jpg.bmp"]), ["a.jpg", "a.png", "a.jpg.bmp"]);
-        assert_eq!(with_suffix(Path::new("o"), Path::new("b.v2"), "png"), Path::new("o/b.v2.png"));
     }
 }

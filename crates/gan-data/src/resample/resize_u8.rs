@@ -1,4 +1,4 @@
-//! Resizing of 8-bit pictures in fixed point, to the bit as Pillow does it.
+//! Resizing of 8-bit images in fixed point, to the bit as Pillow does it.
 //!
 //! Both passes run many samples side by side under one weight, the shape that vector units like. Vertically a row's
 //! samples already lie side by side; horizontally [`LANES`] rows are interleaved first.
@@ -8,15 +8,15 @@ use super::lanes::{LANES, Lanes, PRECISION, Portable};
 use super::{Filter, resize_nearest};
 use crate::raster::Raster;
 
-/// Resizes an 8-bit picture of any channel count.
+/// Resizes an 8-bit image of any channel count.
 ///
 /// ```
-/// use gan_data::{Filter, Raster, resize_eight};
+/// use gan_data::{Filter, Raster, resize_u8};
 /// let grey = Raster::new(2, 1, 1, vec![0u8, 255]);
-/// assert_eq!(resize_eight(&grey, 1, 1, Filter::Bilinear).samples(), [128]);
+/// assert_eq!(resize_u8(&grey, 1, 1, Filter::Bilinear).samples(), [128]);
 /// ```
 #[must_use]
-pub fn resize_eight(source: &Raster<u8>, width: usize, height: usize, filter: Filter) -> Raster<u8> {
+pub fn resize_u8(source: &Raster<u8>, width: usize, height: usize, filter: Filter) -> Raster<u8> {
     if filter == Filter::Nearest {
         return resize_nearest(source, width, height);
     }
@@ -203,7 +203,7 @@ mod tests {
             let source = Raster::new(width, height, channels, samples);
             for (to_width, to_height) in [(1, 1), (3, 29), (64, 11), (width, 9), (21, height)] {
                 for filter in [Filter::Bilinear, Filter::Bicubic] {
-                    let fast = resize_eight(&source, to_width, to_height, filter);
+                    let fast = resize_u8(&source, to_width, to_height, filter);
                     assert_eq!(fast, resize_with(Portable, &source, to_width, to_height, filter));
                 }
             }
@@ -213,6 +213,6 @@ mod tests {
     #[test]
     fn flat_stays_flat() {
         let flat = Raster::new(40, 30, 3, vec![201; 40 * 30 * 3]);
-        assert!(resize_eight(&flat, 17, 71, Filter::Bicubic).samples().iter().all(|&s| s == 201));
+        assert!(resize_u8(&flat, 17, 71, Filter::Bicubic).samples().iter().all(|&s| s == 201));
     }
 }

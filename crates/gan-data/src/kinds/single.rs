@@ -1,20 +1,41 @@
-//! Pictures to be translated.
+//! Images to be translated.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gan_rng::Key;
 
-use super::layout::missing;
-use super::{Dataset, Description, Item, images, limited};
+use crate::batch::Item;
 use crate::config::DataConfig;
-use crate::decode::is_planes;
+use crate::dataset::{Dataset, Description};
 use crate::error::Result;
-use crate::folder::PictureFile;
-use crate::listing::Exclude;
+use crate::image_file::PictureFile;
+use crate::image_name::is_planes;
+use crate::kind::{Files, Kind, no_demands};
+use crate::layout::{images, limited, missing};
+use crate::listing::{Exclude, LeftOut};
 use crate::reader::Reader;
+use crate::side::Side;
 use crate::transform::Transform;
 
-/// The pictures of one folder and its sub-folders, or one file; inputs only, with `input_nc` channels whatever the
+pub(super) static KIND: Kind = Kind {
+    name: "single",
+    check: no_demands,
+    open: |config| Ok(Arc::new(Single::open(config)?)),
+    files: Some(Files { sides, pairing: None, unmatched: None, channels: None }),
+    minimum_height: true,
+};
+
+fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
+    let (role, root) = ("pictures", &config.root);
+    if root.is_dir() {
+        return vec![Side::images(role, root, &Exclude::none())];
+    }
+    let file = files(root, notes);
+    vec![file.map(|files| Side { role, path: root.clone(), files, left_out: LeftOut::default(), ids: false })]
+}
+
+/// The images of one folder and its sub-folders, or one file; inputs only, with `input_nc` channels whatever the
 /// direction.
 #[derive(Debug)]
 pub struct Single {
@@ -26,8 +47,8 @@ pub struct Single {
     channels: usize,
 }
 
-/// The pictures below a folder, or the one picture that `root` is.
-pub(crate) fn single_files(root: &Path, notes: &mut Vec<String>) -> Result<Vec<PictureFile>> {
+/// The images below a folder, or the one image that `root` is.
+fn files(root: &Path, notes: &mut Vec<String>) -> Result<Vec<PictureFile>> {
     if root.is_file() || is_planes(root) {
         return Ok(vec![PictureFile::below(root.parent().unwrap_or(root), root.to_path_buf())]);
     }
@@ -35,7 +56,7 @@ pub(crate) fn single_files(root: &Path, notes: &mut Vec<String>) -> Result<Vec<P
 }
 
 impl Single {
-    /// Finds the pictures of a configuration.
+    /// Finds the images of a configuration.
     ///
     /// # Errors
     /// [`crate::Error::Dataset`] if there are none.
@@ -43,7 +64,7 @@ impl Single {
         config.validate()?;
         let root = config.root.clone();
         let mut notes = Vec::new();
-        let files = single_files(&root, &mut notes)?;
+        let files = files(&root, &mut notes)?;
         Ok(Self {
             files: limited(files, config.max_dataset_size, &root, &notes)?,
             root,
@@ -79,7 +100,7 @@ impl Dataset for Single {
 
     fn describe(&self) -> Description {
         Description {
-            kind: "pictures to translate".to_owned(),
+            kind: "images to translate".to_owned(),
             items: self.len(),
             folders: vec![self.root.clone()],
             notes: self.notes.clone(),

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::folder::PictureFile;
+use crate::image_file::PictureFile;
 use crate::picture::{Picture, luma};
 use crate::reader::Reader;
 
@@ -68,7 +68,7 @@ pub(crate) fn doubt(seams: &[Seam]) -> Option<String> {
 }
 
 /// The verdict over some of the files, spread over all of them. What cannot be read is passed over: training refuses it.
-pub(super) fn note(files: &[PictureFile], reader: &Reader) -> Option<String> {
+pub(crate) fn note(files: &[PictureFile], reader: &Reader) -> Option<String> {
     let step = files.len().div_ceil(SAMPLES).max(1);
     let samples: Vec<&PictureFile> = files.iter().step_by(step).collect();
     let seams: Vec<Seam> =

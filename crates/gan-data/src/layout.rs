@@ -1,11 +1,11 @@
-//! Where the two sides of a dataset lie.
+//! Where the sides of a dataset lie, and which images they hold.
 
 use std::path::{Path, PathBuf};
 
-use crate::decode::is_planes;
 use crate::error::{Error, Result};
-use crate::folder::{phase_names, phase_note};
-use crate::listing::{Exclude, is_hidden, is_part, is_picture, is_run};
+use crate::image_file::PictureFile;
+use crate::image_name::{is_image, is_planes};
+use crate::listing::{Exclude, is_hidden, is_part, is_run, list_images};
 
 /// How pairs are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,16 @@ impl<T> Located<T> {
     fn whole(layout: T, note: String) -> Self {
         Self { layout, exclude: Exclude::parts(), notes: vec![note] }
     }
+}
+
+/// The names under which a phase is looked for: `test` falls back to `val`, as several published sets have no `test`.
+fn phase_names(phase: &str) -> Vec<&str> {
+    if phase == "test" { vec!["test", "val"] } else { vec![phase] }
+}
+
+/// The note to give when another phase than the one asked for is used.
+pub(crate) fn phase_note(asked: &str, used: &str) -> Option<String> {
+    (asked != used).then(|| format!("there is no `{asked}` part; `{used}` is used instead"))
 }
 
 /// The pairs of folders that may hold the two sides of a phase.
@@ -92,10 +102,10 @@ pub(crate) fn locate_collections(root: &Path, phase: &str) -> Result<Located<[Pa
     }
     if domains.len() > 2 {
         let names: Vec<_> = domains.iter().filter_map(|path| path.file_name()).map(|n| n.to_string_lossy()).collect();
-        let reason = format!("{} folders hold pictures: {}", domains.len(), names.join(", "));
+        let reason = format!("{} folders hold images: {}", domains.len(), names.join(", "));
         return Err(Error::dataset(root, reason, "name the two that are meant A and B"));
     }
-    looked.extend(["A/ + B/".to_owned(), "any two folders with pictures".to_owned()]);
+    looked.extend(["A/ + B/".to_owned(), "any two folders with images".to_owned()]);
     Err(missing(root, &looked))
 }
 
@@ -116,12 +126,12 @@ fn without_phase(root: &Path, phase: &str) -> Option<([PathBuf; 2], String)> {
     folders.iter().all(|folder| folder.is_dir()).then_some((folders, note))
 }
 
-/// The note to give when a folder that holds pictures itself is used as a whole.
+/// The note to give when a folder that holds images itself is used as a whole.
 fn flat(root: &Path, phase: &str) -> Option<String> {
-    holds_pictures(root).then(|| format!("no `{phase}` part: all pictures of the folder are used"))
+    holds_pictures(root).then(|| format!("no `{phase}` part: all images of the folder are used"))
 }
 
-/// Folders that may be the two domains: those that hold pictures and are not parts of a dataset, runs or hidden.
+/// Folders that may be the two domains: those that hold images and are not parts of a dataset, runs or hidden.
 pub(crate) fn domains(root: &Path) -> Vec<PathBuf> {
     let ours = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
@@ -142,7 +152,7 @@ fn subfolders(root: &Path) -> Vec<PathBuf> {
 
 pub(crate) fn holds_pictures(folder: &Path) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).any(|path| is_planes(&path) || (is_picture(&path) && path.is_file()))
+    entries.map(|entry| entry.path()).any(|path| is_planes(&path) || (is_image(&path) && path.is_file()))
 }
 
 /// The first of `{root}/{name}{suffix}` that exists, for each name that the phase may have; and that name.
@@ -174,8 +184,7 @@ fn locate_under(root: &Path, names: &[&str], suffixes: &[&str]) -> Result<(PathB
 pub(crate) fn missing(root: &Path, looked: &[String]) -> Error {
     match std::fs::metadata(root) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let remedy = "check the path; `cargo xtask fetch-data --list` names the published sets";
-            return Error::dataset(root, "the folder does not exist", remedy);
+            return Error::dataset(root, "the folder does not exist", "check the path");
         }
         Err(error) => return Error::io("read", root, error),
         Ok(metadata) if !metadata.is_dir() => {
@@ -189,4 +198,25 @@ pub(crate) fn missing(root: &Path, looked: &[String]) -> Error {
     let there = if names.is_empty() { "it has no folders".to_owned() } else { format!("it has {}", names.join(", ")) };
     let reason = format!("looked for {}; {there}", looked.join(", "));
     Error::dataset(root, reason, "rename the folders, or make links with these names that lead to them")
+}
+
+/// The images of a folder; what is to be said about the listing is added to `notes`.
+pub(crate) fn images(folder: &Path, exclude: &Exclude, notes: &mut Vec<String>) -> Result<Vec<PictureFile>> {
+    let listing = list_images(folder, exclude)?;
+    notes.extend(listing.notes(folder));
+    Ok(listing.files)
+}
+
+/// Keeps the first `limit` of a sorted list and refuses an empty one; `notes` may say why it is empty.
+pub(crate) fn limited<T>(mut items: Vec<T>, limit: Option<usize>, folder: &Path, notes: &[String]) -> Result<Vec<T>> {
+    if items.is_empty() {
+        let mut reason = "there is not one image in it (png, jpg, webp, bmp, ppm, tiff)".to_owned();
+        notes.iter().for_each(|note| reason += &format!("; {note}"));
+        return Err(Error::dataset(folder, reason, "put images there, or name another folder"));
+    }
+    if limit == Some(0) {
+        return Err(Error::config("max_dataset_size is 0", "leave it out to use everything"));
+    }
+    items.truncate(limit.unwrap_or(usize::MAX));
+    Ok(items)
 }

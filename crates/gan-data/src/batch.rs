@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use crate::error::{Error, Result};
 
-/// One training example or one picture to translate.
+/// One training example or one image to translate.
 #[derive(Debug, Clone)]
 pub struct Item {
     /// Input: f32 `[C, H, W]` in [-1, 1], or ids `[1, H, W]` (U8, or U32 if an id exceeds 255).

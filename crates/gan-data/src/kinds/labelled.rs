@@ -1,22 +1,59 @@
-//! Label maps with photographs and instance maps: the data of pix2pixHD.
+//! Label maps with photographs and instance maps.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gan_rng::Key;
 use rayon::prelude::*;
 
-use super::aligned::sizes_differ;
-use super::layout::{locate_beside, locate_folder};
-use super::{Dataset, Description, Item, images, limited};
+use crate::batch::Item;
 use crate::config::DataConfig;
+use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::{Error, Result};
-use crate::folder::{Names, PictureFile, pair_by_stem, phase_note};
 use crate::ids::IdMap;
+use crate::image_file::PictureFile;
+use crate::kind::{Files, Kind, one_direction};
 use crate::label_rule::LabelRule;
+use crate::layout::{images, limited, locate_beside, locate_folder, phase_note};
 use crate::listing::Exclude;
+use crate::pairing::{Names, pair_by_stem};
 use crate::reader::Reader;
-use crate::sizes::ItemFiles;
+use crate::side::Side;
 use crate::transform::{SharedDraws, Transform};
+
+pub(super) static KIND: Kind = Kind {
+    name: "labelled",
+    check: one_direction,
+    open: |config| Ok(Arc::new(Labelled::open(config)?)),
+    files: Some(Files { sides, pairing: Some(Names::OrFrames), unmatched: None, channels: None }),
+    minimum_height: false,
+};
+
+fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
+    let (root, phase) = (&config.root, &config.phase);
+    let plain = config.label_nc == 0;
+    let colors = |role, folder: &Path| Side::images(role, folder, &Exclude::none());
+    let mut used = phase.clone();
+    let labels = locate_folder(root, phase, LABEL_FOLDERS[usize::from(plain)]).and_then(|(folder, name)| {
+        notes.extend(phase_note(phase, &name));
+        used = name;
+        if plain { colors("inputs", &folder) } else { Side::ids("labels", &folder) }
+    });
+    let mut sides = vec![labels];
+    let photographs = locate_beside(root, &used, IMAGE_FOLDERS[usize::from(plain)]);
+    match photographs.and_then(|folder| colors("photographs", &folder)) {
+        // As in the dataset: without photographs, label maps can be translated but not learned from.
+        Err(Error::Dataset { reason, .. }) if phase != "train" => {
+            notes.push(format!("there are no photographs ({reason})"));
+        }
+        side => sides.push(side),
+    }
+    if config.instances {
+        let instances = locate_beside(root, &used, INSTANCE_FOLDERS);
+        sides.push(instances.and_then(|folder| Side::ids("instances", &folder)));
+    }
+    sides
+}
 
 /// `{phase}_label` (or `{phase}_A` when `label_nc` is 0), `{phase}_img` (or `_B`) and `{phase}_inst`, matched by name.
 /// Files named as Cityscapes names them match by their first three parts: `city_000001_000019_…`.
@@ -48,11 +85,11 @@ pub struct LabelScan {
 }
 
 /// What may follow the phase in the name of the folder of label maps; second, of colour inputs (`label_nc` 0).
-pub(crate) const LABEL_FOLDERS: [&[&str]; 2] = [&["_label", "_A"], &["_A", "_label"]];
+const LABEL_FOLDERS: [&[&str]; 2] = [&["_label", "_A"], &["_A", "_label"]];
 /// The same for the photographs.
-pub(crate) const IMAGE_FOLDERS: [&[&str]; 2] = [&["_img", "_B"], &["_B", "_img"]];
+const IMAGE_FOLDERS: [&[&str]; 2] = [&["_img", "_B"], &["_B", "_img"]];
 /// The same for the instance maps.
-pub(crate) const INSTANCE_FOLDERS: &[&str] = &["_inst"];
+const INSTANCE_FOLDERS: &[&str] = &["_inst"];
 
 impl Labelled {
     /// Finds the maps and photographs of a configuration. Outside the phase `train` the photographs may be missing.
@@ -141,7 +178,7 @@ impl Labelled {
         if size == other_size || self.transform.unifies_sizes() {
             return Ok(());
         }
-        Err(sizes_differ(&entry.label.path, size, other, other_size))
+        Err(Error::sizes_differ(&entry.label.path, size, other, other_size))
     }
 }
 
@@ -196,7 +233,7 @@ impl Dataset for Labelled {
         let files = |entry: &Entry| {
             std::iter::once(&entry.label.path).chain(&entry.image).chain(&entry.inst).cloned().collect()
         };
-        self.entries.iter().map(|entry| ItemFiles { files: files(entry), across: 1, part: 0 }).collect()
+        self.entries.iter().map(|entry| ItemFiles { files: files(entry), across: 1, part: 0, alone: false }).collect()
     }
 
     fn names(&self) -> Vec<String> {

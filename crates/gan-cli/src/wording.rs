@@ -1,0 +1,60 @@
+//! Errors of gan-translate in the words of the command line: what to do about each by which option.
+
+use crate::commands::model_folder::instead;
+use crate::exit::{BAD_DATA, BAD_MODEL, Coded};
+use gan_translate::Error;
+
+/// The same error, with the option that helps where there is one.
+pub(crate) fn worded(error: Error) -> anyhow::Error {
+    let (code, message) = match error {
+        Error::NoModel { path, elsewhere } => (BAD_MODEL, instead(&path, &elsewhere)),
+        Error::NoBf16 => (
+            BAD_MODEL,
+            "--precision bf16 needs a CUDA device: the operators for the CPU have no bf16 arithmetic; add --device cuda, or leave --precision out".into(),
+        ),
+        Error::NeedsInstances => {
+            (BAD_MODEL, "this model was trained with instance maps: name them with --inst".into())
+        }
+        Error::NoEncoder => (
+            BAD_MODEL,
+            "this model has no styles: they need an instance feature encoder (pix2pixhd trained with encoder.instance_feat=true)".into(),
+        ),
+        Error::NoStyles { model, features } => (
+            BAD_MODEL,
+            format!(
+                "{}: there are no styles to draw from yet; find them with `gan-cli encode-features --model {}`, or lend the style of an image with --encode",
+                features.display(),
+                model.display()
+            ),
+        ),
+        Error::BadStyles { path, reason } => (
+            BAD_MODEL,
+            format!("{} is refused: {reason}; write it anew with `gan-cli encode-features`", path.display()),
+        ),
+        Error::Labels { path, input_nc, label_nc, instances } => {
+            let (edges, or) =
+                if instances { (" and the edges of instances", " or --no-instance") } else { ("", "") };
+            (
+                BAD_MODEL,
+                format!(
+                    "{} takes {input_nc} channels, which {label_nc} labels{edges} do not make; give --label-nc{or} as in training. (Generators with instance features are translated from their run only.)",
+                    path.display()
+                ),
+            )
+        }
+        Error::TooSmall { size: (w, h), smallest } => (
+            BAD_DATA,
+            format!(
+                "it is {w}x{h} after --preprocess, but this model takes {smallest}x{smallest} and larger; raise --load-size and --crop-size, or leave --preprocess out: then every size goes"
+            ),
+        ),
+        Error::NotMultiple { size: (w, h), multiple } => (
+            BAD_DATA,
+            format!(
+                "it is {w}x{h} after --preprocess, but this model takes multiples of {multiple}; choose --load-size and --crop-size to suit, or leave --preprocess out: then every size goes"
+            ),
+        ),
+        other => return other.into(),
+    };
+    Coded(code, message).into()
+}
