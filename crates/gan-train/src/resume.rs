@@ -79,9 +79,9 @@ pub fn resume_config(
     Ok(wanted)
 }
 
-/// The name of the method of a run: the one that its newest checkpoint seals, or before there is one, what `run.json` says.
-/// `None` if neither tells. With `methods`, checkpoints of others, and those whose configuration is none of theirs, are
-/// passed over.
+/// The method of a run among `methods`: the one that its newest checkpoint seals, or before there is one, what `run.json`
+/// says; `None` if neither tells. Checkpoints of other methods, and those whose configuration is none of theirs, are passed
+/// over.
 ///
 /// # Errors
 /// [`Error::Files`] if there are checkpoints and none has a sound manifest.
