@@ -175,3 +175,27 @@ fn format_1_translates() {
         assert!(worst <= Some(1), "{method}: off by {worst:?} levels");
     }
 }
+
+#[test]
+fn a_description_and_weights_are_a_model() {
+    let bench = Bench::new();
+    bench.ok(tiny_in("pix2pix", "run", &["max_steps=1"]));
+    fs::create_dir(bench.path("model")).unwrap();
+    for name in ["model.json", "g.safetensors"] {
+        fs::copy(bench.path("run/checkpoints/1").join(name), bench.path("model").join(name)).unwrap();
+    }
+    image::RgbImage::from_pixel(9, 7, image::Rgb([9, 99, 199])).save(bench.path("in.png")).unwrap();
+    let translated = |model: &str| {
+        let out = format!("{model}.png");
+        bench.ok(["translate", "--model", model, "--input", "in.png", "--output", &out]);
+        fs::read(bench.path(&out)).unwrap()
+    };
+    assert_eq!(translated("model"), translated("run"));
+    bench.ok(["summary", "--model", "model"]);
+    bench.ok(["convert", "model", "g.pth", "--network", "g"]);
+    let text = fs::read_to_string(bench.path("model/model.json")).unwrap();
+    fs::write(bench.path("model/model.json"), text.replace("\"input_nc\": 3", "\"input_nc\": 1")).unwrap();
+    bench.run(["summary", "--model", "model"]).fails(4, &["g.safetensors"]);
+    fs::write(bench.path("model/model.json"), text.replace("\"format\": 1", "\"format\": 99")).unwrap();
+    bench.run(["summary", "--model", "model"]).fails(4, &["model.json", "newer version"]);
+}

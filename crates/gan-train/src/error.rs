@@ -105,10 +105,10 @@ pub enum Error {
     },
     /// There is no such device.
     #[error(transparent)]
-    Device(#[from] gan_kernels::DeviceError),
+    Device(#[from] gan_kernels::device::DeviceError),
     /// A trained model cannot be opened or used.
     #[error(transparent)]
-    Translate(#[from] gan_translate::Error),
+    Translate(Box<gan_translate::Error>),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] gan_data::Error),
@@ -118,6 +118,12 @@ pub enum Error {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+impl From<gan_translate::Error> for Error {
+    fn from(error: gan_translate::Error) -> Self {
+        Error::Translate(Box::new(error))
+    }
 }
 
 impl From<UpdateError> for Error {

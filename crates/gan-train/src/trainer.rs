@@ -21,7 +21,7 @@ use crate::storage::{Disk, Storage};
 use crate::{Error, Place, Result, capture_steps, numerics, resume};
 use device_prefetcher::DevicePrefetcher;
 use gan_data::{Dataset, Loader};
-use gan_kernels::device_name;
+use gan_kernels::device::device_name;
 use lr_scheduler::LrScheduler;
 use opening::{Restored, config_text, open_folder, run_info};
 use position::{Data, Position};
@@ -83,7 +83,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     dataset.check()?;
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
     let loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
-    numerics::apply(&train, &job.place)?;
+    numerics::check(train.precision, &job.place)?;
     let mut method = capture_steps(job.config.build(&job.place)?, &train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.notes().to_vec();

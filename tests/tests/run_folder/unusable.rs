@@ -62,7 +62,8 @@ const TRANSLATING: [Change; 4] = [
     ("g.safetensors", |s| drop(tensors(s, "g").pop())),
     ("g.safetensors", |s| replace(s, "g", |t| zeros(&[t.elem_count() + 1], DType::F32))),
     ("g.safetensors", |s| s.tensors.retain(|(stem, _)| stem != "g")),
-    ("manifest.json", |s| s.model = json!(null)),
+    // As the first edition wrote them, without model.json.
+    ("manifest.json", |s| (s.model, s.model_json) = (json!(null), None)),
 ];
 
 /// A run with checkpoints of the steps 2, 3 and 4.
@@ -115,6 +116,12 @@ fn the_one_before_translates() {
         let refused = TrainedModel::open(&hurt.join("checkpoints/4")).unwrap_err().to_string();
         assert!(refused.contains(file), "{refused}");
     }
+    // Training does without a description.
+    let hurt = folder.path().join("description");
+    changed(&run, &hurt, |s| s.model_json = Some(json!({"format": 1})));
+    let opened = TrainedModel::open(&hurt).unwrap();
+    assert_eq!(opened.step(), Some(3));
+    assert!(opened.warnings()[0].to_string().contains("4/model.json"), "{:?}", opened.warnings());
     // What only training needs does not matter.
     let hurt = folder.path().join("discriminator");
     changed(&run, &hurt, |s| drop(tensors(s, "d").pop()));

@@ -7,7 +7,7 @@ use crate::method_config::MethodConfig;
 use crate::run::{RunFolder, RunInfo};
 use crate::storage::Storage;
 use crate::{Error, Result, resume};
-use gan_kernels::device_name;
+use gan_kernels::device::device_name;
 use std::path::Path;
 
 /// What a run goes on from.
