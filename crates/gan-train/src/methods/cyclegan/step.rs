@@ -221,5 +221,4 @@ impl Method for CycleGan {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;
