@@ -12,21 +12,21 @@ pub fn backward(loss: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// Backpropagates several losses of one tensor separately, so that the graph of one need not be there beside that of the
-/// next; their gradients are added up, and passed on at last.
-pub struct Junction<'a> {
+/// Backpropagates several losses of one tensor separately, so that only one loss graph is alive at a time. Their gradients are
+/// summed at a leaf; [`GradAccumulator::backward_input`] continues from there.
+pub struct GradAccumulator<'a> {
     of: &'a Tensor,
     leaf: Var,
     gradient: Option<Tensor>,
 }
 
-impl<'a> Junction<'a> {
-    /// Of the tensor that the losses depend on.
+impl<'a> GradAccumulator<'a> {
+    /// For the tensor that the losses depend on.
     ///
     /// # Errors
     /// [`Error::Tensor`](crate::Error::Tensor) if the device fails.
     pub fn new(of: &'a Tensor) -> Result<Self> {
-        Ok(Junction { of, leaf: Var::from_tensor(&of.detach())?, gradient: None })
+        Ok(GradAccumulator { of, leaf: Var::from_tensor(&of.detach())?, gradient: None })
     }
 
     /// Takes the tensor's place in the losses.
@@ -47,11 +47,11 @@ impl<'a> Junction<'a> {
         Ok(())
     }
 
-    /// Backpropagates from the tensor.
+    /// Backpropagates the sum through what the tensor was computed from.
     ///
     /// # Errors
     /// As [`backward`].
-    pub fn pass_on(self) -> Result<()> {
+    pub fn backward_input(self) -> Result<()> {
         match self.gradient {
             Some(gradient) => backward(&(self.of * gradient.detach())?.sum_all()?),
             None => Ok(()),

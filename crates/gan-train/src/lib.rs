@@ -28,7 +28,7 @@ pub mod storage;
 mod train_config;
 mod trainer;
 
-pub use backprop::{Junction, backward};
+pub use backprop::{GradAccumulator, backward};
 pub use batch_fusion::BatchFusion;
 pub use captured_step::capture_steps;
 pub use error::{Error, Result, WayBack};

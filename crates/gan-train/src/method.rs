@@ -10,7 +10,7 @@ use gan_rng::{Key, Purpose};
 /// Named scalar losses of a step, in logging order. They stay on the device until somebody reads them.
 pub type Losses = Vec<(&'static str, Tensor)>;
 
-/// Labelled pictures `[N, 3, H, W]` in [-1, 1].
+/// Labelled images `[N, 3, H, W]` in [-1, 1].
 pub type Panels = Vec<(String, Tensor)>;
 
 /// Where in the run a step happens. All randomness of a step comes from here.
@@ -46,7 +46,7 @@ pub trait Method: Send {
     /// later.
     fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses>;
 
-    /// Pictures that show what the networks do to a batch.
+    /// Images that show what the networks do to a batch.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) if the batch lacks an image that the method needs, [`Error::Tensor`](crate::Error::Tensor) if the networks do not

@@ -1,15 +1,15 @@
 //! The training loop. It owns data, clock, checkpoints and observers, and never looks inside a method.
 
-mod feed;
+mod deferred_losses;
+mod device_prefetcher;
+mod lr_scheduler;
 mod opening;
 mod position;
 mod preview;
 mod progress;
-mod rate;
 mod run_loop;
 mod saving;
 mod state;
-mod unread;
 mod way_back;
 
 use crate::eta::{Interval, Monotonic, Pace};
@@ -19,13 +19,13 @@ use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
 use crate::{Error, Place, Result, capture_steps, numerics, resume};
-use feed::Feed;
+use device_prefetcher::DevicePrefetcher;
 use gan_data::{Dataset, Loader};
 use gan_kernels::device::device_name;
+use lr_scheduler::LrScheduler;
 use opening::{Restored, config_text, open_folder, run_info};
 use position::{Data, Position};
 use progress::Pending;
-use rate::Rate;
 use run_loop::Run;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let per_epoch = loader.batches_per_epoch() as u64;
     let batch_size = data.batch_size as u64;
     let data = Data::of(&*dataset, batch_size);
-    let mut rate = Rate::new(&train);
+    let mut rate = LrScheduler::new(&train);
     let (mut step, mut position, mut pending, mut log_length) = (0, Position::default(), Pending::default(), 0);
     let mut slowed_down = None;
     if let Some(Restored { loaded, sealed }) = restored {
@@ -164,7 +164,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         dataset,
         train,
         batch_size,
-        feed: Feed::new(&job.place)?,
+        prefetcher: DevicePrefetcher::new(&job.place)?,
         place: job.place.clone(),
     };
     for message in warnings {

@@ -41,7 +41,7 @@ fn an_edited_configuration_is_held_against_the_sealed_one() {
         }
         let error = outcome.unwrap_err();
         let key = before.split(' ').next().unwrap();
-        assert!(matches!(error, Error::Config { .. }), "{error}");
+        assert!(matches!(error, Error::RefusedChanges { .. }), "{error}");
         let error = error.to_string();
         assert!(error.contains("config.toml") && error.contains(key) && error.contains(" -> "), "{error}");
     }

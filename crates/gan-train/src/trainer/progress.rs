@@ -1,6 +1,6 @@
 //! Losses between two log points.
 
-use super::unread::Unread;
+use super::deferred_losses::DeferredLosses;
 use crate::Result;
 use crate::method::Losses;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// checkpoint, so that the first log point after resuming shows what it would have shown.
 #[derive(Default)]
 pub(super) struct Pending {
-    unread: Unread,
+    deferred: DeferredLosses,
     read: Sums,
 }
 
@@ -37,11 +37,11 @@ impl Sums {
 
 impl Pending {
     pub(super) fn with(read: Sums) -> Self {
-        Pending { unread: Unread::default(), read }
+        Pending { deferred: DeferredLosses::default(), read }
     }
 
     pub(super) fn push(&mut self, losses: Losses) -> Result<()> {
-        if self.unread.push(losses) {
+        if self.deferred.push(losses) {
             self.sums()?;
         }
         Ok(())
@@ -49,7 +49,7 @@ impl Pending {
 
     /// Everything so far, read from the device.
     pub(super) fn sums(&mut self) -> Result<&Sums> {
-        for losses in self.unread.take()? {
+        for losses in self.deferred.take()? {
             if self.read.steps == 0 {
                 self.read.names = losses.iter().map(|(name, _)| (*name).to_string()).collect();
                 self.read.sums = vec![0.0; losses.len()];

@@ -1,11 +1,11 @@
 //! Steps, log points and previews.
 
 use super::Outcome;
-use super::feed::Feed;
+use super::device_prefetcher::DevicePrefetcher;
+use super::lr_scheduler::LrScheduler;
 use super::position::{Data, Position};
 use super::preview::preview_batch;
 use super::progress::Pending;
-use super::rate::Rate;
 use crate::eta::{Interval, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
 use crate::method::{Method, StepCx};
@@ -31,9 +31,9 @@ pub(super) struct Run<'a> {
     pub(super) loader: Loader,
     pub(super) dataset: Arc<dyn Dataset>,
     pub(super) train: TrainConfig,
-    pub(super) rate: Rate,
+    pub(super) rate: LrScheduler,
     pub(super) place: Place,
-    pub(super) feed: Feed,
+    pub(super) prefetcher: DevicePrefetcher,
     pub(super) batch_size: u64,
     pub(super) step: u64,
     pub(super) position: Position,
@@ -93,7 +93,7 @@ impl Run<'_> {
     }
 
     fn one_step(&mut self, batch: Batch, epoch: u64) -> Result<()> {
-        let batch = self.feed.take(batch)?;
+        let batch = self.prefetcher.take(batch)?;
         let lr = self.rate.of_epoch(epoch);
         let losses = self
             .method

@@ -1,8 +1,8 @@
 //! Between a method's parts and a checkpoint.
 
+use super::lr_scheduler::{LrScheduler, LrState};
 use super::position::{Data, Position};
 use super::progress::{Pending, Sums};
-use super::rate::{Rate, RateState};
 use crate::checkpoint::{Loaded, NamedTensors, Snapshot};
 use crate::error::first_line;
 use crate::method::Method;
@@ -23,7 +23,7 @@ const POOL: &str = "pool";
 struct State {
     events_length: u64,
     pending: Sums,
-    rate: RateState,
+    rate: LrState,
     optimizers: BTreeMap<String, Counters>,
     /// Absent in checkpoints of older versions.
     place: Option<Place>,
@@ -56,7 +56,7 @@ pub(super) fn fill(
     method: &mut dyn Method,
     events_length: u64,
     pending: &mut Pending,
-    rate: &mut Rate,
+    rate: &mut LrScheduler,
     place: Place,
 ) -> Result<()> {
     let parts = method.parts();
@@ -133,7 +133,7 @@ pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) ->
 pub(super) fn restore(
     loaded: &Loaded,
     method: &mut dyn Method,
-    rate: &mut Rate,
+    rate: &mut LrScheduler,
     device: &Device,
 ) -> Result<(Pending, Option<Place>)> {
     let Loaded { dir, snapshot, .. } = loaded;

@@ -79,11 +79,11 @@ impl MethodConfig for Config {
             let input_nc = generator.output_nc;
             [Box::new(generator), Box::new(DiscriminatorOf { config: self.discriminator.clone(), input_nc })]
         };
-        let back = self.generator_b();
-        let differs = back != self.generator;
+        let inverse = self.generator_b();
+        let differs = inverse != self.generator;
         one_way(self.generator.clone())
             .into_iter()
-            .chain(differs.then(|| one_way(back)).into_iter().flatten())
+            .chain(differs.then(|| one_way(inverse)).into_iter().flatten())
             .collect()
     }
 

@@ -15,7 +15,7 @@ use gan_losses::l1;
 use gan_nets::{Discriminator, Generator};
 use gan_rng::{Key, Purpose};
 
-/// The method in training. `G_A`: A → B, `G_B`: B → A; `D_A` judges domain B, `D_B` domain A.
+/// The method in training. `G_A`: A → B, `G_B`: B → A; `D_A` looks at domain B, `D_B` at domain A.
 pub struct CycleGan {
     g_a: Generator,
     g_b: Generator,
@@ -25,9 +25,9 @@ pub struct CycleGan {
     opt_d: Optimizer,
     pool_a: ImagePool,
     pool_b: ImagePool,
-    /// A picture for the cycle and one for the identity loss,
+    /// An image for the cycle and one for the identity loss,
     fusion_g: BatchFusion,
-    /// a real picture and a fake.
+    /// a real image and a fake.
     fusion_d: BatchFusion,
     loss: LossConfig,
     train: TrainConfig,
@@ -68,17 +68,17 @@ impl CycleGan {
         })
     }
 
-    /// The generator losses of one direction: adversarial, cycle, and identity if a picture for it passes along.
+    /// The generator losses of one direction: adversarial, cycle, and identity if an image for it passes along.
     fn cycle(&self, side: Side<'_>, train: &Ctx, frozen: &Ctx) -> Result<Cycled> {
         let (fake, identity) = match side.along {
-            Some((picture, lambda)) => {
-                let (fake, same) = halves(&side.there.forward(&Tensor::cat(&[side.real, picture], 0)?, train)?)?;
-                (fake, Some(self.identity_loss(&same, picture, lambda)?))
+            Some((image, lambda)) => {
+                let (fake, same) = halves(&side.generator.forward(&Tensor::cat(&[side.real, image], 0)?, train)?)?;
+                (fake, Some(self.identity_loss(&same, image, lambda)?))
             }
-            None => (side.there.forward(side.real, train)?, None),
+            None => (side.generator.forward(side.real, train)?, None),
         };
-        let rec = side.back.forward(&fake, train)?;
-        let gan = self.loss.gan_mode.loss_over_scales(&side.judge.scores(&fake, frozen)?, true)?;
+        let rec = side.inverse.forward(&fake, train)?;
+        let gan = self.loss.gan_mode.loss_over_scales(&side.discriminator.scores(&fake, frozen)?, true)?;
         let cycle = (l1(&rec, side.real)? * side.lambda)?;
         let mut loss = (&gan + &cycle)?;
         if let Some(identity) = &identity {
@@ -89,7 +89,7 @@ impl CycleGan {
         Ok(Cycled { fake: data(&fake), gan: data(&gan), cycle: data(&cycle), identity: identity.as_ref().map(data) })
     }
 
-    /// The identity loss: what a generator makes of a picture of its output domain should be that picture.
+    /// The identity loss: what a generator makes of an image of its output domain should be that image.
     fn identity_loss(&self, same: &Tensor, real: &Tensor, lambda: f64) -> Result<Tensor> {
         Ok((l1(same, real)? * (lambda * self.loss.lambda_identity))?)
     }
@@ -101,8 +101,8 @@ impl CycleGan {
         Ok(loss.detach())
     }
 
-    /// The loss of a discriminator: half the sum over a real picture and a pooled fake.
-    fn judge(&self, d: &Discriminator, real: &Tensor, fake: &Tensor, train: &Ctx) -> Result<Tensor> {
+    /// The loss of a discriminator: half the sum over a real image and a pooled fake.
+    fn discriminator_loss(&self, d: &Discriminator, real: &Tensor, fake: &Tensor, train: &Ctx) -> Result<Tensor> {
         let mode = self.loss.gan_mode;
         if self.fusion_d.can_concat(real, fake) {
             let loss = (mode.loss_of_both(&d.scores(&Tensor::cat(&[real, fake], 0)?, train)?)? * 0.5)?;
@@ -120,11 +120,11 @@ impl CycleGan {
 /// One direction of the cycle.
 struct Side<'a> {
     real: &'a Tensor,
-    /// A picture of the other domain that `there` takes along for its identity loss, and that domain's weight.
+    /// A image of the other domain that `generator` takes along for its identity loss, and that domain's weight.
     along: Option<(&'a Tensor, f64)>,
-    there: &'a Generator,
-    back: &'a Generator,
-    judge: &'a Discriminator,
+    generator: &'a Generator,
+    inverse: &'a Generator,
+    discriminator: &'a Discriminator,
     lambda: f64,
 }
 
@@ -138,7 +138,7 @@ struct Cycled {
 
 impl Method for CycleGan {
     /// Both generators with both discriminators frozen, then both discriminators on pooled fakes. The reference sums the
-    /// generator losses before it goes back; each is walked back here as soon as it is complete, which gives the same
+    /// generator losses before the backward pass; each is backpropagated here as soon as it is complete, which gives the same
     /// gradient and keeps one direction's activations alive instead of six passes'. What passes through one network with the
     /// same weights passes as one batch, where that makes no difference (`BatchFusion`).
     fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
@@ -151,10 +151,10 @@ impl Method for CycleGan {
         let identity = lambda_identity > 0.0;
         let joined = identity && self.fusion_g.can_concat(a, b);
         let along = joined.then_some((b, lambda_b));
-        let side = Side { real: a, along, there: g_a, back: g_b, judge: d_a, lambda: lambda_a };
+        let side = Side { real: a, along, generator: g_a, inverse: g_b, discriminator: d_a, lambda: lambda_a };
         let a_to_b = self.cycle(side, &train, &frozen)?;
         let along = joined.then_some((a, lambda_a));
-        let side = Side { real: b, along, there: g_b, back: g_a, judge: d_b, lambda: lambda_b };
+        let side = Side { real: b, along, generator: g_b, inverse: g_a, discriminator: d_b, lambda: lambda_b };
         let b_to_a = self.cycle(side, &train, &frozen)?;
         // The weights are crossed in the reference as well: G_A's identity belongs to domain B.
         let (idt_a, idt_b) = match (a_to_b.identity, b_to_a.identity) {
@@ -169,9 +169,9 @@ impl Method for CycleGan {
         self.opt_d.zero_grad()?;
         let key = cx.key(Purpose::Pool);
         let pooled_b = self.pool_b.query(&a_to_b.fake, key)?;
-        let d_a = self.judge(&self.d_a, b, &pooled_b, &train)?;
+        let d_a = self.discriminator_loss(&self.d_a, b, &pooled_b, &train)?;
         let pooled_a = self.pool_a.query(&b_to_a.fake, key)?;
-        let d_b = self.judge(&self.d_b, a, &pooled_a, &train)?;
+        let d_b = self.discriminator_loss(&self.d_b, a, &pooled_a, &train)?;
         self.opt_d.update(cx.lr)?;
 
         Ok(vec![
@@ -195,13 +195,13 @@ impl Method for CycleGan {
             Some((&batch.a, &self.g_a, &self.g_b, ["real A", "fake B", "rec A", "idt B"])),
             batch.b.as_ref().map(|b| (b, &self.g_b, &self.g_a, ["real B", "fake A", "rec B", "idt A"])),
         ];
-        for (real, there, back, labels) in sides.into_iter().flatten() {
-            let fake = there.forward(real, &ctx)?;
+        for (real, generator, inverse, labels) in sides.into_iter().flatten() {
+            let fake = generator.forward(real, &ctx)?;
             show(labels[0], real);
             show(labels[1], &fake);
-            show(labels[2], &back.forward(&fake, &ctx)?);
+            show(labels[2], &inverse.forward(&fake, &ctx)?);
             if identity {
-                show(labels[3], &back.forward(real, &ctx)?);
+                show(labels[3], &inverse.forward(real, &ctx)?);
             }
         }
         Ok(panels)
@@ -221,5 +221,4 @@ impl Method for CycleGan {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

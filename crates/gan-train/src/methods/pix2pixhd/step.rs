@@ -3,7 +3,7 @@
 use super::palette::colours;
 use super::pretrain::load_pretrain;
 use super::{Config, Perceptual};
-use crate::backprop::{Junction, backward};
+use crate::backprop::{GradAccumulator, backward};
 use crate::method::{Losses, Method, Panels, Parts, StepCx};
 use crate::method_config::validate;
 use crate::methods::{contexts, preview_context, target};
@@ -72,7 +72,7 @@ impl Pix2PixHd {
         })
     }
 
-    /// The generator's picture; with an encoder, instance features of the photograph are part of its input.
+    /// The generator's image; with an encoder, instance features of the photograph are part of its input.
     fn generate(&self, cond: &Condition, batch: &Batch, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
         Ok(match (&self.e, &batch.inst) {
             (Some(e), Some(inst)) => {
@@ -84,7 +84,7 @@ impl Pix2PixHd {
     }
 
     /// What the discriminator says, with its features if they are to be matched.
-    fn judge(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
+    fn discriminate(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
         let features = self.config.loss.feature_matching;
         Ok(if features { self.d.forward(x, ctx)? } else { self.d.scores(x, ctx)? })
     }
@@ -124,14 +124,14 @@ impl Method for Pix2PixHd {
         let d_fake = mode.loss_over_scales(&self.d.scores(&pooled, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
         drop(pooled);
-        let on_real = self.judge(&Tensor::cat(&[&cond, real], 1)?, &train)?;
+        let on_real = self.discriminate(&Tensor::cat(&[&cond, real], 1)?, &train)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
         let on_real: Vec<Vec<Tensor>> = on_real.iter().map(|s| s.iter().map(Tensor::detach).collect()).collect();
 
-        // The losses' graphs are walked back one by one, and are gone when G's is.
-        let mut at_fake = Junction::new(&fake)?;
-        let on_fake = self.judge(&Tensor::cat(&[&cond, at_fake.leaf()], 1)?, &frozen)?;
+        // The losses are backpropagated one by one: their graphs are gone when G's backward pass begins.
+        let mut at_fake = GradAccumulator::new(&fake)?;
+        let on_fake = self.discriminate(&Tensor::cat(&[&cond, at_fake.leaf()], 1)?, &frozen)?;
         let g_gan = mode.loss_over_scales(&on_fake, true)?;
         let mut losses = vec![("G_GAN", g_gan.detach())];
         let mut of_d = g_gan;
@@ -147,7 +147,7 @@ impl Method for Pix2PixHd {
             losses.push(("G_VGG", loss.detach()));
             at_fake.backward(&loss)?;
         }
-        at_fake.pass_on()?;
+        at_fake.backward_input()?;
         self.opt_g.update(cx.lr)?;
         self.opt_d.update(cx.lr)?;
 

@@ -10,9 +10,9 @@ const MOST: usize = 1000;
 /// The losses of some steps, in order, where they were computed. Reading makes the host wait for the device, so they
 /// are read together and only when somebody wants them.
 #[derive(Default)]
-pub(super) struct Unread(Vec<Losses>);
+pub(super) struct DeferredLosses(Vec<Losses>);
 
-impl Unread {
+impl DeferredLosses {
     /// Adds a step. True if so many have gathered that it is time to read them.
     pub(super) fn push(&mut self, losses: Losses) -> bool {
         self.0.push(losses);

@@ -1,4 +1,4 @@
-//! Pictures in one batch and pictures one by one: the same losses and gradients.
+//! Images in one batch and images one by one: the same losses and gradients.
 
 #![allow(clippy::unwrap_used)]
 use super::*;
@@ -21,13 +21,13 @@ fn config() -> Config {
 }
 
 fn batch(n: usize) -> Batch {
-    let picture = |part: u64| {
+    let image = |part: u64| {
         let mut values = vec![0f32; n * 3 * SIDE * SIDE];
         Key::new(3, Purpose::Test).at(part).fill_normal(0, &mut values);
         let values = Tensor::from_vec(values, (n, 3, SIDE, SIDE), &place().device).unwrap();
         values.to_dtype(DType::F64).unwrap().tanh().unwrap()
     };
-    Batch { a: picture(0), b: Some(picture(1)), inst: None, names: vec![String::new(); n] }
+    Batch { a: image(0), b: Some(image(1)), inst: None, names: vec![String::new(); n] }
 }
 
 /// The losses and gradients of a step.
@@ -53,7 +53,7 @@ fn compare(what: &str, config: &Config, n: usize) {
     for ((name, have), (_, want)) in joined.iter().zip(&alone) {
         let scale = want.iter().fold(0.0, |max: f64, w| max.max(w.abs()));
         for (have, want) in have.iter().zip(want) {
-            assert!((have - want).abs() <= 1e-9 * scale, "{what}, {n} pictures: {name} {have} instead of {want}");
+            assert!((have - want).abs() <= 1e-9 * scale, "{what}, {n} images: {name} {have} instead of {want}");
         }
     }
 }
@@ -80,7 +80,7 @@ fn what_passes_together_is_what_passes_one_by_one() {
 }
 
 #[test]
-fn pictures_of_unequal_sizes_pass_one_by_one() {
+fn images_of_unequal_sizes_pass_one_by_one() {
     let mut method = CycleGan::new(&config(), &place()).unwrap();
     (method.fusion_g, method.fusion_d) = (method.fusion_g.forced(true), method.fusion_d.forced(true));
     let batch = batch(1);

@@ -1,23 +1,23 @@
 //! The learning rate of a run.
 
-use super::unread::Unread;
+use super::deferred_losses::DeferredLosses;
 use crate::method::Losses;
 use crate::schedule::{LrPolicy, Plateau, Schedule};
 use crate::{Result, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 /// Schedule and, for `lr_policy = "plateau"`, what it has seen.
-pub(super) struct Rate {
+pub(super) struct LrScheduler {
     base: f64,
     schedule: Schedule,
-    state: RateState,
+    state: LrState,
     /// Losses that belong to the sum.
-    unread: Unread,
+    deferred: DeferredLosses,
 }
 
 /// What a checkpoint keeps of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct RateState {
+pub(super) struct LrState {
     plateau: Plateau,
     /// Sum of all losses over this epoch, and its steps. Its mean is what the plateau is measured on: there is no
     /// validation metric, and the reference's constant 0 lowers the rate blindly.
@@ -25,7 +25,7 @@ pub(super) struct RateState {
     steps: u64,
 }
 
-impl RateState {
+impl LrState {
     pub(super) fn not_finite(&self) -> Option<String> {
         (!self.sum.is_finite()).then(|| "the sum of the losses of this epoch".to_owned())
     }
@@ -37,9 +37,14 @@ impl RateState {
     }
 }
 
-impl Rate {
+impl LrScheduler {
     pub(super) fn new(train: &TrainConfig) -> Self {
-        Rate { base: train.lr, schedule: train.schedule(), state: RateState::default(), unread: Unread::default() }
+        LrScheduler {
+            base: train.lr,
+            schedule: train.schedule(),
+            state: LrState::default(),
+            deferred: DeferredLosses::default(),
+        }
     }
 
     pub(super) fn of_epoch(&self, epoch: u64) -> f64 {
@@ -48,14 +53,14 @@ impl Rate {
 
     /// Hears the losses of a step.
     pub(super) fn observe(&mut self, losses: &Losses) -> Result<()> {
-        if self.schedule.lr_policy == LrPolicy::Plateau && self.unread.push(losses.clone()) {
+        if self.schedule.lr_policy == LrPolicy::Plateau && self.deferred.push(losses.clone()) {
             self.read()?;
         }
         Ok(())
     }
 
     fn read(&mut self) -> Result<()> {
-        for losses in self.unread.take()? {
+        for losses in self.deferred.take()? {
             for (_, value) in losses {
                 self.state.sum += value;
             }
@@ -74,12 +79,12 @@ impl Rate {
         Ok(())
     }
 
-    pub(super) fn state(&mut self) -> Result<&RateState> {
+    pub(super) fn state(&mut self) -> Result<&LrState> {
         self.read()?;
         Ok(&self.state)
     }
 
-    pub(super) fn restore(&mut self, state: RateState) {
+    pub(super) fn restore(&mut self, state: LrState) {
         self.state = state;
     }
 }

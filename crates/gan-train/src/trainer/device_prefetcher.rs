@@ -7,14 +7,14 @@ use gan_kernels::upload::Uploader;
 use gan_translate::move_batch;
 
 /// Moves one batch after the other, without waiting for the device.
-pub(super) struct Feed {
+pub(super) struct DevicePrefetcher {
     uploader: Uploader,
     dtype: DType,
 }
 
-impl Feed {
+impl DevicePrefetcher {
     pub(super) fn new(place: &Place) -> Result<Self> {
-        Ok(Feed { uploader: Uploader::new(&place.device)?, dtype: place.dtype })
+        Ok(DevicePrefetcher { uploader: Uploader::new(&place.device)?, dtype: place.dtype })
     }
 
     pub(super) fn take(&mut self, batch: Batch) -> Result<Batch> {
