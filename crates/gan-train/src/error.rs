@@ -98,7 +98,7 @@ pub enum Error {
     Device(#[from] gan_kernels::DeviceError),
     /// A trained model cannot be opened or used.
     #[error(transparent)]
-    Translate(#[from] gan_translate::Error),
+    Translate(Box<gan_translate::Error>),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] gan_data::Error),
@@ -108,6 +108,12 @@ pub enum Error {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+impl From<gan_translate::Error> for Error {
+    fn from(error: gan_translate::Error) -> Self {
+        Error::Translate(Box::new(error))
+    }
 }
 
 impl From<UpdateError> for Error {
