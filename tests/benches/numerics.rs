@@ -3,7 +3,7 @@
 //! `cargo bench -p gan-tests --bench numerics`, beside it PyTorch's side, `benches/numerics.py`. A figure is the root mean
 //! square of the error over that of the exact values: the median of fifteen drawings of weights, pictures and cotangents, and
 //! for gradients the mean too, which a few drawings in which a ReLU's input falls to the other side of zero make up.
-//! `GAN_KERNELS=precise` shows what leaving out minimal filtering gains.
+//! `GAN_KERNELS=precise` shows what leaving out Winograd convolution gains.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 use candle_core::{DType, Device, Result, Tensor};
 use gan_layers::{Builder, Ctx, Init, Missing, NormKind, ParamStore, Weights};
@@ -24,7 +24,7 @@ fn build(name: &str, b: &Builder<'_>) -> Result<Network> {
         "unet256" => Network::Generator(generator(Arch::Unet256, NormKind::Batch).build(b.pp("net"))?),
         _ => {
             let config = PatchConfig { input_nc: 6, ndf: 64, n_layers: 3, norm: NormKind::Batch };
-            Network::Discriminator(Discriminator::Stages(config.build(b.pp("net"))?))
+            Network::Discriminator(config.build(b.pp("net"))?)
         }
     })
 }

@@ -162,7 +162,7 @@ fn street(step: usize) -> Batch {
 // Columns: G_GAN G_GAN_Feat D_real D_fake, gradient norms of G and D.
 #[test]
 fn pix2pixhd() {
-    let edges = gan_kernels::instance_edges(&street(0).inst.unwrap(), DType::F64).unwrap();
+    let edges = gan_kernels::labels::instance_edges(&street(0).inst.unwrap(), DType::F64).unwrap();
     assert_eq!(edges.sum_all().unwrap().to_scalar::<f64>().unwrap(), 732.0);
 
     let mut config = pix2pixhd::Config::default();

@@ -11,7 +11,7 @@ use gan_train::events::Finish;
 use gan_train::storage::Disk;
 use gan_train::{
     Job, Losses, METHODS, Method, MethodConfig, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps,
-    find, numerics, resume_config, to_place, train,
+    find, resume_config, to_place, train,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ static DEVICE: Mutex<()> = Mutex::new(());
 
 /// The device and the right to use it; `None`, with a word, on the CPU.
 fn device() -> Option<(Place, MutexGuard<'static, ()>)> {
-    let device = gan_kernels::test_device().unwrap();
+    let device = gan_kernels::device::test_device().unwrap();
     if device.is_cpu() {
         eprintln!("skipped: graphs are captured on CUDA devices only");
         return None;
@@ -48,7 +48,6 @@ fn twins(
 ) -> [Box<dyn Method>; 2] {
     let config = settings(spec, more);
     let train = config.train();
-    numerics::apply(train, place).unwrap();
     [0, 1].map(|i| {
         let (method, cuda_graphs) = (wrap(config.build(place).unwrap(), i), i == 1);
         capture_steps(method, &TrainConfig { cuda_graphs, ..train.clone() }, place)
@@ -179,7 +178,7 @@ fn heads(step: u64) -> bool {
 
 #[test]
 fn a_method_without_a_graph_key_is_never_captured() {
-    let place = Place { device: gan_kernels::test_device().unwrap(), dtype: DType::F32 };
+    let place = Place { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F32 };
     let _turn = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
     let spec = find(METHODS, "pix2pix").unwrap();
     let (methods, calls) = flipping(spec, &place, heads, None);

@@ -1,7 +1,7 @@
 //! Parity with PyTorch: every case file of a folder is rebuilt from its own metadata and compared.
 //!
 //! `GAN_PARITY_DIR` names another folder than the committed fixtures (`tests/fixtures/parity`, written by
-//! `tests/oracle/make_goldens.py`). Cases run in F64 and in F32, with each family of kernels and each instruction set
+//! `tests/oracle/make_goldens.py`). Cases run in F64 and in F32, with each convolution algorithm and each instruction set
 //! forced; a case of an unknown kind fails. `GAN_TEST_DEVICE` names the device that computes (the CPU without it).
 
 #![allow(clippy::print_stdout)] // the largest error of each case is worth reading
@@ -20,7 +20,7 @@ mod trajectories;
 use candle_core::DType;
 use case::Case;
 use compare::Report;
-use gan_kernels::{Family, InstructionSet, force, force_instructions};
+use gan_kernels::dispatch::{ConvAlgorithm, InstructionSet, force, force_instructions};
 use std::path::PathBuf;
 
 fn folder() -> PathBuf {
@@ -66,7 +66,7 @@ fn check(kind: &str, dtype: DType, kernels: &str) {
             continue;
         }
         let report = run(&case, dtype);
-        println!("{dtype:?} {kernels:9} {:28} {}", case.name, report.summary());
+        println!("{dtype:?} {kernels:12} {:28} {}", case.name, report.summary());
         failures.extend(report.failures(&case.name));
     }
     assert!(failures.is_empty(), "{} failures with {kernels} kernels:\n{}", failures.len(), failures.join("\n"));
@@ -92,10 +92,14 @@ fn parity_bf16() {
 
 /// The cases are a few channels wide: left to choose, they would never reach the kernels made for many.
 #[test]
-fn parity_f32_with_every_kernel_family() {
-    for family in [Family::Portable, Family::Gemm, Family::Stream, Family::Winograd].into_iter().filter(|_| on_cpu()) {
-        let _forced = force(family);
-        check_all(DType::F32, &format!("{family:?}").to_lowercase());
+fn parity_f32_with_every_conv_algorithm() {
+    for algorithm in
+        [ConvAlgorithm::Portable, ConvAlgorithm::ImplicitGemm, ConvAlgorithm::Im2col, ConvAlgorithm::Winograd]
+            .into_iter()
+            .filter(|_| on_cpu())
+    {
+        let _forced = force(algorithm);
+        check_all(DType::F32, &format!("{algorithm:?}").to_lowercase());
     }
 }
 
@@ -112,7 +116,7 @@ fn parity_f32_with_every_instruction_set() {
 fn parity_f32_whatever_memory_held() {
     if on_cpu() {
         let mut again = std::process::Command::new(std::env::current_exe().expect("this program"));
-        let names = ["parity_f32", "parity_f32_with_every_kernel_family", "--exact"];
+        let names = ["parity_f32", "parity_f32_with_every_conv_algorithm", "--exact"];
         let ran = again.args(names).env("GAN_KERNELS", "poison").output().expect("a second process");
         let said = String::from_utf8_lossy(&ran.stdout);
         assert!(ran.status.success() && said.contains("2 passed"), "{said}");

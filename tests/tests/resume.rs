@@ -21,7 +21,7 @@ const POOL: u64 = 4;
 /// Nobody else may use a device while a step is captured there: one test after the other, and one method.
 fn alone() -> Option<MutexGuard<'static, ()>> {
     static DEVICE: Mutex<()> = Mutex::new(());
-    let cuda = gan_kernels::test_device().unwrap().is_cuda();
+    let cuda = gan_kernels::device::test_device().unwrap().is_cuda();
     cuda.then(|| DEVICE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -82,7 +82,7 @@ fn go(method: &'static MethodSpec, run: &Path, workers: usize, resume: bool, sto
         dataset: None,
         run: run.to_path_buf(),
         resume,
-        place: Place { device: gan_kernels::test_device().unwrap(), ..Place::cpu() },
+        place: Place { device: gan_kernels::device::test_device().unwrap(), ..Place::cpu() },
         argv: Vec::new(),
         version: "test".into(),
         stop,

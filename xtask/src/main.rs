@@ -14,6 +14,7 @@ mod exclusive;
 mod fetch;
 mod gpu_check;
 mod human;
+mod release;
 mod workspace;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ Commands:
   cuda-toolchain [DIR]    a CUDA compiler from pip's wheels, without root and without a GPU
   gpu-check pack DIR      what a machine with a GPU needs to check everything there
   check                   everything that must hold before a change is merged
+  release --dry-run       packs every crate and builds it from its package; uploads nothing
 
 `cargo xtask <command> --help` says more.";
 
@@ -63,6 +65,7 @@ fn run(mut words: Vec<String>) -> Result<()> {
         "cuda-toolchain" => cuda_toolchain::command(rest),
         "gpu-check" => gpu_check::command(rest),
         "check" => check::command(rest),
+        "release" => release::command(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

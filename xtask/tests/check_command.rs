@@ -60,6 +60,20 @@ fn each_breach_is_named() {
 }
 
 #[test]
+fn a_circle_of_imports_is_named() {
+    let sound = workspace("", "//! x\n");
+    let src = sound.path().join("crates/knot/src");
+    fs::create_dir_all(&src).unwrap();
+    for (name, text) in [("lib.rs", "mod a;\nmod b;\n"), ("a.rs", "use crate::b::B;\n"), ("b.rs", "use crate::a::A;\n")]
+    {
+        fs::write(src.join(name), text).unwrap();
+    }
+    let (code, text) = check(sound.path(), "graph");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("knot: a circle of imports: a → b → a"), "{text}");
+}
+
+#[test]
 fn a_failure_does_not_keep_the_others_from_running() {
     let broken = workspace("gan-data = { path = '../gan-data' }", "//! x\n");
     let (code, text) = check(broken.path(), "graph,tidy");

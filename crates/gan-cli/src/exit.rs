@@ -1,6 +1,6 @@
 //! From errors to messages and exit codes.
 
-use crate::memory;
+use crate::{memory, remedies};
 use gan_translate::device::{DeviceError, is_out_of_memory};
 use gan_weights::checkpoint;
 use std::process::ExitCode;
@@ -52,6 +52,9 @@ pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
             {
                 eprintln!("the device has not enough memory: {remedy}");
             }
+            if let Some(remedy) = error.chain().find_map(remedies::of) {
+                eprintln!("{remedy}");
+            }
             ExitCode::from(code_of(&error))
         }
     }
@@ -99,6 +102,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         gan_train::Error::Busy { .. }
         | gan_train::Error::RunFolder { .. }
         | gan_train::Error::Config { .. }
+        | gan_train::Error::RefusedChanges { .. }
         | gan_train::Error::Loss(_) => BAD_MODEL,
         _ => 1,
     })

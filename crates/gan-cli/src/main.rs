@@ -16,6 +16,7 @@ mod place;
 mod presets;
 mod process;
 mod progress;
+mod remedies;
 mod shell;
 mod start;
 mod threads;

@@ -2,8 +2,7 @@
 
 use crate::wording::worded;
 use clap::{Args, ValueEnum};
-use gan_layers::Precision;
-use gan_train::numerics::Products;
+use gan_layers::{MathMode, Precision};
 use gan_translate::device::DeviceError;
 use gan_translate::{DeviceConfig, check_precision};
 
@@ -47,10 +46,13 @@ impl PrecisionArgs {
         }
     }
 
-    /// Sets the program to it, if this device can.
-    pub(crate) fn apply(&self, device: &DeviceConfig) -> anyhow::Result<()> {
-        check_precision(self.activations(), device).map_err(worded)?;
-        Products { tf32: self.precision == Arithmetic::Tf32, deterministic: false }.set();
-        Ok(())
+    /// What convolutions may trade for speed.
+    pub(crate) fn math(&self) -> MathMode {
+        MathMode { tf32: self.precision == Arithmetic::Tf32, deterministic: false }
+    }
+
+    /// Refuses a precision that the device does not have.
+    pub(crate) fn check(&self, device: &DeviceConfig) -> anyhow::Result<()> {
+        check_precision(self.activations(), device).map_err(worded)
     }
 }

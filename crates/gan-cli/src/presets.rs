@@ -1,4 +1,4 @@
-//! Presets: the configurations of `assets/presets`, built into the program.
+//! Presets: the configurations of `presets`, built into the program.
 
 use crate::exit::{BAD_MODEL, Coded};
 use anyhow::bail;
@@ -8,16 +8,16 @@ use std::fmt::Write;
 
 /// (method, name, TOML). The first line of the TOML is a comment that says what the preset is for.
 pub(crate) const PRESETS: &[(&str, &str, &str)] = &[
-    ("pix2pix", "pairs", include_str!("../../../assets/presets/pix2pix/pairs.toml")),
-    ("pix2pix", "edges2photo", include_str!("../../../assets/presets/pix2pix/edges2photo.toml")),
-    ("pix2pix", "colorization", include_str!("../../../assets/presets/pix2pix/colorization.toml")),
-    ("pix2pix", "facades", include_str!("../../../assets/presets/pix2pix/facades.toml")),
-    ("pix2pix", "demo", include_str!("../../../assets/presets/pix2pix/demo.toml")),
-    ("cyclegan", "horse2zebra", include_str!("../../../assets/presets/cyclegan/horse2zebra.toml")),
-    ("cyclegan", "day2night", include_str!("../../../assets/presets/cyclegan/day2night.toml")),
-    ("pix2pixhd", "512p", include_str!("../../../assets/presets/pix2pixhd/512p.toml")),
-    ("pix2pixhd", "1024p", include_str!("../../../assets/presets/pix2pixhd/1024p.toml")),
-    ("pix2pixhd", "streets", include_str!("../../../assets/presets/pix2pixhd/streets.toml")),
+    ("pix2pix", "pairs", include_str!("../presets/pix2pix/pairs.toml")),
+    ("pix2pix", "edges2photo", include_str!("../presets/pix2pix/edges2photo.toml")),
+    ("pix2pix", "colorization", include_str!("../presets/pix2pix/colorization.toml")),
+    ("pix2pix", "facades", include_str!("../presets/pix2pix/facades.toml")),
+    ("pix2pix", "demo", include_str!("../presets/pix2pix/demo.toml")),
+    ("cyclegan", "horse2zebra", include_str!("../presets/cyclegan/horse2zebra.toml")),
+    ("cyclegan", "day2night", include_str!("../presets/cyclegan/day2night.toml")),
+    ("pix2pixhd", "512p", include_str!("../presets/pix2pixhd/512p.toml")),
+    ("pix2pixhd", "1024p", include_str!("../presets/pix2pixhd/1024p.toml")),
+    ("pix2pixhd", "streets", include_str!("../presets/pix2pixhd/streets.toml")),
 ];
 
 /// The presets of a method: name and TOML.
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn every_file_is_listed_and_resolves() {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/presets");
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/presets");
         let mut files = 0;
         for method in std::fs::read_dir(root).unwrap() {
             files += std::fs::read_dir(method.unwrap().path()).unwrap().count();

@@ -70,7 +70,7 @@ fn a_bad_picture_does_not_cost_the_steps_before_it() {
     }
     fs::write(bench.path("data/train/d.png"), "<html>").unwrap();
     let settings = ["shuffle=false", "max_steps=6", "save_minutes=0"];
-    train(&bench, "pix2pix", "run", &settings).fails(3, &["d.png", "not a picture"]);
+    train(&bench, "pix2pix", "run", &settings).fails(3, &["d.png", "not an image"]);
     assert_eq!(newest(&bench.path("run")).step, 3);
     picture(&bench.path("data/train/d.png"), 64, 32);
     bench.ok(resume("pix2pix", "run"));

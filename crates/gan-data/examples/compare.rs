@@ -1,4 +1,4 @@
-//! Mean absolute error and PSNR between the pictures of two folders, matched by name:
+//! Mean absolute error and PSNR between the images of two folders, matched by name:
 //! `cargo run --release -p gan-data --example compare -- MADE TRUTH`.
 #![allow(clippy::print_stdout)]
 
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     }
     let n = files.len() as f64;
     println!(
-        "{} pictures: L1 {:.2} of 255, PSNR {:.2} dB",
+        "{} images: L1 {:.2} of 255, PSNR {:.2} dB",
         files.len(),
         l1 / n,
         10.0 * (255f64.powi(2) * n / squared).log10()

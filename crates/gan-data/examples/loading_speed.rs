@@ -1,8 +1,8 @@
-//! Times reading, `resize_and_crop` (286, then 256), mirroring and conversion of the pictures in a folder:
+//! Times reading, `resize_and_crop` (286, then 256), mirroring and conversion of the images in a folder:
 //!
 //! `cargo run -p gan-data --example loading_speed -- FOLDER [WORKERS [EPOCHS [CACHE]]]`
 //!
-//! Prints pictures a second and, where the system tells, milliseconds of processor time a picture. Without a folder it
+//! Prints images a second and, where the system tells, milliseconds of processor time an image. Without a folder it
 //! times the procedural modes. `benches/loading.py` compares the figures with torchvision's.
 #![allow(clippy::print_stdout)]
 

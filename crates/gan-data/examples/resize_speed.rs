@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use gan_data::{Filter, Raster, resize_eight};
+use gan_data::{Filter, Raster, resize_u8};
 
 fn main() {
     for (from, to) in [
@@ -18,7 +18,7 @@ fn main() {
             let mut best = f64::INFINITY;
             for _ in 0..15 {
                 let start = Instant::now();
-                std::hint::black_box(resize_eight(std::hint::black_box(&source), to.0, to.1, filter));
+                std::hint::black_box(resize_u8(std::hint::black_box(&source), to.0, to.1, filter));
                 best = best.min(start.elapsed().as_secs_f64());
             }
             let rate = (from.0 * from.1) as f64 / best / 1e6;

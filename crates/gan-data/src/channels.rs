@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::decode::{AlphaPolicy, is_planes};
+use crate::decode::AlphaPolicy;
 use crate::error::{Error, Result};
+use crate::image_name::is_planes;
 use crate::picture::{Picture, luma};
 use crate::raster::Raster;
 
@@ -48,13 +49,13 @@ pub fn adapt_channels(picture: Picture, channels: usize, alpha: AlphaPolicy, pat
 }
 
 impl Picture {
-    /// Whether the last channel is alpha, if the picture comes from one file.
+    /// Whether the last channel is alpha, if the image comes from one file.
     #[must_use]
     pub fn has_alpha(&self) -> bool {
         has_alpha(self.channels())
     }
 
-    /// The picture with `channels` samples a pixel: colour becomes luma (ITU-R 601), grey is repeated, alpha is kept where
+    /// The image with `channels` samples a pixel: colour becomes luma (ITU-R 601), grey is repeated, alpha is kept where
     /// `channels` has a place for it and dropped elsewhere. `None` if there is no such way: alpha is never made up, and 5
     /// planes do not become 3.
     #[must_use]
@@ -65,7 +66,7 @@ impl Picture {
         }
     }
 
-    /// The picture after `policy` was applied to its alpha channel, if it has one.
+    /// The image after `policy` was applied to its alpha channel, if it has one.
     pub(crate) fn with_alpha(self, policy: AlphaPolicy) -> Self {
         if !self.has_alpha() || policy == AlphaPolicy::Keep {
             return self;

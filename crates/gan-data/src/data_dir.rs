@@ -1,8 +1,8 @@
-//! Where fetched datasets and weights live: one rule, shared by `cargo xtask fetch-data` and `gan-cli`.
+//! Where fetched datasets and weights live: one rule for those who fetch and those who read.
 //!
-//! The two programs share no crate, so `xtask` includes this file by its path. The first of these that is given wins:
+//! Programs without this crate include the file by its path. The first of these that is given wins:
 //!
-//! 1. the `--dir` flag;
+//! 1. a directory that the caller names;
 //! 2. the environment variable `GAN_DATA_DIR`;
 //! 3. `$XDG_DATA_HOME/gan-cli`, when `XDG_DATA_HOME` is an absolute path (the XDG specification says to ignore a
 //!    relative one);
@@ -43,12 +43,12 @@ impl Platform {
 ///
 /// Returns `None` when nothing was given and the environment names no home directory.
 pub(crate) fn data_dir(
-    flag: Option<&Path>,
+    named: Option<&Path>,
     platform: Platform,
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Option<PathBuf> {
     let var = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(dir) = flag {
+    if let Some(dir) = named {
         return Some(dir.to_path_buf());
     }
     if let Some(dir) = var("GAN_DATA_DIR") {
@@ -69,14 +69,14 @@ pub(crate) fn data_dir(
 mod tests {
     use super::*;
 
-    fn resolve(flag: Option<&str>, platform: Platform, vars: &[(&str, &str)]) -> Option<PathBuf> {
-        data_dir(flag.map(Path::new), platform, |name| {
+    fn resolve(named: Option<&str>, platform: Platform, vars: &[(&str, &str)]) -> Option<PathBuf> {
+        data_dir(named.map(Path::new), platform, |name| {
             vars.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
         })
     }
 
     #[test]
-    fn the_flag_wins_over_everything() {
+    fn the_named_directory_wins_over_everything() {
         let vars = [("GAN_DATA_DIR", "/env"), ("XDG_DATA_HOME", "/xdg"), ("HOME", "/home/u")];
         assert_eq!(resolve(Some("rel/dir"), Platform::Unix, &vars), Some(PathBuf::from("rel/dir")));
     }

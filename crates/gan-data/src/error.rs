@@ -1,4 +1,4 @@
-//! What can go wrong between a folder of pictures and a batch of tensors.
+//! What can go wrong between a folder of images and a batch of tensors.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The file is not a picture, is damaged, or has pixels that cannot be used here.
+    /// The file is not an image, is damaged, or has pixels that cannot be used here.
     #[error("cannot decode {}: {reason}; {remedy}", path.display())]
     Decode {
         /// The file.
@@ -29,7 +29,7 @@ pub enum Error {
         /// What to try.
         remedy: &'static str,
     },
-    /// The picture's header announces more than the limits allow; nothing was allocated.
+    /// The image's header announces more than the limits allow; nothing was allocated.
     #[error("{} is {width}x{height}: {limit}; scale it down, or raise the decoding limits", path.display())]
     TooLarge {
         /// The file.
@@ -41,7 +41,7 @@ pub enum Error {
         /// The limit that was exceeded.
         limit: String,
     },
-    /// The picture could not be encoded.
+    /// The image could not be encoded.
     #[error("cannot encode {}: {reason}; {remedy}", path.display())]
     Encode {
         /// The file that was to be written.
@@ -114,10 +114,10 @@ pub enum Error {
         /// Number of labels configured.
         label_nc: u32,
     },
-    /// A picture cannot be transformed as configured.
+    /// An image cannot be transformed as configured.
     #[error("{}: {reason}; {remedy}", path.display())]
     Item {
-        /// The picture.
+        /// The image.
         path: PathBuf,
         /// What is wrong.
         reason: String,
@@ -135,7 +135,7 @@ pub enum Error {
     /// A number of the configuration is out of its range.
     #[error("data configuration: {0}")]
     OutOfRange(#[from] gan_range::OutOfRange),
-    /// Pictures of one batch differ in shape.
+    /// Images of one batch differ in shape.
     #[error(
         "cannot batch {first} {first_shape:?} with {other} {other_shape:?}: set batch_size = 1, or a preprocess that crops"
     )]
@@ -149,6 +149,9 @@ pub enum Error {
         /// Its shape `[C, H, W]`.
         other_shape: Vec<usize>,
     },
+    /// What else a dataset implemented outside this crate fails with.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
     /// A dataset panicked while making an item: a defect of this crate or of a custom dataset.
     #[error("loading stopped: {0}; please report this as a defect")]
     Panicked(String),
@@ -191,6 +194,12 @@ impl Error {
 
     pub(crate) fn item(path: &Path, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Item { path: path.to_path_buf(), reason: reason.into(), remedy: remedy.into() }
+    }
+
+    /// Parts of unequal size would not stay aligned under a crop or a rounding.
+    pub(crate) fn sizes_differ(a: &Path, size_a: (usize, usize), b: &Path, size_b: (usize, usize)) -> Self {
+        let reason = format!("it is {}x{} and {} is {}x{}", size_a.0, size_a.1, b.display(), size_b.0, size_b.1);
+        Self::item(a, reason, "make them equal, or use preprocess = \"resize_and_crop\"")
     }
 
     pub(crate) fn config(reason: impl Into<String>, remedy: impl Into<String>) -> Self {

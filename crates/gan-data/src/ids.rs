@@ -1,4 +1,4 @@
-//! Label and instance maps: pictures whose pixels are integer ids.
+//! Label and instance maps: images whose pixels are integer ids.
 
 use candle_core::{Device, Tensor};
 

@@ -51,16 +51,16 @@ fn inverse(m: [[f64; 3]; 3]) -> [[f64; 3]; 3] {
     std::array::from_fn(|r| std::array::from_fn(|c| minor(c, r) / determinant))
 }
 
-/// Lightness `[1, H, W]` as L / 50 - 1 and colour `[2, H, W]` as (a, b) / 110 of a picture, as the colorization dataset
-/// makes them. Grey pictures are taken as colourless ones.
+/// Lightness `[1, H, W]` as L / 50 - 1 and colour `[2, H, W]` as (a, b) / 110 of an image, as the colorization dataset
+/// makes them. Grey images are taken as colourless ones.
 ///
 /// # Errors
-/// [`crate::Error::Config`] if the picture has some other number of channels than 1, 3 or 4.
+/// [`crate::Error::Config`] if the image has some other number of channels than 1, 3 or 4.
 pub fn lab_tensors(picture: &Picture) -> Result<(Tensor, Tensor)> {
     let (width, height) = picture.size();
     let Some(picture) = picture.clone().with_channels(3) else {
-        let reason = format!("a picture of {} channels has no colours to take apart", picture.channels());
-        return Err(crate::Error::config(reason, "give a grey or a colour picture"));
+        let reason = format!("an image of {} channels has no colours to take apart", picture.channels());
+        return Err(crate::Error::config(reason, "give a grey or a colour image"));
     };
     let rgb: Vec<f64> = match &picture {
         Picture::Eight(raster) => raster.samples().iter().map(|&s| f64::from(s) / 255.0).collect(),
@@ -80,7 +80,7 @@ pub fn lab_tensors(picture: &Picture) -> Result<(Tensor, Tensor)> {
     Ok((lightness, Tensor::from_vec(colour, (2, height, width), &Device::Cpu)?))
 }
 
-/// The picture that a lightness `[1, H, W]` and a colour `[2, H, W]`, scaled as the colorization dataset scales them,
+/// The image that a lightness `[1, H, W]` and a colour `[2, H, W]`, scaled as the colorization dataset scales them,
 /// stand for.
 ///
 /// # Errors

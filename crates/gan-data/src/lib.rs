@@ -1,7 +1,7 @@
 //! Decoding, datasets, transforms and loading of images for image-to-image translation.
 //!
-//! Pictures come from files or from the procedural generators, pass a [`Transform`], and reach the trainer as candle
-//! tensors on the CPU: `[N, C, H, W]`, f32 in [-1, 1] for pictures, integers for label and instance maps. Nothing here
+//! Images come from files or from the procedural generators, pass a [`Transform`], and reach the trainer as candle
+//! tensors on the CPU: `[N, C, H, W]`, f32 in [-1, 1] for images, integers for label and instance maps. Nothing here
 //! knows a GPU or the network, and nothing prints.
 //!
 //! ```no_run
@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod cache;
 mod channels;
 mod config;
@@ -29,53 +30,63 @@ mod dataset;
 mod decode;
 mod encode;
 mod error;
-mod folder;
+mod halves;
 mod ids;
+mod image_file;
+mod image_name;
 mod inspect;
+mod kind;
+mod kinds;
 mod lab;
 mod label_rule;
+mod layout;
 mod listing;
 mod loader;
 mod pages;
+mod pairing;
 mod pairs;
 mod picture;
+mod pixels;
+mod preprocess;
 mod raster;
 mod reader;
 mod resample;
 mod results;
+mod side;
 mod sizes;
 mod sniff;
 mod synth;
 mod transform;
 mod writable;
 
+pub use batch::{Batch, Item};
 pub use channels::{adapt_channels, has_alpha};
 pub use config::{DataConfig, DataMode, Direction};
-pub use dataset::{
-    Aligned, Batch, Colorization, Dataset, Description, Item, LabelScan, Labelled, Single, Unaligned, open,
-};
+pub use dataset::{Dataset, Description, ItemFiles};
 pub use decode::{AlphaPolicy, DecodeLimits, DecodeOptions, Header, decode, decode_ids, probe};
 pub use encode::{Depth, Quantize, picture_from_tensor, write_ids, write_picture, write_planes};
 pub use error::{Error, Result};
-pub use folder::{PictureFile, distinct_names, partner, with_suffix};
 pub use ids::IdMap;
+pub use image_file::{PictureFile, distinct_names, with_suffix};
 pub use inspect::{
     FolderReport, Guess, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, guess, inspect,
 };
+pub use kinds::{Aligned, Colorization, LabelScan, Labelled, Single, Unaligned, open};
 pub use lab::{lab_tensors, lab_to_rgb, picture_from_lab, rgb_to_lab};
 pub use label_rule::LabelRule;
 pub use listing::{Exclude, LeftOut, Listing, Reason, list_images, list_pictures};
 pub use loader::{Batches, Loader, LoaderConfig};
 pub use pages::{pages, pages_note};
+pub use pairing::partner;
 pub use pairs::{Canny, PairInput, SplitRatio, Written, canny_edges, combine, make_pairs, separate, split};
 pub use picture::Picture;
+pub use pixels::Pixels;
+pub use preprocess::Preprocess;
 pub use raster::Raster;
-pub use resample::{Filter, resize_deep, resize_eight, resize_nearest};
-pub use sizes::{ItemFiles, check_sizes};
-pub use synth::{
-    FACADE_CLASSES, Procedural, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth,
-};
-pub use transform::{Pixels, Preprocess, SharedDraws, Transform, round_to_multiple};
+pub use resample::{Filter, resize_nearest, resize_u8, resize_u16};
+pub use sizes::check_sizes;
+pub use synth::{FACADE_CLASSES, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth};
+pub use transform::{SharedDraws, Transform, round_to_multiple};
 pub use writable::WriteFormat;
 
 /// The directory of fetched datasets (`datasets/NAME`) and weights (`weights/NAME.safetensors`): `GAN_DATA_DIR`, else

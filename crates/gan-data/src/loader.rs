@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use gan_rng::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Batch, Dataset};
+use crate::batch::Batch;
+use crate::config::DataConfig;
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 
 /// How a dataset is read.
@@ -32,6 +34,20 @@ pub struct LoaderConfig {
 impl Default for LoaderConfig {
     fn default() -> Self {
         Self { batch_size: 1, shuffle: true, seed: 0, workers: 4, prefetch: 8 }
+    }
+}
+
+impl DataConfig {
+    /// How batches are loaded in a run with this seed.
+    #[must_use]
+    pub fn loader(&self, seed: u64) -> LoaderConfig {
+        LoaderConfig {
+            batch_size: self.batch_size,
+            shuffle: self.shuffle,
+            seed,
+            workers: self.workers,
+            prefetch: self.prefetch.unwrap_or(2 * self.workers.max(1)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::folder::PictureFile;
+use crate::image_file::PictureFile;
 
 /// Endings of formats that may hold several images, in lower case.
 const CANDIDATES: [&str; 4] = ["png", "webp", "tif", "tiff"];

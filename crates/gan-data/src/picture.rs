@@ -5,9 +5,9 @@ use image::metadata::Orientation;
 
 use crate::error::Result;
 use crate::raster::Raster;
-use crate::resample::{Filter, resize_deep, resize_eight};
+use crate::resample::{Filter, resize_u8, resize_u16};
 
-/// A picture of 8 or 16 bits a sample.
+/// An image of 8 or 16 bits a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Picture {
     /// Samples 0 … 255.
@@ -48,15 +48,15 @@ impl Picture {
         }
     }
 
-    /// Resizes to `width` x `height`; see [`resize_eight`] and [`resize_deep`].
+    /// Resizes to `width` x `height`; see [`resize_u8`] and [`resize_u16`].
     #[must_use]
     pub fn resize(self, width: usize, height: usize, filter: Filter) -> Self {
         if self.size() == (width, height) {
             return self;
         }
         match self {
-            Self::Eight(raster) => Self::Eight(resize_eight(&raster, width, height, filter)),
-            Self::Sixteen(raster) => Self::Sixteen(resize_deep(&raster, width, height, filter)),
+            Self::Eight(raster) => Self::Eight(resize_u8(&raster, width, height, filter)),
+            Self::Sixteen(raster) => Self::Sixteen(resize_u16(&raster, width, height, filter)),
         }
     }
 
@@ -74,7 +74,7 @@ impl Picture {
         either!(self, raster => raster.flip_horizontal());
     }
 
-    /// The picture turned upright.
+    /// The image turned upright.
     #[must_use]
     pub fn oriented(self, orientation: Orientation) -> Self {
         match self {
@@ -83,7 +83,7 @@ impl Picture {
         }
     }
 
-    /// The picture as `[C, H, W]` f32 in [-1, 1].
+    /// The image as `[C, H, W]` f32 in [-1, 1].
     ///
     /// # Errors
     /// [`Error::Tensor`](crate::Error::Tensor) passes on what candle answers; the samples always fill the shape.

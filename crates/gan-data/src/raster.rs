@@ -2,7 +2,7 @@
 
 use image::metadata::Orientation;
 
-/// A picture, `[height][width][channels]`, rows top to bottom.
+/// An image, `[height][width][channels]`, rows top to bottom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raster<T> {
     width: usize,
@@ -22,7 +22,7 @@ impl<T: Copy + Default> Raster<T> {
         Self { width, height, channels, samples }
     }
 
-    /// A picture of zeros.
+    /// An image of zeros.
     #[must_use]
     pub fn zeros(width: usize, height: usize, channels: usize) -> Self {
         Self::new(width, height, channels, vec![T::default(); width * height * channels])
@@ -132,7 +132,7 @@ impl<T: Copy + Default> Raster<T> {
         }
     }
 
-    /// The picture turned upright: `orientation` says what a viewer has to do.
+    /// The image turned upright: `orientation` says what a viewer has to do.
     #[must_use]
     pub fn oriented(self, orientation: Orientation) -> Self {
         let (w, h) = (self.width, self.height);

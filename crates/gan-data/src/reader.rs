@@ -5,9 +5,10 @@ use std::path::Path;
 use crate::cache::Cache;
 use crate::channels::{adapt_channels, has_alpha};
 use crate::config::DataConfig;
-use crate::decode::{AlphaPolicy, DecodeOptions, ids_from_bytes, is_planes, join_planes, picture_from_bytes};
+use crate::decode::{AlphaPolicy, DecodeOptions, ids_from_bytes, join_planes, picture_from_bytes};
 use crate::error::Result;
 use crate::ids::IdMap;
+use crate::image_name::is_planes;
 use crate::picture::Picture;
 
 /// Decodes files, or takes what was decoded before.

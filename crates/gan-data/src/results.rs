@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use gan_fs::{FileId, is_same};
 
 use crate::error::{Error, Result};
-use crate::folder::shown;
+use crate::image_file::shown;
 use crate::listing::is_hidden;
 
 /// At most this many names are spelt out.

@@ -1,26 +1,15 @@
 //! The sizes of a dataset's items, read from the headers of its files before a long run starts.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::config::{DataConfig, DataMode};
-use crate::dataset::{Dataset, sizes_differ};
+use crate::config::DataConfig;
+use crate::dataset::{Dataset, ItemFiles};
 use crate::decode::probe;
 use crate::error::{Error, Result};
-use crate::transform::Preprocess;
-
-/// Files whose images share one size, size changes included: the parts of an item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ItemFiles {
-    /// The files; the first one names the item.
-    pub files: Vec<PathBuf>,
-    /// How many images stand side by side in each file.
-    pub across: u32,
-    /// 0 for what a batch holds as input (with all that shares its size), 1 for targets of a size of their own.
-    pub part: usize,
-}
+use crate::preprocess::Preprocess;
 
 /// Images spelt out in a message; there may be thousands.
 const SHOWN: usize = 4;
@@ -36,12 +25,11 @@ pub fn check_sizes(
     config: &DataConfig,
     unfit: &dyn Fn((usize, usize)) -> Option<String>,
 ) -> Result<()> {
-    if config.mode.is_procedural() || matches!(config.preprocess, Preprocess::Resize | Preprocess::ResizeAndCrop) {
+    if matches!(config.preprocess, Preprocess::Resize | Preprocess::ResizeAndCrop) {
         return Ok(());
     }
     let items = dataset.item_files();
-    let alone = matches!(config.mode, DataMode::Unaligned | DataMode::Colorization);
-    let sizes = items.par_iter().map(|item| size(item, config, alone)).collect::<Result<Vec<_>>>()?;
+    let sizes = items.par_iter().map(|item| size(item, config)).collect::<Result<Vec<_>>>()?;
     let mut reasons = BTreeMap::new();
     for &size in &sizes {
         reasons.entry(size).or_insert_with(|| unfit(size));
@@ -77,7 +65,7 @@ pub fn check_sizes(
 }
 
 /// `(width, height)` in which an item reaches the networks.
-fn size(item: &ItemFiles, config: &DataConfig, alone: bool) -> Result<(usize, usize)> {
+fn size(item: &ItemFiles, config: &DataConfig) -> Result<(usize, usize)> {
     let header = |path: &Path| {
         let header = probe(path, &config.decode_options())?;
         Ok::<_, Error>((header.width as usize, header.height as usize))
@@ -89,13 +77,13 @@ fn size(item: &ItemFiles, config: &DataConfig, alone: bool) -> Result<(usize, us
     for other in &item.files[1..] {
         let other_size = header(other)?;
         if other_size != first {
-            return Err(sizes_differ(path, first, other, other_size));
+            return Err(Error::sizes_differ(path, first, other, other_size));
         }
     }
     let transform = config.transform();
     transform.check_source(first, path)?;
     let (w, h) = transform.size_before_crop(first);
-    if alone && transform.preprocess.crops() && (w < config.crop_size || h < config.crop_size) {
+    if item.alone && transform.preprocess.crops() && (w < config.crop_size || h < config.crop_size) {
         return Err(transform.smaller_than_crop((w, h), path));
     }
     let size = transform.size_after_crop(first);
@@ -132,6 +120,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::config::DataMode;
     use crate::picture::Picture;
     use crate::raster::Raster;
 

@@ -7,44 +7,8 @@ use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::ids::IdMap;
-use crate::picture::Picture;
-use crate::resample::Filter;
-
-/// What happens to a picture's size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Preprocess {
-    /// To `load_size` x `load_size`, whatever the aspect; then a random `crop_size` x `crop_size`.
-    #[default]
-    ResizeAndCrop,
-    /// To `load_size` x `load_size`.
-    Resize,
-    /// A random `crop_size` x `crop_size`.
-    Crop,
-    /// To the width `load_size`, keeping the aspect.
-    ScaleWidth,
-    /// To the width `load_size`, keeping the aspect; then a random `crop_size` x `crop_size`.
-    ScaleWidthAndCrop,
-    /// Only to the nearest multiples that the networks can take.
-    None,
-}
-
-impl Preprocess {
-    fn resizes(self) -> bool {
-        matches!(self, Self::ResizeAndCrop | Self::Resize)
-    }
-
-    fn scales_width(self) -> bool {
-        matches!(self, Self::ScaleWidth | Self::ScaleWidthAndCrop)
-    }
-
-    /// Whether pictures are cropped to `crop_size`, and so all have one size.
-    #[must_use]
-    pub fn crops(self) -> bool {
-        matches!(self, Self::ResizeAndCrop | Self::Crop | Self::ScaleWidthAndCrop)
-    }
-}
+use crate::pixels::Pixels;
+use crate::preprocess::Preprocess;
 
 /// The whole augmentation of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +20,11 @@ pub struct Transform {
     pub load_size: usize,
     /// Side after cropping; in pixels.
     pub crop_size: usize,
-    /// Whether half of the pictures are mirrored.
+    /// Whether half of the images are mirrored.
     pub flip: bool,
-    /// With [`Preprocess::None`], sides become multiples of this: 4, or 16 and 32 for pix2pixHD's two generators.
+    /// With [`Preprocess::None`], sides become multiples of this: what the network asks for.
     pub multiple: usize,
-    /// Whether scaling to a width keeps the height at `crop_size` or more: pix2pix and CycleGAN do, pix2pixHD does not.
+    /// Whether scaling to a width keeps the height at `crop_size` or more. Datasets of label maps do not, as their reference.
     pub minimum_height: bool,
 }
 
@@ -86,50 +50,6 @@ pub struct SharedDraws {
     pub y: usize,
     /// Whether to mirror.
     pub flip: bool,
-}
-
-/// What a transform acts on: pictures are interpolated, ids are picked.
-pub trait Pixels: Sized {
-    /// `(width, height)`.
-    fn size(&self) -> (usize, usize);
-    /// Resized, by the way that suits the kind.
-    #[must_use]
-    fn resized(self, width: usize, height: usize) -> Self;
-    /// The window `(x, y, width, height)`, zero beyond the edge.
-    #[must_use]
-    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self;
-    /// Mirrors left and right.
-    fn flip(&mut self);
-}
-
-impl Pixels for Picture {
-    fn size(&self) -> (usize, usize) {
-        Self::size(self)
-    }
-    fn resized(self, width: usize, height: usize) -> Self {
-        self.resize(width, height, Filter::Bicubic)
-    }
-    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
-        self.crop(x, y, width, height)
-    }
-    fn flip(&mut self) {
-        self.flip_horizontal();
-    }
-}
-
-impl Pixels for IdMap {
-    fn size(&self) -> (usize, usize) {
-        Self::size(self)
-    }
-    fn resized(self, width: usize, height: usize) -> Self {
-        self.resize(width, height)
-    }
-    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
-        self.crop(x, y, width, height)
-    }
-    fn flip(&mut self) {
-        self.flip_horizontal();
-    }
 }
 
 impl Transform {
@@ -159,7 +79,7 @@ impl Transform {
         Ok(())
     }
 
-    /// Whether pictures of different sizes come out in the same size and stay aligned.
+    /// Whether images of different sizes come out in the same size and stay aligned.
     #[must_use]
     pub fn unifies_sizes(&self) -> bool {
         self.preprocess.resizes()
@@ -181,7 +101,7 @@ impl Transform {
         SharedDraws { x, y, flip: stream.uniform() > 0.5 }
     }
 
-    /// Transforms one part of an item whose parts share their draws. Where the picture is smaller than the crop, the
+    /// Transforms one part of an item whose parts share their draws. Where the image is smaller than the crop, the
     /// rest is black.
     #[must_use]
     pub fn apply_shared<P: Pixels>(&self, pixels: P, draws: SharedDraws) -> P {
@@ -193,10 +113,10 @@ impl Transform {
         self.finish(pixels, draws.flip)
     }
 
-    /// Transforms a picture that stands alone.
+    /// Transforms an image that stands alone.
     ///
     /// # Errors
-    /// [`Error::Item`], naming `path`, if the picture is smaller than the crop.
+    /// [`Error::Item`], naming `path`, if the image is smaller than the crop.
     pub fn apply_alone<P: Pixels>(&self, pixels: P, key: Key, path: &Path) -> Result<P> {
         self.check_source(pixels.size(), path)?;
         let mut pixels = self.sized(pixels);
@@ -220,11 +140,11 @@ impl Transform {
     pub(crate) fn smaller_than_crop(&self, (width, height): (usize, usize), path: &Path) -> Error {
         let crop = self.crop_size;
         let reason = format!("{width}x{height} is smaller than the crop of {crop}x{crop}");
-        let remedy = "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger pictures";
+        let remedy = "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger images";
         Error::item(path, reason, remedy)
     }
 
-    /// `(width, height)` before any crop for a picture of the given size.
+    /// `(width, height)` before any crop for an image of the given size.
     #[must_use]
     pub fn size_before_crop(&self, (width, height): (usize, usize)) -> (usize, usize) {
         if self.preprocess.resizes() {
@@ -316,6 +236,8 @@ mod tests {
     use gan_rng::Purpose;
 
     use super::*;
+    use crate::ids::IdMap;
+    use crate::picture::Picture;
     use crate::raster::Raster;
 
     fn key(index: u64) -> Key {

@@ -1,4 +1,4 @@
-//! The cache of decoded pictures: it must never change what a dataset yields.
+//! The cache of decoded images: it must never change what a dataset yields.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -90,7 +90,7 @@ fn warm_entries_are_what_is_read() {
     write_picture(&photo, &Picture::Eight(noise(16, 12, 0))).unwrap();
     let config = DataConfig { cache: dir.path().join("cache"), ..single(&dir.path().join("photos")) };
     let expected = epoch(&config);
-    // The picture's own bytes stay; only its decoding could notice that they moved to another name.
+    // The image's own bytes stay; only its decoding could notice that they moved to another name.
     fs::rename(&photo, dir.path().join("photos/b.png")).unwrap();
     assert_eq!(epoch(&config)[0].1, expected[0].1);
     assert_eq!(entries(&config.cache).len(), 1, "equal content shares an entry");

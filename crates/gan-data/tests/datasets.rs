@@ -16,7 +16,7 @@ fn key(index: u64) -> Key {
     Key::new(1, Purpose::Augment).at(index)
 }
 
-/// A flat picture of one level.
+/// A flat image of one level.
 fn flat(path: &Path, width: usize, height: usize, level: u8) {
     write_picture(path, &Picture::Eight(Raster::new(width, height, 3, vec![level; 3 * width * height]))).unwrap();
 }
@@ -109,7 +109,7 @@ fn missing_folders_say_what_was_looked_for() {
     }
     fs::create_dir(dir.path().join("train")).unwrap();
     let text = open(&config(dir.path(), DataMode::Aligned)).err().unwrap().to_string();
-    assert!(text.contains("not one picture"), "{text}");
+    assert!(text.contains("not one image"), "{text}");
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn parts_of_a_dataset_are_never_taken_for_domains() {
     assert!(unaligned().unwrap()[0].contains("horse"));
     flat(&at("cow/1.png"), 20, 20, 1);
     let text = unaligned().unwrap_err().to_string();
-    assert!(text.contains("3 folders hold pictures: cow, horse, zebra"), "{text}");
+    assert!(text.contains("3 folders hold images: cow, horse, zebra"), "{text}");
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn flat_folders_work_alike_and_keep_other_parts_out() {
         let data = open(&config).unwrap();
         assert_eq!(data.len(), 2, "{:?}", config.mode);
         let notes = data.describe().notes;
-        assert!(notes[0].contains("no `train` part: all pictures of the folder are used"), "{notes:?}");
+        assert!(notes[0].contains("no `train` part: all images of the folder are used"), "{notes:?}");
         assert!(notes[1].contains("1 other part of the dataset (test)"), "{notes:?}");
     }
 }
@@ -380,7 +380,7 @@ fn what_is_left_out_is_noted_by_every_dataset() {
     fs::create_dir_all(at("none/train")).unwrap();
     fs::write(at("none/train/only.gif"), "").unwrap();
     let text = open(&config(&at("none"), DataMode::Aligned)).err().unwrap().to_string();
-    assert!(text.contains("not one picture") && text.contains("1 .gif"), "{text}");
+    assert!(text.contains("not one image") && text.contains("1 .gif"), "{text}");
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn limits_hold_before_anything_is_allocated() {
     assert_eq!(limited(DecodeLimits { max_bytes: 17_999, ..Default::default() }), (false, true));
 }
 
-/// A PNG header that announces a huge picture and holds nothing.
+/// A PNG header that announces a huge image and holds nothing.
 fn bomb(path: &Path, width: u32, height: u32) {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);

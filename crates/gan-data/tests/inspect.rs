@@ -175,7 +175,7 @@ fn what_is_not_read_is_reported() {
     assert_eq!(folder.left_out["1 .gif"], ["b.gif"]);
     assert_eq!(folder.left_out["1 other file"], ["notes.txt"]);
     let notes = report.notes.join("\n");
-    assert!(notes.contains("1 .gif") && notes.contains("alpha of 1 picture is dropped"), "{notes}");
+    assert!(notes.contains("1 .gif") && notes.contains("alpha of 1 image is dropped"), "{notes}");
     let kept = DataConfig { alpha: gan_data::AlphaPolicy::Composite, ..config(dir.path(), DataMode::Single) };
     assert!(inspect(&kept, |_, _| ()).folders[0].alpha_dropped.is_empty());
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use candle_core::{Device, Tensor};
-use gan_data::{Batch, Dataset, Description, Error, Item, Loader, LoaderConfig, Result};
+use gan_data::{Batch, DataConfig, Dataset, Description, Error, Item, Loader, LoaderConfig, Result};
 use gan_rng::Key;
 
 /// Items made of their index and of what their key gives.
@@ -124,6 +124,12 @@ fn a_panicking_item_is_an_error_and_not_a_hang() {
             }
         }
     }
+}
+
+#[test]
+fn the_configuration_says_how_many_batches_are_prepared() {
+    let prefetch = |workers, prefetch| DataConfig { workers, prefetch, ..Default::default() }.loader(1).prefetch;
+    assert_eq!([prefetch(0, None), prefetch(3, None), prefetch(3, Some(1))], [2, 6, 1]);
 }
 
 #[test]

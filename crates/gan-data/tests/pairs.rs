@@ -124,7 +124,7 @@ fn pairs_lose_no_photograph() {
         assert!(names.iter().all(|path| path.exists()));
         let notes = made.notes.join("\n");
         assert!(notes.contains("1 file was left out: 1 .gif") && notes.contains("x.jpg.png"), "{notes}");
-        assert!(notes.contains("alpha of 1 picture is dropped"), "{notes}");
+        assert!(notes.contains("alpha of 1 image is dropped"), "{notes}");
     }
     assert_eq!(list_pictures(&at("photos")).unwrap().len(), 8);
     let notes = make_pairs(&at("photos"), &at("photos/pairs"), PairInput::Grey, &options, |_, _| ()).unwrap().notes;

@@ -1,4 +1,4 @@
-//! Pictures of many channels, stored as folders of planes.
+//! Images of many channels, stored as folders of planes.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Resampling against Pillow, to the bit.
 #![allow(clippy::unwrap_used)]
 
-use gan_data::{Depth, Filter, Picture, Quantize, Raster, picture_from_tensor, resize_eight, resize_nearest};
+use gan_data::{Depth, Filter, Picture, Quantize, Raster, picture_from_tensor, resize_nearest, resize_u8};
 use md5::{Digest, Md5};
 
 fn source() -> Raster<u8> {
@@ -17,7 +17,7 @@ fn assert_matches(raster: &Raster<u8>, size: (usize, usize), sum: u64, md5: &str
 }
 
 fn bicubic(width: usize, height: usize) -> Raster<u8> {
-    resize_eight(&source(), width, height, Filter::Bicubic)
+    resize_u8(&source(), width, height, Filter::Bicubic)
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn bicubic_shrinks_with_antialiasing() {
 
 #[test]
 fn bilinear_shrinks_with_antialiasing() {
-    let small = resize_eight(&source(), 64, 64, Filter::Bilinear);
+    let small = resize_u8(&source(), 64, 64, Filter::Bilinear);
     assert_matches(&small, (64, 64), 1564840, "42a00fb9d50f88bdd04d7e382d0d9d13");
 }
 

@@ -6,7 +6,12 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 use candle_core::{DType, Device, Tensor};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use gan_kernels::*;
+use gan_kernels::conv::{
+    Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_backward, conv2d,
+    conv2d_backward,
+};
+use gan_kernels::grad::GradState;
+use gan_kernels::weight::{Version, Weight};
 use std::time::Duration;
 
 /// name, channels in, channels out, input side, kernel, stride, padding, mode, transposed
@@ -49,12 +54,12 @@ fn passes(c: &mut Criterion) {
     let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
     for &(name, ci, co, side, k, stride, padding, pad_mode, transposed) in SHAPES {
         let x = random(&[1, ci, side, side]);
-        let (version, sums) = (Version::default(), Sums::unknown());
+        let (version, state) = (Version::default(), GradState::unknown());
         let w = random(&if transposed { [ci, co, k, k] } else { [co, ci, k, k] });
         let w = Weight::new(w, version.clone());
         let (up, down) = (
-            ConvTranspose2d { stride, padding, output_padding: usize::from(k == 3) },
-            Conv2d { stride, padding, pad_mode },
+            ConvTranspose2d { stride, padding, output_padding: usize::from(k == 3), ..ConvTranspose2d::default() },
+            Conv2d { stride, padding, pad_mode, ..Conv2d::default() },
         );
         let forward = || match transposed {
             true => conv_transpose2d(&x, &w, None, &up).unwrap(),
@@ -67,7 +72,7 @@ fn passes(c: &mut Criterion) {
             false => conv2d_backward(&dy, &w, &down, grads).unwrap(),
         };
         let data = || backward(ConvGrads { input: Some((side, side)), ..Default::default() });
-        let into = WeightGrad { x: &x, into: &dw, sums: Some(&sums) };
+        let into = WeightGrad { x: &x, into: &dw, state: Some(&state) };
         let weight = || backward(ConvGrads { weight: Some(into), ..Default::default() });
 
         let small = if transposed { side * side } else { y.dims()[2] * y.dims()[3] };
@@ -77,7 +82,7 @@ fn passes(c: &mut Criterion) {
             let prepare = || {
                 if fresh {
                     version.bump();
-                    sums.clear();
+                    state.clear();
                 }
             };
             let one = BatchSize::PerIteration;

@@ -2,7 +2,18 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 use candle_core::{DType, Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use gan_kernels::*;
+use gan_kernels::act::{Act, act, act_backward};
+use gan_kernels::conv::{Conv2d, ConvGrads, PadMode, WeightGrad, conv2d, conv2d_backward};
+use gan_kernels::dropout::dropout;
+use gan_kernels::elementwise::{add_assign, all_finite};
+use gan_kernels::labels::instance_edges;
+use gan_kernels::loss::{bce_with_logits, l1, squared_error};
+use gan_kernels::norm::{Affine, Group, Norm, NormGrads, norm, norm_backward};
+use gan_kernels::onehot::{OneHot, OneHotGrads, onehot_conv2d, onehot_conv2d_backward};
+use gan_kernels::optim::{AdamStep, adam};
+use gan_kernels::pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward};
+use gan_kernels::upsample::{upsample_nearest, upsample_nearest_backward};
+use gan_kernels::weight::Weight;
 use gan_rng::{Key, Purpose};
 use std::time::Duration;
 
@@ -66,7 +77,7 @@ fn label_maps(c: &mut Criterion, random: &impl Fn(&[usize]) -> Tensor) {
     let labels = Tensor::from_vec(ids, (1, 1, h, w), &Device::Cpu).unwrap();
     let edges = instance_edges(&labels, DType::F32).unwrap();
     let x = OneHot::new(&labels, classes, Some(&edges), DType::F32).unwrap();
-    let spec = Conv2d { stride: 1, padding: 3, pad_mode: PadMode::Reflect };
+    let spec = Conv2d { padding: 3, pad_mode: PadMode::Reflect, ..Conv2d::default() };
     for channels in [32, 64] {
         let weight = Weight::constant(random(&[channels, classes + 1, 7, 7]));
         let (dy, into) = (random(&[1, channels, h, w]), random(weight.tensor().dims()));
@@ -76,7 +87,7 @@ fn label_maps(c: &mut Criterion, random: &impl Fn(&[usize]) -> Tensor) {
         time(c, &name("planes"), || conv2d(&planes, &weight, None, &spec).unwrap());
         time(c, &name("labels"), || onehot_conv2d(&x, &weight, None, &spec, DType::F32).unwrap());
         let grads =
-            ConvGrads { weight: Some(WeightGrad { x: &planes, into: &into, sums: None }), ..ConvGrads::default() };
+            ConvGrads { weight: Some(WeightGrad { x: &planes, into: &into, state: None }), ..ConvGrads::default() };
         time(c, &name("planes, weight gradient"), || conv2d_backward(&dy, &weight, &spec, grads).unwrap());
         let grads = OneHotGrads { weight: Some(&into), ..OneHotGrads::default() };
         time(c, &name("labels, weight gradient"), || onehot_conv2d_backward(&dy, &x, &weight, &spec, grads).unwrap());

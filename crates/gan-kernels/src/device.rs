@@ -99,7 +99,7 @@ pub fn reset_peak_memory(device: &Device) -> Result<()> {
 ///
 /// # Errors
 /// CUDA's.
-pub fn graphs_leave_room(device: &Device) -> Result<bool> {
+pub(crate) fn graphs_leave_room(device: &Device) -> Result<bool> {
     on::graphs_leave_room(device)
 }
 

@@ -15,8 +15,6 @@ mod on;
 
 pub use cache::{Capturable, GraphCache, WARMUP_STEPS};
 use candle_core::{DType, Device, Error, Result, Tensor, bail};
-#[cfg(feature = "cuda")]
-pub(crate) use on::dropout_key;
 
 /// Captured work.
 pub struct Graph(on::Graph);
@@ -39,7 +37,7 @@ impl Graph {
     ///
     /// # Errors
     /// Those of `work`, CUDA's, and a device that is not CUDA's. Then nothing was done; the host's record of what was (say,
-    /// [`Version`](crate::Version)s of copies) is to be put right by whoever keeps it.
+    /// [`Version`](crate::weight::Version)s of copies) is to be put right by whoever keeps it.
     pub fn capture<T, E: From<Error>>(
         device: &Device,
         work: impl FnOnce() -> std::result::Result<T, E>,
@@ -87,7 +85,7 @@ impl GraphParams {
         if words.len() > self.0.elem_count() {
             bail!("{} words do not fit into {}", words.len(), self.0.elem_count())
         }
-        crate::storage::on_cuda!(self.0, buffer::write_words(&self.0, words));
+        crate::dispatch::on_cuda!(self.0, buffer::write_words(&self.0, words));
         bail!("words are for CUDA devices, not for {:?}", self.0.device().location())
     }
 
@@ -107,5 +105,5 @@ pub fn with_dropout_key<T, E: From<Error>>(
     word: &GraphParams,
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
-    on::with_dropout_key(key, word, work)
+    on::with_dropout_key(key, word.tensor(), work)
 }

@@ -11,7 +11,7 @@ use candle_core::{Device, Result, Tensor};
 ///
 /// On a CUDA device the copy runs on a stream of its own from page-locked memory: neither the host nor the device's
 /// work waits for it, unless two batches are under way already. F32 tensors that hold nothing but the 256 values of 8-bit
-/// pictures travel as bytes and arrive with the same bits.
+/// images travel as bytes and arrive with the same bits.
 pub struct Uploader {
     device: Device,
     #[cfg(feature = "cuda")]

@@ -1,5 +1,5 @@
 //! A weight tensor with its packed forms.
-use crate::cpu::scratch::Scratch;
+use crate::scratch::Scratch;
 #[cfg(feature = "cuda")]
 use candle_core::Result;
 use candle_core::Tensor;
@@ -23,7 +23,7 @@ impl Version {
     }
 }
 
-/// Forms of a weight that are kept at a time; a network that is passed through and walked back needs one for each direction.
+/// Forms of a weight that are kept at a time; training needs one for the forward and one for the backward pass.
 const KEPT: usize = 2;
 /// Elements of the largest form that is kept (40 MiB); larger ones are made anew for every call, in working memory.
 pub(crate) const LARGEST: usize = 10 << 20;
@@ -81,9 +81,9 @@ pub(crate) struct Form {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeviceForm {
     /// `[co, kh, kw, ci]`.
-    Pixels,
+    Nhwc,
     /// With the taps of a row as channels, for convolutions of few channels.
-    Thin,
+    FewChannels,
 }
 
 #[derive(Debug)]

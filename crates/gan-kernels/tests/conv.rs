@@ -2,7 +2,14 @@
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Tensor};
-use gan_kernels::*;
+use gan_kernels::act::Act;
+use gan_kernels::conv::{
+    Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_act,
+    conv_transpose2d_backward, conv2d, conv2d_act, conv2d_backward,
+};
+use gan_kernels::dispatch::{ConvAlgorithm, InstructionSet, force, force_instructions, instructions, precise};
+use gan_kernels::grad::GradState;
+use gan_kernels::weight::{Version, Weight};
 use reference::{assert_close, assert_slope, device, dot, normal, slope};
 
 /// n, ci, co, h, w, kernel, stride, padding
@@ -43,7 +50,7 @@ fn each_conv(f: impl Fn(Case, Conv2d)) {
     for &case in CASES {
         let (_, _, _, h, w, _, stride, padding) = case;
         for pad_mode in modes(h, w, padding) {
-            f(case, Conv2d { stride, padding, pad_mode });
+            f(case, Conv2d { stride, padding, pad_mode, ..Conv2d::default() });
         }
     }
 }
@@ -56,7 +63,13 @@ fn each_kernel(f: impl Fn(&str)) {
     }
     for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
         let _set = force_instructions(set);
-        for family in [None, Some(Family::Portable), Some(Family::Gemm), Some(Family::Stream), Some(Family::Winograd)] {
+        for family in [
+            None,
+            Some(ConvAlgorithm::Portable),
+            Some(ConvAlgorithm::ImplicitGemm),
+            Some(ConvAlgorithm::Im2col),
+            Some(ConvAlgorithm::Winograd),
+        ] {
             let _family = family.map(force);
             f(&format!("{family:?} {:?}", instructions()));
         }
@@ -96,7 +109,7 @@ fn gradients_equal_differences() {
             let db = Tensor::zeros(co, dtype, &device()).unwrap();
             let grads = ConvGrads {
                 input: Some((h, w)),
-                weight: Some(WeightGrad { x: &cast(&x), into: &dw, sums: None }),
+                weight: Some(WeightGrad { x: &cast(&x), into: &dw, state: None }),
                 bias: Some(&db),
             };
             let dx = conv2d_backward(&cast(&dy), &Weight::constant(cast(&weight)), &spec, grads).unwrap().unwrap();
@@ -124,7 +137,7 @@ fn passes(x: &Tensor, w: &Tensor, dy: &Tensor, spec: &Conv2d) -> [Tensor; 3] {
     let dw = w.zeros_like().unwrap();
     let weight = Weight::constant(w);
     let grads =
-        ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw, sums: None }), bias: None };
+        ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw, state: None }), bias: None };
     let y = conv2d(x, &weight, None, spec).unwrap();
     let dx = conv2d_backward(&dy, &weight, spec, grads).unwrap().unwrap();
     [y, dx, dw]
@@ -164,7 +177,7 @@ const TRANSPOSED: &[[usize; 9]] = &[
 fn transposed_equals_stamping_and_its_gradients_equal_differences() {
     for &case in TRANSPOSED {
         let [n, ci, co, h, w, k, stride, padding, output_padding] = case;
-        let spec = ConvTranspose2d { stride, padding, output_padding };
+        let spec = ConvTranspose2d { stride, padding, output_padding, ..ConvTranspose2d::default() };
         let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((ci, co, k, k), 2), normal(co, 3));
         let expected = reference::conv_transpose2d(&x, &weight, Some(&bias), &spec);
         let dy = normal(expected.shape(), 4);
@@ -181,7 +194,7 @@ fn transposed_equals_stamping_and_its_gradients_equal_differences() {
             let db = Tensor::zeros(co, dtype, &device()).unwrap();
             let grads = ConvGrads {
                 input: Some((h, w)),
-                weight: Some(WeightGrad { x: &cast(&x), into: &dw, sums: None }),
+                weight: Some(WeightGrad { x: &cast(&x), into: &dw, state: None }),
                 bias: Some(&db),
             };
             let dx = conv_transpose2d_backward(&cast(&dy), &packed, &spec, grads).unwrap().unwrap();
@@ -204,8 +217,8 @@ fn transposed_equals_stamping_and_its_gradients_equal_differences() {
 /// F32 against F64 at the channel counts of real networks.
 #[test]
 fn f32_agrees_with_f64_at_real_channel_counts() {
-    let reflect = |padding, stride| Conv2d { stride, padding, pad_mode: PadMode::Reflect };
-    let zero = |padding, stride| Conv2d { stride, padding, pad_mode: PadMode::Zero };
+    let reflect = |padding, stride| Conv2d { stride, padding, pad_mode: PadMode::Reflect, ..Conv2d::default() };
+    let zero = |padding, stride| Conv2d { stride, padding, ..Conv2d::default() };
     for (ci, co, hw, k, spec) in [
         (64, 64, 24, 3, reflect(1, 1)),
         (256, 256, 16, 3, reflect(1, 1)),
@@ -239,11 +252,13 @@ fn results_do_not_depend_on_the_number_of_threads() {
     for (ci, co, hw, k, stride, pad_mode) in
         [(16, 24, 40, 3, 1, PadMode::Reflect), (24, 16, 40, 4, 2, PadMode::Zero), (32, 32, 8, 4, 2, PadMode::Zero)]
     {
-        let spec = Conv2d { stride, padding: 1, pad_mode };
+        let spec = Conv2d { stride, padding: 1, pad_mode, ..Conv2d::default() };
         let (x, w) = (reference::f32(&normal((2, ci, hw, hw), 1)), normal((co, ci, k, k), 2));
         let (ho, wo) = spec.output_hw((k, k), (hw, hw)).unwrap();
         let dy = normal((2, co, ho, wo), 3);
-        for family in [Family::Portable, Family::Gemm, Family::Stream, Family::Winograd] {
+        for family in
+            [ConvAlgorithm::Portable, ConvAlgorithm::ImplicitGemm, ConvAlgorithm::Im2col, ConvAlgorithm::Winograd]
+        {
             let run = |threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 pool.install(|| {
@@ -259,13 +274,13 @@ fn results_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn gradients_are_added_and_only_what_is_wanted_is_computed() {
     let (x, weight) = (normal((1, 2, 5, 5), 1), normal((3, 2, 3, 3), 2));
-    let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Zero };
+    let spec = Conv2d { padding: 1, ..Conv2d::default() };
     let w = Weight::constant(weight.clone());
     let dy = normal((1, 3, 5, 5), 3);
     // A view into the middle of a flat buffer.
     let flat = Tensor::ones(100, DType::F64, &device()).unwrap();
     let into = flat.narrow(0, 20, 54).unwrap().reshape((3, 2, 3, 3)).unwrap();
-    let grads = ConvGrads { weight: Some(WeightGrad { x: &x, into: &into, sums: None }), ..Default::default() };
+    let grads = ConvGrads { weight: Some(WeightGrad { x: &x, into: &into, state: None }), ..Default::default() };
     assert!(conv2d_backward(&dy, &w, &spec, grads).unwrap().is_none());
     let once = reference::values(&flat);
     assert!(once[..20].iter().chain(&once[74..]).all(|&v| v == 1.0));
@@ -299,19 +314,19 @@ fn many_channels(
     sets: &[InstructionSet],
 ) {
     for pad_mode in [PadMode::Zero, PadMode::Reflect] {
-        let spec = Conv2d { stride, padding: 1, pad_mode };
+        let spec = Conv2d { stride, padding: 1, pad_mode, ..Conv2d::default() };
         let (ho, wo) = spec.output_hw((kernel, kernel), (h, w)).unwrap();
         let x = reference::f32(&normal((n, ci, h, w), 1));
         let weight = reference::f32(&normal((co, ci, kernel, kernel), 2));
         let dy = reference::f32(&normal((n, co, ho, wo), 3));
-        let passes = |family: Family| {
+        let passes = |family: ConvAlgorithm| {
             let _family = force(family);
             // Weights in training: their transformed forms are short-lived.
             let version = Version::default();
             version.bump();
             let weight = Weight::new(weight.clone(), version);
             let dw = weight.tensor().zeros_like().unwrap();
-            let wanted = WeightGrad { x: &x, into: &dw, sums: None };
+            let wanted = WeightGrad { x: &x, into: &dw, state: None };
             let grads = ConvGrads { input: Some((h, w)), weight: Some(wanted), bias: None };
             let y = conv2d(&x, &weight, None, &spec).unwrap();
             let dx = conv2d_backward(&dy, &weight, &spec, grads).unwrap().unwrap();
@@ -319,7 +334,7 @@ fn many_channels(
         };
         for &set in sets {
             let _set = force_instructions(set);
-            for (fast, direct) in passes(Family::Winograd).iter().zip(passes(Family::Gemm)) {
+            for (fast, direct) in passes(ConvAlgorithm::Winograd).iter().zip(passes(ConvAlgorithm::ImplicitGemm)) {
                 assert_close(fast, &direct, 3e-5, &format!("{pad_mode:?} {set:?}"));
             }
         }
@@ -331,17 +346,17 @@ fn cleared_sums_are_overwritten_and_tell_whether_they_are_finite() {
     let bad = f32::NAN;
     each_kernel(|kernel| {
         for (ci, co, side, stride) in [(9, 33, 12, 1), (40, 20, 14, 2)] {
-            let spec = Conv2d { stride, padding: 1, pad_mode: PadMode::Zero };
+            let spec = Conv2d { stride, padding: 1, ..Conv2d::default() };
             let (ho, wo) = spec.output_hw((4, 4), (side, side)).unwrap();
             let x = reference::f32(&normal((1, ci, side, side), 1));
             let dy = reference::f32(&normal((1, co, ho, wo), 2));
             let w = Weight::constant(reference::f32(&normal((co, ci, 4, 4), 3)));
             let into = Tensor::full(bad, (co, ci, 4, 4), &device()).unwrap();
-            let sums = Sums::default();
+            let state = GradState::default();
             let add = |dy: &Tensor| {
-                let weight = Some(WeightGrad { x: &x, into: &into, sums: Some(&sums) });
+                let weight = Some(WeightGrad { x: &x, into: &into, state: Some(&state) });
                 conv2d_backward(dy, &w, &spec, ConvGrads { weight, ..Default::default() }).unwrap();
-                (sums.finite(&into).unwrap(), into.copy().unwrap())
+                (state.finite(&into).unwrap(), into.copy().unwrap())
             };
             let [_, _, expected] = passes(&x, w.tensor(), &dy, &spec);
             let (finite, once) = add(&dy);
@@ -352,9 +367,9 @@ fn cleared_sums_are_overwritten_and_tell_whether_they_are_finite() {
             assert_close(&twice, &(expected * 2.0).unwrap(), 1e-6, &format!("added, {kernel}"));
             let infinite = (&dy * f64::INFINITY).unwrap();
             assert!(!add(&infinite).0 && !add(&dy).0, "{kernel}");
-            sums.clear();
-            assert!(sums.finite(&into).unwrap());
-            sums.settle(&into).unwrap();
+            state.clear();
+            assert!(state.finite(&into).unwrap());
+            state.materialize(&into).unwrap();
             assert!(reference::values(&into).iter().all(|&v| v == 0.0), "{kernel}");
         }
     });
@@ -362,7 +377,7 @@ fn cleared_sums_are_overwritten_and_tell_whether_they_are_finite() {
 
 #[test]
 fn an_empty_batch_is_an_empty_result() {
-    let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Zero };
+    let spec = Conv2d { padding: 1, ..Conv2d::default() };
     for dtype in [DType::F32, DType::F64] {
         let x = Tensor::zeros((0, 3, 4, 4), dtype, &device()).unwrap();
         let w = Tensor::ones((5, 3, 3, 3), dtype, &device()).unwrap();
@@ -377,7 +392,7 @@ fn an_empty_batch_is_an_empty_result() {
 fn non_contiguous_inputs_are_taken() {
     let x = normal((1, 6, 7, 2), 1).transpose(1, 3).unwrap();
     let weight = normal((3, 3, 4, 2), 2).transpose(1, 3).unwrap();
-    let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Reflect };
+    let spec = Conv2d { padding: 1, pad_mode: PadMode::Reflect, ..Conv2d::default() };
     let y = conv2d(&x, &Weight::constant(weight.clone()), None, &spec).unwrap();
     assert_close(&y, &reference::conv2d(&x, &weight, None, &spec), 1e-12, "transposed views");
 }
@@ -389,9 +404,9 @@ fn impossible_shapes_are_errors_with_reasons() {
         let w = Weight::constant(normal((co_ci.0, co_ci.1, k, k), 2));
         conv2d(&x, &w, None, &spec).unwrap_err().to_string()
     };
-    let spec = Conv2d { stride: 1, padding: 3, pad_mode: PadMode::Reflect };
+    let spec = Conv2d { padding: 3, pad_mode: PadMode::Reflect, ..Conv2d::default() };
     assert!(reason((1, 2), 3, spec).contains("reflection"));
-    let spec = Conv2d { stride: 1, padding: 0, pad_mode: PadMode::Zero };
+    let spec = Conv2d::default();
     assert!(reason((1, 2), 4, spec).contains("does not fit"));
     assert!(reason((1, 3), 3, spec).contains("takes 3 channels"));
     assert!(reason((1, 2), 3, Conv2d { stride: 0, ..spec }).contains("stride"));
@@ -399,14 +414,14 @@ fn impossible_shapes_are_errors_with_reasons() {
     assert!(reason((2, 2), 0, spec).contains("no elements"));
 }
 
-/// So many channels that minimal filtering holds the sums of a part of them at a time.
+/// So many channels that Winograd convolution holds the sums of a part of them at a time.
 #[test]
 fn weight_gradients_in_parts() {
-    let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Zero };
+    let spec = Conv2d { padding: 1, ..Conv2d::default() };
     let (x, w) = (normal((2, 900, 3, 4), 1), Tensor::zeros((300, 900, 3, 3), DType::F64, &device()).unwrap());
     let dy = normal((2, 300, 3, 4), 3);
     let exact = passes(&x, &w, &dy, &spec);
-    let _family = force(Family::Winograd);
+    let _family = force(ConvAlgorithm::Winograd);
     let single = passes(&reference::f32(&x), &w, &dy, &spec);
     assert_close(&single[2], &exact[2], 3e-5, "weight gradient");
 }
@@ -424,14 +439,14 @@ fn minimal_filtering_stays_within_its_error() {
     };
     for (k, stride) in [(3, 1), (4, 1), (3, 2), (4, 2)] {
         let pad_mode = if stride == 1 { PadMode::Reflect } else { PadMode::Zero };
-        let spec = Conv2d { stride, padding: 1, pad_mode };
+        let spec = Conv2d { stride, padding: 1, pad_mode, ..Conv2d::default() };
         let (h, w) = (17 * stride, 16 * stride - 1);
         let (ho, wo) = spec.output_hw((k, k), (h, w)).unwrap();
         let (x, dy) = (normal((2, 255, h, w), 1), normal((2, 129, ho, wo), 3));
         let w = normal((129, 255, k, k), 2);
         let exact = passes(&x, &w, &dy, &spec);
         let filtered = {
-            let _family = force(Family::Winograd);
+            let _family = force(ConvAlgorithm::Winograd);
             passes(&reference::f32(&x), &w, &dy, &spec)
         };
         let direct = {
@@ -439,7 +454,7 @@ fn minimal_filtering_stays_within_its_error() {
             passes(&reference::f32(&x), &w, &dy, &spec)
         };
         for ((f, d), e) in filtered.iter().zip(&direct).zip(&exact) {
-            assert!(rms(f, e) < 4e-6, "minimal filtering, {k}x{k} stride {stride}: {:e}", rms(f, e));
+            assert!(rms(f, e) < 4e-6, "Winograd, {k}x{k} stride {stride}: {:e}", rms(f, e));
             assert!(rms(d, e) < 6e-7, "direct, {k}x{k} stride {stride}: {:e}", rms(d, e));
         }
     }
@@ -457,7 +472,7 @@ fn what_is_no_number_comes_out() {
     for (n, ci, co, h, w, k, stride, padding) in
         [(1, 3, 5, 9, 8, 4, 2, 1), (1, 40, 36, 18, 17, 3, 1, 1), (2, 3, 6, 12, 11, 7, 1, 3)]
     {
-        let spec = Conv2d { stride, padding, pad_mode: PadMode::Zero };
+        let spec = Conv2d { stride, padding, ..Conv2d::default() };
         let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2), normal(co, 3));
         let (xs, ws, bs) = (reference::f32(&x), reference::f32(&weight), reference::f32(&bias));
         let at = (h / 2) * w + w / 2;
@@ -490,7 +505,7 @@ fn what_is_no_number_comes_out() {
                 let (y, ..) = run(&xs, &ws, &put(&bias, 1));
                 assert!(channel(&y, 1) == ho * wo && channel(&y, 0) == 0, "{what}: bias");
                 // The other way.
-                let spec = ConvTranspose2d { stride, padding, output_padding: 0 };
+                let spec = ConvTranspose2d { stride, padding, ..ConvTranspose2d::default() };
                 let z = reference::f32(&normal((n, co, ho, wo), 4));
                 let weight = Weight::constant(ws.clone());
                 let y = conv_transpose2d_act(&put(&z, (ho / 2) * wo + wo / 2), &weight, None, &spec, a).unwrap();

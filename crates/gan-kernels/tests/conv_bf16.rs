@@ -2,7 +2,13 @@
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Tensor};
-use gan_kernels::*;
+use gan_kernels::conv::{
+    Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_backward, conv2d,
+    conv2d_backward,
+};
+use gan_kernels::elementwise::{convert, zero};
+use gan_kernels::math_mode::MathMode;
+use gan_kernels::weight::{Version, Weight};
 use reference::{assert_close, device, normal, values};
 
 /// Results are rounded to 8 bits of mantissa; so are the products' factors, exactly here: all inputs are BF16 values.
@@ -32,7 +38,7 @@ fn conv_passes(x: &Tensor, w: &Tensor, b: &Tensor, dy: &Tensor, spec: &Conv2d) -
     let (dw, db) = (w.ones_like().unwrap(), Tensor::ones(b.shape(), dtype, &device()).unwrap());
     let weight = Weight::constant(w.clone());
     let grads =
-        ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw, sums: None }), bias: Some(&db) };
+        ConvGrads { input: Some((h, width)), weight: Some(WeightGrad { x, into: &dw, state: None }), bias: Some(&db) };
     let y = conv2d(x, &weight, Some(b), spec).unwrap();
     let dx = conv2d_backward(dy, &weight, spec, grads).unwrap().unwrap();
     [y, dx, dw, db]
@@ -52,7 +58,7 @@ fn convolutions_are_right_within_rounding() {
         (1, 64, 3, 10, 12, 7, 1, 3),
         (1, 65, 130, 5, 6, 3, 1, 1),
         (1, 64, 1, 6, 6, 4, 1, 1),
-        // Few channels at one end: odd leftovers, no padding, a kernel as wide as the picture.
+        // Few channels at one end: odd leftovers, no padding, a kernel as wide as the image.
         (2, 6, 16, 11, 13, 4, 2, 1),
         (2, 3, 17, 9, 10, 3, 3, 2),
         (1, 5, 20, 8, 7, 7, 1, 0),
@@ -61,7 +67,7 @@ fn convolutions_are_right_within_rounding() {
         (1, 2, 3, 9, 10, 8, 1, 3),
     ] {
         for pad_mode in [PadMode::Zero, PadMode::Reflect, PadMode::Replicate] {
-            let spec = Conv2d { stride, padding, pad_mode };
+            let spec = Conv2d { stride, padding, pad_mode, ..Conv2d::default() };
             let what = format!("{n} {ci}-{co}@{h}x{w} k{k} {spec:?}");
             let (x, weight, b) = (rounded((n, ci, h, w), 1), rounded((co, ci, k, k), 2), rounded(co, 3));
             let (ho, wo) = spec.output_hw((k, k), (h, w)).unwrap();
@@ -91,7 +97,7 @@ fn transposed_convolutions_are_right_within_rounding() {
         (1, 5, 7, 3, 3, 3, 1, 1, 0),
         (2, 3, 24, 5, 4, 3, 1, 1, 0),
     ] {
-        let spec = ConvTranspose2d { stride, padding, output_padding };
+        let spec = ConvTranspose2d { stride, padding, output_padding, ..ConvTranspose2d::default() };
         let what = format!("{n} {ci}-{co}@{h}x{w} k{k} {spec:?}");
         let (x, weight, b) = (rounded((n, ci, h, w), 1), rounded((ci, co, k, k), 2), rounded(co, 3));
         let (ho, wo) = spec.output_hw((k, k), (h, w)).unwrap();
@@ -102,7 +108,7 @@ fn transposed_convolutions_are_right_within_rounding() {
             let weight = Weight::constant(w.clone());
             let grads = ConvGrads {
                 input: Some((h, width)),
-                weight: Some(WeightGrad { x, into: &dw, sums: None }),
+                weight: Some(WeightGrad { x, into: &dw, state: None }),
                 bias: Some(&db),
             };
             let y = conv_transpose2d(x, &weight, Some(b), &spec).unwrap();
@@ -124,7 +130,7 @@ fn an_update_is_seen() {
     if !on_gpu() {
         return;
     }
-    let spec = Conv2d { stride: 1, padding: 1, pad_mode: PadMode::Zero };
+    let spec = Conv2d { padding: 1, ..Conv2d::default() };
     let (x, w) = (rounded((1, 4, 5, 5), 1), rounded((6, 4, 3, 3), 2));
     let version = Version::default();
     let own = reference::f32(&w);
@@ -139,33 +145,39 @@ fn an_update_is_seen() {
     assert!(values(&conv2d(&bf16(&x), &weight, None, &spec).unwrap()).iter().all(|&v| v == 0.0));
 }
 
-/// Algorithms chosen by rule are right, too, and results come back bit for bit.
+/// Algorithms chosen by rule are right, too, and results come back bit for bit. A mode holds for its call alone: calls of other
+/// modes in between change nothing.
 #[test]
-fn the_switches_choose_other_arithmetic_and_algorithms() {
+fn the_math_mode_chooses_arithmetic_and_algorithms() {
     if !on_gpu() {
         return;
     }
-    let spec = Conv2d { stride: 2, padding: 1, pad_mode: PadMode::Zero };
+    let spec = Conv2d { stride: 2, padding: 1, ..Conv2d::default() };
     let (x, weight, b) = (rounded((2, 16, 9, 10), 1), rounded((24, 16, 3, 3), 2), rounded(24, 3));
     let (ho, wo) = spec.output_hw((3, 3), (9, 10)).unwrap();
     let dy = rounded((2, 24, ho, wo), 4);
     let exact = conv_passes(&x, &weight, &b, &dy, &spec);
-    let check = |dtype: DType, tolerance: f64| {
-        let cast = |t: &Tensor| convert(&reference::f32(t), dtype).unwrap();
-        let run = || conv_passes(&cast(&x), &reference::f32(&weight), &reference::f32(&b), &cast(&dy), &spec);
-        let (first, second) = (run(), run());
-        for ((first, second), exact) in first.iter().zip(&second).zip(&exact) {
-            assert_close(first, exact, tolerance, &format!("{dtype:?} {} {}", deterministic(), tf32()));
-            assert!(!deterministic() || values(first) == values(second));
+    let cases = [
+        (DType::F32, false, 3e-5),
+        (DType::F32, true, 1.0 / 256.0),
+        (DType::BF16, false, TOLERANCE),
+        (DType::BF16, true, TOLERANCE),
+    ];
+    let mut pinned: Vec<Vec<Vec<f64>>> = Vec::new();
+    for deterministic in [true, false, true] {
+        let mut all = Vec::new();
+        for (dtype, tf32, tolerance) in cases {
+            let spec = Conv2d { math: MathMode { tf32, deterministic }, ..spec };
+            let cast = |t: &Tensor| convert(&reference::f32(t), dtype).unwrap();
+            let short = conv_passes(&cast(&x), &reference::f32(&weight), &reference::f32(&b), &cast(&dy), &spec);
+            for (short, exact) in short.iter().zip(&exact) {
+                assert_close(short, exact, tolerance, &format!("{dtype:?} {:?}", spec.math));
+            }
+            all.push(short.iter().flat_map(values).collect());
         }
-    };
-    for pinned in [false, true] {
-        set_deterministic(pinned);
-        check(DType::F32, 3e-5);
-        check(DType::BF16, TOLERANCE);
-        set_tf32(true);
-        check(DType::F32, 1.0 / 256.0);
-        set_tf32(false);
+        if deterministic {
+            pinned.push(all);
+        }
     }
-    set_deterministic(false);
+    assert!(pinned[0] == pinned[1]);
 }

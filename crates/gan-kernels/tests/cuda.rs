@@ -3,7 +3,15 @@
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Device, Tensor};
-use gan_kernels::*;
+use gan_kernels::act::{Act, act, act_backward};
+use gan_kernels::concat::{cat_channels, narrow_channels};
+use gan_kernels::dropout::dropout;
+use gan_kernels::elementwise::{add, all_finite, convert, zero};
+use gan_kernels::loss::l1;
+use gan_kernels::norm::{Affine, Group, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward};
+use gan_kernels::optim::{AdamInputs, AdamStep, adam, adam_with, mark_non_finite};
+use gan_kernels::pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward};
+use gan_kernels::upsample::{upsample_nearest, upsample_nearest_backward};
 use gan_rng::{Key, Purpose};
 use reference::{assert_close, device, flat, normal, values};
 
@@ -60,7 +68,7 @@ fn operators_on_bf16() {
                 check(&y, &x, &ys, "maximum");
                 check(&max_pool2_backward(&x, &y).unwrap(), &x, &max_pool2_backward(&xs, &ys).unwrap(), "maximum");
             }
-            // Backward of ceil(h / 2) x ceil(w / 2) from pictures of h x w.
+            // Backward of ceil(h / 2) x ceil(w / 2) from images of h x w.
             let big = (2 * h - 1, 2 * w);
             let back = avg_pool3s2_backward(&xs, big).unwrap();
             check(&avg_pool3s2_backward(&x, big).unwrap(), &x, &back, "average's gradient");

@@ -2,7 +2,13 @@
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Tensor};
-use gan_kernels::*;
+use gan_kernels::act::{Act, LEAKY_SLOPE, act, act_backward};
+use gan_kernels::dispatch::{InstructionSet, force_instructions};
+use gan_kernels::dropout::dropout;
+use gan_kernels::elementwise::{add_assign, all_finite, zero};
+use gan_kernels::loss::{L1Term, bce_with_logits, l1, l1_sum, l1_sum_backward, mean, squared_error};
+use gan_kernels::norm::{Group, Norm, NormGrads, norm, norm_backward};
+use gan_kernels::optim::{AdamStep, adam};
 use gan_rng::{Key, Purpose};
 use reference::{assert_close, assert_slope, device, dot, flat, normal, slope, values};
 

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Device, Result, Tensor};
-use gan_kernels::*;
+use gan_kernels::dropout::{MaskKey, dropout};
+use gan_kernels::elementwise::{add_assign, all_finite, convert, zero};
+use gan_kernels::graph::{Graph, GraphParams, warm_up, with_dropout_key};
+use gan_kernels::image_pool::{PoolAction, exchange};
+use gan_kernels::optim::{AdamStep, NonFiniteGuard, adam};
 use gan_rng::{Key, Purpose};
 use reference::{device, flat, normal, values};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -61,30 +65,30 @@ fn masks_follow_the_key_in_memory() {
 }
 
 #[test]
-fn pictures_are_exchanged_as_words_say() {
+fn images_are_exchanged_as_words_say() {
     let Some((device, _one)) = cuda() else { return };
     let store = Tensor::zeros((3, 2, 3, 5), DType::F32, &device).unwrap();
-    let pictures = single((4, 2, 3, 5), 1);
-    let (out, words) = (pictures.copy().unwrap(), GraphParams::new(&device, 12).unwrap());
-    let graph = record(&device, || out.slice_set(&exchange(&pictures, &store, &words)?, 0, 0));
+    let images = single((4, 2, 3, 5), 1);
+    let (out, words) = (images.copy().unwrap(), GraphParams::new(&device, 12).unwrap());
+    let graph = record(&device, || out.slice_set(&exchange(&images, &store, &words)?, 0, 0));
     let mut held = vec![vec![0.0; 30]; 3];
-    let given: Vec<Vec<f64>> = values(&pictures).chunks(30).map(<[f64]>::to_vec).collect();
+    let given: Vec<Vec<f64>> = values(&images).chunks(30).map(<[f64]>::to_vec).collect();
     let choices = [
-        [Exchange::Keep(0), Exchange::Keep(1), Exchange::Keep(2), Exchange::Pass],
+        [PoolAction::Keep(0), PoolAction::Keep(1), PoolAction::Keep(2), PoolAction::Pass],
         // The last one gets what the first one has just stored.
-        [Exchange::Swap(2), Exchange::Pass, Exchange::Swap(0), Exchange::Swap(2)],
+        [PoolAction::Swap(2), PoolAction::Pass, PoolAction::Swap(0), PoolAction::Swap(2)],
     ];
     for choices in choices {
-        words.write(&choices.map(Exchange::word)).unwrap();
+        words.write(&choices.map(PoolAction::word)).unwrap();
         graph.launch().unwrap();
         let mut expected = Vec::new();
         for (choice, image) in choices.iter().zip(&given) {
             let place = match *choice {
-                Exchange::Pass => None,
-                Exchange::Keep(at) | Exchange::Swap(at) => Some(&mut held[at as usize]),
+                PoolAction::Pass => None,
+                PoolAction::Keep(at) | PoolAction::Swap(at) => Some(&mut held[at as usize]),
             };
             let before = place.map(|place| std::mem::replace(place, image.clone()));
-            let swapped = matches!(choice, Exchange::Swap(_)).then_some(before).flatten();
+            let swapped = matches!(choice, PoolAction::Swap(_)).then_some(before).flatten();
             expected.extend(swapped.unwrap_or_else(|| image.clone()));
         }
         assert_eq!(values(&out), expected);
@@ -95,7 +99,7 @@ fn pictures_are_exchanged_as_words_say() {
     words.write(&many).unwrap();
     assert_eq!(values(words.tensor()), (0..12).map(f64::from).collect::<Vec<_>>());
     assert!(words.write(&[0; 13]).is_err());
-    assert!(exchange(&pictures, &store, &GraphParams::new(&device, 3).unwrap()).is_err(), "too few choices");
+    assert!(exchange(&images, &store, &GraphParams::new(&device, 3).unwrap()).is_err(), "too few choices");
 }
 
 #[test]
@@ -104,7 +108,7 @@ fn updates_follow_their_numbers() {
     let n = 37;
     let grad = single((1, 1, 1, n), 2).reshape(n).unwrap();
     let [recorded, plain] = [(); 2].map(|()| Tensor::zeros((3, n), DType::F32, &device).unwrap());
-    let watch = Watch::new(&device).unwrap();
+    let watch = NonFiniteGuard::new(&device).unwrap();
     let numbers = GraphParams::new(&device, 2).unwrap();
     let step = |lr: f64, step: u64| AdamStep { lr, beta1: 0.5, beta2: 0.999, eps: 1e-8, step };
     let update = || watch.captured_adam(&recorded, &flat(&grad), 0..n, &step(7.0, 99), numbers.tensor());

@@ -1,8 +1,12 @@
-//! Normalisations against their definition, gradients against differences.
+//! Normalizations against their definition, gradients against differences.
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Tensor};
-use gan_kernels::*;
+use gan_kernels::act::{Act, LEAKY_SLOPE};
+use gan_kernels::dispatch::{InstructionSet, force_instructions};
+use gan_kernels::norm::{
+    Affine, Group, Moments, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward, update_running,
+};
 use reference::{assert_close, assert_slope, device, dot, normal, slope, values};
 
 const SHAPES: &[(usize, usize, usize, usize)] = &[(1, 3, 4, 5), (2, 5, 7, 3), (3, 2, 1, 2), (2, 2, 37, 41)];

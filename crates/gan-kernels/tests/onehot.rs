@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Device, Tensor};
-use gan_kernels::*;
+use gan_kernels::conv::{Conv2d, PadMode};
+use gan_kernels::dispatch::{InstructionSet, force_instructions};
+use gan_kernels::onehot::{OneHot, OneHotGrads, onehot_conv2d, onehot_conv2d_backward};
+use gan_kernels::weight::Weight;
 use gan_rng::{Key, Purpose};
 use reference::{assert_close, assert_slope, device, dot, f32, normal, slope, values};
 
@@ -16,8 +19,8 @@ struct Case {
     spec: Conv2d,
 }
 
-const fn spec(stride: usize, padding: usize, pad_mode: PadMode) -> Conv2d {
-    Conv2d { stride, padding, pad_mode }
+fn spec(stride: usize, padding: usize, pad_mode: PadMode) -> Conv2d {
+    Conv2d { stride, padding, pad_mode, ..Conv2d::default() }
 }
 
 /// Strides other than 1 and kernels above 7 are for the CPU.

@@ -4,7 +4,10 @@
 mod reference;
 
 use candle_core::{DType, Device, Tensor};
-use gan_kernels::{AdamStep, Uploader, Watch, adam, all_finite, scale};
+use gan_kernels::elementwise::all_finite;
+use gan_kernels::loss::scale;
+use gan_kernels::optim::{AdamStep, NonFiniteGuard, adam};
+use gan_kernels::upload::Uploader;
 use reference::{device, flat, normal, values};
 
 fn step(number: u64) -> AdamStep {
@@ -21,7 +24,7 @@ fn a_watched_update_is_the_update() {
             let start = || normal((3, n), 1).sqr().unwrap().to_dtype(dtype).unwrap();
             let (plain, watched) = (start(), start());
             let grad = normal(n, 2).to_dtype(dtype).unwrap();
-            let watch = Watch::new(&device()).unwrap();
+            let watch = NonFiniteGuard::new(&device()).unwrap();
             for number in 1..4 {
                 adam(&plain, &flat(&grad), n / 3..n, &step(number)).unwrap();
                 watch.adam(&watched, &flat(&grad), n / 3..n, &step(number), || all_finite(&grad)).unwrap();
@@ -41,7 +44,7 @@ fn nothing_is_updated_from_the_first_bad_gradient_on() {
             let mut numbers = good.to_vec1::<f32>().unwrap();
             numbers[at] = bad;
             let bad = Tensor::from_vec(numbers, n, &device()).unwrap();
-            let watch = Watch::new(&device()).unwrap();
+            let watch = NonFiniteGuard::new(&device()).unwrap();
             watch.adam(&state, &flat(&good), 0..n, &step(1), || all_finite(&good)).unwrap();
             let before = values(&state);
             assert!(!watch.saw_non_finite().unwrap());
@@ -54,7 +57,7 @@ fn nothing_is_updated_from_the_first_bad_gradient_on() {
         }
     }
     let (state, grad) = (normal((3, 4), 1), normal(4, 2));
-    let watch = Watch::new(&device()).unwrap();
+    let watch = NonFiniteGuard::new(&device()).unwrap();
     assert!(watch.adam(&state, &flat(&grad), 0..5, &step(1), || Ok(true)).is_err());
     assert!(watch.adam(&state, &flat(&grad), 0..4, &step(0), || Ok(true)).is_err());
 }
@@ -69,11 +72,11 @@ fn batches_arrive_as_they_were_sent() {
         let narrow = floats.to_dtype(DType::F32).unwrap().t().unwrap();
         let bytes = Tensor::from_iter((0..n).map(|i| (i * 7 + round) as u8), &Device::Cpu).unwrap();
         let ids = Tensor::from_iter((0..n as u32).map(|i| i * 100_000 + round as u32), &Device::Cpu).unwrap();
-        // As loaders make values of the levels of 8-bit pictures; one other value among them, and they are no levels.
+        // As loaders make values of the levels of 8-bit images; one other value among them, and they are no levels.
         let level = |i: usize| ((i * 5 % 256) as f32 / 255.0 - 0.5) / 0.5;
-        let picture = Tensor::from_iter((0..n).map(level), &Device::Cpu).unwrap();
+        let image = Tensor::from_iter((0..n).map(level), &Device::Cpu).unwrap();
         let deep = Tensor::from_iter((0..n).map(|i| level(i) + if i + 1 == n { 1e-3 } else { 0.0 }), &Device::Cpu);
-        let batch = [floats, narrow, bytes, picture, ids, deep.unwrap()];
+        let batch = [floats, narrow, bytes, image, ids, deep.unwrap()];
         let arrived = uploader.upload(&batch.each_ref()).unwrap();
         sent.push((batch, arrived));
     }

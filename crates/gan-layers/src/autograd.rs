@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # Errors
 /// With a tracked `x`: `y` lies on another device, or on the CPU is neither F32 nor F64. An error of `backward` comes
 /// out of candle's backward pass.
-pub fn with_backward(
+pub fn custom_grad(
     x: &Tensor,
     y: Tensor,
     backward: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
@@ -32,21 +32,21 @@ fn computed(
 /// pyramid of pix2pixHD's enhancers and discriminators.
 ///
 /// # Errors
-/// As [`gan_kernels::avg_pool3s2`].
+/// As [`gan_kernels::pool::avg_pool3s2`].
 pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
     let (_, _, h, w) = x.dims4()?;
-    let y = gan_kernels::avg_pool3s2(&x.detach())?;
-    computed(x, Handover::fresh(y), move |dy| gan_kernels::avg_pool3s2_backward(dy, (h, w)))
+    let y = gan_kernels::pool::avg_pool3s2(&x.detach())?;
+    computed(x, Handover::fresh(y), move |dy| gan_kernels::pool::avg_pool3s2_backward(dy, (h, w)))
 }
 
 /// Replaces features `[N, C, H, W]` by their means over instances `[N, 1, H, W]`; differentiable.
 ///
 /// # Errors
-/// As [`gan_kernels::instance_mean`].
+/// As [`gan_kernels::labels::instance_mean`].
 pub fn instance_mean(x: &Tensor, inst: &Tensor) -> Result<Tensor> {
-    let y = gan_kernels::instance_mean(&x.detach(), inst)?;
+    let y = gan_kernels::labels::instance_mean(&x.detach(), inst)?;
     let inst = inst.clone();
-    computed(x, Handover::fresh(y), move |dy| gan_kernels::instance_mean(dy, &inst))
+    computed(x, Handover::fresh(y), move |dy| gan_kernels::labels::instance_mean(dy, &inst))
 }
 
 /// Both halves of a batch `[2N, …]`, each `[N, …]`; differentiable, at the cost of one pass over the gradient.
@@ -63,11 +63,11 @@ pub fn halves(x: &Tensor) -> Result<(Tensor, Tensor)> {
     // before that of the second is asked for.
     let left: Arc<Mutex<Option<Tensor>>> = Arc::default();
     let taken = left.clone();
-    let second = with_backward(x, half(all / 2)?, move |dy| {
+    let second = custom_grad(x, half(all / 2)?, move |dy| {
         let first = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
         Tensor::cat(&[&first.map_or_else(|| dy.zeros_like(), Ok)?, dy], 0)
     })?;
-    let first = with_backward(&second, half(0)?, move |dy| {
+    let first = custom_grad(&second, half(0)?, move |dy| {
         *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(dy.clone());
         dy.zeros_like()
     })?;
@@ -119,7 +119,7 @@ impl Handover {
         let shape = y.shape().clone();
         let own = self.fresh && y.is_contiguous() && y.layout().start_offset() == 0;
         let y = if own { y } else { y.force_contiguous()? };
-        Ok((gan_kernels::take_storage(y)?, shape))
+        Ok((gan_kernels::storage::into_storage(y)?, shape))
     }
 }
 

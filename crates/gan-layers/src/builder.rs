@@ -3,18 +3,18 @@
 use crate::Grad;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use candle_nn::VarBuilder;
-use gan_kernels::Weight;
+use gan_kernels::weight::Weight;
 use std::cell::Cell;
 use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a parameter is, for initialisation and summaries.
+/// What a parameter is, for initialization and summaries.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Role {
     /// Weight of a convolution, `[C_out, C_in, k, k]`, of a transposed one, `[C_in, C_out, k, k]`, or of a linear layer,
-    /// `[C_out, C_in]`: the references initialise them alike.
+    /// `[C_out, C_in]`: the references initialize them alike.
     ConvWeight,
     /// Bias of a convolution or linear layer whose weight has this fan-in (PyTorch's: `size(1) · k · k`, also for transposed ones).
     ConvBias {
@@ -215,10 +215,10 @@ struct Shapes;
 
 impl Source for Shapes {
     fn param(&self, _: &str, shape: &[usize], _: Role) -> Result<Param> {
-        Ok(Param { weight: Weight::constant(hollow(shape)?), grad: None })
+        Ok(Param { weight: Weight::constant(meta_tensor(shape)?), grad: None })
     }
     fn buffer(&self, _: &str, shape: &[usize], _: f64) -> Result<Tensor> {
-        hollow(shape)
+        meta_tensor(shape)
     }
     fn counter(&self, _: &str) -> Result<Counter> {
         Ok(Counter::default())
@@ -229,6 +229,6 @@ impl Source for Shapes {
 }
 
 /// A tensor of this shape made of one broadcast element.
-pub(crate) fn hollow(shape: &[usize]) -> Result<Tensor> {
+pub(crate) fn meta_tensor(shape: &[usize]) -> Result<Tensor> {
     Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)
 }

@@ -4,7 +4,7 @@ use crate::kind::{Backward, Forward};
 use crate::plan::Fused;
 use crate::{Grad, Param, Weights};
 use candle_core::{Result, Tensor};
-use gan_kernels::ConvGrads;
+use gan_kernels::conv::ConvGrads;
 
 /// The input of a convolution, for the weight's gradient.
 pub(crate) enum ConvInput {
@@ -55,7 +55,7 @@ impl<'a> ConvGradBuffers<'a> {
     pub(crate) fn new(weight: &'a Param, bias: &Option<Param>, use_bias: bool, x: Option<&'a Tensor>) -> Result<Self> {
         // A linear layer's gradient has two dimensions, its kernel four.
         let shape = weight.tensor().shape();
-        let buffer = |x| weight.gradient().and_then(|grad| Ok((x, grad, grad.room()?.reshape(shape)?)));
+        let buffer = |x| weight.gradient().and_then(|grad| Ok((x, grad, grad.buffer()?.reshape(shape)?)));
         let weight = x.map(buffer).transpose()?;
         let bias = bias.as_ref().filter(|_| use_bias && weight.is_some()).map(Param::accumulator).transpose()?;
         Ok(ConvGradBuffers { weight, bias })

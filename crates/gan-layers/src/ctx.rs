@@ -1,9 +1,10 @@
 //! The forward context.
 
+use gan_kernels::math_mode::MathMode;
 use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
-/// Which statistics batch normalisation uses. (Instance normalisation always uses the picture's own.)
+/// Which statistics batch normalization uses. (Instance normalization always uses the image's own.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormMode {
     /// The batch's own statistics; `update` moves the running statistics.
@@ -48,7 +49,7 @@ pub enum Precision {
 /// networks, a forgotten train / eval switch, is visible where it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ctx {
-    /// Statistics of batch normalisation.
+    /// Statistics of batch normalization.
     pub norm: NormMode,
     /// Dropout.
     pub dropout: Dropout,
@@ -58,6 +59,8 @@ pub struct Ctx {
     pub checkpointing: bool,
     /// Element type of activations.
     pub precision: Precision,
+    /// What convolutions may trade for speed on CUDA devices; the backward pass keeps to what the forward pass was told.
+    pub math: MathMode,
 }
 
 impl Ctx {
@@ -69,6 +72,7 @@ impl Ctx {
             weights: Weights::Train,
             checkpointing: false,
             precision: Precision::F32,
+            math: MathMode::default(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Ctx {
             weights: Weights::Frozen,
             checkpointing: false,
             precision: Precision::F32,
+            math: MathMode::default(),
         }
     }
 

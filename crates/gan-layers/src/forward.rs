@@ -42,7 +42,7 @@ pub(crate) fn forward(
         }
     }
     if let Some(residual) = pending {
-        x = k::add(&x, residual)?;
+        x = k::elementwise::add(&x, residual)?;
     }
     Ok(x)
 }

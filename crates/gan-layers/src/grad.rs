@@ -1,12 +1,14 @@
 //! Where the gradients of parameters are gathered.
 
 use candle_core::{DType, Result, Shape, Tensor};
-use gan_kernels::{Sums, WeightGrad, undefined};
+use gan_kernels::conv::WeightGrad;
+use gan_kernels::grad::GradState;
+use gan_kernels::storage::undefined;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A parameter's gradient. Cheap to clone.
 ///
-/// On the CPU it has memory from the first contribution until it is cleared. A backward walk frees the activations while it
+/// On the CPU it has memory from the first contribution until it is cleared. A backward pass frees the activations while it
 /// makes the gradients, so that they take turns with the same memory. On a device it is a view of one tensor that holds
 /// the gradients of all parameters and lasts, so that one launch serves them all.
 #[derive(Debug, Clone)]
@@ -18,26 +20,26 @@ struct Slot {
     dtype: DType,
     lasts: bool,
     tensor: Mutex<Option<Tensor>>,
-    sums: Sums,
+    state: GradState,
 }
 
 impl Grad {
     /// On the CPU, for a parameter of this shape and element type.
     pub(crate) fn new(shape: impl Into<Shape>, dtype: DType) -> Self {
-        Self::of(shape.into(), dtype, None, Sums::default())
+        Self::of(shape.into(), dtype, None, GradState::default())
     }
 
     /// In memory that lasts and holds zeros.
     pub(crate) fn lasting(tensor: Tensor) -> Self {
-        Self::of(tensor.shape().clone(), tensor.dtype(), Some(tensor), Sums::unknown())
+        Self::of(tensor.shape().clone(), tensor.dtype(), Some(tensor), GradState::unknown())
     }
 
-    fn of(shape: Shape, dtype: DType, tensor: Option<Tensor>, sums: Sums) -> Self {
-        Grad(Arc::new(Slot { shape, dtype, lasts: tensor.is_some(), tensor: Mutex::new(tensor), sums }))
+    fn of(shape: Shape, dtype: DType, tensor: Option<Tensor>, state: GradState) -> Self {
+        Grad(Arc::new(Slot { shape, dtype, lasts: tensor.is_some(), tensor: Mutex::new(tensor), state }))
     }
 
-    /// The memory; the sums tell what is in it.
-    pub(crate) fn room(&self) -> Result<Tensor> {
+    /// The memory; the state tells what is in it.
+    pub(crate) fn buffer(&self) -> Result<Tensor> {
         let mut tensor = self.0.tensor.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *tensor {
             Some(tensor) => Ok(tensor.clone()),
@@ -47,32 +49,32 @@ impl Grad {
 
     /// The gradient so far, to be added to.
     pub(crate) fn accumulator(&self) -> Result<Tensor> {
-        let room = self.room()?;
-        self.0.sums.open(&room)?;
-        Ok(room)
+        let buffer = self.buffer()?;
+        self.0.state.begin(&buffer)?;
+        Ok(buffer)
     }
 
     /// The gradient, zeros if nothing was added.
-    pub(crate) fn settled(&self) -> Result<Tensor> {
-        let room = self.room()?;
-        self.0.sums.settle(&room)?;
-        Ok(room)
+    pub(crate) fn materialized(&self) -> Result<Tensor> {
+        let buffer = self.buffer()?;
+        self.0.state.materialize(&buffer)?;
+        Ok(buffer)
     }
 
-    /// What a convolution with the input `x` needs to add its weight's gradient to the room.
+    /// What a convolution with the input `x` needs to add its weight's gradient to the buffer.
     pub(crate) fn weight<'a>(&'a self, x: &'a Tensor, into: &'a Tensor) -> WeightGrad<'a> {
-        WeightGrad { x, into, sums: Some(&self.0.sums) }
+        WeightGrad { x, into, state: Some(&self.0.state) }
     }
 
     /// Whether it is finite.
     pub(crate) fn finite(&self) -> Result<bool> {
         let tensor = self.0.tensor.lock().unwrap_or_else(PoisonError::into_inner);
-        tensor.as_ref().map_or(Ok(true), |tensor| self.0.sums.finite(tensor))
+        tensor.as_ref().map_or(Ok(true), |tensor| self.0.state.finite(tensor))
     }
 
     /// Forgets it.
     pub(crate) fn clear(&self) {
-        self.0.sums.clear();
+        self.0.state.clear();
         if !self.0.lasts {
             *self.0.tensor.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }

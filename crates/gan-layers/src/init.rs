@@ -1,4 +1,4 @@
-//! Weight initialisation: a keyed walk over the parameters.
+//! Weight initialization: a keyed walk over the parameters.
 
 use crate::Role;
 use candle_core::{DType, Device, Result, Tensor};
@@ -31,7 +31,7 @@ pub enum BiasInit {
     Uniform,
 }
 
-/// An initialisation scheme. Batch-norm scales are N(1, gain) (0.02 for every type, as the references have it by
+/// An initialization scheme. Batch-norm scales are N(1, gain) (0.02 for every type, as the references have it by
 /// default), instance-norm scales 1, shifts 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Init {

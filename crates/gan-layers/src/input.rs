@@ -1,7 +1,7 @@
 //! What a network is given.
 
 use candle_core::{Device, Result, Tensor, Var};
-use gan_kernels::OneHot;
+use gan_kernels::onehot::OneHot;
 
 /// The input of a [`Sequence`](crate::Sequence) or a network of them: anything that `.into()` makes one of, which is `&Tensor`
 /// `[N, C, H, W]` (or `&Var`) and [`&OneHot`](OneHot).

@@ -5,7 +5,8 @@ use crate::summary::Rows;
 use crate::tape::foreign;
 use crate::{Ctx, Param, Weights};
 use candle_core::{Result, Tensor, bail};
-use gan_kernels::{Act, OneHot};
+use gan_kernels::act::Act;
+use gan_kernels::onehot::OneHot;
 use std::any::Any;
 use std::fmt::Debug;
 
@@ -25,7 +26,7 @@ pub(crate) trait Kind: Any + Debug + Send + Sync {
 }
 
 /// A layer that runs: one kernel call, or a sequence of its own. The questions with a default say what it can take over from its
-/// neighbours.
+/// neighbors.
 pub(crate) trait Op: Kind {
     /// Whether it pads as it reads, so that a padding layer in front is [`Fused::pad`].
     fn takes_padding(&self) -> bool {
@@ -62,7 +63,7 @@ pub(crate) trait Op: Kind {
         foreign()
     }
 
-    /// Whether [`Op::forward_labels`] is there and does better than to materialise the one-hot planes.
+    /// Whether [`Op::forward_labels`] is there and does better than to materialize the one-hot planes.
     fn takes_labels(&self, _: &OneHot, _: &Fused) -> bool {
         false
     }
@@ -85,7 +86,7 @@ pub(crate) trait Op: Kind {
         Ok(true)
     }
 
-    /// The way back: the result as candle's graph kept it.
+    /// At the backward pass: the result as candle's graph kept it.
     fn take_result(&self, _: &mut Record, _: &Tensor) -> Result<()> {
         Ok(())
     }
@@ -96,7 +97,7 @@ pub(crate) struct Forward<'a> {
     pub(crate) ctx: &'a Ctx,
     /// The layer's path.
     pub(crate) path: &'a str,
-    /// What it takes over from its neighbours.
+    /// What it takes over from its neighbors.
     pub(crate) fused: &'a Fused,
     /// To be added to the result; only for an operator that [adds](Op::adds_residual) it.
     pub(crate) residual: Option<&'a Tensor>,
@@ -116,7 +117,7 @@ impl Forward<'_> {
 /// What a backward pass tells a layer.
 pub(crate) struct Backward<'a> {
     pub(crate) ctx: &'a Ctx,
-    /// What it takes over from its neighbours.
+    /// What it takes over from its neighbors.
     pub(crate) fused: &'a Fused,
     /// Whether the gradient of the input is wanted.
     pub(crate) input: bool,

@@ -1,11 +1,11 @@
 //! What image-to-image networks are made of.
 //!
 //! * A network is one or more [`Sequence`]s of [`Layer`]s, written down once in the order of the paper and built by a
-//!   [`SequenceBuilder`], whose paths are the PyTorch state-dict keys. Forward, backward, initialisation and the
+//!   [`SequenceBuilder`], whose paths are the PyTorch state-dict keys. Forward, backward, initialization and the
 //!   [`Summary`] are walks over the same sequence. Each kind of layer is a file of [`layers`].
-//! * A forward pass takes a [`Ctx`]: what normalisation, dropout and the weights do is visible at the call.
+//! * A forward pass takes a [`Ctx`]: what normalization, dropout and the weights do is visible at the call.
 //! * In training a whole sequence is *one* candle operator (a segment, see [`Sequence::forward`]): it keeps its own
-//!   tape, adds weight gradients straight into the [`ParamStore`] and frees activations as it walks back.
+//!   tape, adds weight gradients straight into the [`ParamStore`] and frees activations on its way.
 //! * Parameters come from a [`Builder`]: out of a [`ParamStore`] for training, or out of a candle `VarBuilder` (for
 //!   example memory-mapped safetensors) for translation.
 
@@ -21,6 +21,7 @@ mod input;
 mod kind;
 mod layer;
 pub mod layers;
+mod multi_input_grad;
 mod optimizer;
 mod plan;
 mod segment;
@@ -29,9 +30,8 @@ mod store;
 mod summary;
 mod tape;
 mod taps;
-mod together;
 
-pub use autograd::{avg_pool3s2, halves, instance_mean, with_backward};
+pub use autograd::{avg_pool3s2, custom_grad, halves, instance_mean};
 pub use builder::{Builder, Counter, MAX_PARAMS, Param, Role, Source};
 pub use ctx::{Ctx, Dropout, NormMode, Precision, Weights};
 pub use grad::Grad;
@@ -42,13 +42,16 @@ pub use layers::conv::{Conv, ConvSpec};
 pub use layers::conv_transpose::ConvTranspose;
 pub use layers::linear::Linear;
 pub use layers::norm::{BatchNorm, NormKind, NormLayer};
+pub use multi_input_grad::multi_input_grad;
 pub use optimizer::{Optimizer, UpdateError};
 pub use sequence::{Node, Sequence, SequenceBuilder};
 pub use store::{Missing, ParamStore, Tensors, copy_of};
 pub use summary::{Row, Summary};
-pub use together::with_backward_together;
 
-pub use gan_kernels::{Act, OneHot, PadMode};
+pub use gan_kernels::act::Act;
+pub use gan_kernels::conv::PadMode;
+pub use gan_kernels::math_mode::MathMode;
+pub use gan_kernels::onehot::OneHot;
 
 /// Runs the example of the README.
 #[cfg(doctest)]

@@ -2,7 +2,8 @@
 
 use crate::ParamStore;
 use candle_core::Error;
-use gan_kernels::{AdamStep, GraphParams, Watch};
+use gan_kernels::graph::GraphParams;
+use gan_kernels::optim::{AdamStep, NonFiniteGuard};
 use std::fmt;
 use std::ops::Range;
 
@@ -59,7 +60,7 @@ pub struct Optimizer {
     beta1: f64,
     range: Range<usize>,
     updates: u64,
-    watch: Watch,
+    guard: NonFiniteGuard,
     /// Updates that are known to have been made of finite gradients.
     checked: u64,
     captured: Option<Captured>,
@@ -83,8 +84,8 @@ impl Optimizer {
     /// The device's.
     pub fn new(store: ParamStore, beta1: f64) -> Result<Self> {
         let range = 0..store.len();
-        let watch = Watch::new(store.device())?;
-        Ok(Optimizer { store, beta1, range, updates: 0, watch, checked: 0, captured: None })
+        let guard = NonFiniteGuard::new(store.device())?;
+        Ok(Optimizer { store, beta1, range, updates: 0, guard, checked: 0, captured: None })
     }
 
     /// The parameters.
@@ -144,10 +145,10 @@ impl Optimizer {
                 return Err(Error::Msg(reason.to_owned()).into());
             }
             let factors = captured.factors.tensor();
-            return Ok(self.store.captured_adam(self.range.clone(), &step, &self.watch, factors)?);
+            return Ok(self.store.captured_adam(self.range.clone(), &step, &self.guard, factors)?);
         }
         self.updates += 1;
-        self.store.watched_adam(self.range.clone(), &step, &self.watch)?;
+        self.store.guarded_adam(self.range.clone(), &step, &self.guard)?;
         if self.store.device().is_cpu() { self.check() } else { Ok(()) }
     }
 
@@ -192,7 +193,7 @@ impl Optimizer {
     /// # Errors
     /// [`UpdateError::NonFinite`].
     pub fn check(&mut self) -> Result<(), UpdateError> {
-        if self.watch.saw_non_finite()? {
+        if self.guard.saw_non_finite()? {
             // Later batches may have had finite gradients.
             let parameter = self.store.first_non_finite_grad()?;
             let updates = self.updates - self.checked.min(self.updates);

@@ -1,11 +1,11 @@
-//! The plan of a sequence: which neighbouring layers run as one kernel.
+//! The plan of a sequence: which neighboring layers run as one kernel.
 
 use crate::Sequence;
 use crate::kind::Op;
 use crate::layers::pad::Pad;
-use gan_kernels::Act;
+use gan_kernels::act::Act;
 
-/// One layer that runs, and what it takes over from its neighbours.
+/// One layer that runs, and what it takes over from its neighbors.
 #[derive(Debug)]
 pub(crate) struct Step<'a> {
     pub(crate) op: &'a dyn Op,
@@ -23,7 +23,7 @@ impl Step<'_> {
     }
 }
 
-/// What a step takes over from its neighbours. Each operator looks at what it has said it can do.
+/// What a step takes over from its neighbors. Each operator looks at what it has said it can do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fused {
     /// The padding in front.

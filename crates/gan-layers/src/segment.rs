@@ -9,17 +9,18 @@ use crate::{Ctx, Input, Precision, Sequence, Weights};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, bail};
-use gan_kernels::{self as k, OneHot};
+use gan_kernels as k;
+use gan_kernels::onehot::OneHot;
 use std::sync::{Mutex, PoisonError};
 
 impl Sequence {
-    /// Applies the layers to `x`: a tensor `[N, C, H, W]`, or the [`OneHot`] planes of labels, which are made only if they
-    /// have to be.
+    /// Applies the layers to `x`: a tensor `[N, C, H, W]`, or a [`OneHot`] of labels, which is materialized only if it
+    /// has to be.
     ///
     /// If gradients can be wanted (the weights are trained, or `x`, or planes beside those of labels, are tracked), the whole sequence becomes one operator
     /// of candle's graph that keeps its own tape: `backward` on a loss adds the weight gradients to the
-    /// [`ParamStore`](crate::ParamStore) and passes on the gradient of `x`. A graph can be walked back once. It must be
-    /// walked back before its weights are updated; an update in between is reported as an error.
+    /// [`ParamStore`](crate::ParamStore) and passes on the gradient of `x`. Backpropagation through it is possible once, and
+    /// must come before its weights are updated; an update in between is reported as an error.
     ///
     /// # Errors
     /// A layer does not take the channels or the size that reach it, a network built for translation is to be trained,
@@ -84,7 +85,7 @@ fn enter(x: &Tensor, precision: Precision) -> Result<Tensor> {
     check_precision(x.device(), precision)?;
     match precision {
         Precision::F32 => x.detach().contiguous(),
-        Precision::Bf16 => k::convert(x, DType::BF16),
+        Precision::Bf16 => k::elementwise::convert(x, DType::BF16),
     }
 }
 
@@ -92,7 +93,14 @@ fn enter(x: &Tensor, precision: Precision) -> Result<Tensor> {
 fn leave(y: Tensor, precision: Precision) -> Result<Tensor> {
     match precision {
         Precision::F32 => Ok(y),
-        Precision::Bf16 => k::convert(&y, DType::F32),
+        Precision::Bf16 => k::elementwise::convert(&y, DType::F32),
+    }
+}
+
+/// With frozen weights and batch statistics ([`Ctx::translate`]).
+impl candle_nn::Module for Sequence {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Sequence::forward(self, x, &Ctx::translate())
     }
 }
 
@@ -105,7 +113,7 @@ struct Segment {
     seq: Sequence,
     ctx: Ctx,
     y: Handover,
-    /// What the backward walk needs, until it was done.
+    /// What the backward pass needs, until it is done.
     state: Mutex<Option<State>>,
 }
 

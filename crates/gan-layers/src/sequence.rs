@@ -31,7 +31,7 @@ impl Sequence {
         self.anchor.is_some()
     }
 
-    /// Keeps no [packed forms](gan_kernels::Weight::keep_none) of its convolutions' weights: for networks that are used a few
+    /// Keeps no [packed forms](gan_kernels::weight::Weight::keep_none) of its convolutions' weights: for networks that are used a few
     /// times in a long step.
     pub fn keep_no_packed(&self) {
         self.each_param(&mut |param| param.weight.keep_none());

@@ -1,9 +1,11 @@
 //! The parameters of one optimizer, flat.
 
-use crate::builder::hollow;
+use crate::builder::meta_tensor;
 use crate::{Builder, Counter, Grad, Init, Param, Role, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
-use gan_kernels::{self as k, AdamStep, Version, Watch, Weight};
+use gan_kernels as k;
+use gan_kernels::optim::{AdamStep, NonFiniteGuard};
+use gan_kernels::weight::{Version, Weight};
 use gan_rng::Key;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -124,10 +126,10 @@ impl ParamStore {
     /// Sets the gradients to zero. On the CPU they have no memory from then on, until something is added.
     ///
     /// # Errors
-    /// As [`gan_kernels::zero`]; none on the CPU.
+    /// As [`gan_kernels::elementwise::zero`]; none on the CPU.
     pub fn zero_grad(&self) -> Result<()> {
         if let Some(grads) = &self.grads {
-            return k::zero(grads);
+            return k::elementwise::zero(grads);
         }
         self.params().for_each(|(_, _, grad)| grad.clear());
         Ok(())
@@ -144,21 +146,21 @@ impl ParamStore {
     }
 
     /// The gradients of a range of parameters and where each begins, those that nothing was added to included.
-    fn settled_grads(&self, range: &Range<usize>) -> Result<Vec<(usize, Tensor)>> {
+    fn materialized_grads(&self, range: &Range<usize>) -> Result<Vec<(usize, Tensor)>> {
         if let Some(grads) = &self.grads {
             return Ok(vec![(0, grads.clone())]);
         }
         let within = self.params().filter(|(_, at, _)| at.start < range.end && range.start < at.end);
-        within.map(|(_, at, grad)| Ok((at.start, grad.settled()?.flatten_all()?))).collect()
+        within.map(|(_, at, grad)| Ok((at.start, grad.materialized()?.flatten_all()?))).collect()
     }
 
     /// Whether every gradient is finite.
     ///
     /// # Errors
-    /// As [`gan_kernels::all_finite`].
+    /// As [`gan_kernels::elementwise::all_finite`].
     pub fn grads_finite(&self) -> Result<bool> {
         match &self.grads {
-            Some(grads) => k::all_finite(grads),
+            Some(grads) => k::elementwise::all_finite(grads),
             None => Ok(self.first_non_finite_grad()?.is_none()),
         }
     }
@@ -166,7 +168,7 @@ impl ParamStore {
     /// The name of the first parameter with a gradient that is not finite.
     ///
     /// # Errors
-    /// As [`gan_kernels::all_finite`].
+    /// As [`gan_kernels::elementwise::all_finite`].
     pub fn first_non_finite_grad(&self) -> Result<Option<String>> {
         for (name, _, grad) in self.params() {
             if !grad.finite()? {
@@ -179,29 +181,35 @@ impl ParamStore {
     /// One Adam update of the parameters in `range` (see [`ParamStore::range`]).
     ///
     /// # Errors
-    /// As [`gan_kernels::adam`]: a range that ends behind the last parameter, or a step of 0.
+    /// As [`gan_kernels::optim::adam`]: a range that ends behind the last parameter, or a step of 0.
     pub fn adam(&self, range: Range<usize>, step: &AdamStep) -> Result<()> {
-        k::adam(&self.state, &self.settled_grads(&range)?, range, step)?;
+        k::optim::adam(&self.state, &self.materialized_grads(&range)?, range, step)?;
         self.version.bump();
         Ok(())
     }
 
-    /// The same, unless a gradient is not finite or was not at an earlier update of this watch.
+    /// The same, unless a gradient is not finite or was not at an earlier update of this guard.
     ///
     /// # Errors
-    /// As [`ParamStore::adam`]. A gradient that is not finite is no error; [`Watch::saw_non_finite`] tells.
-    pub fn watched_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch) -> Result<()> {
-        watch.adam(&self.state, &self.settled_grads(&range)?, range, step, || self.grads_finite())?;
+    /// As [`ParamStore::adam`]. A gradient that is not finite is no error; [`NonFiniteGuard::saw_non_finite`] tells.
+    pub fn guarded_adam(&self, range: Range<usize>, step: &AdamStep, guard: &NonFiniteGuard) -> Result<()> {
+        guard.adam(&self.state, &self.materialized_grads(&range)?, range, step, || self.grads_finite())?;
         self.version.bump();
         Ok(())
     }
 
-    /// The same as part of a captured graph, which finds `factors` in device memory (see [`Watch::captured_adam`]).
+    /// The same as part of a captured graph, which finds `factors` in device memory (see [`NonFiniteGuard::captured_adam`]).
     ///
     /// # Errors
     /// As [`ParamStore::adam`]; also if the store is on the CPU, where nothing is captured.
-    pub fn captured_adam(&self, range: Range<usize>, step: &AdamStep, watch: &Watch, factors: &Tensor) -> Result<()> {
-        watch.captured_adam(&self.state, &self.settled_grads(&range)?, range, step, factors)?;
+    pub fn captured_adam(
+        &self,
+        range: Range<usize>,
+        step: &AdamStep,
+        guard: &NonFiniteGuard,
+        factors: &Tensor,
+    ) -> Result<()> {
+        guard.captured_adam(&self.state, &self.materialized_grads(&range)?, range, step, factors)?;
         self.version.bump();
         Ok(())
     }
@@ -241,9 +249,9 @@ impl ParamStore {
     /// Forgets the Adam moments.
     ///
     /// # Errors
-    /// As [`gan_kernels::zero`].
+    /// As [`gan_kernels::elementwise::zero`].
     pub fn reset_moments(&self) -> Result<()> {
-        k::zero(&self.state.narrow(0, 1, 2)?)
+        k::elementwise::zero(&self.state.narrow(0, 1, 2)?)
     }
 
     /// Copies of the first and second moments, each `[n]`.
@@ -292,7 +300,7 @@ impl ParamStore {
     /// The device fails or has no memory for the copies.
     pub fn grad_dict(&self, prefix: &str) -> Result<Tensors> {
         let under = self.params().filter_map(|(name, _, grad)| Some((name.strip_prefix(prefix)?, grad)));
-        under.map(|(name, grad)| Ok((name.to_string(), copy_of(&grad.settled()?)?))).collect()
+        under.map(|(name, grad)| Ok((name.to_string(), copy_of(&grad.materialized()?)?))).collect()
     }
 
     /// Sets the parameters and buffers under `prefix` from bare keys. Returns what was left out under
@@ -420,11 +428,11 @@ impl Source for Recorder {
         let offset = *self.len.borrow();
         self.push(path, Recorded::Param { offset, shape: shape.to_vec(), role })?;
         *self.len.borrow_mut() += shape.iter().product::<usize>();
-        Ok(Param { weight: Weight::constant(hollow(shape)?), grad: None })
+        Ok(Param { weight: Weight::constant(meta_tensor(shape)?), grad: None })
     }
     fn buffer(&self, path: &str, shape: &[usize], value: f64) -> Result<Tensor> {
         self.push(path, Recorded::Buffer { shape: shape.to_vec(), value })?;
-        hollow(shape)
+        meta_tensor(shape)
     }
     fn counter(&self, path: &str) -> Result<Counter> {
         self.push(path, Recorded::Counter)?;

@@ -14,11 +14,11 @@ pub struct Row {
     pub path: String,
     /// Its kind, for example `Conv 7x7 s1`.
     pub kind: String,
-    /// Channels, height and width of its output for one picture.
+    /// Channels, height and width of its output for one image.
     pub output: (usize, usize, usize),
     /// Number of its parameters.
     pub params: usize,
-    /// Multiply-adds for one picture.
+    /// Multiply-adds for one image.
     pub macs: u64,
 }
 
@@ -35,7 +35,7 @@ impl Summary {
         self.rows.iter().map(|r| r.params).sum()
     }
 
-    /// Multiply-adds for one picture.
+    /// Multiply-adds for one image.
     pub fn macs(&self) -> u64 {
         self.rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.macs))
     }

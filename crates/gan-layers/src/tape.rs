@@ -19,7 +19,7 @@ impl Tape {
         }
     }
 
-    /// The way back: the result as the graph kept it.
+    /// At the backward pass: the result as the graph kept it.
     pub(crate) fn take_result(&mut self, seq: &Sequence, result: &Tensor) -> Result<()> {
         match (seq.steps().last(), self.0.last_mut()) {
             (Some(step), Some(record)) => step.op.take_result(record, result),

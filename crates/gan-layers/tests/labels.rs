@@ -8,7 +8,7 @@ use gan_layers::{
     Act, Builder, ConvSpec, Ctx, Init, Input, NormKind, OneHot, PadMode, ParamStore, Precision, Sequence,
     SequenceBuilder, Weights,
 };
-use network::{ctx, device, gradients, key, numbers, pictures};
+use network::{ctx, device, gradients, images, key, numbers};
 
 const REST: usize = 2;
 
@@ -37,14 +37,14 @@ fn close(a: &[f64], b: &[f64]) {
 
 #[test]
 fn labels_are_their_planes() {
-    // With 3 classes, and behind an activation, the planes are made.
+    // With 3 classes, and behind an activation, the one-hot tensor is materialized.
     for (classes, generator) in [(9, true), (3, true), (9, false)] {
         let (store, net) =
             ParamStore::build(DType::F64, &device(), |b| layers(&b.pp("net"), classes + REST, generator)).unwrap();
         store.init(&Init::default(), key()).unwrap();
         for weights in [Weights::Train, Weights::Frozen] {
             for tracked in [true, false] {
-                let rest: Var = pictures(REST, 1);
+                let rest: Var = images(REST, 1);
                 let x = labels(classes, &if tracked { rest.as_tensor().clone() } else { rest.as_detached_tensor() });
                 let walk = |input: Input| {
                     store.zero_grad().unwrap();
@@ -63,7 +63,7 @@ fn labels_are_their_planes() {
         }
         if device().is_cpu() {
             let bf16 = Ctx { precision: Precision::Bf16, ..Ctx::translate() };
-            assert!(net.forward(&labels(classes, &pictures(REST, 1)), &bf16).is_err());
+            assert!(net.forward(&labels(classes, &images(REST, 1)), &bf16).is_err());
         }
     }
 }

@@ -4,7 +4,7 @@
 mod network;
 
 use candle_core::{DType, Tensor, Var};
-use gan_kernels::AdamStep;
+use gan_kernels::optim::AdamStep;
 use gan_layers::{Act, Builder, Ctx, Init, InitType, Missing, ParamStore, Sequence, SequenceBuilder, Summary, Weights};
 use network::{assert_close, check_gradients, ctx, device, gradients, key, noise, numbers, weighted};
 

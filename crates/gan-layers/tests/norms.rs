@@ -4,17 +4,17 @@
 mod network;
 
 use candle_core::{DType, Result, Tensor};
-use gan_kernels::AdamStep;
+use gan_kernels::optim::AdamStep;
 use gan_layers::{
     Act, Builder, ConvSpec, Ctx, Init, Missing, NormKind, NormMode, ParamStore, Sequence, SequenceBuilder, Weights,
 };
-use network::{assert_close, check_gradients, ctx, device, gradients, key, noise, numbers, pictures, weighted};
+use network::{assert_close, check_gradients, ctx, device, gradients, images, key, noise, numbers, weighted};
 
 fn alone(at: &Builder<'_>) -> Result<Sequence> {
     Ok(SequenceBuilder::new(at.clone()).norm(NormKind::InstanceAffine, 2)?.finish())
 }
 
-/// Every way in which a norm joins its neighbours: an activation, a convolution that computes its input again, a residual sum.
+/// Every way in which a norm joins its neighbors: an activation, a convolution that computes its input again, a residual sum.
 fn joined(at: &Builder<'_>) -> Result<Sequence> {
     let conv = |in_nc, out_nc| ConvSpec { in_nc, out_nc, kernel: 3, stride: 1, padding: 1, bias: true };
     let norm = NormKind::InstanceAffine;
@@ -56,7 +56,7 @@ fn outputs_are_those_of_the_definition_in_every_mode() {
     let state = store.state_dict("").unwrap();
     let names: Vec<(&str, &[usize])> = state.iter().map(|(n, t)| (n.as_str(), t.dims())).collect();
     assert_eq!(names, [("0.weight", &[2][..]), ("0.bias", &[2])]);
-    let x = pictures(2, 1);
+    let x = images(2, 1);
     let want = naive(&x, &numbers(&state[0].1), &numbers(&state[1].1));
     // There are no running statistics to use or to move.
     for norm in [NormMode::Batch { update: true }, NormMode::Batch { update: false }, NormMode::Running] {
@@ -70,7 +70,7 @@ fn it_begins_as_the_norm_without_parameters() {
     let (store, affine) = ParamStore::build(DType::F64, &device(), alone).unwrap();
     store.init(&Init::default(), key()).unwrap();
     let plain = SequenceBuilder::new(Builder::shapes_only()).norm(NormKind::Instance, 2).unwrap().finish();
-    let x = pictures(2, 1).detach();
+    let x = images(2, 1).detach();
     let run = |net: &Sequence| numbers(&net.forward(&x, &Ctx::translate()).unwrap());
     assert_eq!(run(&affine), run(&plain));
 }
@@ -80,7 +80,7 @@ fn gradients_are_those_of_central_differences() {
     for build in [alone, joined] {
         let (store, net) = drawn(build);
         for checkpointing in [false, true] {
-            check_gradients(&store, &pictures(2, 1), |x, weights| {
+            check_gradients(&store, &images(2, 1), |x, weights| {
                 weighted(&net.forward(x, &Ctx { checkpointing, ..ctx(weights) }).unwrap(), 2)
             });
         }
@@ -90,7 +90,7 @@ fn gradients_are_those_of_central_differences() {
 #[test]
 fn a_bias_in_front_of_it_has_no_gradient() {
     let (store, net) = drawn(joined);
-    weighted(&net.forward(&pictures(2, 1), &ctx(Weights::Train)).unwrap(), 2).backward().unwrap();
+    weighted(&net.forward(&images(2, 1), &ctx(Weights::Train)).unwrap(), 2).backward().unwrap();
     let zeros = |name: &str| {
         let all = store.grad_dict("").unwrap();
         numbers(&all.iter().find(|(n, _)| n == name).unwrap().1).iter().all(|g| *g == 0.0)
@@ -103,7 +103,7 @@ fn a_bias_in_front_of_it_has_no_gradient() {
 #[test]
 fn an_update_of_a_norm_alone_between_forward_and_backward_is_an_error() {
     let (store, net) = drawn(alone);
-    let loss = weighted(&net.forward(&pictures(2, 1), &ctx(Weights::Train)).unwrap(), 2);
+    let loss = weighted(&net.forward(&images(2, 1), &ctx(Weights::Train)).unwrap(), 2);
     store.adam(0..store.len(), &AdamStep { lr: 1e-3, beta1: 0.5, beta2: 0.999, eps: 1e-8, step: 1 }).unwrap();
     assert!(loss.backward().unwrap_err().to_string().contains("updated between"));
     assert!(gradients(&store).iter().all(|g| *g == 0.0));

@@ -4,7 +4,7 @@
 mod network;
 
 use gan_layers::{Optimizer, ParamStore, Sequence, UpdateError, Weights};
-use network::{ctx, drawn, numbers, pictures, score};
+use network::{ctx, drawn, images, numbers, score};
 
 fn weights(store: &ParamStore) -> Vec<f64> {
     store.state_dict("").unwrap().iter().flat_map(|(_, t)| numbers(t)).collect()
@@ -13,7 +13,7 @@ fn weights(store: &ParamStore) -> Vec<f64> {
 /// Gradients of a loss times `scale`.
 fn backward(net: &Sequence, optimizer: &Optimizer, scale: f64) {
     optimizer.zero_grad().unwrap();
-    let loss = (score(&net.forward(&pictures(2, 1), &ctx(Weights::Train)).unwrap()) * scale).unwrap();
+    let loss = (score(&net.forward(&images(2, 1), &ctx(Weights::Train)).unwrap()) * scale).unwrap();
     loss.backward().unwrap();
 }
 

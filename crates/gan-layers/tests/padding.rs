@@ -5,7 +5,7 @@ mod network;
 
 use candle_core::{DType, Device, Tensor};
 use gan_layers::{Act, Builder, ConvSpec, Init, PadMode, ParamStore, Sequence, SequenceBuilder, Summary, Weights};
-use network::{assert_close, check_gradients, ctx, device, key, noise, numbers, pictures, weighted};
+use network::{assert_close, check_gradients, ctx, device, images, key, noise, numbers, weighted};
 
 const MODES: [PadMode; 3] = [PadMode::Zero, PadMode::Reflect, PadMode::Replicate];
 
@@ -68,7 +68,7 @@ fn its_gradient_is_that_of_central_differences() {
             })
             .unwrap();
             store.init(&Init { init_gain: 0.5, ..Init::default() }, key()).unwrap();
-            check_gradients(&store, &pictures(2, 1), |x, weights| weighted(&net.forward(x, &ctx(weights)).unwrap(), 4));
+            check_gradients(&store, &images(2, 1), |x, weights| weighted(&net.forward(x, &ctx(weights)).unwrap(), 4));
         }
     }
 }
@@ -76,7 +76,7 @@ fn its_gradient_is_that_of_central_differences() {
 #[test]
 fn a_padding_is_never_lost_and_never_moved() {
     let conv = |padding| ConvSpec { in_nc: 2, out_nc: 3, kernel: 3, stride: 2, padding, bias: true };
-    let x = pictures(2, 1).detach();
+    let x = images(2, 1).detach();
     let padded = |mode, size| alone(mode, size).forward(&x, &ctx(Weights::Frozen)).unwrap();
     type Build = fn(SequenceBuilder<'_>, ConvSpec) -> candle_core::Result<SequenceBuilder<'_>>;
     let builds: [(&str, usize, Build); 5] = [

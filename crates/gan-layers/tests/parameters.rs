@@ -1,12 +1,12 @@
-//! The parameter store: loading, refusing, skipping, initialisation and the state dict.
+//! The parameter store: loading, refusing, skipping, initialization and the state dict.
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod network;
 
 use candle_core::{DType, Tensor};
-use gan_kernels::AdamStep;
+use gan_kernels::optim::AdamStep;
 use gan_layers::{Ctx, Init, Missing, ParamStore, Tensors, Weights};
-use network::{ctx, device, drawn, gradients, key, layers, numbers, pictures, score};
+use network::{ctx, device, drawn, gradients, images, key, layers, numbers, score};
 
 fn contents(tensors: &Tensors) -> Vec<(String, Vec<usize>, Vec<f64>)> {
     tensors.iter().map(|(n, t)| (n.clone(), t.dims().to_vec(), numbers(t))).collect()
@@ -17,7 +17,7 @@ fn a_state_dict_comes_back_as_it_was() {
     let (store, net) = drawn();
     // Statistics and counters that differ from fresh ones.
     for seed in [1, 2] {
-        net.forward(&pictures(2, seed).detach(), &Ctx::frozen(key())).unwrap();
+        net.forward(&images(2, seed).detach(), &Ctx::frozen(key())).unwrap();
     }
     let state = store.state_dict("net.").unwrap();
     assert_eq!(state[0].0, "model.1.weight");
@@ -27,7 +27,7 @@ fn a_state_dict_comes_back_as_it_was() {
     let (other, copy) = ParamStore::build(DType::F64, &device(), |b| layers(&b.pp("net"))).unwrap();
     assert!(other.load("net.", &state, Missing::Refuse).unwrap().is_empty());
     assert_eq!(contents(&other.state_dict("net.").unwrap()), contents(&state));
-    let x = pictures(2, 3).detach();
+    let x = images(2, 3).detach();
     for ctx in [Ctx::eval(), Ctx::translate()] {
         assert_eq!(numbers(&net.forward(&x, &ctx).unwrap()), numbers(&copy.forward(&x, &ctx).unwrap()));
     }
@@ -121,7 +121,7 @@ fn names_are_unique() {
 #[test]
 fn an_update_moves_its_range_only() {
     let (store, net) = drawn();
-    score(&net.forward(&pictures(2, 1), &ctx(Weights::Train)).unwrap()).backward().unwrap();
+    score(&net.forward(&images(2, 1), &ctx(Weights::Train)).unwrap()).backward().unwrap();
     let before = store.state_dict("").unwrap();
     let range = store.range(&["net.model.4.conv_block."]);
     assert_eq!(range.len(), 2 * (3 * 3 * 9 + 3) + 6);
@@ -144,7 +144,7 @@ fn an_update_moves_its_range_only() {
 fn a_gradient_that_is_not_finite_is_found_and_named() {
     let (store, net) = drawn();
     assert!(store.grads_finite().unwrap());
-    let loss = (score(&net.forward(&pictures(2, 1), &ctx(Weights::Train)).unwrap()) * f64::INFINITY).unwrap();
+    let loss = (score(&net.forward(&images(2, 1), &ctx(Weights::Train)).unwrap()) * f64::INFINITY).unwrap();
     loss.backward().unwrap();
     assert!(gradients(&store).iter().any(|g| !g.is_finite()));
     assert!(!store.grads_finite().unwrap());

@@ -1,25 +1,25 @@
-//! What a segment promises: right gradients, one walk back, no silently wrong gradient after an update.
+//! What a segment promises: right gradients, one backward pass, no silently wrong gradient after an update.
 #![allow(clippy::unwrap_used, dead_code)]
 
 mod network;
 
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
-use gan_kernels::AdamStep;
+use gan_kernels::optim::AdamStep;
 use gan_layers::{Builder, Ctx, NormMode, Weights, halves};
-use network::{check_gradients, ctx, device, drawn, gradients, key, layers, numbers, pictures, score};
+use network::{check_gradients, ctx, device, drawn, gradients, images, key, layers, numbers, score};
 
 #[test]
 fn gradients_are_those_of_central_differences() {
     let (store, net) = drawn();
-    let x = pictures(2, 1);
+    let x = images(2, 1);
     check_gradients(&store, &x, |x, weights| score(&net.forward(x, &ctx(weights)).unwrap()));
 }
 
 #[test]
 fn gradients_accumulate_until_they_are_zeroed() {
     let (store, net) = drawn();
-    let x = pictures(2, 1).detach();
+    let x = images(2, 1).detach();
     let walk = || {
         score(&net.forward(&x, &ctx(Weights::Train)).unwrap()).backward().unwrap();
     };
@@ -32,9 +32,9 @@ fn gradients_accumulate_until_they_are_zeroed() {
 }
 
 #[test]
-fn a_segment_is_walked_back_once() {
+fn a_segment_has_one_backward_pass() {
     let (store, net) = drawn();
-    let loss = score(&net.forward(&pictures(2, 1), &ctx(Weights::Train)).unwrap());
+    let loss = score(&net.forward(&images(2, 1), &ctx(Weights::Train)).unwrap());
     loss.backward().unwrap();
     let once = gradients(&store);
     let error = loss.backward().unwrap_err().to_string();
@@ -46,7 +46,7 @@ fn a_segment_is_walked_back_once() {
 fn an_update_between_forward_and_backward_is_an_error() {
     let (store, net) = drawn();
     for frozen in [Weights::Train, Weights::Frozen] {
-        let loss = score(&net.forward(&pictures(2, 1), &ctx(frozen)).unwrap());
+        let loss = score(&net.forward(&images(2, 1), &ctx(frozen)).unwrap());
         let step = AdamStep { lr: 1e-3, beta1: 0.5, beta2: 0.999, eps: 1e-8, step: 1 };
         store.adam(0..store.len(), &step).unwrap();
         let error = loss.backward().unwrap_err().to_string();
@@ -58,7 +58,7 @@ fn an_update_between_forward_and_backward_is_an_error() {
 #[test]
 fn frozen_weights_pass_gradients_on_and_keep_none() {
     let (store, net) = drawn();
-    let x = pictures(2, 1);
+    let x = images(2, 1);
     let through = |weights| {
         let grads = score(&net.forward(&x, &ctx(weights)).unwrap()).backward().unwrap();
         numbers(grads.get(x.as_tensor()).unwrap())
@@ -72,17 +72,17 @@ fn frozen_weights_pass_gradients_on_and_keep_none() {
 #[test]
 fn no_graph_without_a_use_for_it() {
     let (_, net) = drawn();
-    let x = pictures(2, 1).detach();
+    let x = images(2, 1).detach();
     let tracked = |x: &Tensor, weights| net.forward(x, &ctx(weights)).unwrap().track_op();
     assert!(!tracked(&x, Weights::Frozen));
     assert!(tracked(&x, Weights::Train));
-    assert!(tracked(pictures(2, 1).as_tensor(), Weights::Frozen));
+    assert!(tracked(images(2, 1).as_tensor(), Weights::Frozen));
 }
 
 #[test]
 fn checkpointing_changes_nothing() {
     let (store, net) = drawn();
-    let x = pictures(2, 1);
+    let x = images(2, 1);
     let run = |checkpointing| {
         store.zero_grad().unwrap();
         let y = net.forward(&x, &Ctx { checkpointing, ..ctx(Weights::Train) }).unwrap();
@@ -96,7 +96,7 @@ fn checkpointing_changes_nothing() {
 fn checkpointing_moves_the_running_statistics_once() {
     let moved = |checkpointing| {
         let (store, net) = drawn();
-        let y = net.forward(&pictures(2, 1), &Ctx { checkpointing, ..Ctx::train(key()) }).unwrap();
+        let y = net.forward(&images(2, 1), &Ctx { checkpointing, ..Ctx::train(key()) }).unwrap();
         score(&y).backward().unwrap();
         let state = store.state_dict("").unwrap();
         state
@@ -115,7 +115,7 @@ fn checkpointing_moves_the_running_statistics_once() {
 fn running_statistics_are_constants_in_evaluation() {
     let (_, net) = drawn();
     let eval = Ctx { norm: NormMode::Running, ..Ctx::eval() };
-    let both = pictures(2, 1).detach();
+    let both = images(2, 1).detach();
     let together = net.forward(&both, &eval).unwrap();
     let alone = net.forward(&both.narrow(0, 1, 1).unwrap(), &eval).unwrap();
     assert_eq!(numbers(&together.narrow(0, 1, 1).unwrap()), numbers(&alone));
@@ -127,7 +127,7 @@ fn a_network_for_translation_cannot_be_trained() {
     let tensors = store.state_dict("").unwrap().into_iter().collect();
     let vb = VarBuilder::from_tensors(tensors, candle_core::DType::F64, &device());
     let loaded = layers(&Builder::from(vb).pp("net")).unwrap();
-    let x = pictures(2, 1).detach();
+    let x = images(2, 1).detach();
     let translate = ctx(Weights::Frozen);
     assert_eq!(numbers(&loaded.forward(&x, &translate).unwrap()), numbers(&net.forward(&x, &translate).unwrap()));
     let error = loaded.forward(&x, &ctx(Weights::Train)).unwrap_err().to_string();
@@ -136,7 +136,7 @@ fn a_network_for_translation_cannot_be_trained() {
 
 #[test]
 fn halves_of_a_batch_are_views_of_it_also_on_the_way_back() {
-    let x = pictures(2, 1);
+    let x = images(2, 1);
     let (first, second) = halves(x.as_tensor()).unwrap();
     let view = |t: &Tensor, i: usize| numbers(&t.narrow(0, i, 1).unwrap());
     assert_eq!((numbers(&first), numbers(&second)), (view(&x, 0), view(&x, 1)));

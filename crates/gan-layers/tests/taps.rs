@@ -8,10 +8,10 @@ use gan_layers::{
     Act, Builder, ConvSpec, Ctx, Init, NormKind, OneHot, PadMode, ParamStore, Sequence, SequenceBuilder, Weights,
 };
 use network::{
-    assert_close, check_gradients, ctx, device, drawn, gradients, key, noise, numbers, pictures, score, weighted,
+    assert_close, check_gradients, ctx, device, drawn, gradients, images, key, noise, numbers, score, weighted,
 };
 
-/// The layers of the test network: every neighbourhood that runs as one kernel lies between two of them.
+/// The layers of the test network: every neighborhood that runs as one kernel lies between two of them.
 const LAYERS: usize = 9;
 
 /// A scalar of the output and of the taps.
@@ -23,7 +23,7 @@ fn total(y: &Tensor, taps: &[Tensor]) -> Tensor {
 /// Output, gradient of the input, gradients of the parameters.
 fn walk(store: &ParamStore, loss: impl Fn(&Tensor) -> Tensor) -> [Vec<f64>; 2] {
     store.zero_grad().unwrap();
-    let x = pictures(2, 1);
+    let x = images(2, 1);
     let grads = loss(x.as_tensor()).backward().unwrap();
     [numbers(grads.get(x.as_tensor()).unwrap()), gradients(store)]
 }
@@ -32,7 +32,7 @@ fn walk(store: &ParamStore, loss: impl Fn(&Tensor) -> Tensor) -> [Vec<f64>; 2] {
 fn a_tap_is_the_output_of_the_layers_before_it() {
     let (_, net) = drawn();
     assert_eq!(net.nodes().len(), LAYERS);
-    let x = pictures(2, 1);
+    let x = images(2, 1);
     for weights in [Weights::Train, Weights::Frozen] {
         let all: Vec<usize> = (0..LAYERS).collect();
         let (y, taps) = net.forward_with_taps(&x, &ctx(weights), &all).unwrap();
@@ -51,7 +51,7 @@ fn a_tap_is_the_output_of_the_layers_before_it() {
 #[test]
 fn the_order_of_taps_is_the_callers_and_they_may_repeat() {
     let (_, net) = drawn();
-    let x = pictures(2, 1);
+    let x = images(2, 1);
     let dims = |taps: &[usize]| -> Vec<Vec<usize>> {
         let (_, tapped) = net.forward_with_taps(&x, &ctx(Weights::Frozen), taps).unwrap();
         tapped.iter().map(|t| t.dims().to_vec()).collect()
@@ -123,15 +123,15 @@ fn what_lies_in_front_of_all_parameters_is_no_part_of_the_graph() {
         let (_, taps) = net.forward_with_taps(x, &ctx(Weights::Train), &[0, 1]).unwrap();
         taps.iter().map(Tensor::track_op).collect()
     };
-    assert_eq!(tracked(pictures(2, 1).as_tensor()), [true, true]);
-    assert_eq!(tracked(&pictures(2, 1).detach()), [false, true]);
+    assert_eq!(tracked(images(2, 1).as_tensor()), [true, true]);
+    assert_eq!(tracked(&images(2, 1).detach()), [false, true]);
 }
 
 #[test]
 fn gradients_are_those_of_central_differences() {
     let (store, net) = drawn();
     let taps: Vec<usize> = (0..LAYERS).collect();
-    check_gradients(&store, &pictures(2, 1), |x, weights| {
+    check_gradients(&store, &images(2, 1), |x, weights| {
         let (y, tapped) = net.forward_with_taps(x, &ctx(weights), &taps).unwrap();
         total(&y, &tapped)
     });
@@ -170,7 +170,7 @@ fn a_tapped_convolution_has_its_bias() {
     let (weight, bias) = (noise(&[3, 2, 3, 3], 5), noise(&[3], 6));
     let state = vec![("0.weight".to_string(), weight.clone()), ("0.bias".to_string(), bias.clone())];
     store.load("", &state, gan_layers::Missing::Refuse).unwrap();
-    let x = pictures(2, 1);
+    let x = images(2, 1);
     let bias_gradient = |tapped: bool| {
         store.zero_grad().unwrap();
         let (y, taps) = net.forward_with_taps(&x, &ctx(Weights::Train), if tapped { &[0] } else { &[] }).unwrap();
@@ -200,7 +200,7 @@ fn labels_pass_a_tapped_sequence() {
     store.init(&Init::default(), key()).unwrap();
     let ids =
         Tensor::from_vec((0..96).map(|i| (i * i % 9) as u8).collect::<Vec<_>>(), (2, 1, 6, 8), &device()).unwrap();
-    let labels = OneHot::new(&ids, 9, Some(&pictures(2, 1).detach()), DType::F64).unwrap();
+    let labels = OneHot::new(&ids, 9, Some(&images(2, 1).detach()), DType::F64).unwrap();
     for taps in [&[1][..], &[0, 1, 3]] {
         let run = |planes: bool| {
             store.zero_grad().unwrap();

@@ -1,7 +1,7 @@
 //! Adversarial losses.
 
 use candle_core::{Result, Tensor};
-use gan_layers::with_backward;
+use gan_layers::custom_grad;
 use serde::{Deserialize, Serialize};
 
 /// The adversarial objective. Labels are 1 for real and 0 for fake, without smoothing; generators ask for "real".
@@ -24,16 +24,16 @@ impl GanMode {
     /// `score` has no elements or an unsupported element type.
     pub fn loss(self, score: &Tensor, real: bool) -> Result<Tensor> {
         let (value, grad) = self.with_gradient(&score.detach(), real)?;
-        with_backward(score, value, move |dy| gan_kernels::scale(&grad, dy))
+        custom_grad(score, value, move |dy| gan_kernels::loss::scale(&grad, dy))
     }
 
     /// The loss and its gradient.
     fn with_gradient(self, score: &Tensor, real: bool) -> Result<(Tensor, Tensor)> {
         let label = if real { 1.0 } else { 0.0 };
         match self {
-            GanMode::Lsgan => gan_kernels::squared_error(score, label),
-            GanMode::Vanilla => gan_kernels::bce_with_logits(score, label),
-            GanMode::Wgangp => gan_kernels::mean(score, if real { -1.0 } else { 1.0 }),
+            GanMode::Lsgan => gan_kernels::loss::squared_error(score, label),
+            GanMode::Vanilla => gan_kernels::loss::bce_with_logits(score, label),
+            GanMode::Wgangp => gan_kernels::loss::mean(score, if real { -1.0 } else { 1.0 }),
         }
     }
 
@@ -47,7 +47,7 @@ impl GanMode {
         scores.try_fold(self.loss(first, real)?, |sum, score| sum + self.loss(score, real)?)
     }
 
-    /// Real pictures and fakes that were judged as one batch, `[2N, …]` of each, the real ones first: the sum of their losses as
+    /// Real images and fakes that were judged as one batch, `[2N, …]` of each, the real ones first: the sum of their losses as
     /// [`GanMode::loss_over_scales`] has them.
     ///
     /// # Errors
@@ -66,6 +66,6 @@ impl GanMode {
         let part = |from, real| self.with_gradient(&score.detach().narrow(0, from, n / 2)?, real);
         let ((real, on_real), (fake, on_fake)) = (part(0, true)?, part(n / 2, false)?);
         let grad = Tensor::cat(&[on_real, on_fake], 0)?;
-        with_backward(score, (real + fake)?, move |dy| gan_kernels::scale(&grad, dy))
+        custom_grad(score, (real + fake)?, move |dy| gan_kernels::loss::scale(&grad, dy))
     }
 }

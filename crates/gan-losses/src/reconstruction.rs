@@ -1,16 +1,16 @@
 //! Reconstruction losses.
 
 use candle_core::{Result, Tensor};
-use gan_kernels::{L1Term, l1_sum, l1_sum_backward};
-use gan_layers::{with_backward, with_backward_together};
+use gan_kernels::loss::{L1Term, l1_sum, l1_sum_backward};
+use gan_layers::{custom_grad, multi_input_grad};
 
 /// mean |x − target|, equal shapes; the target is a constant.
 ///
 /// # Errors
 /// The tensors differ in shape or element type, have no elements, or the type is unsupported.
 pub fn l1(x: &Tensor, target: &Tensor) -> Result<Tensor> {
-    let (value, grad) = gan_kernels::l1(&x.detach(), &target.detach())?;
-    with_backward(x, value, move |dy| gan_kernels::scale(&grad, dy))
+    let (value, grad) = gan_kernels::loss::l1(&x.detach(), &target.detach())?;
+    custom_grad(x, value, move |dy| gan_kernels::loss::scale(&grad, dy))
 }
 
 /// Σ weight · mean |x − target| over `(x, target, weight)`; the targets are constants.
@@ -19,5 +19,5 @@ pub(crate) fn weighted_l1(terms: &[(&Tensor, &Tensor, f64)]) -> Result<Tensor> {
     let plain = |&(x, target, weight): &(&Tensor, &Tensor, f64)| L1Term { x: x.detach(), y: target.detach(), weight };
     let terms: Vec<L1Term> = terms.iter().map(plain).collect();
     let value = l1_sum(&terms)?;
-    with_backward_together(&xs, value, move |dy| l1_sum_backward(&terms, dy))
+    multi_input_grad(&xs, value, move |dy| l1_sum_backward(&terms, dy))
 }

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::reconstruction::weighted_l1;
 use candle_core::{DType, Device, Result, Tensor};
-use gan_layers::{Act, Builder, ConvSpec, Ctx, Precision, Sequence, SequenceBuilder};
+use gan_layers::{Act, Builder, ConvSpec, Ctx, MathMode, Precision, Sequence, SequenceBuilder};
 use gan_weights::safetensors::Contents;
 use gan_weights::{StateDict, shown};
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use std::path::Path;
 #[derive(Debug, Clone)]
 pub struct Vgg19 {
     slices: Vec<Sequence>,
-    precision: Precision,
+    ctx: Ctx,
 }
 
 /// torchvision's file of the whole VGG19 takes 575 MB.
@@ -47,13 +47,19 @@ impl Vgg19 {
             index = s.next_index();
             Ok(s.finish())
         });
-        Ok(Vgg19 { slices: slices.collect::<Result<_>>()?, precision: Precision::F32 })
+        Ok(Vgg19 { slices: slices.collect::<Result<_>>()?, ctx: Ctx::translate() })
     }
 
     /// With activations of this element type; the feature maps come out F32 all the same.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
-        Vgg19 { precision, ..self }
+        Vgg19 { ctx: Ctx { precision, ..self.ctx }, ..self }
+    }
+
+    /// With convolutions that compute like this on CUDA devices.
+    #[must_use]
+    pub fn with_math(self, math: MathMode) -> Self {
+        Vgg19 { ctx: Ctx { math, ..self.ctx }, ..self }
     }
 
     /// The layers in front of each tap, one slice after the other.
@@ -64,12 +70,12 @@ impl Vgg19 {
     /// Reads the weights from a safetensors file.
     ///
     /// # Errors
-    /// [`Error::Vgg19`] where there is no regular file, where it is damaged or larger than any VGG19, and where it lacks
-    /// a tensor or holds NaN or an infinity.
+    /// [`Error::NoVgg19`] where there is no file; [`Error::Vgg19`] where it is no regular file, damaged or larger than any
+    /// VGG19, and where it lacks a tensor or holds NaN or an infinity.
     pub fn load(path: &Path, dtype: DType, device: &Device) -> std::result::Result<Self, Error> {
         let fail = |reason: String| Error::Vgg19 { path: path.to_path_buf(), reason };
         let bytes = gan_fs::read_regular(path, MAX_FILE).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => fail("no such file. Fetch it with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train without it (`--set loss.perceptual=none`)".into()),
+            ErrorKind::NotFound => Error::NoVgg19 { path: path.to_path_buf() },
             _ => fail(error.to_string()),
         })?;
         let file = Contents::parse(&bytes).map_err(|e| fail(format!("no whole safetensors file: {e}")))?;
@@ -90,15 +96,14 @@ impl Vgg19 {
             .map_err(|e| fail(format!("{e} (expected torchvision's keys features.N.weight and features.N.bias)")))
     }
 
-    /// The five feature maps of pictures `[N, 3, H, W]` in [-1, 1] (not normalised any further, as in pix2pixHD).
+    /// The five feature maps of images `[N, 3, H, W]` in [-1, 1] (not normalized any further, as in pix2pixHD).
     ///
     /// # Errors
     /// `x` does not have three channels, a side is shorter than 16 pixels, or BF16 is asked for off CUDA.
     pub fn forward(&self, x: &Tensor) -> Result<Vec<Tensor>> {
-        let ctx = Ctx { precision: self.precision, ..Ctx::translate() };
         let mut out: Vec<Tensor> = Vec::new();
         for slice in &self.slices {
-            out.push(slice.forward(out.last().unwrap_or(x), &ctx)?);
+            out.push(slice.forward(out.last().unwrap_or(x), &self.ctx)?);
         }
         Ok(out)
     }
@@ -118,7 +123,7 @@ impl PerceptualLoss {
         PerceptualLoss { vgg }
     }
 
-    /// The loss of pictures `[N, 3, H, W]` in [-1, 1]; the target is a constant.
+    /// The loss of images `[N, 3, H, W]` in [-1, 1]; the target is a constant.
     ///
     /// # Errors
     /// Those of [`Vgg19::forward`]; `x` and `target` differ in shape.

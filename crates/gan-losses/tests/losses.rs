@@ -8,7 +8,7 @@ const MODES: [GanMode; 3] = [GanMode::Lsgan, GanMode::Vanilla, GanMode::Wgangp];
 
 /// The device under test.
 fn device() -> Device {
-    gan_kernels::test_device().unwrap()
+    gan_kernels::device::test_device().unwrap()
 }
 
 fn tensor(values: &[f64]) -> Tensor {
@@ -142,7 +142,7 @@ fn feature_matching_moves_the_fake_alone() {
 }
 
 #[test]
-fn feature_matching_can_be_walked_back_again_and_in_part() {
+fn feature_matching_can_be_backpropagated_again_and_in_part() {
     let real = stages(|_, stage| tensor(&[0.3 * stage as f64, 1.0]));
     let vars: Vec<Var> = (0..6).map(|i| Var::from_tensor(&tensor(&[0.1 * f64::from(i), 2.0])).unwrap()).collect();
     // Stages 0 and 2 of the fine scale, 1 of the coarse one; the others are constants.

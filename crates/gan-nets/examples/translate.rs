@@ -1,9 +1,9 @@
-//! Translates a picture with the networks alone: no trainer, no datasets, no command-line parser.
+//! Translates a image with the networks alone: no trainer, no datasets, no command-line parser.
 //!
 //! `cargo run --release -p gan-nets --example translate -- weights.safetensors resnet_9blocks in.png out.png`
 //!
-//! The weights may also be a `.pth` of the references. Width, channels and normalisation are read off the tensors. The
-//! picture's sides are cut down to the multiple that the network needs.
+//! The weights may also be a `.pth` of the references. Width, channels and normalization are read off the tensors. The
+//! image's sides are cut down to the multiple that the network needs.
 
 use candle_core::{DType, Device, Tensor};
 use gan_nets::{Arch, Ctx, GeneratorConfig, NormKind};
@@ -20,22 +20,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     translate(Path::new(weights), arch, Path::new(input), Path::new(output))
 }
 
-/// Reads the weights and the picture, translates it and writes the result.
+/// Reads the weights and the image, translates it and writes the result.
 pub(crate) fn translate(weights: &Path, arch: &str, input: &Path, output: &Path) -> Result<(), Box<dyn Error>> {
     let state = read_any(weights)?.state;
     let config = architecture(arch, &state)?;
     let net = config.build(state.var_builder(DType::F32, &Device::Cpu)?)?;
 
-    let picture = ImageReader::open(input)?.with_guessed_format()?.decode()?.to_rgb8();
+    let image = ImageReader::open(input)?.with_guessed_format()?.decode()?.to_rgb8();
     let multiple = config.size_multiple() as u32;
-    let (width, height) = (picture.width() / multiple * multiple, picture.height() / multiple * multiple);
+    let (width, height) = (image.width() / multiple * multiple, image.height() / multiple * multiple);
     if width == 0 || height == 0 {
-        return Err(format!("{arch} needs pictures of at least {multiple}x{multiple}").into());
+        return Err(format!("{arch} needs images of at least {multiple}x{multiple}").into());
     }
-    let picture = imageops::crop_imm(&picture, 0, 0, width, height).to_image();
+    let image = imageops::crop_imm(&image, 0, 0, width, height).to_image();
 
-    let y = net.forward(&to_tensor(picture)?, &Ctx::translate())?;
-    to_picture(&y)?.save(output)?;
+    let y = net.forward(&to_tensor(image)?, &Ctx::translate())?;
+    to_image(&y)?.save(output)?;
     Ok(())
 }
 
@@ -57,7 +57,7 @@ fn architecture(name: &str, state: &StateDict) -> Result<GeneratorConfig, Box<dy
     };
     let (ngf, input_nc, ..) = weight.dims4()?;
     if input_nc != 3 {
-        return Err(format!("the network translates {input_nc} channels, a picture has 3").into());
+        return Err(format!("the network translates {input_nc} channels, a image has 3").into());
     }
     // With dropout the second convolution of a residual block has the next index.
     let dropout =
@@ -67,19 +67,19 @@ fn architecture(name: &str, state: &StateDict) -> Result<GeneratorConfig, Box<dy
 }
 
 /// `[1, 3, H, W]` in [-1, 1].
-fn to_tensor(picture: RgbImage) -> candle_core::Result<Tensor> {
-    let (w, h) = (picture.width() as usize, picture.height() as usize);
-    let x = Tensor::from_vec(picture.into_raw(), (1, h, w, 3), &Device::Cpu)?;
+fn to_tensor(image: RgbImage) -> candle_core::Result<Tensor> {
+    let (w, h) = (image.width() as usize, image.height() as usize);
+    let x = Tensor::from_vec(image.into_raw(), (1, h, w, 3), &Device::Cpu)?;
     x.permute((0, 3, 1, 2))?.to_dtype(DType::F32)?.affine(2.0 / 255.0, -1.0)?.contiguous()
 }
 
 /// From `[1, 3, H, W]` in [-1, 1], rounded to the nearest byte.
-fn to_picture(y: &Tensor) -> Result<RgbImage, Box<dyn Error>> {
+fn to_image(y: &Tensor) -> Result<RgbImage, Box<dyn Error>> {
     let (_, c, h, w) = y.dims4()?;
     if c != 3 {
-        return Err(format!("the network makes {c} channels, a picture has 3").into());
+        return Err(format!("the network makes {c} channels, a image has 3").into());
     }
     let y = y.affine(127.5, 128.0)?.clamp(0f32, 255f32)?.to_dtype(DType::U8)?;
     let bytes = y.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<u8>()?;
-    RgbImage::from_raw(w as u32, h as u32, bytes).ok_or_else(|| "the network's output is no picture".into())
+    RgbImage::from_raw(w as u32, h as u32, bytes).ok_or_else(|| "the network's output is no image".into())
 }

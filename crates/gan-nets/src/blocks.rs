@@ -1,6 +1,6 @@
 //! Groups of layers that several networks share.
 
-use crate::Padding;
+use crate::padding::Padding;
 use candle_core::Result;
 use gan_layers::{Act, ConvSpec, NormKind, SequenceBuilder};
 

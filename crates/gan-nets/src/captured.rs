@@ -6,7 +6,8 @@
 
 use crate::{Generator, GeneratorConfig};
 use candle_core::{DType, Error, Result, Shape, Tensor, bail};
-use gan_kernels::{Capturable, Graph, GraphCache, OneHot, deterministic, tf32};
+use gan_kernels::graph::{Capturable, Graph, GraphCache};
+use gan_kernels::onehot::OneHot;
 use gan_layers::{Ctx, Input, NormMode, Weights};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -39,8 +40,6 @@ struct InputKey {
     tensors: [Option<(Vec<usize>, DType)>; 2],
     /// Number of classes and type of their planes, of labels.
     labels: Option<(usize, DType)>,
-    /// The program's settings for products.
-    products: (bool, bool),
     /// Small uploads of candle's operators are kept by the thread that made them.
     thread: ThreadId,
 }
@@ -173,7 +172,6 @@ impl InputKey {
         InputKey {
             tensors: parts(x).map(|t| t.map(|t| (t.dims().to_vec(), t.dtype()))),
             labels,
-            products: (tf32(), deterministic()),
             thread: std::thread::current().id(),
         }
     }

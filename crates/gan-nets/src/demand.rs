@@ -74,7 +74,7 @@ impl Demand {
     }
 
     /// Whether a training step with `n` images of this height and width works: every layer takes what reaches it, no
-    /// normalisation sees a single value (it would make 0 of it, whatever it is), and generators keep the size.
+    /// normalization sees a single value (it would make 0 of it, whatever it is), and generators keep the size.
     #[must_use]
     pub fn fits(&self, (h, w): (usize, usize), n: usize) -> bool {
         if h.max(w) > MAX_SIDE {

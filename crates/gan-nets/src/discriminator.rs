@@ -1,10 +1,9 @@
 //! All discriminators behind one config with the references' option names.
 
 use crate::bounds::{self, Factor};
-use crate::multiscale::{run_stages, score};
-use crate::{Multiscale, MultiscaleConfig, PatchConfig, PixelConfig};
+use crate::{MultiscaleConfig, PatchConfig, PixelConfig};
 use candle_core::{Result, Tensor};
-use gan_layers::{Builder, Ctx, InitType, NormKind, Sequence, Summary};
+use gan_layers::{Builder, Ctx, InitType, NormKind, Sequence, Summary, avg_pool3s2};
 use gan_range::Range;
 use serde::{Deserialize, Serialize};
 
@@ -35,9 +34,9 @@ pub struct DiscriminatorConfig {
     pub n_layers_d: usize,
     /// Scales of `arch = "multiscale"`.
     pub num_d: usize,
-    /// Normalisation.
+    /// Normalization.
     pub norm: NormKind,
-    /// Weight initialisation.
+    /// Weight initialization.
     pub init_type: InitType,
     /// Its gain.
     pub init_gain: f64,
@@ -82,32 +81,28 @@ impl DiscriminatorConfig {
     /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, input_nc: usize, at: impl Into<Builder<'a>>) -> Result<Discriminator> {
         let patch = |n_layers| PatchConfig { input_nc, ndf: self.ndf, n_layers, norm: self.norm };
-        Ok(match self.arch {
-            NetD::Basic => Discriminator::Stages(patch(3).build(at)?),
-            NetD::NLayers => Discriminator::Stages(patch(self.n_layers_d).build(at)?),
-            NetD::Pixel => Discriminator::Stages(PixelConfig { input_nc, ndf: self.ndf, norm: self.norm }.build(at)?),
-            NetD::Multiscale => Discriminator::Multiscale(
-                MultiscaleConfig {
-                    input_nc,
-                    ndf: self.ndf,
-                    n_layers: self.n_layers_d,
-                    num_d: self.num_d,
-                    norm: self.norm,
-                    feature_stages: true,
-                }
-                .build(at)?,
-            ),
-        })
+        match self.arch {
+            NetD::Basic => patch(3).build(at),
+            NetD::NLayers => patch(self.n_layers_d).build(at),
+            NetD::Pixel => PixelConfig { input_nc, ndf: self.ndf, norm: self.norm }.build(at),
+            NetD::Multiscale => MultiscaleConfig {
+                input_nc,
+                ndf: self.ndf,
+                n_layers: self.n_layers_d,
+                num_d: self.num_d,
+                norm: self.norm,
+                feature_stages: true,
+            }
+            .build(at),
+        }
     }
 }
 
-/// A discriminator network.
+/// A discriminator network: stages at one scale or several, on a pyramid of the input.
 #[derive(Debug, Clone)]
-pub enum Discriminator {
-    /// One scale.
-    Stages(Vec<Sequence>),
-    /// Several scales.
-    Multiscale(Multiscale),
+pub struct Discriminator {
+    /// The stages of each scale, finest first.
+    pub(crate) scales: Vec<Vec<Sequence>>,
 }
 
 impl Discriminator {
@@ -117,10 +112,7 @@ impl Discriminator {
     /// `x` has another number of channels than the network was built for, or is too small for a layer; those of
     /// [`Sequence::forward`].
     pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
-        match self {
-            Discriminator::Stages(stages) => Ok(vec![run_stages(stages, x, ctx)?]),
-            Discriminator::Multiscale(net) => net.forward(x, ctx),
-        }
+        self.on_each_scale(x, |stages, x| run_stages(stages, x, ctx))
     }
 
     /// As [`forward`](Self::forward), with no stage's output but the score maps: less memory and work where no features are matched.
@@ -128,10 +120,23 @@ impl Discriminator {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn scores(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
-        match self {
-            Discriminator::Stages(stages) => Ok(vec![score(stages, x, ctx)?]),
-            Discriminator::Multiscale(net) => net.scores(x, ctx),
+        self.on_each_scale(x, |stages, x| Ok(vec![score(stages, x, ctx)?]))
+    }
+
+    fn on_each_scale(
+        &self,
+        x: &Tensor,
+        run: impl Fn(&[Sequence], &Tensor) -> Result<Vec<Tensor>>,
+    ) -> Result<Vec<Vec<Tensor>>> {
+        let mut x = x.clone();
+        let mut out = Vec::new();
+        for (i, stages) in self.scales.iter().enumerate() {
+            if i > 0 {
+                x = avg_pool3s2(&x)?;
+            }
+            out.push(run(stages, &x)?);
         }
+        Ok(out)
     }
 
     /// Layers, parameters and multiply-adds for inputs of these channels, height and width.
@@ -140,12 +145,8 @@ impl Discriminator {
     /// A layer does not take the size that reaches it.
     pub fn summary(&self, input: (usize, usize, usize)) -> Result<Summary> {
         let mut summary = Summary::default();
-        let scales = match self {
-            Discriminator::Stages(stages) => std::slice::from_ref(stages),
-            Discriminator::Multiscale(net) => &net.scales,
-        };
         let (c, mut h, mut w) = input;
-        for (i, stages) in scales.iter().enumerate() {
+        for (i, stages) in self.scales.iter().enumerate() {
             if i > 0 {
                 (h, w) = (h.div_ceil(2), w.div_ceil(2));
             }
@@ -156,4 +157,25 @@ impl Discriminator {
         }
         Ok(summary)
     }
+}
+
+/// The score map of the finest scale `[N, 1, H', W']`, with frozen weights and batch statistics ([`Ctx::translate`]).
+impl candle_nn::Module for Discriminator {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        score(&self.scales[0], x, &Ctx::translate())
+    }
+}
+
+/// Runs stages as one sequence: the score map.
+fn score(stages: &[Sequence], x: &Tensor, ctx: &Ctx) -> Result<Tensor> {
+    Sequence::chain(stages).forward(x, ctx)
+}
+
+/// Runs stages one after the other and keeps each one's output.
+fn run_stages(stages: &[Sequence], x: &Tensor, ctx: &Ctx) -> Result<Vec<Tensor>> {
+    let mut out: Vec<Tensor> = Vec::new();
+    for stage in stages {
+        out.push(stage.forward(out.last().unwrap_or(x), ctx)?);
+    }
+    Ok(out)
 }

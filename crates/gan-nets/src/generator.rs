@@ -1,7 +1,8 @@
 //! All generators behind one config with the references' option names.
 
 use crate::bounds::{self, Factor};
-use crate::{GlobalConfig, LocalConfig, LocalEnhancer, Padding, ResnetConfig, UnetConfig};
+use crate::local::LocalEnhancer;
+use crate::{GlobalConfig, LocalConfig, Padding, ResnetConfig, UnetConfig};
 use candle_core::{Result, Tensor, bail};
 use gan_layers::{Builder, Ctx, InitType, Input, NormKind, Sequence, Summary};
 use gan_range::Range;
@@ -34,7 +35,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// Every architecture, with its name on the command line.
+    /// Every architecture, with its name in a configuration.
     pub const ALL: [(&'static str, Arch); 8] = [
         ("resnet_9blocks", Arch::Resnet9Blocks),
         ("resnet_6blocks", Arch::Resnet6Blocks),
@@ -46,7 +47,7 @@ impl Arch {
         ("local", Arch::Local),
     ];
 
-    /// The name on the command line.
+    /// The name in a configuration.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, a)| *a == self).map_or("?", |(n, _)| n)
     }
@@ -64,7 +65,7 @@ pub struct GeneratorConfig {
     pub output_nc: usize,
     /// Width of the first layer.
     pub ngf: usize,
-    /// Normalisation.
+    /// Normalization.
     pub norm: NormKind,
     /// Dropout (ResNet blocks, innermost U-Net blocks).
     pub dropout: bool,
@@ -82,7 +83,7 @@ pub struct GeneratorConfig {
     pub n_local_enhancers: usize,
     /// Blocks of a local enhancer.
     pub n_blocks_local: usize,
-    /// Weight initialisation.
+    /// Weight initialization.
     pub init_type: InitType,
     /// Its gain.
     pub init_gain: f64,
@@ -203,11 +204,12 @@ impl GeneratorConfig {
     /// # Errors
     /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
+        let at = at.into();
         let net = match self.arch {
-            Arch::Resnet9Blocks => Net::Plain(self.resnet(9).build(at)?),
-            Arch::Resnet6Blocks => Net::Plain(self.resnet(6).build(at)?),
-            Arch::Resnet => Net::Plain(self.resnet(self.n_blocks).build(at)?),
-            Arch::Unet256 | Arch::Unet128 | Arch::Unet => Net::Plain(self.unet(self.downs()).build(at)?),
+            Arch::Resnet9Blocks => Net::Plain(self.resnet(9).layers(at)?),
+            Arch::Resnet6Blocks => Net::Plain(self.resnet(6).layers(at)?),
+            Arch::Resnet => Net::Plain(self.resnet(self.n_blocks).layers(at)?),
+            Arch::Unet256 | Arch::Unet128 | Arch::Unet => Net::Plain(self.unet(self.downs()).layers(at)?),
             Arch::Global => Net::Plain(
                 GlobalConfig {
                     input_nc: self.input_nc,
@@ -217,7 +219,7 @@ impl GeneratorConfig {
                     n_blocks: self.n_blocks_global,
                     norm: self.norm,
                 }
-                .build(at)?,
+                .layers(at)?,
             ),
             Arch::Local => Net::Local(
                 LocalConfig {
@@ -230,7 +232,7 @@ impl GeneratorConfig {
                     n_blocks_local: self.n_blocks_local,
                     norm: self.norm,
                 }
-                .build(at)?,
+                .layers(at)?,
             ),
         };
         Ok(Generator { net, config: self.clone() })
@@ -285,7 +287,7 @@ impl Generator {
         }
     }
 
-    /// Layers, parameters and multiply-adds for pictures of this height and width.
+    /// Layers, parameters and multiply-adds for images of this height and width.
     ///
     /// # Errors
     /// Where a layer does not take the size that reaches it.

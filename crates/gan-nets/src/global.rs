@@ -1,8 +1,8 @@
 //! pix2pixHD's global generator and feature encoder.
 
-use crate::Padding;
 use crate::blocks::{conv, residual_block, up};
 use crate::bounds::{self, Factor, within};
+use crate::{Arch, Generator, GeneratorConfig, Padding};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 use gan_range::Range;
@@ -24,7 +24,7 @@ pub struct GlobalConfig {
     pub n_downsample: usize,
     /// Residual blocks.
     pub n_blocks: usize,
-    /// Normalisation (every convolution has a bias in any case).
+    /// Normalization (every convolution has a bias in any case).
     pub norm: NormKind,
 }
 
@@ -35,11 +35,15 @@ impl Default for GlobalConfig {
 }
 
 impl GlobalConfig {
-    /// Writes the layers down.
+    /// Writes the network down.
     ///
     /// # Errors
     /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Sequence> {
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
+        GeneratorConfig::from(self).build(at)
+    }
+
+    pub(crate) fn layers(&self, at: Builder<'_>) -> Result<Sequence> {
         within(&[
             (bounds::INPUT_NC, self.input_nc),
             (bounds::OUTPUT_NC, self.output_nc),
@@ -47,7 +51,7 @@ impl GlobalConfig {
             (bounds::N_DOWNSAMPLE_GLOBAL, self.n_downsample),
             (bounds::N_BLOCKS_GLOBAL, self.n_blocks),
         ])?;
-        let s = self.trunk(SequenceBuilder::new(at.into().pp("model")))?;
+        let s = self.trunk(SequenceBuilder::new(at.pp("model")))?;
         head(s, self.ngf, self.output_nc).map(SequenceBuilder::finish)
     }
 
@@ -61,6 +65,21 @@ impl GlobalConfig {
             s = up(s, self.ngf << i, self.norm, true)?;
         }
         Ok(s)
+    }
+}
+
+impl From<&GlobalConfig> for GeneratorConfig {
+    fn from(c: &GlobalConfig) -> Self {
+        GeneratorConfig {
+            arch: Arch::Global,
+            input_nc: c.input_nc,
+            output_nc: c.output_nc,
+            ngf: c.ngf,
+            norm: c.norm,
+            n_downsample_global: c.n_downsample,
+            n_blocks_global: c.n_blocks,
+            ..GeneratorConfig::default()
+        }
     }
 }
 
@@ -87,11 +106,11 @@ pub(crate) fn head(s: SequenceBuilder<'_>, width: usize, out_nc: usize) -> Resul
 
 /// pix2pixHD's instance feature encoder: down, up and tanh; [`gan_layers::instance_mean`] pools its output.
 ///
-/// * input `[N, 3, H, W]` picture in [-1, 1]; output `[N, feat_num, H, W]` in [-1, 1]
+/// * input `[N, 3, H, W]` image in [-1, 1]; output `[N, feat_num, H, W]` in [-1, 1]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderConfig {
-    /// Channels of the picture.
+    /// Channels of the image.
     pub input_nc: usize,
     /// Channels of the features.
     pub feat_num: usize,
@@ -99,7 +118,7 @@ pub struct EncoderConfig {
     pub nef: usize,
     /// Number of halvings.
     pub n_downsample: usize,
-    /// Normalisation.
+    /// Normalization.
     pub norm: NormKind,
 }
 

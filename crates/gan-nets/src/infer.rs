@@ -14,9 +14,7 @@ use gan_layers::{Builder, NormKind, Summary};
 use gan_weights::StateDict;
 
 use self::tensors::Tensors;
-use crate::{
-    Arch, Discriminator, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result,
-};
+use crate::{Arch, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result};
 
 /// A network of this crate, as a state dict describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,9 +53,9 @@ impl Network {
         let input = (self.input_nc(), h, w);
         Ok(match self {
             Network::Generator(config) => config.build(at)?.summary((h, w))?,
-            Network::Patch(config) => Discriminator::Stages(config.build(at)?).summary(input)?,
-            Network::Pixel(config) => Discriminator::Stages(config.build(at)?).summary(input)?,
-            Network::Multiscale(config) => Discriminator::Multiscale(config.build(at)?).summary(input)?,
+            Network::Patch(config) => config.build(at)?.summary(input)?,
+            Network::Pixel(config) => config.build(at)?.summary(input)?,
+            Network::Multiscale(config) => config.build(at)?.summary(input)?,
             Network::Encoder(config) => {
                 let mut summary = Summary::default();
                 summary.add(&config.build(at)?, input)?;
@@ -129,7 +127,7 @@ fn generator_kind(c: &GeneratorConfig) -> String {
 
 /// The network that the tensors of `state` belong to. All of its keys and shapes are checked, both ways.
 ///
-/// Architecture, widths, depths, channels, normalisation, the dropout of a ResNet and zero padding leave traces in the
+/// Architecture, widths, depths, channels, normalization, the dropout of a ResNet and zero padding leave traces in the
 /// keys. No traces leave: dropout in a U-Net (off is returned) and replicating instead of reflecting borders (reflect is
 /// returned). A ResNet with instance norm and two halvings is also a global generator, layer for layer: a ResNet is
 /// returned unless `arch` asks for [`Arch::Global`]. In all other cases `arch` is only compared with what was found.

@@ -26,6 +26,7 @@ mod global;
 mod infer;
 mod local;
 mod multiscale;
+mod padding;
 mod patch;
 mod resnet;
 mod unet;
@@ -39,10 +40,11 @@ pub use gan_layers::{Builder, Ctx, Dropout, NormKind, Summary};
 pub use generator::{Arch, Generator, GeneratorConfig};
 pub use global::{EncoderConfig, GlobalConfig};
 pub use infer::{Network, infer};
-pub use local::{LocalConfig, LocalEnhancer};
-pub use multiscale::{Multiscale, MultiscaleConfig};
+pub use local::LocalConfig;
+pub use multiscale::MultiscaleConfig;
+pub use padding::Padding;
 pub use patch::{PatchConfig, PixelConfig};
-pub use resnet::{Padding, ResnetConfig};
+pub use resnet::ResnetConfig;
 pub use unet::UnetConfig;
 
 /// Runs the example of the README.

@@ -1,9 +1,9 @@
 //! pix2pixHD's local enhancers around an embedded global generator.
 
-use crate::Padding;
 use crate::blocks::{conv, residual_block, up};
 use crate::bounds::{self, within};
 use crate::global::{GlobalConfig, head};
+use crate::{Arch, Generator, GeneratorConfig, Padding};
 use candle_core::{Result, Tensor};
 use gan_layers::{Act, Builder, Ctx, Input, NormKind, PadMode, Sequence, SequenceBuilder, avg_pool3s2};
 
@@ -27,7 +27,7 @@ pub struct LocalConfig {
     pub n_local: usize,
     /// Residual blocks of each enhancer.
     pub n_blocks_local: usize,
-    /// Normalisation.
+    /// Normalization.
     pub norm: NormKind,
 }
 
@@ -47,11 +47,15 @@ impl Default for LocalConfig {
 }
 
 impl LocalConfig {
-    /// Writes the layers down.
+    /// Writes the network down.
     ///
     /// # Errors
     /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<LocalEnhancer> {
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
+        GeneratorConfig::from(self).build(at)
+    }
+
+    pub(crate) fn layers(&self, at: Builder<'_>) -> Result<LocalEnhancer> {
         within(&[
             (bounds::INPUT_NC, self.input_nc),
             (bounds::OUTPUT_NC, self.output_nc),
@@ -61,7 +65,6 @@ impl LocalConfig {
             (bounds::N_LOCAL_ENHANCERS, self.n_local),
             (bounds::N_BLOCKS_LOCAL, self.n_blocks_local),
         ])?;
-        let at = at.into();
         let global = GlobalConfig {
             input_nc: self.input_nc,
             output_nc: self.output_nc,
@@ -91,9 +94,26 @@ impl LocalConfig {
     }
 }
 
+impl From<&LocalConfig> for GeneratorConfig {
+    fn from(c: &LocalConfig) -> Self {
+        GeneratorConfig {
+            arch: Arch::Local,
+            input_nc: c.input_nc,
+            output_nc: c.output_nc,
+            ngf: c.ngf,
+            norm: c.norm,
+            n_downsample_global: c.n_downsample_global,
+            n_blocks_global: c.n_blocks_global,
+            n_local_enhancers: c.n_local,
+            n_blocks_local: c.n_blocks_local,
+            ..GeneratorConfig::default()
+        }
+    }
+}
+
 /// The network of a [`LocalConfig`].
 #[derive(Debug, Clone)]
-pub struct LocalEnhancer {
+pub(crate) struct LocalEnhancer {
     pub(crate) trunk: Sequence,
     pub(crate) enhancers: Vec<Enhancer>,
 }
@@ -113,7 +133,7 @@ impl LocalEnhancer {
     /// # Errors
     /// `x` does not have `input_nc` channels, or its sides are not divisible as [`LocalConfig`] says; those of
     /// [`Sequence::forward`].
-    pub fn forward<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
+    pub(crate) fn forward<'a>(&self, x: impl Into<Input<'a>>, ctx: &Ctx, coarse: &Ctx) -> Result<Tensor> {
         let x = x.into();
         let mut pyramid = vec![avg_pool3s2(&x.planes()?)?]; // finest first, without the finest
         for _ in 1..self.enhancers.len() {

@@ -1,13 +1,14 @@
 //! pix2pixHD's multi-scale discriminators.
 
+use crate::Discriminator;
 use crate::blocks::conv;
 use crate::bounds::{self, within};
-use candle_core::{Result, Tensor};
-use gan_layers::{Act, Builder, Ctx, NormKind, Sequence, SequenceBuilder, avg_pool3s2};
+use candle_core::Result;
+use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
 
 /// `num_d` PatchGANs on a pyramid of the input; 4x4 convolutions, zero padding 2, widths up to 512.
 ///
-/// * input `[N, input_nc, H, W]` (condition and picture)
+/// * input `[N, input_nc, H, W]` (condition and image)
 /// * stages: finest scale first, each scale's list ends with its score map
 ///
 /// Keys `scale{i}_layer{j}`: index `num_d − 1` sees the full resolution, 0 the coarsest. Without `feature_stages` each
@@ -22,7 +23,7 @@ pub struct MultiscaleConfig {
     pub n_layers: usize,
     /// Number of scales.
     pub num_d: usize,
-    /// Normalisation (every convolution has a bias in any case).
+    /// Normalization (every convolution has a bias in any case).
     pub norm: NormKind,
     /// Keys by stage (feature matching) or flat.
     pub feature_stages: bool,
@@ -46,12 +47,12 @@ impl MultiscaleConfig {
     ///
     /// # Errors
     /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Multiscale> {
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Discriminator> {
         within(&[(bounds::NDF, self.ndf), (bounds::N_LAYERS_D, self.n_layers), (bounds::NUM_D, self.num_d)])?;
         let at = at.into();
         let mut scales = (0..self.num_d).map(|i| self.scale(&at, i)).collect::<Result<Vec<_>>>()?;
         scales.reverse();
-        Ok(Multiscale { scales })
+        Ok(Discriminator { scales })
     }
 
     fn scale(&self, at: &Builder<'_>, i: usize) -> Result<Vec<Sequence>> {
@@ -79,60 +80,4 @@ impl MultiscaleConfig {
         }
         Ok(stages)
     }
-}
-
-/// The network of a [`MultiscaleConfig`].
-#[derive(Debug, Clone)]
-pub struct Multiscale {
-    /// Finest first.
-    pub(crate) scales: Vec<Vec<Sequence>>,
-}
-
-impl Multiscale {
-    /// All stages, finest scale first.
-    ///
-    /// # Errors
-    /// `x` has another number of channels than the network was built for, or is too small for a layer; those of
-    /// [`Sequence::forward`].
-    pub fn forward(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
-        self.on_each_scale(x, |stages, x| run_stages(stages, x, ctx))
-    }
-
-    /// The score maps alone, finest scale first.
-    ///
-    /// # Errors
-    /// As [`Multiscale::forward`].
-    pub fn scores(&self, x: &Tensor, ctx: &Ctx) -> Result<Vec<Vec<Tensor>>> {
-        self.on_each_scale(x, |stages, x| score(stages, x, ctx))
-    }
-
-    fn on_each_scale(
-        &self,
-        x: &Tensor,
-        run: impl Fn(&[Sequence], &Tensor) -> Result<Vec<Tensor>>,
-    ) -> Result<Vec<Vec<Tensor>>> {
-        let mut x = x.clone();
-        let mut out = Vec::new();
-        for (i, stages) in self.scales.iter().enumerate() {
-            if i > 0 {
-                x = avg_pool3s2(&x)?;
-            }
-            out.push(run(stages, &x)?);
-        }
-        Ok(out)
-    }
-}
-
-/// Runs stages as one sequence.
-pub(crate) fn score(stages: &[Sequence], x: &Tensor, ctx: &Ctx) -> Result<Vec<Tensor>> {
-    Ok(vec![Sequence::chain(stages).forward(x, ctx)?])
-}
-
-/// Runs stages one after the other and keeps each one's output.
-pub(crate) fn run_stages(stages: &[Sequence], x: &Tensor, ctx: &Ctx) -> Result<Vec<Tensor>> {
-    let mut out: Vec<Tensor> = Vec::new();
-    for stage in stages {
-        out.push(stage.forward(out.last().unwrap_or(x), ctx)?);
-    }
-    Ok(out)
 }

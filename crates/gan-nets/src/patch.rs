@@ -1,9 +1,10 @@
 //! The discriminators of pix2pix and CycleGAN: PatchGAN and pixel.
 
+use crate::Discriminator;
 use crate::blocks::conv;
 use crate::bounds::{self, within};
 use candle_core::Result;
-use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
+use gan_layers::{Act, Builder, NormKind, SequenceBuilder};
 
 /// N-layer PatchGAN (70x70 receptive field at `n_layers` 3); 4x4 convolutions, zero padding 1.
 ///
@@ -11,13 +12,13 @@ use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
 /// * stages: after every leaky ReLU; the last is the score map of logits `[N, 1, H', W']` (30x30 for 256², 3 layers)
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchConfig {
-    /// Channels of the input (pix2pix: input and output picture together).
+    /// Channels of the input (pix2pix: input and output image together).
     pub input_nc: usize,
     /// Width of the first layer; the widest is `8 · ndf`.
     pub ndf: usize,
     /// Number of stride-2 convolutions.
     pub n_layers: usize,
-    /// Normalisation; inner convolutions have a bias exactly with instance norm.
+    /// Normalization; inner convolutions have a bias exactly with instance norm.
     pub norm: NormKind,
 }
 
@@ -28,11 +29,11 @@ impl Default for PatchConfig {
 }
 
 impl PatchConfig {
-    /// Writes the stages down.
+    /// Writes the network down.
     ///
     /// # Errors
     /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Vec<Sequence>> {
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Discriminator> {
         within(&[(bounds::NDF, self.ndf), (bounds::N_LAYERS_D, self.n_layers)])?;
         let at = at.into().pp("model");
         let bias = self.norm.is_instance();
@@ -58,33 +59,33 @@ impl PatchConfig {
         }
         let last = SequenceBuilder::starting_at(at, index).conv(conv(width(self.n_layers), 1, 4, 1, 1, true))?;
         stages.push(last.finish());
-        Ok(stages)
+        Ok(Discriminator { scales: vec![stages] })
     }
 }
 
-/// 1x1 discriminator that judges every pixel by itself; output size = input size.
+/// 1x1 discriminator that classifies every pixel by itself; output size = input size.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PixelConfig {
     /// Channels of the input.
     pub input_nc: usize,
     /// Width of the first layer.
     pub ndf: usize,
-    /// Normalisation; all but the first convolution have a bias exactly with instance norm.
+    /// Normalization; all but the first convolution have a bias exactly with instance norm.
     pub norm: NormKind,
 }
 
 impl PixelConfig {
-    /// Writes the one stage down.
+    /// Writes the network down.
     ///
     /// # Errors
     /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Vec<Sequence>> {
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Discriminator> {
         within(&[(bounds::NDF, self.ndf)])?;
         let (ndf, bias) = (self.ndf, self.norm.is_instance());
         let s = SequenceBuilder::new(at.into().pp("net"))
             .conv(conv(self.input_nc, ndf, 1, 1, 0, true))?
             .act(Act::LeakyRelu);
         let s = s.conv(conv(ndf, 2 * ndf, 1, 1, 0, bias))?.norm(self.norm, 2 * ndf)?.act(Act::LeakyRelu);
-        Ok(vec![s.conv(conv(2 * ndf, 1, 1, 1, 0, bias))?.finish()])
+        Ok(Discriminator { scales: vec![vec![s.conv(conv(2 * ndf, 1, 1, 1, 0, bias))?.finish()]] })
     }
 }

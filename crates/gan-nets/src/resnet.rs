@@ -2,33 +2,10 @@
 
 use crate::blocks::{conv, residual_block, up};
 use crate::bounds::{self, within};
+use crate::padding::Padding;
+use crate::{Arch, Generator, GeneratorConfig};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
-use serde::{Deserialize, Serialize};
-
-/// Padding of a residual block's convolutions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Padding {
-    /// Mirror image without the border.
-    #[default]
-    Reflect,
-    /// Border pixel.
-    Replicate,
-    /// Zeros.
-    Zero,
-}
-
-impl Padding {
-    /// The mode of a padding layer; `None` if the convolution pads with zeros itself.
-    pub(crate) fn layer(self) -> Option<PadMode> {
-        match self {
-            Padding::Reflect => Some(PadMode::Reflect),
-            Padding::Replicate => Some(PadMode::Replicate),
-            Padding::Zero => None,
-        }
-    }
-}
 
 /// `c7s1-64, d128, d256, R256 × n_blocks, u128, u64, c7s1-3, tanh`.
 ///
@@ -44,9 +21,9 @@ pub struct ResnetConfig {
     pub output_nc: usize,
     /// Width of the first layer.
     pub ngf: usize,
-    /// Residual blocks: 9 for 256² and larger pictures, 6 for 128².
+    /// Residual blocks: 9 for 256² and larger images, 6 for 128².
     pub n_blocks: usize,
-    /// Normalisation; convolutions have a bias exactly with instance norm.
+    /// Normalization; convolutions have a bias exactly with instance norm.
     pub norm: NormKind,
     /// Dropout inside the blocks.
     pub dropout: bool,
@@ -69,11 +46,15 @@ impl Default for ResnetConfig {
 }
 
 impl ResnetConfig {
-    /// Writes the layers down.
+    /// Writes the network down.
     ///
     /// # Errors
     /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Sequence> {
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
+        GeneratorConfig::from(self).build(at)
+    }
+
+    pub(crate) fn layers(&self, at: Builder<'_>) -> Result<Sequence> {
         within(&[
             (bounds::INPUT_NC, self.input_nc),
             (bounds::OUTPUT_NC, self.output_nc),
@@ -82,7 +63,7 @@ impl ResnetConfig {
         ])?;
         let (ngf, norm) = (self.ngf, self.norm);
         let bias = norm.is_instance();
-        let mut s = SequenceBuilder::new(at.into().pp("model"));
+        let mut s = SequenceBuilder::new(at.pp("model"));
         s = s.pad(PadMode::Reflect, 3).conv(conv(self.input_nc, ngf, 7, 1, 0, bias))?.norm(norm, ngf)?.act(Act::Relu);
         for c in [ngf, 2 * ngf] {
             s = s.conv(conv(c, 2 * c, 3, 2, 1, bias))?.norm(norm, 2 * c)?.act(Act::Relu);
@@ -94,5 +75,21 @@ impl ResnetConfig {
             s = up(s, c, norm, bias)?;
         }
         Ok(s.pad(PadMode::Reflect, 3).conv(conv(ngf, self.output_nc, 7, 1, 0, true))?.act(Act::Tanh).finish())
+    }
+}
+
+impl From<&ResnetConfig> for GeneratorConfig {
+    fn from(c: &ResnetConfig) -> Self {
+        GeneratorConfig {
+            arch: Arch::Resnet,
+            input_nc: c.input_nc,
+            output_nc: c.output_nc,
+            ngf: c.ngf,
+            norm: c.norm,
+            n_blocks: c.n_blocks,
+            dropout: c.dropout,
+            padding: c.padding,
+            ..GeneratorConfig::default()
+        }
     }
 }

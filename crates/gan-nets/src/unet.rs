@@ -2,6 +2,7 @@
 
 use crate::blocks::conv;
 use crate::bounds::{self, within};
+use crate::{Arch, Generator, GeneratorConfig};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
 
@@ -22,7 +23,7 @@ pub struct UnetConfig {
     pub ngf: usize,
     /// Number of halvings, from 5 to 16.
     pub num_downs: usize,
-    /// Normalisation; convolutions have a bias exactly with instance norm.
+    /// Normalization; convolutions have a bias exactly with instance norm.
     pub norm: NormKind,
     /// Dropout in the `num_downs − 5` blocks of width `8 · ngf`.
     pub dropout: bool,
@@ -35,11 +36,15 @@ impl Default for UnetConfig {
 }
 
 impl UnetConfig {
-    /// Writes the layers down.
+    /// Writes the network down.
     ///
     /// # Errors
     /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Sequence> {
+    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
+        GeneratorConfig::from(self).build(at)
+    }
+
+    pub(crate) fn layers(&self, at: Builder<'_>) -> Result<Sequence> {
         within(&[
             (bounds::INPUT_NC, self.input_nc),
             (bounds::OUTPUT_NC, self.output_nc),
@@ -47,7 +52,7 @@ impl UnetConfig {
             (bounds::NUM_DOWNS, self.num_downs),
         ])?;
         let (ngf, bias) = (self.ngf, self.norm.is_instance());
-        let s = SequenceBuilder::new(at.into().pp("model.model"));
+        let s = SequenceBuilder::new(at.pp("model.model"));
         let s = s.conv(conv(self.input_nc, ngf, 4, 2, 1, bias))?.skip("model", |s| self.level(s, 1))?;
         Ok(s.act(Act::Relu).conv_transpose(conv(2 * ngf, self.output_nc, 4, 2, 1, true), 0)?.act(Act::Tanh).finish())
     }
@@ -66,5 +71,20 @@ impl UnetConfig {
         let s = s.act(Act::Relu).conv_transpose(conv(2 * inner, outer, 4, 2, 1, bias), 0)?.norm(self.norm, outer)?;
         let widest_middle = depth >= 4;
         Ok(if self.dropout && widest_middle { s.dropout(0.5) } else { s })
+    }
+}
+
+impl From<&UnetConfig> for GeneratorConfig {
+    fn from(c: &UnetConfig) -> Self {
+        GeneratorConfig {
+            arch: Arch::Unet,
+            input_nc: c.input_nc,
+            output_nc: c.output_nc,
+            ngf: c.ngf,
+            norm: c.norm,
+            num_downs: c.num_downs,
+            dropout: c.dropout,
+            ..GeneratorConfig::default()
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::method::{Losses, Method, Panels, Parts, StepCx};
 use crate::{Error, Place, Result, TrainConfig};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
-use gan_kernels::{Capturable, Graph, GraphCache, GraphParams, with_dropout_key};
+use gan_kernels::graph::{Capturable, Graph, GraphCache, GraphParams, with_dropout_key};
 use gan_layers::{Counter, ParamStore};
 use gan_rng::Purpose;
 use std::cell::RefCell;

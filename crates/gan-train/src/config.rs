@@ -194,17 +194,6 @@ pub(crate) fn check_numbers<T: Serialize + Ranged>(config: &T) -> Result<()> {
     refused.map_or(Ok(()), |(path, reason)| Err(unattributed(&path, &reason)))
 }
 
-/// Reads a configuration that was resolved before (of a checkpoint, for example) and checks its numbers again.
-///
-/// # Errors
-/// [`Error::Config`]: an unknown key, a wrong type, a number out of its range.
-pub fn read<T: DeserializeOwned + Ranged>(table: &Table) -> Result<T> {
-    let config: T =
-        trace::read(table, &mut Keys::default()).map_err(|failure| unattributed(&failure.path, &failure.message))?;
-    let refused = ranges::out_of_range(T::TABLES, table);
-    refused.map_or(Ok(config), |(path, reason)| Err(unattributed(&path, &reason)))
-}
-
 /// An error about `path`, attributed to the layer that set it or the nearest thing around it.
 fn error_at(origins: &Origins, path: &str, message: impl FnOnce(&str) -> String) -> Error {
     let mut around = path;

@@ -56,10 +56,20 @@ pub enum Error {
     /// The configuration is wrong.
     #[error("{origin}: {message}")]
     Config {
-        /// Where the value comes from: `file.toml:3:7`, or `--set lr=x`.
+        /// Where the value comes from: `file.toml:3:7`, or ``setting `lr=x` ``.
         origin: String,
         /// What is wrong, and what would be right.
         message: String,
+    },
+    /// A run cannot go on with what a configuration changes.
+    #[error("{}a resumed run keeps its configuration; these changes are refused:\n  {}\nstart a new run for them. What may change: {}", .file.as_ref().map_or(String::new(), |file| format!("{file}: ")), .changes.join("\n  "), .allowed.join(", "))]
+    RefusedChanges {
+        /// Where the changes stand, if it is a file.
+        file: Option<String>,
+        /// The changes, `key: before -> after`.
+        changes: Vec<String>,
+        /// The keys that may change.
+        allowed: Vec<&'static str>,
     },
     /// A tensor has the wrong shape for what was asked.
     #[error("{what}: got {got}, expected {expected}")]
@@ -95,7 +105,7 @@ pub enum Error {
     },
     /// There is no such device.
     #[error(transparent)]
-    Device(#[from] gan_kernels::DeviceError),
+    Device(#[from] gan_kernels::device::DeviceError),
     /// A trained model cannot be opened or used.
     #[error(transparent)]
     Translate(Box<gan_translate::Error>),

@@ -1,22 +1,12 @@
 //! What precision a run computes with, and where that is possible.
 
 use crate::{Error, Place, Result, TrainConfig};
-use gan_layers::Precision;
+use gan_layers::{MathMode, Precision};
 
-/// How products of f32 tensors are formed on CUDA devices, for the whole program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Products {
-    /// Convolutions may round factors to TF32's 10 bits of mantissa.
-    pub tf32: bool,
-    /// Only algorithms that give the same bits in every run on the same GPU model.
-    pub deterministic: bool,
-}
-
-impl Products {
-    /// From now on, for all convolutions of this program. Without effect on the CPU.
-    pub fn set(self) {
-        gan_kernels::set_tf32(self.tf32);
-        gan_kernels::set_deterministic(self.deterministic);
+impl TrainConfig {
+    /// What convolutions of a run may trade for speed on CUDA devices.
+    pub fn math_mode(&self) -> MathMode {
+        MathMode { tf32: self.tf32, deterministic: self.deterministic }
     }
 }
 
@@ -31,17 +21,6 @@ pub fn check(precision: Precision, place: &Place) -> Result<()> {
             message: "bf16 needs a CUDA device: the operators for the CPU have no bf16 arithmetic; train with --device cuda, or set precision=f32 (a run may be resumed with it)".into(),
         });
     }
-    Ok(())
-}
-
-/// Takes over the numerical settings of a run on this place, for the whole program. Callers that run a method call it
-/// ([`train`](crate::train) does); building one changes nothing.
-///
-/// # Errors
-/// As [`check`].
-pub fn apply(train: &TrainConfig, place: &Place) -> Result<()> {
-    check(train.precision, place)?;
-    Products { tf32: train.tf32, deterministic: train.deterministic }.set();
     Ok(())
 }
 

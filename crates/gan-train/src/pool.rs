@@ -3,7 +3,8 @@
 mod held;
 
 use candle_core::{Device, Tensor};
-use gan_kernels::{Exchange, GraphParams, exchange};
+use gan_kernels::graph::GraphParams;
+use gan_kernels::image_pool::{PoolAction, exchange};
 use gan_rng::Key;
 
 use crate::error::not_captured;
@@ -108,16 +109,16 @@ impl ImagePool {
     }
 
     /// Decides what becomes of the next `n` images.
-    fn choose(&self, n: usize, key: Key) -> Vec<Exchange> {
+    fn choose(&self, n: usize, key: Key) -> Vec<PoolAction> {
         let key = self.number.map_or(key, |number| key.at(number));
         let mut len = self.len();
         let choice = |i: usize| {
             if len < self.size {
                 len += 1;
-                return Exchange::Keep((len - 1) as u32);
+                return PoolAction::Keep((len - 1) as u32);
             }
             let mut random = key.at(i as u64).stream();
-            if random.bool() { Exchange::Swap(random.below(len as u64) as u32) } else { Exchange::Pass }
+            if random.bool() { PoolAction::Swap(random.below(len as u64) as u32) } else { PoolAction::Pass }
         };
         (0..n).map(choice).collect()
     }
@@ -228,11 +229,11 @@ impl ImagePool {
 }
 
 /// Images held after these choices.
-fn filled(len: usize, choices: &[Exchange]) -> usize {
-    len + choices.iter().filter(|choice| matches!(choice, Exchange::Keep(_))).count()
+fn filled(len: usize, choices: &[PoolAction]) -> usize {
+    len + choices.iter().filter(|choice| matches!(choice, PoolAction::Keep(_))).count()
 }
 
-fn as_words(choices: &[Exchange]) -> Vec<u64> {
+fn as_words(choices: &[PoolAction]) -> Vec<u64> {
     choices.iter().map(|choice| choice.word()).collect()
 }
 

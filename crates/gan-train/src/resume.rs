@@ -13,9 +13,8 @@ use std::path::Path;
 use toml::Table;
 
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
-/// All others shape the networks, the data or the random numbers:
-/// with another value it would be another run.
-const ALLOWED: [&str; 21] = [
+/// All others shape the networks, the data or the random numbers: with another value it would be another run.
+const ALLOWED: [&str; 22] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",
@@ -37,14 +36,15 @@ const ALLOWED: [&str; 21] = [
     "data.batch_size",
     "data.cache",
     "data.workers",
+    "data.prefetch",
 ];
 
 /// The configuration with which a run of `method` may go on: the one that its newest checkpoint seals, with the changes that
-/// stand in `RUN/config.toml` and those that `wanted` makes of it, if all of them are allowed. A `config.toml` that is missing or damaged wishes nothing. Before the first checkpoint, `config.toml` is all
-/// there is.
+/// stand in `RUN/config.toml` and those that `wanted` makes of it, if all of them are allowed. A `config.toml` that is missing
+/// or damaged wishes nothing. Before the first checkpoint, `config.toml` is all there is.
 ///
 /// # Errors
-/// [`Error::Config`] with all changes that are refused; [`Error::RunFolder`] if there is no run, or one of another method;
+/// [`Error::RefusedChanges`] with all that are not allowed; [`Error::Config`]; [`Error::RunFolder`] if there is no run, or one of another method;
 /// [`Error::Files`] if there are checkpoints and none can be used.
 pub fn resume_config(
     run: &Path,
@@ -52,8 +52,8 @@ pub fn resume_config(
     wanted: impl FnOnce(&dyn MethodConfig) -> Result<Box<dyn MethodConfig>>,
 ) -> Result<Box<dyn MethodConfig>> {
     require_method(run, method)?;
-    let file = run.join("config.toml").display().to_string();
-    let resolve = |toml: String| (method.resolve)(&[Layer::Saved { name: file.clone(), toml }]);
+    let file = run.join("config.toml");
+    let resolve = |toml: String| (method.resolve)(&[Layer::Saved { name: file.display().to_string(), toml }]);
     let text = run::read_config(&Disk, run);
     // Its weights are read as well: a configuration that they do not fit is not theirs.
     let usable = |folder: Folder<'static>| {
@@ -72,16 +72,16 @@ pub fn resume_config(
         (None, Err(error)) => return Err(error),
     };
     if let Some(sealed) = &sealed {
-        check_changes(&file, &**sealed, &*saved)?;
+        check_changes(Some(&file), &**sealed, &*saved)?;
     }
     let wanted = wanted(&*saved)?;
-    check_changes("--resume", sealed.as_deref().unwrap_or(&*saved), &*wanted)?;
+    check_changes(None, sealed.as_deref().unwrap_or(&*saved), &*wanted)?;
     Ok(wanted)
 }
 
-/// The name of the method of a run: the one that its newest checkpoint seals, or before there is one, what `run.json` says.
-/// `None` if neither tells. With `methods`, checkpoints of others, and those whose configuration is none of theirs, are
-/// passed over.
+/// The method of a run among `methods`: the one that its newest checkpoint seals, or before there is one, what `run.json`
+/// says; `None` if neither tells. Checkpoints of other methods, and those whose configuration is none of theirs, are passed
+/// over.
 ///
 /// # Errors
 /// [`Error::Files`] if there are checkpoints and none has a sound manifest.
@@ -138,20 +138,19 @@ pub(crate) fn sealed(dir: &Path, model: &serde_json::Value, method: &MethodSpec)
     (method.resolve)(&[Layer::Saved { name: dir.display().to_string(), toml: table.to_string() }])
 }
 
-/// Refuses changes that a resumed run must not make, all at once. `origin` is where they stand.
-pub(crate) fn check_changes(origin: &str, saved: &dyn MethodConfig, wanted: &dyn MethodConfig) -> Result<()> {
+/// Refuses changes that a resumed run must not make, all at once. `file` is where they stand.
+///
+/// # Errors
+/// [`Error::RefusedChanges`]
+pub(crate) fn check_changes(file: Option<&Path>, saved: &dyn MethodConfig, wanted: &dyn MethodConfig) -> Result<()> {
     let changes = differences(&saved.to_table()?, &wanted.to_table()?)?;
     let allowed: Vec<&str> = ALLOWED.iter().chain(wanted.changeable_keys()).copied().collect();
-    let refused: Vec<_> = changes.iter().filter(|d| !allowed.contains(&d.key.as_str())).collect();
-    if refused.is_empty() {
+    let refused = changes.iter().filter(|change| !allowed.contains(&change.key.as_str()));
+    let changes: Vec<String> = refused.map(ToString::to_string).collect();
+    if changes.is_empty() {
         return Ok(());
     }
-    let lines: String = refused.iter().map(|d| format!("\n  {d}")).collect();
-    let message = format!(
-        "a resumed run keeps its configuration; these changes are refused:{lines}\nstart a new run for them. What may change: {}",
-        allowed.join(", ")
-    );
-    Err(Error::Config { origin: origin.into(), message })
+    Err(Error::RefusedChanges { file: file.map(|file| file.display().to_string()), changes, allowed })
 }
 
 #[cfg(test)]
@@ -165,9 +164,10 @@ mod tests {
         let saved = pix2pix::Config::default();
         let mut wanted = saved.clone();
         wanted.train.n_epochs = 9;
-        check_changes("--resume", &saved, &wanted).unwrap();
+        check_changes(None, &saved, &wanted).unwrap();
         (wanted.train.seed, wanted.generator.ngf) = (2, 32);
-        let error = check_changes("config.toml", &saved, &wanted).unwrap_err().to_string();
+        let error = check_changes(Some(Path::new("config.toml")), &saved, &wanted).unwrap_err().to_string();
+        assert!(error.starts_with("config.toml: a resumed run keeps"), "{error}");
         assert!(error.contains("generator.ngf: 64 -> 32") && error.contains("train.seed"), "{error}");
         assert!(!error.contains("n_epochs: "), "{error}");
     }
@@ -177,9 +177,9 @@ mod tests {
         let saved = pix2pixhd::Config::default();
         let mut wanted = saved.clone();
         wanted.loss.vgg19 = "elsewhere".into();
-        check_changes("--resume", &saved, &wanted).unwrap();
+        check_changes(None, &saved, &wanted).unwrap();
         wanted.loss.lambda_feat = 1.0;
-        let error = check_changes("--resume", &saved, &wanted).unwrap_err().to_string();
+        let error = check_changes(None, &saved, &wanted).unwrap_err().to_string();
         assert!(error.contains("loss.lambda_feat: 10") && error.ends_with("loss.vgg19"), "{error}");
     }
 }

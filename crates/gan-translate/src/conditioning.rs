@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 use gan_data::Batch;
-use gan_kernels::instance_edges;
+use gan_kernels::labels::instance_edges;
 use gan_layers::{Input, OneHot};
 
 /// The condition `[N, classes (+ 1), H, W]` of a batch.

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
 use std::error::Error;
 
-pub use gan_kernels::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory};
+pub use gan_kernels::device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory};
 
 /// Where networks live, and as what.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 use crate::elsewhere::Elsewhere;
 use crate::model_config::InvalidModel;
 use gan_data::Direction;
-use gan_kernels::DeviceError;
+use gan_kernels::device::DeviceError;
 use std::path::PathBuf;
 
 /// Result of this crate.

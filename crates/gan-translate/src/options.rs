@@ -6,7 +6,7 @@ use crate::sizes::SizeOptions;
 use crate::weight_file::WeightOptions;
 use crate::{Error, Result};
 use gan_data::{Direction, Quantize};
-use gan_layers::{Ctx, Dropout, Precision};
+use gan_layers::{Ctx, Dropout, MathMode, Precision};
 use gan_nets::{CapturedGenerator, Generator};
 use gan_rng::{Key, Purpose};
 
@@ -27,6 +27,8 @@ pub struct Options {
     pub style: Option<u64>,
     /// Element type of activations.
     pub precision: Precision,
+    /// What convolutions may trade for speed on a CUDA device.
+    pub math: MathMode,
     /// Do not capture translations of one size as CUDA graphs. To be set where several threads use one device: none may
     /// while another one captures.
     pub no_cuda_graphs: bool,
@@ -44,14 +46,14 @@ impl Options {
     /// The context of the forward passes.
     #[must_use]
     pub fn ctx(&self) -> Ctx {
-        let precision = self.precision;
+        let Options { precision, math, .. } = *self;
         match self.dropout {
-            _ if self.eval => Ctx { precision, ..Ctx::eval() },
+            _ if self.eval => Ctx { precision, math, ..Ctx::eval() },
             Some(seed) => {
                 let dropout = Dropout::Keyed(Key::new(seed, Purpose::Dropout));
-                Ctx { dropout, precision, ..Ctx::translate() }
+                Ctx { dropout, precision, math, ..Ctx::translate() }
             }
-            None => Ctx { precision, ..Ctx::translate() },
+            None => Ctx { precision, math, ..Ctx::translate() },
         }
     }
 

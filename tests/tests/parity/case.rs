@@ -52,7 +52,7 @@ impl Case {
 
 /// The device under test.
 pub(crate) fn device() -> Device {
-    gan_kernels::test_device().expect("GAN_TEST_DEVICE")
+    gan_kernels::device::test_device().expect("GAN_TEST_DEVICE")
 }
 
 /// The tensor on the device under test.

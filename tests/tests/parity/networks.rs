@@ -70,17 +70,17 @@ fn build(case: &Case, at: Builder<'_>) -> Result<Network> {
     Ok(match case.text("arch") {
         "patch" => {
             let config = PatchConfig { input_nc, ndf, n_layers, norm: norm(c, NormKind::Batch) };
-            Network::Discriminator(Discriminator::Stages(config.build(at)?))
+            Network::Discriminator(config.build(at)?)
         }
         "pixel" => {
             let config = PixelConfig { input_nc, ndf, norm: norm(c, NormKind::Batch) };
-            Network::Discriminator(Discriminator::Stages(config.build(at)?))
+            Network::Discriminator(config.build(at)?)
         }
         "multiscale" => {
             let norm = norm(c, NormKind::Instance);
             let config =
                 MultiscaleConfig { input_nc, ndf, n_layers, num_d: number(c, "num_d", 3), norm, feature_stages: true };
-            Network::Discriminator(Discriminator::Multiscale(config.build(at)?))
+            Network::Discriminator(config.build(at)?)
         }
         "encoder" => {
             let config = EncoderConfig {
@@ -103,7 +103,9 @@ fn forward(network: &Network, case: &Case, x: &Tensor, ctx: &Ctx) -> Result<Vec<
             let inst = case.input("extra.0", DType::U32);
             vec![instance_mean(&e.forward(x, ctx)?, &inst)?]
         }
-        Network::Discriminator(d @ Discriminator::Multiscale(_)) => d.forward(x, ctx)?.into_iter().flatten().collect(),
+        Network::Discriminator(d) if case.text("arch") == "multiscale" => {
+            d.forward(x, ctx)?.into_iter().flatten().collect()
+        }
         Network::Discriminator(d) => d.forward(x, ctx)?.into_iter().flat_map(|s| s.into_iter().last()).collect(),
     })
 }

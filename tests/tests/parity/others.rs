@@ -66,8 +66,13 @@ pub(crate) fn conditioning(case: &Case, dtype: DType) -> Report {
         let mut report = Report::new(dtype);
         let classes = case.config["label_nc"].as_u64().expect("label_nc") as usize;
         let (label, inst) = (case.input("label", DType::U8), case.input("inst", DType::U32));
-        report.tensor(What::Output, "one_hot", &gan_kernels::one_hot(&label, classes, dtype)?, case.tensor("one_hot"));
-        report.tensor(What::Output, "edges", &gan_kernels::instance_edges(&inst, dtype)?, case.tensor("edges"));
+        report.tensor(
+            What::Output,
+            "one_hot",
+            &gan_kernels::labels::one_hot(&label, classes, dtype)?,
+            case.tensor("one_hot"),
+        );
+        report.tensor(What::Output, "edges", &gan_kernels::labels::instance_edges(&inst, dtype)?, case.tensor("edges"));
         Ok(report)
     };
     run().unwrap_or_else(|e| panic!("{}: {e}", case.name))

@@ -1,7 +1,9 @@
 //! `cargo xtask check`: everything that must hold before a change is merged, in the order of what is quickest to mend.
 
 mod graph;
+mod modules;
 mod tidy;
+mod tokens;
 
 use std::path::Path;
 use std::process::Command;
@@ -30,8 +32,9 @@ enum Outcome {
 const CHECKS: &[Check] = &[
     Check { name: "fmt", about: "formatting", run: fmt },
     Check { name: "clippy", about: "lints, warnings as errors", run: clippy },
-    Check { name: "graph", about: "who may depend on whom", run: graph },
+    Check { name: "graph", about: "who may depend on whom, crates and modules", run: graph },
     Check { name: "test", about: "every test of the workspace", run: test },
+    Check { name: "msrv", about: "the oldest Rust that is promised (where its toolchain is installed)", run: msrv },
     Check { name: "docs", about: "documentation, warnings as errors", run: docs },
     Check { name: "deny", about: "licences and advisories (where cargo-deny is installed)", run: deny },
     Check { name: "tidy", about: "files, method list, presets", run: tidy },
@@ -122,6 +125,25 @@ fn test(root: &Path) -> Result<Outcome> {
     run(command)
 }
 
+/// Checks the libraries and programs with the toolchain of `rust-version`.
+fn msrv(root: &Path) -> Result<Outcome> {
+    let manifest: toml::Table = std::fs::read_to_string(root.join("Cargo.toml"))?.parse()?;
+    let version = manifest.get("workspace").and_then(|w| w.get("package")?.get("rust-version")?.as_str());
+    let version = version.context("Cargo.toml has no workspace.package.rust-version")?;
+    let rustup = |args: &[&str]| Command::new("rustup").args(args).current_dir(root).output();
+    let installed = rustup(&["run", version, "cargo", "--version"]).is_ok_and(|output| output.status.success());
+    if !installed {
+        return Ok(Outcome::Skipped(
+            "the toolchain of rust-version is not installed (rustup toolchain install VERSION)",
+        ));
+    }
+    let mut command = Command::new("rustup");
+    command.args(["run", version, "cargo", "check", "--workspace"]).current_dir(root);
+    // Its build files would replace those of the toolchain in use.
+    command.env("CARGO_TARGET_DIR", root.join("target/msrv")).env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+    run(command)
+}
+
 fn docs(root: &Path) -> Result<Outcome> {
     let mut command = cargo(root);
     command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
@@ -139,7 +161,9 @@ fn deny(root: &Path) -> Result<Outcome> {
 }
 
 fn graph(root: &Path) -> Result<Outcome> {
-    report(&graph::violations(&graph::read(root)?))
+    let mut found = graph::violations(&graph::read(root)?);
+    found.extend(modules::violations(root)?);
+    report(&found)
 }
 
 fn tidy(root: &Path) -> Result<Outcome> {

@@ -16,7 +16,7 @@ pub(super) fn violations(root: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for path in &files {
         let shown = path.strip_prefix(root).unwrap_or(path);
-        let presets = shown.starts_with("assets/presets");
+        let presets = shown.starts_with("crates/gan-cli/presets");
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("rs") => {
                 let text = read(path)?;
@@ -178,12 +178,12 @@ mod tests {
     #[test]
     fn presets_are_toml() {
         let found = checkout(&[
-            ("assets/presets/pix2pix/good.toml", "lr = 1\n"),
-            ("assets/presets/pix2pix/bad.toml", "lr = \n"),
+            ("crates/gan-cli/presets/pix2pix/good.toml", "lr = 1\n"),
+            ("crates/gan-cli/presets/pix2pix/bad.toml", "lr = \n"),
             ("other/bad.toml", "lr = \n"),
         ]);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("assets/presets/pix2pix/bad.toml: "));
+        assert!(found[0].starts_with("crates/gan-cli/presets/pix2pix/bad.toml: "));
     }
 
     #[test]

@@ -29,7 +29,7 @@ const TESTS: &[&str] = &[
     "elementwise",
     "norm",
     "onehot",
-    "pictures",
+    "images",
     "training",
     "labels",
     "segments",

@@ -29,7 +29,7 @@ pub(super) fn texts(root: &Path) -> Vec<(String, String)> {
         }
         add(&path, texts);
     }
-    for path in files(&root.join("assets/presets"), "toml") {
+    for path in files(&root.join("crates/gan-cli/presets"), "toml") {
         let text = fs::read_to_string(&path).unwrap();
         add(&path, text.lines().filter(|line| line.starts_with('#')).map(String::from).collect());
     }

@@ -115,6 +115,7 @@ impl Args {
             dropout: self.dropout,
             style: self.style,
             precision: self.precision.activations(),
+            math: self.precision.math(),
             alpha: if self.alpha == Some(AlphaArg::Keep) { Alpha::Restore } else { Alpha::Drop },
             quantize: if self.truncate { Quantize::Truncate } else { Quantize::Round },
             sizes: self.sizes.options(),
@@ -135,7 +136,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         alpha: args.alpha == Some(AlphaArg::Keep),
     })?;
     let device = args.place.open()?;
-    args.precision.apply(&device)?;
+    args.precision.check(&device)?;
     let model = model::open(&args, device)?;
     let notes = model::check(&args, &model, plan.jobs.len())?;
     plan.notes.iter().map(String::as_str).chain(notes).for_each(|note| eprintln!("note: {note}"));

@@ -18,7 +18,7 @@ const NOT_IDS: &str = "save it as PNG with one channel (8 or 16 bits) or with a 
 /// Reads a map of integer ids: grey samples of up to 16 bits as stored, or the *indices* of a palette (PNG).
 ///
 /// # Errors
-/// As [`super::decode`]; and [`Error::Decode`] for colour pictures and for JPEG, which changes ids.
+/// As [`super::decode`]; and [`Error::Decode`] for colour images and for JPEG, which changes ids.
 pub fn decode_ids(path: &Path, options: &DecodeOptions) -> Result<IdMap> {
     ids_from_bytes(path, &options.limits.read(path)?, options)
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// three bytes.
 pub(super) const MOST_EXPANSION: u64 = 32_768;
 
-/// What a picture may take. Hostile or broken headers are refused before anything is allocated for the pixels.
+/// What an image may take. Hostile or broken headers are refused before anything is allocated for the pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DecodeLimits {
@@ -49,7 +49,7 @@ impl DecodeLimits {
     }
 
     /// Refuses a header that announces more than any compression could have put into the file: a damaged or hostile
-    /// header must not cost the memory of a large picture. `length` is the file's, in bytes.
+    /// header must not cost the memory of a large image. `length` is the file's, in bytes.
     pub(super) fn check_ratio(&self, path: &Path, length: u64, bytes: u64, most: u64) -> Result<()> {
         if bytes / most <= length {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Reading picture files: png, jpeg, webp, bmp, pnm and tiff; 8 or 16 bits; grey or colour, with or without alpha.
+//! Reading image files: png, jpeg, webp, bmp, pnm and tiff; 8 or 16 bits; grey or colour, with or without alpha.
 
 mod flaw;
 mod id_files;
@@ -22,9 +22,10 @@ use self::flaw::Flaw;
 pub use self::id_files::decode_ids;
 pub(crate) use self::id_files::ids_from_bytes;
 pub use self::limits::DecodeLimits;
-pub(crate) use self::planes::{is_planes, join_planes};
+pub(crate) use self::planes::join_planes;
 use self::source::Source;
 use crate::error::{Error, Result};
+use crate::image_name::is_planes;
 use crate::picture::Picture;
 use crate::raster::Raster;
 
@@ -41,7 +42,7 @@ pub enum AlphaPolicy {
     Composite,
 }
 
-/// How to read a picture.
+/// How to read an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeOptions {
     /// What a file may take.
@@ -71,17 +72,17 @@ pub struct Header {
     pub depth: u32,
 }
 
-/// The remedy for what most often ails a picture file.
+/// The remedy for what most often ails an image file.
 const REPLACE: &str = "copy or download it again, or save it anew as PNG";
 
-/// Reads a picture.
+/// Reads an image.
 ///
 /// The format is told from the content, not from the name. The size is checked against the limits before pixels are
 /// allocated. A file of which a part is missing is refused. Colour stays colour and grey stays grey: see
 /// [`crate::adapt_channels`].
 ///
-/// A folder named `….planes` is a picture too: each of its files, in order of their names, is one grey channel. That
-/// is how pictures of more than four channels are stored; see [`crate::write_planes`].
+/// A folder named `….planes` is an image too: each of its files, in order of their names, is one grey channel. That
+/// is how images of more than four channels are stored; see [`crate::write_planes`].
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::TooLarge`] or [`Error::Decode`].
@@ -133,7 +134,7 @@ fn pixels(path: &Path, file: &[u8], options: &DecodeOptions) -> Result<(DynamicI
 /// What a decoder gets to see of a file, and the format it is in.
 fn source<'a>(path: &Path, file: &'a [u8]) -> Result<(Source<'a>, ImageFormat)> {
     let format = image::guess_format(file).map_err(|_| {
-        let reason = "the content is not a picture of a known format";
+        let reason = "the content is not an image of a known format";
         Error::decode(path, reason, "supported are png, jpeg, webp, bmp, pnm and tiff")
     })?;
     Ok((Source::of(file, format).map_err(|flaw| flaw.of(path))?, format))

@@ -1,27 +1,22 @@
-//! Pictures of any number of channels: a folder of grey files, one a channel.
+//! Images of any number of channels: a folder of grey files, one a channel.
 
 use std::path::{Path, PathBuf};
 
 use super::{DecodeOptions, Header};
 use crate::error::{Error, Result};
-use crate::listing::is_picture;
+use crate::image_name::is_image;
 use crate::picture::Picture;
 use crate::raster::Raster;
-
-/// Whether a path is a folder of planes.
-pub(crate) fn is_planes(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("planes")) && path.is_dir()
-}
 
 /// The files of a folder of planes, in order of their names.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = std::fs::read_dir(folder).and_then(|entries| entries.map(|e| Ok(e?.path())).collect());
     let paths: Vec<PathBuf> = listed.map_err(|e| Error::io("list", folder, e))?;
     // Whatever else bears such a name is refused when it is opened: leaving it out would lose a channel.
-    let mut planes: Vec<PathBuf> = paths.into_iter().filter(|path| is_picture(path)).collect();
+    let mut planes: Vec<PathBuf> = paths.into_iter().filter(|path| is_image(path)).collect();
     planes.sort();
     if planes.is_empty() {
-        return Err(Error::decode(folder, "there is no plane in it", "put one grey picture a channel there"));
+        return Err(Error::decode(folder, "there is no plane in it", "put one grey image a channel there"));
     }
     Ok(planes)
 }
@@ -58,20 +53,20 @@ pub(crate) fn join_planes(
         if plane.size() != (first.width as usize, first.height as usize) {
             let ((w, h), Header { width, height, .. }) = (plane.size(), first);
             let reason = format!("it is {w}x{h} and the first plane is {width}x{height}");
-            return Err(Error::decode(file, reason, "give all planes of a picture one size"));
+            return Err(Error::decode(file, reason, "give all planes of an image one size"));
         }
         planes.push(plane);
     }
     if planes.iter().all(|plane| plane.depth() == 8) {
-        let eight = planes.iter().filter_map(|plane| match plane {
+        let samples = planes.iter().filter_map(|plane| match plane {
             Picture::Eight(raster) => Some(raster.samples()),
             Picture::Sixteen(_) => None,
         });
-        return Ok(Picture::Eight(interleaved(&eight.collect::<Vec<_>>(), planes[0].size())));
+        return Ok(Picture::Eight(interleaved(&samples.collect::<Vec<_>>(), planes[0].size())));
     }
-    let deep: Vec<Vec<u16>> = planes.iter().map(sixteen_bits).collect();
-    let deep: Vec<&[u16]> = deep.iter().map(Vec::as_slice).collect();
-    Ok(Picture::Sixteen(interleaved(&deep, planes[0].size())))
+    let samples: Vec<Vec<u16>> = planes.iter().map(sixteen_bits).collect();
+    let samples: Vec<&[u16]> = samples.iter().map(Vec::as_slice).collect();
+    Ok(Picture::Sixteen(interleaved(&samples, planes[0].size())))
 }
 
 /// Levels of 16 bits; 255 becomes 65535.

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::config::DataMode;
-use crate::dataset::layout::{Layout, domains, holds_pictures, locate_pairs};
-use crate::folder::{Names, match_names};
+use crate::layout::{Layout, domains, holds_pictures, locate_pairs};
 use crate::listing::list_pictures;
+use crate::pairing::{Names, match_names};
 
 /// What a folder looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

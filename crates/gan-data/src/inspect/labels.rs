@@ -72,7 +72,7 @@ fn remedy(labels: impl Iterator<Item = u32>, config: &DataConfig) -> String {
     }
 }
 
-/// Reports instance maps whose instances lie across many labels: most likely those of another picture.
+/// Reports instance maps whose instances lie across many labels: most likely those of another image.
 pub(super) fn foreign_instances(pairs: &[(&Path, &Path)], config: &DataConfig, problems: &mut Vec<Problem>) {
     let found: Vec<Option<Problem>> = pairs
         .par_iter()
@@ -88,7 +88,7 @@ pub(super) fn foreign_instances(pairs: &[(&Path, &Path)], config: &DataConfig, p
                 kind: ProblemKind::InstanceMismatch,
                 path: inst.to_path_buf(),
                 message: format!("{:.0} % of its pixels lie in instances of several labels", share * 100.0),
-                remedy: "check that the instance map belongs to this picture".to_owned(),
+                remedy: "check that the instance map belongs to this image".to_owned(),
             })
         })
         .collect();

@@ -11,15 +11,13 @@ use std::sync::atomic::AtomicUsize;
 
 pub use self::guess::{Guess, guess};
 pub use self::report::{FolderReport, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount};
-use self::scan::{Progress, Seen, Side, notes, read_all, summarise, unusable};
-use crate::config::{DataConfig, DataMode};
-use crate::dataset::layout::{
-    Layout, locate_beside, locate_collections, locate_folder, locate_pairs, locate_photographs,
-};
-use crate::dataset::{IMAGE_FOLDERS, INSTANCE_FOLDERS, LABEL_FOLDERS, open, single_files};
+use self::scan::{Progress, Seen, notes, read_all, summarise, unusable};
+use crate::config::DataConfig;
 use crate::error::Error;
-use crate::folder::{Names, match_names, phase_note};
-use crate::listing::{Exclude, LeftOut};
+use crate::kind::Files;
+use crate::kinds::open;
+use crate::pairing::{Names, match_names};
+use crate::side::Side;
 
 /// Reads every file of the dataset that `config` describes and reports all problems. `progress` hears how many files
 /// are done, and of how many.
@@ -42,35 +40,42 @@ pub fn inspect(config: &DataConfig, progress: impl Fn(usize, usize) + Sync) -> R
     if let Err(error) = config.validate() {
         report.problems.push(Problem::of(ProblemKind::Layout, &config.root, &error));
     }
-    if config.mode.is_procedural() {
+    let Some(kind) = &config.mode.kind().files else {
         report.items = config.max_dataset_size.unwrap_or(0);
         report.notes.push("procedural datasets have no files".to_owned());
         return report;
+    };
+    let mut sides = Vec::new();
+    for side in (kind.sides)(config, &mut report.notes) {
+        match side {
+            Ok(side) => sides.push(side),
+            Err(error) => report.problems.push(Problem::of(ProblemKind::Layout, &config.root, &error)),
+        }
     }
-    let sides = find_sides(config, &mut report);
     let total = sides.iter().map(|side| side.files.len()).sum();
     let progress = Progress { done: AtomicUsize::new(0), total, tell: &progress };
     let mut seen = Vec::new();
     for side in &sides {
-        let pictures = read_all(side, config, &progress, &mut report.problems);
+        let channels = kind.channels.map_or([config.input_nc, config.output_nc], |channels| [channels; 2]);
+        let pictures = read_all(side, config, channels, &progress, &mut report.problems);
         let folder = summarise(side, &pictures, &mut report.problems);
         report.notes.extend(notes(side, &folder));
         report.folders.push(folder);
         if side.files.is_empty() {
-            let error = Error::dataset(&side.path, "there is not one picture in it", "put pictures there");
+            let error = Error::dataset(&side.path, "there is not one image in it", "put images there");
             report.problems.push(Problem::of(ProblemKind::Layout, &side.path, &error));
         }
-        too_small(side, &pictures, config, &mut report.problems);
+        too_small(side, &pictures, config, kind, &mut report.problems);
         unusable(side, &pictures, config, &mut report.problems);
         seen.push(pictures);
     }
-    report.items = match config.mode {
-        DataMode::Unaligned => sides.iter().map(|side| side.files.len()).max().unwrap_or(0),
-        _ => sides.first().map_or(0, |side| side.files.len()),
-    };
-    if matches!(config.mode, DataMode::Aligned | DataMode::Labelled) {
+    // Where items have no partners, an epoch goes once through the larger folder.
+    let counted = if kind.pairing.is_some() { 1 } else { sides.len() };
+    report.items = sides.iter().take(counted).map(|side| side.files.len()).max().unwrap_or(0);
+    if let Some(names) = kind.pairing {
         for (other, pictures) in sides.iter().zip(&seen).skip(1) {
-            compare((&sides[0], &seen[0]), (other, pictures), config, &mut report);
+            let unmatched = compare((&sides[0], &seen[0]), (other, pictures), names, config, &mut report);
+            report.notes.extend(kind.unmatched.filter(|_| unmatched).map(str::to_owned));
         }
     }
     if let Some(side) = sides.first().filter(|side| side.ids) {
@@ -88,123 +93,45 @@ pub fn inspect(config: &DataConfig, progress: impl Fn(usize, usize) + Sync) -> R
     report
 }
 
-/// The folders of a dataset, found and listed as the datasets do; those that are missing become problems.
-fn find_sides(config: &DataConfig, report: &mut Report) -> Vec<Side> {
-    let (root, phase) = (&config.root, &config.phase);
-    let none = Exclude::none();
-    let (mut sides, mut notes) = (Vec::new(), Vec::new());
-    match config.mode {
-        DataMode::Aligned => match locate_pairs(root, phase) {
-            Ok(located) => {
-                notes = located.notes;
-                let exclude = &located.exclude;
-                match located.layout {
-                    Layout::SideBySide(folder) => sides.push(Side::list("pairs", &folder, false, exclude)),
-                    Layout::TwoFolders(a, b) => {
-                        sides.extend([Side::list("A", &a, false, exclude), Side::list("B", &b, false, exclude)])
-                    }
-                }
-            }
-            Err(error) => sides.push(Err(error)),
-        },
-        DataMode::Unaligned => match locate_collections(root, phase) {
-            Ok(located) => {
-                notes = located.notes;
-                let [a, b] = located.layout;
-                sides.extend([
-                    Side::list("A", &a, false, &located.exclude),
-                    Side::list("B", &b, false, &located.exclude),
-                ]);
-            }
-            Err(error) => sides.push(Err(error)),
-        },
-        DataMode::Labelled => {
-            let from_labels = usize::from(config.label_nc == 0);
-            let role = if config.label_nc > 0 { "labels" } else { "inputs" };
-            let mut used = phase.clone();
-            sides.push(locate_folder(root, phase, LABEL_FOLDERS[from_labels]).and_then(|(folder, name)| {
-                notes.extend(phase_note(phase, &name));
-                used = name;
-                Side::list(role, &folder, config.label_nc > 0, &none)
-            }));
-            let beside = |role, suffixes: &[&str], ids| {
-                locate_beside(root, &used, suffixes).and_then(|folder| Side::list(role, &folder, ids, &none))
-            };
-            match beside("photographs", IMAGE_FOLDERS[from_labels], false) {
-                // As in the dataset: without photographs, label maps can be translated but not learnt from.
-                Err(Error::Dataset { reason, .. }) if phase != "train" => {
-                    notes.push(format!("there are no photographs ({reason})"));
-                }
-                side => sides.push(side),
-            }
-            if config.instances {
-                sides.push(beside("instances", INSTANCE_FOLDERS, true));
-            }
-        }
-        DataMode::Colorization => sides.push(locate_photographs(root, phase).and_then(|located| {
-            notes = located.notes;
-            Side::list("pictures", &located.layout, false, &located.exclude)
-        })),
-        _ if root.is_dir() => sides.push(Side::list("pictures", root, false, &none)),
-        _ => sides.push(single_files(root, &mut notes).map(|files| Side {
-            role: "pictures",
-            path: root.clone(),
-            files,
-            left_out: LeftOut::default(),
-            ids: false,
-        })),
-    }
-    report.notes = notes;
-    let mut found = Vec::new();
-    for side in sides {
-        match side {
-            Ok(side) => found.push(side),
-            Err(error) => report.problems.push(Problem::of(ProblemKind::Layout, root, &error)),
-        }
-    }
-    found
-}
-
-/// Pictures that the crop does not fit into: an error where they stand alone, black borders where parts share a crop.
-fn too_small(side: &Side, seen: &[Option<Seen>], config: &DataConfig, problems: &mut Vec<Problem>) {
+/// Images that the crop does not fit into: an error where they stand alone, black borders where parts share a crop.
+fn too_small(side: &Side, seen: &[Option<Seen>], config: &DataConfig, kind: &Files, problems: &mut Vec<Problem>) {
     let transform = config.transform();
     if !transform.preprocess.crops() {
         return;
     }
-    let shared = matches!(config.mode, DataMode::Aligned | DataMode::Labelled);
     for (file, picture) in side.files.iter().zip(seen) {
         let Some(picture) = picture else { continue };
         let (width, height) = picture.size;
-        let part = if side.role == "pairs" { (width / 2, height) } else { (width, height) };
+        let part = if side.holds_pairs() { (width / 2, height) } else { (width, height) };
         let (loaded_width, loaded_height) = transform.size_before_crop(part);
         if loaded_width >= config.crop_size && loaded_height >= config.crop_size {
             continue;
         }
         let crop = config.crop_size;
         problems.push(Problem {
-            severity: if shared { Severity::Warning } else { Severity::Error },
+            severity: if kind.pairing.is_some() { Severity::Warning } else { Severity::Error },
             kind: ProblemKind::TooSmall,
             path: file.path.clone(),
             message: format!("{loaded_width}x{loaded_height} is smaller than the crop of {crop}x{crop}"),
-            remedy: "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger pictures".to_owned(),
+            remedy: "use preprocess = \"resize_and_crop\", a smaller crop_size, or larger images".to_owned(),
         });
     }
 }
 
-/// Sizes of the readable pictures by path.
+/// Sizes of the readable images by path.
 fn sizes<'a>(side: &'a Side, seen: &[Option<Seen>]) -> BTreeMap<&'a Path, (usize, usize)> {
     let pairs = side.files.iter().zip(seen);
     pairs.filter_map(|(file, seen)| Some((file.path.as_path(), (*seen)?.size))).collect()
 }
 
-/// Names without partner, and parts that differ in size.
+/// Reports names without partner, and parts that differ in size; says whether some names have none.
 fn compare(
     (first, first_seen): (&Side, &[Option<Seen>]),
     (other, other_seen): (&Side, &[Option<Seen>]),
+    names: Names,
     config: &DataConfig,
     report: &mut Report,
-) {
-    let names = if config.mode == DataMode::Labelled { Names::OrFrames } else { Names::Whole };
+) -> bool {
     let matched = match match_names(&first.files, &other.files, names) {
         Ok(matched) => matched,
         Err((one, two)) => {
@@ -215,7 +142,7 @@ fn compare(
                 message: format!("it has the same name as {}", one.display()),
                 remedy: "remove or rename one of them".to_owned(),
             });
-            return;
+            return false;
         }
     };
     for (files, there) in [(&matched.only_left, other), (&matched.only_right, first)] {
@@ -226,10 +153,6 @@ fn compare(
             message: format!("it has no partner in {}", there.path.display()),
             remedy: "add the partner, or remove the file".to_owned(),
         }));
-    }
-    if config.mode == DataMode::Aligned && !matched.is_complete() {
-        let note = "names need to match for pairs (pix2pix); for CycleGAN (mode unaligned) they need not";
-        report.notes.push(note.to_owned());
     }
     let (sizes, other_sizes) = (sizes(first, first_seen), sizes(other, other_seen));
     for (a, b) in matched.pairs.iter().filter(|_| !config.transform().unifies_sizes()) {
@@ -250,4 +173,5 @@ fn compare(
             matched.pairs.iter().map(|(a, b)| (a.path.as_path(), b.path.as_path())).collect();
         labels::foreign_instances(&pairs, config, &mut report.problems);
     }
+    !matched.is_complete()
 }

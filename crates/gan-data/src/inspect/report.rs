@@ -29,13 +29,13 @@ pub enum ProblemKind {
     Layout,
     /// A file that cannot be decoded.
     Unreadable,
-    /// A picture smaller than the crop.
+    /// An image smaller than the crop.
     TooSmall,
     /// A file without a partner.
     Unmatched,
     /// Parts of one item, or of one batch, that differ in size.
     SizeMismatch,
-    /// Pictures of one folder that differ in their number of channels, or in depth.
+    /// Images of one folder that differ in their number of channels, or in depth.
     Mixed,
     /// A number of channels that a network takes only if it is told so.
     Channels,
@@ -90,32 +90,32 @@ fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error>
     serializer.serialize_str(&path.to_string_lossy())
 }
 
-/// How many pictures have a size.
+/// How many images have a size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SizeCount {
     /// Width in pixels.
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// Number of pictures.
+    /// Number of images.
     pub pictures: usize,
 }
 
-/// The pictures of one folder.
+/// The images of one folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderReport {
-    /// What the pictures are for: `pairs`, `A`, `B`, `labels`, `photographs`, `instances`, `pictures`.
+    /// What the images are for: `pairs`, `A`, `B`, `labels`, `photographs`, `instances`, `pictures`.
     pub role: String,
     /// The folder.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
-    /// Number of picture files.
+    /// Number of image files.
     pub files: usize,
     /// Sizes, the most frequent first.
     pub sizes: Vec<SizeCount>,
-    /// Number of pictures by channels.
+    /// Number of images by channels.
     pub channels: BTreeMap<usize, usize>,
-    /// Number of pictures by bits a sample.
+    /// Number of images by bits a sample.
     pub depths: BTreeMap<u32, usize>,
     /// What else is in the folder and is not read: names by what they are, in words with their number.
     pub left_out: BTreeMap<String, Vec<String>>,

@@ -1,43 +1,21 @@
 //! Reading every file of a folder.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
 use super::report::{FolderReport, Problem, ProblemKind, Severity, SizeCount};
 use crate::channels::has_alpha;
-use crate::config::{DataConfig, DataMode};
-use crate::dataset::halves::{self, Seam};
-use crate::decode::{AlphaPolicy, DecodeOptions, decode, decode_ids, is_planes, probe};
+use crate::config::DataConfig;
+use crate::decode::{AlphaPolicy, DecodeOptions, decode, decode_ids, probe};
 use crate::error::Result;
-use crate::folder::{PictureFile, shown};
-use crate::listing::{Exclude, LeftOut, list_images};
+use crate::halves::{self, Seam};
+use crate::image_file::shown;
+use crate::image_name::is_planes;
 use crate::pages;
-
-/// A folder that is to be looked at.
-#[derive(Debug, Clone)]
-pub(super) struct Side {
-    pub(super) role: &'static str,
-    pub(super) path: PathBuf,
-    pub(super) files: Vec<PictureFile>,
-    pub(super) left_out: LeftOut,
-    /// Whether the files hold ids rather than colours.
-    pub(super) ids: bool,
-}
-
-impl Side {
-    pub(super) fn list(role: &'static str, path: &Path, ids: bool, exclude: &Exclude) -> Result<Self> {
-        let listing = list_images(path, exclude)?;
-        Ok(Self { role, path: path.to_path_buf(), files: listing.files, left_out: listing.left_out, ids })
-    }
-
-    /// Whether each file holds both parts of a pair.
-    pub(super) fn holds_pairs(&self) -> bool {
-        self.role == "pairs"
-    }
-}
+use crate::side::Side;
 
 /// What decoding one file told.
 #[derive(Debug, Clone, Copy)]
@@ -66,19 +44,17 @@ impl Progress<'_> {
     }
 }
 
-/// Decodes every file of a side. The result has one entry a file, none where decoding failed.
+/// Decodes every file of a side; `wanted` are the channels that its images may be given. The result has one entry a file, none where decoding failed.
 pub(super) fn read_all(
     side: &Side,
     config: &DataConfig,
+    wanted: [usize; 2],
     progress: &Progress<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<Option<Seen>> {
     // Alpha is kept for a side whose network has a channel for it; a file that holds a pair is both sides.
     let with_alpha = [config.input_nc, config.output_nc].into_iter().find(|&channels| has_alpha(channels));
     let options = config.decode_options_for(with_alpha.unwrap_or(config.input_nc));
-    // Lightness and colour are taken out of colour images.
-    let colorization = config.mode == DataMode::Colorization;
-    let wanted = if colorization { [3, 3] } else { [config.input_nc, config.output_nc] };
     let results: Vec<Result<Seen>> = side
         .files
         .par_iter()
@@ -122,7 +98,7 @@ fn look(path: &Path, side: &Side, options: &DecodeOptions, wanted: [usize; 2]) -
     })
 }
 
-/// Sums a folder up, and warns about kinds of pictures that do not belong together.
+/// Sums a folder up, and warns about kinds of images that do not belong together.
 pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<Problem>) -> FolderReport {
     let mut sizes = BTreeMap::<(usize, usize), usize>::new();
     let mut channels = BTreeMap::new();
@@ -146,12 +122,12 @@ pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<P
     };
     if channels.len() > 1 {
         let counts = channels.iter().map(|(c, n)| (counted(*c, "channel"), *n)).collect();
-        mixed(format!("pictures differ: {}", listed(&counts)), "they are converted to input_nc or output_nc channels");
+        mixed(format!("images differ: {}", listed(&counts)), "they are converted to input_nc or output_nc channels");
     }
     // Maps of ids may be narrow or wide as their ids need.
     if depths.len() > 1 && !side.ids {
         let counts = depths.iter().map(|(d, n)| (format!("{d} bits"), *n)).collect();
-        mixed(format!("pictures differ: {}", listed(&counts)), "use one depth, or expect different precision");
+        mixed(format!("images differ: {}", listed(&counts)), "use one depth, or expect different precision");
     }
     let mut sizes: Vec<SizeCount> =
         sizes.into_iter().map(|((width, height), pictures)| SizeCount { width, height, pictures }).collect();
@@ -186,7 +162,7 @@ fn counted(count: usize, what: &str) -> String {
 pub(super) fn notes(side: &Side, report: &FolderReport) -> Vec<String> {
     let alpha = match report.alpha_dropped.len() {
         0 => None,
-        n => Some(format!("alpha of {} is dropped; alpha = \"composite\" lays it over white", counted(n, "picture"))),
+        n => Some(format!("alpha of {} is dropped; alpha = \"composite\" lays it over white", counted(n, "image"))),
     };
     let notes = [side.left_out.note(), pages::sentence(&report.further_pages), alpha];
     notes.into_iter().flatten().map(|note| format!("{}: {note}", side.path.display())).collect()
@@ -202,7 +178,7 @@ pub(super) fn unusable(side: &Side, seen: &[Option<Seen>], config: &DataConfig, 
     for (file, seen) in side.files.iter().zip(seen) {
         let Some(seen) = seen else { continue };
         if side.holds_pairs() && seen.size.0 < 2 {
-            let message = "a picture one pixel wide holds no pair".to_owned();
+            let message = "an image one pixel wide holds no pair".to_owned();
             add(Severity::Error, ProblemKind::TooSmall, &file.path, message, "store A and B side by side");
         }
         if !seen.fits {
@@ -213,7 +189,7 @@ pub(super) fn unusable(side: &Side, seen: &[Option<Seen>], config: &DataConfig, 
         sizes.insert(transform.size_before_crop(seen.size));
     }
     if config.batch_size > 1 && !transform.preprocess.crops() && sizes.len() > 1 {
-        let message = format!("pictures of {} sizes cannot share batches of {}", sizes.len(), config.batch_size);
+        let message = format!("images of {} sizes cannot share batches of {}", sizes.len(), config.batch_size);
         let remedy = "set batch_size = 1, or a preprocess that crops";
         add(Severity::Error, ProblemKind::SizeMismatch, &side.path, message, remedy);
     }

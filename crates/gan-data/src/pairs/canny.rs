@@ -28,10 +28,10 @@ impl Default for Canny {
 /// together with strong ones.
 ///
 /// # Panics
-/// If the picture has more than one channel.
+/// If the image has more than one channel.
 #[must_use]
 pub fn canny_edges(grey: &Raster<u8>, settings: Canny) -> Raster<u8> {
-    assert_eq!(grey.channels(), 1, "edges are found in grey pictures");
+    assert_eq!(grey.channels(), 1, "edges are found in grey images");
     let (width, height) = grey.size();
     let samples = grey.samples().iter().map(|&s| f32::from(s)).collect();
     let smooth = blur(&Raster::new(width, height, 1, samples), settings.sigma);

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use crate::decode::{AlphaPolicy, DecodeOptions, decode, probe};
 use crate::encode::write_picture;
 use crate::error::{Error, Result};
-use crate::folder::{Names, PictureFile, distinct_names, pair_by_stem, shown, with_suffix};
+use crate::image_file::{PictureFile, distinct_names, shown, with_suffix};
 use crate::listing::{Exclude, list_images};
+use crate::pairing::{Names, pair_by_stem};
 use crate::picture::Picture;
 use crate::raster::Raster;
 use crate::results::Plan;
@@ -42,7 +43,7 @@ pub fn combine(
     let mut notes = [listed.notes(left), partners.notes(right)].concat();
     let pairs = pair_by_stem((left, &listed.files), (right, &partners.files), Names::Whole)?;
     if pairs.is_empty() {
-        return Err(nothing(left, &notes, "name the two folders with the pictures"));
+        return Err(nothing(left, &notes, "name the two folders with the images"));
     }
     let outputs: Vec<PathBuf> = pairs.iter().map(|(left, _)| with_suffix(folder, &left.stem, "png")).collect();
     let inputs: Vec<&Path> = pairs.iter().flat_map(|(left, right)| [left.path.as_path(), &right.path]).collect();
@@ -98,7 +99,7 @@ pub fn separate(
 
 /// The error for a folder without images; `notes` may say why.
 pub(super) fn nothing(folder: &Path, notes: &[String], remedy: &str) -> Error {
-    let mut reason = "there is not one picture in it".to_owned();
+    let mut reason = "there is not one image in it".to_owned();
     notes.iter().for_each(|note| reason += &format!("; {note}"));
     Error::dataset(folder, reason, remedy)
 }
@@ -107,7 +108,7 @@ pub(super) fn nothing(folder: &Path, notes: &[String], remedy: &str) -> Error {
 pub(super) fn alpha_note(paths: &[&Path], options: &DecodeOptions) -> Option<String> {
     let has_alpha = |path: &&&Path| probe(path, options).is_ok_and(|header| matches!(header.channels, 2 | 4));
     let count = if options.alpha == AlphaPolicy::Drop { paths.par_iter().filter(has_alpha).count() } else { 0 };
-    (count > 0).then(|| format!("alpha of {count} {} is dropped", if count == 1 { "picture" } else { "pictures" }))
+    (count > 0).then(|| format!("alpha of {count} {} is dropped", if count == 1 { "image" } else { "images" }))
 }
 
 /// The note to give when results keep the extensions of their sources.
@@ -150,7 +151,7 @@ pub(super) fn all_done(outcomes: Vec<Result<()>>) -> Result<()> {
     }
 }
 
-/// Two pictures of one size, left and right; the narrower kind (grey, 8 bits) is adapted to the other.
+/// Two images of one size, left and right; the narrower kind (grey, 8 bits) is adapted to the other.
 pub(super) fn beside_pictures(left: Picture, right: Picture, path: &Path) -> Result<Picture> {
     if left.size() != right.size() {
         let ((w, h), (rw, rh)) = (left.size(), right.size());
@@ -183,7 +184,7 @@ fn sixteen_bits(picture: Picture) -> Raster<u16> {
     }
 }
 
-/// Two pictures of one height, left and right.
+/// Two images of one height, left and right.
 pub(crate) fn beside<T: Copy + Default>(left: &Raster<T>, right: &Raster<T>) -> Raster<T> {
     let mut samples = Vec::with_capacity(left.samples().len() + right.samples().len());
     for y in 0..left.height() {

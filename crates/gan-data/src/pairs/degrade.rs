@@ -10,7 +10,7 @@ use super::combine::{Written, alpha_note, beside_pictures, nothing, renamed, wri
 use crate::decode::{DecodeOptions, decode};
 use crate::encode::write_picture;
 use crate::error::{Error, Result};
-use crate::folder::{distinct_names, with_suffix};
+use crate::image_file::{distinct_names, with_suffix};
 use crate::listing::{Exclude, list_images};
 use crate::picture::Picture;
 use crate::raster::Raster;
@@ -61,7 +61,7 @@ impl PairInput {
         let grey = || Picture::Eight(photo.clone()).with_channels(1);
         let rgb = |picture: Option<Picture>| match picture.and_then(|p| p.with_channels(3)) {
             Some(Picture::Eight(raster)) => Ok(raster),
-            _ => Err(Error::config("pairs are made of colour photographs", "use 8-bit pictures of 3 channels")),
+            _ => Err(Error::config("pairs are made of colour photographs", "use 8-bit images of 3 channels")),
         };
         match self {
             Self::Grey => rgb(grey()),
@@ -138,7 +138,7 @@ pub fn make_pairs(
     Plan { sources: &[photos], inputs, folders: vec![folder.to_path_buf()], outputs: &outputs }.prepare()?;
     write_each(files, progress, |at| {
         let path = &files[at].path;
-        let unusable = || Error::item(path, "it cannot become an 8-bit colour picture", "convert it to RGB");
+        let unusable = || Error::item(path, "it cannot become an 8-bit colour image", "convert it to RGB");
         let photo = eight_bits(decode(path, options)?.with_channels(3).ok_or_else(unusable)?);
         let made = input.apply(&photo)?;
         write_picture(&outputs[at], &beside_pictures(Picture::Eight(made), Picture::Eight(photo), path)?)

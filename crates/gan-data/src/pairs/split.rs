@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::combine::{all_done, nothing};
 use crate::error::{Error, Result};
-use crate::folder::normalized;
 use crate::listing::{Exclude, list_images, list_pictures};
+use crate::pairing::normalized;
 use crate::results::Plan;
 
 /// Shares of the parts; `train` gets the rest.
@@ -29,7 +29,7 @@ impl Default for SplitRatio {
     }
 }
 
-/// Copies the pictures of `source` into `{folder}/train`, `/val` and `/test`. Which goes where depends on its name
+/// Copies the images of `source` into `{folder}/train`, `/val` and `/test`. Which goes where depends on its name
 /// and the seed alone up to the exact counts: files named alike in two folders (labels and photographs, say) that are
 /// split with the same seed and ratio land in the same part. `progress` hears how many are done, and of how many.
 ///
@@ -37,7 +37,7 @@ impl Default for SplitRatio {
 ///
 /// # Errors
 /// Before anything is written: [`Error::Config`] for shares that leave nothing to train on, [`Error::Dataset`] if there
-/// are no pictures, [`Error::Output`] if a part is read or holds other files. [`Error::Failed`] lists files that could
+/// are no images, [`Error::Output`] if a part is read or holds other files. [`Error::Failed`] lists files that could
 /// not be copied; the others are.
 pub fn split(
     source: &Path,
@@ -61,7 +61,7 @@ pub fn split(
     let notes = listing.notes(source);
     let mut files = listing.files;
     if files.is_empty() {
-        return Err(nothing(source, &notes, "name the folder with the pictures"));
+        return Err(nothing(source, &notes, "name the folder with the images"));
     }
     // An order by keyed hashes of the names is a shuffle that two folders with the same names share, whatever Unicode
     // form they use.

@@ -1,4 +1,4 @@
-//! Sixteen samples under one weight: the vector operations of [`super::eight`], once portable and once for AVX2.
+//! Sixteen samples under one weight: the vector operations of [`super::resize_u8`], once portable and once for AVX2.
 
 /// Samples that share a weight.
 pub(super) const LANES: usize = 16;

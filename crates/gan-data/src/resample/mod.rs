@@ -1,4 +1,4 @@
-//! Resizing, bit-exact with Pillow: the pictures a network was trained on are the pictures it gets to see.
+//! Resizing, bit-exact with Pillow: the images a network was trained on are the images it gets to see.
 //!
 //! Shrinking is antialiased: the filter is widened by the scale. Horizontal pass first, its result rounded to 8 bits,
 //! then the vertical pass; a pass that does not change the size is skipped. (Up to version 12 Pillow always does so, and
@@ -6,16 +6,16 @@
 //! more than the width, which changes some levels.)
 
 mod coefficients;
-mod deep;
-mod eight;
 mod lanes;
 mod nearest;
+mod resize_u16;
+mod resize_u8;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::deep::resize_deep;
-pub use self::eight::resize_eight;
 pub use self::nearest::resize_nearest;
+pub use self::resize_u8::resize_u8;
+pub use self::resize_u16::resize_u16;
 
 /// How pixels are interpolated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,14 +5,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gan_range::Range;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::dataset::{SynthKind, name};
+use super::scenes::name;
 use super::{day, facade, night, street};
 use crate::encode::{write_ids, write_picture};
 use crate::error::Result;
 use crate::pairs::beside;
 use crate::picture::Picture;
 use crate::results::Plan;
+
+/// Which procedural dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SynthKind {
+    /// Label maps of facades in color, and their renderings.
+    Facades,
+    /// Label and instance maps of streets and their renderings.
+    Streets,
+    /// Facades by day and other facades by night.
+    Unpaired,
+}
 
 /// What to draw.
 #[derive(Debug, Clone, PartialEq, Eq)]

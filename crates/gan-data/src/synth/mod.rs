@@ -1,25 +1,24 @@
-//! Procedural datasets: no files, no network, any size, the same pictures for the same seed.
+//! Procedural datasets: no files, no network, any size, the same images for the same seed.
 //!
-//! * facades: coloured label maps and their renderings, for pix2pix;
-//! * streets: label and instance maps and their renderings, for pix2pixHD;
-//! * unpaired: facades by day and facades by night, for CycleGAN, with a known truth.
+//! * facades: label maps in color and their renderings;
+//! * streets: label and instance maps and their renderings;
+//! * unpaired: facades by day and facades by night, with a known truth.
 //!
 //! A scene is a function of its key alone and independent of the size at which it is painted.
 
 mod canvas;
-mod dataset;
 mod facade;
 mod facade_plan;
 mod files;
 mod night;
+mod scenes;
 mod street;
 mod street_objects;
 
 use gan_rng::{Key, Purpose};
 
-pub(crate) use self::dataset::open;
-pub use self::dataset::{Procedural, SynthKind};
-pub use self::files::{SynthFiles, write_synth};
+pub use self::files::{SynthFiles, SynthKind, write_synth};
+pub(crate) use self::scenes::{SEED, Scenes, check as check_scenes, name as item_name};
 use crate::ids::IdMap;
 use crate::raster::Raster;
 

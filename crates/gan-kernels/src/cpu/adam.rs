@@ -1,9 +1,9 @@
 //! Adam in one pass over parameters, moments and gradients.
 use super::elementwise::CHUNK;
-use crate::AdamStep;
-use crate::choice::isa;
+use crate::cpu::real::Real;
+use crate::dispatch::isa;
 use crate::isa::vectorised;
-use crate::real::Real;
+use crate::spec::adam::AdamStep;
 use rayon::prelude::*;
 
 /// The update's numbers as the loop wants them.

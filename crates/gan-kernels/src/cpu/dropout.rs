@@ -1,8 +1,8 @@
 //! Dropout.
 use super::elementwise::{CHUNK, for_overwrite};
-use crate::choice::isa;
+use crate::cpu::real::Real;
+use crate::dispatch::isa;
 use crate::isa::vectorised;
-use crate::real::Real;
 use gan_rng::{Key, philox4x32_10};
 use rayon::prelude::*;
 

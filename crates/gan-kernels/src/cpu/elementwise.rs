@@ -1,8 +1,8 @@
 //! Operators that treat every element alike, in chunks of fixed length.
-use crate::choice::poisons;
+use crate::cpu::real::Real;
+use crate::dispatch::poisons;
 use crate::isa::vectorised;
-use crate::real::Real;
-use crate::{Act, LEAKY_SLOPE};
+use crate::spec::act::{Act, LEAKY_SLOPE};
 use rayon::prelude::*;
 
 /// Elements of one parallel task; a function of nothing, so that no result depends on the number of threads.
@@ -89,20 +89,20 @@ impl Act {
 macro_rules! by_act {
     ($act:expr, $name:ident => $body:expr) => {
         match $act {
-            $crate::Act::Identity => {
-                const $name: $crate::Act = $crate::Act::Identity;
+            $crate::spec::act::Act::Identity => {
+                const $name: $crate::spec::act::Act = $crate::spec::act::Act::Identity;
                 $body
             }
-            $crate::Act::Relu => {
-                const $name: $crate::Act = $crate::Act::Relu;
+            $crate::spec::act::Act::Relu => {
+                const $name: $crate::spec::act::Act = $crate::spec::act::Act::Relu;
                 $body
             }
-            $crate::Act::LeakyRelu => {
-                const $name: $crate::Act = $crate::Act::LeakyRelu;
+            $crate::spec::act::Act::LeakyRelu => {
+                const $name: $crate::spec::act::Act = $crate::spec::act::Act::LeakyRelu;
                 $body
             }
-            $crate::Act::Tanh => {
-                const $name: $crate::Act = $crate::Act::Tanh;
+            $crate::spec::act::Act::Tanh => {
+                const $name: $crate::spec::act::Act = $crate::spec::act::Act::Tanh;
                 $body
             }
         }

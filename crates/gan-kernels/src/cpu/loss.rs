@@ -1,8 +1,8 @@
 //! Loss values and gradients, chunk by chunk; the chunks' sums are added in order, in F64.
 use super::elementwise::{CHUNK, for_overwrite, sum, sum_by, zip};
-use crate::choice::isa;
+use crate::cpu::real::Real;
+use crate::dispatch::isa;
 use crate::isa::{Isa, vectorised};
-use crate::real::Real;
 use rayon::prelude::*;
 
 /// Runs `f(chunk of x, chunk of gradient) -> sum` over all chunks.

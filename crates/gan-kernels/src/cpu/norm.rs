@@ -1,14 +1,15 @@
-//! Normalisation by group: one task computes a group's statistics and writes its planes while they are in the cache.
+//! Normalization by group: one task computes a group's statistics and writes its planes while they are in the cache.
 #![allow(unsafe_code)]
 use super::elementwise::{by_act, for_overwrite, sum, sum_by};
 use super::planes::Shared;
-use crate::choice::isa;
+use crate::cpu::real::Real;
+use crate::dispatch::isa;
 use crate::isa::vectorised;
-use crate::real::Real;
-use crate::{Act, Group, Norm};
+use crate::spec::act::Act;
+use crate::spec::norm::{Group, Norm};
 use rayon::prelude::*;
 
-/// Sizes of a normalised tensor: images, channels, elements of a plane.
+/// Sizes of a normalized tensor: images, channels, elements of a plane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Planes {
     pub(crate) n: usize,

@@ -1,9 +1,9 @@
 //! Activations.
 
-use crate::Act;
 use crate::cuda::launch::Launch;
 use crate::cuda::module::{Module, module, typed};
 use crate::cuda::operand::{Operand, Output};
+use crate::spec::act::Act;
 use candle_core::{Result, Tensor};
 
 const ACT: Module = module!("act");

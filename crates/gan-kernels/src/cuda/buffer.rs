@@ -1,9 +1,9 @@
 //! The optimizer's operations on whole buffers, and sums of tensors.
 
-use crate::adam::{AdamInputs, AdamStep};
 use crate::cuda::launch::{Arg, Launch};
 use crate::cuda::module::{Module, module, typed};
-use crate::cuda::operand::{Operand, Order, Output, accumulator, device};
+use crate::cuda::operand::{MemoryFormat, Operand, Output, accumulator, device};
+use crate::spec::adam::{AdamInputs, AdamStep};
 use candle_core::{DType, Result, Tensor, bail};
 use std::ops::Range;
 
@@ -110,14 +110,14 @@ pub(crate) fn write_words(to: &Tensor, words: &[u64]) -> Result<()> {
     Ok(())
 }
 
-/// The place of an exchanged picture is not checked: the choices are known on the device alone.
-pub(crate) fn exchange(pictures: &Tensor, store: &Tensor, choices: &Tensor) -> Result<Tensor> {
-    let pictures = Operand::ordered(pictures, Order::Planes)?;
-    let out = Output::like(&pictures, pictures.dims())?;
-    let [n, c, h, w] = pictures.dims4()?;
-    Launch::new(&pictures.device, &BUFFER, typed!(pictures.dtype(), "exchange")?)?
-        .arg(pictures.address)
-        .arg(accumulator(store, pictures.dtype())?)
+/// The place of an exchanged image is not checked: the choices are known on the device alone.
+pub(crate) fn exchange(images: &Tensor, store: &Tensor, choices: &Tensor) -> Result<Tensor> {
+    let images = Operand::ordered(images, MemoryFormat::Nchw)?;
+    let out = Output::like(&images, images.dims())?;
+    let [n, c, h, w] = images.dims4()?;
+    Launch::new(&images.device, &BUFFER, typed!(images.dtype(), "exchange")?)?
+        .arg(images.address)
+        .arg(accumulator(store, images.dtype())?)
         .arg(out.address)
         .size(n)?
         .size(c * h * w)?
@@ -128,7 +128,7 @@ pub(crate) fn exchange(pictures: &Tensor, store: &Tensor, choices: &Tensor) -> R
 
 /// Waits for the answer.
 pub(crate) fn all_finite(x: &Tensor) -> Result<bool> {
-    let flag = Output::new(&device(x)?, DType::U32, &[1], Order::Planes)?.tensor();
+    let flag = Output::new(&device(x)?, DType::U32, &[1], MemoryFormat::Nchw)?.tensor();
     zero(&flag)?;
     mark_non_finite(x, &flag)?;
     Ok(flag.to_vec1::<u32>()? == [0])

@@ -1,10 +1,10 @@
 //! Dropout.
 
+use crate::cuda::dropout_key::dropout_key;
 use crate::cuda::launch::{Arg, Launch};
 use crate::cuda::module::{Module, module, typed};
-use crate::cuda::operand::{Operand, Order, Output};
-use crate::dropout::MaskKey;
-use crate::graph::dropout_key;
+use crate::cuda::operand::{MemoryFormat, Operand, Output};
+use crate::spec::dropout::MaskKey;
 use candle_core::{Result, Tensor};
 
 const DROPOUT: Module = module!("dropout");
@@ -19,8 +19,8 @@ pub(crate) fn dropout(x: &Tensor, p: f64, key: MaskKey) -> Result<Tensor> {
         None => key.sequence().words(),
     };
     let name = match x.order {
-        Order::Planes => typed!(x.dtype(), "dropout")?,
-        Order::Pixels => "dropout_pixels_bf16",
+        MemoryFormat::Nchw => typed!(x.dtype(), "dropout")?,
+        MemoryFormat::Nhwc => "dropout_pixels_bf16",
     };
     let launch = Launch::new(&x.device, &DROPOUT, name)?
         .arg(x.address)
@@ -33,8 +33,8 @@ pub(crate) fn dropout(x: &Tensor, p: f64, key: MaskKey) -> Result<Tensor> {
         .arg(1.0 / (1.0 - p))
         .arg(live.map(|(address, _)| address));
     match x.order {
-        Order::Planes => launch.threads(x.len().div_ceil(4))?,
-        Order::Pixels => {
+        MemoryFormat::Nchw => launch.threads(x.len().div_ceil(4))?,
+        MemoryFormat::Nhwc => {
             let [_, c, h, w] = x.dims4()?;
             launch.size(c)?.size(h * w)?.threads(x.len())?;
         }

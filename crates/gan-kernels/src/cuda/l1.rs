@@ -1,10 +1,12 @@
 //! Sums of L1 distances: all terms in one launch, which finds them in a table among its parameters.
 
-use crate::L1Term;
+use crate::cuda::buffer::add;
 use crate::cuda::launch::{BLOCK, Launch, Table, size};
+use crate::cuda::layout::convert;
 use crate::cuda::module::{Module, module, typed};
-use crate::cuda::operand::{Operand, Order, Output, statistics};
+use crate::cuda::operand::{MemoryFormat, Operand, Output, statistics};
 use crate::cuda::workspace::Workspace;
+use crate::spec::l1::L1Term;
 use candle_core::{Result, Tensor};
 
 const L1: Module = module!("l1");
@@ -58,7 +60,7 @@ pub(crate) fn sum(terms: &[L1Term]) -> Result<Tensor> {
     for terms in terms.chunks(TERMS) {
         let Launched { pairs, table, blocks } = Launched::new(terms, None, operands(terms)?)?;
         let (device, dtype) = (&pairs[0][0].device, pairs[0][0].dtype());
-        let value = Output::new(device, statistics(dtype), &[], Order::Planes)?;
+        let value = Output::new(device, statistics(dtype), &[], MemoryFormat::Nchw)?;
         let room = Workspace::of(device, 1, blocks * size_of::<f64>())?;
         Launch::new(device, &L1, typed!(dtype, "l1_sum")?)?
             .table(table)
@@ -69,7 +71,7 @@ pub(crate) fn sum(terms: &[L1Term]) -> Result<Tensor> {
             .grid((size(blocks)?, 1), BLOCK)?;
         let value = value.tensor();
         total = Some(match total {
-            Some(total) => crate::add(&total, &value)?,
+            Some(total) => add(&total, &value)?,
             None => value,
         });
     }
@@ -83,7 +85,7 @@ pub(crate) fn backward(terms: &[L1Term], upstream: &Tensor) -> Result<Vec<Tensor
         let outs: Vec<Output> = pairs.iter().map(|[x, _]| Output::like(x, x.dims())).collect::<Result<_>>()?;
         let Launched { pairs, table, blocks } = Launched::new(terms, Some(&outs), pairs)?;
         let x = &pairs[0][0];
-        let upstream = Operand::new(&crate::convert(upstream, statistics(x.dtype()))?)?;
+        let upstream = Operand::new(&convert(upstream, statistics(x.dtype()))?)?;
         Launch::new(&x.device, &L1, typed!(x.dtype(), "l1_gradient")?)?
             .table(table)
             .size(terms.len())?

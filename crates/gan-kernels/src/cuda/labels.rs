@@ -2,7 +2,7 @@
 
 use crate::cuda::launch::Launch;
 use crate::cuda::module::{Module, module};
-use crate::cuda::operand::{Operand, Order, Output, Scratch};
+use crate::cuda::operand::{MemoryFormat, Operand, Output, Scratch};
 use candle_core::{DType, Result, Tensor, bail};
 
 const LABELS: Module = module!("labels");
@@ -27,7 +27,7 @@ macro_rules! pair {
 pub(crate) fn one_hot(labels: &Tensor, classes: usize, dtype: DType) -> Result<Tensor> {
     let ids = Operand::new(labels)?;
     let [n, _, h, w] = ids.dims4()?;
-    let y = Output::new(&ids.device, dtype, &[n, classes, h, w], Order::Planes)?;
+    let y = Output::new(&ids.device, dtype, &[n, classes, h, w], MemoryFormat::Nchw)?;
     Launch::new(&ids.device, &LABELS, pair!(ids.dtype(), dtype, "one_hot"))?
         .arg(ids.address)
         .arg(y.address)
@@ -41,7 +41,7 @@ pub(crate) fn one_hot(labels: &Tensor, classes: usize, dtype: DType) -> Result<T
 pub(crate) fn instance_edges(inst: &Tensor, dtype: DType) -> Result<Tensor> {
     let ids = Operand::new(inst)?;
     let [.., h, w] = ids.dims4()?;
-    let y = Output::new(&ids.device, dtype, ids.dims(), Order::Planes)?;
+    let y = Output::new(&ids.device, dtype, ids.dims(), MemoryFormat::Nchw)?;
     Launch::new(&ids.device, &LABELS, pair!(ids.dtype(), dtype, "instance_edges"))?
         .arg(ids.address)
         .arg(y.address)

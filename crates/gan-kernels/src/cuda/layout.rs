@@ -2,7 +2,7 @@
 
 use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::{Module, module, typed};
-use crate::cuda::operand::{Operand, Order, Output};
+use crate::cuda::operand::{MemoryFormat, Operand, Output};
 use candle_core::{DType, Result, Tensor, bail};
 
 const LAYOUT: Module = module!("layout");
@@ -28,14 +28,14 @@ macro_rules! pair {
 pub(crate) fn convert(x: &Tensor, dtype: DType) -> Result<Tensor> {
     let pixels = dtype == DType::BF16 && x.dims().len() == 4;
     let x = Operand::new(x)?;
-    if x.dtype() == dtype && pixels == (x.order == Order::Pixels) {
+    if x.dtype() == dtype && pixels == (x.order == MemoryFormat::Nhwc) {
         return Ok(x.tensor());
     }
-    moved(&x, dtype, if pixels { Order::Pixels } else { Order::Planes })
+    moved(&x, dtype, if pixels { MemoryFormat::Nhwc } else { MemoryFormat::Nchw })
 }
 
 /// The elements of a dense operand as another type, in another order, or both.
-pub(crate) fn moved(x: &Operand, dtype: DType, order: Order) -> Result<Tensor> {
+pub(crate) fn moved(x: &Operand, dtype: DType, order: MemoryFormat) -> Result<Tensor> {
     let y = Output::new(&x.device, dtype, x.dims(), order)?;
     if x.order == order {
         Launch::new(&x.device, &LAYOUT, pair!(x.dtype(), dtype, "convert")?)?
@@ -54,11 +54,11 @@ pub(crate) fn moved(x: &Operand, dtype: DType, order: Order) -> Result<Tensor> {
             .size(n * hw)?
             .size(c)?
             .size(hw)?
-            .arg(order == Order::Pixels)
+            .arg(order == MemoryFormat::Nhwc)
             .threads(n * hw)?;
         return Ok(y.tensor());
     }
-    let (rows, cols) = if order == Order::Pixels { (c, hw) } else { (hw, c) };
+    let (rows, cols) = if order == MemoryFormat::Nhwc { (c, hw) } else { (hw, c) };
     let (row_tiles, col_tiles) = (rows.div_ceil(32), cols.div_ceil(32));
     Launch::new(&x.device, &LAYOUT, pair!(x.dtype(), dtype, "transpose")?)?
         .arg(x.address)
@@ -75,8 +75,8 @@ pub(crate) fn moved(x: &Operand, dtype: DType, order: Order) -> Result<Tensor> {
 fn rows(x: &Operand) -> Result<(usize, usize)> {
     let [n, _, h, w] = x.dims4()?;
     Ok(match x.order {
-        Order::Planes => (n, h * w),
-        Order::Pixels => (n * h * w, 1),
+        MemoryFormat::Nchw => (n, h * w),
+        MemoryFormat::Nhwc => (n * h * w, 1),
     })
 }
 

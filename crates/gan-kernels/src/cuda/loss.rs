@@ -2,7 +2,7 @@
 
 use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::{Module, module, typed};
-use crate::cuda::operand::{Operand, Order, Output, statistics};
+use crate::cuda::operand::{MemoryFormat, Operand, Output, statistics};
 use crate::cuda::workspace::Workspace;
 use candle_core::{Result, Tensor};
 
@@ -22,7 +22,7 @@ fn reduce(x: &Tensor, y: Option<&Tensor>, kind: Kind, target: f64, scale: f64, s
     let x = Operand::new(x)?;
     let y = y.map(|y| Operand::ordered(y, x.order)).transpose()?;
     let gradient = Output::like(&x, x.dims())?;
-    let value = Output::new(&x.device, statistics(x.dtype()), &[], Order::Planes)?;
+    let value = Output::new(&x.device, statistics(x.dtype()), &[], MemoryFormat::Nchw)?;
     let n = x.len();
     // Four packs a thread, up to a thousand blocks.
     let blocks = n.div_ceil(BLOCK as usize * x.pack() * 4).clamp(1, 1024);

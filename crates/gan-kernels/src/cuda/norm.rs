@@ -1,14 +1,14 @@
-//! Instance and batch normalisation.
+//! Instance and batch normalization.
 //!
 //! The statistics take one launch, and so do the gradient's sums and each of the maps.
 
 use crate::cuda::act::code;
+use crate::cuda::image::named;
 use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::{Module, module, typed};
-use crate::cuda::operand::{Operand, Order, Output, Scratch, accumulator};
-use crate::cuda::picture::named;
+use crate::cuda::operand::{MemoryFormat, Operand, Output, Scratch, accumulator};
 use crate::cuda::workspace::Workspace;
-use crate::norm::{Affine, Group, Moments, Norm, NormGrads};
+use crate::spec::norm::{Affine, Group, Moments, Norm, NormGrads};
 use candle_core::{DType, Result, Tensor};
 
 const NORM: Module = module!("norm");
@@ -60,24 +60,24 @@ impl Cut {
         let (hw, pack, threads) = (h * w, x.pack(), BLOCK as usize);
         let (cols, col_blocks, whole, step) = match x.order {
             // Four packs a thread.
-            Order::Planes => (1, 1, 4 * threads * pack, pack),
+            MemoryFormat::Nchw => (1, 1, 4 * threads * pack, pack),
             // Two pixels a thread.
-            Order::Pixels => {
+            MemoryFormat::Nhwc => {
                 let packs = c.div_ceil(pack);
                 let cols = packs.next_power_of_two().min(COLS[usize::from(x.len() >= LARGE)]);
                 (cols, packs.div_ceil(cols), 2 * threads / cols, 1)
             }
         };
         let most = match x.order {
-            Order::Planes => most,
-            Order::Pixels => most.min(most_blocks / (n * col_blocks).max(1)).max(1),
+            MemoryFormat::Nchw => most,
+            MemoryFormat::Nhwc => most.min(most_blocks / (n * col_blocks).max(1)).max(1),
         };
         let chunks = hw.div_ceil(whole).clamp(1, most);
         let len = hw.div_ceil(chunks).next_multiple_of(step);
         let chunks = hw.div_ceil(len);
         let blocks = match x.order {
-            Order::Planes => n * c * chunks,
-            Order::Pixels => n * chunks * col_blocks,
+            MemoryFormat::Nchw => n * c * chunks,
+            MemoryFormat::Nhwc => n * chunks * col_blocks,
         };
         Ok(Cut { n, c, hw, chunks, len, cols, col_blocks, blocks })
     }
@@ -130,7 +130,7 @@ fn moments(x: &Operand, group: Group, statistics: DType) -> Result<Moments> {
     let cut = Cut::sums(x, group)?;
     let groups = cut.groups(group);
     let room = cut.workspace(x, statistics)?;
-    let both = Output::new(&x.device, statistics, &[2, groups], Order::Planes)?;
+    let both = Output::new(&x.device, statistics, &[2, groups], MemoryFormat::Nchw)?;
     let launch = Launch::new(&x.device, &NORM, named!(x, "norm_moments"))?
         .arg(x.address)
         .arg(room.parts)
@@ -144,7 +144,7 @@ fn moments(x: &Operand, group: Group, statistics: DType) -> Result<Moments> {
     Ok(Moments { mean: both.get(0)?, var: both.get(1)? })
 }
 
-/// `residual + act(affine(normalised x))` with given statistics, or those of `x`, which are returned.
+/// `residual + act(affine(normalized x))` with given statistics, or those of `x`, which are returned.
 pub(crate) fn forward(
     x: &Tensor,
     given: Option<&Moments>,

@@ -1,11 +1,12 @@
-//! Convolution of one-hot label planes that are never made.
+//! Convolution of one-hot tensors that are not materialized.
 
-use crate::OneHot;
-use crate::cpu::conv::Geometry;
 use crate::cuda::launch::{Arg, Launch, size};
 use crate::cuda::module::{Module, module};
-use crate::cuda::operand::{Operand, Order, Output, Scratch, statistics};
-use crate::{PadMode, Weight};
+use crate::cuda::operand::{MemoryFormat, Operand, Output, Scratch, statistics};
+use crate::spec::conv::PadMode;
+use crate::spec::geometry::Geometry;
+use crate::spec::onehot::OneHot;
+use crate::weight::Weight;
 use candle_core::{DType, Result, Tensor, bail};
 
 const ONEHOT: Module = module!("onehot");
@@ -71,7 +72,7 @@ fn others(x: &OneHot, dtype: DType) -> Result<Option<Operand>> {
     if rest.dtype() != dtype {
         bail!("one-hot planes: the others are {:?} beside weights of type {dtype:?}", rest.dtype())
     }
-    Operand::ordered(rest, Order::Planes).map(Some)
+    Operand::ordered(rest, MemoryFormat::Nchw).map(Some)
 }
 
 pub(crate) fn forward(
@@ -85,7 +86,7 @@ pub(crate) fn forward(
     let [_, planes, ..] = x.dims();
     let classes = planes - x.rest().map_or(0, |r| r.dims()[1]);
     let shape = Shape::new(g, classes)?;
-    let weight = Operand::ordered(w.tensor(), Order::Planes)?;
+    let weight = Operand::ordered(w.tensor(), MemoryFormat::Nchw)?;
     let inner = weight.dtype();
     if inner != statistics(dtype) {
         bail!("{op}: the result cannot be {dtype:?}, the weight is {inner:?}")
@@ -96,7 +97,7 @@ pub(crate) fn forward(
         }
         other => other.map(Operand::new).transpose()?,
     };
-    let (ids, others) = (Operand::ordered(x.labels(), Order::Planes)?, others(x, inner)?);
+    let (ids, others) = (Operand::ordered(x.labels(), MemoryFormat::Nchw)?, others(x, inner)?);
     let device = &ids.device;
     let (taps, pitch) = (g.kh * g.kw, g.co.next_multiple_of(CHANNELS));
     let elements = taps * (g.ci + 1) * pitch;
@@ -110,7 +111,7 @@ pub(crate) fn forward(
         .size(taps)?
         .size(pitch)?
         .threads(elements)?;
-    let order = if dtype == DType::BF16 { Order::Pixels } else { Order::Planes };
+    let order = if dtype == DType::BF16 { MemoryFormat::Nhwc } else { MemoryFormat::Nchw };
     let y = Output::new(device, dtype, &[g.n, g.co, g.ho, g.wo], order)?;
     size(g.n * g.co * g.ho * g.wo)?;
     let launch = Launch::new(device, &ONEHOT, pair!(ids.dtype(), dtype, "onehot_forward"))?

@@ -14,17 +14,17 @@ use candle_core::{DType, Device, Layout, Result, Storage, Tensor, bail};
 
 /// How the elements of a tensor lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Order {
-    /// Row-major: a picture is a plane a channel.
-    Planes,
+pub(crate) enum MemoryFormat {
+    /// Row-major: a image is a plane a channel.
+    Nchw,
     /// Channels last: the strides of a contiguous `[N, H, W, C]` (four dimensions only).
-    Pixels,
+    Nhwc,
 }
 
-impl Order {
+impl MemoryFormat {
     /// The order of a dense layout; `None` if it has gaps or another order. Where both fit (one channel, or one pixel),
     /// `prefer_pixels` decides.
-    fn of(layout: &Layout, prefer_pixels: bool) -> Option<Order> {
+    fn of(layout: &Layout, prefer_pixels: bool) -> Option<MemoryFormat> {
         let pixels = match (layout.dims(), layout.stride()) {
             (&[n, c, h, w], &[sn, sc, sh, sw]) => [(n, sn, h * w * c), (h, sh, w * c), (w, sw, c), (c, sc, 1)]
                 .iter()
@@ -32,9 +32,9 @@ impl Order {
             _ => false,
         };
         match (layout.is_contiguous(), pixels) {
-            (true, true) => Some(if prefer_pixels { Order::Pixels } else { Order::Planes }),
-            (true, false) => Some(Order::Planes),
-            (false, true) => Some(Order::Pixels),
+            (true, true) => Some(if prefer_pixels { MemoryFormat::Nhwc } else { MemoryFormat::Nchw }),
+            (true, false) => Some(MemoryFormat::Nchw),
+            (false, true) => Some(MemoryFormat::Nhwc),
             (false, false) => None,
         }
     }
@@ -81,23 +81,23 @@ pub(crate) struct Operand {
     /// Address of the first element.
     pub(crate) address: u64,
     /// How its elements lie.
-    pub(crate) order: Order,
+    pub(crate) order: MemoryFormat,
 }
 
 impl Operand {
     /// The tensor as it lies if it is dense, else a dense copy. Only BF16 comes in pixels.
     pub(crate) fn new(t: &Tensor) -> Result<Self> {
         let bf16 = t.dtype() == DType::BF16;
-        match Order::of(t.layout(), bf16) {
+        match MemoryFormat::of(t.layout(), bf16) {
             Some(order) if bf16 => Self::dense(t.detach(), order),
-            _ => Self::ordered(t, Order::Planes),
+            _ => Self::ordered(t, MemoryFormat::Nchw),
         }
     }
 
     /// The tensor in a given order.
-    pub(crate) fn ordered(t: &Tensor, order: Order) -> Result<Self> {
+    pub(crate) fn ordered(t: &Tensor, order: MemoryFormat) -> Result<Self> {
         let t = t.detach();
-        match Order::of(t.layout(), order == Order::Pixels) {
+        match MemoryFormat::of(t.layout(), order == MemoryFormat::Nhwc) {
             Some(found) if found == order => Self::dense(t, order),
             Some(found) => {
                 let x = Self::dense(t, found)?;
@@ -107,7 +107,7 @@ impl Operand {
         }
     }
 
-    fn dense(tensor: Tensor, order: Order) -> Result<Self> {
+    fn dense(tensor: Tensor, order: MemoryFormat) -> Result<Self> {
         Ok(Operand { device: device(&tensor)?, address: address(&tensor)?, tensor, order })
     }
 
@@ -121,7 +121,7 @@ impl Operand {
         self.tensor.dims()
     }
 
-    /// Shape of pictures.
+    /// Shape of images.
     pub(crate) fn dims4(&self) -> Result<[usize; 4]> {
         let (n, c, h, w) = self.tensor.dims4()?;
         Ok([n, c, h, w])
@@ -169,7 +169,7 @@ pub(crate) struct Output {
 
 impl Output {
     /// Room for a tensor of this shape.
-    pub(crate) fn new(device: &CudaDevice, dtype: DType, dims: &[usize], order: Order) -> Result<Self> {
+    pub(crate) fn new(device: &CudaDevice, dtype: DType, dims: &[usize], order: MemoryFormat) -> Result<Self> {
         // The driver refuses to allocate nothing.
         let n = dims.iter().product::<usize>().max(1);
         // SAFETY: all these types take every bit pattern, and every element is written before it is read.
@@ -185,7 +185,7 @@ impl Output {
         };
         let storage = Storage::Cuda(CudaStorage { slice, device: device.clone() });
         let tensor = match (order, dims) {
-            (Order::Pixels, &[n, c, h, w]) => {
+            (MemoryFormat::Nhwc, &[n, c, h, w]) => {
                 Tensor::from_storage(storage, (n, h, w, c), BackpropOp::none(), false).permute((0, 3, 1, 2))?
             }
             _ => Tensor::from_storage(storage, dims, BackpropOp::none(), false),

@@ -39,7 +39,7 @@ fn make(number: usize) -> Result<Device> {
     Ok(device)
 }
 
-/// Freed memory stays with the program: by default every synchronisation gives it back to the system, and getting it
+/// Freed memory stays with the program: by default every synchronization gives it back to the system, and getting it
 /// again takes longer than a kernel.
 fn keep_memory(cuda: &CudaDevice) -> Result<()> {
     if let Some(pool) = pool(cuda.cuda_stream().context())? {

@@ -1,7 +1,7 @@
 //! When repeated work is captured, and how long its graph is kept.
 
 use super::warm_up;
-use crate::graphs_leave_room;
+use crate::device::graphs_leave_room;
 use candle_core::Device;
 use std::fmt::Display;
 

@@ -1,15 +1,12 @@
 //! Stream capture.
 #![allow(unsafe_code)] // a graph changes threads
 
-use super::GraphParams;
-use crate::cuda::operand::accumulator;
-use crate::dropout::MaskKey;
+use crate::cuda::dropout_key;
 use candle_core::cuda::WrapErr;
 use candle_core::cuda::cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use candle_core::cuda::cudarc::driver::{CudaGraph, CudaStream};
-use candle_core::{DType, Device, Error, Result, bail};
+use candle_core::{Device, Error, Result, Tensor};
 use gan_rng::Key;
-use std::cell::Cell;
 use std::sync::Arc;
 
 /// A graph that is ready to be launched. The first field is dropped first.
@@ -69,29 +66,10 @@ pub(super) fn warm_up<T>(device: &Device, work: impl FnOnce() -> T) -> T {
     work()
 }
 
-thread_local! {
-    /// The key that a captured step uses, and the address of the one to be used at a launch.
-    static LIVE: Cell<Option<(Key, u64)>> = const { Cell::new(None) };
-}
-
 pub(super) fn with_dropout_key<T, E: From<Error>>(
     key: Key,
-    word: &GraphParams,
+    word: &Tensor,
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
-    let address = accumulator(word.tensor(), DType::F64)?;
-    LIVE.set(Some((key, address)));
-    let done = work();
-    LIVE.set(None);
-    done
-}
-
-/// Where a mask's key is found when a captured launch runs, and the index of the mask's sequence under it; `None` unless
-/// a step is being captured.
-pub(crate) fn dropout_key(mask: MaskKey) -> Result<Option<(u64, u64)>> {
-    match (LIVE.get(), mask.index) {
-        (None, _) => Ok(None),
-        (Some((key, address)), Some(index)) if key == mask.key => Ok(Some((address, index))),
-        _ => bail!("dropout: a captured step draws its masks by names under the step's own key"),
-    }
+    dropout_key::with(key, word, work)
 }

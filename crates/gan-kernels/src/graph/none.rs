@@ -1,7 +1,6 @@
 //! Without CUDA.
 
-use super::GraphParams;
-use candle_core::{Device, Error, Result};
+use candle_core::{Device, Error, Result, Tensor};
 use gan_rng::Key;
 
 /// There is none.
@@ -27,7 +26,7 @@ pub(super) fn warm_up<T>(_: &Device, work: impl FnOnce() -> T) -> T {
 
 pub(super) fn with_dropout_key<T, E: From<Error>>(
     _: Key,
-    _: &GraphParams,
+    _: &Tensor,
     work: impl FnOnce() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
     work()

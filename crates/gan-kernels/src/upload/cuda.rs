@@ -4,13 +4,13 @@
 //! copies it into the device's buffer once the main stream has read that (`read`); the main stream waits for the copy and
 //! moves the bytes into tensors of its own. Tensors are therefore made, used and freed on the main stream alone.
 //!
-//! Pictures of 8 bits travel as bytes and become the same numbers again on the device ([`levels`]).
+//! Images of 8 bits travel as bytes and become the same numbers again on the device ([`levels`]).
 #![allow(unsafe_code)] // page-locked memory, bytes taken for elements
 
 use super::levels;
 use crate::cuda::launch::Launch;
 use crate::cuda::module::{Module, module};
-use crate::cuda::operand::{Order, Output};
+use crate::cuda::operand::{MemoryFormat, Output};
 use candle_core::cuda::cudarc::driver::{CudaEvent, CudaSlice, CudaStream, DevicePtr, DeviceRepr, PinnedHostSlice};
 use candle_core::cuda::{CudaDType, WrapErr};
 use candle_core::op::BackpropOp;
@@ -131,7 +131,7 @@ fn take(
     shape: &Shape,
 ) -> Result<Tensor> {
     if *levels {
-        let y = Output::new(device, DType::F32, shape.dims(), Order::Planes)?;
+        let y = Output::new(device, DType::F32, shape.dims(), MemoryFormat::Nchw)?;
         Launch::new(device, &UPLOAD, "values_of_levels")?
             .arg(from.device_ptr(main).0 + place.start as u64)
             .arg(y.address)

@@ -1,6 +1,6 @@
-//! Pictures of 8 bits: their values are 256 levels, and each fits into a byte.
+//! Images of 8 bits: their values are 256 levels, and each fits into a byte.
 
-use crate::choice::isa;
+use crate::dispatch::isa;
 use crate::isa::vectorised;
 
 /// Values that are looked at before the rest is given up.

@@ -1,12 +1,12 @@
 //! Naive references in F64 and the comparisons that the tests share.
 #![allow(clippy::unwrap_used, dead_code)]
 use candle_core::{DType, Device, Tensor};
-use gan_kernels::{Conv2d, ConvTranspose2d, PadMode};
+use gan_kernels::conv::{Conv2d, ConvTranspose2d, PadMode};
 use gan_rng::{Key, Purpose};
 
 /// Where the operators under test run (`GAN_TEST_DEVICE`).
 pub(crate) fn device() -> Device {
-    gan_kernels::test_device().unwrap()
+    gan_kernels::device::test_device().unwrap()
 }
 
 /// The gradient of all parameters, as Adam takes it.

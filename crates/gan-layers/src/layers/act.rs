@@ -5,7 +5,8 @@ use crate::plan::{Fused, Plan};
 use crate::summary::Rows;
 use crate::{Layer, SequenceBuilder};
 use candle_core::{Result, Tensor, bail};
-use gan_kernels::{self as k, Act};
+use gan_kernels as k;
+use gan_kernels::act::Act;
 
 /// An activation, any shape.
 #[derive(Debug, Clone, Copy)]
@@ -51,14 +52,14 @@ impl Kind for Activation {
 
 impl Op for Activation {
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
-        let y = if pass.fused.applied { x.clone() } else { k::act(x, self.0)? };
+        let y = if pass.fused.applied { x.clone() } else { k::act::act(x, self.0)? };
         let record = pass.record(|| Kept(Some(y.clone())));
         Ok((y, record))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {
         match record.open()? {
-            Kept(Some(y)) => Ok(Some(k::act_backward(&y, dy, self.0)?)),
+            Kept(Some(y)) => Ok(Some(k::act::act_backward(&y, dy, self.0)?)),
             Kept(None) => bail!("the result of an activation was given up and not taken back"),
         }
     }

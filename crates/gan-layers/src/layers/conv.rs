@@ -6,7 +6,11 @@ use crate::plan::{Fused, Plan};
 use crate::summary::Rows;
 use crate::{Builder, Layer, Param, Precision, Role, SequenceBuilder};
 use candle_core::{DType, Result, Tensor};
-use gan_kernels::{self as k, Act, Conv2d, OneHot, OneHotGrads, PadMode};
+use gan_kernels as k;
+use gan_kernels::act::Act;
+use gan_kernels::conv::{Conv2d, PadMode};
+use gan_kernels::math_mode::MathMode;
+use gan_kernels::onehot::{OneHot, OneHotGrads};
 
 /// A convolution with zero padding (a [`Pad`](super::pad::Pad) in front of it brings other kinds),
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`.
@@ -59,12 +63,12 @@ impl Conv {
     }
 
     /// The geometry, with the padding layer that may lie in front.
-    fn spec(&self, fused: &Fused) -> Conv2d {
+    pub(super) fn spec(&self, fused: &Fused, math: MathMode) -> Conv2d {
         let (pad_mode, padding) = match fused.pad {
             Some(pad) => (pad.mode, pad.size),
             None => (PadMode::Zero, self.padding),
         };
-        Conv2d { stride: self.stride, padding, pad_mode }
+        Conv2d { stride: self.stride, padding, pad_mode, math }
     }
 }
 
@@ -83,7 +87,7 @@ impl Kind for Conv {
 
     fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
         let (out, in_nc, kh, kw) = self.weight.tensor().dims4()?;
-        let spec = Conv2d { stride: self.stride, padding: self.padding, pad_mode: PadMode::Zero };
+        let spec = Conv2d { stride: self.stride, padding: self.padding, ..Conv2d::default() };
         (to.height, to.width) = spec.output_hw((kh, kw), (to.height, to.width))?;
         to.channels = out;
         let macs = [out, in_nc, kh, kw, to.height, to.width];
@@ -107,12 +111,13 @@ impl Op for Conv {
     }
 
     fn takes_labels(&self, labels: &OneHot, fused: &Fused) -> bool {
-        labels.pays(self.weight.tensor(), &self.spec(fused))
+        labels.pays(self.weight.tensor(), &self.spec(fused, MathMode::default()))
     }
 
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         let bias = pass.fused.used(&self.bias);
-        let y = k::conv2d_act(x, &self.weight.weight, bias, &self.spec(pass.fused), pass.fused.act)?;
+        let y =
+            k::conv::conv2d_act(x, &self.weight.weight, bias, &self.spec(pass.fused, pass.ctx.math), pass.fused.act)?;
         let (_, _, h, w) = x.dims4()?;
         Ok((y, pass.record(|| Kept::Planes { x: ConvInput::of(x, pass), hw: (h, w) })))
     }
@@ -123,18 +128,19 @@ impl Op for Conv {
             Precision::Bf16 => DType::BF16,
         };
         let bias = pass.fused.used(&self.bias);
-        let y = k::onehot_conv2d(&labels, &self.weight.weight, bias, &self.spec(pass.fused), dtype)?;
-        let y = if pass.fused.act == Act::Identity { y } else { k::act(&y, pass.fused.act)? };
+        let y =
+            k::onehot::onehot_conv2d(&labels, &self.weight.weight, bias, &self.spec(pass.fused, pass.ctx.math), dtype)?;
+        let y = if pass.fused.act == Act::Identity { y } else { k::act::act(&y, pass.fused.act)? };
         Ok((y, pass.record(|| Kept::Labels(labels))))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {
-        let spec = self.spec(pass.fused);
+        let spec = self.spec(pass.fused, pass.ctx.math);
         match record.open()? {
             Kept::Planes { x, hw } => {
                 let x = x.tensor(pass)?;
                 let buffers = ConvGradBuffers::new(&self.weight, &self.bias, pass.fused.bias, x.as_ref())?;
-                k::conv2d_backward(dy, &self.weight.weight, &spec, buffers.grads(pass.input.then_some(hw)))
+                k::conv::conv2d_backward(dy, &self.weight.weight, &spec, buffers.grads(pass.input.then_some(hw)))
             }
             Kept::Labels(labels) => {
                 let train = pass.trains();
@@ -142,7 +148,7 @@ impl Op for Conv {
                 let bias = self.bias.as_ref().filter(|_| pass.fused.bias && train);
                 let bias = bias.map(Param::accumulator).transpose()?;
                 let grads = OneHotGrads { rest: pass.input, weight: weight.as_ref(), bias: bias.as_ref() };
-                k::onehot_conv2d_backward(dy, &labels, &self.weight.weight, &spec, grads)
+                k::onehot::onehot_conv2d_backward(dy, &labels, &self.weight.weight, &spec, grads)
             }
         }
     }

@@ -7,7 +7,10 @@ use crate::plan::Plan;
 use crate::summary::Rows;
 use crate::{Builder, Layer, Param, Role, SequenceBuilder};
 use candle_core::{Result, Tensor};
-use gan_kernels::{self as k, Act, ConvTranspose2d};
+use gan_kernels as k;
+use gan_kernels::act::Act;
+use gan_kernels::conv::ConvTranspose2d;
+use gan_kernels::math_mode::MathMode;
 
 /// A transposed convolution, `[N, C_in, H, W]` → `[N, C_out, H', W']`.
 #[derive(Debug, Clone)]
@@ -44,8 +47,8 @@ impl ConvTranspose {
         Ok(ConvTranspose { weight, bias, stride: s.stride, padding: s.padding, output_padding })
     }
 
-    fn spec(&self) -> ConvTranspose2d {
-        ConvTranspose2d { stride: self.stride, padding: self.padding, output_padding: self.output_padding }
+    pub(super) fn spec(&self, math: MathMode) -> ConvTranspose2d {
+        ConvTranspose2d { stride: self.stride, padding: self.padding, output_padding: self.output_padding, math }
     }
 }
 
@@ -63,7 +66,7 @@ impl Kind for ConvTranspose {
     fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
         let (in_nc, out, kh, kw) = self.weight.tensor().dims4()?;
         let macs = [out, in_nc, kh, kw, to.height, to.width]; // every input pixel meets the whole kernel once
-        (to.height, to.width) = self.spec().output_hw((kh, kw), (to.height, to.width))?;
+        (to.height, to.width) = self.spec(MathMode::default()).output_hw((kh, kw), (to.height, to.width))?;
         to.channels = out;
         to.row(self, path, format!("ConvT {kh}x{kw} s{}", self.stride), &macs);
         Ok(())
@@ -86,7 +89,7 @@ impl Op for ConvTranspose {
 
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         let bias = pass.fused.used(&self.bias);
-        let y = k::conv_transpose2d_act(x, &self.weight.weight, bias, &self.spec(), pass.fused.act)?;
+        let y = k::conv::conv_transpose2d_act(x, &self.weight.weight, bias, &self.spec(pass.ctx.math), pass.fused.act)?;
         let (_, _, h, w) = x.dims4()?;
         Ok((y, pass.record(|| Kept { x: ConvInput::of(x, pass), hw: (h, w) })))
     }
@@ -96,6 +99,6 @@ impl Op for ConvTranspose {
         let x = x.tensor(pass)?;
         let buffers = ConvGradBuffers::new(&self.weight, &self.bias, pass.fused.bias, x.as_ref())?;
         let grads = buffers.grads(pass.input.then_some(hw));
-        k::conv_transpose2d_backward(dy, &self.weight.weight, &self.spec(), grads)
+        k::conv::conv_transpose2d_backward(dy, &self.weight.weight, &self.spec(pass.ctx.math), grads)
     }
 }

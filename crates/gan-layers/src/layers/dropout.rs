@@ -6,7 +6,8 @@ use crate::plan::Plan;
 use crate::summary::Rows;
 use crate::{Layer, SequenceBuilder};
 use candle_core::{Result, Tensor};
-use gan_kernels::{self as k, MaskKey};
+use gan_kernels as k;
+use gan_kernels::dropout::MaskKey;
 
 /// Element-wise dropout with inverted scaling, any shape. Its path names its mask.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +30,7 @@ struct Kept(Option<MaskKey>);
 impl DropoutLayer {
     fn apply(&self, x: &Tensor, key: Option<MaskKey>) -> Result<Tensor> {
         match key {
-            Some(key) => k::dropout(x, self.p, key),
+            Some(key) => k::dropout::dropout(x, self.p, key),
             None => Ok(x.clone()),
         }
     }

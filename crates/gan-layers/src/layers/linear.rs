@@ -4,9 +4,12 @@ use crate::conv_grads::{ConvGradBuffers, ConvInput};
 use crate::kind::{Backward, Forward, Kind, Op, Record};
 use crate::plan::Plan;
 use crate::summary::Rows;
-use crate::{Builder, Layer, Param, Role, SequenceBuilder};
+use crate::{Builder, Ctx, Layer, Param, Role, SequenceBuilder};
 use candle_core::{Result, Tensor, bail};
-use gan_kernels::{self as k, Act, Conv2d, PadMode, Weight};
+use gan_kernels as k;
+use gan_kernels::act::Act;
+use gan_kernels::conv::Conv2d;
+use gan_kernels::weight::Weight;
 
 /// `y = x Wᵀ + b` on rows, `[R, C_in]` → `[R, C_out]` or `[R, C_in, 1, 1]` → `[R, C_out, 1, 1]`.
 #[derive(Debug, Clone)]
@@ -18,7 +21,9 @@ pub struct Linear {
 }
 
 /// One pixel meets one kernel: the rows are the pixels of one image.
-const POINTWISE: Conv2d = Conv2d { stride: 1, padding: 0, pad_mode: PadMode::Zero };
+pub(super) fn pointwise(ctx: &Ctx) -> Conv2d {
+    Conv2d { math: ctx.math, ..Conv2d::default() }
+}
 
 impl SequenceBuilder<'_> {
     /// Linear layer from `in_nc` to `out_nc` features.
@@ -49,7 +54,7 @@ impl Linear {
         }
     }
 
-    /// The way back, to as many dimensions as `like` has.
+    /// The inverse, to as many dimensions as `like` has.
     fn rows(y: &Tensor, like: &Tensor) -> Result<Tensor> {
         let (_, c, _, r) = y.dims4()?;
         let rows = y.contiguous()?.reshape((c, r))?.t()?.contiguous()?;
@@ -90,7 +95,7 @@ impl Op for Linear {
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         let image = Self::image(x)?;
         let bias = pass.fused.used(&self.bias);
-        let y = k::conv2d_act(&image, &self.weight.weight, bias, &POINTWISE, pass.fused.act)?;
+        let y = k::conv::conv2d_act(&image, &self.weight.weight, bias, &pointwise(pass.ctx), pass.fused.act)?;
         Ok((Self::rows(&y, x)?, pass.record(|| Kept(ConvInput::kept(&image, pass)))))
     }
 
@@ -100,7 +105,7 @@ impl Op for Linear {
         let image = Self::image(dy)?;
         let buffers = ConvGradBuffers::new(&self.weight, &self.bias, pass.fused.bias, x.as_ref())?;
         let grads = buffers.grads(pass.input.then_some((1, image.dim(3)?)));
-        let dx = k::conv2d_backward(&image, &self.weight.weight, &POINTWISE, grads)?;
+        let dx = k::conv::conv2d_backward(&image, &self.weight.weight, &pointwise(pass.ctx), grads)?;
         dx.map(|dx| Self::rows(&dx, dy)).transpose()
     }
 }

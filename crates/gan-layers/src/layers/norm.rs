@@ -1,4 +1,4 @@
-//! Normalisation.
+//! Normalization.
 
 use super::identity::Identity;
 use crate::kind::{Backward, Forward, Kind, Op, Record};
@@ -6,13 +6,15 @@ use crate::plan::{Fused, Plan};
 use crate::summary::Rows;
 use crate::{Builder, Counter, Layer, NormMode, Param, Role, SequenceBuilder};
 use candle_core::{Result, Tensor};
-use gan_kernels::{self as k, Act, Affine, Group, Moments, Norm, NormGrads};
+use gan_kernels as k;
+use gan_kernels::act::Act;
+use gan_kernels::norm::{Affine, Group, Moments, Norm, NormGrads};
 use serde::{Deserialize, Serialize};
 
 const EPS: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
-/// Which normalisation a network uses.
+/// Which normalization a network uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormKind {
@@ -35,7 +37,7 @@ impl NormKind {
     }
 }
 
-/// A normalisation layer, `[N, C, H, W]`; eps is 1e-5.
+/// A normalization layer, `[N, C, H, W]`; eps is 1e-5.
 #[derive(Debug, Clone)]
 pub enum NormLayer {
     /// Instance norm without parameters and without running statistics.
@@ -69,7 +71,7 @@ pub struct BatchNorm {
 }
 
 impl SequenceBuilder<'_> {
-    /// Normalisation of this many channels.
+    /// Normalization of this many channels.
     ///
     /// # Errors
     /// The source has no such parameters.
@@ -142,14 +144,14 @@ impl NormLayer {
         let (spec, affine) = (self.spec(pass.fused.act), self.affine());
         match (self, pass.ctx.norm) {
             (NormLayer::Batch(b), NormMode::Running) => {
-                let y = k::norm_with(x, &b.running, &spec, affine, pass.residual)?;
+                let y = k::norm::norm_with(x, &b.running, &spec, affine, pass.residual)?;
                 Ok((y, b.running.clone(), true))
             }
             (_, mode) => {
-                let (y, moments) = k::norm(x, &spec, affine, pass.residual)?;
+                let (y, moments) = k::norm::norm(x, &spec, affine, pass.residual)?;
                 if let (NormLayer::Batch(b), NormMode::Batch { update: true }) = (self, mode) {
                     let (n, _, h, w) = x.dims4()?;
-                    k::update_running(&moments, n * h * w, MOMENTUM, &b.running)?;
+                    k::norm::update_running(&moments, n * h * w, MOMENTUM, &b.running)?;
                     b.batches.increment();
                 }
                 Ok((y, moments, false))
@@ -186,7 +188,7 @@ impl Kind for NormLayer {
 }
 
 impl Op for NormLayer {
-    /// The backward pass computes its normalised value again, and the activation's gradient from that. The kernels of tanh are
+    /// The backward pass computes its normalized value again, and the activation's gradient from that. The kernels of tanh are
     /// not part of the norm's.
     fn absorbs(&self, act: Act) -> bool {
         act != Act::Tanh
@@ -202,7 +204,7 @@ impl Op for NormLayer {
 
     fn recompute(&self, record: &Record, fused: &Fused) -> Result<Tensor> {
         let Kept { x, moments, .. } = record.get()?;
-        k::norm_with(x, moments, &self.spec(fused.act), self.affine(), None)
+        k::norm::norm_with(x, moments, &self.spec(fused.act), self.affine(), None)
     }
 
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
@@ -220,9 +222,9 @@ impl Op for NormLayer {
         let grads = NormGrads { input: pass.input, affine: buffers };
         let spec = self.spec(pass.fused.act);
         if running {
-            k::norm_with_backward(&x, &moments, dy, &spec, self.affine(), grads)
+            k::norm::norm_with_backward(&x, &moments, dy, &spec, self.affine(), grads)
         } else {
-            k::norm_backward(&x, &moments, dy, &spec, self.affine(), grads)
+            k::norm::norm_backward(&x, &moments, dy, &spec, self.affine(), grads)
         }
     }
 }

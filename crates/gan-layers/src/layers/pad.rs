@@ -5,7 +5,7 @@ use crate::plan::Plan;
 use crate::summary::Rows;
 use crate::{Layer, SequenceBuilder};
 use candle_core::{Result, Tensor};
-use gan_kernels::{Conv2d, PadMode};
+use gan_kernels::conv::{Conv2d, PadMode};
 
 /// Pads all four sides. A convolution behind it that does not pad itself pads as it reads; only then is the padded tensor never made.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ impl SequenceBuilder<'_> {
 impl Pad {
     /// Height and width of the output, checked: a reflection must be smaller than the input.
     fn output_hw(&self, input: (usize, usize)) -> Result<(usize, usize)> {
-        Conv2d { stride: 1, padding: self.size, pad_mode: self.mode }.output_hw((1, 1), input)
+        Conv2d { padding: self.size, pad_mode: self.mode, ..Conv2d::default() }.output_hw((1, 1), input)
     }
 
     /// Pads one dimension.

@@ -36,11 +36,11 @@ impl Kind for MaxPool2 {
 
 impl Op for MaxPool2 {
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
-        Ok((k::max_pool2(x)?, pass.record(|| Kept(x.clone()))))
+        Ok((k::pool::max_pool2(x)?, pass.record(|| Kept(x.clone()))))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {
         let Kept(x) = record.open()?;
-        k::max_pool2_backward(&x, dy).map(Some)
+        k::pool::max_pool2_backward(&x, dy).map(Some)
     }
 }

@@ -74,7 +74,7 @@ impl Op for Residual {
             }
         };
         let Some(dx) = backward(&self.0, tape, dy.clone(), pass.ctx, pass.input)? else { return Ok(None) };
-        k::add_assign(&dx, dy)?;
+        k::elementwise::add_assign(&dx, dy)?;
         Ok(Some(dx))
     }
 }

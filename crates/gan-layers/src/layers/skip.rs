@@ -60,15 +60,16 @@ impl Op for Skip {
         let channels = x.dim(1)?;
         let mut tape = pass.taped.then(Tape::default);
         let y = forward(&self.0, Start::Planes(x.clone()), pass.ctx, tape.as_mut(), None)?;
-        Ok((k::cat_channels(x, &y)?, tape.map(|tape| Record::new(Kept { tape, channels }))))
+        Ok((k::concat::cat_channels(x, &y)?, tape.map(|tape| Record::new(Kept { tape, channels }))))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {
         let Kept { tape, channels } = record.open()?;
         let rest = dy.dim(1)? - channels;
-        let (direct, through) = (k::narrow_channels(dy, 0, channels)?, k::narrow_channels(dy, channels, rest)?);
+        let (direct, through) =
+            (k::concat::narrow_channels(dy, 0, channels)?, k::concat::narrow_channels(dy, channels, rest)?);
         let Some(dx) = backward(&self.0, tape, through, pass.ctx, pass.input)? else { return Ok(None) };
-        k::add_assign(&dx, &direct)?;
+        k::elementwise::add_assign(&dx, &direct)?;
         Ok(Some(dx))
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn layers_with(at: &Builder<'_>, relu: Act, leaky: Act) -> Result<Seq
 
 /// The device under test.
 pub(crate) fn device() -> Device {
-    gan_kernels::test_device().unwrap()
+    gan_kernels::device::test_device().unwrap()
 }
 
 pub(crate) fn key() -> Key {
@@ -47,7 +47,7 @@ pub(crate) fn drawn() -> (ParamStore, Sequence) {
 }
 
 /// Numbers in [-1, 1), `[2, channels, 6, 8]`.
-pub(crate) fn pictures(channels: usize, seed: u64) -> Var {
+pub(crate) fn images(channels: usize, seed: u64) -> Var {
     let mut stream = Key::new(seed, Purpose::Test).stream();
     let values: Vec<f64> = (0..2 * channels * 48).map(|_| stream.range(-1.0, 1.0)).collect();
     Var::from_tensor(&Tensor::from_vec(values, (2, channels, 6, 8), &device()).unwrap()).unwrap()
@@ -60,7 +60,7 @@ pub(crate) fn ctx(weights: Weights) -> Ctx {
 
 /// A scalar that depends on every element differently.
 pub(crate) fn score(y: &Tensor) -> Tensor {
-    (y * pictures(2, 99).as_tensor()).unwrap().sum_all().unwrap()
+    (y * images(2, 99).as_tensor()).unwrap().sum_all().unwrap()
 }
 
 pub(crate) fn numbers(t: &Tensor) -> Vec<f64> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor, Var};
-use gan_kernels::Weight;
+use gan_kernels::weight::Weight;
 use gan_layers::{Builder, Counter, Param, Role, Source};
 use gan_weights::{StateDict, shown};
 
@@ -66,11 +66,11 @@ impl Recorder {
 impl Source for Recorder {
     fn param(&self, path: &str, shape: &[usize], _: Role) -> candle_core::Result<Param> {
         self.note(path, Some(shape));
-        Ok(Param { weight: Weight::constant(hollow(shape)?), grad: None })
+        Ok(Param { weight: Weight::constant(meta_tensor(shape)?), grad: None })
     }
     fn buffer(&self, path: &str, shape: &[usize], _: f64) -> candle_core::Result<Tensor> {
         self.note(path, Some(shape));
-        hollow(shape)
+        meta_tensor(shape)
     }
     fn counter(&self, path: &str) -> candle_core::Result<Counter> {
         self.note(path, None);
@@ -82,6 +82,6 @@ impl Source for Recorder {
 }
 
 /// A tensor of this shape made of one broadcast element.
-fn hollow(shape: &[usize]) -> candle_core::Result<Tensor> {
+fn meta_tensor(shape: &[usize]) -> candle_core::Result<Tensor> {
     Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)
 }

@@ -57,13 +57,13 @@ impl Tensors<'_> {
         self.affine(path) == Some(NormKind::Batch)
     }
 
-    /// The normalisation at `norm`, behind the convolution at `conv`, in the networks of pix2pix and CycleGAN: there
+    /// The normalization at `norm`, behind the convolution at `conv`, in the networks of pix2pix and CycleGAN: there
     /// only the convolutions before instance norms have a bias.
     pub(super) fn norm(&self, conv: &str, norm: &str) -> NormKind {
         self.affine(norm).unwrap_or(if self.bias(conv) { NormKind::Instance } else { NormKind::None })
     }
 
-    /// The normalisation at `path` in the networks of pix2pixHD, which always have one.
+    /// The normalization at `path` in the networks of pix2pixHD, which always have one.
     pub(super) fn hd_norm(&self, path: &str) -> NormKind {
         self.affine(path).unwrap_or(NormKind::Instance)
     }

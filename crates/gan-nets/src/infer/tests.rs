@@ -1,4 +1,4 @@
-//! Networks are recognised by their keys and shapes.
+//! Networks are recognized by their keys and shapes.
 
 #![allow(clippy::unwrap_used)]
 

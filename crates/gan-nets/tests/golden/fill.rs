@@ -5,7 +5,7 @@ use gan_layers::{Builder, Missing, ParamStore};
 
 /// The device under test.
 pub(crate) fn device() -> Device {
-    gan_kernels::test_device().unwrap()
+    gan_kernels::device::test_device().unwrap()
 }
 
 /// Element `n` of the input is float32(sin(f·n + phase)).

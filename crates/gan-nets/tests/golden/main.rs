@@ -3,6 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod counts;
+mod discriminators;
 mod fill;
 mod generators;
-mod judges;

@@ -1,7 +1,7 @@
 //! Keys and shapes in state-dict order, without weights.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use gan_kernels::Weight;
+use gan_kernels::weight::Weight;
 use gan_layers::{Builder, Counter, Param, Role, Source};
 use std::cell::RefCell;
 use std::rc::Rc;

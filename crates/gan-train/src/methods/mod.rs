@@ -18,13 +18,13 @@ pub const METHODS: &[MethodSpec] = &[pix2pix::SPEC, pix2pixhd::SPEC, cyclegan::S
 /// The contexts of a step: of networks that are being trained, and of those that are held fixed meanwhile.
 pub fn contexts(train: &TrainConfig, cx: &StepCx) -> (Ctx, Ctx) {
     let TrainConfig { checkpointing, precision, .. } = *train;
-    let ctx = Ctx { checkpointing, precision, ..Ctx::train(cx.key(Purpose::Dropout)) };
+    let ctx = Ctx { checkpointing, precision, math: train.math_mode(), ..Ctx::train(cx.key(Purpose::Dropout)) };
     (ctx, Ctx { weights: Weights::Frozen, ..ctx })
 }
 
 /// The context of previews.
 pub fn preview_context(train: &TrainConfig) -> Ctx {
-    Ctx { precision: train.precision, ..Ctx::translate() }
+    Ctx { precision: train.precision, math: train.math_mode(), ..Ctx::translate() }
 }
 
 /// The target `[N, C, H, W]` of a training batch.
@@ -41,7 +41,7 @@ pub fn target(batch: &Batch) -> Result<&Tensor> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::METHODS;
+    use super::*;
 
     /// Every folder here is a method of that name.
     #[test]
@@ -54,5 +54,18 @@ mod tests {
         folders.sort();
         names.sort_unstable();
         assert_eq!(folders, names);
+    }
+
+    /// Building a context changes nothing of the program: two runs of different modes can share a process.
+    #[test]
+    fn contexts_carry_the_math_mode_of_their_run() {
+        let cx = StepCx { epoch: 1, step: 0, lr: 1e-3, seed: 0 };
+        for (tf32, deterministic) in [(true, false), (false, true)] {
+            let train = TrainConfig { tf32, deterministic, ..TrainConfig::default() };
+            let (trained, frozen) = contexts(&train, &cx);
+            for ctx in [trained, frozen, preview_context(&train)] {
+                assert_eq!((ctx.math.tf32, ctx.math.deterministic), (tf32, deterministic));
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use candle_core::Tensor;
-use gan_kernels::Exchange;
+use gan_kernels::image_pool::PoolAction;
 use gan_layers::copy_of;
 
 /// The images of a pool.
@@ -79,18 +79,18 @@ fn room(like: &Tensor, size: usize) -> Result<Tensor> {
 }
 
 /// Exchanges images that are held apart.
-pub(super) fn exchange(images: &mut Vec<Tensor>, batch: &Tensor, choices: &[Exchange]) -> Result<Tensor> {
+pub(super) fn exchange(images: &mut Vec<Tensor>, batch: &Tensor, choices: &[PoolAction]) -> Result<Tensor> {
     let mut out = Vec::with_capacity(choices.len());
     for (i, choice) in choices.iter().enumerate() {
         // A copy: a view would keep the whole batch alive for as long as the image stays in the pool.
         let image = copy_of(&batch.narrow(0, i, 1)?)?;
         out.push(match *choice {
-            Exchange::Pass => image,
-            Exchange::Keep(_) => {
+            PoolAction::Pass => image,
+            PoolAction::Keep(_) => {
                 images.push(image.clone());
                 image
             }
-            Exchange::Swap(at) => std::mem::replace(&mut images[at as usize], image),
+            PoolAction::Swap(at) => std::mem::replace(&mut images[at as usize], image),
         });
     }
     Ok(if out.len() == 1 { out.remove(0) } else { Tensor::cat(&out, 0)? })

@@ -3,7 +3,7 @@
 use crate::{Place, Result};
 use candle_core::DType;
 use gan_data::Batch;
-use gan_kernels::Uploader;
+use gan_kernels::upload::Uploader;
 use gan_translate::move_batch;
 
 /// Moves one batch after the other, without waiting for the device.

@@ -86,8 +86,8 @@ fn translation(
     place: &Place,
 ) -> anyhow::Result<Case> {
     let train = numerics_of(settings)?;
-    numerics::apply(&train, place)?;
-    let ctx = Ctx { precision: train.precision, ..Ctx::translate() };
+    numerics::check(train.precision, place)?;
+    let ctx = Ctx { precision: train.precision, math: train.math_mode(), ..Ctx::translate() };
     let (arch, input_nc, ngf) = match network {
         "resnet9" => (Arch::Resnet9Blocks, 3, 64),
         "unet256" => (Arch::Unet, 3, 64),
@@ -145,7 +145,7 @@ fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], pla
     let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
     let batch = to_place(batch, place)?;
     let train = config.train();
-    numerics::apply(train, place)?;
+    numerics::check(train.precision, place)?;
     let method = capture_steps(config.build(place)?, train, place);
     Ok(Case::Step { method, batch, step: 0 })
 }

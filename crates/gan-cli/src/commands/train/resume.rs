@@ -61,7 +61,7 @@ pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<Box<dyn
         Ok(wanted)
     });
     let config = resumed.map_err(|error| match error {
-        Error::Config { ref origin, .. } if whole && origin == "--resume" => {
+        Error::RefusedChanges { file: None, .. } if whole => {
             let hint = "leave --preset and --config out to resume with the run's own configuration";
             anyhow::Error::from(Coded(BAD_MODEL, format!("{error}\n{hint}")))
         }

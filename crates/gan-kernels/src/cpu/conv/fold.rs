@@ -1,6 +1,6 @@
 //! The adjoint of padding: gradients of padded pixels are added to the pixels they show.
-use super::geometry::Geometry;
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::spec::geometry::Geometry;
 
 /// `out[y][x] = start + Σ` of the padded plane's elements that show (y, x).
 pub(crate) fn fold<T: Real>(g: &Geometry, padded: &[T], out: &mut [T], start: T) {

@@ -3,28 +3,26 @@
 //! A convolution has a big end `[n, ci, h, w]` and a small end `[n, co, ho, wo]`. Three kernels serve it and its
 //! transposed twin: `forward` goes from big to small, `backward_data` from small to big (it is also the transposed
 //! convolution), `backward_weight` correlates the two.
-mod band;
-mod correlate;
-mod few;
 mod fold;
-mod geometry;
-mod grid;
+mod im2col;
+mod implicit_gemm;
 pub(crate) mod onehot;
-mod outer;
+mod outer_product;
+mod phase_planes;
+mod phases;
 mod portable;
-mod ranks;
-mod stream;
-mod taps;
+mod small_spatial;
 mod tile;
 mod transpose;
+mod weight_grad;
+mod weight_grad_tile;
 mod winograd;
 
-pub(crate) use geometry::Geometry;
-
 use super::elementwise::{CHUNK, finite, sum};
-use crate::Weight;
-use crate::choice::{Family, forced, is_precise, isa};
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::dispatch::{ConvAlgorithm, forced, is_precise, isa};
+use crate::spec::geometry::Geometry;
+use crate::weight::Weight;
 use rayon::prelude::*;
 
 /// `into[c] += Σ dy[:, c]` for `dy` `[n, c, pixels]`.
@@ -44,21 +42,21 @@ enum Pass {
     BackwardWeight,
 }
 
-/// The family for a shape: the one that is forced, if it can serve the shape, or the one that was measured to be fastest.
-fn family(g: &Geometry, pass: Pass) -> Family {
+/// The algorithm for a shape: the one that is forced, if it can serve the shape, or the one that was measured to be fastest.
+fn algorithm(g: &Geometry, pass: Pass) -> ConvAlgorithm {
     let pixels = g.n * g.ho * g.wo;
     match forced() {
         // Its im2col matrix must be small.
-        Some(Family::Stream) if pixels * g.taps() <= 1 << 24 => Family::Stream,
-        Some(Family::Winograd) if winograd::serves(g) => Family::Winograd,
-        Some(forced @ (Family::Portable | Family::Gemm)) => forced,
+        Some(ConvAlgorithm::Im2col) if pixels * g.taps() <= 1 << 24 => ConvAlgorithm::Im2col,
+        Some(ConvAlgorithm::Winograd) if winograd::serves(g) => ConvAlgorithm::Winograd,
+        Some(forced @ (ConvAlgorithm::Portable | ConvAlgorithm::ImplicitGemm)) => forced,
         _ => fastest(g, pass, pixels),
     }
 }
 
-/// The table of the crate's documentation. Its limits come from timing all families at the shapes of the networks, on
+/// The table of the crate's documentation. Its limits come from timing all algorithms at the shapes of the networks, on
 /// AVX2 and on AVX-512.
-fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> Family {
+fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> ConvAlgorithm {
     let weights = pass == Pass::BackwardWeight;
     let (channels, transformed) = (g.ci.min(g.co), winograd::weights_len(g));
     // Transforms pay for themselves when each transformed value is used often. With stride 2, whose products save less, it also counts that transformed
@@ -72,13 +70,13 @@ fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> Family {
     // Three points save nothing of a 3x3 kernel, whose phases are mostly of one tap.
     let small = g.kh == 4 && channels >= 64 && pixels >= 144 && winograd::is_small(g);
     if (pays || small) && winograd::serves(g) && !is_precise() {
-        return Family::Winograd;
+        return ConvAlgorithm::Winograd;
     }
     // Reading the weights is a large part of the work, and packing them would double it.
     if g.taps() >= 256 && pixels <= 256 || weights && g.co >= 256 && pixels <= 512 {
-        return Family::Stream;
+        return ConvAlgorithm::Im2col;
     }
-    Family::Gemm
+    ConvAlgorithm::ImplicitGemm
 }
 
 /// From the big end to the small end, with a bias per output channel.
@@ -88,11 +86,11 @@ pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, 
     }
     let (Some(x32), Some(w32)) = (T::as_f32(x), T::as_f32(w)) else { return portable::forward(g, x, w, bias) };
     let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
-    match family(g, Pass::Forward) {
-        Family::Portable => portable::forward(g, x, w, bias),
-        Family::Stream => T::from_f32(stream::forward(isa, g, x32, w32, bias32)),
-        Family::Winograd => T::from_f32(winograd::forward(isa, g, x32, w32, weight, bias32)),
-        Family::Gemm => T::from_f32(taps::forward(isa, g, x32, w32, weight, bias32)),
+    match algorithm(g, Pass::Forward) {
+        ConvAlgorithm::Portable => portable::forward(g, x, w, bias),
+        ConvAlgorithm::Im2col => T::from_f32(im2col::forward(isa, g, x32, w32, bias32)),
+        ConvAlgorithm::Winograd => T::from_f32(winograd::forward(isa, g, x32, w32, weight, bias32)),
+        ConvAlgorithm::ImplicitGemm => T::from_f32(implicit_gemm::forward(isa, g, x32, w32, weight, bias32)),
     }
 }
 
@@ -103,25 +101,25 @@ pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], weight: &W
     }
     let (Some(dy32), Some(w32)) = (T::as_f32(dy), T::as_f32(w)) else { return portable::backward_data(g, dy, w, bias) };
     let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
-    match family(g, Pass::BackwardData) {
-        Family::Portable => portable::backward_data(g, dy, w, bias),
-        Family::Stream => T::from_f32(stream::backward_data(isa, g, dy32, w32, bias32)),
-        Family::Winograd => T::from_f32(winograd::backward_data(isa, g, dy32, w32, weight, bias32)),
-        Family::Gemm => T::from_f32(taps::backward_data(isa, g, dy32, w32, weight, bias32)),
+    match algorithm(g, Pass::BackwardData) {
+        ConvAlgorithm::Portable => portable::backward_data(g, dy, w, bias),
+        ConvAlgorithm::Im2col => T::from_f32(im2col::backward_data(isa, g, dy32, w32, bias32)),
+        ConvAlgorithm::Winograd => T::from_f32(winograd::backward_data(isa, g, dy32, w32, weight, bias32)),
+        ConvAlgorithm::ImplicitGemm => T::from_f32(implicit_gemm::backward_data(isa, g, dy32, w32, weight, bias32)),
     }
 }
 
 /// `into += ` gradient of the weight, or `into = ` it if `into` is `fresh`; tells whether the result is finite.
 pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &mut [T], fresh: bool) -> bool {
-    let family = family(g, Pass::BackwardWeight);
+    let algorithm = algorithm(g, Pass::BackwardWeight);
     let (isa, pair) = (isa(), T::as_f32(x).zip(T::as_f32(dy)));
-    if let (Some((x, dy)), true) = (pair, family != Family::Portable && g.n > 0)
+    if let (Some((x, dy)), true) = (pair, algorithm != ConvAlgorithm::Portable && g.n > 0)
         && let Some(into) = T::as_f32_mut(into)
     {
-        return match family {
-            Family::Stream => stream::backward_weight(isa, g, x, dy, into, fresh),
-            Family::Winograd => winograd::backward_weight(isa, g, x, dy, into, fresh),
-            _ => correlate::backward_weight(isa, g, x, dy, into, fresh),
+        return match algorithm {
+            ConvAlgorithm::Im2col => im2col::backward_weight(isa, g, x, dy, into, fresh),
+            ConvAlgorithm::Winograd => winograd::backward_weight(isa, g, x, dy, into, fresh),
+            _ => weight_grad::backward_weight(isa, g, x, dy, into, fresh),
         };
     }
     if fresh {

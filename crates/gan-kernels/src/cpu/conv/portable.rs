@@ -1,13 +1,13 @@
 //! Convolution by small register tiles in plain Rust, for every element type and every shape.
 #![allow(unsafe_code)]
 use super::fold::fold;
-use super::geometry::Geometry;
-use super::grid::{Grid, SLACK};
-use crate::choice::isa;
+use super::phase_planes::{Grid, SLACK};
 use crate::cpu::elementwise::{for_overwrite, sum_by};
 use crate::cpu::planes::Shared;
+use crate::cpu::real::Real;
+use crate::dispatch::isa;
 use crate::isa::vectorised;
-use crate::real::Real;
+use crate::spec::geometry::Geometry;
 use rayon::prelude::*;
 
 /// Channels of a register tile.

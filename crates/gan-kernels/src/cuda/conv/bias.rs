@@ -1,10 +1,10 @@
 //! The bias and its gradient.
 use super::filter::CONV;
-use crate::Act;
 use crate::cuda::act::code;
 use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::typed;
-use crate::cuda::operand::{Operand, Order, Output, accumulator};
+use crate::cuda::operand::{MemoryFormat, Operand, Output, accumulator};
+use crate::spec::act::Act;
 use candle_core::cuda::CudaDevice;
 use candle_core::{DType, Result, Tensor, bail};
 
@@ -37,7 +37,7 @@ pub(super) fn add(
     act: Act,
 ) -> Result<()> {
     let bias = checked(op, bias, channels, parameter(dtype))?;
-    let inner = if super::order(dtype) == Order::Pixels { 1 } else { h * w };
+    let inner = if super::order(dtype) == MemoryFormat::Nhwc { 1 } else { h * w };
     let len = n * channels * h * w;
     Launch::new(device, &CONV, typed!(dtype, "add_bias")?)?
         .arg(y.address)
@@ -61,21 +61,21 @@ pub(crate) fn add_bias_gradient(dy: &Tensor, into: &Tensor) -> Result<()> {
     }
     // Elements of a channel that a block sums.
     let lanes = match dy.order {
-        Order::Pixels => THREADS / channels.min(THREADS),
-        Order::Planes => THREADS,
+        MemoryFormat::Nhwc => THREADS / channels.min(THREADS),
+        MemoryFormat::Nchw => THREADS,
     };
     let each = (lanes * EACH).max(count.div_ceil(THREADS));
     let parts = count.div_ceil(each);
-    let partial = Output::new(&dy.device, wanted, &[parts, channels], Order::Planes)?;
+    let partial = Output::new(&dy.device, wanted, &[parts, channels], MemoryFormat::Nchw)?;
     match dy.order {
-        Order::Pixels => Launch::new(&dy.device, &CONV, typed!(dy.dtype(), "bias_pixels")?)?
+        MemoryFormat::Nhwc => Launch::new(&dy.device, &CONV, typed!(dy.dtype(), "bias_pixels")?)?
             .arg(dy.address)
             .arg(partial.address)
             .size(count)?
             .size(channels)?
             .size(each)?
             .grid((size(parts)?, size(channels.div_ceil(THREADS))?), BLOCK)?,
-        Order::Planes => Launch::new(&dy.device, &CONV, typed!(dy.dtype(), "bias_planes")?)?
+        MemoryFormat::Nchw => Launch::new(&dy.device, &CONV, typed!(dy.dtype(), "bias_planes")?)?
             .arg(dy.address)
             .arg(partial.address)
             .size(n)?

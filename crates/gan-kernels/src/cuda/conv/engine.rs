@@ -188,7 +188,7 @@ impl Engine {
         let out = scratch.as_ref().map_or(at.out, |s| s.address);
         let at = Addresses { out, workspace: space.address, workspace_len: space.len, ..at };
         // The first walk loads the kernels, which would be counted.
-        // SAFETY: as the caller promises; scratch and workspace are freed after the synchronisation below.
+        // SAFETY: as the caller promises; scratch and workspace are freed after the synchronization below.
         let measured = unsafe { self.library.measure(p.pass, d, at).and_then(|_| self.library.measure(p.pass, d, at)) };
         stream.synchronize()?;
         measured

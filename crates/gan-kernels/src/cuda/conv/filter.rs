@@ -1,13 +1,13 @@
 //! Weights as cuDNN takes them.
 use super::operand;
 use super::plan::Arithmetic;
-use crate::Weight;
-use crate::cpu::conv::Geometry;
 use crate::cuda::launch::{BLOCK, Launch, size};
 use crate::cuda::module::{Module, module};
-use crate::cuda::operand::{Operand, Order, Output, accumulator};
+use crate::cuda::operand::{MemoryFormat, Operand, Output, accumulator};
 use crate::cuda::workspace::outside_capture;
+use crate::spec::geometry::Geometry;
 use crate::weight::DeviceForm;
+use crate::weight::Weight;
 use candle_core::cuda::CudaDevice;
 use candle_core::{DType, Result, Tensor};
 
@@ -36,14 +36,14 @@ impl Filter {
         if !fits(g) {
             return Ok(None);
         }
-        let copy = w.on_device(DeviceForm::Pixels, |former| {
-            let weight = Operand::ordered(w.tensor(), Order::Planes)?;
+        let copy = w.on_device(DeviceForm::Nhwc, |former| {
+            let weight = Operand::ordered(w.tensor(), MemoryFormat::Nchw)?;
             // The former version's memory is used again: a captured graph keeps finding the copy there.
             let copy = match former {
                 Some(copy) => copy,
                 None => {
                     outside_capture(&weight.device, "the copy of a weight")?;
-                    Output::new(&weight.device, DType::BF16, &[g.co * g.taps()], Order::Planes)?.tensor()
+                    Output::new(&weight.device, DType::BF16, &[g.co * g.taps()], MemoryFormat::Nchw)?.tensor()
                 }
             };
             Launch::new(&weight.device, &CONV, "filter_to_pixels")?

@@ -3,29 +3,34 @@
 //! Three passes serve convolutions and transposed ones (see [`Geometry`]). A [`plan::Problem`] (pass, shape, arithmetic)
 //! meets cuDNN once: its descriptors and its algorithm are kept, the latter between runs as well ([`saved`]). BF16 has the
 //! channels last, with a BF16 copy of the weight that lives as long as the weight's version, and its weight gradient
-//! comes as BF16 and is added in F32; with few channels at one end, there is a way around ([`thin`]). Padding with zeros is cuDNN's; other kinds are made, then convolved without padding.
+//! comes as BF16 and is added in F32; with few channels at one end, there is a way around ([`few_channels`]). Padding with zeros is cuDNN's; other kinds are made, then convolved without padding.
 
 mod bias;
 mod descriptors;
 mod engine;
+mod few_channels;
 mod filter;
 mod library;
 mod plan;
 mod saved;
-mod thin;
 
-use crate::act::{Act, act};
-use crate::conv::Finish;
-use crate::cpu::conv::Geometry;
-use crate::cuda::operand::{Operand, Order, Output, accumulator};
-use crate::cuda::picture::{pad, pad_backward};
-use crate::{PadMode, Weight, convert, deterministic, tf32};
+use crate::cuda::act::act;
+use crate::cuda::buffer::add_assign;
+use crate::cuda::image::{pad, pad_backward};
+use crate::cuda::layout::convert;
+use crate::cuda::operand::{MemoryFormat, Operand, Output, accumulator};
+use crate::spec::act::Act;
+use crate::spec::conv::PadMode;
+use crate::spec::epilogue::Epilogue;
+use crate::spec::geometry::Geometry;
+use crate::spec::math_mode::MathMode;
+use crate::weight::Weight;
 use candle_core::cuda::CudaDevice;
 use candle_core::cuda::cudarc::cudnn::result::CudnnError;
 use candle_core::{DType, Result, Tensor, bail};
+use few_channels::FewChannels;
 use filter::Filter;
 use plan::{Arithmetic, Pass, Problem};
-use thin::Thin;
 
 /// What cuDNN's kernels expect of addresses; candle's allocations keep it, views may not.
 const ALIGNMENT: u64 = 16;
@@ -39,9 +44,9 @@ fn status<T>(function: &str, answer: std::result::Result<T, CudnnError>) -> Resu
 }
 
 /// How a convolution of such tensors is calculated.
-fn arithmetic(op: &str, x: &Tensor, weight: &Tensor) -> Result<Arithmetic> {
+fn arithmetic(op: &str, x: &Tensor, weight: &Tensor, math: MathMode) -> Result<Arithmetic> {
     match (x.dtype(), weight.dtype()) {
-        (DType::F32, DType::F32) if tf32() => Ok(Arithmetic::Tf32),
+        (DType::F32, DType::F32) if math.tf32 => Ok(Arithmetic::Tf32),
         (DType::F32, DType::F32) => Ok(Arithmetic::F32),
         (DType::F64, DType::F64) => Ok(Arithmetic::F64),
         (DType::BF16, DType::F32) => Ok(Arithmetic::Bf16),
@@ -58,15 +63,15 @@ fn operand(t: &Tensor) -> Result<Operand> {
     }
     let t = t.detach();
     let copy = match order {
-        Order::Planes => t.force_contiguous()?,
-        Order::Pixels => t.permute((0, 2, 3, 1))?.force_contiguous()?.permute((0, 3, 1, 2))?,
+        MemoryFormat::Nchw => t.force_contiguous()?,
+        MemoryFormat::Nhwc => t.permute((0, 2, 3, 1))?.force_contiguous()?.permute((0, 3, 1, 2))?,
     };
     Operand::ordered(&copy, order)
 }
 
 /// The order in which a type is convolved.
-fn order(dtype: DType) -> Order {
-    if dtype == DType::BF16 { Order::Pixels } else { Order::Planes }
+fn order(dtype: DType) -> MemoryFormat {
+    if dtype == DType::BF16 { MemoryFormat::Nhwc } else { MemoryFormat::Nchw }
 }
 
 /// The convolution without padding that is left when the big end has been padded.
@@ -81,31 +86,31 @@ fn pads_itself(g: &Geometry) -> bool {
 }
 
 /// The small end of a convolution from its big end `x`.
-pub(crate) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
-    if let Some(thin) = Thin::of(arithmetic(op, x, w.tensor())?, g)
-        && let Some(y) = thin.forward(op, x, w, finish)?
+pub(crate) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
+    if let Some(few) = FewChannels::of(arithmetic(op, x, w.tensor(), g.math)?, g)
+        && let Some(y) = few.forward(op, x, w, epilogue)?
     {
         return Ok(y);
     }
     if !pads_itself(g) {
-        return forward(op, &padded(g), &pad(x, g.mode, [g.padding; 2])?, w, finish);
+        return forward(op, &padded(g), &pad(x, g.mode, [g.padding; 2])?, w, epilogue);
     }
-    to_end(op, Pass::Forward, g, x, w, finish, [g.n, g.co, g.ho, g.wo])
+    to_end(op, Pass::Forward, g, x, w, epilogue, [g.n, g.co, g.ho, g.wo])
 }
 
 /// The big end from the small end `y`: the input's gradient of a convolution, or a transposed convolution.
-pub(crate) fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, finish: Finish) -> Result<Tensor> {
-    if let Some(thin) = Thin::of(arithmetic(op, y, w.tensor())?, g)
-        && let Some(x) = thin.backward_data(op, y, w, finish)?
+pub(crate) fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
+    if let Some(few) = FewChannels::of(arithmetic(op, y, w.tensor(), g.math)?, g)
+        && let Some(x) = few.backward_data(op, y, w, epilogue)?
     {
         return Ok(x);
     }
     if !pads_itself(g) {
-        // Only a convolution's way back has such a padding, and that is finished then.
-        let padded = backward_data(op, &padded(g), y, w, finish)?;
+        // Only the backward pass of a convolution has such a padding, and it has no epilogue.
+        let padded = backward_data(op, &padded(g), y, w, epilogue)?;
         return pad_backward(&padded, g.mode, [g.padding; 2], (g.h, g.w));
     }
-    to_end(op, Pass::Data, g, y, w, finish, [g.n, g.ci, g.h, g.w])
+    to_end(op, Pass::Data, g, y, w, epilogue, [g.n, g.ci, g.h, g.w])
 }
 
 /// One of the two passes from one end to the other, whose dimensions are `dims`.
@@ -115,26 +120,26 @@ fn to_end(
     g: &Geometry,
     from: &Tensor,
     w: &Weight,
-    finish: Finish,
+    epilogue: Epilogue,
     dims: [usize; 4],
 ) -> Result<Tensor> {
-    let arithmetic = arithmetic(op, from, w.tensor())?;
+    let arithmetic = arithmetic(op, from, w.tensor(), g.math)?;
     let x = operand(from)?;
     let y = Output::new(&x.device, x.dtype(), &dims, order(x.dtype()))?;
     if g.n == 0 {
         return Ok(y.tensor());
     }
-    let p = Problem::new(pass, arithmetic, deterministic(), g);
+    let p = Problem::new(pass, arithmetic, g);
     let done = match Filter::of(w, arithmetic, g)? {
         Some(filter) => engine::run(&x.device, &p, [x.address, filter.address()], y.address, false)?,
         None => false,
     };
     if !done {
         refuse_unless_bf16(op, &p)?;
-        let y = to_end(op, pass, g, &convert(from, DType::F32)?, w, finish, dims)?;
+        let y = to_end(op, pass, g, &convert(from, DType::F32)?, w, epilogue, dims)?;
         return convert(&y, DType::BF16);
     }
-    finished(op, &x.device, y, x.dtype(), dims, finish)
+    finished(op, &x.device, y, x.dtype(), dims, epilogue)
 }
 
 /// A convolution's result with bias and activation.
@@ -144,15 +149,15 @@ fn finished(
     y: Output,
     dtype: DType,
     dims: [usize; 4],
-    finish: Finish,
+    epilogue: Epilogue,
 ) -> Result<Tensor> {
-    match finish.bias {
+    match epilogue.bias {
         Some(bias) => {
-            bias::add(op, device, &y, dtype, dims, bias, finish.act)?;
+            bias::add(op, device, &y, dtype, dims, bias, epilogue.act)?;
             Ok(y.tensor())
         }
-        None if finish.act == Act::Identity => Ok(y.tensor()),
-        None => act(&y.tensor(), finish.act),
+        None if epilogue.act == Act::Identity => Ok(y.tensor()),
+        None => act(&y.tensor(), epilogue.act),
     }
 }
 
@@ -165,10 +170,10 @@ pub(crate) fn add_weight_gradient(
     weight: &Tensor,
     into: &Tensor,
 ) -> Result<()> {
-    let arithmetic = arithmetic(op, big, weight)?;
+    let arithmetic = arithmetic(op, big, weight, g.math)?;
     let address = accumulator(into, weight.dtype())?;
-    if let Some(thin) = Thin::of(arithmetic, g)
-        && thin.add_weight_gradient(big, small, address)?
+    if let Some(few) = FewChannels::of(arithmetic, g)
+        && few.add_weight_gradient(big, small, address)?
     {
         return Ok(());
     }
@@ -179,11 +184,11 @@ pub(crate) fn add_weight_gradient(
         return Ok(());
     }
     let (x, y) = (operand(big)?, operand(small)?);
-    let p = Problem::new(Pass::Filter, arithmetic, deterministic(), g);
+    let p = Problem::new(Pass::Filter, arithmetic, g);
     let run = |out, add| engine::run(&x.device, &p, [x.address, y.address], out, add);
     let direct = arithmetic != Arithmetic::Bf16 && address % ALIGNMENT == 0;
     let gradient =
-        if direct { None } else { Some(Output::new(&x.device, x.dtype(), &[g.co * g.taps()], Order::Planes)?) };
+        if direct { None } else { Some(Output::new(&x.device, x.dtype(), &[g.co * g.taps()], MemoryFormat::Nchw)?) };
     let possible = direct || filter::fits(g) || arithmetic != Arithmetic::Bf16;
     if !possible || !run(gradient.as_ref().map_or(address, |gradient| gradient.address), direct)? {
         refuse_unless_bf16(op, &p)?;
@@ -195,7 +200,7 @@ pub(crate) fn add_weight_gradient(
         Some(gradient) if arithmetic == Arithmetic::Bf16 => {
             filter::add_from_pixels(&x.device, gradient.address, address, g)
         }
-        Some(gradient) => crate::add_assign(into, &gradient.tensor().reshape(into.shape())?),
+        Some(gradient) => add_assign(into, &gradient.tensor().reshape(into.shape())?),
     }
 }
 

@@ -1,5 +1,5 @@
 //! What is asked of cuDNN, and which of its algorithms answers.
-use crate::cpu::conv::Geometry;
+use crate::spec::geometry::Geometry;
 use candle_core::cuda::cudarc::cudnn::sys::{cudnnDataType_t, cudnnMathType_t, cudnnTensorFormat_t};
 use std::fmt;
 
@@ -88,9 +88,9 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(pass: Pass, arithmetic: Arithmetic, deterministic: bool, g: &Geometry) -> Self {
-        let &Geometry { n, ci, co, h, w, ho, wo, kh, kw, stride, padding, .. } = g;
-        let (stride, padding) = ([stride; 2], [padding; 2]);
+    pub(super) fn new(pass: Pass, arithmetic: Arithmetic, g: &Geometry) -> Self {
+        let &Geometry { n, ci, co, h, w, ho, wo, kh, kw, stride, padding, math, .. } = g;
+        let (stride, padding, deterministic) = ([stride; 2], [padding; 2], math.deterministic);
         Problem { pass, arithmetic, deterministic, n, ci, co, h, w, ho, wo, kh, kw, stride, padding }
     }
 

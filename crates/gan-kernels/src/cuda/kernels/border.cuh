@@ -1,4 +1,4 @@
-// What lies beyond a picture's border.
+// What lies beyond a image's border.
 #pragma once
 
 enum Mode { ZERO, REFLECT, REPLICATE };

@@ -70,14 +70,14 @@ extern "C" __global__ void write_words(unsigned long long *to, unsigned n, unsig
         if (i < n) to[i] = words[i];
 }
 
-// Pictures of `each` elements against stored ones, in order: a choice is a place and, above it, 0 (the picture is handed
+// Images of `each` elements against stored ones, in order: a choice is a place and, above it, 0 (the image is handed
 // out), 1 (stored and handed out) or 2 (stored, and what was there is handed out). A thread treats one element of all of them.
 template <typename T>
-__device__ void exchange(const T *pictures, T *held, T *out, unsigned n, unsigned each, const unsigned long long *choices) {
+__device__ void exchange(const T *images, T *held, T *out, unsigned n, unsigned each, const unsigned long long *choices) {
     const unsigned at = thread_number();
     if (at >= each) return;
     for (unsigned i = 0; i < n; i++) {
-        const T x = pictures[(size_t)i * each + at];
+        const T x = images[(size_t)i * each + at];
         const unsigned kind = unsigned(choices[i] >> 32);
         T *place = held + (size_t)unsigned(choices[i]) * each + at;
         out[(size_t)i * each + at] = kind == 2 ? *place : x;
@@ -101,9 +101,9 @@ __device__ void update_running(const F *mean, const F *var, F *running_mean, F *
     extern "C" __global__ void mark_non_finite_##NAME(const T *x, unsigned n, unsigned *flag) {                        \
         mark_non_finite(x, n, flag);                                                                                   \
     }                                                                                                                  \
-    extern "C" __global__ void exchange_##NAME(const T *pictures, T *held, T *out, unsigned n, unsigned each,          \
+    extern "C" __global__ void exchange_##NAME(const T *images, T *held, T *out, unsigned n, unsigned each,          \
                                                const unsigned long long *choices) {                                    \
-        exchange(pictures, held, out, n, each, choices);                                                               \
+        exchange(images, held, out, n, each, choices);                                                               \
     }
 FOR_TYPES(DEFINE)
 

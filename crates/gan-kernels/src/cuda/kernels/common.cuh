@@ -96,8 +96,8 @@ template <typename F> __device__ __forceinline__ F slope(F y, int act) {
 // Defines the kernels NAME_f32, NAME_f64 and NAME_bf16 of a template with the same arguments.
 #define FOR_TYPES(DEFINE) DEFINE(f32, float) DEFINE(f64, double) DEFINE(bf16, bf16)
 
-// Operators on pictures see a tensor as [outer, H, W, inner]: in planes outer = N * C and inner = 1, in pixels outer = N and
-// inner = C. A thread treats a pack of V neighbours in the inner dimension: 1, or as many as 16 bytes hold.
+// Operators on images see a tensor as [outer, H, W, inner]: in planes outer = N * C and inner = 1, in pixels outer = N and
+// inner = C. A thread treats a pack of V neighbors in the inner dimension: 1, or as many as 16 bytes hold.
 template <typename T, unsigned V> struct Few {
     T v[V];
 };
@@ -149,7 +149,7 @@ __device__ __forceinline__ T *pixel(T *p, unsigned outer, unsigned y, unsigned x
     return p + ((size_t)(outer * h + y) * w + x) * inner;
 }
 
-// Whether every pixel of the pictures at these addresses can be accessed by 16 bytes.
+// Whether every pixel of the images at these addresses can be accessed by 16 bytes.
 template <typename T, unsigned V>
 __device__ __forceinline__ bool fast_pixels(unsigned inner, const void *a, const void *b, const void *c = nullptr) {
     return V > 1 && inner % V == 0 && aligned(a, b, c);

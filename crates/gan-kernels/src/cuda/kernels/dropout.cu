@@ -34,7 +34,7 @@ __device__ __forceinline__ T keep(T x, unsigned word, unsigned long long thresho
     return word >= threshold ? narrow<T>(widen(x) * F(scale)) : narrow<T>(0);
 }
 
-// Four neighbours in row-major order: one block of words.
+// Four neighbors in row-major order: one block of words.
 template <typename T>
 __device__ void dropout(const T *x, T *y, unsigned n, uint2 key, unsigned long long threshold, double scale) {
     const unsigned block = thread_number();
@@ -44,7 +44,7 @@ __device__ void dropout(const T *x, T *y, unsigned n, uint2 key, unsigned long l
         if (4 * block + j < n) y[4 * block + j] = keep(x[4 * block + j], word(words, j), threshold, scale);
 }
 
-// Channels last: neighbours in memory belong to different blocks.
+// Channels last: neighbors in memory belong to different blocks.
 template <typename T>
 __device__ void dropout_pixels(const T *x, T *y, unsigned n, uint2 key, unsigned long long threshold, double scale,
                                unsigned channels, unsigned hw) {

@@ -11,7 +11,7 @@ __device__ void one_hot(const I *ids, T *y, unsigned n, unsigned hw, unsigned cl
     for (unsigned k = 0; k < classes; k++) to[(size_t)k * hw] = k == id ? T(1) : T(0);
 }
 
-// 1 where one of the four neighbours carries another id; the picture's border is no edge.
+// 1 where one of the four neighbors carries another id; the image's border is no edge.
 template <typename I, typename T>
 __device__ void instance_edges(const I *ids, T *y, unsigned n, unsigned h, unsigned w) {
     const unsigned i = thread_number();

@@ -1,4 +1,4 @@
-// Instance and batch normalisation with activation and residual sum, forward and backward.
+// Instance and batch normalization with activation and residual sum, forward and backward.
 //
 // A block treats a tile: in planes a range of one plane, in pixels a range of pixels of one image and up to 8 packs of channels.
 // Statistics and gradient sums come in two stages of one launch: every tile leaves its part in `parts`, laid out
@@ -184,7 +184,7 @@ __device__ void norm_apply(const T *x, const T *residual, T *y, const typename W
         apply_map<T, PIXELS, false>(tile, map, x, residual, y, Bend<F>(act));
 }
 
-// The gradient of the activation's input, and the normalised value, of one element.
+// The gradient of the activation's input, and the normalized value, of one element.
 template <typename F, typename M> __device__ __forceinline__ F gradient_of(const M &map, unsigned k, F x, F dy, Bend<F> act, F *hat) {
     *hat = (x - map.mean[k]) * map.inverse[k];
     return dy * act.slope(act.of(*hat * map.scale[k] + map.shift[k]));

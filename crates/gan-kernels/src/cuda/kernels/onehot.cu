@@ -1,4 +1,4 @@
-// Convolution of one-hot label planes that are never made, with stride 1: every tap of an output pixel adds the weights of the one
+// Convolution of one-hot tensors that are not materialized, with stride 1: every tap of an output pixel adds the weights of the one
 // label that it sees; other planes lie behind those of the classes.
 #include "border.cuh"
 #include "common.cuh"
@@ -6,7 +6,7 @@
 // Output pixels of a block, channels of a thread, and the largest side of a kernel.
 const unsigned TILE_W = 32, TILE_H = 8, CHANNELS = 16, SIDE = 7;
 
-// What all kernels are told: pictures [n, h, w], output [n, co, ho, wo], planes beside those of the classes.
+// What all kernels are told: images [n, h, w], output [n, co, ho, wo], planes beside those of the classes.
 struct Shape {
     unsigned n, h, w, ho, wo, classes, rest, co, kh, kw, padding;
     int mode;

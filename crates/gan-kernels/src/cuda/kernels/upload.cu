@@ -1,7 +1,7 @@
 // What becomes of uploaded bytes.
 #include "common.cuh"
 
-// Levels of an 8-bit picture as the host makes values in [-1, 1] of them: the same operations in the same order, each rounded
+// Levels of an 8-bit image as the host makes values in [-1, 1] of them: the same operations in the same order, each rounded
 // (a division that is none would give other bits). A thread treats four pixels; the bytes start at a multiple of four.
 extern "C" __global__ void values_of_levels(const unsigned char *levels, float *y, unsigned n) {
     const unsigned first = thread_number() * 4;

@@ -9,7 +9,7 @@ use gan_nets::{Arch, DiscriminatorConfig, GeneratorConfig};
 const SIDE: usize = 32;
 
 fn place() -> Place {
-    Place { device: gan_kernels::test_device().unwrap(), dtype: DType::F64 }
+    Place { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F64 }
 }
 
 fn config() -> Config {

@@ -192,6 +192,8 @@ fn perceptual_loss(config: &Config, place: &Place) -> Result<Option<PerceptualLo
     }
     let default = gan_data::data_dir().join("weights/vgg19.safetensors");
     let path = if config.loss.vgg19.as_os_str().is_empty() { &default } else { &config.loss.vgg19 };
-    let vgg = Vgg19::load(path, place.dtype, &place.device)?.with_precision(config.train.precision);
+    let vgg = Vgg19::load(path, place.dtype, &place.device)?
+        .with_precision(config.train.precision)
+        .with_math(config.train.math_mode());
     Ok(Some(PerceptualLoss::new(vgg)))
 }

@@ -1,13 +1,13 @@
 //! From labels to the output.
 #![allow(unsafe_code)]
 use super::{Geometry, Labels, PIXELS, Part, Table, by_registers};
-use crate::Weight;
-use crate::choice::{Family, forced, isa};
 use crate::cpu::planes::Shared;
-use crate::cpu::scratch::Scratch;
+use crate::cpu::real::Real;
 use crate::cpu::simd::{Simd, simd_entry};
-use crate::real::Real;
+use crate::dispatch::{ConvAlgorithm, forced, isa};
+use crate::scratch::Scratch;
 use crate::weight::Form;
+use crate::weight::Weight;
 use rayon::prelude::*;
 
 /// The labels' part of a convolution: with the bias instead of what is in `out` `[n, co, ho, wo]`, or added to it (the part of
@@ -21,7 +21,7 @@ pub(crate) fn forward<T: Real>(
     out: &mut [T],
     add: bool,
 ) {
-    if let (Some(w), false) = (T::as_f32(w), forced() == Some(Family::Portable))
+    if let (Some(w), false) = (T::as_f32(w), forced() == Some(ConvAlgorithm::Portable))
         && let Some(out) = T::as_f32_mut(out)
     {
         return vectorised(g, labels, w, weight, bias.and_then(T::as_f32), out, add);

@@ -1,11 +1,11 @@
 //! From the output's gradient to that of the labels' weights.
 #![allow(unsafe_code)]
 use super::{Geometry, Labels, PIXELS, Part, Table, by_registers};
-use crate::choice::{Family, forced, isa};
 use crate::cpu::elementwise::CHUNK;
-use crate::cpu::scratch::Scratch;
+use crate::cpu::real::Real;
 use crate::cpu::simd::{Simd, simd_entry};
-use crate::real::Real;
+use crate::dispatch::{ConvAlgorithm, forced, isa};
+use crate::scratch::Scratch;
 use rayon::prelude::*;
 
 /// Parts in which the gradient is summed, and the least rows of one.
@@ -17,7 +17,7 @@ pub(crate) fn backward_weight<T: Real>(g: &Geometry, labels: Labels, dy: &[T], i
     if dy.is_empty() {
         return;
     }
-    if let (Some(dy), false) = (T::as_f32(dy), forced() == Some(Family::Portable))
+    if let (Some(dy), false) = (T::as_f32(dy), forced() == Some(ConvAlgorithm::Portable))
         && let Some(into) = T::as_f32_mut(into)
     {
         return vectorised_gradient(g, labels, dy, into);

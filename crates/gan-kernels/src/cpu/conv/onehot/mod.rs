@@ -1,16 +1,16 @@
-//! Convolution of one-hot label planes that are never made: every tap of an output pixel adds the weights of the one label
+//! Convolution of one-hot tensors that are not materialized: every tap of an output pixel adds the weights of the one label
 //! that it sees, and the gradient of a label's weights is the sum of the output gradients that saw it.
 //!
 //! The weights lie as `[tap][label][channel]`, so that what is added is one dense row; a last row of zeros stands for what lies
-//! beyond the picture. Channels are the vector's lanes, so no sum depends on the instruction set.
+//! beyond the image. Channels are the vector's lanes, so no sum depends on the instruction set.
 mod forward;
 mod gradient;
 
 pub(crate) use forward::forward;
 pub(crate) use gradient::backward_weight;
 
-use super::geometry::Geometry;
 use crate::isa::Isa;
+use crate::spec::geometry::Geometry;
 
 /// Pixels whose channels are treated at a time; they stay in the first-level cache.
 const PIXELS: usize = 64;

@@ -3,14 +3,14 @@
 use super::points::both;
 use super::tiles::{Destination, Layout, Tiles, transform_gradient, transform_input};
 use super::weights::{WIDEST, Weights, tap};
-use super::{Geometry, block_rows, few, is_small, points};
-use crate::PadMode;
-use crate::cpu::conv::outer::{Outer, TAPS, TapRows};
+use super::{Geometry, block_rows, few_tiles, is_small, points};
 use crate::cpu::conv::transpose::transpose;
+use crate::cpu::conv::weight_grad_tile::{Outer, TAPS, TapRows};
 use crate::cpu::planes::Shared;
-use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::{prefetch, simd_entry};
 use crate::isa::Isa;
+use crate::scratch::Scratch;
+use crate::spec::conv::PadMode;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,7 +76,7 @@ pub(in super::super) fn backward_weight(
     // With very many channels the sums of a few output channels at a time are held and added to the gradient at once.
     let held = (SUMS / one.len()).clamp(1, blocks);
     let rows = block_rows(all, points * points, (phases * g.ci + g.co) * columns, phases * g.ci * g.co);
-    let few = g.stride == 1 && (held < blocks || all * columns <= few::TILES);
+    let few = g.stride == 1 && (held < blocks || all * columns <= few_tiles::TILES);
     if is_small(g) || g.n == 1 && rows == all && few {
         return piece_by_piece(isa, g, x, dy, into, fresh, one);
     }
@@ -215,7 +215,7 @@ impl Factors {
         let offsets: Vec<usize> = (0..sums.rows()).map(row).collect();
         let x = &self.v[product * self.v_layout.product()..][..self.v_layout.product()];
         for run in self.weights.phases_of(product) {
-            // Whole tiles of rows; what is added to their neighbours does not count.
+            // Whole tiles of rows; what is added to their neighbors does not count.
             let first = run.start * sums.inputs / TAPS * TAPS;
             let end = (run.end * sums.inputs).next_multiple_of(TAPS);
             let (taps, du) =

@@ -1,4 +1,4 @@
-//! Convolution by minimal filtering: 3x3 and 4x4 kernels with stride 1 or 2, in all three passes.
+//! Winograd convolution: 3x3 and 4x4 kernels with stride 1 or 2, in all three passes.
 //!
 //! A convolution with stride 2 is one with stride 1 and 2x2 taps over four times as many planes: the phases (even and odd
 //! rows and columns) of the big end's planes. Phases of a 3x3 kernel that have one tap are filled up with zeros; products that are zero for it are left out.
@@ -6,7 +6,7 @@
 //! Tiles of input and weights are transformed ([`points`]), multiplied as matrix products over channels, one for every pair of points, and
 //! transformed back. Backward to the data is the same filter with its weights turned around; backward to the weights
 //! multiplies transformed inputs by transformed gradients. Tile rows are worked on in blocks, so that memory is bounded.
-mod few;
+mod few_tiles;
 mod gradient;
 mod points;
 mod tiles;
@@ -15,14 +15,15 @@ mod weights;
 pub(super) use gradient::backward_weight;
 
 use super::fold::fold;
-use super::geometry::Geometry;
 use super::tile::{Product, TileShape};
 use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::planes::Shared;
-use crate::cpu::scratch::Scratch;
 use crate::isa::Isa;
+use crate::scratch::Scratch;
+use crate::spec::conv::PadMode;
+use crate::spec::geometry::Geometry;
+use crate::weight::Weight;
 use crate::weight::{Form, LARGEST, Pack};
-use crate::{PadMode, Weight};
 use rayon::prelude::*;
 use std::ops::Range;
 use tiles::{Destination, Layout, Output, Tiles, transform_input, transform_output};
@@ -128,7 +129,7 @@ impl Filter {
         let (all, columns, rows) = self.tiles();
         let short_lived = !weight.keeps() || self.weights.len(isa) > LARGEST;
         let one = self.together() || images == 1 && rows == all;
-        if one && short_lived && few::serves(&self.weights, self.weights.len(isa), all * columns) {
+        if one && short_lived && few_tiles::serves(&self.weights, self.weights.len(isa), all * columns) {
             return Factors::Plain(w);
         }
         let name = if self.weights.adjoint { "winograd adjoint" } else { "winograd" };
@@ -172,7 +173,7 @@ impl Filter {
         let mut results = Scratch::take(products * to.product());
         match u {
             Factors::Transformed(u) => multiply(isa, weights, u, &v, &from, &mut results, &to),
-            Factors::Plain(w) => few::multiply(isa, weights, w, &v, &from, &mut results, &to),
+            Factors::Plain(w) => few_tiles::multiply(isa, weights, w, &v, &from, &mut results, &to),
         }
         out.par_chunks_mut(self.output.h * self.output.w).enumerate().for_each(|(i, plane)| {
             let (channel, first) = (i % self.outputs, i / self.outputs * image);

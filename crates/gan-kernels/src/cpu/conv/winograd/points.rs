@@ -1,4 +1,4 @@
-//! Minimal filtering with N points: some pairs ±p, 0 where N is even, and ∞.
+//! Winograd convolution with N points: some pairs ±p, 0 where N is even, and ∞.
 //!
 //! F(m, r) computes m outputs of a filter of r taps by N = m + r − 1 products: `y = Aᵀ [(G g) ⊙ (Bᵀ d)]` with N inputs d.
 //! The matrix B depends on the points alone, so F(4, 3) and F(3, 4) share it. In two dimensions every matrix is applied along

@@ -1,15 +1,15 @@
 //! From pixels to transformed tiles and back.
 //!
-//! Tiles are numbered along rows and the vector lanes are neighbouring tiles. To load the six by six pixels of many
+//! Tiles are numbered along rows and the vector lanes are neighboring tiles. To load the six by six pixels of many
 //! tiles as vectors, a channel is first laid out as arrays `[row phase][column of the tile][tile]`: element (a, b) of
 //! tile t is at phase a mod m, column b, index t + (a div m) · (tiles in a row).
 #![allow(unsafe_code)]
 use super::points::both;
-use crate::PadMode;
-use crate::cpu::conv::geometry::source;
-use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::{Simd, prefetch, simd_entry};
 use crate::isa::Isa;
+use crate::scratch::Scratch;
+use crate::spec::conv::PadMode;
+use crate::spec::geometry::source;
 
 /// A plane, how it is continued, and the part of its tiles that is worked on.
 #[derive(Debug, Clone, Copy)]
@@ -166,7 +166,7 @@ impl Tiles {
 #[inline(always)]
 unsafe fn take_apart<S: Simd, const M: usize>(row: &[f32], extent: usize, columns: usize, to: *mut f32, array: usize) {
     for i in (0..columns).step_by(S::LANES) {
-        // The pixels from the M-th on are those of the right neighbour.
+        // The pixels from the M-th on are those of the right neighbor.
         for tile in 0..extent.div_ceil(M) {
             // SAFETY: by this function's contract.
             unsafe {

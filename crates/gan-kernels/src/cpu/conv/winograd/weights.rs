@@ -1,11 +1,11 @@
 //! Transformed weights: `G g Gᵀ` for every pair of channels, in panels for the register tiles.
 #![allow(unsafe_code)]
 use super::points::both;
-use crate::cpu::conv::geometry::Geometry;
 use crate::cpu::conv::tile::TileShape;
 use crate::cpu::planes::Shared;
 use crate::cpu::simd::{Simd, prefetch, simd_entry};
 use crate::isa::Isa;
+use crate::spec::geometry::Geometry;
 use rayon::prelude::*;
 use std::ops::Range;
 

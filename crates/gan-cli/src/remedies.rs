@@ -1,0 +1,45 @@
+//! What helps against an error, in words of the command line: libraries know nothing of it.
+
+use std::error::Error;
+
+/// The remedy for one cause of an error.
+pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = cause.downcast_ref::<gan_data::Error>() {
+        return of_data(error);
+    }
+    match cause.downcast_ref::<gan_train::Error>()? {
+        gan_train::Error::Data(error) => of_data(error),
+        gan_train::Error::Loss(gan_losses::Error::NoVgg19 { .. }) => Some(
+            "fetch VGG19 with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train \
+             without it (`--set loss.perceptual=none`)",
+        ),
+        _ => None,
+    }
+}
+
+fn of_data(error: &gan_data::Error) -> Option<&'static str> {
+    match error {
+        gan_data::Error::Dataset { path, .. } if !path.exists() => {
+            Some("`cargo xtask fetch-data --list` names the published sets")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_fetched_is_said() {
+        let path = std::path::PathBuf::from("no/such");
+        let dataset = |path| gan_data::Error::Dataset { path, reason: String::new(), remedy: String::new() };
+        assert!(of(&dataset(path.clone())).is_some_and(|remedy| remedy.contains("--list")));
+        assert!(of(&gan_train::Error::Data(dataset(path.clone()))).is_some());
+        assert_eq!(of(&dataset(std::env::temp_dir())), None);
+        let missing = gan_losses::Error::NoVgg19 { path: path.clone() };
+        assert!(of(&gan_train::Error::Loss(missing)).is_some_and(|remedy| remedy.contains("fetch-data vgg19")));
+        let damaged = gan_losses::Error::Vgg19 { path, reason: String::new() };
+        assert_eq!(of(&gan_train::Error::Loss(damaged)), None);
+    }
+}

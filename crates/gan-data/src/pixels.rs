@@ -1,0 +1,49 @@
+//! What a transform acts on.
+
+use crate::ids::IdMap;
+use crate::picture::Picture;
+use crate::resample::Filter;
+
+/// What a transform acts on: images are interpolated, ids are picked.
+pub trait Pixels: Sized {
+    /// `(width, height)`.
+    fn size(&self) -> (usize, usize);
+    /// Resized, by the way that suits the kind.
+    #[must_use]
+    fn resized(self, width: usize, height: usize) -> Self;
+    /// The window `(x, y, width, height)`, zero beyond the edge.
+    #[must_use]
+    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self;
+    /// Mirrors left and right.
+    fn flip(&mut self);
+}
+
+impl Pixels for Picture {
+    fn size(&self) -> (usize, usize) {
+        Self::size(self)
+    }
+    fn resized(self, width: usize, height: usize) -> Self {
+        self.resize(width, height, Filter::Bicubic)
+    }
+    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
+        self.crop(x, y, width, height)
+    }
+    fn flip(&mut self) {
+        self.flip_horizontal();
+    }
+}
+
+impl Pixels for IdMap {
+    fn size(&self) -> (usize, usize) {
+        Self::size(self)
+    }
+    fn resized(self, width: usize, height: usize) -> Self {
+        self.resize(width, height)
+    }
+    fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
+        self.crop(x, y, width, height)
+    }
+    fn flip(&mut self) {
+        self.flip_horizontal();
+    }
+}

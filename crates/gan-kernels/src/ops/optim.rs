@@ -1,0 +1,96 @@
+//! Adam.
+use crate::cpu;
+use crate::cpu::real::by_dtype;
+use crate::dispatch::on_cuda;
+pub use crate::ops::non_finite::NonFiniteGuard;
+use crate::ops::storage::{apart, plain, slices, update};
+pub use crate::spec::adam::{AdamInputs, AdamStep};
+use candle_core::{Result, Tensor, bail};
+use std::ops::Range;
+
+/// PyTorch's Adam in place, without weight decay: `state` is `[3, n]` = parameters, first and second moments; `grads` are
+/// flat tensors, each with the place of its first element among the n; only elements of `range` are updated, and gradients
+/// for all of them must be there.
+///
+/// # Errors
+/// `state` is not `[3, n]`, `range` ends behind the last parameter, or `hp.step` is 0. A gradient is not flat or
+/// reaches beyond the parameters, or a parameter of `range` has none. The element types differ or are unsupported.
+pub fn adam(state: &Tensor, grads: &[(usize, Tensor)], range: Range<usize>, hp: &AdamStep) -> Result<()> {
+    adam_with(state, grads, range, hp, &AdamInputs::default())
+}
+
+/// [`adam`] with inputs in device memory (CUDA; on the CPU only without any).
+///
+/// # Errors
+/// As [`adam`]; `inputs` are given for parameters that are not on CUDA.
+pub fn adam_with(
+    state: &Tensor,
+    grads: &[(usize, Tensor)],
+    range: Range<usize>,
+    hp: &AdamStep,
+    inputs: &AdamInputs,
+) -> Result<()> {
+    checked(state, grads, &range, hp)?;
+    for (first, grad) in grads {
+        // What of the range this gradient is for.
+        let to = range.end.min(first + grad.elem_count());
+        let from = range.start.max(*first).min(to);
+        adam_of(state, &grad.narrow(0, from.saturating_sub(*first), to - from)?, from..to, hp, inputs)?;
+    }
+    Ok(())
+}
+
+/// Updates a range of the parameters from a gradient of its length.
+fn adam_of(state: &Tensor, grad: &Tensor, at: Range<usize>, hp: &AdamStep, inputs: &AdamInputs) -> Result<()> {
+    on_cuda!(state, buffer::adam(state, grad, at, hp, inputs));
+    if inputs.factors.is_some() || inputs.bad.is_some() {
+        bail!("adam_with: inputs in device memory need the parameters on CUDA")
+    }
+    let n = state.dim(1)?;
+    let grad = plain(&apart(grad, state)?)?;
+    by_dtype!(grad, T => {
+        slices!(T; g = grad);
+        update(state, |s: &mut [T]| {
+            let (w, moments) = s.split_at_mut(n);
+            let (m, v) = moments.split_at_mut(n);
+            cpu::adam::adam(&mut w[at.clone()], &mut m[at.clone()], &mut v[at], g, hp);
+            Ok(())
+        })
+    })
+}
+
+fn checked(state: &Tensor, grads: &[(usize, Tensor)], range: &Range<usize>, hp: &AdamStep) -> Result<()> {
+    let &[3, n] = state.dims() else { bail!("adam: the state of n parameters is [3, n], got {:?}", state.dims()) };
+    if range.start > range.end || range.end > n {
+        bail!("adam: range {range:?} of {n} parameters")
+    }
+    let mut given = range.start;
+    for (first, grad) in grads {
+        if grad.dims().len() != 1 || first + grad.elem_count() > n {
+            bail!("adam: a gradient {:?} of the parameters from {first} on, of which there are {n}", grad.dims())
+        }
+        if *first <= given {
+            given = given.max(first + grad.elem_count());
+        }
+    }
+    if given < range.end {
+        bail!("adam: parameter {given} has no gradient")
+    }
+    if hp.step == 0 {
+        bail!("adam: updates are counted from 1")
+    }
+    Ok(())
+}
+
+/// Sets a flag, a U32 tensor `[1]` on CUDA, if an element of `x` is not finite. It is never cleared here: the host resets it
+/// with [`zero`](crate::elementwise::zero) and reads it when it has time to wait.
+///
+/// # Errors
+/// `flag` is not `[1]`, or `x` is not on CUDA.
+pub fn mark_non_finite(x: &Tensor, flag: &Tensor) -> Result<()> {
+    if flag.dims() != [1] {
+        bail!("mark_non_finite: a flag is [1], got {:?}", flag.dims())
+    }
+    on_cuda!(x, buffer::mark_non_finite(x, flag));
+    bail!("mark_non_finite: flags are for tensors on CUDA; all_finite answers for {:?}", x.device().location())
+}

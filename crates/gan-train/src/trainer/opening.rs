@@ -1,0 +1,60 @@
+//! The run folder of a launch, and the checkpoint that it goes on from.
+
+use super::{Job, state};
+use crate::checkpoint::{self, Loaded, Snapshot};
+use crate::method::Method;
+use crate::method_config::MethodConfig;
+use crate::run::{RunFolder, RunInfo};
+use crate::storage::Storage;
+use crate::{Error, Result, resume};
+use gan_kernels::device::device_name;
+use std::path::Path;
+
+/// What a run goes on from.
+pub(super) struct Restored {
+    pub(super) loaded: Loaded,
+    /// Its configuration.
+    pub(super) sealed: Box<dyn MethodConfig>,
+}
+
+/// The run folder, locked, and when resuming its newest checkpoint: `None` if the run ended before it saved one.
+pub(super) fn open_folder(
+    storage: &dyn Storage,
+    job: &Job,
+    method: &mut dyn Method,
+) -> Result<(RunFolder, Option<Restored>)> {
+    if !job.resume {
+        return Ok((RunFolder::create(storage, &job.run, &config_text(&*job.config)?, &run_info(job))?, None));
+    }
+    // Locked first: another trainer would replace and delete the checkpoints that are being read.
+    let folder = RunFolder::open(storage, &job.run)?;
+    let check = |dir: &Path, snapshot: &Snapshot| {
+        let sealed = resume::sealed(dir, &snapshot.model, job.method)?;
+        resume::check_changes(Some(dir), &*sealed, &*job.config)?;
+        state::check(dir, snapshot, method)
+    };
+    let loaded = match checkpoint::load_latest_checked(storage, &job.run, Some(job.method.name), check) {
+        Ok(loaded) => loaded,
+        Err(Error::Files(checkpoint::Error::NoCheckpoint { .. })) => return Ok((folder, None)),
+        Err(error) => return Err(error),
+    };
+    let sealed = resume::sealed(&loaded.dir, &loaded.snapshot.model, job.method)?;
+    Ok((folder, Some(Restored { loaded, sealed })))
+}
+
+pub(super) fn config_text(config: &dyn MethodConfig) -> Result<String> {
+    toml::to_string_pretty(&config.to_table()?).map_err(|e| Error::Unsavable { reason: e.to_string() })
+}
+
+pub(super) fn run_info(job: &Job) -> RunInfo {
+    RunInfo {
+        method: job.method.name.into(),
+        version: job.version.clone(),
+        revision: option_env!("GAN_REVISION").map(Into::into),
+        device: device_name(&job.place.device),
+        instruction_set: checkpoint::instruction_set(),
+        seed: job.config.train().seed,
+        argv: job.argv.clone(),
+        launches: Vec::new(),
+    }
+}

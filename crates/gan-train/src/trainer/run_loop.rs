@@ -1,0 +1,211 @@
+//! Steps, log points and previews.
+
+use super::Outcome;
+use super::feed::Feed;
+use super::position::{Data, Position};
+use super::preview::preview_batch;
+use super::progress::Pending;
+use super::rate::Rate;
+use crate::eta::{Interval, Pace};
+use crate::events::{Event, Finish, JsonLines, Observer};
+use crate::method::{Method, StepCx};
+use crate::method_config::MethodConfig;
+use crate::method_spec::MethodSpec;
+use crate::run::RunFolder;
+use crate::storage::Storage;
+use crate::{Error, Place, Result, TrainConfig, WayBack, to_place};
+use gan_data::{Batch, Dataset, Loader};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A launch under way.
+pub(super) struct Run<'a> {
+    pub(super) method: &'a mut dyn Method,
+    pub(super) spec: &'static MethodSpec,
+    pub(super) config: &'a dyn MethodConfig,
+    pub(super) folder: RunFolder,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) events: JsonLines,
+    pub(super) observers: Vec<Box<dyn Observer>>,
+    pub(super) loader: Loader,
+    pub(super) dataset: Arc<dyn Dataset>,
+    pub(super) train: TrainConfig,
+    pub(super) rate: Rate,
+    pub(super) place: Place,
+    pub(super) feed: Feed,
+    pub(super) batch_size: u64,
+    pub(super) step: u64,
+    pub(super) position: Position,
+    pub(super) data: Data,
+    /// Step of the checkpoint that this launch began with, if it has a lower learning rate.
+    pub(super) slowed_down: Option<u64>,
+    pub(super) total: u64,
+    pub(super) pending: Pending,
+    pub(super) preview: Option<Batch>,
+    pub(super) autosave: Interval,
+    pub(super) pace: Pace,
+    pub(super) waited: Duration,
+    pub(super) logged: Instant,
+    pub(super) last_saved: Option<u64>,
+}
+
+impl Run<'_> {
+    /// Trains to the end, or until `stop` is set.
+    pub(super) fn go(&mut self, stop: &AtomicBool) -> Result<Outcome> {
+        let per_epoch = self.loader.batches_per_epoch() as u64;
+        let mut finish = Finish::Complete;
+        let mut upcoming = None;
+        self.pace.step();
+        'training: while self.step < self.total {
+            let (epoch, done) = (self.position.epoch(), self.position.batches);
+            let batches = match upcoming.take() {
+                Some(batches) => batches,
+                None => self.loader.epoch(epoch, done as usize),
+            };
+            // Small datasets have short epochs: the next one is prepared while this one is trained on.
+            upcoming = (self.step + per_epoch - done < self.total).then(|| self.loader.epoch(epoch + 1, 0));
+            for batch in batches {
+                let batch = batch.inspect_err(|_| self.save_before_failing())?;
+                self.one_step(batch, epoch)?;
+                if stop.load(Ordering::Relaxed) && self.step < self.total {
+                    finish = Finish::Interrupted;
+                    break 'training;
+                }
+                if self.step >= self.total {
+                    break;
+                }
+            }
+            if self.position.batches == 0
+                && crossed(epoch, epoch - 1, self.train.save_epoch_freq)
+                && self.step < self.total
+                && self.last_saved != Some(self.step)
+            {
+                self.save_or_warn()?;
+            }
+        }
+        if self.last_saved != Some(self.step) {
+            self.check()?;
+            self.save()?;
+        }
+        self.emit(Event::Finished { step: self.step, epoch: self.position.begun(), reason: finish });
+        Ok(Outcome { finish, step: self.step })
+    }
+
+    fn one_step(&mut self, batch: Batch, epoch: u64) -> Result<()> {
+        let batch = self.feed.take(batch)?;
+        let lr = self.rate.of_epoch(epoch);
+        let losses = self
+            .method
+            .step(&batch, &StepCx { epoch, step: self.step, lr, seed: self.train.seed })
+            .map_err(|error| error.in_step(self.step + 1, &batch))?;
+        if let Some(message) = self.method.news() {
+            self.emit(Event::Warning { step: self.step, message });
+        }
+        self.rate.observe(&losses)?;
+        self.pending.push(losses)?;
+        let before = self.position.images;
+        self.step += 1;
+        if self.position.advance(self.loader.batches_per_epoch() as u64, self.batch_size) {
+            self.rate.end_epoch()?; // before a checkpoint can be written
+        }
+        self.pace.step();
+        let eta = self.eta();
+        self.observers.iter_mut().for_each(|o| o.step(self.step, eta));
+        let images = self.position.images;
+        let last = self.step == self.total;
+        if crossed(images, before, self.train.print_freq) || early(self.step, images, self.train.print_freq) || last {
+            self.log(epoch, lr)?;
+        }
+        if crossed(images, before, self.train.display_freq) || self.step == 1 || last {
+            self.show(epoch)?;
+        }
+        if crossed(images, before, self.train.save_latest_freq)
+            || (self.train.save_minutes > 0.0 && self.autosave.due())
+        {
+            self.save_or_warn()?;
+        }
+        Ok(())
+    }
+
+    /// Whether all gradients so far were finite, on devices that do not tell at once.
+    pub(super) fn check(&mut self) -> Result<()> {
+        let mut optimizers = self.method.parts().optimizers;
+        let step = self.step;
+        // A step is an update.
+        let when = |updates| match updates {
+            0 | 1 => format!(" in step {step}"),
+            n => format!(" in one of the steps {} to {step}", (step + 1).saturating_sub(n)),
+        };
+        optimizers.iter_mut().try_for_each(|(_, o, _)| o.check().map_err(|error| Error::of_update(error, when)))
+    }
+
+    fn log(&mut self, epoch: u64, lr: f64) -> Result<()> {
+        self.folder.check()?;
+        self.check()?;
+        let losses = self.pending.take_means()?;
+        if let Some((name, _)) = losses.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(Error::Diverged { what: format!("the loss {name}"), way_back: WayBack::Unknown });
+        }
+        let waited = self.loader.waited();
+        let elapsed = self.logged.elapsed().as_secs_f64().max(1e-9);
+        let event = Event::Progress {
+            step: self.step,
+            epoch,
+            losses,
+            lr,
+            images_per_s: self.pace.images_per_s(self.batch_size as usize).unwrap_or(0.0),
+            data_wait: ((waited - self.waited).as_secs_f64() / elapsed).min(1.0),
+            eta_s: self.eta(),
+        };
+        self.waited = waited;
+        self.logged = Instant::now();
+        self.emit(event);
+        Ok(())
+    }
+
+    fn eta(&self) -> Option<f64> {
+        self.pace.eta(self.total - self.step).map(|d| d.as_secs_f64())
+    }
+
+    fn show(&mut self, epoch: u64) -> Result<()> {
+        self.folder.check()?;
+        let batch = match &self.preview {
+            Some(batch) => batch,
+            None => self.preview.insert(to_place(preview_batch(&*self.dataset, self.train.seed)?, &self.place)?),
+        };
+        let pictures = self.method.preview(batch)?;
+        self.emit(Event::Preview { step: self.step, epoch, pictures });
+        Ok(())
+    }
+
+    /// Tells all observers; what one of them cannot take is a warning to all.
+    pub(super) fn emit(&mut self, event: Event) {
+        let mut failures = Vec::new();
+        let own: &mut dyn Observer = &mut self.events;
+        for observer in std::iter::once(own).chain(self.observers.iter_mut().map(|o| &mut **o as &mut dyn Observer)) {
+            if let Err(error) = observer.on(&event) {
+                failures.push(error.to_string());
+            }
+        }
+        failures.extend(self.events.take_warning());
+        for message in failures {
+            let warning = Event::Warning { step: self.step, message };
+            for observer in &mut self.observers {
+                // Whoever cannot take a warning about itself has said so already.
+                let _ = observer.on(&warning);
+            }
+        }
+    }
+}
+
+/// Whether a count that went from `before` to `now` passed a multiple of `every` (0: never).
+fn crossed(now: u64, before: u64, every: u64) -> bool {
+    every > 0 && now / every > before / every
+}
+
+/// Whether a step before the first log point is logged all the same: one soon sees whether and how fast a run trains.
+/// Depends on the step alone, so that a resumed run logs the same steps.
+fn early(step: u64, images: u64, print_freq: u64) -> bool {
+    images < print_freq && [1, 2, 5, 10, 20, 50].contains(&step)
+}

@@ -1,0 +1,72 @@
+//! Checkpoints of a launch under way.
+
+use super::run_loop::Run;
+use super::{state, way_back};
+use crate::checkpoint::{self, Snapshot};
+use crate::events::Event;
+use crate::{Error, Result};
+use std::time::Instant;
+
+impl Run<'_> {
+    /// A checkpoint that cannot be written in between is no reason to lose the run; the one at the end is. There is
+    /// nothing to go on with if training has diverged, and nowhere to go if the folder is gone.
+    pub(super) fn save_or_warn(&mut self) -> Result<()> {
+        self.check()?;
+        match self.save() {
+            Err(error @ (Error::Diverged { .. } | Error::Vanished { .. })) => return Err(error),
+            Err(error) => self.warn(format!("training goes on without a new checkpoint: {error}")),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, message: String) {
+        self.emit(Event::Warning { step: self.step, message });
+    }
+
+    /// A picture that cannot be read says nothing against the steps before it.
+    pub(super) fn save_before_failing(&mut self) {
+        if self.step > 0 && self.last_saved != Some(self.step) {
+            // What is wrong with the picture is what the caller reports.
+            let _ = self.save_or_warn();
+        }
+    }
+
+    /// Writes a checkpoint.
+    pub(super) fn save(&mut self) -> Result<()> {
+        let started = Instant::now();
+        self.folder.check()?;
+        match self.folder.repair(&*self.storage) {
+            Ok(notes) => notes.into_iter().for_each(|note| self.warn(note)),
+            // They are copies; the checkpoint holds what is needed.
+            Err(error) => self.warn(error.to_string()),
+        }
+        let events_length = self.events.sync()?;
+        let mut snapshot = Snapshot::new(self.step, self.spec.name);
+        let unsavable = |e: serde_json::Error| Error::Unsavable { reason: e.to_string() };
+        snapshot.model = serde_json::to_value(self.config.to_table()?).map_err(unsavable)?;
+        snapshot.model_json = Some(serde_json::to_value(self.config.model()).map_err(unsavable)?);
+        let place = state::Place { position: self.position, data: self.data.clone() };
+        state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &mut self.rate, place)?;
+        let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep);
+        let saved = saved.map_err(way_back::of_snapshot)?;
+        self.last_saved = Some(self.step);
+        saved.warnings.iter().for_each(|warning| self.warn(warning.to_string()));
+        let (path, bytes) = (saved.path, saved.bytes);
+        self.emit(Event::Saved { step: self.step, path, bytes, seconds: started.elapsed().as_secs_f64() });
+        Ok(())
+    }
+
+    /// A divergence says from where training can go on.
+    pub(super) fn with_way_back(&self, error: Error) -> Error {
+        match error {
+            Error::Diverged { what, .. } => {
+                // Not saved since: a lower learning rate did not help.
+                let at_once = self.slowed_down.filter(|from| self.last_saved == Some(*from));
+                let way_back = way_back::find(&*self.storage, self.folder.path(), self.spec, at_once);
+                Error::Diverged { what, way_back }
+            }
+            other => other,
+        }
+    }
+}
