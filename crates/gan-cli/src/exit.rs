@@ -116,7 +116,7 @@ fn of_translate(error: &gan_translate::Error) -> Option<u8> {
         Error::Weights(error) => of_weights(error),
         Error::Data(error) => of_data(error),
         Error::Device(_) => DEVICE,
-        Error::Unusable { .. } | Error::Tensor(_) | Error::Shape { .. } => return None,
+        Error::Tensor(_) | Error::Shape { .. } => return None,
         Error::KnownModel { .. } => USAGE,
         Error::LabelOutOfRange { .. }
         | Error::SizesDiffer { .. }

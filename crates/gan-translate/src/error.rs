@@ -42,7 +42,7 @@ pub enum Error {
         /// The weight file.
         path: PathBuf,
         /// What is wrong with its content.
-        source: gan_nets::Error,
+        source: Box<gan_nets::Error>,
     },
     /// A weight file holds another network than a generator.
     #[error("{} holds a {network}: only generators translate", path.display())]

@@ -146,8 +146,8 @@ impl TrainedModel {
                 let reason = source.to_string().lines().next().unwrap_or_default().to_owned();
                 checkpoint::Error::damaged(&folder.dir().join(file_name(name)), reason).into()
             }
-            Source::Folder(folder) => Error::Unusable { path: folder.join(file_name(name)), source },
-            Source::WeightFile => Error::Unusable { path: self.path.clone(), source },
+            Source::Folder(folder) => Error::Unusable { path: folder.join(file_name(name)), source: source.into() },
+            Source::WeightFile => Error::Unusable { path: self.path.clone(), source: source.into() },
         })
     }
 

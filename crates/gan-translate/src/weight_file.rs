@@ -54,7 +54,7 @@ impl WeightFile {
             None => read_any(path)?,
         };
         found.extend(normalize_keys(&mut state));
-        let unusable = |source| Error::Unusable { path: path.to_owned(), source };
+        let unusable = |source| Error::Unusable { path: path.to_owned(), source: Box::new(source) };
         let network = infer(&state, options.arch).map_err(unusable)?;
         let mut notes = vec![format!("{}: {network}", path.display())];
         notes.extend(found);
