@@ -15,7 +15,6 @@ pub mod eta;
 pub mod events;
 mod fit;
 pub mod gallery;
-mod lock;
 mod method;
 pub mod methods;
 pub mod numerics;
@@ -35,7 +34,6 @@ pub use captured_step::capture_steps;
 pub use consistency::Demands;
 pub use error::{Error, Result, WayBack};
 pub use fit::{smallest_side, translate_fitted};
-pub use lock::RunLock;
 pub use method::{
     ConfigKeys, Direction, LoadEncoder, LoadWeights, Losses, Method, MethodSpec, Panels, Parts, Place, StepCx,
     TranslateOptions, Translator,

@@ -1,10 +1,11 @@
 //! Clusters of instance features, their file, and drawing a style from them.
 
 use crate::Result;
-use crate::checkpoint::{self, NamedTensors, tensors};
+use crate::checkpoint::{self, tensors};
 use crate::storage::read_limited;
 use crate::storage::{Durability, Storage, replace_file};
 use candle_core::{Device, Tensor};
+use gan_layers::Tensors;
 use gan_rng::{Key, Purpose};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -81,11 +82,11 @@ impl StyleClusters {
             let shape = (clusters.len(), self.feat_num);
             Ok((format!("label.{label}"), Tensor::from_vec(clusters.concat(), shape, &Device::Cpu)?))
         };
-        let named: NamedTensors = self.by_label.iter().map(named).collect::<Result<_>>()?;
+        let named: Tensors = self.by_label.iter().map(named).collect::<Result<_>>()?;
         let path = folder.join(FILE);
         let mut bytes = Vec::new();
         tensors::write(&mut bytes, &path, FILE, &named)?;
-        replace_file(storage, &path, &bytes, Durability::Durable)
+        replace_file(storage, &path, &bytes, Durability::Flushed)
     }
 
     /// Reads `clusters.safetensors` of `folder`; `None` if there is no such file.

@@ -147,6 +147,6 @@ fn write(storage: &dyn Storage, trained: &Trained, clusters: &StyleClusters, rep
     storage.create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
     let mut json = serde_json::to_vec_pretty(report).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     json.push(b'\n');
-    replace_file(storage, &folder.join("clusters.json"), &json, Durability::Durable)?;
+    replace_file(storage, &folder.join("clusters.json"), &json, Durability::Flushed)?;
     clusters.save(storage, &folder)
 }
