@@ -1,7 +1,7 @@
-//! What the disk has room for, and what makes written files outlast a power cut.
+//! What the disk has room for, and what makes written folders outlast a power cut.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -46,52 +46,23 @@ pub(crate) fn sync_tree(folder: &Path) -> io::Result<()> {
     return Ok(rustix::fs::syncfs(File::open(folder)?)?);
     #[cfg(not(target_os = "linux"))]
     {
-        for child in fs::read_dir(folder)? {
+        for child in std::fs::read_dir(folder)? {
             let child = child?;
             if child.file_type()?.is_dir() {
                 sync_tree(&child.path())?;
             } else {
-                fs::OpenOptions::new().append(true).open(child.path())?.sync_all()?;
+                std::fs::OpenOptions::new().append(true).open(child.path())?.sync_all()?;
             }
         }
-        sync_folder(folder);
-        Ok(())
+        gan_fs::sync_folder(folder)
     }
-}
-
-/// Makes a rename in `folder` durable where the system lets one sync a folder.
-pub(crate) fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
-        // Not every file system supports it, and the rename is done: nothing to report.
-        let _ = folder.sync_all();
-    }
-}
-
-/// Writes a file, whole or not at all, and flushes it.
-///
-/// # Errors
-/// When the disk refuses; the file is then as it was.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut scratch = path.as_os_str().to_owned();
-    scratch.push(".new");
-    let write = || {
-        let mut file = File::create(&scratch)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&scratch, path)
-    };
-    write().inspect_err(|_| {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&scratch);
-    })?;
-    path.parent().into_iter().for_each(sync_folder);
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::fs;
 
     #[cfg(unix)]
     #[test]
@@ -110,18 +81,5 @@ mod tests {
         fs::write(dir.path().join("a/b/c"), "x").unwrap();
         sync_tree(dir.path()).unwrap();
         assert!(sync_tree(&dir.path().join("none")).is_err());
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_or_not_at_all() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        write_durably(&path, b"old").unwrap();
-        write_durably(&path, b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        // Its place is taken by a folder: the rename fails, and nothing stays behind.
-        fs::create_dir(dir.path().join("taken")).unwrap();
-        assert!(write_durably(&dir.path().join("taken"), b"x").is_err());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

@@ -10,12 +10,12 @@
 //! disk say, is no error: the picture was decoded and the run goes on. Nothing is ever removed; the folder grows to the
 //! size of all decoded pictures and may be deleted at any time.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use blake3::Hash;
+use gan_fs::Durability;
 
 use crate::decode::{AlphaPolicy, DecodeLimits, DecodeOptions};
 use crate::error::{Error, Result};
@@ -126,23 +126,16 @@ impl Cache {
 
     /// Keeps an entry if the disk allows.
     fn store(&self, kind: Kind, key: Hash, entry: &Entry) {
-        static WRITTEN: AtomicU64 = AtomicU64::new(0);
         let path = self.path(key);
-        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-        let temporary = path.with_extension(format!("{}-{number}.tmp", std::process::id()));
-        let write = || -> io::Result<()> {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            let mut file = File::options().write(true).create_new(true).open(&temporary)?;
-            file.write_all(&entry.header(kind, key))?;
-            file.write_all(&entry.samples)?;
-            drop(file);
-            fs::rename(&temporary, &path)
-        };
-        if write().is_err() {
-            let _ = fs::remove_file(&temporary);
+        if fs::create_dir_all(gan_fs::parent(&path)).is_err() {
+            return;
         }
+        let header = entry.header(kind, key);
+        // Without it, the image is decoded again.
+        let _ = gan_fs::replace(&path, Durability::Visible, |file| {
+            file.write_all(&header)?;
+            file.write_all(&entry.samples)
+        });
     }
 }
 

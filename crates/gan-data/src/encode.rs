@@ -3,9 +3,9 @@
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::{DType, Device, Tensor};
+use gan_fs::Durability;
 use image::{ExtendedColorType, ImageFormat};
 
 use crate::error::{Error, Result};
@@ -114,7 +114,7 @@ pub fn write_picture(path: &Path, picture: &Picture) -> Result<()> {
         image::write_buffer_with_format(&mut encoded, samples, width as u32, height as u32, color, format)
     }
     .map_err(|e| refuse(e.to_string()))?;
-    write_atomic(path, encoded.get_ref())
+    write_whole(path, encoded.get_ref())
 }
 
 /// Writes a picture of any number of channels as a folder `….planes` of grey PNGs, `000.png`, `001.png`, …; what
@@ -158,19 +158,12 @@ pub fn write_ids(path: &Path, ids: &IdMap) -> Result<()> {
     }
 }
 
-/// Writes a file through a temporary neighbour and a rename, creating the folder where needed.
-pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+/// Writes a file, which appears whole or not at all, creating the folder where needed.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = gan_fs::parent(path);
     fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
-    let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let scratch = folder.join(format!(".{}-{unique}.partial", std::process::id()));
-    let written = fs::write(&scratch, bytes).and_then(|()| fs::rename(&scratch, path));
-    written.map_err(|e| {
-        // Nothing more can be done if even the removal fails; the first error is the one to tell.
-        let _ = fs::remove_file(&scratch);
-        Error::io("write", path, e)
-    })
+    gan_fs::replace(path, Durability::Visible, |out| out.write_all(bytes))
+        .map_err(|e| Error::io("write", path, e.source))
 }
 
 #[cfg(test)]

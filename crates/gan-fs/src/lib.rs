@@ -1,12 +1,16 @@
-//! What a path leads to: whether it is a regular file, and whether it is the same file as another.
+//! Rules about files that every crate shares: what a path leads to, replacing a file as a whole, and locking a folder.
 //!
 //! Only the standard library is used. Every crate that reads or writes files goes through this one, so that a rule about files is
 //! written once.
 
+mod lock;
 mod regular;
+mod replace;
 mod same;
 
+pub use lock::{FileLock, LockError};
 pub use regular::{kind, open_regular, read_regular, regular_metadata};
+pub use replace::{Durability, ReplaceError, is_temporary, parent, replace, sync_folder, temporary_beside};
 pub use same::{FileId, is_same, is_within, resolve};
 
 /// Runs the example of the README.

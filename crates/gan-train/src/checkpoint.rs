@@ -26,17 +26,13 @@ mod tests;
 use std::fmt;
 use std::path::PathBuf;
 
-use candle_core::Tensor;
+use gan_layers::Tensors;
 pub use gan_weights::checkpoint::{Error, Refused};
 
 pub use instruction_set::instruction_set;
-pub use load::{Loaded, load, load_files, load_latest, load_latest_checked, load_latest_files};
+pub use load::{Loaded, load, load_latest, load_latest_checked};
 pub(crate) use retention::clean;
 pub use save::{Saved, save};
-
-/// Named tensors of one file that is to be written, in the order of the state dict. [`save`] refuses a name that occurs
-/// twice.
-pub type NamedTensors = Vec<(String, Tensor)>;
 
 /// Everything a run needs to go on.
 ///
@@ -50,8 +46,9 @@ pub struct Snapshot {
     /// The resolved configuration of the run. Kept in the manifest.
     pub model: serde_json::Value,
     /// File stem (`generator` becomes `generator.safetensors`) and the tensors of that file. Stems are made of ASCII
-    /// letters, digits, `_`, `-`; element types are U8, U32, I64, F32 and F64. All values are finite.
-    pub tensors: Vec<(String, NamedTensors)>,
+    /// letters, digits, `_`, `-`; element types are U8, U32, I64, F32 and F64. All values are finite, and a name occurs once
+    /// in a file.
+    pub tensors: Vec<(String, Tensors)>,
     /// What the trained model is, for readers that do not know the method. Kept in `model.json`; without it, the checkpoint
     /// has no such file.
     pub model_json: Option<serde_json::Value>,
@@ -73,7 +70,7 @@ impl Snapshot {
     }
 
     /// The tensors of the file `stem`.
-    pub fn file(&self, stem: &str) -> Option<&NamedTensors> {
+    pub fn file(&self, stem: &str) -> Option<&Tensors> {
         self.tensors.iter().find(|(name, _)| name == stem).map(|(_, tensors)| tensors)
     }
 }

@@ -16,13 +16,13 @@ mod launch;
 
 use std::path::{Path, PathBuf};
 
-use gan_fs::FileId;
+use gan_fs::{FileId, FileLock, LockError, parent};
 use gan_weights::checkpoint::{Error as FilesError, checkpoints_dir, exists};
 pub use launch::Launch;
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{Durability, Storage, parent, read_limited, remove_temporary, replace_file};
-use crate::{Error, Result, RunLock, checkpoint};
+use crate::storage::{Durability, Storage, read_limited, remove_temporary, replace_file};
+use crate::{Error, Result, checkpoint};
 
 const CONFIG: &str = "config.toml";
 const INFO: &str = "run.json";
@@ -58,7 +58,7 @@ pub struct RunInfo {
 pub struct RunFolder {
     path: PathBuf,
     /// Released when the run folder is dropped.
-    _lock: RunLock,
+    _lock: FileLock,
     /// Of the folder that was opened.
     id: FileId,
     config: String,
@@ -116,7 +116,13 @@ impl RunFolder {
     }
 
     fn locked(path: &Path) -> Result<Self> {
-        let lock = RunLock::acquire(path)?;
+        let lock = FileLock::acquire(path).map_err(|error| match error {
+            LockError::Held { process } => {
+                let owner = process.map_or("another process".to_owned(), |process| format!("process {process}"));
+                Error::Busy { path: path.to_owned(), owner }
+            }
+            LockError::Io(error) => Error::io("lock", &FileLock::path_in(path), error),
+        })?;
         let id = FileId::of(path).map_err(|e| Error::io("open", path, e))?;
         Ok(RunFolder { path: path.to_owned(), _lock: lock, id, config: String::new(), info: None })
     }
@@ -169,10 +175,10 @@ impl RunFolder {
     fn write(&self, storage: &dyn Storage, name: &str) -> Result<()> {
         let path = self.path.join(name);
         if name == CONFIG {
-            return replace_file(storage, &path, self.config.as_bytes(), Durability::Durable);
+            return replace_file(storage, &path, self.config.as_bytes(), Durability::Flushed);
         }
         let json = serde_json::to_vec_pretty(&self.info).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
-        replace_file(storage, &path, &json, Durability::Durable)
+        replace_file(storage, &path, &json, Durability::Flushed)
     }
 
     /// Checks that the folder is still the one that was opened: writing on would make a new one that is no run.
@@ -288,7 +294,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/run");
         let run = RunFolder::create(&Disk, &path, "[train]\nlr = 2e-4\n", &info()).unwrap();
-        assert!(matches!(RunFolder::open(&Disk, &path), Err(Error::Busy { .. })));
+        let busy = RunFolder::open(&Disk, &path).unwrap_err();
+        assert!(busy.to_string().contains(&format!("process {}", std::process::id())), "{busy}");
         assert!(matches!(RunFolder::create(&Disk, &path, "", &info()), Err(Error::Busy { .. })));
         drop(run);
         let again = RunFolder::create(&Disk, &path, "", &info()).unwrap_err().to_string();

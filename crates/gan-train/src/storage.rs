@@ -10,8 +10,10 @@ pub(crate) mod fault;
 pub(crate) mod volatile;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+pub use gan_fs::Durability;
+use gan_fs::{is_temporary, parent, temporary_beside};
 pub use gan_weights::checkpoint::{Disk, Entry, Files, read_limited};
 
 use crate::{Error, Result};
@@ -68,26 +70,18 @@ pub trait Storage: Files {
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()>;
 }
 
-/// Whether a replaced file must survive a power cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// Content and name are flushed to the device.
-    Durable,
-    /// Readers see the old file or the new one; after a power cut it may be lost. Enough for what can be drawn again.
-    Visible,
-}
-
-/// Replaces a file as a whole: readers see the old content or the new one, never a part.
+/// Replaces a file as a whole: readers see the old content or the new one, never a part. What [`gan_fs::replace`] does, with
+/// its names of temporary files, but through a [`Storage`], so that tests can make each of its steps fail.
 ///
 /// # Errors
 /// [`Error::Files`] naming the path; the old file is then untouched and the temporary one removed.
 pub fn replace_file(storage: &dyn Storage, path: &Path, content: &[u8], durability: Durability) -> Result<()> {
-    let temp = sibling(path, &format!(".tmp-{}", std::process::id()));
+    let temp = temporary_beside(path);
     let write = || -> Result<()> {
         let mut file = storage.create(&temp).map_err(|e| Error::io("create", &temp, e))?;
         file.write_all(content).map_err(|e| Error::io("write", &temp, e))?;
         file.flush().map_err(|e| Error::io("write", &temp, e))?;
-        if durability == Durability::Durable {
+        if durability == Durability::Flushed {
             file.sync().map_err(|e| Error::io("flush", &temp, e))?;
         }
         drop(file);
@@ -97,7 +91,7 @@ pub fn replace_file(storage: &dyn Storage, path: &Path, content: &[u8], durabili
         let _ = storage.remove_file(&temp);
         return Err(error);
     }
-    if durability == Durability::Durable {
+    if durability == Durability::Flushed {
         let parent = parent(path);
         storage.sync_dir(parent).map_err(|e| Error::io("flush", parent, e))?;
     }
@@ -107,28 +101,10 @@ pub fn replace_file(storage: &dyn Storage, path: &Path, content: &[u8], durabili
 /// Removes what [`replace_file`] left in a folder when it was interrupted: nobody else may write there. What cannot be
 /// removed stays.
 pub(crate) fn remove_temporary(storage: &dyn Storage, dir: &Path) {
-    let temporary = |name: &str| {
-        let process = name.strip_prefix('.').and_then(|name| name.rsplit_once(".tmp-"));
-        process.is_some_and(|(name, process)| !name.is_empty() && process.parse::<u32>().is_ok())
-    };
     for entry in storage.list(dir).unwrap_or_default() {
-        if !entry.is_dir && temporary(&entry.name) {
+        if !entry.is_dir && is_temporary(&entry.name) {
             let _ = storage.remove_file(&dir.join(&entry.name));
         }
-    }
-}
-
-/// `.name<suffix>` beside `path`.
-fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}{suffix}"))
-}
-
-/// The folder that holds `path`.
-pub(crate) fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }
 
@@ -151,13 +127,13 @@ mod tests {
                 let storage = VolatileStorage::new();
                 storage.create_dir_all(Path::new("/d")).unwrap();
                 storage.sync_dir(Path::new("/")).unwrap();
-                replace_file(&storage, path, &old, Durability::Durable).unwrap();
+                replace_file(&storage, path, &old, Durability::Flushed).unwrap();
                 let faulty = if forever {
                     FaultyStorage::from(storage.clone(), fault, at)
                 } else {
                     FaultyStorage::once(storage.clone(), fault, at)
                 };
-                let done = replace_file(&faulty, path, &new, Durability::Durable);
+                let done = replace_file(&faulty, path, &new, Durability::Flushed);
                 assert!(done.is_ok() || storage.content(path) == old || storage.content(path) == new);
                 if !forever {
                     assert_eq!(

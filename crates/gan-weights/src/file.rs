@@ -1,7 +1,9 @@
 //! The bytes of a weight file, and what is made of them.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
+
+use gan_fs::{Durability, ReplaceError};
 
 use crate::{Error, Result, StateDict, limits};
 
@@ -38,5 +40,16 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
             _ => "check the path and its permissions",
         };
         Error::Io { path: path.to_owned(), action: "read", source, remedy }
+    })
+}
+
+/// Creates or replaces the file at `path` by what `fill` writes; whatever fails, the old file or the new one is there.
+pub(crate) fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    gan_fs::replace(path, Durability::Flushed, fill).map_err(|ReplaceError { action, path, source }| {
+        let remedy = match source.kind() {
+            io::ErrorKind::InvalidInput => "give a file name",
+            _ => "check the permissions and the space of its folder",
+        };
+        Error::Io { path, action, source, remedy }
     })
 }

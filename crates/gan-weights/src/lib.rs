@@ -20,7 +20,6 @@
 //! # Ok(()) }
 //! ```
 
-mod atomic;
 pub mod checkpoint;
 mod error;
 mod file;

@@ -69,6 +69,9 @@ fn a_folder_gives_what_it_holds() {
         assert_eq!((folder.has_file(MODEL), folder.json(MODEL).is_ok()), (model, model));
         let error = folder.tensors("e").unwrap_err().to_string();
         assert!(error.contains("it has no e.safetensors, only g.safetensors"), "{error}");
+        // Only what is asked for is read.
+        fs::write(dir.join("optimizer.safetensors"), "damaged").unwrap();
+        assert!(folder.tensors("optimizer").is_err());
         assert_eq!(step_of(folder).unwrap(), step as f32);
     }
 }

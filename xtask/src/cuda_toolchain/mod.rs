@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::args::{Arg, Args};
-use crate::exclusive::Exclusive;
+use crate::file_lock;
 use crate::{UsageError, digest, workspace};
 use packages::Metadata;
 use wheels::WHEELS;
@@ -118,7 +118,7 @@ fn make(home: &Path, recipe: &str, metadata: &Metadata) -> Result<()> {
     // A run that was broken off leaves its wheels here for the next one.
     let [downloads, work, tree] = ["wheels", "work", "tree"].map(|name| part.join(name));
     fs::create_dir_all(&downloads).with_context(|| format!("cannot make {}", downloads.display()))?;
-    let exclusive = Exclusive::take(&part, "cuda-toolchain", "this folder")?;
+    let lock = file_lock::acquire(&part, "cuda-toolchain", "this folder")?;
     for folder in [&work, &tree] {
         remove(folder)?;
         fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -142,7 +142,7 @@ fn make(home: &Path, recipe: &str, metadata: &Metadata) -> Result<()> {
         fs::rename(home, &old).with_context(|| format!("cannot move {} away", home.display()))?;
     }
     fs::rename(&tree, home).with_context(|| format!("cannot move the toolchain to {}", home.display()))?;
-    drop(exclusive);
+    drop(lock);
     remove(&part)?;
     eprintln!("{}: made", home.display());
     Ok(())

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use gan_fs::read_regular;
+use gan_fs::{Durability, read_regular};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Kind;
-use crate::disk;
 
 /// The most bytes that a lock file may have.
 const MAX_BYTES: u64 = 1 << 24;
@@ -85,8 +84,7 @@ impl LockFile {
         };
         table.insert(name.to_owned(), record);
         let text = format!("{HEAD}{}", toml::to_string(&self.tables)?);
-        disk::write_durably(&self.path, text.as_bytes())
-            .with_context(|| format!("cannot write {}", self.path.display()))
+        Ok(gan_fs::replace(&self.path, Durability::Flushed, |out| out.write_all(text.as_bytes()))?)
     }
 }
 

@@ -24,7 +24,7 @@ use gan_fs::read_regular;
 use crate::UsageError;
 use crate::args::{Arg, Args};
 use crate::data_dir::{Platform, data_dir};
-use crate::exclusive::Exclusive;
+use crate::file_lock;
 use crate::human;
 use catalog::{Catalog, Entry};
 use download::{Wanted, download};
@@ -84,9 +84,9 @@ pub(crate) fn command(words: Vec<String>) -> Result<()> {
     for name in &options.names {
         entries.push(catalog.find(name).map_err(|error| UsageError(error.to_string()))?);
     }
-    let _exclusive = match options.offline {
+    let _lock = match options.offline {
         true => None,
-        false => Some(Exclusive::take(&Store::workshop(&dir)?, "fetch-data", "this data directory")?),
+        false => Some(file_lock::acquire(&Store::workshop(&dir)?, "fetch-data", "this data directory")?),
     };
     let mut store = Store::open(&dir)?;
     let client = Client::new(Patience::from_env());

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use gan_fs::read_regular;
+use gan_fs::{Durability, read_regular};
 
 use super::catalog::Entry;
 use super::download::Fetched;
@@ -178,8 +178,7 @@ impl Store {
             disk::sync_tree(&root).with_context(|| format!("cannot flush {}", root.display()))?;
             let path = self.listing(entry);
             fs::create_dir_all(self.dir.join(".fetch/listings"))?;
-            disk::write_durably(&path, listing.as_bytes())
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            gan_fs::replace(&path, Durability::Flushed, |out| out.write_all(listing.as_bytes()))?;
             root
         } else if entry.keep.is_empty() {
             part.path().to_path_buf()
@@ -199,7 +198,8 @@ impl Store {
         // The record first: should the rename not happen, the entry counts as absent, and nothing unverified is left.
         self.lock.put(entry.kind, &entry.name, record.clone())?;
         fs::rename(&staged, &place).with_context(|| format!("cannot move it to {}", place.display()))?;
-        place.parent().into_iter().for_each(disk::sync_folder);
+        let folder = gan_fs::parent(&place);
+        gan_fs::sync_folder(folder).with_context(|| format!("cannot flush {}", folder.display()))?;
         Ok(record)
     }
 

@@ -117,7 +117,7 @@ pub(crate) fn newest(run: &Path) -> Snapshot {
 
 /// Whether a run has a checkpoint.
 pub(crate) fn has_checkpoint(run: &Path) -> bool {
-    checkpoint::load_latest_files(&Disk, run, &[]).is_ok()
+    checkpoint::load_latest(&Disk, run, None).is_ok()
 }
 
 /// Checks that two checkpoints agree in step and in every bit of every tensor.

@@ -105,5 +105,5 @@ fn copies_of(from: &Path, to: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
 /// Copies through a temporary neighbour, so that a copy is whole or absent.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let bytes = fs::read(from).map_err(|e| Error::io("read", from, e))?;
-    crate::encode::write_atomic(to, &bytes)
+    crate::encode::write_whole(to, &bytes)
 }

@@ -40,24 +40,18 @@ pub fn load_latest_checked(
     method: Option<&str>,
     mut check: impl FnMut(&Path, &Snapshot) -> Result<()>,
 ) -> Result<Loaded> {
-    load_newest(files, run, |folder| {
+    let (mut loaded, refused) = newest(files, run, |folder| {
         let own = &folder.manifest().method;
         if let Some(method) = method.filter(|method| method != own) {
             let reason = format!("it belongs to the method {own}, this run trains {method}");
             return Err(Error::damaged(&folder.dir().join(MANIFEST), reason));
         }
-        let loaded = read(&folder, None)?;
+        let loaded = read(&folder)?;
         check(folder.dir(), &loaded.snapshot)?;
         Ok(loaded)
-    })
-}
-
-/// As [`load_latest`], reading and verifying only the tensor files named by `stems` (translation needs the generator).
-///
-/// # Errors
-/// As [`load_latest`].
-pub fn load_latest_files(files: &dyn Files, run: &Path, stems: &[&str]) -> Result<Loaded> {
-    load_newest(files, run, |folder| read(&folder, Some(stems)))
+    })?;
+    loaded.warnings.splice(0..0, refused.into_iter().map(Warning::Refused));
+    Ok(loaded)
 }
 
 /// Reads one checkpoint folder, which may have any name.
@@ -65,32 +59,16 @@ pub fn load_latest_files(files: &dyn Files, run: &Path, stems: &[&str]) -> Resul
 /// # Errors
 /// [`Damaged`](super::Error::Damaged) or [`Io`](super::Error::Io), naming the file.
 pub fn load(files: &dyn Files, dir: &Path) -> Result<Loaded> {
-    read(&Folder::open(files, dir)?, None)
+    read(&Folder::open(files, dir)?)
 }
 
-/// As [`load`], reading and verifying only the tensor files named by `stems`.
-///
-/// # Errors
-/// As [`load`]; a missing file is [`Damaged`](super::Error::Damaged).
-pub fn load_files(files: &dyn Files, dir: &Path, stems: &[&str]) -> Result<Loaded> {
-    read(&Folder::open(files, dir)?, Some(stems))
-}
-
-fn load_newest<'a>(files: &'a dyn Files, run: &Path, open: impl FnMut(Folder<'a>) -> Result<Loaded>) -> Result<Loaded> {
-    let (mut loaded, refused) = newest(files, run, open)?;
-    loaded.warnings.splice(0..0, refused.into_iter().map(Warning::Refused));
-    Ok(loaded)
-}
-
-/// Counters and model, and the tensor files of these stems, or all.
-fn read(folder: &Folder<'_>, stems: Option<&[&str]>) -> Result<Loaded> {
+fn read(folder: &Folder<'_>) -> Result<Loaded> {
     let manifest = folder.manifest();
     let mut snapshot = Snapshot::new(manifest.step, manifest.method.clone());
     snapshot.model = manifest.model.clone();
     snapshot.model_json = folder.has_file(MODEL).then(|| folder.json(MODEL)).transpose()?;
     snapshot.state = folder.state()?;
-    let all = manifest.files.iter().filter_map(|record| record.name.strip_suffix(".safetensors"));
-    for stem in stems.map_or_else(|| all.collect(), <[&str]>::to_vec) {
+    for stem in manifest.files.iter().filter_map(|record| record.name.strip_suffix(".safetensors")) {
         snapshot.tensors.push((stem.to_owned(), folder.tensors(stem)?.into_iter().collect()));
     }
     let here = instruction_set();

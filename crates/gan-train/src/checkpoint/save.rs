@@ -47,7 +47,7 @@ pub fn save(storage: &dyn Storage, run: &Path, snapshot: &Snapshot, keep: usize)
     };
 
     let hint = dir.join("latest");
-    if let Err(error) = replace_file(storage, &hint, format!("{}\n", snapshot.step).as_bytes(), Durability::Durable) {
+    if let Err(error) = replace_file(storage, &hint, format!("{}\n", snapshot.step).as_bytes(), Durability::Flushed) {
         warnings.push(Warning::Hint { reason: error.to_string() });
     }
     warnings.extend(retention::retain(storage, &dir, snapshot.step, keep));

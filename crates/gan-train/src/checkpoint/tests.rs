@@ -13,7 +13,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
-use super::{NamedTensors, Snapshot};
+use super::Snapshot;
 use crate::storage::Storage;
 use crate::storage::volatile::VolatileStorage;
 
@@ -75,7 +75,7 @@ pub(super) fn assert_same(a: &Snapshot, b: &Snapshot) {
 
 type Bits = (String, Vec<usize>, candle_core::DType, Vec<u64>);
 
-fn sorted_bits(tensors: &NamedTensors) -> Vec<Bits> {
+fn sorted_bits(tensors: &[(String, Tensor)]) -> Vec<Bits> {
     let bits = |t: &Tensor| match t.dtype() {
         candle_core::DType::F32 => {
             t.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|x| u64::from(x.to_bits())).collect()

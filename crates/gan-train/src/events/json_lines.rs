@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Observer};
-use crate::storage::{Storage, StorageFile, parent};
+use crate::storage::{Storage, StorageFile};
 use crate::{Error, Result};
 
 /// Longer lines are not ours.
@@ -75,7 +75,7 @@ impl JsonLines {
         let io = |path: &Path, e| Error::io("flush", path, e);
         self.find_again();
         self.file()?.sync().map_err(|e| io(&self.path, e))?;
-        let dir = parent(&self.path);
+        let dir = gan_fs::parent(&self.path);
         self.storage.sync_dir(dir).map_err(|e| io(dir, e))?;
         Ok(self.length)
     }
@@ -85,7 +85,7 @@ impl JsonLines {
     fn find_again(&mut self) {
         let Some(name) = self.path.file_name() else { return };
         // A folder that cannot be listed says nothing against the file that is open.
-        let Ok(entries) = self.storage.list(parent(&self.path)) else { return };
+        let Ok(entries) = self.storage.list(gan_fs::parent(&self.path)) else { return };
         let found = entries.iter().find(|entry| name == entry.name.as_str()).map_or(0, |entry| entry.bytes);
         if found < self.length
             && let Ok(kept) = whole_lines(&*self.storage, &self.path, found)

@@ -58,8 +58,7 @@ impl Storage for Disk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        // Elsewhere folders cannot be opened as files, and the file system journals renames itself.
-        if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+        gan_fs::sync_folder(dir)
     }
 
     fn remove_file(&self, file: &Path) -> io::Result<()> {

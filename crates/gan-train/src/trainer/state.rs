@@ -3,12 +3,12 @@
 use super::lr_scheduler::{LrScheduler, LrState};
 use super::position::{Data, Position};
 use super::progress::{Pending, Sums};
-use crate::checkpoint::{Loaded, NamedTensors, Snapshot};
+use crate::checkpoint::{Loaded, Snapshot};
 use crate::error::first_line;
 use crate::method::Method;
 use crate::{Error, Result, WayBack};
 use candle_core::{DType, Device, Tensor};
-use gan_layers::{Missing, ParamStore};
+use gan_layers::{Missing, ParamStore, Tensors};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -168,7 +168,7 @@ fn bad_state(dir: &Path, reason: &str) -> Error {
     Error::damaged(&dir.join("state.json"), reason)
 }
 
-fn file<'a>(dir: &Path, snapshot: &'a Snapshot, stem: &str) -> Result<&'a NamedTensors> {
+fn file<'a>(dir: &Path, snapshot: &'a Snapshot, stem: &str) -> Result<&'a Tensors> {
     snapshot.file(stem).ok_or_else(|| Error::damaged(dir, format!("it has no {stem}.safetensors")))
 }
 
@@ -188,7 +188,7 @@ fn counters<'a>(dir: &Path, state: &'a State, name: &str) -> Result<&'a Counters
 }
 
 /// Names, shapes and kinds of numbers.
-fn check_network(store: &ParamStore, network: &str, tensors: &NamedTensors) -> Result<(), String> {
+fn check_network(store: &ParamStore, network: &str, tensors: &Tensors) -> Result<(), String> {
     store.check(&format!("{network}."), tensors).map_err(|e| first_line(&e))?;
     let counts = |name: &str| name.ends_with("num_batches_tracked");
     match tensors.iter().find(|(name, t)| counts(name) != t.dtype().is_int() || counts(name) == t.dtype().is_float()) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{DType, Tensor};
 use safetensors::tensor::View;
 
-use crate::atomic::write_atomically;
+use crate::file::write_file;
 use crate::{Error, Result, StateDict};
 
 /// Where PyTorch expects the data of storages to start, so that they can be mapped into memory.
@@ -45,7 +45,7 @@ pub fn write(path: impl AsRef<Path>, state: &StateDict) -> Result<()> {
     if size > u64::from(u32::MAX) || state.len() > 65_000 {
         return Err(unwritable("it does not fit the 32-bit zip format".into(), "write .safetensors instead"));
     }
-    write_atomically(path, |out| archive(out, state))
+    write_file(path, |out| archive(out, state))
 }
 
 fn archive(out: &mut dyn Write, state: &StateDict) -> io::Result<()> {

@@ -152,9 +152,9 @@ fn write(storage: &dyn Storage, trained: &TrainedModel, clusters: &StyleClusters
     storage.create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
     let mut json = serde_json::to_vec_pretty(report).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     json.push(b'\n');
-    replace_file(storage, &folder.join("clusters.json"), &json, Durability::Durable)?;
+    replace_file(storage, &folder.join("clusters.json"), &json, Durability::Flushed)?;
     let path = folder.join(StyleClusters::FILE);
     let mut bytes = Vec::new();
     tensors::write(&mut bytes, &path, StyleClusters::FILE, &clusters.to_tensors()?)?;
-    replace_file(storage, &path, &bytes, Durability::Durable)
+    replace_file(storage, &path, &bytes, Durability::Flushed)
 }
