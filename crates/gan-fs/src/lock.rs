@@ -17,7 +17,7 @@ const FILE: &str = "lock";
 pub struct FileLock {
     file: File,
     /// Held for its lock alone.
-    _folder: Option<File>,
+    folder: Option<File>,
     path: PathBuf,
 }
 
@@ -82,7 +82,7 @@ impl FileLock {
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(FileLock { file, _folder: folder.ok().flatten(), path })
+        Ok(FileLock { file, folder: folder.ok().flatten(), path })
     }
 
     /// The lock file.
@@ -96,7 +96,9 @@ impl Drop for FileLock {
         // The file stays: removing it could remove the lock of the next owner. Emptied, it does not
         // name us while the next owner has the lock but has not written its number yet.
         let _ = self.file.set_len(0);
+        // Closing would not do: a program that is just being started may still have copies of the handles.
         let _ = self.file.unlock();
+        let _ = self.folder.as_ref().map(File::unlock);
     }
 }
 

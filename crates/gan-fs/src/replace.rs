@@ -1,7 +1,7 @@
 //! Files that appear at once and whole.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind::{AlreadyExists, InvalidInput, NotFound, PermissionDenied, Unsupported};
+use std::io::ErrorKind::{AlreadyExists, InvalidInput, PermissionDenied, Unsupported};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,10 +41,10 @@ impl error::Error for ReplaceError {
 }
 
 /// Creates or replaces the file at `path` by what `fill` writes: into a temporary file in the same folder, which then takes
-/// the name. A symbolic link is followed, so that it goes on pointing at the file.
+/// the name. A symbolic link of that name gives way; what it leads to stays.
 ///
 /// # Errors
-/// [`ReplaceError`]: what `fill` or the system answers, or that `path` leads to something that is no regular file. The
+/// [`ReplaceError`]: what `fill` or the system answers, or that something has the name that is neither a regular file nor a link. The
 /// temporary file is removed.
 pub fn replace(
     path: &Path,
@@ -55,23 +55,23 @@ pub fn replace(
         let path = path.to_owned();
         move |source: io::Error| ReplaceError { action, path, source }
     };
-    // Fails where there is no file yet.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    match crate::regular_metadata(&target) {
-        Err(e) if e.kind() != NotFound => return Err(failed("replace", path)(e)),
-        _ if target.file_name().is_none() => return Err(failed("create", path)(InvalidInput.into())),
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_symlink() => {
+            crate::regular::require_regular(&metadata).map_err(failed("replace", path))?;
+        }
+        _ if path.file_name().is_none() => return Err(failed("create", path)(InvalidInput.into())),
         _ => {}
     }
-    let (temporary, file) = create_temporary(&target)?;
+    let (temporary, file) = create_temporary(path)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    fill(&mut out).and_then(|()| out.flush()).map_err(failed("write", &target))?;
+    fill(&mut out).and_then(|()| out.flush()).map_err(failed("write", path))?;
     if durability == Durability::Flushed {
-        out.get_ref().sync_all().map_err(failed("flush", &target))?;
+        out.get_ref().sync_all().map_err(failed("flush", path))?;
     }
     drop(out);
-    fs::rename(&temporary.0, &target).map_err(failed("replace", &target))?;
+    fs::rename(&temporary.0, path).map_err(failed("replace", path))?;
     if durability == Durability::Flushed {
-        sync_folder(parent(&target)).map_err(failed("flush", &target))?;
+        sync_folder(parent(path)).map_err(failed("flush", path))?;
     }
     Ok(())
 }
@@ -186,14 +186,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_symbolic_link_stays_a_link() {
+    fn a_symbolic_link_gives_way() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "old").unwrap();
         std::os::unix::fs::symlink("file", &link).unwrap();
         replace(&link, Durability::Flushed, |out| out.write_all(b"new")).unwrap();
-        assert_eq!(fs::read(&file).unwrap(), b"new");
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!((fs::read(&file).unwrap(), fs::read(&link).unwrap()), (b"old".to_vec(), b"new".to_vec()));
     }
 
     #[test]

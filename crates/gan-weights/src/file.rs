@@ -1,5 +1,6 @@
 //! The bytes of a weight file, and what is made of them.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -43,13 +44,33 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// Creates or replaces the file at `path` by what `fill` writes; whatever fails, the old file or the new one is there.
+/// Creates or replaces the file at `path` by what `fill` writes; whatever fails, the old file or the new one is there. A
+/// symbolic link is followed, so that it goes on pointing at the file.
 pub(crate) fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    gan_fs::replace(path, Durability::Flushed, fill).map_err(|ReplaceError { action, path, source }| {
+    // Fails where there is no file yet.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    gan_fs::replace(&target, Durability::Flushed, fill).map_err(|ReplaceError { action, path, source }| {
         let remedy = match source.kind() {
             io::ErrorKind::InvalidInput => "give a file name",
             _ => "check the permissions and the space of its folder",
         };
         Error::Io { path, action, source, remedy }
     })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_symbolic_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        write_file(&link, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
 }
