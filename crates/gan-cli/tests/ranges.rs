@@ -3,7 +3,7 @@
 
 mod support;
 
-use gan_train::checkpoint;
+use gan_train::checkpoint::{self, Snapshot};
 use gan_train::storage::Disk;
 use image::RgbImage;
 use std::fs;
