@@ -1,7 +1,7 @@
 //! Rounding errors of whole networks: F32 against F64, outputs and gradients of all weights.
 //!
 //! `cargo bench -p gan-tests --bench numerics`, beside it PyTorch's side, `benches/numerics.py`. A figure is the root mean
-//! square of the error over that of the exact values: the median of fifteen drawings of weights, pictures and cotangents, and
+//! square of the error over that of the exact values: the median of fifteen drawings of weights, images and cotangents, and
 //! for gradients the mean too, which a few drawings in which a ReLU's input falls to the other side of zero make up.
 //! `GAN_KERNELS=precise` shows what leaving out Winograd convolution gains.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

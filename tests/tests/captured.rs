@@ -50,7 +50,7 @@ fn twins(config: &GeneratorConfig, device: &Device) -> [Generator; 2] {
     })
 }
 
-/// Drawn pictures, or labels with a plane beside them.
+/// Drawn images, or labels with a plane beside them.
 fn input(labelled: bool, seed: u64, n: usize, side: usize, device: &Device) -> Condition {
     let key = Key::new(8, Purpose::Test).at(seed);
     let channels = if labelled { 1 } else { 3 };

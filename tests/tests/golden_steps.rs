@@ -59,7 +59,7 @@ fn run(name: &str, method: &mut dyn Method, batch: impl Fn(usize) -> Batch, rows
     }
 }
 
-fn pictures(n: usize, side: usize) -> impl Fn(usize) -> Batch {
+fn images(n: usize, side: usize) -> impl Fn(usize) -> Batch {
     move |step| {
         let phase = 0.3 * step as f64;
         Batch {
@@ -96,7 +96,7 @@ fn pix2pix_vanilla() {
         "0.735440 65.227590 0.690140 0.680072 7.83531 0.694077",
         "0.759606 65.148601 0.691025 0.658102 7.70325 0.782729",
     ];
-    run("vanilla", &mut method, pictures(2, 128), rows);
+    run("vanilla", &mut method, images(2, 128), rows);
     let sums = ["245.5585 10693.968", "56.75744 801.25479"];
     for ((name, optimizer, nets), row) in method.parts().optimizers.into_iter().zip(sums) {
         let store = optimizer.store();
@@ -117,7 +117,7 @@ fn pix2pix_lsgan() {
         "0.763079 65.227687 0.877529 0.019736 7.90096 5.61205",
         "0.684130 65.148829 0.789220 0.030543 7.78723 4.7685",
     ];
-    run("lsgan", &mut pix2pix(GanMode::Lsgan), pictures(2, 128), rows);
+    run("lsgan", &mut pix2pix(GanMode::Lsgan), images(2, 128), rows);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn pix2pix_wgangp() {
         "0.075013 65.227699 -0.022531 -0.023733 7.80453 1.54559",
         "0.128725 65.148747 -0.027857 -0.071908 7.5795 1.88117",
     ];
-    run("wgangp", &mut pix2pix(GanMode::Wgangp), pictures(2, 128), rows);
+    run("wgangp", &mut pix2pix(GanMode::Wgangp), images(2, 128), rows);
 }
 
 // Columns: D_A G_A cycle_A idt_A D_B G_B cycle_B idt_B, gradient norms of G_A, G_B, D_A, D_B.
@@ -145,7 +145,7 @@ fn cyclegan() {
         "0.503360 1.045722 6.381632 3.239447 0.531582 1.063064 6.309963 3.177795 9.70625 9.14266 8.50066 7.61859",
     ];
     let mut method = cyclegan::CycleGan::new(&config, &place()).unwrap();
-    run("cyclegan", &mut method, pictures(1, 64), rows);
+    run("cyclegan", &mut method, images(1, 64), rows);
 }
 
 fn street(step: usize) -> Batch {

@@ -54,10 +54,10 @@ fn twins(
     })
 }
 
-/// `n` drawn pictures, or label maps and instances for pix2pixHD.
+/// `n` drawn images, or label maps and instances for pix2pixHD.
 fn batch(spec: &MethodSpec, step: u64, n: usize, place: &Place) -> Batch {
     let key = Key::new(9, Purpose::Test).at(step);
-    let picture = |part: u64| {
+    let image = |part: u64| {
         let mut values = vec![0f32; n * 3 * SIDE * SIDE];
         key.at(part).fill_normal(0, &mut values);
         Tensor::from_vec(values, (n, 3, SIDE, SIDE), &Device::Cpu).unwrap().tanh().unwrap()
@@ -73,9 +73,9 @@ fn batch(spec: &MethodSpec, step: u64, n: usize, place: &Place) -> Batch {
         let labels: Vec<u8> = map(8, 5).into_iter().map(|l| l as u8).collect();
         let a = Tensor::from_vec(labels, shape, &Device::Cpu).unwrap();
         let inst = Tensor::from_vec(map(4, 7), shape, &Device::Cpu).unwrap();
-        Batch { a, b: Some(picture(1)), inst: Some(inst), names }
+        Batch { a, b: Some(image(1)), inst: Some(inst), names }
     } else {
-        Batch { a: picture(0), b: Some(picture(1)), inst: None, names }
+        Batch { a: image(0), b: Some(image(1)), inst: None, names }
     };
     to_place(batch, place).unwrap()
 }
@@ -314,7 +314,7 @@ fn a_run_may_begin_and_go_on_with_and_without_graphs() {
     }
 }
 
-/// Trains on procedural pictures until `steps` are done.
+/// Trains on procedural images until `steps` are done.
 fn go(spec: &'static MethodSpec, place: &Place, run: &Path, graphs: bool, resume: bool, steps: u64) {
     let procedural: &[&str] = match spec.name {
         "cyclegan" => &["data.mode=unpaired"],

@@ -1,6 +1,6 @@
 //! VGG19 against an independent implementation, the one of candle-transformers.
 //!
-//! That one returns a thousand logits of a 224x224 picture and nothing in between. Its layers behind relu5_1 are
+//! That one returns a thousand logits of a 224x224 image and nothing in between. Its layers behind relu5_1 are
 //! therefore made transparent: identity convolutions, and a classifier that picks a thousand features of the pooled map.
 #![allow(clippy::unwrap_used)]
 
@@ -59,18 +59,18 @@ fn transparent_tail(weights: &mut HashMap<String, Tensor>, pick: impl Fn(usize) 
 fn pooled_relu5_1_agrees() {
     let mut weights = weights();
     let ours = Vgg19::build(VarBuilder::from_tensors(weights.clone(), DType::F32, &Device::Cpu)).unwrap();
-    let mut picture = vec![0f32; 3 * 224 * 224];
+    let mut image = vec![0f32; 3 * 224 * 224];
     let mut stream = Key::new(20, Purpose::Test).stream();
-    picture.iter_mut().for_each(|v| *v = stream.range(-1.0, 1.0) as f32);
-    let picture = Tensor::from_vec(picture, (3, 224, 224), &Device::Cpu).unwrap();
+    image.iter_mut().for_each(|v| *v = stream.range(-1.0, 1.0) as f32);
+    let image = Tensor::from_vec(image, (3, 224, 224), &Device::Cpu).unwrap();
 
     // All channels and all positions occur: 25 and 49 have no common divisor.
     let pick = |k: usize| k * 25 % FEATURES;
     transparent_tail(&mut weights, pick);
     let theirs = Vgg::new(VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu), Models::Vgg19).unwrap();
-    let logits: Vec<f32> = theirs.forward_t(&picture, false).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let logits: Vec<f32> = theirs.forward_t(&image, false).unwrap().flatten_all().unwrap().to_vec1().unwrap();
 
-    let features = ours.forward(&picture.unsqueeze(0).unwrap()).unwrap();
+    let features = ours.forward(&image.unsqueeze(0).unwrap()).unwrap();
     let shapes: Vec<_> = features.iter().map(|f| f.dims().to_vec()).collect();
     let want = [[1, 64, 224, 224], [1, 128, 112, 112], [1, 256, 56, 56], [1, 512, 28, 28], [1, 512, 14, 14]];
     assert_eq!(shapes, want);

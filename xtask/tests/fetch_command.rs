@@ -16,8 +16,8 @@ fn run(bench: &Bench, args: &[&str]) -> Ended {
     ended(command.output().unwrap())
 }
 
-/// A dataset of two pictures and its server.
-fn two_pictures(bench: &Bench, more: &str) -> Server {
+/// A dataset of two images and its server.
+fn two_images(bench: &Bench, more: &str) -> Server {
     let server = Server::of(zip(&[("set/train/a.png", &noise(500, 1)), ("set/train/b.png", &noise(600, 2))]));
     bench.dataset("zip", &[server.url("/set.zip")], more);
     server
@@ -38,7 +38,7 @@ fn the_list_fits_eighty_columns() {
 #[test]
 fn the_list_tells_what_is_here() {
     let bench = Bench::new();
-    let _server = two_pictures(&bench, "");
+    let _server = two_images(&bench, "");
     let state = || {
         let text = bench.run(&["--list"]).well().text.clone();
         let line = text.lines().find(|line| line.starts_with("set ")).unwrap().to_owned();
@@ -89,7 +89,7 @@ fn what_has_no_mirror_tells_its_steps() {
 #[test]
 fn restricted_terms_are_asked_for() {
     let bench = Bench::new();
-    let server = two_pictures(&bench, "restricted = true\nterms = 'For cats only.'");
+    let server = two_images(&bench, "restricted = true\nterms = 'For cats only.'");
     bench.run(&["set"]).badly("For cats only.").said("--accept-licence");
     assert!(server.requests().is_empty());
     bench.run(&["set", "--accept-licence"]).well();
@@ -99,7 +99,7 @@ fn restricted_terms_are_asked_for() {
 #[test]
 fn offline_fetches_nothing() {
     let bench = Bench::new();
-    let server = two_pictures(&bench, "manual = ['ask a friend for {stored}']");
+    let server = two_images(&bench, "manual = ['ask a friend for {stored}']");
     let place = bench.data("datasets/set").display().to_string();
     bench.run(&["set", "--offline"]).badly("--offline forbids").said(&format!("1. ask a friend for {place}"));
     assert!(server.requests().is_empty());
@@ -113,7 +113,7 @@ fn offline_fetches_nothing() {
 #[test]
 fn damage_is_repaired_and_the_old_one_kept_aside() {
     let bench = Bench::new();
-    let server = two_pictures(&bench, "");
+    let server = two_images(&bench, "");
     bench.run(&["set"]).well();
     fs::write(bench.data("datasets/set/train/a.png"), "short").unwrap();
     fs::write(bench.data("datasets/set/train/mine.png"), "mine").unwrap();
@@ -145,7 +145,7 @@ fn weights_are_checked_to_the_last_byte() {
 #[test]
 fn another_host_serves_every_path() {
     let bench = Bench::new();
-    let server = two_pictures(&bench, "");
+    let server = two_images(&bench, "");
     bench.dataset("zip", &["https://nowhere.invalid/data/set.zip?dl=1".to_owned()], "");
     bench.run(&["set", "--base-url", &server.url("/mirror/")]).well();
     assert_eq!(server.requests()[0].path, "/mirror/data/set.zip?dl=1");
@@ -203,7 +203,7 @@ fn vgg19_keeps_its_convolutions_only() {
 #[test]
 fn a_damaged_lock_file_is_named() {
     let bench = Bench::new();
-    let server = two_pictures(&bench, "");
+    let server = two_images(&bench, "");
     fs::create_dir_all(bench.path("data")).unwrap();
     fs::write(bench.data("fetch.lock.toml"), "not toml").unwrap();
     bench.run(&["set"]).badly("fetch.lock.toml is damaged");

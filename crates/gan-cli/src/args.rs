@@ -20,7 +20,7 @@ pub(crate) enum Command {
     Demo(demo::Args),
     /// Train a method on a dataset
     Train(train::Args),
-    /// Translate pictures with a trained model
+    /// Translate images with a trained model
     Translate(translate::Args),
     /// Carry weights over between PyTorch's .pth and .safetensors
     Convert(convert::Args),

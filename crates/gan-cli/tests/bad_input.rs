@@ -16,7 +16,7 @@ fn train(bench: &Bench, method: &str, run: &str, more: &[&str]) -> Ran {
     bench.run(["train", method, "--data", "data", "--out", run].into_iter().chain(settings))
 }
 
-fn picture(path: &Path, width: u32, height: u32) {
+fn image(path: &Path, width: u32, height: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 99])).save(path).unwrap();
 }
@@ -46,9 +46,9 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn pictures_that_are_none() {
+fn images_that_are_none() {
     let bench = Bench::new();
-    picture(&bench.path("data/train/a.png"), 64, 32);
+    image(&bench.path("data/train/a.png"), 64, 32);
     let bad = bench.path("data/train/b.png");
     for (content, words) in [
         (b"<html>not found</html>".to_vec(), ["b.png", ""]),
@@ -63,34 +63,34 @@ fn pictures_that_are_none() {
 }
 
 #[test]
-fn a_bad_picture_does_not_cost_the_steps_before_it() {
+fn a_bad_image_does_not_cost_the_steps_before_it() {
     let bench = Bench::new();
     for name in ["a.png", "b.png", "c.png", "d.png"] {
-        picture(&bench.path("data/train").join(name), 64, 32);
+        image(&bench.path("data/train").join(name), 64, 32);
     }
     fs::write(bench.path("data/train/d.png"), "<html>").unwrap();
     let settings = ["shuffle=false", "max_steps=6", "save_minutes=0"];
     train(&bench, "pix2pix", "run", &settings).fails(3, &["d.png", "not an image"]);
     assert_eq!(newest(&bench.path("run")).step, 3);
-    picture(&bench.path("data/train/d.png"), 64, 32);
+    image(&bench.path("data/train/d.png"), 64, 32);
     bench.ok(resume("pix2pix", "run"));
     assert_eq!(train(&bench, "pix2pix", "whole", &settings).code, Some(0));
     assert_same_tensors(&newest(&bench.path("run")), &newest(&bench.path("whole")));
 }
 
 #[test]
-fn pictures_to_translate_that_are_none() {
+fn images_to_translate_that_are_none() {
     let bench = Bench::new();
     bench.ok(tiny_in("pix2pix", "run", &["max_steps=1"]));
     let translate = |input: &str| bench.run(["translate", "--model", "run", "--input", input, "--output", "out"]);
     fs::create_dir(bench.path("in")).unwrap();
-    translate("in").fails(3, &["no pictures in", "in"]);
+    translate("in").fails(3, &["no images in", "in"]);
     translate("nowhere.png").fails(3, &["nowhere.png"]);
     fs::write(bench.path("in/page.jpg"), "<html>").unwrap();
     translate("in").fails(3, &["page.jpg"]);
     fs::write(bench.path("in/page.jpg"), announced(65_535)).unwrap();
     translate("in").fails(3, &["page.jpg", "65535x65535", "scale it down"]);
-    picture(&bench.path("in/page.png"), 8, 8);
+    image(&bench.path("in/page.png"), 8, 8);
     translate("in").fails(3, &["1 of 2 images in out; 1 failed", "page.jpg is 65535x65535"]);
     assert!(bench.path("out/page.png.png").is_file() && !bench.path("out/page.jpg.png").exists());
 }
@@ -106,7 +106,7 @@ fn folders_that_are_no_dataset() {
     fs::create_dir(bench.path("data/train")).unwrap();
     train(&bench, "pix2pix", "run", &[]).fails(3, &["data/train"]);
     for name in ["trainA/one.png", "trainA/two.png", "trainB/one.png", "trainB/three.png"] {
-        picture(&bench.path("data").join(name), 40, 40);
+        image(&bench.path("data").join(name), 40, 40);
     }
     fs::remove_dir(bench.path("data/train")).unwrap();
     train(&bench, "pix2pix", "run", &[]).fails(3, &["do not pair up", "two", "three", "trainA", "trainB"]);
@@ -121,7 +121,7 @@ fn labels_out_of_range() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         GrayImage::from_fn(64, 64, |x, y| Luma([if (x, y) == (3, 2) { value } else { 0 }])).save(path).unwrap();
     }
-    picture(&bench.path("data/train_img/s.png"), 64, 64);
+    image(&bench.path("data/train_img/s.png"), 64, 64);
     let refused = train(&bench, "pix2pixhd", "run", &["label_nc=7"]);
     refused.fails(3, &["s.png", "label 7", "x=3, y=2", "raise label_nc"]);
     assert!(!bench.path("run").exists());
@@ -294,7 +294,7 @@ fn full_disk() {
     assert_eq!(newest(&bench.path("run")).step, 3);
 
     let translate = ["translate", "--model", "run", "--input", "big.png", "--output", "out.png"];
-    picture(&bench.path("big.png"), 200, 200);
+    image(&bench.path("big.png"), 200, 200);
     limited(8, &translate.map(String::from)).fails(1, &["out.png"]);
     assert!(!bench.path("out.png").exists());
     limited(8, &["dataset", "synth", "facades", "--out", "drawn", "--count", "2", "--test", "0"].map(String::from))

@@ -1,6 +1,6 @@
 //! The commands as a user meets them.
 #![allow(clippy::unwrap_used)]
-#![allow(clippy::disallowed_methods, reason = "pictures are judged by another reader than the one under test")]
+#![allow(clippy::disallowed_methods, reason = "images are judged by another reader than the one under test")]
 
 mod support;
 
@@ -158,7 +158,7 @@ fn translation_keeps_names_sizes_and_depth() {
     let deep = image::open(bench.path("out/deep.png")).unwrap().to_rgb16();
     assert!(deep.as_raw().iter().any(|&level| level % 257 != 0));
 
-    // One file to one file, in the format of its name, is the same picture.
+    // One file to one file, in the format of its name, is the same image.
     bench.ok(["translate", "--model", "run", "--input", "in/even.png", "--output", "single.bmp"]);
     let (single, of_folder) = (image::open(bench.path("single.bmp")), image::open(bench.path("out/even.png")));
     assert_eq!(single.unwrap().to_rgb8(), of_folder.unwrap().to_rgb8());
@@ -213,7 +213,7 @@ fn summary_counts() {
 }
 
 #[test]
-fn demo_ends_with_numbers_and_pictures() {
+fn demo_ends_with_numbers_and_images() {
     let bench = Bench::new();
     let quick = [
         "max_steps=2",

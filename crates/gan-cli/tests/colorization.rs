@@ -1,5 +1,5 @@
 //! Colorization from training to a coloured photograph.
-#![allow(clippy::disallowed_methods, reason = "pictures are judged by another reader than the one under test")]
+#![allow(clippy::disallowed_methods, reason = "images are judged by another reader than the one under test")]
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -41,7 +41,7 @@ fn a_grey_photograph_gets_the_colours_of_the_training_set() {
     // The lightness is the input's own. Luma is not quite L, hence the tolerance.
     let luma = |p: &Rgb<u8>| 0.299 * f64::from(p[0]) + 0.587 * f64::from(p[1]) + 0.114 * f64::from(p[2]);
     let off = colour.pixels().zip(grey.pixels()).map(|(c, g)| (luma(c) - f64::from(g[0])).abs()).sum::<f64>();
-    assert!(off / (45.0 * 38.0) < 25.0, "the picture's own light and shade are gone");
+    assert!(off / (45.0 * 38.0) < 25.0, "the image's own light and shade are gone");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod support;
 
-use gan_data::{IdMap, Picture, Raster, list_pictures, write_ids, write_picture};
+use gan_data::{IdMap, Image, Raster, image_files, write_ids, write_image};
 use std::fs;
 use std::path::Path;
 use support::{Bench, Ran};
@@ -12,7 +12,7 @@ use support::{Bench, Ran};
 fn photo(path: &Path, width: usize, height: usize) {
     let wave = |x: usize, y: usize| ((x as f64 * 0.11).sin() + (y as f64 * 0.3).cos()) * 60.0 + 128.0;
     let raster = Raster::from_fn(width, height, |x, y| [wave(x, y) as u8, wave(y, x) as u8, wave(x + y, y) as u8]);
-    write_picture(path, &Picture::Eight(raster)).unwrap();
+    write_image(path, &Image::U8(raster)).unwrap();
 }
 
 /// What the command said, whatever stream it used, and that it succeeded.
@@ -62,7 +62,7 @@ fn outputs_and_inputs_stay_apart() {
     // Below the input: left out, in the first call and in the second.
     for _ in 0..2 {
         said(&bench.run(["dataset", "pairs", "A", "--out", "A/made"]));
-        assert_eq!(list_pictures(&bench.path("A/made")).unwrap().len(), 2);
+        assert_eq!(image_files(&bench.path("A/made")).unwrap().len(), 2);
     }
     let text = said(&bench.run(["dataset", "split", "A", "--out", "A/parts", "--test", "0.25"]));
     assert!(text.contains("3 train") && text.contains("1 test"), "{text}");
@@ -80,11 +80,11 @@ fn pairs_keep_every_photograph_and_go_on_after_a_bad_one() {
         photo(&bench.path("photos").join(name), 24, 16);
     }
     said(&bench.run(["dataset", "pairs", "photos", "--out", "out"]));
-    let names: Vec<_> = list_pictures(&bench.path("out")).unwrap().iter().map(|file| file.name()).collect();
+    let names: Vec<_> = image_files(&bench.path("out")).unwrap().iter().map(|file| file.name()).collect();
     assert_eq!(names, ["x.jpg", "x.webp", "y"]);
     fs::write(bench.path("photos/torn.png"), "no image").unwrap();
     bench.run(["dataset", "pairs", "photos", "--out", "out"]).fails(3, &["3 of 4 are done", "torn.png"]);
-    assert_eq!(list_pictures(&bench.path("out")).unwrap().len(), 3);
+    assert_eq!(image_files(&bench.path("out")).unwrap().len(), 3);
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn results_are_no_inputs() {
     fs::create_dir(bench.path("results")).unwrap();
     image(&bench.path("results/out/a.png"), 4, 4);
     translate(&bench, "results", "results/out", &[])
-        .fails(3, &["no pictures in results", "left out: 1 output folder (out)"]);
+        .fails(3, &["no images in results", "left out: 1 output folder (out)"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Weights that PyTorch wrote, through the program: the same pictures, and back again bit by bit.
+//! Weights that PyTorch wrote, through the program: the same images, and back again bit by bit.
 //!
 //! The fixtures are made by `fixtures/make_interchange.py`.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // only pictures of its own making are opened
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // only images of its own making are opened
 
 use gan_weights::{StateDict, read_any};
 use std::path::{Path, PathBuf};
@@ -48,27 +48,27 @@ impl Folder {
     }
 }
 
-#[allow(clippy::disallowed_methods)] // pictures that the test itself made
-fn picture(path: impl AsRef<Path>) -> image::RgbImage {
+#[allow(clippy::disallowed_methods)] // images that the test itself made
+fn image(path: impl AsRef<Path>) -> image::RgbImage {
     image::open(path).unwrap().into_rgb8()
 }
 
-/// The largest difference of two pictures in grey levels.
+/// The largest difference of two images in grey levels.
 fn difference(a: &image::RgbImage, b: &image::RgbImage) -> u8 {
     assert_eq!(a.dimensions(), b.dimensions());
     a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }
 
-/// Translates and returns the picture.
+/// Translates and returns the image.
 #[track_caller]
 fn translated(args: &[&str]) -> image::RgbImage {
     let folder = Folder::new();
     let output = folder.text("out.png");
     succeed(&[&["translate", "--output", &output], args].concat());
-    picture(output)
+    image(output)
 }
 
-/// Every fixture: PyTorch's picture, and the arguments that make it.
+/// Every fixture: PyTorch's image, and the arguments that make it.
 fn cases() -> Vec<(&'static str, Vec<String>)> {
     let args = |model: &str, input: &str, more: &[&str]| {
         let mut args = vec!["--model".to_owned(), fixture(model), "--input".to_owned(), fixture(input)];
@@ -88,14 +88,14 @@ fn cases() -> Vec<(&'static str, Vec<String>)> {
 }
 
 #[test]
-fn pictures_are_those_of_pytorch() {
+fn images_are_those_of_pytorch() {
     for (expected, args) in cases() {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let ours = translated(&args);
-        let worst = difference(&ours, &picture(fixture(expected)));
+        let worst = difference(&ours, &image(fixture(expected)));
         assert!(worst <= 1, "{args:?}: {worst} levels");
     }
-    assert!(difference(&picture(fixture("unet.png")), &picture(fixture("unet_eval.png"))) > 20);
+    assert!(difference(&image(fixture("unet.png")), &image(fixture("unet_eval.png"))) > 20);
 }
 
 fn state(path: &str) -> StateDict {

@@ -41,27 +41,27 @@ fn styles_from_training_to_translation() {
     assert!(said.contains("gan-cli encode-features --model run"), "{said}");
 
     let said = ok(at, &["encode-features", "--model", "run"]);
-    assert!(said.contains("styles of 3 pictures"), "{said}");
+    assert!(said.contains("styles of 3 images"), "{said}");
     let json = std::fs::read_to_string(at.join("run/features/clusters.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["step"], &json["pictures"]), (&2.into(), &3.into()));
 
-    let picture = |output: &str, more: &[&str]| {
+    let image = |output: &str, more: &[&str]| {
         let (code, said) = translate(output, more);
         assert_eq!(code, 0, "{said}");
         std::fs::read(at.join(output)).unwrap()
     };
-    let styles: Vec<_> = (0..4).map(|n| picture(&format!("{n}.png"), &["--style", &n.to_string()])).collect();
-    assert_eq!(picture("default.png", &[]), styles[0]);
-    assert_eq!(picture("again.png", &["--style", "3"]), styles[3]);
+    let styles: Vec<_> = (0..4).map(|n| image(&format!("{n}.png"), &["--style", &n.to_string()])).collect();
+    assert_eq!(image("default.png", &[]), styles[0]);
+    assert_eq!(image("again.png", &["--style", "3"]), styles[3]);
     assert!(styles[1..].iter().any(|s| *s != styles[0]), "every style looks the same");
-    let encoded = picture("encoded.png", &["--encode", "streets/test_img/00000.png"]);
+    let encoded = image("encoded.png", &["--encode", "streets/test_img/00000.png"]);
     assert!(!styles.contains(&encoded));
     assert_eq!(translate("x.png", &["--style", "1", "--encode", "streets/test_img/00000.png"]).0, 2);
 
     // Other data, and data that is not there.
     let said = ok(at, &["encode-features", "--model", "run", "--data", "streets"]);
-    assert!(said.contains("styles of 3 pictures"), "{said}");
+    assert!(said.contains("styles of 3 images"), "{said}");
     let (code, said) = run(at, &["encode-features", "--model", "run", "--data", "nowhere"]);
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("nowhere"), "{said}");

@@ -2,13 +2,13 @@
 //! `cargo run --release -p gan-data --example compare -- MADE TRUTH`.
 #![allow(clippy::print_stdout)]
 
-use gan_data::{DecodeOptions, Picture, Result, decode, list_pictures, partner};
+use gan_data::{DecodeOptions, Image, Result, decode, image_files, partner};
 use std::path::Path;
 
 fn levels(path: &Path) -> Result<Vec<f64>> {
     Ok(match decode(path, &DecodeOptions::default())? {
-        Picture::Eight(raster) => raster.samples().iter().map(|&s| f64::from(s)).collect(),
-        Picture::Sixteen(raster) => raster.samples().iter().map(|&s| f64::from(s) / 257.0).collect(),
+        Image::U8(raster) => raster.samples().iter().map(|&s| f64::from(s)).collect(),
+        Image::U16(raster) => raster.samples().iter().map(|&s| f64::from(s) / 257.0).collect(),
     })
 }
 
@@ -18,7 +18,7 @@ fn main() -> Result<()> {
         println!("usage: compare MADE TRUTH");
         return Ok(());
     };
-    let files = list_pictures(Path::new(made))?;
+    let files = image_files(Path::new(made))?;
     let (mut l1, mut squared) = (0.0, 0.0);
     for file in &files {
         let (a, b) = (levels(&file.path)?, levels(&partner(Path::new(truth), &file.stem)?)?);

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use gan_data::{FACADE_CLASSES, IdMap, Picture, Raster, Result, day, facade, night, street, write_picture};
+use gan_data::{FACADE_CLASSES, IdMap, Image, Raster, Result, day, facade, night, street, write_image};
 
 const COLUMNS: usize = 4;
 const ROWS: usize = 3;
@@ -27,15 +27,15 @@ fn main() -> Result<()> {
             _ => facade(0, 12 + index as u64, size),
         };
         let (x0, y0) = (index % COLUMNS * 2 * size, index / COLUMNS * size);
-        for (picture, x0) in [(left, x0), (right, x0 + size)] {
+        for (image, x0) in [(left, x0), (right, x0 + size)] {
             for y in 0..size {
                 for x in 0..size {
-                    sheet.pixel_mut(x0 + x, y0 + y).copy_from_slice(picture.pixel(x, y));
+                    sheet.pixel_mut(x0 + x, y0 + y).copy_from_slice(image.pixel(x, y));
                 }
             }
         }
     }
-    write_picture(Path::new(path), &Picture::Eight(sheet))
+    write_image(Path::new(path), &Image::U8(sheet))
 }
 
 /// Label maps in the facade colours (and three more), instances told apart by their brightness.

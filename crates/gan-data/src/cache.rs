@@ -1,4 +1,4 @@
-//! Decoded pictures on disk, so that they are decoded once and not once an epoch.
+//! Decoded images on disk, so that they are decoded once and not once an epoch.
 //!
 //! An entry is found by its content alone: its name is the BLAKE3 hash of the source file's bytes, of the decoding
 //! options, and of the version of this crate. A changed file or option therefore never meets an old entry, renamed and
@@ -7,8 +7,8 @@
 //!
 //! Entries are written under a temporary name and renamed, so processes can share a folder. What cannot be read back
 //! whole (its own hash covers every byte) counts as absent and is written again. Failing to *write* an entry, on a full
-//! disk say, is no error: the picture was decoded and the run goes on. Nothing is ever removed; the folder grows to the
-//! size of all decoded pictures and may be deleted at any time.
+//! disk say, is no error: the image was decoded and the run goes on. Nothing is ever removed; the folder grows to the
+//! size of all decoded images and may be deleted at any time.
 
 use std::fs;
 use std::io::Read;
@@ -18,9 +18,9 @@ use blake3::Hash;
 use gan_fs::Durability;
 
 use crate::decode::{AlphaPolicy, DecodeLimits, DecodeOptions};
+use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
-use crate::picture::Picture;
 use crate::raster::Raster;
 
 const MAGIC: &[u8; 8] = b"GANRASTR";
@@ -38,11 +38,11 @@ const HASH_AT: usize = HEADER - 32;
 /// What the samples of an entry are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Picture = 0,
+    Image = 0,
     Ids = 1,
 }
 
-/// A folder of decoded pictures.
+/// A folder of decoded images.
 #[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
@@ -63,20 +63,20 @@ impl Cache {
         Ok(Self { folder: folder.to_path_buf() })
     }
 
-    /// The picture in a file of the given content.
-    pub(crate) fn picture(
+    /// The image in a file of the given content.
+    pub(crate) fn image(
         &self,
         content: &[u8],
         options: &DecodeOptions,
-        decode: impl FnOnce() -> Result<Picture>,
-    ) -> Result<Picture> {
-        let key = key(Kind::Picture, content, options);
-        if let Some(picture) = self.load(Kind::Picture, key).and_then(Entry::into_picture) {
-            return Ok(picture);
+        decode: impl FnOnce() -> Result<Image>,
+    ) -> Result<Image> {
+        let key = key(Kind::Image, content, options);
+        if let Some(image) = self.load(Kind::Image, key).and_then(Entry::into_image) {
+            return Ok(image);
         }
-        let picture = decode()?;
-        self.store(Kind::Picture, key, &Entry::from_picture(&picture));
-        Ok(picture)
+        let image = decode()?;
+        self.store(Kind::Image, key, &Entry::from_image(&image));
+        Ok(image)
     }
 
     /// The map of ids in a file of the given content.
@@ -176,10 +176,10 @@ impl Entry {
         Self { depth, size: raster.size(), channels: raster.channels(), samples }
     }
 
-    fn from_picture(picture: &Picture) -> Self {
-        match picture {
-            Picture::Eight(raster) => Self::new(8, raster, raster.samples().to_vec()),
-            Picture::Sixteen(raster) => Self::new(16, raster, packed(raster.samples(), |s| s.to_le_bytes())),
+    fn from_image(image: &Image) -> Self {
+        match image {
+            Image::U8(raster) => Self::new(8, raster, raster.samples().to_vec()),
+            Image::U16(raster) => Self::new(16, raster, packed(raster.samples(), |s| s.to_le_bytes())),
         }
     }
 
@@ -197,16 +197,11 @@ impl Entry {
         }
     }
 
-    fn into_picture(self) -> Option<Picture> {
+    fn into_image(self) -> Option<Image> {
         let ((width, height), channels) = (self.size, self.channels);
         match self.depth {
-            8 => Some(Picture::Eight(Raster::new(width, height, channels, self.samples))),
-            16 => Some(Picture::Sixteen(Raster::new(
-                width,
-                height,
-                channels,
-                unpacked(&self.samples, u16::from_le_bytes),
-            ))),
+            8 => Some(Image::U8(Raster::new(width, height, channels, self.samples))),
+            16 => Some(Image::U16(Raster::new(width, height, channels, unpacked(&self.samples, u16::from_le_bytes)))),
             _ => None,
         }
     }

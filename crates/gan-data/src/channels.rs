@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::decode::AlphaPolicy;
+use crate::dynamic_image::{Image, luma};
 use crate::error::{Error, Result};
 use crate::image_name::is_planes;
-use crate::picture::{Picture, luma};
 use crate::raster::Raster;
 
 /// Whether the last of so many channels of an image file is alpha: grey and alpha, or colour and alpha.
@@ -22,10 +22,10 @@ pub fn has_alpha(channels: usize) -> bool {
 ///
 /// # Errors
 /// [`Error::Item`] where a channel would have to be made up: alpha that the file does not have, or another number of planes.
-pub fn adapt_channels(picture: Picture, channels: usize, alpha: AlphaPolicy, path: &Path) -> Result<Picture> {
-    let found = picture.channels();
+pub fn adapt_channels(image: Image, channels: usize, alpha: AlphaPolicy, path: &Path) -> Result<Image> {
+    let found = image.channels();
     if found == channels {
-        return Ok(picture);
+        return Ok(image);
     }
     let asks_for_alpha = has_alpha(channels) && !has_alpha(found);
     let refused = || {
@@ -44,11 +44,11 @@ pub fn adapt_channels(picture: Picture, channels: usize, alpha: AlphaPolicy, pat
     if is_planes(path) {
         return Err(refused());
     }
-    let picture = if has_alpha(channels) { picture } else { picture.with_alpha(alpha) };
-    picture.with_channels(channels).ok_or_else(refused)
+    let image = if has_alpha(channels) { image } else { image.with_alpha(alpha) };
+    image.with_channels(channels).ok_or_else(refused)
 }
 
-impl Picture {
+impl Image {
     /// Whether the last channel is alpha, if the image comes from one file.
     #[must_use]
     pub fn has_alpha(&self) -> bool {
@@ -61,8 +61,8 @@ impl Picture {
     #[must_use]
     pub fn with_channels(self, channels: usize) -> Option<Self> {
         match self {
-            Self::Eight(raster) => with_channels(raster, channels).map(Self::Eight),
-            Self::Sixteen(raster) => with_channels(raster, channels).map(Self::Sixteen),
+            Self::U8(raster) => with_channels(raster, channels).map(Self::U8),
+            Self::U16(raster) => with_channels(raster, channels).map(Self::U16),
         }
     }
 
@@ -72,8 +72,8 @@ impl Picture {
             return self;
         }
         match self {
-            Self::Eight(raster) => Self::Eight(without_alpha(&raster, policy, u8::MAX)),
-            Self::Sixteen(raster) => Self::Sixteen(without_alpha(&raster, policy, u16::MAX)),
+            Self::U8(raster) => Self::U8(without_alpha(&raster, policy, u8::MAX)),
+            Self::U16(raster) => Self::U16(without_alpha(&raster, policy, u16::MAX)),
         }
     }
 }
@@ -127,18 +127,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn image<const C: usize>(pixel: [u8; C]) -> Picture {
-        Picture::Eight(Raster::new(1, 1, C, pixel.to_vec()))
+    fn image<const C: usize>(pixel: [u8; C]) -> Image {
+        Image::U8(Raster::new(1, 1, C, pixel.to_vec()))
     }
 
     #[test]
     fn channels_are_converted_or_refused_but_never_made_up() {
         let file = Path::new("a.png");
-        let adapt = |picture, channels| adapt_channels(picture, channels, AlphaPolicy::Drop, file);
+        let adapt = |image, channels| adapt_channels(image, channels, AlphaPolicy::Drop, file);
         let (grey, grey_alpha, rgb, rgba) =
             (image([9]), image([9, 51]), image([200, 100, 50]), image([200, 100, 50, 51]));
         let luma = image([124]);
-        for (picture, channels, expected) in [
+        for (image, channels, expected) in [
             (&grey, 1, Some(grey.clone())),
             (&grey, 2, None),
             (&grey, 3, Some(image([9, 9, 9]))),
@@ -158,9 +158,9 @@ mod tests {
             (&rgba, 5, None),
             (&rgb, 6, None),
         ] {
-            let adapted = adapt(picture.clone(), channels);
+            let adapted = adapt(image.clone(), channels);
             let text = adapted.as_ref().err().map(ToString::to_string).unwrap_or_default();
-            assert_eq!(adapted.ok(), expected, "{} to {channels}", picture.channels());
+            assert_eq!(adapted.ok(), expected, "{} to {channels}", image.channels());
             if expected.is_none() {
                 assert!(text.contains("a.png") && text.contains(&format!("{channels} are wanted")), "{text}");
                 assert_eq!(text.contains("alpha"), has_alpha(channels), "{text}");

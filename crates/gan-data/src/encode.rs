@@ -1,4 +1,4 @@
-//! Writing pictures, and turning tensors back into pictures.
+//! Writing images, and turning tensors back into images.
 
 use std::fs;
 use std::io::Cursor;
@@ -8,37 +8,37 @@ use candle_core::{DType, Device, Tensor};
 use gan_fs::Durability;
 use image::{ExtendedColorType, ImageFormat};
 
+use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
-use crate::picture::Picture;
 use crate::raster::Raster;
 
-/// Bits a sample of a picture that is written.
+/// Bits a sample of an image that is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Depth {
     /// 0 … 255.
     #[default]
-    Eight,
+    U8,
     /// 0 … 65535.
-    Sixteen,
+    U16,
 }
 
 /// How a real value becomes an integer level.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Quantize {
-    /// To the nearest level: an untouched picture comes back as it was.
+    /// To the nearest level: an untouched image comes back as it was.
     #[default]
     Round,
-    /// Towards zero, as the reference does: levels 1 … 63 of an untouched 8-bit picture come back one lower.
+    /// Towards zero, as the reference does: levels 1 … 63 of an untouched 8-bit image come back one lower.
     Truncate,
 }
 
-/// Turns `[C, H, W]` or `[1, C, H, W]` in [-1, 1] (any float type, any device) into a picture; values beyond are
+/// Turns `[C, H, W]` or `[1, C, H, W]` in [-1, 1] (any float type, any device) into an image; values beyond are
 /// clamped.
 ///
 /// # Errors
 /// [`Error::Tensor`] if the tensor has another rank, [`Error::NonFinite`] if it holds NaN or an infinite value.
-pub fn picture_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) -> Result<Picture> {
+pub fn image_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) -> Result<Image> {
     let tensor = if tensor.rank() == 4 { tensor.squeeze(0)? } else { tensor.clone() };
     let (channels, height, width) = tensor.dims3()?;
     let interleaved = tensor.permute((1, 2, 0))?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
@@ -50,13 +50,13 @@ pub fn picture_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) ->
     };
     // `as` saturates.
     Ok(match depth {
-        Depth::Eight => {
+        Depth::U8 => {
             let samples = values.iter().map(|v| ((v + 1.0) / 2.0 * 255.0 + bias) as u8).collect();
-            Picture::Eight(Raster::new(width, height, channels, samples))
+            Image::U8(Raster::new(width, height, channels, samples))
         }
-        Depth::Sixteen => {
+        Depth::U16 => {
             let samples = values.iter().map(|v| ((v + 1.0) / 2.0 * 65535.0 + bias) as u16).collect();
-            Picture::Sixteen(Raster::new(width, height, channels, samples))
+            Image::U16(Raster::new(width, height, channels, samples))
         }
     })
 }
@@ -76,17 +76,17 @@ pub(crate) fn require_finite(values: &[f32], width: usize, place: impl Fn(usize)
     })
 }
 
-/// Writes a picture of 1 … 4 channels; the extension picks the format (png, jpg, webp, bmp, ppm, tiff). The file
+/// Writes an image of 1 … 4 channels; the extension picks the format (png, jpg, webp, bmp, ppm, tiff). The file
 /// appears whole or not at all.
 ///
 /// # Errors
-/// [`Error::Encode`] if the format cannot hold the picture, [`Error::Io`] if the disk refuses.
-pub fn write_picture(path: &Path, picture: &Picture) -> Result<()> {
+/// [`Error::Encode`] if the format cannot hold the image, [`Error::Io`] if the disk refuses.
+pub fn write_image(path: &Path, image: &Image) -> Result<()> {
     const REMEDY: &str = "write a .png";
     let refuse = |reason: String| Error::Encode { path: path.to_path_buf(), reason, remedy: REMEDY };
     let format = ImageFormat::from_path(path).map_err(|e| refuse(e.to_string()))?;
-    let (width, height) = picture.size();
-    let color = match (picture.channels(), picture.depth()) {
+    let (width, height) = image.size();
+    let color = match (image.channels(), image.depth()) {
         (1, 8) => ExtendedColorType::L8,
         (2, 8) => ExtendedColorType::La8,
         (3, 8) => ExtendedColorType::Rgb8,
@@ -95,12 +95,12 @@ pub fn write_picture(path: &Path, picture: &Picture) -> Result<()> {
         (2, _) => ExtendedColorType::La16,
         (3, _) => ExtendedColorType::Rgb16,
         (4, _) => ExtendedColorType::Rgba16,
-        (channels, _) => return Err(refuse(format!("{channels} channels do not make a picture"))),
+        (channels, _) => return Err(refuse(format!("{channels} channels do not make an image"))),
     };
     let deep: Vec<u8>;
-    let samples = match picture {
-        Picture::Eight(raster) => raster.samples(),
-        Picture::Sixteen(raster) => {
+    let samples = match image {
+        Image::U8(raster) => raster.samples(),
+        Image::U16(raster) => {
             deep = raster.samples().iter().flat_map(|s| s.to_ne_bytes()).collect();
             &deep
         }
@@ -117,22 +117,22 @@ pub fn write_picture(path: &Path, picture: &Picture) -> Result<()> {
     write_whole(path, encoded.get_ref())
 }
 
-/// Writes a picture of any number of channels as a folder `….planes` of grey PNGs, `000.png`, `001.png`, …; what
+/// Writes an image of any number of channels as a folder `….planes` of grey PNGs, `000.png`, `001.png`, …; what
 /// [`crate::decode`] reads back. Each file appears whole or not at all.
 ///
 /// # Errors
 /// [`Error::Encode`] unless the folder's name ends in `.planes`, [`Error::Io`] if the disk refuses.
-pub fn write_planes(folder: &Path, picture: &Picture) -> Result<()> {
+pub fn write_planes(folder: &Path, image: &Image) -> Result<()> {
     if folder.extension().is_none_or(|e| e != "planes") {
         let reason = "the name of a folder of planes ends in .planes".to_owned();
         return Err(Error::Encode { path: folder.to_path_buf(), reason, remedy: "rename it" });
     }
-    for channel in 0..picture.channels() {
-        let plane = match picture {
-            Picture::Eight(raster) => Picture::Eight(raster.channel(channel)),
-            Picture::Sixteen(raster) => Picture::Sixteen(raster.channel(channel)),
+    for channel in 0..image.channels() {
+        let plane = match image {
+            Image::U8(raster) => Image::U8(raster.channel(channel)),
+            Image::U16(raster) => Image::U16(raster.channel(channel)),
         };
-        write_picture(&folder.join(format!("{channel:03}.png")), &plane)?;
+        write_image(&folder.join(format!("{channel:03}.png")), &plane)?;
     }
     Ok(())
 }
@@ -146,10 +146,10 @@ pub fn write_ids(path: &Path, ids: &IdMap) -> Result<()> {
     let samples = ids.raster().samples();
     let top = samples.iter().copied().max().unwrap_or(0);
     if let Ok(bytes) = samples.iter().map(|&id| u8::try_from(id)).collect() {
-        return write_picture(path, &Picture::Eight(Raster::new(width, height, 1, bytes)));
+        return write_image(path, &Image::U8(Raster::new(width, height, 1, bytes)));
     }
     match samples.iter().map(|&id| u16::try_from(id)).collect() {
-        Ok(words) => write_picture(path, &Picture::Sixteen(Raster::new(width, height, 1, words))),
+        Ok(words) => write_image(path, &Image::U16(Raster::new(width, height, 1, words))),
         Err(_) => Err(Error::Encode {
             path: path.to_path_buf(),
             reason: format!("id {top} does not fit into 16 bits"),
@@ -180,9 +180,9 @@ mod tests {
             values[12 + 2 * 4 + 1] = value;
             let tensor = Tensor::from_vec(values, (1, 2, 3, 4), &Device::Cpu).unwrap();
             for dtype in [DType::F32, DType::BF16, DType::F64] {
-                for depth in [Depth::Eight, Depth::Sixteen] {
+                for depth in [Depth::U8, Depth::U16] {
                     let tensor = tensor.to_dtype(dtype).unwrap();
-                    let error = picture_from_tensor(&tensor, depth, Quantize::Round).unwrap_err();
+                    let error = image_from_tensor(&tensor, depth, Quantize::Round).unwrap_err();
                     let Error::NonFinite { channel: 1, x: 1, y: 2, count: 1, of: 24, .. } = error else {
                         panic!("{error}")
                     };

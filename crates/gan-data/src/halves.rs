@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::image_file::PictureFile;
-use crate::picture::{Picture, luma};
+use crate::dynamic_image::{Image, luma};
+use crate::image_file::ImageFile;
 use crate::reader::Reader;
 
 /// Files that are looked at before training; [`crate::inspect()`] looks at all.
@@ -29,18 +29,18 @@ pub(crate) struct Seam {
 
 impl Seam {
     /// Measures the columns on either side of the middle of an image of at least four columns.
-    pub(crate) fn of(picture: &Picture) -> Option<Self> {
-        let (width, height) = picture.size();
+    pub(crate) fn of(image: &Image) -> Option<Self> {
+        let (width, height) = image.size();
         if width < 4 {
             return None;
         }
         let middle = width / 2;
-        let columns = [middle - 2, middle - 1, middle, middle + 1].map(|x| column(picture, x));
+        let columns = [middle - 2, middle - 1, middle, middle + 1].map(|x| column(image, x));
         let step = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>() / height as f64;
         let across = step(&columns[1], &columns[2]);
         let beside = step(&columns[0], &columns[1]).max(step(&columns[2], &columns[3]));
         let alike = correlation(&columns[1], &columns[2]).is_some_and(|r| r >= ALIKE);
-        let half = |x| picture.crop(x, 0, middle, height);
+        let half = |x| image.crop(x, 0, middle, height);
         // One level for what rounding and compression do.
         Some(Self {
             narrow: width < height,
@@ -68,27 +68,27 @@ pub(crate) fn doubt(seams: &[Seam]) -> Option<String> {
 }
 
 /// The verdict over some of the files, spread over all of them. What cannot be read is passed over: training refuses it.
-pub(crate) fn note(files: &[PictureFile], reader: &Reader) -> Option<String> {
+pub(crate) fn note(files: &[ImageFile], reader: &Reader) -> Option<String> {
     let step = files.len().div_ceil(SAMPLES).max(1);
-    let samples: Vec<&PictureFile> = files.iter().step_by(step).collect();
+    let samples: Vec<&ImageFile> = files.iter().step_by(step).collect();
     let seams: Vec<Seam> =
-        samples.par_iter().filter_map(|file| Seam::of(&reader.picture(&file.path, false).ok()?)).collect();
+        samples.par_iter().filter_map(|file| Seam::of(&reader.decode(&file.path, false).ok()?)).collect();
     doubt(&seams)
 }
 
 /// The luma of a column, in levels 0 … 255.
-fn column(picture: &Picture, x: usize) -> Vec<f64> {
+fn column(image: &Image, x: usize) -> Vec<f64> {
     let grey = |pixel: &[u32]| match pixel {
         [r, g, b, ..] => luma(*r, *g, *b),
         _ => pixel[0],
     };
-    let height = picture.size().1;
-    match picture {
-        Picture::Eight(raster) => {
+    let height = image.size().1;
+    match image {
+        Image::U8(raster) => {
             let level = |y| grey(&raster.pixel(x, y).iter().map(|&s| u32::from(s)).collect::<Vec<_>>());
             (0..height).map(|y| f64::from(level(y))).collect()
         }
-        Picture::Sixteen(raster) => {
+        Image::U16(raster) => {
             let level = |y| grey(&raster.pixel(x, y).iter().map(|&s| u32::from(s)).collect::<Vec<_>>());
             (0..height).map(|y| f64::from(level(y)) / 257.0).collect()
         }
@@ -116,8 +116,8 @@ mod tests {
     use crate::raster::Raster;
     use crate::synth::{day, facade, night, street};
 
-    fn seams(pictures: impl Iterator<Item = Raster<u8>>) -> Vec<Seam> {
-        pictures.map(|raster| Seam::of(&Picture::Eight(raster)).unwrap()).collect()
+    fn seams(images: impl Iterator<Item = Raster<u8>>) -> Vec<Seam> {
+        images.map(|raster| Seam::of(&Image::U8(raster)).unwrap()).collect()
     }
 
     #[test]

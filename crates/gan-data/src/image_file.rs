@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 /// An image file below a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PictureFile {
+pub struct ImageFile {
     /// Where it is.
     pub path: PathBuf,
     /// Its path within the folder, without extension, byte for byte: what pairs go by.
     pub stem: PathBuf,
 }
 
-impl PictureFile {
+impl ImageFile {
     /// The file at `path` as one found below `folder`.
     pub(crate) fn below(folder: &Path, path: PathBuf) -> Self {
         let stem = path.strip_prefix(folder).unwrap_or(&path).with_extension("");
@@ -38,12 +38,12 @@ pub(crate) fn shown(path: &Path) -> String {
 /// Files that share a stem (`a.jpg` beside `a.png`) keep their own extension in it (`a.jpg`, `a.png`), so that no two
 /// files get the same name.
 #[must_use]
-pub fn distinct_names(files: &[PictureFile]) -> Vec<PathBuf> {
+pub fn distinct_names(files: &[ImageFile]) -> Vec<PathBuf> {
     let mut names: Vec<PathBuf> = files.iter().map(|file| file.stem.clone()).collect();
     loop {
         let mut taken = BTreeMap::<&PathBuf, usize>::new();
         names.iter().for_each(|name| *taken.entry(name).or_default() += 1);
-        let whole = |file: &PictureFile| match file.path.file_name() {
+        let whole = |file: &ImageFile| match file.path.file_name() {
             Some(name) => file.stem.with_file_name(name),
             None => file.stem.clone(),
         };
@@ -76,7 +76,7 @@ mod tests {
     fn no_two_results_share_a_name() {
         let named = |names: &[&str]| -> Vec<String> {
             let files: Vec<_> =
-                names.iter().map(|n| PictureFile::below(Path::new("in"), Path::new("in").join(n))).collect();
+                names.iter().map(|n| ImageFile::below(Path::new("in"), Path::new("in").join(n))).collect();
             distinct_names(&files).iter().map(|name| shown(name)).collect()
         };
         assert_eq!(named(&["a.jpg", "a.png", "b.v2.png"]), ["a.jpg", "a.png", "b.v2"]);

@@ -2,9 +2,9 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::dynamic_image::Image;
 use crate::encode::require_finite;
 use crate::error::Result;
-use crate::picture::Picture;
 use crate::raster::Raster;
 
 const WHITE: [f64; 3] = [0.95047, 1.0, 1.08883];
@@ -56,15 +56,15 @@ fn inverse(m: [[f64; 3]; 3]) -> [[f64; 3]; 3] {
 ///
 /// # Errors
 /// [`crate::Error::Config`] if the image has some other number of channels than 1, 3 or 4.
-pub fn lab_tensors(picture: &Picture) -> Result<(Tensor, Tensor)> {
-    let (width, height) = picture.size();
-    let Some(picture) = picture.clone().with_channels(3) else {
-        let reason = format!("an image of {} channels has no colours to take apart", picture.channels());
+pub fn lab_tensors(image: &Image) -> Result<(Tensor, Tensor)> {
+    let (width, height) = image.size();
+    let Some(image) = image.clone().with_channels(3) else {
+        let reason = format!("an image of {} channels has no colours to take apart", image.channels());
         return Err(crate::Error::config(reason, "give a grey or a colour image"));
     };
-    let rgb: Vec<f64> = match &picture {
-        Picture::Eight(raster) => raster.samples().iter().map(|&s| f64::from(s) / 255.0).collect(),
-        Picture::Sixteen(raster) => raster.samples().iter().map(|&s| f64::from(s) / 65535.0).collect(),
+    let rgb: Vec<f64> = match &image {
+        Image::U8(raster) => raster.samples().iter().map(|&s| f64::from(s) / 255.0).collect(),
+        Image::U16(raster) => raster.samples().iter().map(|&s| f64::from(s) / 65535.0).collect(),
     };
     let pixels = width * height;
     let (mut lightness, mut colour) = (vec![0f32; pixels], vec![0f32; 2 * pixels]);
@@ -85,7 +85,7 @@ pub fn lab_tensors(picture: &Picture) -> Result<(Tensor, Tensor)> {
 ///
 /// # Errors
 /// [`crate::Error::Tensor`] if the shapes are others, [`crate::Error::NonFinite`] if a value is NaN or infinite.
-pub fn picture_from_lab(lightness: &Tensor, colour: &Tensor) -> Result<Picture> {
+pub fn image_from_lab(lightness: &Tensor, colour: &Tensor) -> Result<Image> {
     let (_, height, width) = lightness.dims3()?;
     let plane = |t: &Tensor| -> Result<Vec<f32>> {
         Ok(t.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?)
@@ -101,7 +101,7 @@ pub fn picture_from_lab(lightness: &Tensor, colour: &Tensor) -> Result<Picture> 
         let lab = [(f64::from(l) + 1.0) * 50.0, f64::from(a) * 110.0, f64::from(b) * 110.0];
         samples.extend(lab_to_rgb(lab).map(|v| (v * 255.0 + 0.5) as u8));
     }
-    Ok(Picture::Eight(Raster::new(width, height, 3, samples)))
+    Ok(Image::U8(Raster::new(width, height, 3, samples)))
 }
 
 #[cfg(test)]
@@ -129,11 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn pictures_survive_the_round_trip() {
-        let picture = Picture::Eight(Raster::from_fn(16, 16, |x, y| [(x * 17) as u8, (y * 17) as u8, (x * y) as u8]));
-        let (lightness, colour) = lab_tensors(&picture).unwrap();
+    fn images_survive_the_round_trip() {
+        let image = Image::U8(Raster::from_fn(16, 16, |x, y| [(x * 17) as u8, (y * 17) as u8, (x * y) as u8]));
+        let (lightness, colour) = lab_tensors(&image).unwrap();
         assert_eq!((lightness.dims(), colour.dims()), (&[1, 16, 16][..], &[2, 16, 16][..]));
-        assert_eq!(picture_from_lab(&lightness, &colour).unwrap(), picture);
+        assert_eq!(image_from_lab(&lightness, &colour).unwrap(), image);
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
         let finite = |channels: usize| Tensor::zeros((channels, 2, 2), DType::F32, &Device::Cpu).unwrap();
         let bad = |channels: usize| finite(channels).log().unwrap();
         for (lightness, colour) in [(bad(1), finite(2)), (finite(1), bad(2))] {
-            let error = picture_from_lab(&lightness, &colour).unwrap_err();
+            let error = image_from_lab(&lightness, &colour).unwrap_err();
             assert!(matches!(error, crate::Error::NonFinite { channel: 0, x: 0, y: 0, .. }), "{error}");
         }
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::image_file::PictureFile;
+use crate::image_file::ImageFile;
 use crate::image_name::{is_image, is_planes};
 use crate::listing::{Exclude, is_hidden, is_part, is_run, list_images};
 
@@ -128,7 +128,7 @@ fn without_phase(root: &Path, phase: &str) -> Option<([PathBuf; 2], String)> {
 
 /// The note to give when a folder that holds images itself is used as a whole.
 fn flat(root: &Path, phase: &str) -> Option<String> {
-    holds_pictures(root).then(|| format!("no `{phase}` part: all images of the folder are used"))
+    holds_images(root).then(|| format!("no `{phase}` part: all images of the folder are used"))
 }
 
 /// Folders that may be the two domains: those that hold images and are not parts of a dataset, runs or hidden.
@@ -138,7 +138,7 @@ pub(crate) fn domains(root: &Path) -> Vec<PathBuf> {
         is_hidden(name) || is_part(name) || is_run(path) || path.join("gallery.json").is_file()
     };
     let mut folders = subfolders(root);
-    folders.retain(|path| !ours(path) && holds_pictures(path));
+    folders.retain(|path| !ours(path) && holds_images(path));
     folders
 }
 
@@ -150,7 +150,7 @@ fn subfolders(root: &Path) -> Vec<PathBuf> {
     folders
 }
 
-pub(crate) fn holds_pictures(folder: &Path) -> bool {
+pub(crate) fn holds_images(folder: &Path) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).any(|path| is_planes(&path) || (is_image(&path) && path.is_file()))
 }
@@ -201,7 +201,7 @@ pub(crate) fn missing(root: &Path, looked: &[String]) -> Error {
 }
 
 /// The images of a folder; what is to be said about the listing is added to `notes`.
-pub(crate) fn images(folder: &Path, exclude: &Exclude, notes: &mut Vec<String>) -> Result<Vec<PictureFile>> {
+pub(crate) fn images(folder: &Path, exclude: &Exclude, notes: &mut Vec<String>) -> Result<Vec<ImageFile>> {
     let listing = list_images(folder, exclude)?;
     notes.extend(listing.notes(folder));
     Ok(listing.files)

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::image_file::PictureFile;
+use crate::image_file::ImageFile;
 
 /// Endings of formats that may hold several images, in lower case.
 const CANDIDATES: [&str; 4] = ["png", "webp", "tif", "tiff"];
@@ -24,9 +24,9 @@ pub fn pages(bytes: &[u8]) -> usize {
 }
 
 /// One sentence about the files that have further pages. Reads headers of files whose names promise such a format.
-pub(crate) fn note(files: &[PictureFile]) -> Option<String> {
-    let several: Vec<&PictureFile> = files.par_iter().filter(|file| pages_of(&file.path) > 1).collect();
-    sentence(&several.into_iter().map(PictureFile::name).collect::<Vec<_>>())
+pub(crate) fn note(files: &[ImageFile]) -> Option<String> {
+    let several: Vec<&ImageFile> = files.par_iter().filter(|file| pages_of(&file.path) > 1).collect();
+    sentence(&several.into_iter().map(ImageFile::name).collect::<Vec<_>>())
 }
 
 /// The same sentence about files that were named one by one.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
-use crate::image_file::{PictureFile, shown};
+use crate::image_file::{ImageFile, shown};
 use crate::listing::{Exclude, list_images};
 
 /// The image in `folder` that belongs to the name `stem`: by the whole stem (in another Unicode form if need be), else by
@@ -70,10 +70,10 @@ pub(crate) enum Names {
 /// # Errors
 /// [`Error::Unmatched`] listing all names without a partner; [`Error::Dataset`] if a name occurs twice.
 pub(crate) fn pair_by_stem(
-    (left_folder, left): (&Path, &[PictureFile]),
-    (right_folder, right): (&Path, &[PictureFile]),
+    (left_folder, left): (&Path, &[ImageFile]),
+    (right_folder, right): (&Path, &[ImageFile]),
     names: Names,
-) -> Result<Vec<(PictureFile, PictureFile)>> {
+) -> Result<Vec<(ImageFile, ImageFile)>> {
     let matched = match_names(left, right, names).map_err(|(first, second)| {
         let reason = format!("{} and {} have the same name", first.display(), second.display());
         Error::dataset(first.parent().unwrap_or(left_folder), reason, "remove or rename one of them")
@@ -81,7 +81,7 @@ pub(crate) fn pair_by_stem(
     if matched.is_complete() {
         return Ok(matched.pairs);
     }
-    let shown = |files: &[PictureFile]| files.iter().map(PictureFile::name).collect();
+    let shown = |files: &[ImageFile]| files.iter().map(ImageFile::name).collect();
     Err(Error::Unmatched {
         left: left_folder.to_path_buf(),
         right: right_folder.to_path_buf(),
@@ -92,9 +92,9 @@ pub(crate) fn pair_by_stem(
 
 /// Outcome of pairing.
 pub(crate) struct Matched {
-    pub(crate) pairs: Vec<(PictureFile, PictureFile)>,
-    pub(crate) only_left: Vec<PictureFile>,
-    pub(crate) only_right: Vec<PictureFile>,
+    pub(crate) pairs: Vec<(ImageFile, ImageFile)>,
+    pub(crate) only_left: Vec<ImageFile>,
+    pub(crate) only_right: Vec<ImageFile>,
 }
 
 impl Matched {
@@ -105,8 +105,8 @@ impl Matched {
 
 /// Pairs two lists; fails with two paths of one folder that have the same stem.
 pub(crate) fn match_names(
-    left: &[PictureFile],
-    right: &[PictureFile],
+    left: &[ImageFile],
+    right: &[ImageFile],
     names: Names,
 ) -> Result<Matched, (PathBuf, PathBuf)> {
     for files in [left, right] {
@@ -146,12 +146,7 @@ pub(crate) fn match_names(
 }
 
 /// Gives those that have no partner yet one with the same key, where the key belongs to one file on either side.
-fn add_partners(
-    left: &[PictureFile],
-    right: &[PictureFile],
-    key: fn(&Path) -> Vec<u8>,
-    partners: &mut [Option<usize>],
-) {
+fn add_partners(left: &[ImageFile], right: &[ImageFile], key: fn(&Path) -> Vec<u8>, partners: &mut [Option<usize>]) {
     let mut free = vec![true; right.len()];
     partners.iter().flatten().for_each(|&at| free[at] = false);
     let mut waiting = BTreeMap::<Vec<u8>, (Vec<usize>, Vec<usize>)>::new();
@@ -177,11 +172,11 @@ mod tests {
     /// `é` as one character, and as two.
     const FORMS: [&str; 2] = ["\u{e9}", "e\u{301}"];
 
-    fn files(stems: &[&str]) -> Vec<PictureFile> {
-        stems.iter().map(|s| PictureFile::below(Path::new(""), format!("{s}.png").into())).collect()
+    fn files(stems: &[&str]) -> Vec<ImageFile> {
+        stems.iter().map(|s| ImageFile::below(Path::new(""), format!("{s}.png").into())).collect()
     }
 
-    fn pair(left: &[&str], right: &[&str], names: Names) -> Result<Vec<(PictureFile, PictureFile)>> {
+    fn pair(left: &[&str], right: &[&str], names: Names) -> Result<Vec<(ImageFile, ImageFile)>> {
         pair_by_stem((Path::new("A"), &files(left)), (Path::new("B"), &files(right)), names)
     }
 
@@ -232,7 +227,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
 
         use crate::image_file::{distinct_names, with_suffix};
-        let file = |bytes: &[u8]| PictureFile::below(Path::new(""), OsStr::from_bytes(bytes).into());
+        let file = |bytes: &[u8]| ImageFile::below(Path::new(""), OsStr::from_bytes(bytes).into());
         let (one, two) = (file(b"\xff.png"), file(b"\xfe.png"));
         assert_eq!(one.name(), two.name());
         let left = [one.clone(), two.clone()];

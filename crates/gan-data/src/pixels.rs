@@ -1,7 +1,7 @@
 //! What a transform acts on.
 
+use crate::dynamic_image::Image;
 use crate::ids::IdMap;
-use crate::picture::Picture;
 use crate::resample::Filter;
 
 /// What a transform acts on: images are interpolated, ids are picked.
@@ -18,7 +18,7 @@ pub trait Pixels: Sized {
     fn flip(&mut self);
 }
 
-impl Pixels for Picture {
+impl Pixels for Image {
     fn size(&self) -> (usize, usize) {
         Self::size(self)
     }

@@ -5,11 +5,11 @@ use std::path::Path;
 use crate::cache::Cache;
 use crate::channels::{adapt_channels, has_alpha};
 use crate::config::DataConfig;
-use crate::decode::{AlphaPolicy, DecodeOptions, ids_from_bytes, join_planes, picture_from_bytes};
+use crate::decode::{AlphaPolicy, DecodeOptions, ids_from_bytes, image_from_bytes, join_planes};
+use crate::dynamic_image::Image;
 use crate::error::Result;
 use crate::ids::IdMap;
 use crate::image_name::is_planes;
-use crate::picture::Picture;
 
 /// Decodes files, or takes what was decoded before.
 #[derive(Debug)]
@@ -27,28 +27,28 @@ impl Reader {
     }
 
     /// An image with the channels that a network takes.
-    pub(crate) fn image(&self, path: &Path, channels: usize) -> Result<Picture> {
-        self.adapt(self.picture(path, has_alpha(channels))?, channels, path)
+    pub(crate) fn image(&self, path: &Path, channels: usize) -> Result<Image> {
+        self.adapt(self.decode(path, has_alpha(channels))?, channels, path)
     }
 
     /// Gives an image that was read from `path` the channels that a network takes.
-    pub(crate) fn adapt(&self, picture: Picture, channels: usize, path: &Path) -> Result<Picture> {
-        adapt_channels(picture, channels, self.options.alpha, path)
+    pub(crate) fn adapt(&self, image: Image, channels: usize, path: &Path) -> Result<Image> {
+        adapt_channels(image, channels, self.options.alpha, path)
     }
 
     /// An image as stored, or with its alpha treated as configured; see [`crate::decode`].
-    pub(crate) fn picture(&self, path: &Path, keep_alpha: bool) -> Result<Picture> {
+    pub(crate) fn decode(&self, path: &Path, keep_alpha: bool) -> Result<Image> {
         if is_planes(path) {
             // The planes are cached one by one.
-            return join_planes(path, &self.options, |file| self.picture(file, false));
+            return join_planes(path, &self.options, |file| self.decode(file, false));
         }
         let alpha = if keep_alpha { AlphaPolicy::Keep } else { self.options.alpha };
         let options = DecodeOptions { alpha, ..self.options };
         // Hashing and decoding see the same bytes: a file replaced in between cannot enter under a wrong key.
         let bytes = self.options.limits.read(path)?;
-        let decode = || picture_from_bytes(path, &bytes, &options);
+        let decode = || image_from_bytes(path, &bytes, &options);
         match &self.cache {
-            Some(cache) => cache.picture(&bytes, &options, decode),
+            Some(cache) => cache.image(&bytes, &options, decode),
             None => decode(),
         }
     }

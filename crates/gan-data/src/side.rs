@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::image_file::PictureFile;
+use crate::image_file::ImageFile;
 use crate::listing::{Exclude, LeftOut, list_images};
 
 /// A folder, or a single file, that is to be looked at.
 #[derive(Debug, Clone)]
 pub(crate) struct Side {
-    /// What its images are for: `pairs`, `A`, `B`, `labels`, `photographs`, `instances`, `pictures`.
+    /// What its images are for: `pairs`, `A`, `B`, `labels`, `photographs`, `instances`, `images`.
     pub(crate) role: &'static str,
     pub(crate) path: PathBuf,
-    pub(crate) files: Vec<PictureFile>,
+    pub(crate) files: Vec<ImageFile>,
     pub(crate) left_out: LeftOut,
     /// Whether the files hold ids rather than colors.
     pub(crate) ids: bool,

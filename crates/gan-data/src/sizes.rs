@@ -121,15 +121,15 @@ mod tests {
 
     use super::*;
     use crate::config::DataMode;
-    use crate::picture::Picture;
+    use crate::dynamic_image::Image;
     use crate::raster::Raster;
 
     /// A folder of images of these widths and heights: `train/0.png`, …
     fn folder(name: &str, sizes: &[(usize, usize)]) -> tempfile::TempDir {
         let dir = tempfile::TempDir::new().unwrap();
         for (i, &(w, h)) in sizes.iter().enumerate() {
-            let picture = Picture::Eight(Raster::from_fn(w, h, |x, y| [x as u8, y as u8, 9]));
-            crate::encode::write_picture(&dir.path().join(name).join(format!("{i}.png")), &picture).unwrap();
+            let image = Image::U8(Raster::from_fn(w, h, |x, y| [x as u8, y as u8, 9]));
+            crate::encode::write_image(&dir.path().join(name).join(format!("{i}.png")), &image).unwrap();
         }
         dir
     }

@@ -236,8 +236,8 @@ mod tests {
     use gan_rng::Purpose;
 
     use super::*;
+    use crate::dynamic_image::Image;
     use crate::ids::IdMap;
-    use crate::picture::Picture;
     use crate::raster::Raster;
 
     fn key(index: u64) -> Key {
@@ -275,22 +275,22 @@ mod tests {
     fn shared_draws_keep_parts_aligned_and_cover_all_positions() {
         let transform = Transform { flip: true, ..transform(Preprocess::Crop, 0, 5) };
         let ids = numbered(9, 7);
-        let picture = Picture::Sixteen(Raster::from_fn(9, 7, |x, y| [(1000 * y + x) as u16 + 1]));
+        let image = Image::U16(Raster::from_fn(9, 7, |x, y| [(1000 * y + x) as u16 + 1]));
         let mut corners = std::collections::BTreeSet::new();
         for index in 0..200 {
             let draws = transform.draw((9, 7), key(index));
             corners.insert((draws.x, draws.y, draws.flip));
             let ids = transform.apply_shared(ids.clone(), draws);
-            let Picture::Sixteen(picture) = transform.apply_shared(picture.clone(), draws) else { panic!("depth") };
+            let Image::U16(image) = transform.apply_shared(image.clone(), draws) else { panic!("depth") };
             let ids: Vec<u32> = ids.raster().samples().to_vec();
-            let levels: Vec<u32> = picture.samples().iter().map(|&s| u32::from(s)).collect();
+            let levels: Vec<u32> = image.samples().iter().map(|&s| u32::from(s)).collect();
             assert_eq!(ids, levels);
         }
         assert_eq!(corners.len(), 5 * 3 * 2);
     }
 
     #[test]
-    fn shared_crop_pads_with_zero_and_leaves_small_pictures_alone() {
+    fn shared_crop_pads_with_zero_and_leaves_small_images_alone() {
         let transform = transform(Preprocess::Crop, 0, 5);
         let draws = SharedDraws { x: 1, y: 0, flip: false };
         let wide = transform.apply_shared(numbered(8, 3), draws);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_picture_smaller_than_the_crop_is_an_error_that_helps() {
+    fn a_lone_image_smaller_than_the_crop_is_an_error_that_helps() {
         let transform = transform(Preprocess::Crop, 0, 5);
         let error = transform.apply_alone(numbered(4, 9), key(0), Path::new("dog.png")).unwrap_err().to_string();
         assert!(error.contains("dog.png") && error.contains("4x9") && error.contains("resize_and_crop"), "{error}");
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_key_gives_the_same_picture_and_others_differ() {
+    fn the_same_key_gives_the_same_image_and_others_differ() {
         let transform = Transform { flip: true, ..transform(Preprocess::ResizeAndCrop, 20, 8) };
         let apply = |index| transform.apply_alone(numbered(30, 31), key(index), Path::new("")).unwrap();
         assert_eq!(apply(3), apply(3));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::ImageFormat;
 
-/// What [`crate::write_picture`] would make of a file name.
+/// What [`crate::write_image`] would make of a file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteFormat {
     /// The extension is that of a format that is written; `alpha` says whether it has room for an alpha channel.
@@ -45,12 +45,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::{Picture, Raster, write_picture};
+    use crate::{Image, Raster, write_image};
 
     #[test]
     fn it_agrees_with_what_is_written() {
         let dir = tempfile::TempDir::new().unwrap();
-        let of_channels = |channels| Picture::Eight(Raster::new(2, 2, channels, vec![7; 4 * channels]));
+        let of_channels = |channels| Image::U8(Raster::new(2, 2, channels, vec![7; 4 * channels]));
         for name in [
             "a.png", "a.JPG", "a.jpeg", "a.webp", "a.tif", "a.tiff", "a.bmp", "a.ppm", "a.gif", "a.avif", "a.tga",
             "a.ico",
@@ -58,13 +58,13 @@ mod tests {
             let path = dir.path().join(name);
             let format = WriteFormat::of(&path);
             assert_eq!(
-                write_picture(&path, &of_channels(3)).is_ok(),
+                write_image(&path, &of_channels(3)).is_ok(),
                 matches!(format, WriteFormat::Writable { .. }),
                 "{name}"
             );
             // A pnm with alpha is a pam, which nothing else reads under such a name.
             if !name.ends_with("ppm") {
-                let alpha = write_picture(&path, &of_channels(4)).is_ok();
+                let alpha = write_image(&path, &of_channels(4)).is_ok();
                 assert_eq!(alpha, format == (WriteFormat::Writable { alpha: true }), "{name}");
             }
         }

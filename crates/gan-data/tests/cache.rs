@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gan_data::{
-    AlphaPolicy, Batch, DataConfig, DataMode, IdMap, Loader, Picture, Preprocess, Raster, open, write_ids,
-    write_picture, write_planes,
+    AlphaPolicy, Batch, DataConfig, DataMode, IdMap, Image, Loader, Preprocess, Raster, open, write_ids, write_image,
+    write_planes,
 };
 use tempfile::TempDir;
 
@@ -21,7 +21,7 @@ fn labelled(folder: &Path) -> DataConfig {
         let instances = Raster::from_fn(24, 20, |x, y| [(1000 * (x / 5) + y + i) as u32]);
         write_ids(&folder.join(format!("train_label/{i}.png")), &IdMap::new(labels)).unwrap();
         write_ids(&folder.join(format!("train_inst/{i}.png")), &IdMap::new(instances)).unwrap();
-        write_picture(&folder.join(format!("train_img/{i}.png")), &Picture::Eight(noise(24, 20, i))).unwrap();
+        write_image(&folder.join(format!("train_img/{i}.png")), &Image::U8(noise(24, 20, i))).unwrap();
     }
     DataConfig {
         mode: DataMode::Labelled,
@@ -87,7 +87,7 @@ fn cold_and_warm_equal_uncached_bit_for_bit() {
 fn warm_entries_are_what_is_read() {
     let dir = TempDir::new().unwrap();
     let photo = dir.path().join("photos/a.png");
-    write_picture(&photo, &Picture::Eight(noise(16, 12, 0))).unwrap();
+    write_image(&photo, &Image::U8(noise(16, 12, 0))).unwrap();
     let config = DataConfig { cache: dir.path().join("cache"), ..single(&dir.path().join("photos")) };
     let expected = epoch(&config);
     // The image's own bytes stay; only its decoding could notice that they moved to another name.
@@ -103,8 +103,8 @@ fn warm_entries_are_what_is_read() {
 fn other_content_and_other_options_miss() {
     let dir = TempDir::new().unwrap();
     let photo = dir.path().join("photos/a.png");
-    let alpha = |opacity| Picture::Eight(Raster::from_fn(16, 12, |x, y| [(x * 9) as u8, (y * 9) as u8, 7, opacity]));
-    write_picture(&photo, &alpha(90)).unwrap();
+    let alpha = |opacity| Image::U8(Raster::from_fn(16, 12, |x, y| [(x * 9) as u8, (y * 9) as u8, 7, opacity]));
+    write_image(&photo, &alpha(90)).unwrap();
     let before = fs::metadata(&photo).unwrap();
     let plain = single(&dir.path().join("photos"));
     let cached = DataConfig { cache: dir.path().join("cache"), ..plain.clone() };
@@ -115,7 +115,7 @@ fn other_content_and_other_options_miss() {
     assert_eq!(entries(&cached.cache).len(), 2);
 
     // New content under the old time of modification.
-    write_picture(&photo, &Picture::Eight(noise(16, 12, 5))).unwrap();
+    write_image(&photo, &Image::U8(noise(16, 12, 5))).unwrap();
     fs::File::options().write(true).open(&photo).unwrap().set_modified(before.modified().unwrap()).unwrap();
     assert_eq!(epoch(&cached), epoch(&plain));
     assert_eq!(entries(&cached.cache).len(), 3);
@@ -124,7 +124,7 @@ fn other_content_and_other_options_miss() {
 #[test]
 fn damaged_entries_are_ignored_and_rewritten() {
     let dir = TempDir::new().unwrap();
-    write_picture(&dir.path().join("photos/a.png"), &Picture::Eight(noise(16, 12, 0))).unwrap();
+    write_image(&dir.path().join("photos/a.png"), &Image::U8(noise(16, 12, 0))).unwrap();
     let config = DataConfig { cache: dir.path().join("cache"), ..single(&dir.path().join("photos")) };
     let expected = epoch(&config);
     let path = &entries(&config.cache)[0];
@@ -144,12 +144,12 @@ fn damaged_entries_are_ignored_and_rewritten() {
 }
 
 #[test]
-fn deep_pictures_and_planes_come_back() {
+fn deep_images_and_planes_come_back() {
     let dir = TempDir::new().unwrap();
     let deep = Raster::from_fn(16, 12, |x, y| [(4000 * x + y) as u16, (50 * y) as u16, 65535]);
-    write_picture(&dir.path().join("deep/a.png"), &Picture::Sixteen(deep)).unwrap();
+    write_image(&dir.path().join("deep/a.png"), &Image::U16(deep)).unwrap();
     let planes = Raster::from_fn(16, 12, |x, y| [x as u8, y as u8, 3, 4, (x * y) as u8]);
-    write_planes(&dir.path().join("many/a.planes"), &Picture::Eight(planes)).unwrap();
+    write_planes(&dir.path().join("many/a.planes"), &Image::U8(planes)).unwrap();
     for (folder, input_nc, files) in [("deep", 3, 1), ("many", 5, 5)] {
         let plain = DataConfig { input_nc, ..single(&dir.path().join(folder)) };
         let cached = DataConfig { cache: dir.path().join(format!("cache-{folder}")), ..plain.clone() };
@@ -176,7 +176,7 @@ fn many_writers_share_a_folder() {
 #[test]
 fn a_cache_that_cannot_be_made_is_named_and_one_that_cannot_be_written_does_no_harm() {
     let dir = TempDir::new().unwrap();
-    write_picture(&dir.path().join("photos/a.png"), &Picture::Eight(noise(16, 12, 0))).unwrap();
+    write_image(&dir.path().join("photos/a.png"), &Image::U8(noise(16, 12, 0))).unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
     let config = DataConfig { cache: dir.path().join("file"), ..single(&dir.path().join("photos")) };
     let error = open(&config).err().unwrap().to_string();

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use gan_data::{AlphaPolicy, DataConfig, DataMode, Picture, Preprocess, Raster, open, write_picture};
+use gan_data::{AlphaPolicy, DataConfig, DataMode, Image, Preprocess, Raster, open, write_image};
 use gan_rng::{Key, Purpose};
 use tempfile::TempDir;
 
@@ -20,8 +20,8 @@ fn config(mode: DataMode, root: &Path, channels: (usize, usize), alpha: AlphaPol
     }
 }
 
-fn rgba(width: usize) -> Picture {
-    Picture::Eight(Raster::from_fn(width, 4, |x, y| [(x * 9) as u8, (y * 50) as u8, 200, (x * 15 + y) as u8]))
+fn rgba(width: usize) -> Image {
+    Image::U8(Raster::from_fn(width, 4, |x, y| [(x * 9) as u8, (y * 50) as u8, 200, (x * 15 + y) as u8]))
 }
 
 /// First item: input and target, as values.
@@ -31,16 +31,16 @@ fn item(config: &DataConfig) -> Result<(Vec<f32>, Vec<f32>), String> {
     Ok((values(item.a), item.b.map(values).unwrap_or_default()))
 }
 
-fn values(picture: &Picture) -> Vec<f32> {
-    picture.to_tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap()
+fn values(image: &Image) -> Vec<f32> {
+    image.to_tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 #[test]
 fn each_side_of_a_pair_gets_its_own_channels() {
     let dir = TempDir::new().unwrap();
-    write_picture(&dir.path().join("train/0.png"), &rgba(16)).unwrap();
+    write_image(&dir.path().join("train/0.png"), &rgba(16)).unwrap();
     let (left, right) = (rgba(16).crop(0, 0, 8, 4), rgba(16).crop(8, 0, 8, 4));
-    let opaque = |picture: &Picture| values(&picture.clone().with_channels(3).unwrap());
+    let opaque = |image: &Image| values(&image.clone().with_channels(3).unwrap());
     for alpha in [AlphaPolicy::Drop, AlphaPolicy::Keep] {
         let config = |channels| config(DataMode::Aligned, dir.path(), channels, alpha);
         assert_eq!(item(&config((4, 4))).unwrap(), (values(&left), values(&right)));
@@ -57,7 +57,7 @@ fn alpha_is_never_made_up() {
     let dir = TempDir::new().unwrap();
     let colour = rgba(8).with_channels(3).unwrap();
     for side in ["trainA/0.png", "trainB/0.png", "0.png"] {
-        write_picture(&dir.path().join(side), &colour).unwrap();
+        write_image(&dir.path().join(side), &colour).unwrap();
     }
     for mode in [DataMode::Aligned, DataMode::Unaligned, DataMode::Single] {
         for alpha in [AlphaPolicy::Drop, AlphaPolicy::Keep, AlphaPolicy::Composite] {
@@ -73,7 +73,7 @@ fn alpha_is_never_made_up() {
 #[test]
 fn the_two_channels_of_colorization_are_not_alpha() {
     let dir = TempDir::new().unwrap();
-    write_picture(&dir.path().join("train/0.png"), &rgba(8)).unwrap();
+    write_image(&dir.path().join("train/0.png"), &rgba(8)).unwrap();
     let (lightness, colour) = item(&config(DataMode::Colorization, dir.path(), (1, 2), AlphaPolicy::Drop)).unwrap();
     assert_eq!((lightness.len(), colour.len()), (32, 64));
 }

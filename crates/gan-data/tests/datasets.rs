@@ -6,8 +6,7 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor};
 use gan_data::{
-    DataConfig, DataMode, Direction, Error, IdMap, Labelled, Picture, Preprocess, Raster, open, write_ids,
-    write_picture,
+    DataConfig, DataMode, Direction, Error, IdMap, Image, Labelled, Preprocess, Raster, open, write_ids, write_image,
 };
 use gan_rng::{Key, Purpose};
 use tempfile::TempDir;
@@ -18,7 +17,7 @@ fn key(index: u64) -> Key {
 
 /// A flat image of one level.
 fn flat(path: &Path, width: usize, height: usize, level: u8) {
-    write_picture(path, &Picture::Eight(Raster::new(width, height, 3, vec![level; 3 * width * height]))).unwrap();
+    write_image(path, &Image::U8(Raster::new(width, height, 3, vec![level; 3 * width * height]))).unwrap();
 }
 
 fn config(root: &Path, mode: DataMode) -> DataConfig {
@@ -38,7 +37,7 @@ fn level(tensor: &Tensor) -> u8 {
 fn side_by_side_pairs_split_in_the_middle() {
     let dir = TempDir::new().unwrap();
     let pair = Raster::from_fn(41, 20, |x, _| if x < 20 { [10; 3] } else { [200; 3] });
-    write_picture(&dir.path().join("train/a.png"), &Picture::Eight(pair)).unwrap();
+    write_image(&dir.path().join("train/a.png"), &Image::U8(pair)).unwrap();
     let data = open(&config(dir.path(), DataMode::Aligned)).unwrap();
     let item = data.item(0, key(0)).unwrap();
     assert_eq!((item.a.dims(), item.name.as_str()), (&[3, 16, 16][..], "a"));
@@ -55,7 +54,7 @@ fn pairs_share_crop_and_flip() {
     let dir = TempDir::new().unwrap();
     let half = |x: usize, y: usize| [(x * 5) as u8, (y * 5) as u8, ((x * y) % 251) as u8];
     let pair = Raster::from_fn(80, 40, |x, y| half(x % 40, y));
-    write_picture(&dir.path().join("train/a.png"), &Picture::Eight(pair)).unwrap();
+    write_image(&dir.path().join("train/a.png"), &Image::U8(pair)).unwrap();
     let data = open(&DataConfig { preprocess: Preprocess::Crop, ..config(dir.path(), DataMode::Aligned) }).unwrap();
     let pixels = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let mut seen = std::collections::BTreeSet::new();
@@ -184,10 +183,10 @@ fn single_takes_a_folder_or_a_file() {
 }
 
 #[test]
-fn sixteen_bit_pictures_keep_their_depth() {
+fn sixteen_bit_images_keep_their_depth() {
     let dir = TempDir::new().unwrap();
     let deep = Raster::from_fn(16, 16, |x, y| [40_000 + (16 * y + x) as u16]);
-    write_picture(&dir.path().join("deep.png"), &Picture::Sixteen(deep)).unwrap();
+    write_image(&dir.path().join("deep.png"), &Image::U16(deep)).unwrap();
     let single =
         DataConfig { input_nc: 1, preprocess: Preprocess::None, flip: false, ..config(dir.path(), DataMode::Single) };
     let item = open(&single).unwrap().item(0, key(0)).unwrap();
@@ -212,7 +211,7 @@ fn labelled(root: &Path) -> DataConfig {
 }
 
 #[test]
-fn labelled_items_are_ids_pictures_and_instances() {
+fn labelled_items_are_ids_images_and_instances() {
     let dir = TempDir::new().unwrap();
     streets(dir.path(), 2);
     let data = open(&labelled(dir.path())).unwrap();

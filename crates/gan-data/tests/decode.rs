@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gan_data::{
-    AlphaPolicy, DecodeLimits, DecodeOptions, Error, IdMap, Picture, Raster, decode, decode_ids, probe, write_ids,
-    write_picture,
+    AlphaPolicy, DecodeLimits, DecodeOptions, Error, IdMap, Image, Raster, decode, decode_ids, probe, write_ids,
+    write_image,
 };
 use tempfile::TempDir;
 
@@ -19,23 +19,23 @@ fn deep(width: usize, height: usize) -> Raster<u16> {
     Raster::from_fn(width, height, |x, y| [(x * 2003) as u16, (y * 3001) as u16, (x * y * 7) as u16])
 }
 
-fn read(path: &Path) -> Picture {
+fn read(path: &Path) -> Image {
     decode(path, &DecodeOptions::default()).unwrap()
 }
 
 #[test]
 fn lossless_formats_round_trip() {
     let dir = TempDir::new().unwrap();
-    let eight = Picture::Eight(gradient(19, 13));
+    let eight = Image::U8(gradient(19, 13));
     for name in ["a.png", "a.bmp", "a.ppm", "a.tiff", "a.webp"] {
         let path = dir.path().join(name);
-        write_picture(&path, &eight).unwrap();
+        write_image(&path, &eight).unwrap();
         assert_eq!(read(&path), eight, "{name}");
     }
-    let sixteen = Picture::Sixteen(deep(19, 13));
+    let sixteen = Image::U16(deep(19, 13));
     for name in ["b.png", "b.tiff"] {
         let path = dir.path().join(name);
-        write_picture(&path, &sixteen).unwrap();
+        write_image(&path, &sixteen).unwrap();
         assert_eq!(read(&path), sixteen, "{name}");
         let header = probe(&path, &DecodeOptions::default()).unwrap();
         assert_eq!((header.width, header.height, header.channels, header.depth), (19, 13, 3, 16));
@@ -51,8 +51,8 @@ fn jpeg_is_close() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("a.jpg");
     let smooth = Raster::from_fn(64, 48, |x, y| [(x * 3) as u8, (y * 4) as u8, 128]);
-    write_picture(&path, &Picture::Eight(smooth.clone())).unwrap();
-    let Picture::Eight(back) = read(&path) else { panic!("jpeg has 8 bits") };
+    write_image(&path, &Image::U8(smooth.clone())).unwrap();
+    let Image::U8(back) = read(&path) else { panic!("jpeg has 8 bits") };
     let worst = back.samples().iter().zip(smooth.samples()).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(worst.unwrap() < 16, "{worst:?}");
 }
@@ -62,12 +62,12 @@ fn alpha_is_dropped_kept_or_laid_over_white() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("a.png");
     let rgba = Raster::new(2, 1, 4, vec![10, 20, 30, 0, 100, 100, 100, 51]);
-    write_picture(&path, &Picture::Eight(rgba.clone())).unwrap();
+    write_image(&path, &Image::U8(rgba.clone())).unwrap();
     let with = |alpha| decode(&path, &DecodeOptions { alpha, ..Default::default() }).unwrap();
-    assert_eq!(with(AlphaPolicy::Keep), Picture::Eight(rgba));
-    assert_eq!(with(AlphaPolicy::Drop), Picture::Eight(Raster::new(2, 1, 3, vec![10, 20, 30, 100, 100, 100])));
+    assert_eq!(with(AlphaPolicy::Keep), Image::U8(rgba));
+    assert_eq!(with(AlphaPolicy::Drop), Image::U8(Raster::new(2, 1, 3, vec![10, 20, 30, 100, 100, 100])));
     let composite = vec![255, 255, 255, 224, 224, 224];
-    assert_eq!(with(AlphaPolicy::Composite), Picture::Eight(Raster::new(2, 1, 3, composite)));
+    assert_eq!(with(AlphaPolicy::Composite), Image::U8(Raster::new(2, 1, 3, composite)));
 }
 
 /// A PNG with its own palette, where index and colour differ.
@@ -80,14 +80,14 @@ fn palette_png(path: &Path, indices: &[u8], width: u32, height: u32, depth: png:
 }
 
 #[test]
-fn palette_label_maps_give_indices_and_pictures_give_colours() {
+fn palette_label_maps_give_indices_and_images_give_colours() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("label.png");
     palette_png(&path, &[0, 1, 34, 255], 2, 2, png::BitDepth::Eight);
     let ids = decode_ids(&path, &DecodeOptions::default()).unwrap();
     assert_eq!(ids.raster().samples(), [0, 1, 34, 255]);
     assert_eq!(ids.first_not_below(35), Some((1, 1, 255)));
-    let Picture::Eight(colours) = read(&path) else { panic!("palettes have 8 bits") };
+    let Image::U8(colours) = read(&path) else { panic!("palettes have 8 bits") };
     assert_eq!(colours.pixel(0, 1), [255 - 34, 17, 7]);
 }
 
@@ -118,7 +118,7 @@ fn colour_and_jpeg_are_not_label_maps() {
     let dir = TempDir::new().unwrap();
     for name in ["a.png", "a.jpg", "a.bmp"] {
         let path = dir.path().join(name);
-        write_picture(&path, &Picture::Eight(gradient(8, 8))).unwrap();
+        write_image(&path, &Image::U8(gradient(8, 8))).unwrap();
         let error = decode_ids(&path, &DecodeOptions::default()).unwrap_err();
         assert!(error.to_string().contains("PNG"), "{error}");
         assert!(error.to_string().contains(name), "{error}");
@@ -127,7 +127,7 @@ fn colour_and_jpeg_are_not_label_maps() {
 
 /// A JPEG of 24x16 with an EXIF orientation spliced in after its start marker.
 fn oriented_jpeg(path: &Path, orientation: u8) {
-    write_picture(path, &Picture::Eight(Raster::from_fn(24, 16, |x, _| [if x < 12 { 250 } else { 5 }; 3]))).unwrap();
+    write_image(path, &Image::U8(Raster::from_fn(24, 16, |x, _| [if x < 12 { 250 } else { 5 }; 3]))).unwrap();
     let mut bytes = fs::read(path).unwrap();
     let tiff = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0", &[orientation, 0, 0, 0][..], &[0; 4]].concat();
     let body = [&b"Exif\0\0"[..], &tiff].concat();
@@ -147,7 +147,7 @@ fn exif_orientation_is_honoured_unless_ignored() {
         assert_eq!(upright.size(), if sideways { (16, 24) } else { (24, 16) }, "orientation {orientation}");
         let header = probe(&path, &DecodeOptions::default()).unwrap();
         assert_eq!((header.width as usize, header.height as usize), upright.size());
-        let Picture::Eight(raster) = upright else { panic!("jpeg has 8 bits") };
+        let Image::U8(raster) = upright else { panic!("jpeg has 8 bits") };
         let bright_corner = raster.pixel(0, 0)[0] > 128;
         assert_eq!(bright_corner, matches!(orientation, 1 | 4 | 5 | 6), "orientation {orientation}");
         let raw = decode(&path, &DecodeOptions { exif: false, ..Default::default() }).unwrap();
@@ -156,7 +156,7 @@ fn exif_orientation_is_honoured_unless_ignored() {
 }
 
 #[test]
-fn what_is_no_picture_is_named() {
+fn what_is_no_image_is_named() {
     let dir = TempDir::new().unwrap();
     let html = dir.path().join("page.jpg");
     fs::write(&html, "<!doctype html><title>404</title>").unwrap();
@@ -178,7 +178,7 @@ fn what_is_no_picture_is_named() {
 fn limits_hold_before_anything_is_allocated() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("a.png");
-    write_picture(&path, &Picture::Eight(gradient(100, 60))).unwrap();
+    write_image(&path, &Image::U8(gradient(100, 60))).unwrap();
     let limited = |limits| {
         let options = DecodeOptions { limits, ..Default::default() };
         (decode(&path, &options).is_ok(), matches!(decode(&path, &options), Err(Error::TooLarge { .. })))
@@ -214,11 +214,11 @@ fn huge_headers_are_refused_at_once() {
 #[test]
 fn truncations_are_errors_and_damage_never_panics() {
     let dir = TempDir::new().unwrap();
-    let colour = Picture::Eight(gradient(23, 17));
+    let colour = Image::U8(gradient(23, 17));
     let files: Vec<PathBuf> =
         ["a.png", "a.jpg", "a.webp", "a.bmp", "a.ppm", "a.tiff"].iter().map(|n| dir.path().join(n)).collect();
     for file in &files {
-        write_picture(file, &colour).unwrap();
+        write_image(file, &colour).unwrap();
     }
     let label = dir.path().join("label.png");
     palette_png(&label, &[3; 64], 8, 8, png::BitDepth::Eight);
@@ -259,7 +259,7 @@ fn pipes_are_refused_at_once() {
         path
     };
     let file = pipe("a.png");
-    write_picture(&dir.path().join("b.planes/0.png"), &Picture::Eight(Raster::zeros(2, 2, 1))).unwrap();
+    write_image(&dir.path().join("b.planes/0.png"), &Image::U8(Raster::zeros(2, 2, 1))).unwrap();
     let planes = pipe("b.planes/1.png").parent().unwrap().to_path_buf();
     let options = DecodeOptions::default();
     for result in

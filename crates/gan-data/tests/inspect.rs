@@ -6,14 +6,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gan_data::{
-    DataConfig, DataMode, Guess, IdMap, Picture, Preprocess, ProblemKind, Raster, Report, Severity, SynthFiles,
-    SynthKind, guess, inspect, write_ids, write_picture, write_synth,
+    DataConfig, DataMode, Guess, IdMap, Image, Preprocess, ProblemKind, Raster, Report, Severity, SynthFiles,
+    SynthKind, guess, inspect, write_ids, write_image, write_synth,
 };
 use tempfile::TempDir;
 
 fn flat(path: &Path, width: usize, height: usize, channels: usize) {
-    write_picture(path, &Picture::Eight(Raster::new(width, height, channels, vec![9; width * height * channels])))
-        .unwrap();
+    write_image(path, &Image::U8(Raster::new(width, height, channels, vec![9; width * height * channels]))).unwrap();
 }
 
 fn config(root: &Path, mode: DataMode) -> DataConfig {
@@ -122,7 +121,7 @@ fn labels_and_instances_are_looked_into() {
 }
 
 #[test]
-fn lone_pictures_smaller_than_the_crop_are_errors() {
+fn lone_images_smaller_than_the_crop_are_errors() {
     let dir = TempDir::new().unwrap();
     flat(&dir.path().join("a.png"), 20, 40, 3);
     let report = inspect(&config(dir.path(), DataMode::Single), |_, _| ());
@@ -146,7 +145,7 @@ fn missing_folders_are_part_of_the_report_and_reports_can_be_stored() {
 fn photo(path: &Path, scene: u64) {
     let wave = |x: usize, y: usize| ((x as f64 * 0.11 + scene as f64).sin() + (y as f64 * 0.3).cos()) * 60.0 + 128.0;
     let raster = Raster::from_fn(80, 40, |x, y| [wave(x, y) as u8, wave(y, x) as u8, wave(x + y, y) as u8]);
-    write_picture(path, &Picture::Eight(raster)).unwrap();
+    write_image(path, &Image::U8(raster)).unwrap();
 }
 
 #[test]

@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use gan_data::{
-    Canny, DecodeOptions, Error, PairInput, Picture, PictureFile, Raster, SplitRatio, combine, decode, list_pictures,
-    make_pairs, separate, split, write_picture,
+    Canny, DecodeOptions, Error, Image, ImageFile, PairInput, Raster, SplitRatio, combine, decode, image_files,
+    make_pairs, separate, split, write_image,
 };
 use tempfile::TempDir;
 
 fn scene(path: &Path, width: usize, level: u8) {
     let raster = Raster::from_fn(width, 12, |x, y| [level, (x * 9) as u8, (y * 20) as u8]);
-    write_picture(path, &Picture::Eight(raster)).unwrap();
+    write_image(path, &Image::U8(raster)).unwrap();
 }
 
-fn read(path: &Path) -> Picture {
+fn read(path: &Path) -> Image {
     decode(path, &DecodeOptions::default()).unwrap()
 }
 
@@ -56,11 +56,11 @@ fn combine_refuses_before_writing() {
 fn depth_and_colour_of_a_pair_are_unified_upwards() {
     let dir = TempDir::new().unwrap();
     let at = |name: &str| dir.path().join(name);
-    write_picture(&at("A/a.png"), &Picture::Sixteen(Raster::new(2, 1, 1, vec![7, 65_535]))).unwrap();
-    write_picture(&at("B/a.png"), &Picture::Eight(Raster::new(2, 1, 3, vec![1, 2, 3, 255, 0, 0]))).unwrap();
+    write_image(&at("A/a.png"), &Image::U16(Raster::new(2, 1, 1, vec![7, 65_535]))).unwrap();
+    write_image(&at("B/a.png"), &Image::U8(Raster::new(2, 1, 3, vec![1, 2, 3, 255, 0, 0]))).unwrap();
     let files = combine(&at("A"), &at("B"), &at("AB"), &DecodeOptions::default(), |_, _| ()).unwrap().files;
     let expected = vec![7, 7, 7, 65_535, 65_535, 65_535, 257, 514, 771, 65_535, 0, 0];
-    assert_eq!(read(&files[0]), Picture::Sixteen(Raster::new(4, 1, 3, expected)));
+    assert_eq!(read(&files[0]), Image::U16(Raster::new(4, 1, 3, expected)));
 }
 
 #[test]
@@ -87,9 +87,8 @@ fn a_split_is_exact_disjoint_and_shared_by_folders_of_equal_names() {
         scene(&at("labels").join(format!("{i}.bmp")), 4, i);
     }
     let ratio = SplitRatio { val: 0.1, test: 0.25 };
-    let stems = |folder: &str| -> BTreeSet<String> {
-        list_pictures(&at(folder)).unwrap().iter().map(PictureFile::name).collect()
-    };
+    let stems =
+        |folder: &str| -> BTreeSet<String> { image_files(&at(folder)).unwrap().iter().map(ImageFile::name).collect() };
     for kind in ["photos", "labels"] {
         let counts = split(&at(kind), &at(&format!("split/{kind}")), ratio, 9, |_, _| ()).unwrap().0;
         assert_eq!(counts, [13, 2, 5]);
@@ -114,7 +113,7 @@ fn pairs_lose_no_photograph() {
         scene(&at("photos").join(name), 10, 40 * level as u8);
     }
     std::fs::write(at("photos/z.gif"), "GIF89a").unwrap();
-    write_picture(&at("photos/y.png"), &Picture::Eight(Raster::new(2, 2, 4, vec![9; 16]))).unwrap();
+    write_image(&at("photos/y.png"), &Image::U8(Raster::new(2, 2, 4, vec![9; 16]))).unwrap();
     let options = DecodeOptions::default();
     // Once into a folder of its own, once below the photographs, and there twice.
     for out in ["pairs", "photos/pairs", "photos/pairs"] {
@@ -126,7 +125,7 @@ fn pairs_lose_no_photograph() {
         assert!(notes.contains("1 file was left out: 1 .gif") && notes.contains("x.jpg.png"), "{notes}");
         assert!(notes.contains("alpha of 1 image is dropped"), "{notes}");
     }
-    assert_eq!(list_pictures(&at("photos")).unwrap().len(), 8);
+    assert_eq!(image_files(&at("photos")).unwrap().len(), 8);
     let notes = make_pairs(&at("photos"), &at("photos/pairs"), PairInput::Grey, &options, |_, _| ()).unwrap().notes;
     assert!(notes[0].contains("1 output folder (pairs)"), "{notes:?}");
 }
@@ -198,10 +197,10 @@ fn a_second_split_never_mixes_with_the_first() {
     for _ in 0..2 {
         assert_eq!(split(&at("set/all"), &at("set"), ratio, 1, |_, _| ()).unwrap().0, [10, 0, 3]);
     }
-    assert_eq!(list_pictures(&at("set/train")).unwrap().len() + list_pictures(&at("set/test")).unwrap().len(), 13);
+    assert_eq!(image_files(&at("set/train")).unwrap().len() + image_files(&at("set/test")).unwrap().len(), 13);
     let again = split(&at("set/all"), &at("set"), ratio, 2, |_, _| ());
     assert!(matches!(again, Err(Error::Output { .. })), "another seed would leave files of both in one part");
-    assert_eq!(list_pictures(&at("set/train")).unwrap().len(), 10);
+    assert_eq!(image_files(&at("set/train")).unwrap().len(), 10);
     // Below the source: the parts are not taken for sources.
     for _ in 0..2 {
         let (counts, notes) = split(&at("set/all"), &at("set/all/parts"), ratio, 1, |_, _| ()).unwrap();

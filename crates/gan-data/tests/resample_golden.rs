@@ -1,7 +1,7 @@
 //! Resampling against Pillow, to the bit.
 #![allow(clippy::unwrap_used)]
 
-use gan_data::{Depth, Filter, Picture, Quantize, Raster, picture_from_tensor, resize_nearest, resize_u8};
+use gan_data::{Depth, Filter, Image, Quantize, Raster, image_from_tensor, resize_nearest, resize_u8};
 use md5::{Digest, Md5};
 
 fn source() -> Raster<u8> {
@@ -56,7 +56,7 @@ fn nearest_both_ways() {
 
 #[test]
 fn grey_is_luma() {
-    let Some(Picture::Eight(grey)) = Picture::Eight(source()).with_channels(1) else { panic!("8 bits stay 8 bits") };
+    let Some(Image::U8(grey)) = Image::U8(source()).with_channels(1) else { panic!("8 bits stay 8 bits") };
     assert_matches(&grey, (100, 120), 1524713, "a8447b708e7157723d4f49d6a3aa4440");
 }
 
@@ -75,8 +75,8 @@ fn crop_beyond_the_edge() {
 
 #[test]
 fn tensor_and_back_as_the_reference_truncates() {
-    let tensor = Picture::Eight(source()).to_tensor().unwrap();
-    let Picture::Eight(back) = picture_from_tensor(&tensor, Depth::Eight, Quantize::Truncate).unwrap() else {
+    let tensor = Image::U8(source()).to_tensor().unwrap();
+    let Image::U8(back) = image_from_tensor(&tensor, Depth::U8, Quantize::Truncate).unwrap() else {
         panic!("asked for 8 bits")
     };
     assert_matches(&back, (100, 120), 4575212, "dc123b96fd463ff3cdbdeb3661b0a7cd");
@@ -84,10 +84,10 @@ fn tensor_and_back_as_the_reference_truncates() {
 
 #[test]
 fn tensor_and_back_rounded_is_lossless() {
-    let picture = Picture::Eight(source());
-    let tensor = picture.to_tensor().unwrap();
-    assert_eq!(picture_from_tensor(&tensor, Depth::Eight, Quantize::Round).unwrap(), picture);
-    let deep = Picture::Sixteen(Raster::from_fn(256, 256, |x, y| [(y * 256 + x) as u16]));
+    let image = Image::U8(source());
+    let tensor = image.to_tensor().unwrap();
+    assert_eq!(image_from_tensor(&tensor, Depth::U8, Quantize::Round).unwrap(), image);
+    let deep = Image::U16(Raster::from_fn(256, 256, |x, y| [(y * 256 + x) as u16]));
     let tensor = deep.to_tensor().unwrap();
-    assert_eq!(picture_from_tensor(&tensor, Depth::Sixteen, Quantize::Round).unwrap(), deep);
+    assert_eq!(image_from_tensor(&tensor, Depth::U16, Quantize::Round).unwrap(), deep);
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use cap::Cap;
-use gan_data::{DecodeOptions, Picture, Raster, decode, decode_ids, probe, write_picture};
+use gan_data::{DecodeOptions, Image, Raster, decode, decode_ids, probe, write_image};
 use tempfile::TempDir;
 
 #[global_allocator]
@@ -21,16 +21,16 @@ static ALONE: Mutex<()> = Mutex::new(());
 const FLOOR: usize = 4 << 20;
 
 /// Reads a file where more memory than that aborts the process.
-fn reads(path: &Path) -> Picture {
+fn reads(path: &Path) -> Image {
     let options = DecodeOptions::default();
     let length = fs::metadata(path).unwrap().len() as usize;
     ALLOCATOR.set_limit(ALLOCATOR.allocated() + FLOOR + 2 * length).unwrap();
     let _ = decode_ids(path, &options);
     let header = probe(path, &options).unwrap();
-    let picture = decode(path, &options).unwrap();
+    let image = decode(path, &options).unwrap();
     ALLOCATOR.set_limit(usize::MAX).unwrap();
-    assert_eq!((header.width as usize, header.height as usize), picture.size());
-    picture
+    assert_eq!((header.width as usize, header.height as usize), image.size());
+    image
 }
 
 #[test]
@@ -49,11 +49,11 @@ fn profiles_and_texts_are_not_read() {
     encoder.add_ztxt_chunk("Comment".to_owned(), "a".repeat(LARGE)).unwrap();
     encoder.add_itxt_chunk("XML:com.adobe.xmp".to_owned(), "b".repeat(LARGE)).unwrap();
     encoder.write_header().unwrap().write_image_data(raster.samples()).unwrap();
-    assert_eq!(reads(&path), Picture::Eight(raster.clone()));
+    assert_eq!(reads(&path), Image::U8(raster.clone()));
 
     // 8 MiB of profile, in segments of 64 KiB, in front of the image.
     let path = dir.path().join("profile.jpg");
-    write_picture(&path, &Picture::Eight(raster)).unwrap();
+    write_image(&path, &Image::U8(raster)).unwrap();
     let plain = reads(&path);
     let segment = [&[0xff, 0xe2, 0xff, 0xff][..], b"ICC_PROFILE\0\x01\xff", &[0; 65_519]].concat();
     let mut bytes = fs::read(&path).unwrap();
@@ -78,7 +78,7 @@ fn arrays_that_a_file_cannot_hold_are_refused() {
         [&b"II*\0\x0c\0\0\0\x50\0\0\0\x0a\0"[..], &fields.concat(), &rest.concat(), &length, &[0; 4]].concat()
     };
     fs::write(&path, entries(1)).unwrap();
-    assert_eq!(reads(&path), Picture::Eight(Raster::new(1, 1, 1, vec![0x50])));
+    assert_eq!(reads(&path), Image::U8(Raster::new(1, 1, 1, vec![0x50])));
     fs::write(&path, entries(1 << 30)).unwrap();
     ALLOCATOR.set_limit(ALLOCATOR.allocated() + FLOOR).unwrap();
     let error = decode(&path, &DecodeOptions::default()).unwrap_err().to_string();

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gan_data::{AlphaPolicy, DecodeOptions, Picture, Raster, decode, decode_ids, write_picture};
+use gan_data::{AlphaPolicy, DecodeOptions, Image, Raster, decode, decode_ids, write_image};
 use tempfile::TempDir;
 
 /// Whole files by name.
@@ -18,7 +18,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
     let colour = Raster::from_fn(13, 9, |x, y| [(x * 19) as u8, (y * 28) as u8, (x * y * 3) as u8]);
     for name in ["ours.png", "ours.bmp", "ours.ppm", "ours.tiff", "ours.webp", "ours.jpg"] {
         let path = dir.path().join(name);
-        write_picture(&path, &Picture::Eight(colour.clone())).unwrap();
+        write_image(&path, &Image::U8(colour.clone())).unwrap();
         files.push((name.to_owned(), fs::read(path).unwrap()));
     }
     files.push(("plain.ppm".to_owned(), b"P3\n2 2\n255\n1 22 133 4 55 66\n77 88 99 10 11 212\n".to_vec()));
@@ -53,7 +53,7 @@ impl Decoder {
         path
     }
 
-    fn decode(&mut self, bytes: &[u8]) -> Result<Picture, String> {
+    fn decode(&mut self, bytes: &[u8]) -> Result<Image, String> {
         let options = DecodeOptions { alpha: AlphaPolicy::Keep, ..Default::default() };
         decode(&self.file(bytes), &options).map_err(|e| e.to_string())
     }

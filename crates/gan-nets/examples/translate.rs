@@ -1,4 +1,4 @@
-//! Translates a image with the networks alone: no trainer, no datasets, no command-line parser.
+//! Translates an image with the networks alone: no trainer, no datasets, no command-line parser.
 //!
 //! `cargo run --release -p gan-nets --example translate -- weights.safetensors resnet_9blocks in.png out.png`
 //!
@@ -57,7 +57,7 @@ fn architecture(name: &str, state: &StateDict) -> Result<GeneratorConfig, Box<dy
     };
     let (ngf, input_nc, ..) = weight.dims4()?;
     if input_nc != 3 {
-        return Err(format!("the network translates {input_nc} channels, a image has 3").into());
+        return Err(format!("the network translates {input_nc} channels, an image has 3").into());
     }
     // With dropout the second convolution of a residual block has the next index.
     let dropout =
@@ -77,7 +77,7 @@ fn to_tensor(image: RgbImage) -> candle_core::Result<Tensor> {
 fn to_image(y: &Tensor) -> Result<RgbImage, Box<dyn Error>> {
     let (_, c, h, w) = y.dims4()?;
     if c != 3 {
-        return Err(format!("the network makes {c} channels, a image has 3").into());
+        return Err(format!("the network makes {c} channels, an image has 3").into());
     }
     let y = y.affine(127.5, 128.0)?.clamp(0f32, 255f32)?.to_dtype(DType::U8)?;
     let bytes = y.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<u8>()?;

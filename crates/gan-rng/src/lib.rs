@@ -34,7 +34,7 @@ pub enum Purpose {
     Dropout = 4,
     /// Decisions of the image pool.
     Pool = 5,
-    /// Procedural pictures.
+    /// Procedural images.
     Synth = 6,
     /// Splitting datasets.
     Split = 7,

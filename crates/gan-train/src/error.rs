@@ -81,9 +81,9 @@ pub enum Error {
         /// The shape expected.
         expected: &'static str,
     },
-    /// A picture could not be encoded.
+    /// An image could not be encoded.
     #[error("cannot encode {}: {reason}", .path.display())]
-    Picture {
+    Image {
         /// The file that was to be written.
         path: PathBuf,
         /// Why not.

@@ -15,7 +15,7 @@ use crate::Result;
 /// Losses by name, in the order in which the method reports them.
 pub type Losses = Vec<(String, f64)>;
 
-/// Pictures for a preview: a label and a tensor `[N, C, H, W]` with values in `[-1, 1]`. Image `i`
+/// Images for a preview: a label and a tensor `[N, C, H, W]` with values in `[-1, 1]`. Image `i`
 /// of each label belongs to one row: input, output, truth.
 pub type Pictures = Vec<(String, Tensor)>;
 
@@ -53,13 +53,13 @@ pub enum Event {
         /// Seconds until the end, where it can be told.
         eta_s: Option<f64>,
     },
-    /// Pictures to look at.
+    /// Images to look at.
     Preview {
         /// Steps done.
         step: u64,
         /// The epoch, counted from 1.
         epoch: u64,
-        /// The pictures; in JSON only their labels.
+        /// The images; in JSON only their labels.
         #[serde(serialize_with = "labels")]
         pictures: Pictures,
     },

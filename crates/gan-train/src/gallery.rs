@@ -3,7 +3,7 @@
 //! ```text
 //! RUN/gallery/index.html       loss curves and the newest previews
 //! RUN/gallery/page-2.html …    older ones
-//! RUN/gallery/images/*.png     the pictures
+//! RUN/gallery/images/*.png     the images
 //! RUN/gallery/gallery.json     what is shown; read back when a run is resumed
 //! ```
 //!
@@ -33,7 +33,7 @@ pub struct GalleryOptions {
     pub per_page: usize,
     /// Rows (images of the batch) of a preview.
     pub rows: usize,
-    /// Longest side of a picture in pixels; larger ones are scaled down.
+    /// Longest side of an image in pixels; larger ones are scaled down.
     pub max_side: u32,
 }
 
@@ -45,7 +45,7 @@ impl Default for GalleryOptions {
 
 /// Name of the file that describes what is shown.
 const CONTENT: &str = "gallery.json";
-/// The pages list at most a few hundred pictures.
+/// The pages list at most a few hundred images.
 const MAX_CONTENT: u64 = 8 << 20;
 
 /// What is shown.
@@ -141,7 +141,7 @@ impl Gallery {
             for (row, image) in images.into_iter().enumerate() {
                 let file = format!("{step:09}-{row}-{column}.png");
                 let path = self.dir.join("images").join(&file);
-                let png = picture::png(&image).map_err(|reason| Error::Picture { path: path.clone(), reason })?;
+                let png = picture::png(&image).map_err(|reason| Error::Image { path: path.clone(), reason })?;
                 replace_file(&*self.storage, &path, &png, Durability::Visible)?;
                 rows[row].push(Picture { label: label.clone(), file, width: image.width(), height: image.height() });
             }
@@ -177,7 +177,7 @@ impl Gallery {
         Ok(())
     }
 
-    /// Removes pictures and pages that are shown no more.
+    /// Removes images and pages that are shown no more.
     fn remove_orphans(&self) -> Result<()> {
         let images = self.dir.join("images");
         let all = self.content.previews.iter().flat_map(|preview| preview.rows.iter().flatten());

@@ -52,7 +52,7 @@ pub struct TrainConfig {
     /// always does.
     pub deterministic: bool,
     /// On CUDA devices, record a training step once and launch it as a whole from then on, where batches have one shape:
-    /// small pictures then do not wait for the host. Results are the same. Without effect on the CPU.
+    /// small images then do not wait for the host. Results are the same. Without effect on the CPU.
     pub cuda_graphs: bool,
 }
 

@@ -11,8 +11,8 @@ use gan_train::{Job, METHODS, Place, find, train};
 use gan_translate::{Error, Model, Options, StyleClusters, TrainedModel, label_of};
 use std::path::Path;
 
-/// Pictures of the training set.
-const PICTURES: usize = 4;
+/// Images of the training set.
+const IMAGES: usize = 4;
 
 /// Trains pix2pixHD's tiny model on streets for a few steps.
 fn trained(run: &Path, more: &[&str]) -> TrainedModel {
@@ -84,8 +84,8 @@ fn styles_are_found_and_drawn() {
 
     let mut told = Vec::new();
     let report = encode_features(&trained, None, &Place::cpu(), &Disk, &mut |done, of| told.push((done, of))).unwrap();
-    assert_eq!(told, (0..=PICTURES).map(|i| (i, PICTURES)).collect::<Vec<_>>());
-    assert_eq!((report.step, report.pictures, report.feat_num), (3, PICTURES, 3));
+    assert_eq!(told, (0..=IMAGES).map(|i| (i, IMAGES)).collect::<Vec<_>>());
+    assert_eq!((report.step, report.pictures, report.feat_num), (3, IMAGES, 3));
 
     let clusters = StyleClusters::load(&trained.features_dir(), 3).unwrap().unwrap();
     for label in &report.labels {
@@ -96,17 +96,17 @@ fn styles_are_found_and_drawn() {
         // Means of what tanh gives.
         assert!(found.iter().flatten().all(|x| x.abs() < 1.0), "{found:?}");
     }
-    // The road is one large instance in every picture, and every picture is different.
+    // The road is one large instance in every image, and every image is different.
     let road = report.labels.iter().find(|l| l.label == 0).unwrap();
-    assert_eq!((road.instances, road.used, road.clusters.len()), (PICTURES, PICTURES, 3));
+    assert_eq!((road.instances, road.used, road.clusters.len()), (IMAGES, IMAGES, 3));
 
     let seen = ids(batch.inst.as_ref().unwrap());
     assert!(seen.iter().any(|&id| clusters.of_label(label_of(id)).len() > 1), "nothing to choose from");
     let styles: Vec<Vec<f32>> = (0..6).map(|n| translated(&trained, &batch, Some(n))).collect();
-    assert_eq!(styles[1], translated(&trained, &batch, Some(1)), "the same style, the same picture");
+    assert_eq!(styles[1], translated(&trained, &batch, Some(1)), "the same style, the same image");
     assert_eq!(styles[1], translated(&trained, &with_photo, Some(1)), "a style that is asked for is drawn");
     assert_eq!(styles[0], translated(&trained, &batch, None), "style 0 without a wish");
-    assert!(styles[1..].iter().all(|s| *s != styles[0]), "other styles, other pictures");
+    assert!(styles[1..].iter().all(|s| *s != styles[0]), "other styles, other images");
     let encoded = translated(&trained, &with_photo, None);
     assert!(styles.iter().all(|s| *s != encoded), "the photograph's own style");
 

@@ -1,6 +1,6 @@
 //! The alpha channel of an image beside its colours.
 
-use gan_data::{Filter, Picture, Raster};
+use gan_data::{Filter, Image, Raster};
 
 /// What becomes of the alpha of an input, for models that do not take it as a channel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,23 +13,23 @@ pub enum Alpha {
 }
 
 /// The alpha `[H][W][1]` of an image of two (grey) or four (colour) channels; others have none.
-pub(crate) fn of(image: &Picture) -> Option<Picture> {
+pub(crate) fn of(image: &Image) -> Option<Image> {
     image.has_alpha().then(|| match image {
-        Picture::Eight(raster) => Picture::Eight(raster.channel(raster.channels() - 1)),
-        Picture::Sixteen(raster) => Picture::Sixteen(raster.channel(raster.channels() - 1)),
+        Image::U8(raster) => Image::U8(raster.channel(raster.channels() - 1)),
+        Image::U16(raster) => Image::U16(raster.channel(raster.channels() - 1)),
     })
 }
 
 /// Whether no pixel is transparent at all.
-pub(crate) fn is_opaque(alpha: &Picture) -> bool {
+pub(crate) fn is_opaque(alpha: &Image) -> bool {
     match alpha {
-        Picture::Eight(raster) => raster.samples().iter().all(|&a| a == u8::MAX),
-        Picture::Sixteen(raster) => raster.samples().iter().all(|&a| a == u16::MAX),
+        Image::U8(raster) => raster.samples().iter().all(|&a| a == u8::MAX),
+        Image::U16(raster) => raster.samples().iter().all(|&a| a == u16::MAX),
     }
 }
 
 /// Adds `alpha` to an image of one or three channels, resized to it and in its depth. Others stay as they are.
-pub(crate) fn join(image: Picture, alpha: Picture) -> Picture {
+pub(crate) fn join(image: Image, alpha: Image) -> Image {
     let (width, height) = image.size();
     let channels = image.channels();
     if !matches!(channels, 1 | 3) {
@@ -37,17 +37,15 @@ pub(crate) fn join(image: Picture, alpha: Picture) -> Picture {
     }
     let alpha = alpha.resize(width, height, Filter::Bicubic);
     match (image, alpha) {
-        (Picture::Eight(colours), Picture::Eight(alpha)) => Picture::Eight(interleaved(&colours, alpha.samples())),
-        (Picture::Sixteen(colours), Picture::Sixteen(alpha)) => {
-            Picture::Sixteen(interleaved(&colours, alpha.samples()))
-        }
-        (Picture::Eight(colours), Picture::Sixteen(alpha)) => {
+        (Image::U8(colours), Image::U8(alpha)) => Image::U8(interleaved(&colours, alpha.samples())),
+        (Image::U16(colours), Image::U16(alpha)) => Image::U16(interleaved(&colours, alpha.samples())),
+        (Image::U8(colours), Image::U16(alpha)) => {
             let alpha: Vec<u8> = alpha.samples().iter().map(|&a| ((u32::from(a) + 128) / 257) as u8).collect();
-            Picture::Eight(interleaved(&colours, &alpha))
+            Image::U8(interleaved(&colours, &alpha))
         }
-        (Picture::Sixteen(colours), Picture::Eight(alpha)) => {
+        (Image::U16(colours), Image::U8(alpha)) => {
             let alpha: Vec<u16> = alpha.samples().iter().map(|&a| u16::from(a) * 257).collect();
-            Picture::Sixteen(interleaved(&colours, &alpha))
+            Image::U16(interleaved(&colours, &alpha))
         }
     }
 }
@@ -70,25 +68,24 @@ mod tests {
     #[test]
     fn taken_apart_and_joined_is_the_same() {
         for channels in [2, 4] {
-            let eight = Picture::Eight(Raster::new(3, 2, channels, (0..6 * channels as u8).collect()));
-            let sixteen =
-                Picture::Sixteen(Raster::new(3, 2, channels, (0..6 * channels as u16).map(|v| v * 900).collect()));
+            let eight = Image::U8(Raster::new(3, 2, channels, (0..6 * channels as u8).collect()));
+            let sixteen = Image::U16(Raster::new(3, 2, channels, (0..6 * channels as u16).map(|v| v * 900).collect()));
             for image in [eight, sixteen] {
                 let colours = image.clone().with_channels(channels - 1).unwrap();
                 assert_eq!(join(colours, of(&image).unwrap()), image);
             }
         }
-        assert_eq!(of(&Picture::Eight(Raster::new(1, 1, 3, vec![1, 2, 3]))), None);
+        assert_eq!(of(&Image::U8(Raster::new(1, 1, 3, vec![1, 2, 3]))), None);
     }
 
     #[test]
     fn alpha_takes_the_size_and_the_depth_of_the_colours() {
-        let colours = Picture::Eight(Raster::zeros(4, 4, 3));
-        let joined = join(colours, Picture::Sixteen(Raster::new(2, 2, 1, vec![u16::MAX; 4])));
+        let colours = Image::U8(Raster::zeros(4, 4, 3));
+        let joined = join(colours, Image::U16(Raster::new(2, 2, 1, vec![u16::MAX; 4])));
         assert_eq!((joined.size(), joined.channels(), joined.depth()), ((4, 4), 4, 8));
         assert!(is_opaque(&of(&joined).unwrap()));
-        let deep = join(Picture::Sixteen(Raster::zeros(1, 1, 1)), Picture::Eight(Raster::new(1, 1, 1, vec![128])));
-        assert_eq!(deep, Picture::Sixteen(Raster::new(1, 1, 2, vec![0, 128 * 257])));
+        let deep = join(Image::U16(Raster::zeros(1, 1, 1)), Image::U8(Raster::new(1, 1, 1, vec![128])));
+        assert_eq!(deep, Image::U16(Raster::new(1, 1, 2, vec![0, 128 * 257])));
         assert!(!is_opaque(&of(&deep).unwrap()));
     }
 }

@@ -10,7 +10,7 @@ use crate::trained_model::TrainedModel;
 use crate::weight_file::{WeightOptions, is_weight_file};
 use crate::{Error, Result};
 use candle_core::Tensor;
-use gan_data::{Batch, Picture, picture_from_lab, picture_from_tensor, write_picture};
+use gan_data::{Batch, Image, image_from_lab, image_from_tensor, write_image};
 use gan_nets::GeneratorConfig;
 use std::path::{Path, PathBuf};
 
@@ -141,7 +141,7 @@ impl Model {
         self.check_writable()?;
         let input = self.read(files)?;
         let alpha_lost = self.loses_alpha(&input);
-        write_picture(output, &self.translate_input(input)?)?;
+        write_image(output, &self.translate_input(input)?)?;
         Ok(Translated { alpha_lost })
     }
 
@@ -176,7 +176,7 @@ impl Model {
     /// # Errors
     /// [`Error::TooSmall`] and [`Error::NotMultiple`] for sizes that were chosen, [`Error::NoStyles`]; [`Error::Data`] if values
     /// are not finite; [`Error::Tensor`] if the device has no memory.
-    pub fn translate_input(&self, input: Input) -> Result<Picture> {
+    pub fn translate_input(&self, input: Input) -> Result<Image> {
         let Input { batch, depth, lightness, alpha } = input;
         let batch = to_device(batch, &self.options.device)?;
         let y = if self.reader.transform.is_some() {
@@ -185,8 +185,8 @@ impl Model {
             self.networks.translate_any_size(&batch)?
         };
         let image = match lightness {
-            Some(lightness) => picture_from_lab(&lightness, &y.squeeze(0)?)?,
-            None => picture_from_tensor(&y, depth, self.options.quantize)?,
+            Some(lightness) => image_from_lab(&lightness, &y.squeeze(0)?)?,
+            None => image_from_tensor(&y, depth, self.options.quantize)?,
         };
         Ok(match alpha.filter(|_| self.options.alpha == Alpha::Restore) {
             Some(alpha) => alpha::join(image, alpha),

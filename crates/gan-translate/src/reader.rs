@@ -6,8 +6,8 @@ use crate::options::Options;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use gan_data::{
-    AlphaPolicy, Batch, DecodeOptions, Depth, IdMap, LabelRule, Picture, Pixels, SharedDraws, Transform,
-    adapt_channels, decode, decode_ids, has_alpha,
+    AlphaPolicy, Batch, DecodeOptions, Depth, IdMap, Image, LabelRule, Pixels, SharedDraws, Transform, adapt_channels,
+    decode, decode_ids, has_alpha,
 };
 use gan_rng::{Key, Purpose};
 use std::path::Path;
@@ -44,7 +44,7 @@ pub struct Input {
     /// The lightness that the colours of the output belong to.
     pub(crate) lightness: Option<Tensor>,
     /// Alpha that the model does not take, `[H][W][1]`: it was there and is transparent somewhere, or is to be written back.
-    pub(crate) alpha: Option<Picture>,
+    pub(crate) alpha: Option<Image>,
 }
 
 /// Reads inputs at their own size, or in the sizes of a transform.
@@ -88,7 +88,7 @@ impl Reader {
         let b = self.style(&frame, files)?;
         let inst = self.instances(&frame, files)?;
         let batch = Batch { a: frame.apply(labels).to_tensor()?.unsqueeze(0)?, b, inst, names: names(files) };
-        Ok(Input { batch, depth: Depth::Eight, lightness: None, alpha: None })
+        Ok(Input { batch, depth: Depth::U8, lightness: None, alpha: None })
     }
 
     fn lightness(&self, files: &Files<'_>) -> Result<Input> {
@@ -120,7 +120,7 @@ impl Reader {
 
     /// Reads an image as so many channels (grey or colour, as it is, without a number), and the alpha that is not among
     /// them. Alpha that is laid over white is not lost, unless it is to be written back.
-    fn decode(&self, path: &Path, channels: Option<usize>) -> Result<(Picture, Option<Picture>)> {
+    fn decode(&self, path: &Path, channels: Option<usize>) -> Result<(Image, Option<Image>)> {
         let policy = self.config.read.alpha;
         let image = decode(path, &self.config.read.decode_options(true))?;
         let channels = channels.unwrap_or(if image.channels() > 2 { 3 } else { 1 });
@@ -139,7 +139,7 @@ impl Reader {
         Ok(Frame { size, transform: self.transform.as_ref().map(|t| (t, t.draw(size, key(files)))) })
     }
 
-    fn alone(&self, image: Picture, files: &Files<'_>) -> Result<Picture> {
+    fn alone(&self, image: Image, files: &Files<'_>) -> Result<Image> {
         Ok(match &self.transform {
             Some(transform) => transform.apply_alone(image, key(files), files.input)?,
             None => image,
@@ -175,8 +175,8 @@ fn names(files: &Files<'_>) -> Vec<String> {
     vec![files.name.display().to_string()]
 }
 
-fn depth(image: &Picture) -> Depth {
-    if image.depth() == 16 { Depth::Sixteen } else { Depth::Eight }
+fn depth(image: &Image) -> Depth {
+    if image.depth() == 16 { Depth::U16 } else { Depth::U8 }
 }
 
 /// Crops, where there are any, depend on the name alone: the same file is cut the same way, whatever else is translated.

@@ -76,7 +76,7 @@ pub fn drop_instance_norm_statistics(state: &mut StateDict) -> Vec<String> {
         return Vec::new();
     }
     vec![format!(
-        "{} running statistics of {} instance norms dropped: this network uses the statistics of the picture",
+        "{} running statistics of {} instance norms dropped: this network uses the statistics of the image",
         before - state.len(),
         dropped.len()
     )]

@@ -108,7 +108,7 @@ impl Report {
         self.winograd = true;
     }
 
-    /// Allows what deep batch norms over two small pictures make of BF16: where rounding moves a value across the edge of a
+    /// Allows what deep batch norms over two small images make of BF16: where rounding moves a value across the edge of a
     /// ReLU, the statistics of the whole batch move with it, and every norm behind magnifies that. Errors of 0.2 come of it,
     /// where instance norms and eval mode have 0.03 at most.
     pub(crate) fn allow_small_batches(&mut self) {

@@ -19,10 +19,10 @@ pub(crate) struct Args {
     /// What to time: a translation (infer-…) or a whole training step (step-…) with the networks of the papers
     #[arg(long, value_parser = PossibleValuesParser::new(case::NAMES))]
     case: String,
-    /// Height and width of the pictures
+    /// Height and width of the images
     #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256], value_parser = RangedU64ValueParser::<usize>::new().range(1..=16_384))]
     size: Vec<usize>,
-    /// Pictures in a batch
+    /// Images in a batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// Counted runs

@@ -10,7 +10,7 @@ use crate::wording::worded;
 use crate::{interrupt, presets, process};
 use anyhow::bail;
 use candle_core::{Device, Tensor};
-use gan_data::{Batch, DataConfig, DataMode, Dataset, Depth, Quantize, picture_from_tensor, write_picture};
+use gan_data::{Batch, DataConfig, DataMode, Dataset, Depth, Quantize, image_from_tensor, write_image};
 use gan_rng::{Key, Purpose};
 use gan_train::config::Layer;
 use gan_train::events::Finish;
@@ -114,7 +114,7 @@ struct Scores {
     baseline: Score,
 }
 
-/// Mean absolute and squared error over many pictures, in levels of 0..255.
+/// Mean absolute and squared error over many images, in levels of 0..255.
 #[derive(Default)]
 struct Score {
     l1: f64,
@@ -139,7 +139,7 @@ impl std::fmt::Display for Score {
     }
 }
 
-/// Translates held-out label maps, measures against the truth and draws a few as a picture of rows.
+/// Translates held-out label maps, measures against the truth and draws a few as an image of rows.
 fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scores> {
     let open = |phase: &str, items| {
         gan_data::open(&DataConfig { phase: phase.into(), flip: false, max_dataset_size: Some(items), ..data.clone() })
@@ -177,7 +177,7 @@ fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scor
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let sheet = picture_from_tensor(&Tensor::cat(&rows, 3)?, Depth::Eight, Quantize::Round)?;
-    write_picture(&run.join("held-out.png"), &sheet)?;
+    let sheet = image_from_tensor(&Tensor::cat(&rows, 3)?, Depth::U8, Quantize::Round)?;
+    write_image(&run.join("held-out.png"), &sheet)?;
     Ok(scores)
 }

@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// Run folder of pix2pixhd, trained with encoder.instance_feat=true
     #[arg(long)]
     model: PathBuf,
-    /// Folder of the pictures to look at, or the name of a fetched dataset; the default is what the model was trained on
+    /// Folder of the images to look at, or the name of a fetched dataset; the default is what the model was trained on
     #[arg(long)]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         println!("{:>5}  {:>9}  {:>12}  {}", label.label, label.instances, label.used, counts.join(" "));
     }
     eprintln!(
-        "styles of {} pictures in {}; draw one with `gan-cli translate --model {} --style 1 …`",
+        "styles of {} images in {}; draw one with `gan-cli translate --model {} --style 1 …`",
         report.pictures,
         trained.features_dir().display(),
         args.model.display()

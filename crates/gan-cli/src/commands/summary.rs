@@ -97,6 +97,6 @@ fn print(network: &Network, size: (usize, usize)) -> anyhow::Result<()> {
             number(row.macs as f64 / 1e6, 1)
         );
     }
-    println!("{} parameters, {:.2} GMAC a picture", summary.params(), summary.macs() as f64 / 1e9);
+    println!("{} parameters, {:.2} GMAC an image", summary.params(), summary.macs() as f64 / 1e9);
     Ok(())
 }

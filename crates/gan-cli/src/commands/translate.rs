@@ -14,17 +14,17 @@ use crate::wording::worded;
 use anyhow::Context;
 use clap::ValueEnum;
 use files::{Plan, Request, Translation};
-use gan_data::{DecodeOptions, Quantize, write_picture};
+use gan_data::{DecodeOptions, Quantize, write_image};
 use gan_translate::{Alpha, DeviceConfig, Files, Model, Options};
 use model::LabelArgs;
 use report::Report;
 use sizes::SizeArgs;
 use std::path::{Path, PathBuf};
 
-/// Translate pictures with a trained model
+/// Translate images with a trained model
 ///
 /// The model is a run, a checkpoint or a bare weight file, PyTorch's included: what the file holds is read off its
-/// tensors. Pictures come back in their own size unless --preprocess asks for the references' sizes.
+/// tensors. Images come back in their own size unless --preprocess asks for the references' sizes.
 ///
 /// Results in a folder are called like their inputs, `STEM.png`; inputs that share a stem keep their extension
 /// (`STEM.jpg.png`). Results of an earlier call are replaced, inputs never. A file that fails does not end the call: the
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// Run folder, checkpoint folder, or weight file (.pth, .safetensors)
     #[arg(long)]
     model: PathBuf,
-    /// Pictures (for pix2pixHD: label maps) or folders of them
+    /// Images (for pix2pixHD: label maps) or folders of them
     #[arg(long, required = true, num_args = 1..)]
     input: Vec<PathBuf>,
     /// Where to write: a folder, or a file (png, jpg, webp, tiff, bmp, ppm) if the input is one file. Below an input
@@ -64,10 +64,10 @@ pub(crate) struct Args {
     /// default is 0
     #[arg(long, value_name = "N", conflicts_with = "encode")]
     style: Option<u64>,
-    /// A picture that lends its style, for models with an instance feature encoder
+    /// An image that lends its style, for models with an instance feature encoder
     #[arg(long)]
     encode: Option<PathBuf>,
-    /// Use running statistics in batch norms (PyTorch's eval()); the default is the picture's own, as in the references'
+    /// Use running statistics in batch norms (PyTorch's eval()); the default is the image's own, as in the references'
     /// test script
     #[arg(long)]
     eval: bool,
@@ -170,6 +170,6 @@ fn translate_file(args: &Args, model: &Model, job: &Translation) -> anyhow::Resu
     let input = model.read(&files).map_err(worded)?;
     let lost = model.loses_alpha(&input) && args.alpha.is_none();
     let image = model.translate_input(input).map_err(worded);
-    write_picture(&job.output, &image.with_context(|| format!("cannot translate {}", job.input.display()))?)?;
+    write_image(&job.output, &image.with_context(|| format!("cannot translate {}", job.input.display()))?)?;
     Ok(lost)
 }

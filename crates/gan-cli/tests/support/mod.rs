@@ -55,7 +55,7 @@ impl Bench {
         ran
     }
 
-    /// A folder `name` with `train` and `test` pictures drawn by the binary.
+    /// A folder `name` with `train` and `test` images drawn by the binary.
     pub(crate) fn synth(&self, kind: &str, name: &str, size: usize, train: usize, test: usize) -> PathBuf {
         let (size, train, test) = (size.to_string(), train.to_string(), test.to_string());
         self.ok(["dataset", "synth", kind, "--out", name, "--size", &size, "--count", &train, "--test", &test]);
@@ -83,7 +83,7 @@ impl Ran {
     }
 }
 
-/// The arguments of a tiny run of a method on procedural pictures, without `--out`.
+/// The arguments of a tiny run of a method on procedural images, without `--out`.
 pub(crate) fn tiny(method: &str, more: &[&str]) -> Vec<String> {
     let spec = gan_train::find(gan_train::METHODS, method).unwrap();
     let procedural: &[&str] = match method {

@@ -24,9 +24,9 @@ pub(crate) use self::id_files::ids_from_bytes;
 pub use self::limits::DecodeLimits;
 pub(crate) use self::planes::join_planes;
 use self::source::Source;
+use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::image_name::is_planes;
-use crate::picture::Picture;
 use crate::raster::Raster;
 
 /// What becomes of an alpha channel that a network has no channel for; see [`crate::adapt_channels`].
@@ -86,18 +86,18 @@ const REPLACE: &str = "copy or download it again, or save it anew as PNG";
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::TooLarge`] or [`Error::Decode`].
-pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Picture> {
+pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Image> {
     if is_planes(path) {
         return join_planes(path, options, |file| decode(file, options));
     }
-    picture_from_bytes(path, &options.limits.read(path)?, options)
+    image_from_bytes(path, &options.limits.read(path)?, options)
 }
 
 /// Decodes a file that was read already; `path` is for messages.
-pub(crate) fn picture_from_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
+pub(crate) fn image_from_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<Image> {
     let (image, orientation) = pixels(path, bytes, options)?;
-    let picture = from_dynamic(path, image)?.with_alpha(options.alpha);
-    Ok(picture.oriented(orientation))
+    let image = from_dynamic(path, image)?.with_alpha(options.alpha);
+    Ok(image.oriented(orientation))
 }
 
 /// Reads the header; pixels are not decoded.
@@ -198,17 +198,17 @@ fn ends_early(error: &ImageError) -> bool {
     false
 }
 
-fn from_dynamic(path: &Path, image: DynamicImage) -> Result<Picture> {
+fn from_dynamic(path: &Path, image: DynamicImage) -> Result<Image> {
     let (w, h) = (image.width() as usize, image.height() as usize);
     Ok(match image {
-        DynamicImage::ImageLuma8(b) => Picture::Eight(Raster::new(w, h, 1, b.into_raw())),
-        DynamicImage::ImageLumaA8(b) => Picture::Eight(Raster::new(w, h, 2, b.into_raw())),
-        DynamicImage::ImageRgb8(b) => Picture::Eight(Raster::new(w, h, 3, b.into_raw())),
-        DynamicImage::ImageRgba8(b) => Picture::Eight(Raster::new(w, h, 4, b.into_raw())),
-        DynamicImage::ImageLuma16(b) => Picture::Sixteen(Raster::new(w, h, 1, b.into_raw())),
-        DynamicImage::ImageLumaA16(b) => Picture::Sixteen(Raster::new(w, h, 2, b.into_raw())),
-        DynamicImage::ImageRgb16(b) => Picture::Sixteen(Raster::new(w, h, 3, b.into_raw())),
-        DynamicImage::ImageRgba16(b) => Picture::Sixteen(Raster::new(w, h, 4, b.into_raw())),
+        DynamicImage::ImageLuma8(b) => Image::U8(Raster::new(w, h, 1, b.into_raw())),
+        DynamicImage::ImageLumaA8(b) => Image::U8(Raster::new(w, h, 2, b.into_raw())),
+        DynamicImage::ImageRgb8(b) => Image::U8(Raster::new(w, h, 3, b.into_raw())),
+        DynamicImage::ImageRgba8(b) => Image::U8(Raster::new(w, h, 4, b.into_raw())),
+        DynamicImage::ImageLuma16(b) => Image::U16(Raster::new(w, h, 1, b.into_raw())),
+        DynamicImage::ImageLumaA16(b) => Image::U16(Raster::new(w, h, 2, b.into_raw())),
+        DynamicImage::ImageRgb16(b) => Image::U16(Raster::new(w, h, 3, b.into_raw())),
+        DynamicImage::ImageRgba16(b) => Image::U16(Raster::new(w, h, 4, b.into_raw())),
         other => {
             let reason = format!("pixels of kind {:?} are not supported", other.color());
             return Err(Error::decode(path, reason, "save it anew as 8- or 16-bit PNG or TIFF"));

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{DecodeOptions, Header};
+use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::image_name::is_image;
-use crate::picture::Picture;
 use crate::raster::Raster;
 
 /// The files of a folder of planes, in order of their names.
@@ -37,8 +37,8 @@ pub(super) fn probe(folder: &Path, options: &DecodeOptions) -> Result<Header> {
 pub(crate) fn join_planes(
     folder: &Path,
     options: &DecodeOptions,
-    decode: impl Fn(&Path) -> Result<Picture>,
-) -> Result<Picture> {
+    decode: impl Fn(&Path) -> Result<Image>,
+) -> Result<Image> {
     let files = files(folder)?;
     let first = super::probe(&files[0], options)?;
     let bytes = u64::from(first.width) * u64::from(first.height) * u64::from(first.depth / 8) * files.len() as u64;
@@ -59,21 +59,21 @@ pub(crate) fn join_planes(
     }
     if planes.iter().all(|plane| plane.depth() == 8) {
         let samples = planes.iter().filter_map(|plane| match plane {
-            Picture::Eight(raster) => Some(raster.samples()),
-            Picture::Sixteen(_) => None,
+            Image::U8(raster) => Some(raster.samples()),
+            Image::U16(_) => None,
         });
-        return Ok(Picture::Eight(interleaved(&samples.collect::<Vec<_>>(), planes[0].size())));
+        return Ok(Image::U8(interleaved(&samples.collect::<Vec<_>>(), planes[0].size())));
     }
     let samples: Vec<Vec<u16>> = planes.iter().map(sixteen_bits).collect();
     let samples: Vec<&[u16]> = samples.iter().map(Vec::as_slice).collect();
-    Ok(Picture::Sixteen(interleaved(&samples, planes[0].size())))
+    Ok(Image::U16(interleaved(&samples, planes[0].size())))
 }
 
 /// Levels of 16 bits; 255 becomes 65535.
-fn sixteen_bits(plane: &Picture) -> Vec<u16> {
+fn sixteen_bits(plane: &Image) -> Vec<u16> {
     match plane {
-        Picture::Eight(raster) => raster.samples().iter().map(|&s| u16::from(s) * 257).collect(),
-        Picture::Sixteen(raster) => raster.samples().to_vec(),
+        Image::U8(raster) => raster.samples().iter().map(|&s| u16::from(s) * 257).collect(),
+        Image::U16(raster) => raster.samples().to_vec(),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::config::DataMode;
-use crate::layout::{Layout, domains, holds_pictures, locate_pairs};
-use crate::listing::list_pictures;
+use crate::layout::{Layout, domains, holds_images, locate_pairs};
+use crate::listing::image_files;
 use crate::pairing::{Names, match_names};
 
 /// What a folder looks like.
@@ -47,7 +47,7 @@ pub fn guess(root: &Path) -> Guess {
     }
     match locate_pairs(root, "train").map(|located| located.layout) {
         Ok(Layout::TwoFolders(a, b)) => {
-            let matched = match (list_pictures(&a), list_pictures(&b)) {
+            let matched = match (image_files(&a), image_files(&b)) {
                 (Ok(a), Ok(b)) if !a.is_empty() && !b.is_empty() => match_names(&a, &b, Names::Whole).ok(),
                 _ => None,
             };
@@ -55,7 +55,7 @@ pub fn guess(root: &Path) -> Guess {
             if matched.is_some_and(|matched| matched.pairs.is_empty()) { Guess::Unpaired } else { Guess::Pairs }
         }
         Ok(Layout::SideBySide(folder)) if folder != root => Guess::Pairs,
-        _ if domains(root).len() == 2 && !holds_pictures(root) => Guess::Unpaired,
+        _ if domains(root).len() == 2 && !holds_images(root) => Guess::Unpaired,
         _ => Guess::Images,
     }
 }

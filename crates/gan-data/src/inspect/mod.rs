@@ -99,9 +99,9 @@ fn too_small(side: &Side, seen: &[Option<Seen>], config: &DataConfig, kind: &Fil
     if !transform.preprocess.crops() {
         return;
     }
-    for (file, picture) in side.files.iter().zip(seen) {
-        let Some(picture) = picture else { continue };
-        let (width, height) = picture.size;
+    for (file, image) in side.files.iter().zip(seen) {
+        let Some(image) = image else { continue };
+        let (width, height) = image.size;
         let part = if side.holds_pairs() { (width / 2, height) } else { (width, height) };
         let (loaded_width, loaded_height) = transform.size_before_crop(part);
         if loaded_width >= config.crop_size && loaded_height >= config.crop_size {

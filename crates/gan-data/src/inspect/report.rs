@@ -104,7 +104,7 @@ pub struct SizeCount {
 /// The images of one folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderReport {
-    /// What the images are for: `pairs`, `A`, `B`, `labels`, `photographs`, `instances`, `pictures`.
+    /// What the images are for: `pairs`, `A`, `B`, `labels`, `photographs`, `instances`, `images`.
     pub role: String,
     /// The folder.
     #[serde(serialize_with = "as_text")]

@@ -67,7 +67,7 @@ pub(super) fn read_all(
     let mut seen = Vec::with_capacity(results.len());
     for (file, result) in side.files.iter().zip(results) {
         match result {
-            Ok(picture) => seen.push(Some(picture)),
+            Ok(image) => seen.push(Some(image)),
             Err(error) => {
                 problems.push(Problem::of(ProblemKind::Unreadable, &file.path, &error));
                 seen.push(None);
@@ -85,16 +85,16 @@ fn look(path: &Path, side: &Side, options: &DecodeOptions, wanted: [usize; 2]) -
         let size = ids.size();
         return Ok(Seen { size, channels: 1, depth, pages, alpha_dropped: false, fits: true, seam: None });
     }
-    let picture = decode(path, options)?;
+    let image = decode(path, options)?;
     let has_alpha = !is_planes(path) && matches!(probe(path, options)?.channels, 2 | 4);
     Ok(Seen {
-        size: picture.size(),
-        channels: picture.channels(),
-        depth: picture.depth(),
+        size: image.size(),
+        channels: image.channels(),
+        depth: image.depth(),
         pages,
-        alpha_dropped: has_alpha && options.alpha == AlphaPolicy::Drop && picture.channels() % 2 == 1,
-        fits: wanted.iter().any(|&channels| picture.crop(0, 0, 1, 1).with_channels(channels).is_some()),
-        seam: if side.holds_pairs() { Seam::of(&picture) } else { None },
+        alpha_dropped: has_alpha && options.alpha == AlphaPolicy::Drop && image.channels() % 2 == 1,
+        fits: wanted.iter().any(|&channels| image.crop(0, 0, 1, 1).with_channels(channels).is_some()),
+        seam: if side.holds_pairs() { Seam::of(&image) } else { None },
     })
 }
 
@@ -103,10 +103,10 @@ pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<P
     let mut sizes = BTreeMap::<(usize, usize), usize>::new();
     let mut channels = BTreeMap::new();
     let mut depths = BTreeMap::new();
-    for picture in seen.iter().flatten() {
-        *sizes.entry(picture.size).or_default() += 1;
-        *channels.entry(picture.channels).or_default() += 1;
-        *depths.entry(picture.depth).or_default() += 1;
+    for image in seen.iter().flatten() {
+        *sizes.entry(image.size).or_default() += 1;
+        *channels.entry(image.channels).or_default() += 1;
+        *depths.entry(image.depth).or_default() += 1;
     }
     let mut mixed = |message: String, remedy: &str| {
         problems.push(Problem {

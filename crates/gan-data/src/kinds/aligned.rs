@@ -9,12 +9,12 @@ use crate::batch::Item;
 use crate::channels::has_alpha;
 use crate::config::{DataConfig, Direction};
 use crate::dataset::{Dataset, Description, ItemFiles};
+use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::halves;
 use crate::kind::{Files, Kind, no_demands};
 use crate::layout::{Layout, images, limited, locate_pairs};
 use crate::pairing::{Names, pair_by_stem};
-use crate::picture::Picture;
 use crate::reader::Reader;
 use crate::side::Side;
 use crate::transform::Transform;
@@ -106,14 +106,14 @@ impl Aligned {
     }
 
     /// Sides A and B, with the channels that the direction gives them.
-    fn read(&self, pair: &Pair) -> Result<(Picture, Picture)> {
+    fn read(&self, pair: &Pair) -> Result<(Image, Image)> {
         let (input, output) = self.channels;
         let (channels_a, channels_b) = match self.direction {
             Direction::A2b => (input, output),
             Direction::B2a => (output, input),
         };
         let Some(path_b) = &pair.b else {
-            let both = self.reader.picture(&pair.a, has_alpha(channels_a) || has_alpha(channels_b))?;
+            let both = self.reader.decode(&pair.a, has_alpha(channels_a) || has_alpha(channels_b))?;
             let (a, b) = halves(&both, &pair.a)?;
             return Ok((self.reader.adapt(a, channels_a, &pair.a)?, self.reader.adapt(b, channels_b, &pair.a)?));
         };
@@ -126,13 +126,13 @@ impl Aligned {
 }
 
 /// Left and right half; of an odd width the right one is a column wider.
-fn halves(picture: &Picture, path: &Path) -> Result<(Picture, Picture)> {
-    let (width, height) = picture.size();
+fn halves(image: &Image, path: &Path) -> Result<(Image, Image)> {
+    let (width, height) = image.size();
     if width < 2 {
         return Err(Error::item(path, "an image one pixel wide holds no pair", "store A and B side by side"));
     }
     let half = width / 2;
-    Ok((picture.crop(0, 0, half, height), picture.crop(half, 0, width - half, height)))
+    Ok((image.crop(0, 0, half, height), image.crop(half, 0, width - half, height)))
 }
 
 impl Dataset for Aligned {

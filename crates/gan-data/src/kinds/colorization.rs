@@ -9,7 +9,7 @@ use crate::batch::Item;
 use crate::config::DataConfig;
 use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::{Error, Result};
-use crate::image_file::PictureFile;
+use crate::image_file::ImageFile;
 use crate::kind::{Files, Kind, one_direction};
 use crate::lab::lab_tensors;
 use crate::layout::{images, limited, locate_photographs};
@@ -47,7 +47,7 @@ fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
 /// (a, b) / 110 `[2, H, W]` (which may leave [-1, 1] slightly).
 #[derive(Debug)]
 pub struct Colorization {
-    files: Vec<PictureFile>,
+    files: Vec<ImageFile>,
     folder: PathBuf,
     notes: Vec<String>,
     transform: Transform,
@@ -81,8 +81,8 @@ impl Dataset for Colorization {
 
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
-        let picture = self.reader.image(&file.path, CHANNELS)?;
-        let (a, b) = lab_tensors(&self.transform.apply_alone(picture, key, &file.path)?)?;
+        let image = self.reader.image(&file.path, CHANNELS)?;
+        let (a, b) = lab_tensors(&self.transform.apply_alone(image, key, &file.path)?)?;
         Ok(Item { a, b: Some(b), inst: None, name: file.name() })
     }
 

@@ -11,7 +11,7 @@ use crate::config::DataConfig;
 use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
-use crate::image_file::PictureFile;
+use crate::image_file::ImageFile;
 use crate::kind::{Files, Kind, one_direction};
 use crate::label_rule::LabelRule;
 use crate::layout::{images, limited, locate_beside, locate_folder, phase_note};
@@ -70,7 +70,7 @@ pub struct Labelled {
 
 #[derive(Debug)]
 struct Entry {
-    label: PictureFile,
+    label: ImageFile,
     image: Option<PathBuf>,
     inst: Option<PathBuf>,
 }
@@ -206,15 +206,15 @@ impl Dataset for Labelled {
             draws = self.transform.draw(size, key);
             a = self.transform.apply_shared(ids, draws).to_tensor()?;
         } else {
-            let picture = self.reader.image(path, self.channels.0)?;
-            size = picture.size();
+            let image = self.reader.image(path, self.channels.0)?;
+            size = image.size();
             draws = self.transform.draw(size, key);
-            a = self.transform.apply_shared(picture, draws).to_tensor()?;
+            a = self.transform.apply_shared(image, draws).to_tensor()?;
         }
         let image = |path: &PathBuf, draws: SharedDraws| {
-            let picture = self.reader.image(path, self.channels.1)?;
-            self.require_size(entry, size, path, picture.size())?;
-            self.transform.apply_shared(picture, draws).to_tensor()
+            let image = self.reader.image(path, self.channels.1)?;
+            self.require_size(entry, size, path, image.size())?;
+            self.transform.apply_shared(image, draws).to_tensor()
         };
         let inst = |path: &PathBuf, draws: SharedDraws| {
             let ids = self.reader.ids(path)?;

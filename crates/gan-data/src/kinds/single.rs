@@ -9,7 +9,7 @@ use crate::batch::Item;
 use crate::config::DataConfig;
 use crate::dataset::{Dataset, Description};
 use crate::error::Result;
-use crate::image_file::PictureFile;
+use crate::image_file::ImageFile;
 use crate::image_name::is_planes;
 use crate::kind::{Files, Kind, no_demands};
 use crate::layout::{images, limited, missing};
@@ -39,7 +39,7 @@ fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
 /// direction.
 #[derive(Debug)]
 pub struct Single {
-    files: Vec<PictureFile>,
+    files: Vec<ImageFile>,
     root: PathBuf,
     notes: Vec<String>,
     transform: Transform,
@@ -48,9 +48,9 @@ pub struct Single {
 }
 
 /// The images below a folder, or the one image that `root` is.
-fn files(root: &Path, notes: &mut Vec<String>) -> Result<Vec<PictureFile>> {
+fn files(root: &Path, notes: &mut Vec<String>) -> Result<Vec<ImageFile>> {
     if root.is_file() || is_planes(root) {
-        return Ok(vec![PictureFile::below(root.parent().unwrap_or(root), root.to_path_buf())]);
+        return Ok(vec![ImageFile::below(root.parent().unwrap_or(root), root.to_path_buf())]);
     }
     if root.is_dir() { images(root, &Exclude::none(), notes) } else { Err(missing(root, &[])) }
 }
@@ -77,7 +77,7 @@ impl Single {
 
     /// The files, in order.
     #[must_use]
-    pub fn files(&self) -> &[PictureFile] {
+    pub fn files(&self) -> &[ImageFile] {
         &self.files
     }
 }
@@ -89,8 +89,8 @@ impl Dataset for Single {
 
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
-        let picture = self.reader.image(&file.path, self.channels)?;
-        let a = self.transform.apply_alone(picture, key, &file.path)?.to_tensor()?;
+        let image = self.reader.image(&file.path, self.channels)?;
+        let a = self.transform.apply_alone(image, key, &file.path)?.to_tensor()?;
         Ok(Item { a, b: None, inst: None, name: file.name() })
     }
 

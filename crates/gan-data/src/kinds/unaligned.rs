@@ -9,7 +9,7 @@ use crate::batch::Item;
 use crate::config::{DataConfig, Direction};
 use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::Result;
-use crate::image_file::PictureFile;
+use crate::image_file::ImageFile;
 use crate::kind::{Files, Kind, no_demands};
 use crate::layout::{images, limited, locate_collections};
 use crate::reader::Reader;
@@ -38,8 +38,8 @@ fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
 /// and flip; an epoch goes once through the larger folder.
 #[derive(Debug)]
 pub struct Unaligned {
-    inputs: Vec<PictureFile>,
-    targets: Vec<PictureFile>,
+    inputs: Vec<ImageFile>,
+    targets: Vec<ImageFile>,
     folders: [PathBuf; 2],
     notes: Vec<String>,
     transform: Transform,
@@ -91,9 +91,9 @@ impl Dataset for Unaligned {
         } else {
             index % self.targets.len()
         };
-        let prepare = |file: &PictureFile, channels: usize, key: Key| {
-            let picture = self.reader.image(&file.path, channels)?;
-            self.transform.apply_alone(picture, key, &file.path)?.to_tensor()
+        let prepare = |file: &ImageFile, channels: usize, key: Key| {
+            let image = self.reader.image(&file.path, channels)?;
+            self.transform.apply_alone(image, key, &file.path)?.to_tensor()
         };
         let a = prepare(input, self.channels.0, key.at(0))?;
         let b = prepare(&self.targets[partner], self.channels.1, key.at(1))?;

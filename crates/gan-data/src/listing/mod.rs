@@ -14,7 +14,7 @@ use gan_fs::FileId;
 pub(crate) use self::folders::{is_hidden, is_part, is_run};
 pub use self::left_out::{LeftOut, Reason};
 use crate::error::{Error, Result};
-use crate::image_file::PictureFile;
+use crate::image_file::ImageFile;
 use crate::image_name::{UNSUPPORTED, extension, is_desktop_note, is_image, is_planes};
 use crate::pages;
 use crate::sniff::{Content, sniff};
@@ -23,7 +23,7 @@ use crate::sniff::{Content, sniff};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The images, in order of their paths (code points, so `10.jpg` comes before `2.jpg`).
-    pub files: Vec<PictureFile>,
+    pub files: Vec<ImageFile>,
     /// Everything else.
     pub left_out: LeftOut,
 }
@@ -91,7 +91,7 @@ pub fn list_images(folder: &Path, exclude: &Exclude) -> Result<Listing> {
             let kind = entry.file_type().map_err(|e| Error::io("list", &entry.path(), e))?;
             let path = entry.path();
             match verdict(&path, kind, exclude, current == folder) {
-                Verdict::Image => listing.files.push(PictureFile::below(folder, path)),
+                Verdict::Image => listing.files.push(ImageFile::below(folder, path)),
                 Verdict::Enter => pending.push(path),
                 Verdict::LeaveOut(reason) => listing.left_out.add(reason, &path, folder),
             }
@@ -106,7 +106,7 @@ pub fn list_images(folder: &Path, exclude: &Exclude) -> Result<Listing> {
 ///
 /// # Errors
 /// As [`list_images`].
-pub fn list_pictures(folder: &Path) -> Result<Vec<PictureFile>> {
+pub fn image_files(folder: &Path) -> Result<Vec<ImageFile>> {
     Ok(list_images(folder, &Exclude::none())?.files)
 }
 
@@ -188,7 +188,7 @@ mod tests {
             fs::write(path, content).unwrap();
         }
         let listing = list_images(dir.path(), &exclude(dir.path())).unwrap();
-        (listing.files.iter().map(PictureFile::name).collect(), listing.left_out.note(), listing)
+        (listing.files.iter().map(ImageFile::name).collect(), listing.left_out.note(), listing)
     }
 
     fn none(_: &Path) -> Exclude {
@@ -273,7 +273,7 @@ mod tests {
         symlink(at("pipe.png"), at("to_pipe.png")).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(at("s.png")).unwrap();
         let listing = list_images(dir.path(), &Exclude::none()).unwrap();
-        assert_eq!(listing.files.iter().map(PictureFile::name).collect::<Vec<_>>(), ["linked", "sub/a"]);
+        assert_eq!(listing.files.iter().map(ImageFile::name).collect::<Vec<_>>(), ["linked", "sub/a"]);
         let expected = "7 files were left out: 2 links to folders (folder.png, more), 2 links to nothing (gone.png, \
                         loop.png), 2 named pipes (pipe.png, to_pipe.png), 1 socket (s.png)";
         assert_eq!(listing.left_out.note().unwrap(), expected);

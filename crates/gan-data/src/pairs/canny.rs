@@ -22,7 +22,7 @@ impl Default for Canny {
     }
 }
 
-/// Edges of a one-channel picture: 0 (black) on edges and 255 elsewhere, as drawings have it.
+/// Edges of a one-channel image: 0 (black) on edges and 255 elsewhere, as drawings have it.
 ///
 /// Gaussian smoothing, Sobel gradients, thinning across the edge, and hysteresis: weak pixels count where they hang
 /// together with strong ones.
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn flat_and_gently_sloping_pictures_have_no_edges() {
+    fn flat_and_gently_sloping_images_have_no_edges() {
         assert!(edges_of(|_, _| [99]).is_empty());
         assert!(edges_of(|x, y| [(x + 3 * y) as u8]).is_empty());
     }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use crate::decode::{AlphaPolicy, DecodeOptions, decode, probe};
-use crate::encode::write_picture;
+use crate::dynamic_image::Image;
+use crate::encode::write_image;
 use crate::error::{Error, Result};
-use crate::image_file::{PictureFile, distinct_names, shown, with_suffix};
+use crate::image_file::{ImageFile, distinct_names, shown, with_suffix};
 use crate::listing::{Exclude, list_images};
 use crate::pairing::{Names, pair_by_stem};
-use crate::picture::Picture;
 use crate::raster::Raster;
 use crate::results::Plan;
 
@@ -51,8 +51,8 @@ pub fn combine(
     Plan { sources: &[left, right], inputs, folders: vec![folder.to_path_buf()], outputs: &outputs }.prepare()?;
     write_each(&pairs, progress, |at| {
         let (left, right) = &pairs[at];
-        let pair = beside_pictures(decode(&left.path, options)?, decode(&right.path, options)?, &left.path)?;
-        write_picture(&outputs[at], &pair)
+        let pair = beside_images(decode(&left.path, options)?, decode(&right.path, options)?, &left.path)?;
+        write_image(&outputs[at], &pair)
     })?;
     Ok(Written { files: outputs, notes })
 }
@@ -91,8 +91,8 @@ pub fn separate(
             let reason = format!("its width of {width} pixels does not divide into two equal parts");
             return Err(Error::item(&files[at].path, reason, "is it a pair? then crop it to an even width"));
         }
-        write_picture(&lefts[at], &pair.crop(0, 0, width / 2, height))?;
-        write_picture(&rights[at], &pair.crop(width / 2, 0, width / 2, height))
+        write_image(&lefts[at], &pair.crop(0, 0, width / 2, height))?;
+        write_image(&rights[at], &pair.crop(width / 2, 0, width / 2, height))
     })?;
     Ok(Written { files: lefts, notes })
 }
@@ -112,7 +112,7 @@ pub(super) fn alpha_note(paths: &[&Path], options: &DecodeOptions) -> Option<Str
 }
 
 /// The note to give when results keep the extensions of their sources.
-pub(super) fn renamed(files: &[PictureFile], names: &[PathBuf]) -> Option<String> {
+pub(super) fn renamed(files: &[ImageFile], names: &[PathBuf]) -> Option<String> {
     let kept: Vec<_> = files.iter().zip(names).filter(|(file, name)| file.stem != **name).collect();
     let (_, example) = kept.first()?;
     let count = kept.len();
@@ -152,7 +152,7 @@ pub(super) fn all_done(outcomes: Vec<Result<()>>) -> Result<()> {
 }
 
 /// Two images of one size, left and right; the narrower kind (grey, 8 bits) is adapted to the other.
-pub(super) fn beside_pictures(left: Picture, right: Picture, path: &Path) -> Result<Picture> {
+pub(super) fn beside_images(left: Image, right: Image, path: &Path) -> Result<Image> {
     if left.size() != right.size() {
         let ((w, h), (rw, rh)) = (left.size(), right.size());
         let reason = format!("it is {w}x{h} and its partner is {rw}x{rh}");
@@ -163,21 +163,21 @@ pub(super) fn beside_pictures(left: Picture, right: Picture, path: &Path) -> Res
         3 if left.channels() == 2 || right.channels() == 2 => 4,
         channels => channels,
     };
-    let adapt = |picture: Picture| {
+    let adapt = |image: Image| {
         let error = || Error::item(path, format!("it cannot have {channels} channels"), "convert the pair to RGB");
-        picture.with_channels(channels).ok_or_else(error)
+        image.with_channels(channels).ok_or_else(error)
     };
     Ok(match (adapt(left)?, adapt(right)?) {
-        (Picture::Eight(left), Picture::Eight(right)) => Picture::Eight(beside(&left, &right)),
-        (left, right) => Picture::Sixteen(beside(&sixteen_bits(left), &sixteen_bits(right))),
+        (Image::U8(left), Image::U8(right)) => Image::U8(beside(&left, &right)),
+        (left, right) => Image::U16(beside(&sixteen_bits(left), &sixteen_bits(right))),
     })
 }
 
 /// Eight bits stretched to sixteen: 255 becomes 65535.
-fn sixteen_bits(picture: Picture) -> Raster<u16> {
-    match picture {
-        Picture::Sixteen(raster) => raster,
-        Picture::Eight(raster) => {
+fn sixteen_bits(image: Image) -> Raster<u16> {
+    match image {
+        Image::U16(raster) => raster,
+        Image::U8(raster) => {
             let samples = raster.samples().iter().map(|&s| u16::from(s) * 257).collect();
             Raster::new(raster.width(), raster.height(), raster.channels(), samples)
         }

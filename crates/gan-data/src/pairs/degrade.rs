@@ -6,13 +6,13 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::canny::{Canny, blur, canny_edges};
-use super::combine::{Written, alpha_note, beside_pictures, nothing, renamed, write_each};
+use super::combine::{Written, alpha_note, beside_images, nothing, renamed, write_each};
 use crate::decode::{DecodeOptions, decode};
-use crate::encode::write_picture;
+use crate::dynamic_image::Image;
+use crate::encode::write_image;
 use crate::error::{Error, Result};
 use crate::image_file::{distinct_names, with_suffix};
 use crate::listing::{Exclude, list_images};
-use crate::picture::Picture;
 use crate::raster::Raster;
 use crate::resample::{Filter, resize_nearest};
 use crate::results::Plan;
@@ -58,15 +58,15 @@ impl PairInput {
     pub fn apply(self, photo: &Raster<u8>) -> Result<Raster<u8>> {
         self.check()?;
         let (width, height) = photo.size();
-        let grey = || Picture::Eight(photo.clone()).with_channels(1);
-        let rgb = |picture: Option<Picture>| match picture.and_then(|p| p.with_channels(3)) {
-            Some(Picture::Eight(raster)) => Ok(raster),
+        let grey = || Image::U8(photo.clone()).with_channels(1);
+        let rgb = |image: Option<Image>| match image.and_then(|p| p.with_channels(3)) {
+            Some(Image::U8(raster)) => Ok(raster),
             _ => Err(Error::config("pairs are made of colour photographs", "use 8-bit images of 3 channels")),
         };
         match self {
             Self::Grey => rgb(grey()),
             Self::Edges(settings) => match grey() {
-                Some(Picture::Eight(grey)) => rgb(Some(Picture::Eight(canny_edges(&grey, settings)))),
+                Some(Image::U8(grey)) => rgb(Some(Image::U8(canny_edges(&grey, settings)))),
                 _ => rgb(None),
             },
             Self::Blur(sigma) => {
@@ -83,7 +83,7 @@ impl PairInput {
             }
             Self::Downscale(factor) => {
                 let small = |length: usize| (length / factor).max(1);
-                let shrunk = Picture::Eight(photo.clone()).resize(small(width), small(height), Filter::Bicubic);
+                let shrunk = Image::U8(photo.clone()).resize(small(width), small(height), Filter::Bicubic);
                 rgb(Some(shrunk.resize(width, height, Filter::Bicubic)))
             }
         }
@@ -141,16 +141,16 @@ pub fn make_pairs(
         let unusable = || Error::item(path, "it cannot become an 8-bit colour image", "convert it to RGB");
         let photo = eight_bits(decode(path, options)?.with_channels(3).ok_or_else(unusable)?);
         let made = input.apply(&photo)?;
-        write_picture(&outputs[at], &beside_pictures(Picture::Eight(made), Picture::Eight(photo), path)?)
+        write_image(&outputs[at], &beside_images(Image::U8(made), Image::U8(photo), path)?)
     })?;
     Ok(Written { files: outputs, notes })
 }
 
 /// The upper 8 bits, rounded.
-fn eight_bits(picture: Picture) -> Raster<u8> {
-    match picture {
-        Picture::Eight(raster) => raster,
-        Picture::Sixteen(raster) => {
+fn eight_bits(image: Image) -> Raster<u8> {
+    match image {
+        Image::U8(raster) => raster,
+        Image::U16(raster) => {
             let samples = raster.samples().par_iter().map(|&s| ((u32::from(s) + 128) / 257) as u8).collect();
             Raster::new(raster.width(), raster.height(), raster.channels(), samples)
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::combine::{all_done, nothing};
 use crate::error::{Error, Result};
-use crate::listing::{Exclude, list_images, list_pictures};
+use crate::listing::{Exclude, image_files, list_images};
 use crate::pairing::normalized;
 use crate::results::Plan;
 
@@ -95,7 +95,7 @@ fn copies_of(from: &Path, to: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     if !from.is_dir() {
         return Ok(vec![(from.to_path_buf(), to.to_path_buf())]);
     }
-    let planes = list_pictures(from)?;
+    let planes = image_files(from)?;
     Ok(planes
         .into_iter()
         .map(|plane| (plane.path.clone(), to.join(plane.path.file_name().unwrap_or_default())))

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::scenes::name;
 use super::{day, facade, night, street};
-use crate::encode::{write_ids, write_picture};
+use crate::dynamic_image::Image;
+use crate::encode::{write_ids, write_image};
 use crate::error::Result;
 use crate::pairs::beside;
-use crate::picture::Picture;
 use crate::results::Plan;
 
 /// Which procedural dataset.
@@ -104,20 +104,20 @@ fn write_scene(paths: &[PathBuf], what: &SynthFiles, phase: &str, index: usize) 
     match what.kind {
         SynthKind::Facades => {
             let (labels, photo) = facade(what.seed, scene, what.size);
-            write_picture(&paths[0], &Picture::Eight(beside(&labels, &photo)))
+            write_image(&paths[0], &Image::U8(beside(&labels, &photo)))
         }
         SynthKind::Streets => {
             let (labels, instances, photo) = street(what.seed, scene, what.size);
             write_ids(&paths[0], &labels)?;
             write_ids(&paths[1], &instances)?;
-            write_picture(&paths[2], &Picture::Eight(photo))
+            write_image(&paths[2], &Image::U8(photo))
         }
         SynthKind::Unpaired => {
             // In training the domains share no scene.
             let index = index as u64;
             let (scene_a, scene_b) = if phase == "train" { (2 * index, 2 * index + 1) } else { (scene, scene) };
-            write_picture(&paths[0], &Picture::Eight(day(what.seed, scene_a, what.size)))?;
-            write_picture(&paths[1], &Picture::Eight(night(what.seed, scene_b, what.size)))
+            write_image(&paths[0], &Image::U8(day(what.seed, scene_a, what.size)))?;
+            write_image(&paths[1], &Image::U8(night(what.seed, scene_b, what.size)))
         }
     }
 }

@@ -5,8 +5,8 @@ use gan_rng::{Key, Purpose};
 
 use crate::batch::Item;
 use crate::config::{DataConfig, Direction};
+use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
-use crate::picture::Picture;
 use crate::raster::Raster;
 use crate::transform::{SharedDraws, Transform};
 
@@ -97,7 +97,7 @@ impl Scenes {
     }
 
     fn image(&self, painted: Raster<u8>, channels: usize, draws: SharedDraws) -> Result<Tensor> {
-        let image = Picture::Eight(painted).with_channels(channels).ok_or_else(|| {
+        let image = Image::U8(painted).with_channels(channels).ok_or_else(|| {
             let reason = format!("procedural images have 3 channels and {channels} are wanted");
             Error::config(reason, "set input_nc and output_nc to 3")
         })?;

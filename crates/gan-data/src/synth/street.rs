@@ -30,7 +30,7 @@ pub(super) fn label(class: Class) -> Mark {
     Mark::label(class as u32)
 }
 
-/// Maps the ground to the picture: `x` to the right and `height` upwards in units of the camera's height, `z` away
+/// Maps the ground to the image: `x` to the right and `height` upwards in units of the camera's height, `z` away
 /// from the camera (1 is the lower edge of the image).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Camera {

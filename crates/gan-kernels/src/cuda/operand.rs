@@ -15,7 +15,7 @@ use candle_core::{DType, Device, Layout, Result, Storage, Tensor, bail};
 /// How the elements of a tensor lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum MemoryFormat {
-    /// Row-major: a image is a plane a channel.
+    /// Row-major: an image is a plane a channel.
     Nchw,
     /// Channels last: the strides of a contiguous `[N, H, W, C]` (four dimensions only).
     Nhwc,

@@ -4,7 +4,7 @@ use crate::graph::GraphParams;
 use crate::ops::storage::same_kind;
 use candle_core::{Result, Tensor, bail};
 
-/// What becomes of a image.
+/// What becomes of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolAction {
     /// It is handed out.

@@ -62,7 +62,7 @@ fn scaled_down(image: RgbImage, max_side: u32) -> RgbImage {
     imageops::resize(&image, side(w), side(h), FilterType::Triangle)
 }
 
-/// The picture as a PNG file.
+/// The image as a PNG file.
 pub(super) fn png(image: &RgbImage) -> Result<Vec<u8>, String> {
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, ImageFormat::Png).map_err(|e| e.to_string())?;

@@ -64,7 +64,7 @@ fn size_is_bounded_and_previews_stay_spread() {
 }
 
 #[test]
-fn every_picture_and_page_that_is_named_exists() {
+fn every_image_and_page_that_is_named_exists() {
     let storage = VolatileStorage::new();
     let mut gallery = open(&storage, 0);
     gallery.on(&Event::Started { method: "pix2pix".into(), step: 0, total_steps: 100, device: "cpu".into() }).unwrap();

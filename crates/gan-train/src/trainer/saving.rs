@@ -24,10 +24,10 @@ impl Run<'_> {
         self.emit(Event::Warning { step: self.step, message });
     }
 
-    /// A picture that cannot be read says nothing against the steps before it.
+    /// An image that cannot be read says nothing against the steps before it.
     pub(super) fn save_before_failing(&mut self) {
         if self.step > 0 && self.last_saved != Some(self.step) {
-            // What is wrong with the picture is what the caller reports.
+            // What is wrong with the image is what the caller reports.
             let _ = self.save_or_warn();
         }
     }

@@ -1,4 +1,4 @@
-//! The cases: networks of the papers on pictures drawn at random.
+//! The cases: networks of the papers on images drawn at random.
 
 use crate::exit::Coded;
 use candle_core::{DType, Device, Tensor};
@@ -73,7 +73,7 @@ fn require_multiple((h, w): (usize, usize), multiple: usize) -> anyhow::Result<(
     Err(Coded(2, format!("--size {h} {w}: both sides of this network's input are multiples of {multiple}")).into())
 }
 
-/// Halvings of a U-Net for these pictures, five to eight.
+/// Halvings of a U-Net for these images, five to eight.
 fn halvings((h, w): (usize, usize)) -> usize {
     (h.min(w).ilog2() as usize).clamp(5, 8)
 }
@@ -108,7 +108,7 @@ fn translation(
             let batch = to_place(labelled(size, n)?, place)?;
             Condition::new(&batch, LABELS, place.dtype)?
         }
-        _ => Condition::Planes(pictures(0, size, n)?.to_device(&place.device)?),
+        _ => Condition::Planes(images(0, size, n)?.to_device(&place.device)?),
     };
     let generator = config.build(vb)?;
     let generator = match train.cuda_graphs {
@@ -150,8 +150,8 @@ fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], pla
     Ok(Case::Step { method, batch, step: 0 })
 }
 
-/// Pictures `[n, 3, h, w]` in [-1, 1], on the host.
-fn pictures(item: u64, (h, w): (usize, usize), n: usize) -> anyhow::Result<Tensor> {
+/// Images `[n, 3, h, w]` in [-1, 1], on the host.
+fn images(item: u64, (h, w): (usize, usize), n: usize) -> anyhow::Result<Tensor> {
     let key = Key::new(0, Purpose::Synth).at(item);
     let words = (0..(n * 3 * h * w) as u64).step_by(4).flat_map(|i| key.block(i / 4));
     let values: Vec<f32> = words.take(n * 3 * h * w).map(|u| u as f32 / 2f32.powi(31) - 1.0).collect();
@@ -163,7 +163,7 @@ fn names(n: usize) -> Vec<String> {
 }
 
 fn paired(size: (usize, usize), n: usize) -> anyhow::Result<Batch> {
-    Ok(Batch { a: pictures(0, size, n)?, b: Some(pictures(1, size, n)?), inst: None, names: names(n) })
+    Ok(Batch { a: images(0, size, n)?, b: Some(images(1, size, n)?), inst: None, names: names(n) })
 }
 
 /// Label maps of square regions, each an instance.
@@ -180,7 +180,7 @@ fn labelled((h, w): (usize, usize), n: usize) -> anyhow::Result<Batch> {
     let instances: Vec<u32> = (0..n * h * w).map(|i| region(i) as u32).collect();
     Ok(Batch {
         a: Tensor::from_vec(labels, shape, &Device::Cpu)?,
-        b: Some(pictures(1, (h, w), n)?),
+        b: Some(images(1, (h, w), n)?),
         inst: Some(Tensor::from_vec(instances, shape, &Device::Cpu)?),
         names: names(n),
     })

@@ -13,7 +13,7 @@ pub(crate) struct Args {
     /// Folder to write; it must not hold other files
     #[arg(long)]
     out: PathBuf,
-    /// Side of the pictures in pixels
+    /// Side of the images in pixels
     #[arg(long, default_value_t = 256)]
     size: usize,
     /// Scenes for training

@@ -67,7 +67,7 @@ impl Plan {
                 let listing = list_images(input, &Exclude::outputs([output]))?;
                 if listing.files.is_empty() {
                     let left_out = listing.left_out.note().map_or(String::new(), |note| format!(" ({note})"));
-                    bail!(Coded(BAD_DATA, format!("there are no pictures in {}{left_out}", input.display())));
+                    bail!(Coded(BAD_DATA, format!("there are no images in {}{left_out}", input.display())));
                 }
                 notes.extend(listing.notes(input));
                 sources.extend(listing.files.into_iter().map(|file| Source::within(input, file)));

@@ -12,7 +12,7 @@ const NO_ENCODER: &str = "--encode is for models with an instance feature encode
 /// What the label maps of a bare pix2pixHD generator are.
 #[derive(clap::Args)]
 pub(super) struct LabelArgs {
-    /// Number of labels of a bare pix2pixHD generator; 0: its input is a picture. Without it all input channels but the
+    /// Number of labels of a bare pix2pixHD generator; 0: its input is an image. Without it all input channels but the
     /// edges are labels
     #[arg(long, value_name = "N")]
     label_nc: Option<usize>,

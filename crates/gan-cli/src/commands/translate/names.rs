@@ -1,6 +1,6 @@
 //! Names of results, each its own.
 
-use gan_data::PictureFile;
+use gan_data::ImageFile;
 use gan_fs::resolve;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ pub(super) struct Source {
 
 impl Source {
     /// A file that was listed in a folder.
-    pub(super) fn within(folder: &Path, file: PictureFile) -> Self {
+    pub(super) fn within(folder: &Path, file: ImageFile) -> Self {
         let relative = file.path.strip_prefix(folder).unwrap_or(&file.path).to_owned();
         Source { input: file.path, stem: file.stem, relative, folder: folder.to_owned() }
     }

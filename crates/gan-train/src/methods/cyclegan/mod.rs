@@ -11,7 +11,7 @@ use crate::MethodSpec;
 /// The entry of [`METHODS`](crate::METHODS).
 pub const SPEC: MethodSpec = MethodSpec::new::<Config>(
     "cyclegan",
-    "unpaired pictures: two generators, two discriminators, cycle and identity losses",
+    "unpaired images: two generators, two discriminators, cycle and identity losses",
     &[
         "generator.arch=resnet",
         "generator.n_blocks=1",

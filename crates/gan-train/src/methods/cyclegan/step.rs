@@ -120,7 +120,7 @@ impl CycleGan {
 /// One direction of the cycle.
 struct Side<'a> {
     real: &'a Tensor,
-    /// A image of the other domain that `generator` takes along for its identity loss, and that domain's weight.
+    /// An image of the other domain that `generator` takes along for its identity loss, and that domain's weight.
     along: Option<(&'a Tensor, f64)>,
     generator: &'a Generator,
     inverse: &'a Generator,

@@ -8,7 +8,7 @@ use crate::methods::{contexts, preview_context, target};
 use crate::pool::ImagePool;
 use crate::{Place, Result, TrainConfig, numerics};
 use candle_core::Tensor;
-use gan_data::{Batch, DataMode, picture_from_lab};
+use gan_data::{Batch, DataMode, image_from_lab};
 use gan_layers::{Init, Optimizer, ParamStore};
 use gan_losses::l1;
 use gan_nets::{Discriminator, Generator};
@@ -110,6 +110,6 @@ impl Method for Pix2Pix {
 
 /// RGB `[N, 3, H, W]` of lightness `[N, 1, H, W]` and colour `[N, 2, H, W]`. Fails where a value is not finite.
 fn in_colour(lightness: &Tensor, colour: &Tensor) -> Result<Tensor> {
-    let images = (0..colour.dim(0)?).map(|n| Ok(picture_from_lab(&lightness.get(n)?, &colour.get(n)?)?.to_tensor()?));
+    let images = (0..colour.dim(0)?).map(|n| Ok(image_from_lab(&lightness.get(n)?, &colour.get(n)?)?.to_tensor()?));
     Ok(Tensor::stack(&images.collect::<Result<Vec<_>>>()?, 0)?)
 }

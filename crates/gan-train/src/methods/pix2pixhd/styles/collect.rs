@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Only instances larger than this many 32nds of their picture are clustered: features of smaller ones are noise.
+/// Only instances larger than this many 32nds of their image are clustered: features of smaller ones are noise.
 const MIN_AREA: f64 = 0.5;
 
 /// `clusters.json`: where the clusters come from.
@@ -22,7 +22,7 @@ const MIN_AREA: f64 = 0.5;
 pub struct StyleReport {
     /// Step of the checkpoint whose encoder was used.
     pub step: u64,
-    /// Training pictures that were encoded.
+    /// Training images that were encoded.
     pub pictures: usize,
     /// Channels of the features.
     pub feat_num: usize,
@@ -37,7 +37,7 @@ pub struct LabelStyles {
     pub label: u32,
     /// Its instances in the training set.
     pub instances: usize,
-    /// Those large enough to be clustered (more than a 64th of their picture).
+    /// Those large enough to be clustered (more than a 64th of their image).
     pub used: usize,
     /// Instances in each cluster; empty if none was large enough.
     pub clusters: Vec<usize>,
@@ -89,7 +89,7 @@ pub fn encode_features(
         return Err(Error::Config {
             origin: "encode-features".into(),
             message: format!(
-                "not one instance in {pictures} pictures covers more than a 64th of its picture; name other data"
+                "not one instance in {pictures} images covers more than a 64th of its image; name other data"
             ),
         });
     }
@@ -98,13 +98,13 @@ pub fn encode_features(
     Ok(report)
 }
 
-/// One picture at a time, in order and not mirrored.
+/// One image at a time, in order and not mirrored.
 fn in_order(config: DataConfig, data: Option<&Path>) -> DataConfig {
     let root = data.map_or_else(|| config.root.clone(), Path::to_path_buf);
     DataConfig { root, flip: false, shuffle: false, batch_size: 1, ..config }
 }
 
-/// Adds the instances of one picture.
+/// Adds the instances of one image.
 fn collect(encoder: &FeatureEncoder, batch: &Batch, found: &mut BTreeMap<u32, Found>) -> Result<()> {
     let Some(inst) = &batch.inst else {
         return Err(Error::Config {

@@ -9,24 +9,24 @@ use crate::resample::{Filter, resize_u8, resize_u16};
 
 /// An image of 8 or 16 bits a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Picture {
+pub enum Image {
     /// Samples 0 … 255.
-    Eight(Raster<u8>),
+    U8(Raster<u8>),
     /// Samples 0 … 65535.
-    Sixteen(Raster<u16>),
+    U16(Raster<u16>),
 }
 
 /// Applies one expression to the raster of either depth.
 macro_rules! either {
-    ($picture:expr, $raster:ident => $result:expr) => {
-        match $picture {
-            Picture::Eight($raster) => $result,
-            Picture::Sixteen($raster) => $result,
+    ($image:expr, $raster:ident => $result:expr) => {
+        match $image {
+            Image::U8($raster) => $result,
+            Image::U16($raster) => $result,
         }
     };
 }
 
-impl Picture {
+impl Image {
     /// `(width, height)` in pixels.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
@@ -43,8 +43,8 @@ impl Picture {
     #[must_use]
     pub fn depth(&self) -> u32 {
         match self {
-            Self::Eight(_) => 8,
-            Self::Sixteen(_) => 16,
+            Self::U8(_) => 8,
+            Self::U16(_) => 16,
         }
     }
 
@@ -55,8 +55,8 @@ impl Picture {
             return self;
         }
         match self {
-            Self::Eight(raster) => Self::Eight(resize_u8(&raster, width, height, filter)),
-            Self::Sixteen(raster) => Self::Sixteen(resize_u16(&raster, width, height, filter)),
+            Self::U8(raster) => Self::U8(resize_u8(&raster, width, height, filter)),
+            Self::U16(raster) => Self::U16(resize_u16(&raster, width, height, filter)),
         }
     }
 
@@ -64,8 +64,8 @@ impl Picture {
     #[must_use]
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Self {
         match self {
-            Self::Eight(raster) => Self::Eight(raster.crop(x, y, width, height)),
-            Self::Sixteen(raster) => Self::Sixteen(raster.crop(x, y, width, height)),
+            Self::U8(raster) => Self::U8(raster.crop(x, y, width, height)),
+            Self::U16(raster) => Self::U16(raster.crop(x, y, width, height)),
         }
     }
 
@@ -78,8 +78,8 @@ impl Picture {
     #[must_use]
     pub fn oriented(self, orientation: Orientation) -> Self {
         match self {
-            Self::Eight(raster) => Self::Eight(raster.oriented(orientation)),
-            Self::Sixteen(raster) => Self::Sixteen(raster.oriented(orientation)),
+            Self::U8(raster) => Self::U8(raster.oriented(orientation)),
+            Self::U16(raster) => Self::U16(raster.oriented(orientation)),
         }
     }
 
@@ -90,12 +90,12 @@ impl Picture {
     pub fn to_tensor(&self) -> Result<Tensor> {
         let (width, height) = self.size();
         let planes = match self {
-            Self::Eight(raster) => {
+            Self::U8(raster) => {
                 // The arithmetic of `ToTensor` and `Normalize(0.5, 0.5)`, in their order and in f32.
                 let level: Vec<f32> = (0..=255u8).map(|v| (f32::from(v) / 255.0 - 0.5) / 0.5).collect();
                 planar(raster, |v| level[usize::from(v)])
             }
-            Self::Sixteen(raster) => planar(raster, |v| (f32::from(v) / 65535.0 - 0.5) / 0.5),
+            Self::U16(raster) => planar(raster, |v| (f32::from(v) / 65535.0 - 0.5) / 0.5),
         };
         Ok(Tensor::from_vec(planes, (self.channels(), height, width), &Device::Cpu)?)
     }
