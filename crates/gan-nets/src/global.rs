@@ -2,7 +2,7 @@
 
 use crate::blocks::{conv, residual_block, up};
 use crate::bounds::{self, Factor, within};
-use crate::{Arch, Generator, GeneratorConfig, Padding};
+use crate::padding::Padding;
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 use gan_range::Range;
@@ -35,14 +35,6 @@ impl Default for GlobalConfig {
 }
 
 impl GlobalConfig {
-    /// Writes the network down.
-    ///
-    /// # Errors
-    /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
-        GeneratorConfig::from(self).build(at)
-    }
-
     pub(crate) fn layers(&self, at: Builder<'_>) -> Result<Sequence> {
         within(&[
             (bounds::INPUT_NC, self.input_nc),
@@ -65,21 +57,6 @@ impl GlobalConfig {
             s = up(s, self.ngf << i, self.norm, true)?;
         }
         Ok(s)
-    }
-}
-
-impl From<&GlobalConfig> for GeneratorConfig {
-    fn from(c: &GlobalConfig) -> Self {
-        GeneratorConfig {
-            arch: Arch::Global,
-            input_nc: c.input_nc,
-            output_nc: c.output_nc,
-            ngf: c.ngf,
-            norm: c.norm,
-            n_downsample_global: c.n_downsample,
-            n_blocks_global: c.n_blocks,
-            ..GeneratorConfig::default()
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::blocks::{conv, residual_block, up};
 use crate::bounds::{self, within};
 use crate::global::{GlobalConfig, head};
-use crate::{Arch, Generator, GeneratorConfig, Padding};
+use crate::padding::Padding;
 use candle_core::{Result, Tensor};
 use gan_layers::{Act, Builder, Ctx, Input, NormKind, PadMode, Sequence, SequenceBuilder, avg_pool3s2};
 
@@ -47,14 +47,6 @@ impl Default for LocalConfig {
 }
 
 impl LocalConfig {
-    /// Writes the network down.
-    ///
-    /// # Errors
-    /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
-        GeneratorConfig::from(self).build(at)
-    }
-
     pub(crate) fn layers(&self, at: Builder<'_>) -> Result<LocalEnhancer> {
         within(&[
             (bounds::INPUT_NC, self.input_nc),
@@ -91,23 +83,6 @@ impl LocalConfig {
             Ok(Enhancer { down, up: s.finish() })
         });
         Ok(LocalEnhancer { trunk, enhancers: enhancers.collect::<Result<_>>()? })
-    }
-}
-
-impl From<&LocalConfig> for GeneratorConfig {
-    fn from(c: &LocalConfig) -> Self {
-        GeneratorConfig {
-            arch: Arch::Local,
-            input_nc: c.input_nc,
-            output_nc: c.output_nc,
-            ngf: c.ngf,
-            norm: c.norm,
-            n_downsample_global: c.n_downsample_global,
-            n_blocks_global: c.n_blocks_global,
-            n_local_enhancers: c.n_local,
-            n_blocks_local: c.n_blocks_local,
-            ..GeneratorConfig::default()
-        }
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::blocks::{conv, residual_block, up};
 use crate::bounds::{self, within};
 use crate::padding::Padding;
-use crate::{Arch, Generator, GeneratorConfig};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 
@@ -46,14 +45,6 @@ impl Default for ResnetConfig {
 }
 
 impl ResnetConfig {
-    /// Writes the network down.
-    ///
-    /// # Errors
-    /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
-        GeneratorConfig::from(self).build(at)
-    }
-
     pub(crate) fn layers(&self, at: Builder<'_>) -> Result<Sequence> {
         within(&[
             (bounds::INPUT_NC, self.input_nc),
@@ -75,21 +66,5 @@ impl ResnetConfig {
             s = up(s, c, norm, bias)?;
         }
         Ok(s.pad(PadMode::Reflect, 3).conv(conv(ngf, self.output_nc, 7, 1, 0, true))?.act(Act::Tanh).finish())
-    }
-}
-
-impl From<&ResnetConfig> for GeneratorConfig {
-    fn from(c: &ResnetConfig) -> Self {
-        GeneratorConfig {
-            arch: Arch::Resnet,
-            input_nc: c.input_nc,
-            output_nc: c.output_nc,
-            ngf: c.ngf,
-            norm: c.norm,
-            n_blocks: c.n_blocks,
-            dropout: c.dropout,
-            padding: c.padding,
-            ..GeneratorConfig::default()
-        }
     }
 }

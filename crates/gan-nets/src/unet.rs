@@ -2,7 +2,6 @@
 
 use crate::blocks::conv;
 use crate::bounds::{self, within};
-use crate::{Arch, Generator, GeneratorConfig};
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
 
@@ -36,14 +35,6 @@ impl Default for UnetConfig {
 }
 
 impl UnetConfig {
-    /// Writes the network down.
-    ///
-    /// # Errors
-    /// For a number out of its range, and those of the builder's source.
-    pub fn build<'a>(&self, at: impl Into<Builder<'a>>) -> Result<Generator> {
-        GeneratorConfig::from(self).build(at)
-    }
-
     pub(crate) fn layers(&self, at: Builder<'_>) -> Result<Sequence> {
         within(&[
             (bounds::INPUT_NC, self.input_nc),
@@ -71,20 +62,5 @@ impl UnetConfig {
         let s = s.act(Act::Relu).conv_transpose(conv(2 * inner, outer, 4, 2, 1, bias), 0)?.norm(self.norm, outer)?;
         let widest_middle = depth >= 4;
         Ok(if self.dropout && widest_middle { s.dropout(0.5) } else { s })
-    }
-}
-
-impl From<&UnetConfig> for GeneratorConfig {
-    fn from(c: &UnetConfig) -> Self {
-        GeneratorConfig {
-            arch: Arch::Unet,
-            input_nc: c.input_nc,
-            output_nc: c.output_nc,
-            ngf: c.ngf,
-            norm: c.norm,
-            num_downs: c.num_downs,
-            dropout: c.dropout,
-            ..GeneratorConfig::default()
-        }
     }
 }

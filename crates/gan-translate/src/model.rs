@@ -72,7 +72,10 @@ impl Model {
     /// As [`Model::open_with`].
     pub fn load(trained: &TrainedModel, options: Options) -> Result<Self> {
         let config = trained.config().clone();
-        let generator = config.generator(options.direction)?;
+        let generator = config.generator(options.direction).ok_or_else(|| {
+            let trained = config.generators[0].direction;
+            Error::NoDirection { trained, wanted: options.direction.unwrap_or(trained) }
+        })?;
         let channels = (config.input_nc(generator), generator.config.output_nc);
         let networks = Networks::load(trained, generator, &options)?;
         let reader = Reader::new(&config, channels, &options)?;

@@ -3,7 +3,6 @@
 mod json;
 mod validate;
 
-use crate::{Error, Result};
 use gan_data::{AlphaPolicy, DecodeLimits, DecodeOptions, Direction, Preprocess};
 use gan_nets::{EncoderConfig, GeneratorConfig};
 use serde::{Deserialize, Serialize};
@@ -145,18 +144,15 @@ impl ModelConfig {
     /// Name of the file.
     pub const FILE: &'static str = "model.json";
 
-    /// The generator that translates in a direction; without one, the first.
-    ///
-    /// # Errors
-    /// [`Error::NoDirection`] if there is none.
+    /// The generator that translates in a direction, if there is one; without a direction, the first.
     ///
     /// # Panics
     /// If the description names no generator, which [`ModelConfig::validate`] refuses.
-    pub fn generator(&self, direction: Option<Direction>) -> Result<&Generator> {
+    pub fn generator(&self, direction: Option<Direction>) -> Option<&Generator> {
         let first = &self.generators[0];
-        let Some(wanted) = direction.filter(|wanted| *wanted != first.direction) else { return Ok(first) };
+        let Some(wanted) = direction.filter(|wanted| *wanted != first.direction) else { return Some(first) };
         let found = self.generators.iter().find(|generator| generator.direction == wanted);
-        found.filter(|_| self.takes_images()).ok_or(Error::NoDirection { trained: first.direction, wanted })
+        found.filter(|_| self.takes_images())
     }
 
     /// Planes of the one-hot labels: one for each label, and one for pixels without a label. 0 if the input is no label map.
