@@ -1,5 +1,6 @@
 //! What helps against an error, in words of the command line: libraries know nothing of it.
 
+use gan_translate::device::DeviceError;
 use std::error::Error;
 
 /// The remedy for one cause of an error.
@@ -7,12 +8,30 @@ pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = cause.downcast_ref::<gan_data::Error>() {
         return of_data(error);
     }
+    if let Some(error) = cause.downcast_ref::<DeviceError>() {
+        return of_device(error);
+    }
+    if let Some(gan_translate::Error::Device(error)) = cause.downcast_ref() {
+        return of_device(error);
+    }
     match cause.downcast_ref::<gan_train::Error>()? {
         gan_train::Error::Data(error) => of_data(error),
+        gan_train::Error::Device(error) => of_device(error),
+        gan_train::Error::NoBf16 => Some("--device cuda trains on the first GPU"),
         gan_train::Error::Loss(gan_losses::Error::NoVgg19 { .. }) => Some(
             "fetch VGG19 with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train \
              without it (`--set loss.perceptual=none`)",
         ),
+        _ => None,
+    }
+}
+
+fn of_device(error: &DeviceError) -> Option<&'static str> {
+    match error {
+        DeviceError::NotBuilt(_) => {
+            Some("build it with `cargo build --release --features cuda`, or compute on the CPU (--device cpu)")
+        }
+        DeviceError::Unavailable { .. } => Some("--device cpu computes on the CPU"),
         _ => None,
     }
 }
@@ -41,5 +60,15 @@ mod tests {
         assert!(of(&gan_train::Error::Loss(missing)).is_some_and(|remedy| remedy.contains("fetch-data vgg19")));
         let damaged = gan_losses::Error::Vgg19 { path, reason: String::new() };
         assert_eq!(of(&gan_train::Error::Loss(damaged)), None);
+    }
+
+    #[test]
+    fn a_way_without_the_device_is_said_whoever_asks_for_it() {
+        let error = || DeviceError::NotBuilt("cuda".to_owned());
+        let asked: [&(dyn Error + 'static); 3] =
+            [&error(), &gan_train::Error::Device(error()), &gan_translate::Error::Device(error())];
+        for error in asked {
+            assert!(of(error).is_some_and(|remedy| remedy.contains("--device cpu")), "{error}");
+        }
     }
 }

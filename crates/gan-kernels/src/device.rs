@@ -34,13 +34,12 @@ impl std::fmt::Display for DeviceError {
             DeviceError::Name(name) => {
                 write!(f, "there is no device `{name}`; the devices are cpu, cuda and cuda:N (the GPU of number N)")
             }
-            DeviceError::NotBuilt(name) => write!(
-                f,
-                "device {name}: this program was built without CUDA; build it with `cargo build --release --features cuda`, or compute on the CPU (--device cpu)"
-            ),
+            DeviceError::NotBuilt(name) => {
+                write!(f, "device {name}: this program was built without CUDA (the cargo feature `cuda`)")
+            }
             DeviceError::Unavailable { device, reason } => write!(
                 f,
-                "device {device}: no such GPU can be used ({reason}); check with `nvidia-smi` that there is one and that its driver is loaded, or compute on the CPU (--device cpu)"
+                "device {device}: no such GPU can be used ({reason}); check with `nvidia-smi` that there is one and that its driver is loaded"
             ),
         }
     }
@@ -141,6 +140,6 @@ mod tests {
     #[test]
     fn a_build_without_cuda_says_so() {
         let error = open_device("cuda:1").unwrap_err().to_string();
-        assert!(error.contains("cuda:1") && error.contains("--features cuda"), "{error}");
+        assert!(error.contains("cuda:1") && error.contains("feature `cuda`"), "{error}");
     }
 }

@@ -103,6 +103,11 @@ pub enum Error {
         /// The run folder.
         path: PathBuf,
     },
+    /// BF16 was asked for on the CPU.
+    #[error(
+        "precision: bf16 needs a CUDA device: the operators for the CPU have no bf16 arithmetic; train on one, or set precision=f32 (a run may be resumed with it)"
+    )]
+    NoBf16,
     /// There is no such device.
     #[error(transparent)]
     Device(#[from] gan_kernels::device::DeviceError),
