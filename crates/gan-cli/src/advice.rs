@@ -16,7 +16,7 @@ use std::path::Path;
 #[rustfmt::skip]
 const APART: &[&str] = &[
     "all", "bench", "example", "features", "path", "release", "test", "workspace",
-    "accept-licence", "base-url", "catalog", "check", "dir", "list", "offline", "only",
+    "accept-licence", "allow-dirty", "base-url", "catalog", "check", "dir", "dry-run", "list", "no-verify", "offline", "only",
     "resize_or_crop",
 ];
 
