@@ -1,7 +1,7 @@
 //! The example translates images with freshly drawn weights, for each kind of network and weight file.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../examples/translate.rs"]
+#[path = "../examples/networks_alone.rs"]
 #[allow(dead_code)]
 mod example;
 

@@ -1,6 +1,6 @@
 //! Translates an image with the networks alone: no trainer, no datasets, no command-line parser.
 //!
-//! `cargo run --release -p gan-nets --example translate -- weights.safetensors resnet_9blocks in.png out.png`
+//! `cargo run --release -p gan-nets --example networks_alone -- weights.safetensors resnet_9blocks in.png out.png`
 //!
 //! The weights may also be a `.pth` of the references. Width, channels and normalization are read off the tensors. The
 //! image's sides are cut down to the multiple that the network needs.
