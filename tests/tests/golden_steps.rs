@@ -13,10 +13,10 @@ use gan_layers::{NormKind, ParamStore};
 use gan_losses::GanMode;
 use gan_nets::{Arch, DiscriminatorConfig, GeneratorConfig, NetD};
 use gan_train::methods::{cyclegan, pix2pix, pix2pixhd};
-use gan_train::{Method, Place, StepCx, TrainConfig};
+use gan_train::{DeviceConfig, Method, StepContext, TrainConfig};
 
-fn place() -> Place {
-    Place { device: device(), dtype: DType::F64 }
+fn place() -> DeviceConfig {
+    DeviceConfig { device: device(), dtype: DType::F64 }
 }
 
 /// Compares numbers with printed ones: half a unit of the last printed place.
@@ -42,17 +42,17 @@ fn grad_norm(store: &ParamStore, net: &str) -> f64 {
 
 /// Runs three steps and compares the losses and then the gradient norms of the networks in order.
 fn run(name: &str, method: &mut dyn Method, batch: impl Fn(usize) -> Batch, rows: [&str; 3]) {
-    for (_, optimizer, nets) in method.parts().optimizers {
+    for (_, optimizer, nets) in method.state().optimizers {
         for net in nets {
             let scale = if net.ends_with("_b") { 0.9 } else { 1.0 };
             fill(optimizer.store(), &format!("{net}."), scale);
         }
     }
     for (step, row) in rows.into_iter().enumerate() {
-        let cx = StepCx { epoch: 1, step: step as u64, lr: 2e-4, seed: 0 };
+        let cx = StepContext { epoch: 1, step: step as u64, lr: 2e-4, seed: 0 };
         let losses = method.step(&batch(step), &cx).unwrap();
         let mut have: Vec<f64> = losses.iter().map(|(_, t)| t.to_scalar::<f64>().unwrap()).collect();
-        for (_, optimizer, nets) in method.parts().optimizers {
+        for (_, optimizer, nets) in method.state().optimizers {
             have.extend(nets.iter().map(|net| grad_norm(optimizer.store(), net)));
         }
         check(&format!("{name} step {}", step + 1), &have, row);
@@ -98,7 +98,7 @@ fn pix2pix_vanilla() {
     ];
     run("vanilla", &mut method, images(2, 128), rows);
     let sums = ["245.5585 10693.968", "56.75744 801.25479"];
-    for ((name, optimizer, nets), row) in method.parts().optimizers.into_iter().zip(sums) {
+    for ((name, optimizer, nets), row) in method.state().optimizers.into_iter().zip(sums) {
         let store = optimizer.store();
         let prefix = format!("{}.", nets[0]);
         let trained: Vec<String> = store.grad_dict(&prefix).unwrap().into_iter().map(|(key, _)| key).collect();

@@ -6,12 +6,12 @@ use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
 use gan_rng::{Key, Purpose};
 use gan_train::checkpoint::{self, Snapshot};
-use gan_train::config::Layer;
+use gan_train::config::ConfigSource;
 use gan_train::events::Finish;
 use gan_train::storage::Disk;
 use gan_train::{
-    Job, Losses, METHODS, Method, MethodConfig, MethodSpec, Panels, Parts, Place, StepCx, TrainConfig, capture_steps,
-    find, resume_config, to_place, train,
+    DeviceConfig, Job, Losses, METHODS, Method, MethodConfig, MethodSpec, MethodState, Panels, StepContext,
+    TrainConfig, capture_steps, find, resume_config, to_device, train,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,13 +20,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 static DEVICE: Mutex<()> = Mutex::new(());
 
 /// The device and the right to use it; `None`, with a word, on the CPU.
-fn device() -> Option<(Place, MutexGuard<'static, ()>)> {
+fn device() -> Option<(DeviceConfig, MutexGuard<'static, ()>)> {
     let device = gan_kernels::device::test_device().unwrap();
     if device.is_cpu() {
         eprintln!("skipped: graphs are captured on CUDA devices only");
         return None;
     }
-    Some((Place { device, dtype: DType::F32 }, DEVICE.lock().unwrap_or_else(PoisonError::into_inner)))
+    Some((DeviceConfig { device, dtype: DType::F32 }, DEVICE.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
 const SIDE: usize = 32;
@@ -35,14 +35,14 @@ const SIDE: usize = 32;
 fn settings(spec: &MethodSpec, more: &[&str]) -> Box<dyn MethodConfig> {
     let own = ["pool_size=3", "seed=5", "deterministic=true"];
     let labels: &[&str] = if spec.name == "pix2pixhd" { &["label_nc=5", "data.instances=true"] } else { &[] };
-    let all = spec.debug.iter().chain(&own).chain(labels).chain(more);
-    (spec.resolve)(&all.map(|s| Layer::Setting(s.to_string())).collect::<Vec<_>>()).unwrap()
+    let all = spec.smoke_overrides.iter().chain(&own).chain(labels).chain(more);
+    (spec.resolve)(&all.map(|s| ConfigSource::Setting(s.to_string())).collect::<Vec<_>>()).unwrap()
 }
 
 /// The same method without and with graphs; `wrap` gets it with its position.
 fn twins(
     spec: &MethodSpec,
-    place: &Place,
+    place: &DeviceConfig,
     more: &[&str],
     wrap: impl Fn(Box<dyn Method>, usize) -> Box<dyn Method>,
 ) -> [Box<dyn Method>; 2] {
@@ -55,7 +55,7 @@ fn twins(
 }
 
 /// `n` drawn images, or label maps and instances for pix2pixHD.
-fn batch(spec: &MethodSpec, step: u64, n: usize, place: &Place) -> Batch {
+fn batch(spec: &MethodSpec, step: u64, n: usize, place: &DeviceConfig) -> Batch {
     let key = Key::new(9, Purpose::Test).at(step);
     let image = |part: u64| {
         let mut values = vec![0f32; n * 3 * SIDE * SIDE];
@@ -77,7 +77,7 @@ fn batch(spec: &MethodSpec, step: u64, n: usize, place: &Place) -> Batch {
     } else {
         Batch { a: image(0), b: Some(image(1)), inst: None, names }
     };
-    to_place(batch, place).unwrap()
+    to_device(batch, place).unwrap()
 }
 
 fn bits(t: &Tensor) -> Vec<u32> {
@@ -87,7 +87,7 @@ fn bits(t: &Tensor) -> Vec<u32> {
 
 /// Everything that a checkpoint would hold.
 fn state(method: &mut dyn Method) -> Vec<(String, Vec<u32>)> {
-    let parts = method.parts();
+    let parts = method.state();
     let mut out = Vec::new();
     for (name, optimizer, networks) in parts.optimizers {
         for network in networks {
@@ -107,7 +107,7 @@ fn state(method: &mut dyn Method) -> Vec<(String, Vec<u32>)> {
 /// Does the same steps with and without graphs; `around` is called before each step.
 fn compare(
     spec: &MethodSpec,
-    place: &Place,
+    place: &DeviceConfig,
     more: &[&str],
     sizes: &[usize],
     around: impl Fn(u64, &mut dyn Method, &mut Batch),
@@ -117,7 +117,7 @@ fn compare(
 
 fn compare_twins(
     spec: &MethodSpec,
-    place: &Place,
+    place: &DeviceConfig,
     [mut plain, mut captured]: [Box<dyn Method>; 2],
     sizes: &[usize],
     around: impl Fn(u64, &mut dyn Method, &mut Batch),
@@ -125,7 +125,7 @@ fn compare_twins(
     for (step, &n) in sizes.iter().enumerate() {
         let step = step as u64;
         // The rate falls, and for pix2pixHD the second epoch trains the whole generator.
-        let cx = StepCx { epoch: 1 + step / 5, step, lr: 1e-3 / (step + 1) as f64, seed: 5 };
+        let cx = StepContext { epoch: 1 + step / 5, step, lr: 1e-3 / (step + 1) as f64, seed: 5 };
         let losses = [&mut plain, &mut captured].map(|method| {
             let mut batch = batch(spec, step, n, place);
             around(step, &mut **method, &mut batch);
@@ -133,7 +133,7 @@ fn compare_twins(
             losses.into_iter().map(|(name, value)| (name, bits(&value))).collect::<Vec<_>>()
         });
         assert_eq!(losses[0], losses[1], "{} step {step}", spec.name);
-        assert_eq!(captured.news(), None, "{} step {step}", spec.name);
+        assert_eq!(captured.take_warning(), None, "{} step {step}", spec.name);
         for ((name, want), (_, have)) in state(&mut *plain).iter().zip(&state(&mut *captured)) {
             assert!(want == have, "{} step {step}: {name} differs", spec.name);
         }
@@ -141,7 +141,7 @@ fn compare_twins(
     let checks = [plain, captured].map(|mut method| {
         let check =
             |(_, optimizer, _): (_, &mut gan_layers::Optimizer, _)| optimizer.check().map_err(|e| e.to_string());
-        method.parts().optimizers.into_iter().map(check).collect::<Vec<_>>()
+        method.state().optimizers.into_iter().map(check).collect::<Vec<_>>()
     });
     assert_eq!(checks[0], checks[1], "{}", spec.name);
 }
@@ -178,7 +178,7 @@ fn heads(step: u64) -> bool {
 
 #[test]
 fn a_method_without_a_graph_key_is_never_captured() {
-    let place = Place { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F32 };
+    let place = DeviceConfig { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F32 };
     let _turn = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
     let spec = find(METHODS, "pix2pix").unwrap();
     let (methods, calls) = flipping(spec, &place, heads, None);
@@ -196,7 +196,7 @@ fn the_graph_of_one_branch_is_not_launched_for_another() {
     assert_eq!(calls(), [COIN.len() as u64, COIN.len() as u64 - 4]);
 }
 
-type GraphKey = fn(&dyn Method, &StepCx) -> Option<u64>;
+type GraphKey = fn(&dyn Method, &StepContext) -> Option<u64>;
 
 /// A method that takes a branch each step: where `heads` says so, it translates from B to A. Shapes are the same on both
 /// branches.
@@ -208,7 +208,7 @@ struct Flipping {
 }
 
 impl Method for Flipping {
-    fn step(&mut self, batch: &Batch, cx: &StepCx) -> gan_train::Result<Losses> {
+    fn step(&mut self, batch: &Batch, cx: &StepContext) -> gan_train::Result<Losses> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         if !(self.heads)(cx.step) {
             return self.method.step(batch, cx);
@@ -221,8 +221,8 @@ impl Method for Flipping {
         self.method.preview(batch)
     }
 
-    fn parts(&mut self) -> Parts<'_> {
-        self.method.parts()
+    fn state(&mut self) -> MethodState<'_> {
+        self.method.state()
     }
 }
 
@@ -230,7 +230,7 @@ impl Method for Flipping {
 struct Keyed(Flipping, GraphKey);
 
 impl Method for Keyed {
-    fn step(&mut self, batch: &Batch, cx: &StepCx) -> gan_train::Result<Losses> {
+    fn step(&mut self, batch: &Batch, cx: &StepContext) -> gan_train::Result<Losses> {
         self.0.step(batch, cx)
     }
 
@@ -238,11 +238,11 @@ impl Method for Keyed {
         self.0.preview(batch)
     }
 
-    fn parts(&mut self) -> Parts<'_> {
-        self.0.parts()
+    fn state(&mut self) -> MethodState<'_> {
+        self.0.state()
     }
 
-    fn graph_key(&self, cx: &StepCx) -> Option<u64> {
+    fn graph_key(&self, cx: &StepContext) -> Option<u64> {
         (self.1)(&*self.0.method, cx)
     }
 }
@@ -250,7 +250,7 @@ impl Method for Keyed {
 /// A flipping method without and with graphs, and how often the host asked each for a step.
 fn flipping(
     spec: &MethodSpec,
-    place: &Place,
+    place: &DeviceConfig,
     heads: fn(u64) -> bool,
     key: Option<GraphKey>,
 ) -> ([Box<dyn Method>; 2], impl Fn() -> [u64; 2] + use<>) {
@@ -315,7 +315,7 @@ fn a_run_may_begin_and_go_on_with_and_without_graphs() {
 }
 
 /// Trains on procedural images until `steps` are done.
-fn go(spec: &'static MethodSpec, place: &Place, run: &Path, graphs: bool, resume: bool, steps: u64) {
+fn go(spec: &'static MethodSpec, place: &DeviceConfig, run: &Path, graphs: bool, resume: bool, steps: u64) {
     let procedural: &[&str] = match spec.name {
         "cyclegan" => &["data.mode=unpaired"],
         "pix2pixhd" => &["data.mode=streets", "label_nc=16"],
@@ -323,14 +323,15 @@ fn go(spec: &'static MethodSpec, place: &Place, run: &Path, graphs: bool, resume
     };
     let own = ["max_dataset_size=4", "pool_size=3", "workers=0", "deterministic=true"];
     let now = [format!("max_steps={steps}"), format!("cuda_graphs={graphs}")];
-    let layers = |base: Vec<Layer>| {
-        let all = base.into_iter().chain(now.iter().cloned().map(Layer::Setting)).collect::<Vec<_>>();
+    let layers = |base: Vec<ConfigSource>| {
+        let all = base.into_iter().chain(now.iter().cloned().map(ConfigSource::Setting)).collect::<Vec<_>>();
         (spec.resolve)(&all)
     };
     let config = if resume {
-        resume_config(run, spec, |saved| layers(vec![Layer::saved(saved)?]))
+        resume_config(run, spec, |saved| layers(vec![ConfigSource::saved(saved)?]))
     } else {
-        let first = spec.debug.iter().chain(procedural).chain(&own).map(|s| Layer::Setting(s.to_string()));
+        let first =
+            spec.smoke_overrides.iter().chain(procedural).chain(&own).map(|s| ConfigSource::Setting(s.to_string()));
         layers(first.collect())
     };
     let outcome = train(Job {

@@ -4,10 +4,10 @@
 
 use gan_data::DataMode;
 use gan_train::checkpoint::{self, Snapshot};
-use gan_train::config::Layer;
+use gan_train::config::ConfigSource;
 use gan_train::events::{Event, Finish, Observer, ProgressRecord, read_progress};
 use gan_train::storage::Disk;
-use gan_train::{Job, METHODS, MethodSpec, Outcome, Place, find, resume_config, train};
+use gan_train::{DeviceConfig, Job, METHODS, MethodSpec, Outcome, find, resume_config, train};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ fn alone() -> Option<MutexGuard<'static, ()>> {
 }
 
 /// The settings of a method's tiny run on procedural data. Log points and pools are out of step with the cuts.
-fn settings(method: &MethodSpec, workers: usize) -> Vec<Layer> {
+fn settings(method: &MethodSpec, workers: usize) -> Vec<ConfigSource> {
     let defaults = (method.resolve)(&[]).unwrap();
     let procedural: &[&str] = match defaults.data().mode {
         DataMode::Unaligned => &["data.mode=unpaired"],
@@ -43,8 +43,8 @@ fn settings(method: &MethodSpec, workers: usize) -> Vec<Layer> {
         "save_minutes=0".into(),
         "deterministic=true".into(),
     ];
-    let all = method.debug.iter().chain(procedural).map(ToString::to_string).chain(own);
-    all.map(Layer::Setting).collect()
+    let all = method.smoke_overrides.iter().chain(procedural).map(ToString::to_string).chain(own);
+    all.map(ConfigSource::Setting).collect()
 }
 
 /// Sets the flag that stops the run when a step is done.
@@ -69,7 +69,7 @@ impl Observer for StopAfter {
 fn go(method: &'static MethodSpec, run: &Path, workers: usize, resume: bool, stop_after: u64) -> Outcome {
     let config = if resume {
         resume_config(run, method, |saved| {
-            (method.resolve)(&[Layer::saved(saved)?, Layer::Setting(format!("workers={workers}"))])
+            (method.resolve)(&[ConfigSource::saved(saved)?, ConfigSource::Setting(format!("workers={workers}"))])
         })
     } else {
         (method.resolve)(&settings(method, workers))
@@ -82,7 +82,7 @@ fn go(method: &'static MethodSpec, run: &Path, workers: usize, resume: bool, sto
         dataset: None,
         run: run.to_path_buf(),
         resume,
-        place: Place { device: gan_kernels::device::test_device().unwrap(), ..Place::cpu() },
+        place: DeviceConfig { device: gan_kernels::device::test_device().unwrap(), ..DeviceConfig::cpu() },
         argv: Vec::new(),
         version: "test".into(),
         stop,

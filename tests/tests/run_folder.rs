@@ -11,10 +11,12 @@ mod formats;
 #[path = "run_folder/unusable.rs"]
 mod unusable;
 
-use gan_train::config::Layer;
+use gan_train::config::ConfigSource;
 use gan_train::events::{Event, Observer, ProgressRecord, read_progress};
 use gan_train::storage::Disk;
-use gan_train::{Job, METHODS, MethodConfig, MethodSpec, Outcome, Place, Result, require_method, resume_config, train};
+use gan_train::{
+    DeviceConfig, Job, METHODS, MethodConfig, MethodSpec, Outcome, Result, require_method, resume_config, train,
+};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -67,8 +69,8 @@ impl<F: FnMut()> Observer for At<F> {
     }
 }
 
-fn settings(all: &[&str]) -> Vec<Layer> {
-    all.iter().map(|setting| Layer::Setting((*setting).to_string())).collect()
+fn settings(all: &[&str]) -> Vec<ConfigSource> {
+    all.iter().map(|setting| ConfigSource::Setting((*setting).to_string())).collect()
 }
 
 /// A launch with what it says.
@@ -89,7 +91,7 @@ fn launch(
             dataset: None,
             run: run.to_path_buf(),
             resume,
-            place: Place::cpu(),
+            place: DeviceConfig::cpu(),
             argv: Vec::new(),
             version: "test".into(),
             stop: Arc::default(),
@@ -124,7 +126,9 @@ fn resume_with(
     observer: Option<Box<dyn Observer>>,
 ) -> (Result<Outcome>, Vec<String>) {
     let config = require_method(run, method).and_then(|()| {
-        resume_config(run, method, |saved| (method.resolve)(&[vec![Layer::saved(saved)?], settings(more)].concat()))
+        resume_config(run, method, |saved| {
+            (method.resolve)(&[vec![ConfigSource::saved(saved)?], settings(more)].concat())
+        })
     });
     launch(method, run, config, true, observer)
 }

@@ -3,7 +3,7 @@
 use crate::exit::{BAD_MODEL, Coded};
 use anyhow::bail;
 use gan_train::METHODS;
-use gan_train::config::{Layer, nearest};
+use gan_train::config::{ConfigSource, nearest};
 use std::fmt::Write;
 
 /// (method, name, TOML). The first line of the TOML is a comment that says what the preset is for.
@@ -47,9 +47,9 @@ pub(crate) fn help() -> String {
 ///
 /// # Errors
 /// A sentence that names the nearest one.
-pub(crate) fn layer(method: &str, name: &str) -> anyhow::Result<Layer> {
+pub(crate) fn layer(method: &str, name: &str) -> anyhow::Result<ConfigSource> {
     if let Some((_, toml)) = of(method).find(|(n, _)| *n == name) {
-        return Ok(Layer::Text { name: format!("preset {name}"), toml: toml.to_owned() });
+        return Ok(ConfigSource::Text { name: format!("preset {name}"), toml: toml.to_owned() });
     }
     let names: Vec<_> = of(method).map(|(n, _)| n).collect();
     let near = names.iter().filter_map(|n| Some((nearest::distance(name, n)?, n))).min();

@@ -11,7 +11,7 @@ use support::{Bench, Ran, assert_same_tensors, has_checkpoint, newest, resume, t
 /// Training on files in `data`.
 fn train(bench: &Bench, method: &str, run: &str, more: &[&str]) -> Ran {
     let spec = gan_train::find(gan_train::METHODS, method).unwrap();
-    let settings = spec.debug.iter().chain(&["workers=0", "max_steps=2"]).chain(more);
+    let settings = spec.smoke_overrides.iter().chain(&["workers=0", "max_steps=2"]).chain(more);
     let settings = settings.flat_map(|s| ["--set", s]);
     bench.run(["train", method, "--data", "data", "--out", run].into_iter().chain(settings))
 }

@@ -11,7 +11,7 @@ use support::Bench;
 fn train(bench: &Bench, run: &str, channels: usize) -> support::Ran {
     let spec = gan_train::find(gan_train::METHODS, "pix2pix").unwrap();
     let channels = [format!("input_nc={channels}"), format!("output_nc={channels}")];
-    let settings = spec.debug.iter().copied().chain(["workers=0", "max_steps=2"]);
+    let settings = spec.smoke_overrides.iter().copied().chain(["workers=0", "max_steps=2"]);
     let settings = settings.chain(channels.iter().map(String::as_str)).flat_map(|s| ["--set", s]);
     bench.run(["train", "pix2pix", "--data", "data", "--out", run].into_iter().chain(settings))
 }

@@ -7,9 +7,9 @@
 use candle_core::{Device, Tensor};
 use gan_data::{Dataset, Description, Item};
 use gan_rng::{Key, Purpose};
-use gan_train::config::Layer;
+use gan_train::config::ConfigSource;
 use gan_train::methods::pix2pix;
-use gan_train::{Job, Outcome, Place, Result, train};
+use gan_train::{DeviceConfig, Job, Outcome, Result, train};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,14 +39,15 @@ impl Dataset for Negatives {
 /// Trains one epoch.
 pub(crate) fn run(folder: &Path) -> Result<Outcome> {
     let tiny = ["n_epochs=1", "n_epochs_decay=0", "workers=0"];
-    let settings = pix2pix::SPEC.debug.iter().chain(&tiny).map(|setting| Layer::Setting((*setting).into()));
+    let settings =
+        pix2pix::SPEC.smoke_overrides.iter().chain(&tiny).map(|setting| ConfigSource::Setting((*setting).into()));
     train(Job {
         method: &pix2pix::SPEC,
         config: (pix2pix::SPEC.resolve)(&settings.collect::<Vec<_>>())?,
         dataset: Some(Arc::new(Negatives(3))),
         run: folder.join("run"),
         resume: false,
-        place: Place::cpu(),
+        place: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "example".into(),
         stop: Default::default(),

@@ -12,12 +12,12 @@ use gan_losses::l1;
 use gan_nets::{Arch, Generator, GeneratorConfig};
 use gan_range::Range;
 use gan_rng::{Key, Purpose};
-use gan_train::config::{Layer, Ranged, Tables};
+use gan_train::config::{ConfigSource, Ranged, Tables};
 use gan_train::consistency::Network;
 use gan_train::methods::{contexts, preview_context, target};
 use gan_train::{
-    Job, Losses, Method, MethodConfig, MethodSpec, Outcome, Panels, Parts, Place, Result, StepCx, TrainConfig,
-    backward, data_of, image_model, one_generator, resume_config, train, validate,
+    DeviceConfig, Job, Losses, Method, MethodConfig, MethodSpec, MethodState, Outcome, Panels, Result, StepContext,
+    TrainConfig, backward, data_of, image_model, one_generator, resume_config, train, validate,
 };
 use gan_translate::{Model, ModelConfig};
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ impl MethodConfig for Config {
         image_model(REGRESSION.name, one_generator(self.generator.clone(), &data), &data)
     }
 
-    fn build(&self, place: &Place) -> Result<Box<dyn Method>> {
+    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
         validate(self)?;
         let generator = &self.generator;
         let (store, g) = ParamStore::build(place.dtype, &place.device, |b| generator.build(b.pp("g")))?;
@@ -112,7 +112,7 @@ struct Regression {
 }
 
 impl Method for Regression {
-    fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
+    fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
         let real = target(batch)?;
         let (train, _) = contexts(&self.config.train, cx);
         let LossConfig { lambda_l1, lambda_l2 } = self.config.loss;
@@ -130,16 +130,17 @@ impl Method for Regression {
         Ok(vec![("input".into(), batch.a.clone()), ("output".into(), output)])
     }
 
-    fn parts(&mut self) -> Parts<'_> {
-        Parts { optimizers: vec![("g", &mut self.optimizer, vec!["g"])], ..Parts::default() }
+    fn state(&mut self) -> MethodState<'_> {
+        MethodState { optimizers: vec![("g", &mut self.optimizer, vec!["g"])], ..MethodState::default() }
     }
 }
 
 /// Trains two steps, then resumes for two more.
 pub(crate) fn run(folder: &Path) -> Result<[Outcome; 2]> {
-    let set = |setting: &str| Layer::Setting(setting.into());
-    let tiny = REGRESSION.debug.iter().copied().chain(["max_dataset_size=4", "workers=0", "loss.lambda_l2=0.5"]);
-    let settings: Vec<Layer> = tiny.map(set).chain([set("max_steps=2")]).collect();
+    let set = |setting: &str| ConfigSource::Setting(setting.into());
+    let tiny =
+        REGRESSION.smoke_overrides.iter().copied().chain(["max_dataset_size=4", "workers=0", "loss.lambda_l2=0.5"]);
+    let settings: Vec<ConfigSource> = tiny.map(set).chain([set("max_steps=2")]).collect();
     let launch = |config: Box<dyn MethodConfig>, resume: bool| {
         train(Job {
             method: &REGRESSION,
@@ -147,7 +148,7 @@ pub(crate) fn run(folder: &Path) -> Result<[Outcome; 2]> {
             dataset: None,
             run: folder.join("run"),
             resume,
-            place: Place::cpu(),
+            place: DeviceConfig::cpu(),
             argv: Vec::new(),
             version: "example".into(),
             stop: Default::default(),
@@ -155,7 +156,7 @@ pub(crate) fn run(folder: &Path) -> Result<[Outcome; 2]> {
         })
     };
     let first = launch((REGRESSION.resolve)(&settings)?, false)?;
-    let longer = |saved: &dyn MethodConfig| (REGRESSION.resolve)(&[Layer::saved(saved)?, set("max_steps=4")]);
+    let longer = |saved: &dyn MethodConfig| (REGRESSION.resolve)(&[ConfigSource::saved(saved)?, set("max_steps=4")]);
     let second = launch(resume_config(&folder.join("run"), &REGRESSION, longer)?, true)?;
     Ok([first, second])
 }

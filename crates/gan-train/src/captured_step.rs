@@ -10,8 +10,8 @@
 //! pools' filling) is counted on as often. What the step returns lies at a fixed address as well, and is copied.
 
 use crate::error::not_captured;
-use crate::method::{Losses, Method, Panels, Parts, StepCx};
-use crate::{Error, Place, Result, TrainConfig};
+use crate::method::{Losses, Method, MethodState, Panels, StepContext};
+use crate::{DeviceConfig, Error, Result, TrainConfig};
 use candle_core::{DType, Device, Tensor};
 use gan_data::Batch;
 use gan_kernels::graph::{Capturable, Graph, GraphCache, GraphParams, with_dropout_key};
@@ -21,7 +21,7 @@ use std::cell::RefCell;
 
 /// The method, with its steps captured if `train` wants it, the method has a key for them and the device is CUDA's. Its
 /// results are the same. No other thread may use the device while a step is captured.
-pub fn capture_steps(method: Box<dyn Method>, train: &TrainConfig, place: &Place) -> Box<dyn Method> {
+pub fn capture_steps(method: Box<dyn Method>, train: &TrainConfig, place: &DeviceConfig) -> Box<dyn Method> {
     if !train.cuda_graphs || !place.device.is_cuda() {
         return method;
     }
@@ -68,7 +68,7 @@ struct Step<'a> {
     method: &'a mut dyn Method,
     device: &'a Device,
     batch: &'a Batch,
-    cx: &'a StepCx,
+    cx: &'a StepContext,
     returned: &'a mut (usize, DType),
 }
 
@@ -120,7 +120,7 @@ impl Capturable for Step<'_> {
         }
         let [low, high] = self.cx.key(Purpose::Dropout).words();
         captured.dropout.write(&[u64::from(low) | u64::from(high) << 32])?;
-        let parts = self.method.parts();
+        let parts = self.method.state();
         for (_, optimizer, _) in parts.optimizers {
             optimizer.before_launch(self.cx.lr)?;
         }
@@ -140,7 +140,7 @@ impl Step<'_> {
         let Step { method, device, cx, returned, .. } = self;
         let (count, dtype) = **returned;
         let losses = Tensor::zeros(count, dtype, device)?;
-        let parts = method.parts();
+        let parts = method.state();
         for (_, optimizer, _) in parts.optimizers {
             optimizer.begin_capture()?;
         }
@@ -158,7 +158,7 @@ impl Step<'_> {
             Ok(step.iter().map(|(name, _)| *name).collect())
         };
         let captured = with_dropout_key(cx.key(Purpose::Dropout), dropout, || Graph::capture(device, step));
-        let parts = method.parts();
+        let parts = method.state();
         parts.optimizers.into_iter().for_each(|(_, optimizer, _)| optimizer.end_capture());
         parts.pools.into_iter().for_each(|(_, pool)| pool.end_capture());
         let (graph, names) = captured?;
@@ -167,18 +167,18 @@ impl Step<'_> {
 
     /// What `of` says of each store of parameters.
     fn stores<T>(&mut self, of: impl Fn(&ParamStore) -> T) -> Vec<T> {
-        self.method.parts().optimizers.into_iter().map(|(_, optimizer, _)| of(optimizer.store())).collect()
+        self.method.state().optimizers.into_iter().map(|(_, optimizer, _)| of(optimizer.store())).collect()
     }
 }
 
 impl Method for CapturingMethod {
-    fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
+    fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
         let CapturingMethod { method, device, cache, returned } = self;
         let cache = cache.get_mut();
         let Some(key) = method.graph_key(cx) else {
             return cache.call_uncaptured(device, || method.step(batch, cx));
         };
-        if !method.parts().pools.iter().all(|(_, pool)| pool.can_launch()) {
+        if !method.state().pools.iter().all(|(_, pool)| pool.can_launch()) {
             cache.invalidate();
         }
         let tensors = parts(batch).map(|t| t.map(|t| (t.dims().to_vec(), t.dtype())));
@@ -191,21 +191,21 @@ impl Method for CapturingMethod {
         self.method.preview(batch)
     }
 
-    fn parts(&mut self) -> Parts<'_> {
-        self.method.parts()
+    fn state(&mut self) -> MethodState<'_> {
+        self.method.state()
     }
 
-    fn graph_key(&self, cx: &StepCx) -> Option<u64> {
+    fn graph_key(&self, cx: &StepContext) -> Option<u64> {
         self.method.graph_key(cx)
     }
 
-    fn news(&mut self) -> Option<String> {
+    fn take_warning(&mut self) -> Option<String> {
         let failure = self.cache.get_mut().take_failure();
         let note = failure.map(|why| format!("training steps are done without CUDA graphs: {why}"));
-        note.or_else(|| self.method.news())
+        note.or_else(|| self.method.take_warning())
     }
 
-    fn notes(&self) -> &[String] {
-        self.method.notes()
+    fn startup_notes(&self) -> &[String] {
+        self.method.startup_notes()
     }
 }

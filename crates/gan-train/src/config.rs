@@ -36,7 +36,7 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// One source of values.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Layer {
+pub enum ConfigSource {
     /// A TOML document.
     Text {
         /// Its name in messages: the file, or the preset.
@@ -44,7 +44,7 @@ pub enum Layer {
         /// The document; a byte order mark and CRLF line ends are fine.
         toml: String,
     },
-    /// A configuration that was resolved before: of a checkpoint, or `config.toml` of a run. As [`Layer::Text`]; but it has
+    /// A configuration that was resolved before: of a checkpoint, or `config.toml` of a run. As [`ConfigSource::Text`]; but it has
     /// every key, so that those which its architecture has no use for say nothing about what a user wants.
     Saved {
         /// Its name in messages.
@@ -57,13 +57,13 @@ pub enum Layer {
     Setting(String),
 }
 
-impl Layer {
+impl ConfigSource {
     /// The configuration that a run has saved.
     ///
     /// # Errors
     /// [`Error::Config`] if it has no TOML form.
     pub fn saved(config: &(impl ToTable + ?Sized)) -> Result<Self> {
-        Ok(Layer::Saved { name: "config.toml".to_owned(), toml: config.to_table()?.to_string() })
+        Ok(ConfigSource::Saved { name: "config.toml".to_owned(), toml: config.to_table()?.to_string() })
     }
 
     /// Reads a file of at most 1 MiB.
@@ -74,7 +74,7 @@ impl Layer {
         let name = path.display().to_string();
         let bytes = read_limited(&Disk, path, MAX_BYTES as u64)?;
         match String::from_utf8(bytes) {
-            Ok(toml) => Ok(Layer::Text { name, toml }),
+            Ok(toml) => Ok(ConfigSource::Text { name, toml }),
             Err(error) => {
                 let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
                 let at = layer::line_column(&valid, valid.len());
@@ -129,12 +129,15 @@ impl<T> Layered<T> {
 ///
 /// # Errors
 /// [`Error::Config`]: syntax, unknown or ambiguous key, wrong type, a number that is not finite or out of its range.
-pub fn resolve<T: Serialize + DeserializeOwned + Ranged>(defaults: &T, layers: &[Layer]) -> Result<T> {
+pub fn resolve<T: Serialize + DeserializeOwned + Ranged>(defaults: &T, layers: &[ConfigSource]) -> Result<T> {
     Ok(lay(defaults, layers)?.config)
 }
 
 /// As [`resolve`].
-pub(crate) fn lay<T: Serialize + DeserializeOwned + Ranged>(defaults: &T, layers: &[Layer]) -> Result<Layered<T>> {
+pub(crate) fn lay<T: Serialize + DeserializeOwned + Ranged>(
+    defaults: &T,
+    layers: &[ConfigSource],
+) -> Result<Layered<T>> {
     let of_defaults =
         |e: &dyn std::fmt::Display| Error::Config { origin: "defaults".to_owned(), message: e.to_string() };
     let defaults = Table::try_from(defaults).map_err(|e| of_defaults(&e))?;
@@ -145,16 +148,16 @@ pub(crate) fn lay<T: Serialize + DeserializeOwned + Ranged>(defaults: &T, layers
 
     for layer in layers {
         match layer {
-            Layer::Text { name, toml } | Layer::Saved { name, toml } => {
+            ConfigSource::Text { name, toml } | ConfigSource::Saved { name, toml } => {
                 let document = layer::Document::parse(name, toml)?;
                 document.check(&keys)?;
                 merge(&mut values, document.values, "", &keys);
-                if matches!(layer, Layer::Text { .. }) {
+                if matches!(layer, ConfigSource::Text { .. }) {
                     set.extend(document.origins.keys().cloned());
                 }
                 origins.extend(document.origins);
             }
-            Layer::Setting(text) => {
+            ConfigSource::Setting(text) => {
                 let setting = setting::Setting::parse(text, &keys, &values)?;
                 set.insert(setting.path.clone());
                 origins.insert(setting.path.clone(), setting.origin.clone());

@@ -15,7 +15,7 @@ pub type Panels = Vec<(String, Tensor)>;
 
 /// Where in the run a step happens. All randomness of a step comes from here.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepCx {
+pub struct StepContext {
     /// Epoch, from 1.
     pub epoch: u64,
     /// Steps done before this one in the whole run.
@@ -26,7 +26,7 @@ pub struct StepCx {
     pub seed: u64,
 }
 
-impl StepCx {
+impl StepContext {
     /// The random sequence of this step for a purpose.
     pub fn key(&self, purpose: Purpose) -> Key {
         Key::new(self.seed, purpose).at(self.step)
@@ -44,7 +44,7 @@ pub trait Method: Send {
     /// [`Error::Config`](crate::Error::Config) if the batch lacks an image that the method needs, [`Error::Tensor`](crate::Error::Tensor) if the networks do not
     /// take its shapes. [`Error::Diverged`](crate::Error::Diverged) if a gradient is not finite; on CUDA [`Optimizer::check`] tells that
     /// later.
-    fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses>;
+    fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses>;
 
     /// Images that show what the networks do to a batch.
     ///
@@ -54,7 +54,7 @@ pub trait Method: Send {
     fn preview(&self, batch: &Batch) -> Result<Panels>;
 
     /// What makes up its state.
-    fn parts(&mut self) -> Parts<'_>;
+    fn state(&mut self) -> MethodState<'_>;
 
     /// Cache key of the captured CUDA graph; `None`, the default, for a step that is never captured.
     ///
@@ -62,24 +62,24 @@ pub trait Method: Send {
     /// the host has to show in the key. What differs beside the batch is the learning rate, the masks of dropout and the
     /// choices of the pools in [`Method::parts`]; other numbers that the host computes are repeated as they were captured.
     /// A step with a key keeps no tensor that it has allocated.
-    fn graph_key(&self, _cx: &StepCx) -> Option<u64> {
+    fn graph_key(&self, _cx: &StepContext) -> Option<u64> {
         None
     }
 
     /// What has come up in the last step and is to be shown as a warning.
-    fn news(&mut self) -> Option<String> {
+    fn take_warning(&mut self) -> Option<String> {
         None
     }
 
     /// Lines to show before training: what was loaded, what was left out.
-    fn notes(&self) -> &[String] {
+    fn startup_notes(&self) -> &[String] {
         &[]
     }
 }
 
 /// The state of a method: what a checkpoint holds.
 #[derive(Default)]
-pub struct Parts<'a> {
+pub struct MethodState<'a> {
     /// Optimizers by name, each with the names of the networks in its store. A network is saved in a file of its name.
     pub optimizers: Vec<(&'static str, &'a mut Optimizer, Vec<&'static str>)>,
     /// Image pools by name.

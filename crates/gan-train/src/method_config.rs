@@ -3,7 +3,7 @@
 use crate::config::{self, Ranged, ToTable, unattributed};
 use crate::consistency::{self, BadKey, Contradiction, Demands, Network};
 use crate::method::Method;
-use crate::{Place, Result, TrainConfig};
+use crate::{DeviceConfig, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_nets::GeneratorConfig;
 use gan_translate::{Generator, InputKind, ModelConfig, OutputKind, ReadOptions, Sizes};
@@ -44,7 +44,7 @@ pub trait MethodConfig: ToTable + Debug + Send + Sync {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for what [`validate`] refuses, and for a precision that the device does not have;
     /// [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
-    fn build(&self, place: &Place) -> Result<Box<dyn Method>>;
+    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>>;
 }
 
 /// Refuses a configuration whose numbers are out of their ranges or whose settings contradict each other. What

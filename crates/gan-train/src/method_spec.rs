@@ -1,6 +1,6 @@
 //! The entry of a method in a list of methods.
 
-use crate::config::{self, Layer, Ranged, Tables};
+use crate::config::{self, ConfigSource, Ranged, Tables};
 use crate::consistency::BadKey;
 use crate::method_config::{MethodConfig, demands};
 use crate::{Error, Result};
@@ -28,20 +28,20 @@ pub struct MethodSpec {
     /// The ranges of the numeric keys of its configuration.
     pub ranges: Tables,
     /// Resolves defaults, preset, file and single settings into the whole configuration: [`resolve`].
-    pub resolve: fn(&[Layer]) -> Result<Box<dyn MethodConfig>>,
+    pub resolve: fn(&[ConfigSource]) -> Result<Box<dyn MethodConfig>>,
     /// Every key of its configuration: [`keys`].
     pub keys: fn() -> Result<ConfigKeys>,
     /// Settings of a tiny run, for smoke tests.
-    pub debug: &'static [&'static str],
+    pub smoke_overrides: &'static [&'static str],
 }
 
 impl MethodSpec {
     /// The method with the configuration `C`; its defaults are those of the method.
-    pub const fn new<C>(name: &'static str, about: &'static str, debug: &'static [&'static str]) -> Self
+    pub const fn new<C>(name: &'static str, about: &'static str, smoke_overrides: &'static [&'static str]) -> Self
     where
         C: MethodConfig + Ranged + Default + Serialize + DeserializeOwned + 'static,
     {
-        MethodSpec { name, about, ranges: C::TABLES, resolve: resolve::<C>, keys: keys::<C>, debug }
+        MethodSpec { name, about, ranges: C::TABLES, resolve: resolve::<C>, keys: keys::<C>, smoke_overrides }
     }
 }
 
@@ -62,7 +62,7 @@ pub fn find<'a>(methods: &'a [MethodSpec], name: &str) -> Result<&'a MethodSpec>
 /// # Errors
 /// [`Error::Config`]: those of [`config::resolve`], a network larger than any machine holds, a key that a user has set and
 /// that the chosen architecture has no use for, and all contradictions.
-pub fn resolve<C>(layers: &[Layer]) -> Result<Box<dyn MethodConfig>>
+pub fn resolve<C>(layers: &[ConfigSource]) -> Result<Box<dyn MethodConfig>>
 where
     C: MethodConfig + Ranged + Default + Serialize + DeserializeOwned + 'static,
 {

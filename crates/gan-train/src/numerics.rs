@@ -1,6 +1,6 @@
 //! What precision a run computes with, and where that is possible.
 
-use crate::{Error, Place, Result, TrainConfig};
+use crate::{DeviceConfig, Error, Result, TrainConfig};
 use gan_layers::{MathMode, Precision};
 
 impl TrainConfig {
@@ -14,7 +14,7 @@ impl TrainConfig {
 ///
 /// # Errors
 /// [`Error::NoBf16`] for BF16 on the CPU.
-pub fn check(precision: Precision, place: &Place) -> Result<()> {
+pub fn check(precision: Precision, place: &DeviceConfig) -> Result<()> {
     if precision == Precision::Bf16 && place.device.is_cpu() {
         return Err(Error::NoBf16);
     }
@@ -25,17 +25,21 @@ pub fn check(precision: Precision, place: &Place) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::config::Layer;
+    use crate::config::ConfigSource;
     use crate::methods::METHODS;
 
     #[test]
     fn every_method_refuses_bf16_on_the_cpu() {
         for method in METHODS {
-            let layers: Vec<_> =
-                method.debug.iter().chain(&["precision=bf16"]).map(|s| Layer::Setting(s.to_string())).collect();
+            let layers: Vec<_> = method
+                .smoke_overrides
+                .iter()
+                .chain(&["precision=bf16"])
+                .map(|s| ConfigSource::Setting(s.to_string()))
+                .collect();
             let config = (method.resolve)(&layers).unwrap();
             assert_eq!(config.train().precision, Precision::Bf16);
-            let Err(error) = config.build(&Place::cpu()) else { panic!("{} was built", method.name) };
+            let Err(error) = config.build(&DeviceConfig::cpu()) else { panic!("{} was built", method.name) };
             assert!(matches!(error, crate::Error::NoBf16), "{error}");
         }
     }

@@ -2,7 +2,7 @@
 //! in which a user may state wishes.
 
 use crate::checkpoint;
-use crate::config::{Layer, differences};
+use crate::config::{ConfigSource, differences};
 use crate::method_config::MethodConfig;
 use crate::method_spec::{MethodSpec, find};
 use crate::storage::Disk;
@@ -53,7 +53,7 @@ pub fn resume_config(
 ) -> Result<Box<dyn MethodConfig>> {
     require_method(run, method)?;
     let file = run.join("config.toml");
-    let resolve = |toml: String| (method.resolve)(&[Layer::Saved { name: file.display().to_string(), toml }]);
+    let resolve = |toml: String| (method.resolve)(&[ConfigSource::Saved { name: file.display().to_string(), toml }]);
     let text = run::read_config(&Disk, run);
     // Its weights are read as well: a configuration that they do not fit is not theirs.
     let usable = |folder: Folder<'static>| {
@@ -68,7 +68,7 @@ pub fn resume_config(
     };
     let saved = match (&sealed, text) {
         (_, Ok(text)) => resolve(text)?,
-        (Some(sealed), Err(_)) => (method.resolve)(&[Layer::saved(&**sealed)?])?,
+        (Some(sealed), Err(_)) => (method.resolve)(&[ConfigSource::saved(&**sealed)?])?,
         (None, Err(error)) => return Err(error),
     };
     if let Some(sealed) = &sealed {
@@ -135,7 +135,7 @@ pub fn require_method(run: &Path, method: &MethodSpec) -> Result<()> {
 pub(crate) fn sealed(dir: &Path, model: &serde_json::Value, method: &MethodSpec) -> Result<Box<dyn MethodConfig>> {
     let table: Table = serde_json::from_value(model.clone())
         .map_err(|e| Error::damaged(&dir.join(MANIFEST), format!("it has no usable configuration: {e}")))?;
-    (method.resolve)(&[Layer::Saved { name: dir.display().to_string(), toml: table.to_string() }])
+    (method.resolve)(&[ConfigSource::Saved { name: dir.display().to_string(), toml: table.to_string() }])
 }
 
 /// Refuses changes that a resumed run must not make, all at once. `file` is where they stand.

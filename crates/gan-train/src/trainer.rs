@@ -18,7 +18,7 @@ use crate::gallery::{Gallery, GalleryOptions};
 use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
-use crate::{Error, Place, Result, capture_steps, numerics, resume};
+use crate::{DeviceConfig, Error, Result, capture_steps, numerics, resume};
 use device_prefetcher::DevicePrefetcher;
 use gan_data::{Dataset, Loader};
 use gan_kernels::device::device_name;
@@ -45,7 +45,7 @@ pub struct Job {
     /// Go on with the newest checkpoint of the run.
     pub resume: bool,
     /// Device and dtype.
-    pub place: Place,
+    pub place: DeviceConfig,
     /// The command line, for the record.
     pub argv: Vec<String>,
     /// Version of the program, for the record.
@@ -86,7 +86,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     numerics::check(train.precision, &job.place)?;
     let mut method = capture_steps(job.config.build(&job.place)?, &train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
-    let mut warnings: Vec<String> = method.notes().to_vec();
+    let mut warnings: Vec<String> = method.startup_notes().to_vec();
     warnings.extend(dataset.describe().notes);
 
     let (mut folder, restored) = open_folder(&*storage, &job, &mut *method)?;
@@ -110,7 +110,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
                 "this checkpoint is of an older version, which kept no epoch: with this data, step {step} lies in epoch {}",
                 position.epoch()
             ));
-            state::Place { position, data }
+            state::TrainingPosition { position, data }
         });
         let notes;
         (position, notes) = data.carry_on(&saved.data, saved.position);

@@ -7,7 +7,7 @@ mod own_dataset;
 mod own_method;
 
 use candle_core::{DType, Device, Tensor};
-use gan_train::config::{Layer, key_ranges};
+use gan_train::config::{ConfigSource, key_ranges};
 use gan_train::events::{Finish, read_progress};
 use gan_train::storage::Disk;
 use gan_train::{METHODS, find, require_method, run_method};
@@ -50,7 +50,8 @@ fn a_method_from_outside_is_trained_and_resumed() {
 
 #[test]
 fn its_configuration_is_checked_as_that_of_any_method() {
-    let refused = |setting: &str| (REGRESSION.resolve)(&[Layer::Setting(setting.into())]).unwrap_err().to_string();
+    let refused =
+        |setting: &str| (REGRESSION.resolve)(&[ConfigSource::Setting(setting.into())]).unwrap_err().to_string();
     assert!(refused("lambda_l2=-1").contains("out of range"));
     assert!(refused("lambda_l3=1").contains("did you mean `loss.lambda_l1`"));
     assert!(refused("crop_size=48").contains("multiples of 32"));

@@ -4,10 +4,10 @@
 use candle_core::{DType, Tensor};
 use gan_data::{Batch, DataConfig, DataMode, Preprocess};
 use gan_rng::{Key, Purpose};
-use gan_train::config::Layer;
+use gan_train::config::ConfigSource;
 use gan_train::methods::pix2pixhd::styles::encode_features;
 use gan_train::storage::Disk;
-use gan_train::{Job, METHODS, Place, find, train};
+use gan_train::{DeviceConfig, Job, METHODS, find, train};
 use gan_translate::{Error, Model, Options, StyleClusters, TrainedModel, label_of};
 use std::path::Path;
 
@@ -26,15 +26,20 @@ fn trained(run: &Path, more: &[&str]) -> TrainedModel {
         "n_clusters=3",
         "preprocess=none",
     ];
-    let settings: Vec<Layer> =
-        method.debug.iter().chain(&own).chain(more).map(|s| Layer::Setting((*s).to_string())).collect();
+    let settings: Vec<ConfigSource> = method
+        .smoke_overrides
+        .iter()
+        .chain(&own)
+        .chain(more)
+        .map(|s| ConfigSource::Setting((*s).to_string()))
+        .collect();
     train(Job {
         method,
         config: (method.resolve)(&settings).unwrap(),
         dataset: None,
         run: run.to_path_buf(),
         resume: false,
-        place: Place::cpu(),
+        place: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "test".into(),
         stop: Default::default(),
@@ -46,7 +51,7 @@ fn trained(run: &Path, more: &[&str]) -> TrainedModel {
 
 /// A street that is not in the training set, with its photograph: 45x45, which no network takes as it is.
 fn street(trained: &TrainedModel) -> Batch {
-    let saved = Layer::saved(&trained.manifest().unwrap().model).unwrap();
+    let saved = ConfigSource::saved(&trained.manifest().unwrap().model).unwrap();
     let config = (find(METHODS, "pix2pixhd").unwrap().resolve)(&[saved]).unwrap().data();
     let (load_size, crop_size) = (48, 45);
     let preprocess = Preprocess::ResizeAndCrop;
@@ -83,7 +88,8 @@ fn styles_are_found_and_drawn() {
     }
 
     let mut told = Vec::new();
-    let report = encode_features(&trained, None, &Place::cpu(), &Disk, &mut |done, of| told.push((done, of))).unwrap();
+    let report =
+        encode_features(&trained, None, &DeviceConfig::cpu(), &Disk, &mut |done, of| told.push((done, of))).unwrap();
     assert_eq!(told, (0..=IMAGES).map(|i| (i, IMAGES)).collect::<Vec<_>>());
     assert_eq!((report.step, report.pictures, report.feat_num), (3, IMAGES, 3));
 
@@ -115,7 +121,7 @@ fn styles_are_found_and_drawn() {
     let before = bytes();
     std::fs::remove_dir_all(run.join("features")).unwrap();
     let checkpoint = TrainedModel::open(&run.join("checkpoints/3")).unwrap();
-    assert_eq!(encode_features(&checkpoint, None, &Place::cpu(), &Disk, &mut |_, _| ()).unwrap(), report);
+    assert_eq!(encode_features(&checkpoint, None, &DeviceConfig::cpu(), &Disk, &mut |_, _| ()).unwrap(), report);
     assert!(bytes() == before);
     let names = std::fs::read_dir(run.join("features")).unwrap().count();
     assert_eq!(names, 2, "clusters.json, clusters.safetensors and no temporary file");
@@ -125,7 +131,7 @@ fn styles_are_found_and_drawn() {
 fn models_without_an_encoder_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let trained = trained(&folder.path().join("run"), &["instance_feat=false"]);
-    let error = encode_features(&trained, None, &Place::cpu(), &Disk, &mut |_, _| ()).unwrap_err().to_string();
+    let error = encode_features(&trained, None, &DeviceConfig::cpu(), &Disk, &mut |_, _| ()).unwrap_err().to_string();
     assert!(error.contains("instance_feat=true"), "{error}");
     let asked = Options { style: Some(0), ..Options::default() };
     assert!(matches!(Model::load(&trained, asked), Err(Error::NoEncoder)));

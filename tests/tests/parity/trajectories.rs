@@ -10,7 +10,7 @@ use gan_losses::GanMode;
 use gan_nets::{DiscriminatorConfig, NetD};
 use gan_rng::{Key, Purpose};
 use gan_train::methods::{cyclegan, pix2pix, pix2pixhd};
-use gan_train::{Method, Place, StepCx, TrainConfig};
+use gan_train::{DeviceConfig, Method, StepContext, TrainConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ fn float(c: &Value, key: &str, default: f64) -> f64 {
     c[key].as_f64().unwrap_or(default)
 }
 
-fn method(case: &Case, place: &Place) -> Box<dyn Method> {
+fn method(case: &Case, place: &DeviceConfig) -> Box<dyn Method> {
     let c = &case.config;
     let train = TrainConfig {
         pool_size: number(c, "pool", 0),
@@ -151,10 +151,10 @@ const NEIGHBOURS: u64 = 9;
 
 /// Runs the steps from the initial weights, or from those of a neighbour: each weight moved by up to [`NUDGE`] of itself.
 fn simulate(case: &Case, dtype: DType, neighbour: Option<u64>) -> Trajectory {
-    let place = Place { device: device(), dtype };
+    let place = DeviceConfig { device: device(), dtype };
     let mut method = method(case, &place);
     let mut start = BTreeMap::new();
-    for (_, optimizer, networks) in method.parts().optimizers {
+    for (_, optimizer, networks) in method.state().optimizers {
         for net in networks {
             let mut init = case.state_dict(&format!("{net}.init."), DType::F64);
             for (key, t) in init.iter_mut().filter(|(_, t)| t.dtype().is_float() && t.rank() > 1) {
@@ -174,12 +174,12 @@ fn simulate(case: &Case, dtype: DType, neighbour: Option<u64>) -> Trajectory {
     let lr = float(&case.config, "lr", 2e-4);
     let mut losses = Vec::new();
     for step in 0..steps {
-        let cx = StepCx { epoch: 1, step: step as u64, lr, seed: 0 };
+        let cx = StepContext { epoch: 1, step: step as u64, lr, seed: 0 };
         let values = method.step(&batch(case, step, dtype), &cx).expect("a step");
         losses.extend(values.into_iter().map(|(name, value)| (format!("{name}[{step}]"), value)));
     }
     let mut updates = Vec::new();
-    for (_, optimizer, networks) in method.parts().optimizers {
+    for (_, optimizer, networks) in method.state().optimizers {
         for net in networks {
             for (key, have) in optimizer.store().state_dict(&format!("{net}.")).expect("weights") {
                 if !is_free_bias(case, net, &key) && !key.ends_with("num_batches_tracked") {

@@ -12,9 +12,9 @@ use anyhow::bail;
 use candle_core::{Device, Tensor};
 use gan_data::{Batch, DataConfig, DataMode, Dataset, Depth, Quantize, image_from_tensor, write_image};
 use gan_rng::{Key, Purpose};
-use gan_train::config::Layer;
+use gan_train::config::ConfigSource;
 use gan_train::events::Finish;
-use gan_train::{Job, METHODS, MethodConfig, MethodSpec, Place, find, resume_config};
+use gan_train::{DeviceConfig, Job, METHODS, MethodConfig, MethodSpec, find, resume_config};
 use gan_translate::{Model, Options};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -82,15 +82,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 
 /// The demo's configuration, or that of the demo to be resumed, with the settings.
 fn config(args: &Args, method: &MethodSpec, out: &Path) -> anyhow::Result<Box<dyn MethodConfig>> {
-    let with = |base: Layer| {
-        let settings = args.set.iter().cloned().map(Layer::Setting);
+    let with = |base: ConfigSource| {
+        let settings = args.set.iter().cloned().map(ConfigSource::Setting);
         (method.resolve)(&std::iter::once(base).chain(settings).collect::<Vec<_>>())
     };
     if !args.resume {
         return Ok(with(presets::layer(method.name, "demo")?)?);
     }
     if resume::of_run(out).is_none_or(|of_run| of_run.name == method.name) {
-        let config = resume_config(out, method, |saved| with(Layer::saved(saved)?))?;
+        let config = resume_config(out, method, |saved| with(ConfigSource::saved(saved)?))?;
         if config.data().mode == DataMode::Facades {
             return Ok(config);
         }
@@ -140,7 +140,7 @@ impl std::fmt::Display for Score {
 }
 
 /// Translates held-out label maps, measures against the truth and draws a few as an image of rows.
-fn evaluate(run: &Path, data: &DataConfig, place: &Place) -> anyhow::Result<Scores> {
+fn evaluate(run: &Path, data: &DataConfig, place: &DeviceConfig) -> anyhow::Result<Scores> {
     let open = |phase: &str, items| {
         gan_data::open(&DataConfig { phase: phase.into(), flip: false, max_dataset_size: Some(items), ..data.clone() })
     };

@@ -94,7 +94,8 @@ pub(crate) fn tiny(method: &str, more: &[&str]) -> Vec<String> {
     let small = ["max_dataset_size=4", "workers=0"];
     // The number of halvings is a key of the architecture `unet` alone.
     let other_arch = more.iter().any(|setting| setting.starts_with("generator.arch="));
-    let kept = spec.debug.iter().filter(|setting| !(other_arch && setting.starts_with("generator.num_downs=")));
+    let kept =
+        spec.smoke_overrides.iter().filter(|setting| !(other_arch && setting.starts_with("generator.num_downs=")));
     let settings = kept.chain(procedural).chain(&small).chain(more);
     let settings = settings.flat_map(|setting| ["--set".to_string(), (*setting).to_string()]);
     ["train", method].into_iter().map(String::from).chain(settings).collect()

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub(super) struct Document {
     /// The values.
     pub(super) values: Table,
-    /// Place of each key, and of each element of an array.
+    /// DeviceConfig of each key, and of each element of an array.
     pub(super) origins: Origins,
     /// Path of the table, key, and place of the key, in the order of the text.
     keys: Vec<(usize, String, String, String)>,

@@ -85,28 +85,28 @@ impl Ranged for Config {
     ];
 }
 
-fn text(toml: &str) -> Layer {
-    Layer::Text { name: "run.toml".to_owned(), toml: toml.to_owned() }
+fn text(toml: &str) -> ConfigSource {
+    ConfigSource::Text { name: "run.toml".to_owned(), toml: toml.to_owned() }
 }
 
-fn set(setting: &str) -> Layer {
-    Layer::Setting(setting.to_owned())
+fn set(setting: &str) -> ConfigSource {
+    ConfigSource::Setting(setting.to_owned())
 }
 
-fn resolved(layers: &[Layer]) -> Result<Config, String> {
+fn resolved(layers: &[ConfigSource]) -> Result<Config, String> {
     resolve(&Config::default(), layers).map_err(|error| error.to_string())
 }
 
 /// What the layers change in the configuration, as TOML on one line.
-fn changes(layers: &[Layer]) -> Result<String, String> {
+fn changes(layers: &[ConfigSource]) -> Result<String, String> {
     let changed = differences(&Config::default(), &resolved(layers)?).unwrap();
     let show = |d: &Difference| format!("{}={}", d.key, d.after.as_ref().unwrap());
     Ok(changed.iter().map(show).collect::<Vec<_>>().join(" "))
 }
 
 /// Compares every case, so that one run shows all that differ.
-fn assert_all(cases: &[(&[Layer], &str)], got: impl Fn(&[Layer]) -> String) {
-    let differ = |(layers, expected): &(&[Layer], &str)| {
+fn assert_all(cases: &[(&[ConfigSource], &str)], got: impl Fn(&[ConfigSource]) -> String) {
+    let differ = |(layers, expected): &(&[ConfigSource], &str)| {
         let got = got(layers);
         (got != *expected).then(|| format!("{layers:?}\n   got: {got}\n  want: {expected}"))
     };
@@ -116,7 +116,7 @@ fn assert_all(cases: &[(&[Layer], &str)], got: impl Fn(&[Layer]) -> String) {
 
 #[test]
 fn accepted() {
-    let cases: &[(&[Layer], &str)] = &[
+    let cases: &[(&[ConfigSource], &str)] = &[
         (&[], ""),
         (&[text("")], ""),
         (&[text("\u{feff}[train]\r\nlr = 1e-3\r\n# note\r\nn_epochs = 5\r\n")], "train.lr=0.001 train.n_epochs=5"),
@@ -160,7 +160,7 @@ fn accepted() {
 
 #[test]
 fn refused() {
-    let cases: &[(&[Layer], &str)] = &[
+    let cases: &[(&[ConfigSource], &str)] = &[
         // Unknown keys.
         (&[text("[train]\nn_epoch = 3")], "run.toml:2:1: unknown key `train.n_epoch`; did you mean `train.n_epochs`?"),
         (
@@ -315,12 +315,12 @@ fn size_and_depth_are_limited() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("big.toml");
     std::fs::write(&path, vec![b'#'; 10 << 20]).unwrap();
-    assert!(Layer::file(&path).unwrap_err().to_string().contains("larger than"));
+    assert!(ConfigSource::file(&path).unwrap_err().to_string().contains("larger than"));
     std::fs::write(&path, b"# fine\nname = \"\xff\"").unwrap();
-    assert!(Layer::file(&path).unwrap_err().to_string().ends_with("big.toml:2:9: the file is not UTF-8"));
+    assert!(ConfigSource::file(&path).unwrap_err().to_string().ends_with("big.toml:2:9: the file is not UTF-8"));
     std::fs::write(&path, b"[train]\nlr = 3").unwrap();
-    assert_eq!(resolved(&[Layer::file(&path).unwrap()]).unwrap().train.lr, 3.0);
-    assert!(Layer::file(folder.path()).is_err());
+    assert_eq!(resolved(&[ConfigSource::file(&path).unwrap()]).unwrap().train.lr, 3.0);
+    assert!(ConfigSource::file(folder.path()).is_err());
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn what_was_made_by_hand_is_checked_too() {
 #[test]
 fn what_a_user_has_set_is_told_from_what_was_saved() {
     let saved =
-        Layer::Saved { name: "config.toml".to_owned(), toml: "[generator]\nwidth = 8\nnorm = \"x\"".to_owned() };
+        ConfigSource::Saved { name: "config.toml".to_owned(), toml: "[generator]\nwidth = 8\nnorm = \"x\"".to_owned() };
     let layers = [saved, text("train.lr = 2e-4\nname = \"a\""), set("generator.norm=y")];
     let layered = lay(&Config::default(), &layers).unwrap();
     assert!(layered.is_changed("name") && layered.is_changed("generator.norm"));

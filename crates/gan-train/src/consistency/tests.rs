@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::config::{self, Layer, Ranged, key_ranges, list};
+use crate::config::{self, ConfigSource, Ranged, key_ranges, list};
 use crate::method_config::{MethodConfig, validate};
 use crate::methods::{cyclegan, pix2pix, pix2pixhd};
 use crate::{METHODS, MethodSpec};
@@ -13,8 +13,8 @@ fn find(method: &str) -> &'static MethodSpec {
     crate::find(METHODS, method).unwrap()
 }
 
-fn set(setting: &str) -> Layer {
-    Layer::Setting(setting.to_owned())
+fn set(setting: &str) -> ConfigSource {
+    ConfigSource::Setting(setting.to_owned())
 }
 
 fn resolve(method: &str, settings: &[&str]) -> Result<Box<dyn MethodConfig>> {
@@ -30,7 +30,7 @@ fn refusal(method: &str, settings: &[&str]) -> String {
 }
 
 /// The contradictions of a configuration that is not refused for its numbers.
-fn found<T>(layers: &[Layer]) -> Vec<Contradiction>
+fn found<T>(layers: &[ConfigSource]) -> Vec<Contradiction>
 where
     T: MethodConfig + Ranged + Default + Serialize + DeserializeOwned,
 {
@@ -41,7 +41,7 @@ where
 }
 
 fn found_in(method: &str, settings: &[&str]) -> Vec<Contradiction> {
-    let layers: Vec<Layer> = settings.iter().map(|s| set(s)).collect();
+    let layers: Vec<ConfigSource> = settings.iter().map(|s| set(s)).collect();
     match method {
         "pix2pix" => found::<pix2pix::Config>(&layers),
         "cyclegan" => found::<cyclegan::Config>(&layers),
@@ -148,7 +148,7 @@ fn what_can_be_trained_is_not_refused() {
         resolve(method, &settings).unwrap_or_else(|e| panic!("{method} {settings:?}: {e}"));
     }
     for spec in METHODS {
-        resolve(spec.name, spec.debug).unwrap_or_else(|e| panic!("{}: {e}", spec.name));
+        resolve(spec.name, spec.smoke_overrides).unwrap_or_else(|e| panic!("{}: {e}", spec.name));
     }
 }
 
@@ -250,9 +250,9 @@ fn keys_that_say_nothing_else_are_not_refused() {
     }
     let mut config = pix2pix::Config::default();
     (config.generator.num_downs, config.discriminator.num_d) = (5, 2);
-    let saved = Layer::saved(&config).unwrap();
+    let saved = ConfigSource::saved(&config).unwrap();
     let again = (find("pix2pix").resolve)(&[saved.clone(), set("lr=1e-3")]).unwrap();
     assert_eq!(again.networks()[0].unused_keys().len(), 7, "{again:?}");
-    let Layer::Saved { name, toml } = saved else { panic!("another layer") };
-    (find("pix2pix").resolve)(&[Layer::Text { name, toml }]).unwrap_err();
+    let ConfigSource::Saved { name, toml } = saved else { panic!("another layer") };
+    (find("pix2pix").resolve)(&[ConfigSource::Text { name, toml }]).unwrap_err();
 }

@@ -5,7 +5,7 @@ pub mod cyclegan;
 pub mod pix2pix;
 pub mod pix2pixhd;
 
-use crate::method::StepCx;
+use crate::method::StepContext;
 use crate::{Error, MethodSpec, Result, TrainConfig};
 use candle_core::Tensor;
 use gan_data::Batch;
@@ -16,7 +16,7 @@ use gan_rng::Purpose;
 pub const METHODS: &[MethodSpec] = &[pix2pix::SPEC, pix2pixhd::SPEC, cyclegan::SPEC];
 
 /// The contexts of a step: of networks that are being trained, and of those that are held fixed meanwhile.
-pub fn contexts(train: &TrainConfig, cx: &StepCx) -> (Ctx, Ctx) {
+pub fn contexts(train: &TrainConfig, cx: &StepContext) -> (Ctx, Ctx) {
     let TrainConfig { checkpointing, precision, .. } = *train;
     let ctx = Ctx { checkpointing, precision, math: train.math_mode(), ..Ctx::train(cx.key(Purpose::Dropout)) };
     (ctx, Ctx { weights: Weights::Frozen, ..ctx })
@@ -59,7 +59,7 @@ mod tests {
     /// Building a context changes nothing of the program: two runs of different modes can share a process.
     #[test]
     fn contexts_carry_the_math_mode_of_their_run() {
-        let cx = StepCx { epoch: 1, step: 0, lr: 1e-3, seed: 0 };
+        let cx = StepContext { epoch: 1, step: 0, lr: 1e-3, seed: 0 };
         for (tf32, deterministic) in [(true, false), (false, true)] {
             let train = TrainConfig { tf32, deterministic, ..TrainConfig::default() };
             let (trained, frozen) = contexts(&train, &cx);

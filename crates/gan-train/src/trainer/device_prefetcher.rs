@@ -1,6 +1,6 @@
 //! Batches on their way to the networks.
 
-use crate::{Place, Result};
+use crate::{DeviceConfig, Result};
 use candle_core::DType;
 use gan_data::Batch;
 use gan_kernels::upload::Uploader;
@@ -13,7 +13,7 @@ pub(super) struct DevicePrefetcher {
 }
 
 impl DevicePrefetcher {
-    pub(super) fn new(place: &Place) -> Result<Self> {
+    pub(super) fn new(place: &DeviceConfig) -> Result<Self> {
         Ok(DevicePrefetcher { uploader: Uploader::new(&place.device)?, dtype: place.dtype })
     }
 

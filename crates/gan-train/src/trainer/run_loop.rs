@@ -8,12 +8,12 @@ use super::preview::preview_batch;
 use super::progress::Pending;
 use crate::eta::{Interval, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
-use crate::method::{Method, StepCx};
+use crate::method::{Method, StepContext};
 use crate::method_config::MethodConfig;
 use crate::method_spec::MethodSpec;
 use crate::run::RunFolder;
 use crate::storage::Storage;
-use crate::{Error, Place, Result, TrainConfig, WayBack, to_place};
+use crate::{DeviceConfig, Error, Result, TrainConfig, WayBack, to_device};
 use gan_data::{Batch, Dataset, Loader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ pub(super) struct Run<'a> {
     pub(super) dataset: Arc<dyn Dataset>,
     pub(super) train: TrainConfig,
     pub(super) rate: LrScheduler,
-    pub(super) place: Place,
+    pub(super) place: DeviceConfig,
     pub(super) prefetcher: DevicePrefetcher,
     pub(super) batch_size: u64,
     pub(super) step: u64,
@@ -97,9 +97,9 @@ impl Run<'_> {
         let lr = self.rate.of_epoch(epoch);
         let losses = self
             .method
-            .step(&batch, &StepCx { epoch, step: self.step, lr, seed: self.train.seed })
+            .step(&batch, &StepContext { epoch, step: self.step, lr, seed: self.train.seed })
             .map_err(|error| error.in_step(self.step + 1, &batch))?;
-        if let Some(message) = self.method.news() {
+        if let Some(message) = self.method.take_warning() {
             self.emit(Event::Warning { step: self.step, message });
         }
         self.rate.observe(&losses)?;
@@ -130,7 +130,7 @@ impl Run<'_> {
 
     /// Whether all gradients so far were finite, on devices that do not tell at once.
     pub(super) fn check(&mut self) -> Result<()> {
-        let mut optimizers = self.method.parts().optimizers;
+        let mut optimizers = self.method.state().optimizers;
         let step = self.step;
         // A step is an update.
         let when = |updates| match updates {
@@ -172,7 +172,7 @@ impl Run<'_> {
         self.folder.check()?;
         let batch = match &self.preview {
             Some(batch) => batch,
-            None => self.preview.insert(to_place(preview_batch(&*self.dataset, self.train.seed)?, &self.place)?),
+            None => self.preview.insert(to_device(preview_batch(&*self.dataset, self.train.seed)?, &self.place)?),
         };
         let pictures = self.method.preview(batch)?;
         self.emit(Event::Preview { step: self.step, epoch, pictures });

@@ -46,7 +46,7 @@ impl Run<'_> {
         let unsavable = |e: serde_json::Error| Error::Unsavable { reason: e.to_string() };
         snapshot.model = serde_json::to_value(self.config.to_table()?).map_err(unsavable)?;
         snapshot.model_json = Some(serde_json::to_value(self.config.model()).map_err(unsavable)?);
-        let place = state::Place { position: self.position, data: self.data.clone() };
+        let place = state::TrainingPosition { position: self.position, data: self.data.clone() };
         state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &mut self.rate, place)?;
         let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep);
         let saved = saved.map_err(way_back::of_snapshot)?;

@@ -26,12 +26,12 @@ struct State {
     rate: LrState,
     optimizers: BTreeMap<String, Counters>,
     /// Absent in checkpoints of older versions.
-    place: Option<Place>,
+    place: Option<TrainingPosition>,
 }
 
 /// Where the run is, and in which data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Place {
+pub(super) struct TrainingPosition {
     pub(super) position: Position,
     pub(super) data: Data,
 }
@@ -57,9 +57,9 @@ pub(super) fn fill(
     events_length: u64,
     pending: &mut Pending,
     rate: &mut LrScheduler,
-    place: Place,
+    place: TrainingPosition,
 ) -> Result<()> {
-    let parts = method.parts();
+    let parts = method.state();
     let (mut moments, mut counters) = (Vec::new(), BTreeMap::new());
     for (name, optimizer, networks) in parts.optimizers {
         for network in networks {
@@ -86,7 +86,7 @@ pub(super) fn fill(
 /// Checks everything that [`restore`] needs, by the name of the file in `dir`. Nothing is changed.
 pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) -> Result<()> {
     let state = read(dir, snapshot)?;
-    let parts = method.parts();
+    let parts = method.state();
     for (name, optimizer, networks) in parts.optimizers {
         let store = optimizer.store();
         for network in networks {
@@ -135,10 +135,10 @@ pub(super) fn restore(
     method: &mut dyn Method,
     rate: &mut LrScheduler,
     device: &Device,
-) -> Result<(Pending, Option<Place>)> {
+) -> Result<(Pending, Option<TrainingPosition>)> {
     let Loaded { dir, snapshot, .. } = loaded;
     let state = read(dir, snapshot)?;
-    let parts = method.parts();
+    let parts = method.state();
     for (name, optimizer, networks) in parts.optimizers {
         for network in networks {
             let tensors = file(dir, snapshot, network)?;

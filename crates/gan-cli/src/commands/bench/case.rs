@@ -8,8 +8,8 @@ use gan_layers::{Ctx, Init, ParamStore};
 use gan_losses::Vgg19;
 use gan_nets::{Arch, CapturedGenerator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
-use gan_train::config::Layer;
-use gan_train::{METHODS, Method, Place, StepCx, TrainConfig, capture_steps, find, numerics, to_place};
+use gan_train::config::ConfigSource;
+use gan_train::{DeviceConfig, METHODS, Method, StepContext, TrainConfig, capture_steps, find, numerics, to_device};
 use gan_translate::Condition;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ impl Case {
         size: (usize, usize),
         n: usize,
         settings: &[String],
-        place: Place,
+        place: DeviceConfig,
     ) -> anyhow::Result<Self> {
         match name.split_once('-') {
             Some(("infer", network)) => translation(network, size, n, settings, &place),
@@ -57,7 +57,7 @@ impl Case {
                 generator.forward(&*x)?;
             }
             Case::Step { method, batch, step } => {
-                method.step(batch, &StepCx { epoch: 1, step: *step, lr: 2e-4, seed: 0 })?;
+                method.step(batch, &StepContext { epoch: 1, step: *step, lr: 2e-4, seed: 0 })?;
                 *step += 1;
             }
         }
@@ -83,7 +83,7 @@ fn translation(
     size: (usize, usize),
     n: usize,
     settings: &[String],
-    place: &Place,
+    place: &DeviceConfig,
 ) -> anyhow::Result<Case> {
     let train = numerics_of(settings)?;
     numerics::check(train.precision, place)?;
@@ -105,7 +105,7 @@ fn translation(
     let vb = VarBuilder::from_tensors(weights.into_iter().collect(), place.dtype, &place.device);
     let x = match arch {
         Arch::Global | Arch::Local => {
-            let batch = to_place(labelled(size, n)?, place)?;
+            let batch = to_device(labelled(size, n)?, place)?;
             Condition::new(&batch, LABELS, place.dtype)?
         }
         _ => Condition::Planes(images(0, size, n)?.to_device(&place.device)?),
@@ -120,11 +120,17 @@ fn translation(
 
 /// What the settings say about precision; any method's `[train]` table has it.
 fn numerics_of(settings: &[String]) -> anyhow::Result<TrainConfig> {
-    let layers: Vec<_> = settings.iter().cloned().map(Layer::Setting).collect();
+    let layers: Vec<_> = settings.iter().cloned().map(ConfigSource::Setting).collect();
     Ok((find(METHODS, "pix2pix")?.resolve)(&layers)?.train().clone())
 }
 
-fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], place: &Place) -> anyhow::Result<Case> {
+fn training(
+    name: &str,
+    size: (usize, usize),
+    n: usize,
+    settings: &[String],
+    place: &DeviceConfig,
+) -> anyhow::Result<Case> {
     let method = find(METHODS, name)?;
     let mut vgg19 = None;
     let own: Vec<String> = match name {
@@ -139,11 +145,11 @@ fn training(name: &str, size: (usize, usize), n: usize, settings: &[String], pla
         }
         _ => Vec::new(),
     };
-    let layers: Vec<_> = own.into_iter().chain(settings.iter().cloned()).map(Layer::Setting).collect();
+    let layers: Vec<_> = own.into_iter().chain(settings.iter().cloned()).map(ConfigSource::Setting).collect();
     let config = (method.resolve)(&layers)?;
     require_multiple(size, config.model().generators[0].config.size_multiple())?;
     let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
-    let batch = to_place(batch, place)?;
+    let batch = to_device(batch, place)?;
     let train = config.train();
     numerics::check(train.precision, place)?;
     let method = capture_steps(config.build(place)?, train, place);

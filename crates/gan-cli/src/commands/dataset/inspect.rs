@@ -5,7 +5,7 @@ use crate::exit::{BAD_DATA, Coded, Done};
 use crate::progress::bar;
 use anyhow::bail;
 use gan_data::{DataConfig, DataMode, Guess, Problem, Report, Severity};
-use gan_train::config::{Layer, resolve};
+use gan_train::config::{ConfigSource, resolve};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -38,8 +38,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         hint = hint_for(guess, &root);
         format!("{:?}", guess.mode()).to_lowercase()
     });
-    let mut layers = vec![Layer::Setting(format!("mode={mode}"))];
-    layers.extend(args.set.iter().cloned().map(Layer::Setting));
+    let mut layers = vec![ConfigSource::Setting(format!("mode={mode}"))];
+    layers.extend(args.set.iter().cloned().map(ConfigSource::Setting));
     let mut config = DataConfig { root, ..resolve(&DataConfig::default(), &layers)? };
     if config.mode == DataMode::Colorization {
         (config.input_nc, config.output_nc) = (1, 2);

@@ -5,7 +5,7 @@ use super::settings::{files, over, root, rooted};
 use crate::exit::{BAD_MODEL, Coded, USAGE};
 use crate::shell::quoted;
 use anyhow::bail;
-use gan_train::config::{Layer, differences};
+use gan_train::config::{ConfigSource, differences};
 use gan_train::run::read_config;
 use gan_train::storage::Disk;
 use gan_train::{Error, METHODS, MethodConfig, MethodSpec, find, resume_config};
@@ -53,7 +53,7 @@ pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<Box<dyn
     let resumed = resume_config(&args.out, method, |saved| {
         let mut base = match whole {
             true => of_start.into_iter().chain([rooted(&saved.data().root.to_string_lossy())]).collect(),
-            false => vec![Layer::saved(saved)?],
+            false => vec![ConfigSource::saved(saved)?],
         };
         base.extend(root);
         let wanted = over(base, args, method)?;

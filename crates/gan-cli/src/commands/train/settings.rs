@@ -6,7 +6,7 @@ use crate::presets;
 use anyhow::bail;
 use clap::ValueEnum;
 use gan_data::Preprocess;
-use gan_train::config::Layer;
+use gan_train::config::ConfigSource;
 use gan_train::{Error, MethodConfig, MethodSpec};
 use gan_weights::checkpoint;
 use std::path::Path;
@@ -44,7 +44,7 @@ enum Direction {
 
 impl Shortcuts {
     /// As settings, but for the size.
-    fn layers(&self) -> impl Iterator<Item = Layer> {
+    fn layers(&self) -> impl Iterator<Item = ConfigSource> {
         let direction = self.direction.map(|direction| match direction {
             Direction::A2b => "data.direction=a2b".to_owned(),
             Direction::B2a => "data.direction=b2a".to_owned(),
@@ -52,7 +52,7 @@ impl Shortcuts {
         let batch_size = self.batch_size.map(|n| format!("data.batch_size={n}"));
         let epochs = self.epochs.map(|n| format!("train.n_epochs={n}"));
         let lr = self.lr.map(|rate| format!("train.lr={rate:?}"));
-        [direction, batch_size, epochs, lr].into_iter().flatten().map(Layer::Setting)
+        [direction, batch_size, epochs, lr].into_iter().flatten().map(ConfigSource::Setting)
     }
 }
 
@@ -64,22 +64,22 @@ pub(super) fn at_start(args: &Args, method: &MethodSpec) -> anyhow::Result<Box<d
 }
 
 /// Preset and file.
-pub(super) fn files(args: &Args, method: &MethodSpec) -> anyhow::Result<Vec<Layer>> {
+pub(super) fn files(args: &Args, method: &MethodSpec) -> anyhow::Result<Vec<ConfigSource>> {
     let preset = args.preset.as_deref().map(|name| presets::layer(method.name, name)).transpose()?;
     let file = args.config.as_deref().map(file).transpose()?;
     Ok(preset.into_iter().chain(file).collect())
 }
 
 /// A configuration file. One that cannot be read is a bad configuration, as one is that cannot be understood.
-fn file(path: &Path) -> anyhow::Result<Layer> {
-    Layer::file(path).map_err(|error| match error {
+fn file(path: &Path) -> anyhow::Result<ConfigSource> {
+    ConfigSource::file(path).map_err(|error| match error {
         Error::Files(checkpoint::Error::Io { .. }) => Coded(BAD_MODEL, error.to_string()).into(),
         other => other.into(),
     })
 }
 
 /// `--data`.
-pub(super) fn root(args: &Args) -> anyhow::Result<Option<Layer>> {
+pub(super) fn root(args: &Args) -> anyhow::Result<Option<ConfigSource>> {
     let Some(path) = args.data.as_deref().map(dataset_root) else { return Ok(None) };
     // The configuration is text.
     let Some(text) = path.to_str() else {
@@ -89,14 +89,18 @@ pub(super) fn root(args: &Args) -> anyhow::Result<Option<Layer>> {
 }
 
 /// The setting of a dataset's folder.
-pub(super) fn rooted(folder: &str) -> Layer {
-    Layer::Setting(format!("data.root={}", toml::Value::String(folder.to_owned())))
+pub(super) fn rooted(folder: &str) -> ConfigSource {
+    ConfigSource::Setting(format!("data.root={}", toml::Value::String(folder.to_owned())))
 }
 
 /// Lays the flags and settings of the command line over `base`.
-pub(super) fn over(base: Vec<Layer>, args: &Args, method: &MethodSpec) -> gan_train::Result<Box<dyn MethodConfig>> {
-    let with = |size: &[Layer]| {
-        let settings = args.set.iter().cloned().map(Layer::Setting);
+pub(super) fn over(
+    base: Vec<ConfigSource>,
+    args: &Args,
+    method: &MethodSpec,
+) -> gan_train::Result<Box<dyn MethodConfig>> {
+    let with = |size: &[ConfigSource]| {
+        let settings = args.set.iter().cloned().map(ConfigSource::Setting);
         let layers = base.iter().cloned().chain(args.shortcuts.layers()).chain(size.iter().cloned()).chain(settings);
         (method.resolve)(&layers.collect::<Vec<_>>())
     };
@@ -107,14 +111,14 @@ pub(super) fn over(base: Vec<Layer>, args: &Args, method: &MethodSpec) -> gan_tr
 }
 
 /// The settings that make images of this side, where they are now loaded and cropped at these sizes.
-fn sized(side: u32, preprocess: Preprocess, load_size: usize, crop_size: usize) -> Vec<Layer> {
-    let load = |size: u128| Layer::Setting(format!("data.load_size={size}"));
+fn sized(side: u32, preprocess: Preprocess, load_size: usize, crop_size: usize) -> Vec<ConfigSource> {
+    let load = |size: u128| ConfigSource::Setting(format!("data.load_size={size}"));
     match preprocess {
         Preprocess::Resize | Preprocess::ScaleWidth | Preprocess::None => vec![load(u128::from(side))],
         Preprocess::ResizeAndCrop | Preprocess::Crop | Preprocess::ScaleWidthAndCrop => {
             let crop = crop_size.max(1) as u128;
             let proportional = (u128::from(side) * load_size as u128 + crop / 2) / crop;
-            vec![Layer::Setting(format!("data.crop_size={side}")), load(proportional.max(u128::from(side)))]
+            vec![ConfigSource::Setting(format!("data.crop_size={side}")), load(proportional.max(u128::from(side)))]
         }
     }
 }
@@ -127,8 +131,8 @@ mod tests {
     fn a_size_keeps_the_proportion_of_load_and_crop() {
         let said = |preprocess, load, crop| {
             let texts = sized(128, preprocess, load, crop).into_iter().map(|layer| match layer {
-                Layer::Setting(text) => text,
-                Layer::Text { .. } | Layer::Saved { .. } => String::new(),
+                ConfigSource::Setting(text) => text,
+                ConfigSource::Text { .. } | ConfigSource::Saved { .. } => String::new(),
             });
             texts.collect::<Vec<_>>().join(" ")
         };

@@ -6,7 +6,7 @@ use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{Place, Result, TrainConfig};
+use crate::{DeviceConfig, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_losses::GanMode;
 use gan_nets::{DiscriminatorConfig, GeneratorConfig};
@@ -108,7 +108,7 @@ impl MethodConfig for Config {
         image_model("cyclegan", generators, &self.data())
     }
 
-    fn build(&self, place: &Place) -> Result<Box<dyn Method>> {
+    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
         Ok(Box::new(CycleGan::new(self, place)?))
     }
 }

@@ -3,11 +3,11 @@
 use super::{Config, LossConfig};
 use crate::backprop::backward;
 use crate::batch_fusion::BatchFusion;
-use crate::method::{Losses, Method, Panels, Parts, StepCx};
+use crate::method::{Losses, Method, MethodState, Panels, StepContext};
 use crate::method_config::validate;
 use crate::methods::{contexts, preview_context, target};
 use crate::pool::ImagePool;
-use crate::{Place, Result, TrainConfig, numerics};
+use crate::{DeviceConfig, Result, TrainConfig, numerics};
 use candle_core::Tensor;
 use gan_data::Batch;
 use gan_layers::{Ctx, Init, Optimizer, ParamStore, halves};
@@ -39,7 +39,7 @@ impl CycleGan {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
     /// the device does not have; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
-    pub fn new(config: &Config, place: &Place) -> Result<Self> {
+    pub fn new(config: &Config, place: &DeviceConfig) -> Result<Self> {
         validate(config)?;
         numerics::check(config.train.precision, place)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
@@ -141,7 +141,7 @@ impl Method for CycleGan {
     /// generator losses before the backward pass; each is backpropagated here as soon as it is complete, which gives the same
     /// gradient and keeps one direction's activations alive instead of six passes'. What passes through one network with the
     /// same weights passes as one batch, where that makes no difference (`BatchFusion`).
-    fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
+    fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
         let (a, b) = (&batch.a, target(batch)?);
         let (train, frozen) = contexts(&self.train, cx);
         let LossConfig { lambda_a, lambda_b, lambda_identity, .. } = self.loss;
@@ -207,15 +207,15 @@ impl Method for CycleGan {
         Ok(panels)
     }
 
-    fn parts(&mut self) -> Parts<'_> {
-        Parts {
+    fn state(&mut self) -> MethodState<'_> {
+        MethodState {
             optimizers: vec![("g", &mut self.opt_g, vec!["g_a", "g_b"]), ("d", &mut self.opt_d, vec!["d_a", "d_b"])],
             pools: vec![("fake_b", &mut self.pool_b), ("fake_a", &mut self.pool_a)],
         }
     }
 
     /// Every step with batches of one shape does the same.
-    fn graph_key(&self, _: &StepCx) -> Option<u64> {
+    fn graph_key(&self, _: &StepContext) -> Option<u64> {
         Some(0)
     }
 }

@@ -6,7 +6,7 @@ use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{Place, Result, TrainConfig};
+use crate::{DeviceConfig, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
 use gan_losses::GanMode;
@@ -78,7 +78,7 @@ impl MethodConfig for Config {
         image_model("pix2pix", one_generator(self.generator.clone(), &data), &data)
     }
 
-    fn build(&self, place: &Place) -> Result<Box<dyn Method>> {
+    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
         Ok(Box::new(Pix2Pix::new(self, place)?))
     }
 }

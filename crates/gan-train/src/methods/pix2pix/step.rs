@@ -2,11 +2,11 @@
 
 use super::{Config, LossConfig};
 use crate::backprop::backward;
-use crate::method::{Losses, Method, Panels, Parts, StepCx};
+use crate::method::{Losses, Method, MethodState, Panels, StepContext};
 use crate::method_config::validate;
 use crate::methods::{contexts, preview_context, target};
 use crate::pool::ImagePool;
-use crate::{Place, Result, TrainConfig, numerics};
+use crate::{DeviceConfig, Result, TrainConfig, numerics};
 use candle_core::Tensor;
 use gan_data::{Batch, DataMode, image_from_lab};
 use gan_layers::{Init, Optimizer, ParamStore};
@@ -32,7 +32,7 @@ impl Pix2Pix {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
     /// the device does not have; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
-    pub fn new(config: &Config, place: &Place) -> Result<Self> {
+    pub fn new(config: &Config, place: &DeviceConfig) -> Result<Self> {
         validate(config)?;
         numerics::check(config.train.precision, place)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
@@ -57,7 +57,7 @@ impl Pix2Pix {
 
 impl Method for Pix2Pix {
     /// D first, on (A, fake B) and (A, B); then G through the updated D, with the same fake.
-    fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
+    fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
         let (a, b) = (&batch.a, target(batch)?);
         let mode = self.loss.gan_mode;
         let (train, frozen) = contexts(&self.train, cx);
@@ -95,15 +95,15 @@ impl Method for Pix2Pix {
         Ok(panels)
     }
 
-    fn parts(&mut self) -> Parts<'_> {
-        Parts {
+    fn state(&mut self) -> MethodState<'_> {
+        MethodState {
             optimizers: vec![("g", &mut self.opt_g, vec!["g"]), ("d", &mut self.opt_d, vec!["d"])],
             pools: vec![("fake", &mut self.pool)],
         }
     }
 
     /// Every step with batches of one shape does the same.
-    fn graph_key(&self, _: &StepCx) -> Option<u64> {
+    fn graph_key(&self, _: &StepContext) -> Option<u64> {
         Some(0)
     }
 }

@@ -5,7 +5,7 @@ use crate::consistency::{BadKey, Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{mode_name, no_penalty};
-use crate::{Place, Result, TrainConfig};
+use crate::{DeviceConfig, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::Builder;
 use gan_losses::Vgg19;
@@ -96,7 +96,7 @@ impl MethodConfig for Config {
         model
     }
 
-    fn build(&self, place: &Place) -> Result<Box<dyn Method>> {
+    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
         Ok(Box::new(Pix2PixHd::new(self, place)?))
     }
 }

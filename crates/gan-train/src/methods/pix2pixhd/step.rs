@@ -4,11 +4,11 @@ use super::palette::colours;
 use super::pretrain::load_pretrain;
 use super::{Config, Perceptual};
 use crate::backprop::{GradAccumulator, backward};
-use crate::method::{Losses, Method, Panels, Parts, StepCx};
+use crate::method::{Losses, Method, MethodState, Panels, StepContext};
 use crate::method_config::validate;
 use crate::methods::{contexts, preview_context, target};
 use crate::pool::ImagePool;
-use crate::{Place, Result, numerics};
+use crate::{DeviceConfig, Result, numerics};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
 use gan_layers::{BiasInit, Ctx, Init, Optimizer, ParamStore, Sequence, instance_mean};
@@ -39,7 +39,7 @@ impl Pix2PixHd {
     /// the device does not have; [`Error::Loss`](crate::Error::Loss) if the weights of VGG19 cannot be used; those of
     /// [`TrainedModel::open_with`](gan_translate::TrainedModel::open_with) for `load_pretrain`; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory
     /// for the networks.
-    pub fn new(config: &Config, place: &Place) -> Result<Self> {
+    pub fn new(config: &Config, place: &DeviceConfig) -> Result<Self> {
         validate(config)?;
         numerics::check(config.train.precision, place)?;
         let (gc, dc) = (config.generator(), &config.discriminator);
@@ -103,7 +103,7 @@ impl Pix2PixHd {
 
 impl Method for Pix2PixHd {
     /// All losses come from one forward pass; G is updated first, then D.
-    fn step(&mut self, batch: &Batch, cx: &StepCx) -> Result<Losses> {
+    fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
         let real = target(batch)?;
         let cond = Condition::new(batch, self.config.classes(), self.dtype)?;
         let mode = self.config.loss.gan_mode;
@@ -166,27 +166,27 @@ impl Method for Pix2PixHd {
         Ok(panels)
     }
 
-    fn parts(&mut self) -> Parts<'_> {
+    fn state(&mut self) -> MethodState<'_> {
         let mut generators = vec!["g"];
         generators.extend(self.e.is_some().then_some("e"));
-        Parts {
+        MethodState {
             optimizers: vec![("g", &mut self.opt_g, generators), ("d", &mut self.opt_d, vec!["d"])],
             pools: vec![("fake", &mut self.pool)],
         }
     }
 
     /// When the whole generator begins to be trained, a step does other work.
-    fn graph_key(&self, cx: &StepCx) -> Option<u64> {
+    fn graph_key(&self, cx: &StepContext) -> Option<u64> {
         Some(u64::from(cx.epoch > self.config.enhancer.n_epochs_fix_global))
     }
 
-    fn notes(&self) -> &[String] {
+    fn startup_notes(&self) -> &[String] {
         &self.notes
     }
 }
 
 /// The perceptual loss, with VGG19's weights.
-fn perceptual_loss(config: &Config, place: &Place) -> Result<Option<PerceptualLoss>> {
+fn perceptual_loss(config: &Config, place: &DeviceConfig) -> Result<Option<PerceptualLoss>> {
     if config.loss.perceptual == Perceptual::None {
         return Ok(None);
     }

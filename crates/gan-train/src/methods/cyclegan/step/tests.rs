@@ -8,8 +8,8 @@ use gan_nets::{Arch, DiscriminatorConfig, GeneratorConfig};
 
 const SIDE: usize = 32;
 
-fn place() -> Place {
-    Place { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F64 }
+fn place() -> DeviceConfig {
+    DeviceConfig { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F64 }
 }
 
 fn config() -> Config {
@@ -34,9 +34,9 @@ fn batch(n: usize) -> Batch {
 fn step(config: &Config, n: usize, join: bool) -> Vec<(String, Vec<f64>)> {
     let mut method = CycleGan::new(config, &place()).unwrap();
     (method.fusion_g, method.fusion_d) = (method.fusion_g.forced(join), method.fusion_d.forced(join));
-    let losses = method.step(&batch(n), &StepCx { epoch: 1, step: 0, lr: 2e-4, seed: 0 }).unwrap();
+    let losses = method.step(&batch(n), &StepContext { epoch: 1, step: 0, lr: 2e-4, seed: 0 }).unwrap();
     let mut out: Vec<_> = losses.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
-    for (_, optimizer, networks) in method.parts().optimizers {
+    for (_, optimizer, networks) in method.state().optimizers {
         for network in networks {
             let prefix = format!("{network}.");
             let gradients = optimizer.store().grad_dict(&prefix).unwrap();
@@ -85,6 +85,7 @@ fn images_of_unequal_sizes_pass_one_by_one() {
     (method.fusion_g, method.fusion_d) = (method.fusion_g.forced(true), method.fusion_d.forced(true));
     let batch = batch(1);
     let narrower = batch.b.as_ref().unwrap().narrow(3, 0, SIDE - 4).unwrap().contiguous().unwrap();
-    let losses = method.step(&Batch { b: Some(narrower), ..batch }, &StepCx { epoch: 1, step: 0, lr: 2e-4, seed: 0 });
+    let losses =
+        method.step(&Batch { b: Some(narrower), ..batch }, &StepContext { epoch: 1, step: 0, lr: 2e-4, seed: 0 });
     assert!(losses.unwrap().iter().all(|(_, value)| value.to_scalar::<f64>().unwrap().is_finite()));
 }

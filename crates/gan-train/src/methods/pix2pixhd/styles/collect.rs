@@ -5,7 +5,7 @@ use crate::checkpoint::tensors;
 use crate::methods::pix2pixhd::SPEC;
 use crate::resume::sealed;
 use crate::storage::{Durability, Storage, replace_file};
-use crate::{Error, Place, Result, to_place};
+use crate::{DeviceConfig, Error, Result, to_device};
 use candle_core::{DType, Device};
 use gan_data::{Batch, DataConfig, Loader};
 use gan_rng::{Key, Purpose};
@@ -60,7 +60,7 @@ struct Found {
 pub fn encode_features(
     trained: &TrainedModel,
     data: Option<&Path>,
-    place: &Place,
+    place: &DeviceConfig,
     storage: &dyn Storage,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<StyleReport> {
@@ -81,7 +81,7 @@ pub fn encode_features(
     progress(0, pictures);
     // Training counts epochs from 1, so that epoch 0 has crops of its own.
     for (i, batch) in loader.epoch(0, 0).enumerate() {
-        collect(&encoder, &to_place(batch?, place)?, &mut found)?;
+        collect(&encoder, &to_device(batch?, place)?, &mut found)?;
         progress(i + 1, pictures);
     }
     let (clusters, labels) = cluster(&encoder, &found, Key::new(seed, Purpose::Style).at_name("clusters"));
