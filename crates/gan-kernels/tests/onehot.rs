@@ -4,6 +4,8 @@ mod reference;
 use candle_core::{DType, Device, Tensor};
 use gan_kernels::conv::{Conv2d, PadMode};
 use gan_kernels::dispatch::{InstructionSet, force_instructions};
+#[cfg(feature = "cuda")]
+use gan_kernels::elementwise::convert;
 use gan_kernels::onehot::{OneHot, OneHotGrads, onehot_conv2d, onehot_conv2d_backward};
 use gan_kernels::weight::Weight;
 use gan_rng::{Key, Purpose};
