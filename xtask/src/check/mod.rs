@@ -107,13 +107,24 @@ fn run(mut command: Command) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Whether cargo has this command: components and tools may be missing.
+fn has(root: &Path, command: &str) -> bool {
+    cargo(root).args([command, "--version"]).output().is_ok_and(|output| output.status.success())
+}
+
 fn fmt(root: &Path) -> Result<Outcome> {
+    if !has(root, "fmt") {
+        return Ok(Outcome::Skipped("rustfmt is not installed (rustup component add rustfmt)"));
+    }
     let mut command = cargo(root);
     command.args(["fmt", "--all", "--check"]);
     run(command)
 }
 
 fn clippy(root: &Path) -> Result<Outcome> {
+    if !has(root, "clippy") {
+        return Ok(Outcome::Skipped("clippy is not installed (rustup component add clippy)"));
+    }
     let mut command = cargo(root);
     command.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     run(command)
@@ -151,8 +162,7 @@ fn docs(root: &Path) -> Result<Outcome> {
 }
 
 fn deny(root: &Path) -> Result<Outcome> {
-    let installed = cargo(root).args(["deny", "--version"]).output().is_ok_and(|output| output.status.success());
-    if !installed {
+    if !has(root, "deny") {
         return Ok(Outcome::Skipped("cargo-deny is not installed (cargo install cargo-deny)"));
     }
     let mut command = cargo(root);
