@@ -60,7 +60,7 @@ pub trait Method: Send {
     ///
     /// Two steps with equal keys and batches of equal shapes must issue identical kernels: every branch that a step takes on
     /// the host has to show in the key. What differs beside the batch is the learning rate, the masks of dropout and the
-    /// choices of the pools in [`Method::parts`]; other numbers that the host computes are repeated as they were captured.
+    /// choices of the pools in [`Method::state`]; other numbers that the host computes are repeated as they were captured.
     /// A step with a key keeps no tensor that it has allocated.
     fn graph_key(&self, _cx: &StepContext) -> Option<u64> {
         None

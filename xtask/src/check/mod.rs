@@ -37,7 +37,7 @@ const CHECKS: &[Check] = &[
     Check { name: "msrv", about: "the oldest Rust that is promised (where its toolchain is installed)", run: msrv },
     Check { name: "docs", about: "documentation, warnings as errors", run: docs },
     Check { name: "deny", about: "licences and advisories (where cargo-deny is installed)", run: deny },
-    Check { name: "tidy", about: "files, method list, presets", run: tidy },
+    Check { name: "tidy", about: "files, presets", run: tidy },
 ];
 
 /// Runs the command; `words` are its arguments.
