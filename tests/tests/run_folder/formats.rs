@@ -4,20 +4,31 @@
 use super::{copy, find, log, resume_with};
 use std::path::{Path, PathBuf};
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format-1")
+fn fixtures(format: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/format-{format}"))
 }
 
 #[test]
 fn format_1_goes_on() {
+    goes_on(1, |name, said| {
+        assert!(said.iter().any(|s| s.contains("older version") && s.contains("epoch 2")), "{name}: {said:?}");
+    });
+}
+
+#[test]
+fn format_2_goes_on() {
+    goes_on(2, |name, said| assert_eq!(said, ["started at 4 of 5"], "{name}"));
+}
+
+fn goes_on(format: u32, says: impl Fn(&str, &[String])) {
     let folder = tempfile::tempdir().unwrap();
     for name in ["pix2pix", "cyclegan", "pix2pixhd"] {
         let run = folder.path().join(name);
-        copy(&fixtures().join(name), &run);
+        copy(&fixtures(format).join(name), &run);
         let (outcome, said) = resume_with(find(name), &run, &["max_steps=5"], None);
         assert_eq!(outcome.unwrap().step, 5, "{name}");
-        assert!(said.iter().any(|s| s.contains("older version") && s.contains("epoch 2")), "{name}: {said:?}");
-        let line = std::fs::read_to_string(fixtures().join(format!("expected/{name}.json"))).unwrap();
+        says(name, &said);
+        let line = std::fs::read_to_string(fixtures(format).join(format!("expected/{name}.json"))).unwrap();
         let expected: serde_json::Value = serde_json::from_str(&line).unwrap();
         let record = log(&run).pop().unwrap();
         assert_eq!((record.step, record.epoch), (5, 2), "{name}");
