@@ -26,7 +26,7 @@ TABLE = [
     ("step-pix2pixhd", 64, 128, 1),
 ]
 
-# Seconds before every turn. Idle threads may look for work for a while after a turn, at the expense of whoever is next.
+# Seconds before every turn. Idle threads may look for work for a while after a turn, at the expense of the next program.
 PAUSE = 0.3
 
 

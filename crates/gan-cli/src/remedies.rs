@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_way_without_the_device_is_said_whoever_asks_for_it() {
+    fn the_remedy_of_a_missing_device_is_found_in_every_error_type() {
         let error = || DeviceError::NotBuilt("cuda".to_owned());
         let asked: [&(dyn Error + 'static); 3] =
             [&error(), &gan_train::Error::Device(error()), &gan_translate::Error::Device(error())];

@@ -37,7 +37,7 @@ impl Graph {
     ///
     /// # Errors
     /// Those of `work`, CUDA's, and a device that is not CUDA's. Then nothing was done; the host's record of what was (say,
-    /// [`Version`](crate::weight::Version)s of copies) is to be put right by whoever keeps it.
+    /// [`Version`](crate::weight::Version)s of copies) has to be corrected by the caller.
     pub fn capture<T, E: From<Error>>(
         device: &Device,
         work: impl FnOnce() -> std::result::Result<T, E>,

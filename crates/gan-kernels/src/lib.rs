@@ -38,7 +38,7 @@
 //!
 //! Weights of many channels at few tiles (48, or 96 where transformed weights are more than 32 MiB, or with three points) are transformed piece
 //! by piece in the cache of the thread that uses them: written to memory and read back, they would be most of the work. For the
-//! same reason kernels ask for memory in advance where rows are short, and the first gradient of a step overwrites its
+//! same reason kernels prefetch where rows are short, and the first gradient of a step overwrites its
 //! accumulator ([`grad::GradState`]).
 //!
 //! Winograd convolution costs accuracy: outputs of whole networks err by 1.0 (U-Net) to 2.1 times (ResNet) as much as PyTorch's

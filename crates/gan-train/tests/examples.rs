@@ -35,7 +35,7 @@ fn a_method_from_outside_is_trained_and_resumed() {
         .collect();
     assert_eq!(steps, [1, 2, 4]);
 
-    // Whoever translates needs to know no method.
+    // Translation needs to know no method.
     let model = gan_translate::Model::open(&run).unwrap();
     assert_eq!((model.config().method.as_str(), model.config().sizes.multiple), ("regression", 32));
     let image = Tensor::zeros((1, 3, 40, 50), DType::F32, &Device::Cpu).unwrap();

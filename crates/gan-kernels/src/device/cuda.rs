@@ -27,8 +27,8 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim().to_owned()
 }
 
-/// A stream of its own, shared by all threads of the program: work is done in the order in which it is asked for,
-/// whoever asks.
+/// A stream of its own, shared by all threads of the program: work is done in the order in which it is
+/// submitted, by any thread.
 fn make(number: usize) -> Result<Device> {
     let device = Device::new_cuda_with_stream(number)?;
     let cuda = device.as_cuda_device()?;

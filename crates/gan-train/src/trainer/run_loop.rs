@@ -192,7 +192,7 @@ impl Run<'_> {
         for message in failures {
             let warning = Event::Warning { step: self.step, message };
             for observer in &mut self.observers {
-                // Whoever cannot take a warning about itself has said so already.
+                // An observer that fails at a warning about itself has been reported already.
                 let _ = observer.on(&warning);
             }
         }

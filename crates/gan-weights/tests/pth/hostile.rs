@@ -1,4 +1,4 @@
-//! Pickles that attack whoever unpickles them. Each goes through both containers.
+//! Pickles that attack their reader. Each goes through both containers.
 
 use std::time::{Duration, Instant};
 
@@ -126,7 +126,7 @@ fn m10_persistent_ids() {
 
 #[test]
 fn m11_memo_bombs() {
-    // Lists of ten references to the list before: 10^60 elements to whoever follows them.
+    // Lists of ten references to the list before: 10^60 elements to a reader that follows them.
     let mut laughs = b"]q\x00".to_vec();
     for level in 0..60u8 {
         laughs.extend(b"](");
