@@ -9,6 +9,8 @@
 //! ```
 
 mod difference;
+#[doc(hidden)]
+pub mod head;
 mod keys;
 mod layer;
 pub mod nearest;

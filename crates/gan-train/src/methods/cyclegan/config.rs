@@ -1,33 +1,25 @@
 //! The configuration of CycleGAN.
 
 use super::CycleGan;
-use crate::config::{Ranged, Tables};
 use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
+use crate::method_config;
 use crate::method_config::{MethodConfig, data_of, image_model};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
 use crate::{DeviceConfig, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_losses::GanMode;
-use gan_nets::{DiscriminatorConfig, GeneratorConfig};
+use gan_nets::GeneratorConfig;
 use gan_range::Range;
 use gan_translate::{Direction, Generator, ModelConfig};
 use serde::{Deserialize, Serialize};
 
-/// The whole configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Training loop.
-    pub train: TrainConfig,
-    /// Dataset.
-    pub data: DataConfig,
-    /// Both generators; `G_B` has input and output channels exchanged.
-    pub generator: GeneratorConfig,
-    /// Both discriminators.
-    pub discriminator: DiscriminatorConfig,
-    /// Losses.
-    pub loss: LossConfig,
+method_config! {
+    /// The whole configuration. `[generator]` is that of `G_A`; `G_B` has input and output channels exchanged.
+    pub struct Config {
+        /// Losses.
+        pub loss: LossConfig,
+    }
 }
 
 /// The `[loss]` table.
@@ -52,16 +44,6 @@ impl Config {
         let g = &self.generator;
         GeneratorConfig { input_nc: g.output_nc, output_nc: g.input_nc, ..g.clone() }
     }
-}
-
-impl Ranged for Config {
-    const TABLES: Tables = &[
-        ("train", TrainConfig::RANGES),
-        ("data", DataConfig::RANGES),
-        ("generator", GeneratorConfig::RANGES),
-        ("discriminator", DiscriminatorConfig::RANGES),
-        ("loss", LossConfig::RANGES),
-    ];
 }
 
 impl MethodConfig for Config {
@@ -124,9 +106,7 @@ impl Default for Config {
         Config {
             train: TrainConfig { pool_size: 50, ..TrainConfig::default() },
             data: DataConfig { mode: DataMode::Unaligned, ..DataConfig::default() },
-            generator: GeneratorConfig::default(),
-            discriminator: DiscriminatorConfig::default(),
-            loss: LossConfig::default(),
+            ..Config::of_defaults()
         }
     }
 }

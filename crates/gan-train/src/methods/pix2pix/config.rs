@@ -1,9 +1,9 @@
 //! The configuration of pix2pix.
 
 use super::Pix2Pix;
-use crate::config::{Ranged, Tables};
 use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
+use crate::method_config;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
 use crate::{DeviceConfig, Result, TrainConfig};
@@ -15,20 +15,12 @@ use gan_range::Range;
 use gan_translate::ModelConfig;
 use serde::{Deserialize, Serialize};
 
-/// The whole configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Training loop.
-    pub train: TrainConfig,
-    /// Dataset.
-    pub data: DataConfig,
-    /// Generator.
-    pub generator: GeneratorConfig,
-    /// Discriminator; sees input and output image.
-    pub discriminator: DiscriminatorConfig,
-    /// Losses.
-    pub loss: LossConfig,
+method_config! {
+    /// The whole configuration. The discriminator sees input and output image.
+    pub struct Config {
+        /// Losses.
+        pub loss: LossConfig,
+    }
 }
 
 /// The `[loss]` table.
@@ -41,16 +33,6 @@ pub struct LossConfig {
     pub lambda_l1: f64,
     /// Weight of a gradient penalty; only 0 is possible.
     pub lambda_gp: f64,
-}
-
-impl Ranged for Config {
-    const TABLES: Tables = &[
-        ("train", TrainConfig::RANGES),
-        ("data", DataConfig::RANGES),
-        ("generator", GeneratorConfig::RANGES),
-        ("discriminator", DiscriminatorConfig::RANGES),
-        ("loss", LossConfig::RANGES),
-    ];
 }
 
 impl MethodConfig for Config {
@@ -91,7 +73,6 @@ impl LossConfig {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            train: TrainConfig::default(),
             data: DataConfig { mode: DataMode::Aligned, ..DataConfig::default() },
             generator: GeneratorConfig {
                 arch: Arch::Unet256,
@@ -100,7 +81,7 @@ impl Default for Config {
                 ..GeneratorConfig::default()
             },
             discriminator: DiscriminatorConfig { norm: NormKind::Batch, ..DiscriminatorConfig::default() },
-            loss: LossConfig::default(),
+            ..Config::of_defaults()
         }
     }
 }

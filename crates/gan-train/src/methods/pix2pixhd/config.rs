@@ -1,7 +1,6 @@
 //! The configuration of pix2pixHD.
 
-use crate::TrainConfig;
-use crate::config::{Ranged, Tables};
+use crate::method_config;
 use crate::methods::contradictions::weight;
 use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
@@ -11,24 +10,16 @@ use gan_range::Range;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The whole configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Training loop.
-    pub train: TrainConfig,
-    /// Dataset: labels, instances, photographs.
-    pub data: DataConfig,
-    /// Generator. Its input channels follow from the labels, edges and features.
-    pub generator: GeneratorConfig,
-    /// Discriminators; they see the condition and the image.
-    pub discriminator: DiscriminatorConfig,
-    /// Losses.
-    pub loss: LossConfig,
-    /// Instance feature encoder.
-    pub encoder: FeatureConfig,
-    /// Coarse to fine.
-    pub enhancer: EnhancerConfig,
+method_config! {
+    /// The whole configuration. The input channels of the generator follow from labels, edges and features.
+    pub struct Config {
+        /// Losses.
+        pub loss: LossConfig,
+        /// Instance feature encoder.
+        pub encoder: FeatureConfig,
+        /// Coarse to fine.
+        pub enhancer: EnhancerConfig,
+    }
 }
 
 /// The `[loss]` table.
@@ -85,18 +76,6 @@ pub struct EnhancerConfig {
     pub load_pretrain: PathBuf,
 }
 
-impl Ranged for Config {
-    const TABLES: Tables = &[
-        ("train", TrainConfig::RANGES),
-        ("data", DataConfig::RANGES),
-        ("generator", GeneratorConfig::RANGES),
-        ("discriminator", DiscriminatorConfig::RANGES),
-        ("loss", LossConfig::RANGES),
-        ("encoder", FeatureConfig::RANGES),
-        ("enhancer", EnhancerConfig::RANGES),
-    ];
-}
-
 impl LossConfig {
     /// The ranges of the numeric keys.
     pub const RANGES: &'static [Range] = &[weight("lambda_feat"), weight("lambda_gp")];
@@ -120,7 +99,6 @@ impl EnhancerConfig {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            train: TrainConfig::default(),
             data: DataConfig { mode: DataMode::Labelled, ..DataConfig::default() },
             generator: GeneratorConfig { arch: Arch::Global, ..GeneratorConfig::default() },
             discriminator: DiscriminatorConfig {
@@ -128,9 +106,7 @@ impl Default for Config {
                 norm: NormKind::Instance,
                 ..DiscriminatorConfig::default()
             },
-            loss: LossConfig::default(),
-            encoder: FeatureConfig::default(),
-            enhancer: EnhancerConfig::default(),
+            ..Config::of_defaults()
         }
     }
 }
