@@ -8,7 +8,7 @@ mod sizes;
 
 use crate::commands::weights::WeightArgs;
 use crate::exit::Done;
-use crate::place::{PlaceArgs, PrecisionArgs};
+use crate::device::{DeviceArgs, PrecisionArgs};
 use crate::progress::bar;
 use crate::wording::worded;
 use anyhow::Context;
@@ -85,7 +85,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     weights: WeightArgs,
     #[command(flatten)]
-    place: PlaceArgs,
+    place: DeviceArgs,
     #[command(flatten)]
     precision: PrecisionArgs,
 }
@@ -139,7 +139,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     args.precision.check(&device)?;
     let model = model::open(&args, device)?;
     let notes = model::check(&args, &model, plan.jobs.len())?;
-    plan.notes.iter().map(String::as_str).chain(notes).for_each(|note| eprintln!("note: {note}"));
+    plan.notes.iter().map(String::as_str).chain(notes).for_each(|note| note!("note: {note}"));
     let mut report = Report::default();
     let bar = bar(plan.jobs.len(), "translating");
     for job in &plan.jobs {

@@ -31,13 +31,13 @@ pub(super) fn open(args: &Args, device: DeviceConfig) -> anyhow::Result<Model> {
     let options = Options { direction, ..args.options(device) };
     let model = Model::load(&trained, options).map_err(worded)?;
     model.check_writable().map_err(worded)?;
-    trained.notes().iter().for_each(|note| eprintln!("{note}"));
+    trained.notes().iter().for_each(|note| note!("{note}"));
     if is_weight_file(&args.model) {
         if args.direction == Direction::B2a {
-            eprintln!("a weight file holds one generator: --direction changes nothing");
+            note!("a weight file holds one generator: --direction changes nothing");
         }
         if args.dropout.is_some() && !model.generator().dropout {
-            eprintln!("this generator has no dropout: --dropout changes nothing");
+            note!("this generator has no dropout: --dropout changes nothing");
         }
     }
     Ok(model)

@@ -35,7 +35,7 @@ impl Report {
         let code = code_of(&error);
         if fail_fast || matches!(code, USAGE | BAD_MODEL) || disk_is_full(&error) {
             if self.written > 0 {
-                eprintln!("note: {} written before this failure", images(self.written));
+                note!("note: {} written before this failure", images(self.written));
             }
             return Err(error);
         }
@@ -54,7 +54,7 @@ impl Report {
     pub(super) fn end(self, plan: &Plan, output: &Path) -> anyhow::Result<()> {
         if self.without_alpha > 0 {
             let lost = images(self.without_alpha);
-            eprintln!(
+            note!(
                 "note: the alpha of {lost} was dropped: the model has no channel for it; --alpha keep writes it back"
             );
         }
@@ -64,7 +64,7 @@ impl Report {
             n => format!(", {n} skipped that were there already"),
         };
         if self.failures.is_empty() {
-            eprintln!("{} in {output}{skipped}", images(self.written));
+            note!("{} in {output}{skipped}", images(self.written));
             return Ok(());
         }
         let (failed, all) = (self.failures.len(), plan.jobs.len());
