@@ -64,6 +64,25 @@ impl Model {
     /// Translates files in order, one at a time, as [`Model::translate_files`] does. At most two more images than the one that is being
     /// translated are in memory: the next, and the one before. When [`EachFile::done`] ends the work, the one before has been
     /// written, and nothing after it.
+    ///
+    /// ```no_run
+    /// use gan_data::WriteOptions;
+    /// use gan_translate::{EachFile, FileJob, Files, Model};
+    /// use std::{ops::ControlFlow, path::Path};
+    ///
+    /// # fn main() -> gan_translate::Result<()> {
+    /// let model = Model::open("runs/photos")?;
+    /// let jobs = ["a", "b"].map(|stem| (format!("in/{stem}.png"), format!("out/{stem}.png")));
+    /// let jobs = jobs.each_ref().map(|(input, output)| {
+    ///     FileJob { files: Files::new(Path::new(input)), output: Path::new(output) }
+    /// });
+    /// let mut done = |i, outcome| {
+    ///     println!("file {i}: {outcome:?}");
+    ///     ControlFlow::Continue(())
+    /// };
+    /// model.translate_each(&jobs, &WriteOptions::default(), EachFile { skip: &|_| false, done: &mut done });
+    /// # Ok(()) }
+    /// ```
     pub fn translate_each(&self, jobs: &[FileJob<'_>], write: &WriteOptions, mut each: EachFile<'_>) {
         // A pool of the calling thread alone serves no other thread.
         let alone = rayon::current_thread_index().is_some();
