@@ -37,23 +37,23 @@ pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
         Ok(Done::Complete) => ExitCode::SUCCESS,
         Ok(Done::Interrupted) => ExitCode::from(130),
         Err(error) => {
-            eprintln!("error: {error}");
+            note!("error: {error}");
             let mut last = error.to_string();
             for cause in error.chain().skip(1) {
                 let text = cause.to_string();
                 // Transparent wrappers repeat their source.
                 if !last.contains(&text) {
-                    eprintln!("because: {text}");
+                    note!("because: {text}");
                 }
                 last = text;
             }
             if error.chain().any(is_out_of_memory)
                 && let Some(remedy) = memory::remedy()
             {
-                eprintln!("the device has not enough memory: {remedy}");
+                note!("the device has not enough memory: {remedy}");
             }
             if let Some(remedy) = error.chain().find_map(remedies::of) {
-                eprintln!("{remedy}");
+                note!("{remedy}");
             }
             ExitCode::from(code_of(&error))
         }

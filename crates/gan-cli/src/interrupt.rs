@@ -15,7 +15,7 @@ pub(crate) fn flag() -> Arc<AtomicBool> {
         if seen.swap(true, Ordering::Relaxed) {
             std::process::exit(130); // checkpoints are written so that this leaves a valid one
         }
-        eprintln!("finishing this step and saving a checkpoint; press Ctrl-C again to quit now");
+        note!("finishing this step and saving a checkpoint; press Ctrl-C again to quit now");
     });
     #[cfg(unix)]
     before.restore(set.is_err());

@@ -1,7 +1,7 @@
 //! Train and run pix2pix, pix2pixHD and CycleGAN from the command line.
 
 #[macro_use]
-mod speak;
+mod output;
 
 #[cfg(test)]
 mod advice;
@@ -12,7 +12,7 @@ mod exit;
 mod inputs;
 mod interrupt;
 mod memory;
-mod place;
+mod device;
 mod presets;
 mod process;
 mod progress;

@@ -1,6 +1,6 @@
 //! What a user sees while training: a bar on a terminal, a line now and then elsewhere.
 
-use crate::speak::above;
+use crate::output::above;
 use crate::start::Start;
 use gan_train::events::{Event, Finish, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
@@ -57,7 +57,7 @@ impl Progress {
         self.bar.set_position(step);
         if step < total {
             for line in self.start.lines(method, device, step, total) {
-                eprintln!("{line}");
+                note!("{line}");
             }
             if self.terminal {
                 self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -77,11 +77,11 @@ impl Observer for Progress {
                 let pace = pace(*images_per_s, *eta_s);
                 self.bar.set_message(format!("{pace}{}  {}", self.wait, self.losses));
                 if self.due(QUIET) || (!self.terminal && *step == self.total) {
-                    eprintln!("step {step}/{} {}  ({pace}{})", self.total, self.losses, self.wait);
+                    note!("step {step}/{} {}  ({pace}{})", self.total, self.losses, self.wait);
                 }
             }
-            Event::Warning { message, .. } => eprintln!("note: {message}"),
-            Event::Saved { step, path, .. } if *step == self.total => eprintln!("saved {}", path.display()),
+            Event::Warning { message, .. } => note!("note: {message}"),
+            Event::Saved { step, path, .. } if *step == self.total => note!("saved {}", path.display()),
             Event::Finished { reason: Finish::Complete, .. } => self.bar.finish(),
             Event::Finished { .. } => self.bar.abandon(),
             _ => {}
@@ -97,7 +97,7 @@ impl Observer for Progress {
         let pace = pace(self.start.batch_size as f64 * left as f64 / eta.max(1e-9), eta_s);
         self.bar.set_message(format!("{pace}{}  {}", self.wait, self.losses));
         if self.due(SILENT) {
-            eprintln!("step {step}/{}  ({pace}{})", self.total, self.wait);
+            note!("step {step}/{}  ({pace}{})", self.total, self.wait);
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn start() -> anyhow::Result<()> {
     let count = threads.len();
     if count < wanted {
         let used = if count == 0 { "the main thread alone".into() } else { format!("{count}") };
-        eprintln!("note: the system does not allow {wanted} threads; using {used}");
+        note!("note: the system does not allow {wanted} threads; using {used}");
     }
     let pool = ThreadPoolBuilder::new();
     if count == 0 {

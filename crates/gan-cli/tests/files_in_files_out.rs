@@ -536,3 +536,61 @@ fn nothing_half_written_is_left() {
     ran.fails(1, &["1 of 2 images", "cannot write out/big.png"]);
     assert_eq!(names(&bench.path("out")), ["small.png"]);
 }
+
+#[test]
+fn paths_may_stand_alone_or_in_a_list() {
+    let bench = bench();
+    for name in ["a.png", "b.png", "c.png"] {
+        image(&bench.path("photos").join(name), 12, 8);
+    }
+    ok(bench.run(["translate", "g.safetensors", "photos/a.png", "photos/b.png", "short"]));
+    assert_eq!(names(&bench.path("short")), ["a.png", "b.png"]);
+    ok(bench.run(["translate", "g.safetensors", "photos/a.png", "short.png"]));
+    assert_eq!(fs::read(bench.path("short.png")).unwrap(), fs::read(bench.path("short/a.png")).unwrap());
+    fs::write(bench.path("list"), "photos/c.png\nphotos/a.png\n").unwrap();
+    let listed = ["translate", "--model", "g.safetensors", "--list", "list", "--output", "listed"];
+    ok(bench.run(listed));
+    assert_eq!(names(&bench.path("listed")), ["a.png", "c.png"]);
+    fs::write(bench.path("list"), "\n").unwrap();
+    bench.run(listed).fails(3, &["list", "names no file"]);
+    bench.run(["translate", "g.safetensors", "photos"]).fails(2, &["required"]);
+    bench.run(["translate", "g.safetensors", "photos", "out", "--output", "out"]).fails(2, &["cannot be used with"]);
+}
+
+#[test]
+fn results_have_the_format_that_was_asked_for() {
+    let bench = bench();
+    for name in ["a.png", "b.jpg", "c.bmp", "d.tiff", "e.gif"] {
+        image(&bench.path("photos").join(name), 12, 8);
+    }
+    ok(translate(&bench, "photos", "kept", &["--format", "keep"]));
+    assert_eq!(names(&bench.path("kept")), ["a.png", "b.jpg", "c.bmp", "d.tiff", "e.png"]);
+    ok(translate(&bench, "photos", "webp", &["--format", "webp"]));
+    assert_eq!(names(&bench.path("webp")), ["a.webp", "b.webp", "c.webp", "d.webp", "e.webp"]);
+    let pixels = |path: &str| image::open(bench.path(path)).unwrap().to_rgb8();
+    assert_eq!(pixels("webp/a.webp"), pixels("kept/a.png"), "WebP is written without loss");
+    ok(translate(&bench, "photos/a.png", "best.jpg", &["--quality", "100"]));
+    ok(translate(&bench, "photos/a.png", "small.jpg", &["--quality", "20"]));
+    let bytes = |name: &str| fs::metadata(bench.path(name)).unwrap().len();
+    assert!(bytes("best.jpg") > bytes("small.jpg"));
+    translate(&bench, "photos/a.png", "x.png", &["--format", "webp"]).fails(2, &["x.png", "leave --format out"]);
+    translate(&bench, "photos", "x", &["--format", "jpg", "--alpha", "keep"]).fails(2, &["JPEG has none"]);
+}
+
+#[test]
+fn what_was_done_is_there_as_json() {
+    let bench = bench();
+    for name in ["a.png", "b.png", "c.png", "d.png"] {
+        image(&bench.path("photos").join(name), 12, 8);
+    }
+    fs::write(bench.path("photos/b.png"), "no image").unwrap();
+    let ran = translate(&bench, "photos", "out", &["--json"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&json["written"], &json["skipped"]), (&3.into(), &0.into()));
+    assert_eq!(json["failed"].as_array().unwrap().len(), 1);
+    assert_eq!((&json["failed"][0]["input"], &json["failed"][0]["exit_code"]), (&"photos/b.png".into(), &3.into()));
+    let ran = ok(translate(&bench, "photos/a.png photos/c.png", "out", &["--json", "--skip-existing"]));
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&json["written"], &json["skipped"]), (&0.into(), &2.into()));
+}

@@ -76,12 +76,33 @@ pub(crate) fn require_finite(values: &[f32], width: usize, place: impl Fn(usize)
     })
 }
 
+/// How images are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// Quality of JPEG, 1 … 100. The default of 95 shows no blocks in flat areas.
+    pub quality: u8,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        WriteOptions { quality: 95 }
+    }
+}
+
 /// Writes an image of 1 … 4 channels; the extension picks the format (png, jpg, webp, bmp, ppm, tiff). The file
 /// appears whole or not at all.
 ///
 /// # Errors
 /// [`Error::Encode`] if the format cannot hold the image, [`Error::Io`] if the disk refuses.
 pub fn write_image(path: &Path, image: &Image) -> Result<()> {
+    write_image_with(path, image, &WriteOptions::default())
+}
+
+/// As [`write_image`].
+///
+/// # Errors
+/// As [`write_image`].
+pub fn write_image_with(path: &Path, image: &Image, options: &WriteOptions) -> Result<()> {
     const REMEDY: &str = "write a .png";
     let refuse = |reason: String| Error::Encode { path: path.to_path_buf(), reason, remedy: REMEDY };
     let format = ImageFormat::from_path(path).map_err(|e| refuse(e.to_string()))?;
@@ -107,8 +128,7 @@ pub fn write_image(path: &Path, image: &Image) -> Result<()> {
     };
     let mut encoded = Cursor::new(Vec::new());
     if format == ImageFormat::Jpeg {
-        // Good enough that nobody sees it; the library's 75 shows blocks in flat areas.
-        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut encoded, 95);
+        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut encoded, options.quality);
         image::ImageEncoder::write_image(encoder, samples, width as u32, height as u32, color)
     } else {
         image::write_buffer_with_format(&mut encoded, samples, width as u32, height as u32, color, format)

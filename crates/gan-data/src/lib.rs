@@ -65,7 +65,9 @@ pub use config::{DataConfig, DataMode, Direction};
 pub use dataset::{Dataset, Description, ItemFiles};
 pub use decode::{AlphaPolicy, DecodeLimits, DecodeOptions, Header, decode, decode_ids, probe};
 pub use dynamic_image::Image;
-pub use encode::{Depth, Quantize, image_from_tensor, write_ids, write_image, write_planes};
+pub use encode::{
+    Depth, Quantize, WriteOptions, image_from_tensor, write_ids, write_image, write_image_with, write_planes,
+};
 pub use error::{Error, Result};
 pub use ids::IdMap;
 pub use image_file::{ImageFile, distinct_names, with_suffix};

@@ -95,7 +95,7 @@ fn all_problems_of_a_pair_of_folders_are_reported_at_once() {
     ];
     assert_eq!(found(&report), expected.map(|(k, s, n)| (k, s, n.to_owned())));
     assert!(report.problems.windows(2).all(|pair| pair[0].severity >= pair[1].severity), "worst first");
-    assert_eq!(report.folders[0].sizes[0].pictures, 4);
+    assert_eq!(report.folders[0].sizes[0].images, 4);
 }
 
 #[test]

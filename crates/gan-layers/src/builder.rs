@@ -188,14 +188,14 @@ impl<'a> Builder<'a> {
 
 impl<'a> From<VarBuilder<'a>> for Builder<'a> {
     fn from(vb: VarBuilder<'a>) -> Self {
-        Builder::new(Loaded(vb))
+        Builder::new(FromVarBuilder(vb))
     }
 }
 
 /// Weights that exist already: a network for translation.
-struct Loaded<'a>(VarBuilder<'a>);
+struct FromVarBuilder<'a>(VarBuilder<'a>);
 
-impl Source for Loaded<'_> {
+impl Source for FromVarBuilder<'_> {
     fn param(&self, path: &str, shape: &[usize], _: Role) -> Result<Param> {
         Ok(Param { weight: Weight::constant(self.0.get(shape, path)?.contiguous()?), grad: None })
     }

@@ -63,12 +63,12 @@ pub struct Optimizer {
     guard: NonFiniteGuard,
     /// Updates that are known to have been made of finite gradients.
     checked: u64,
-    captured: Option<Captured>,
+    captured: Option<CapturedUpdate>,
 }
 
 /// An update that is, or is going to be, part of a captured step.
 #[derive(Debug)]
-struct Captured {
+struct CapturedUpdate {
     /// [`AdamStep::factors`] of the next launch.
     factors: GraphParams,
     /// The capture is under way.
@@ -163,7 +163,7 @@ impl Optimizer {
     /// The device's.
     pub fn begin_capture(&mut self) -> Result<()> {
         let factors = GraphParams::new(self.store.device(), 2)?;
-        self.captured = Some(Captured { factors, open: true, used: false });
+        self.captured = Some(CapturedUpdate { factors, open: true, used: false });
         Ok(())
     }
 

@@ -4,7 +4,7 @@ mod json_lines;
 
 use std::path::PathBuf;
 
-use candle_core::Tensor;
+use crate::method::Panels;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
@@ -14,10 +14,6 @@ use crate::Result;
 
 /// Losses by name, in the order in which the method reports them.
 pub type Losses = Vec<(String, f64)>;
-
-/// Images for a preview: a label and a tensor `[N, C, H, W]` with values in `[-1, 1]`. Image `i`
-/// of each label belongs to one row: input, output, truth.
-pub type Pictures = Vec<(String, Tensor)>;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone, Serialize)]
@@ -60,8 +56,8 @@ pub enum Event {
         /// The epoch, counted from 1.
         epoch: u64,
         /// The images; in JSON only their labels.
-        #[serde(serialize_with = "labels")]
-        pictures: Pictures,
+        #[serde(rename = "pictures", serialize_with = "labels")]
+        panels: Panels,
     },
     /// A checkpoint was written.
     Saved {
@@ -135,9 +131,9 @@ fn as_map<S: Serializer>(losses: &Losses, out: S) -> Result<S::Ok, S::Error> {
     out.collect_map(losses.iter().map(|(name, value)| (name, value)))
 }
 
-fn labels<S: Serializer>(pictures: &Pictures, out: S) -> Result<S::Ok, S::Error> {
-    let mut seq = out.serialize_seq(Some(pictures.len()))?;
-    for (label, _) in pictures {
+fn labels<S: Serializer>(panels: &Panels, out: S) -> Result<S::Ok, S::Error> {
+    let mut seq = out.serialize_seq(Some(panels.len()))?;
+    for (label, _) in panels {
         seq.serialize_element(label)?;
     }
     seq.end()

@@ -11,7 +11,7 @@
 
 mod curve;
 mod page;
-mod picture;
+mod image;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::{Event, Observer, Pictures, read_progress};
+use crate::events::{Event, Observer, read_progress};
+use crate::method::Panels;
 use crate::storage::{Durability, Storage, read_limited, replace_file};
 use crate::{Error, Result};
 use curve::Curves;
@@ -59,11 +60,11 @@ struct Content {
 struct Preview {
     step: u64,
     epoch: u64,
-    rows: Vec<Vec<Picture>>,
+    rows: Vec<Vec<Shown>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Picture {
+struct Shown {
     label: String,
     /// File name in `images/`.
     file: String,
@@ -127,13 +128,13 @@ impl Gallery {
         Ok(gallery)
     }
 
-    fn add(&mut self, step: u64, epoch: u64, pictures: &Pictures) -> Result<()> {
-        let images = pictures.iter().map(|(_, tensor)| tensor.dims().first().copied().unwrap_or(0)).max().unwrap_or(0);
+    fn add(&mut self, step: u64, epoch: u64, panels: &Panels) -> Result<()> {
+        let images = panels.iter().map(|(_, tensor)| tensor.dims().first().copied().unwrap_or(0)).max().unwrap_or(0);
         let mut rows = vec![Vec::new(); images.min(self.options.rows)];
         // One panel that cannot be drawn does not take the others with it.
         let mut undrawn = None;
-        for (column, (label, tensor)) in pictures.iter().enumerate() {
-            let images = picture::images(label, tensor, self.options.rows, self.options.max_side);
+        for (column, (label, tensor)) in panels.iter().enumerate() {
+            let images = image::images(label, tensor, self.options.rows, self.options.max_side);
             let images = images.unwrap_or_else(|error| {
                 undrawn.get_or_insert(error);
                 Vec::new()
@@ -141,9 +142,9 @@ impl Gallery {
             for (row, image) in images.into_iter().enumerate() {
                 let file = format!("{step:09}-{row}-{column}.png");
                 let path = self.dir.join("images").join(&file);
-                let png = picture::png(&image).map_err(|reason| Error::Image { path: path.clone(), reason })?;
+                let png = image::png(&image).map_err(|reason| Error::Image { path: path.clone(), reason })?;
                 replace_file(&*self.storage, &path, &png, Durability::Visible)?;
-                rows[row].push(Picture { label: label.clone(), file, width: image.width(), height: image.height() });
+                rows[row].push(Shown { label: label.clone(), file, width: image.width(), height: image.height() });
             }
         }
         self.content.previews.retain(|preview| preview.step != step);
@@ -181,7 +182,7 @@ impl Gallery {
     fn remove_orphans(&self) -> Result<()> {
         let images = self.dir.join("images");
         let all = self.content.previews.iter().flat_map(|preview| preview.rows.iter().flatten());
-        let shown: HashSet<&str> = all.map(|picture| picture.file.as_str()).collect();
+        let shown: HashSet<&str> = all.map(|image| image.file.as_str()).collect();
         self.remove_unless(&images, |name| !name.ends_with(".png") || shown.contains(name))?;
         let pages = self.content.previews.len().div_ceil(self.options.per_page.max(1));
         self.remove_unless(&self.dir, |name| page::number(name).is_none_or(|number| number <= pages))
@@ -221,7 +222,7 @@ impl Observer for Gallery {
                 }
                 Ok(())
             }
-            Event::Preview { step, epoch, pictures } => self.add(*step, *epoch, pictures),
+            Event::Preview { step, epoch, panels } => self.add(*step, *epoch, panels),
             Event::Finished { epoch, reason, .. } => {
                 self.status.epoch = *epoch;
                 self.status.finished = Some(format!("{reason:?}").to_lowercase());

@@ -1,6 +1,6 @@
 //! The image pool: a history of generated images for the discriminator (Shrivastava et al., 2017).
 
-mod held;
+mod storage;
 
 use candle_core::{Device, Tensor};
 use gan_kernels::graph::GraphParams;
@@ -9,7 +9,7 @@ use gan_rng::Key;
 
 use crate::error::not_captured;
 use crate::{Error, Result};
-use held::Held;
+use storage::PoolStorage;
 
 /// Keeps up to `size` generated images and hands out a mix of new and old ones.
 ///
@@ -23,15 +23,15 @@ pub struct ImagePool {
     channels: Option<usize>,
     /// Which sub-sequence of the step's key decides.
     number: Option<u64>,
-    held: Held,
+    storage: PoolStorage,
     /// Images of the last batch.
     last: usize,
-    captured: Option<Captured>,
+    captured: Option<CapturedQuery>,
 }
 
 /// A query that is, or is going to be, part of a captured step.
 #[derive(Debug)]
-struct Captured {
+struct CapturedQuery {
     /// The choices for the next launch.
     choices: GraphParams,
     /// Images of a batch.
@@ -45,7 +45,7 @@ struct Captured {
 impl ImagePool {
     /// An empty pool.
     pub fn new(size: usize) -> Self {
-        ImagePool { size, channels: None, number: None, held: Held::default(), last: 0, captured: None }
+        ImagePool { size, channels: None, number: None, storage: PoolStorage::default(), last: 0, captured: None }
     }
 
     /// A pool beside others of the same step: it takes its decisions from sub-sequence `number` of the step's key.
@@ -62,7 +62,7 @@ impl ImagePool {
 
     /// Images held now.
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.storage.len()
     }
 
     /// Whether it holds no image.
@@ -92,14 +92,14 @@ impl ImagePool {
         if self.captured.as_ref().is_some_and(|c| c.open.is_some()) {
             return self.query_captured(&batch, key);
         }
-        if !self.held.settle(&batch, self.size)? {
+        if !self.storage.make_room_for(&batch, self.size)? {
             self.captured = None;
         }
         self.last = n;
         let choices = self.choose(n, key);
-        match &mut self.held {
-            Held::Apart(images) => held::exchange(images, &batch, &choices),
-            Held::Together { store, len } => {
+        match &mut self.storage {
+            PoolStorage::PerImage(images) => storage::exchange(images, &batch, &choices),
+            PoolStorage::Stacked { store, len } => {
                 let words = GraphParams::new(batch.device(), n)?;
                 words.write(&as_words(&choices))?;
                 *len = filled(*len, &choices);
@@ -131,8 +131,8 @@ impl ImagePool {
         if std::mem::replace(&mut captured.used, true) {
             return Err(not_captured("a captured step asks a pool at most once"));
         }
-        match &self.held {
-            Held::Together { store, .. } if batch.dims()[0] == captured.n => {
+        match &self.storage {
+            PoolStorage::Stacked { store, .. } if batch.dims()[0] == captured.n => {
                 Ok(exchange(batch, store, &captured.choices)?)
             }
             _ => Err(not_captured("images that are captured come in one size, as many at a time as before")),
@@ -143,7 +143,7 @@ impl ImagePool {
     pub(crate) fn begin_capture(&mut self, device: &Device, key: Key) -> Result<()> {
         if self.size > 0 {
             let choices = GraphParams::new(device, self.last)?;
-            self.captured = Some(Captured { choices, n: self.last, open: Some(key), used: false });
+            self.captured = Some(CapturedQuery { choices, n: self.last, open: Some(key), used: false });
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl ImagePool {
         let Some(captured) = self.captured.as_ref().filter(|c| c.used) else { return Ok(()) };
         let choices = self.choose(captured.n, key);
         captured.choices.write(&as_words(&choices))?;
-        if let Held::Together { len, .. } = &mut self.held {
+        if let PoolStorage::Stacked { len, .. } = &mut self.storage {
             *len = filled(*len, &choices);
         }
         Ok(())
@@ -176,7 +176,7 @@ impl ImagePool {
     /// # Errors
     /// [`Error::Tensor`] if they cannot be copied.
     pub fn save(&self, name: &str) -> Result<Vec<(String, Tensor)>> {
-        let images = self.held.images()?;
+        let images = self.storage.images()?;
         Ok(images.into_iter().enumerate().map(|(i, image)| (format!("{name}.{i}"), image)).collect())
     }
 
@@ -209,7 +209,7 @@ impl ImagePool {
     /// [`Error::Shape`] for anything but `[1, C, H, W]`.
     pub fn restore(&mut self, name: &str, saved: &[(String, Tensor)], device: &Device) -> Result<()> {
         self.captured = None;
-        self.held = Held::default();
+        self.storage = PoolStorage::default();
         let mut images = Vec::new();
         for i in 0..self.size {
             let key = format!("{name}.{i}");
@@ -223,7 +223,7 @@ impl ImagePool {
             }
             images.push(image.to_device(device)?);
         }
-        self.held = Held::of(images, self.size)?;
+        self.storage = PoolStorage::of(images, self.size)?;
         Ok(())
     }
 }

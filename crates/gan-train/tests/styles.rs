@@ -91,7 +91,7 @@ fn styles_are_found_and_drawn() {
     let report =
         encode_features(&trained, None, &DeviceConfig::cpu(), &Disk, &mut |done, of| told.push((done, of))).unwrap();
     assert_eq!(told, (0..=IMAGES).map(|i| (i, IMAGES)).collect::<Vec<_>>());
-    assert_eq!((report.step, report.pictures, report.feat_num), (3, IMAGES, 3));
+    assert_eq!((report.step, report.images, report.feat_num), (3, IMAGES, 3));
 
     let clusters = StyleClusters::load(&trained.features_dir(), 3).unwrap().unwrap();
     for label in &report.labels {

@@ -15,6 +15,7 @@ mod elsewhere;
 mod encoder;
 mod error;
 pub mod legacy;
+mod many;
 mod model;
 mod model_config;
 mod networks;
@@ -33,6 +34,7 @@ pub use elsewhere::Elsewhere;
 pub use encoder::FeatureEncoder;
 pub use error::{Error, Result};
 pub use gan_data::Direction;
+pub use many::{EachFile, FileError, FileJob, FileOutcome, Stage};
 pub use model::{Model, Translated};
 pub use model_config::{
     EncoderModel, Generator, InputKind, InvalidModel, ModelConfig, OutputKind, ReadOptions, Sizes, Styles,

@@ -1,4 +1,4 @@
-//! Trying a toolchain out: a kernel is compiled, and a program linked with the stand-in of the driver and run.
+//! Trying a toolchain out: a kernel is compiled, and a program linked with the stub of the driver and run.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::wheels::{PTX_VERSION, RELEASE};
-use super::{program, stand_ins};
+use super::{program, stubs};
 
 const KERNEL: &str = include_str!("check.cu");
 /// Asks the driver for nothing but whether it is there.
@@ -27,10 +27,10 @@ pub(super) fn run(home: &Path, work: &Path) -> Result<()> {
     let source = work.join("check.c");
     fs::write(&source, PROGRAM)?;
     let linked = work.join("check");
-    let mut link = stand_ins::compiler();
+    let mut link = stubs::compiler();
     link.arg("-o").arg(&linked).arg(&source).arg("-L").arg(home.join("lib")).arg("-lcuda");
     program::output(&mut link, "install a C compiler")?;
-    program::output(&mut Command::new(&linked), NOT_WHOLE).map(drop).context("a program with stand-ins does not run")
+    program::output(&mut Command::new(&linked), NOT_WHOLE).map(drop).context("a program with stubs does not run")
 }
 
 fn kernel(home: &Path, work: &Path) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `cargo xtask cuda-toolchain`: all that is needed to build with the feature `cuda` on a machine without CUDA.
 //!
-//! The compiler comes from NVIDIA's wheels, through pip; the libraries are replaced by stand-ins that open the real ones
+//! The compiler comes from NVIDIA's wheels, through pip; the libraries are replaced by stubs that open the real ones
 //! when they are first called. The promise: either a toolchain that has compiled a kernel is in its place, or what was
 //! there before.
 
@@ -9,7 +9,7 @@ mod environment;
 mod nvcc;
 mod packages;
 mod program;
-mod stand_ins;
+mod stubs;
 mod tree;
 mod wheels;
 
@@ -28,7 +28,7 @@ const USAGE: &str = "\
 Usage: cargo xtask cuda-toolchain [DIR] [OPTIONS]
 
 Makes a CUDA toolchain in DIR (default: cuda-toolchain in cargo's target folder): nvcc 13.0 from pip's wheels (104 MB to
-fetch, 300 MB unpacked) and stand-ins for CUDA's libraries. It needs Linux on x86-64, Python 3 with pip, and a C++
+fetch, 300 MB unpacked) and stubs for CUDA's libraries. It needs Linux on x86-64, Python 3 with pip, and a C++
 compiler, but no root, no GPU and no driver. What is there and up to date is left as it is; what broke off is continued.
 
 Then:  . DIR/env.sh && cargo build --release --features cuda      (docs/cuda.md says more)
@@ -52,7 +52,7 @@ pub(crate) fn command(words: Vec<String>) -> Result<()> {
         return Ok(());
     };
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        bail!("the wheels and the stand-ins are for Linux on x86-64; elsewhere install CUDA 13.0 in the ordinary way");
+        bail!("the wheels and the stubs are for Linux on x86-64; elsewhere install CUDA 13.0 in the ordinary way");
     }
     let metadata = Metadata::read(&workspace::root())?;
     let home = options.dir.unwrap_or_else(|| metadata.target_directory.join("cuda-toolchain"));
@@ -101,7 +101,7 @@ fn recipe(home: &Path, metadata: &Metadata) -> Result<String> {
     for name in ["cudarc", "candle-kernels"] {
         lines.push(format!("{name} {}", metadata.package(name)?.version));
     }
-    let own = [stand_ins::SOURCE, nvcc::SCRIPT, &environment::script(home)].concat();
+    let own = [stubs::SOURCE, nvcc::SCRIPT, &environment::script(home)].concat();
     lines.push(format!("own text {}\n", digest::sha256(own.as_bytes())));
     Ok(lines.join("\n"))
 }
@@ -113,7 +113,7 @@ fn make(home: &Path, recipe: &str, metadata: &Metadata) -> Result<()> {
         bail!("{} is there already and is no toolchain of this command; name another folder", home.display());
     }
     wheels::need_pip()?;
-    stand_ins::need_compiler()?;
+    stubs::need_compiler()?;
     let part = beside(home, "part");
     // A run that was broken off leaves its wheels here for the next one.
     let [downloads, work, tree] = ["wheels", "work", "tree"].map(|name| part.join(name));
@@ -126,9 +126,9 @@ fn make(home: &Path, recipe: &str, metadata: &Metadata) -> Result<()> {
     for wheel in &WHEELS {
         tree::unpack(&wheel.bring(&downloads)?, wheel.name, &tree)?;
     }
-    eprintln!("stand-ins for {} libraries", stand_ins::LIBRARIES.len());
+    eprintln!("stubs for {} libraries", stubs::LIBRARIES.len());
     let lib = tree.join("lib");
-    stand_ins::make_all(metadata.package("cudarc")?, &lib, &work)?;
+    stubs::make_all(metadata.package("cudarc")?, &lib, &work)?;
     // candle-kernels asks for `-lcudart`; the static one opens the driver when it is first called.
     fs::copy(lib.join("libcudart_static.a"), lib.join("libcudart.a")).context("the wheels hold no CUDA runtime")?;
     nvcc::wrap(&tree, metadata.package("candle-kernels")?, &work)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::packages::Package;
-use super::{program, stand_ins, tree};
+use super::{program, stubs, tree};
 
 /// The script that takes the place of `bin/nvcc`.
 pub(super) const SCRIPT: &str = include_str!("nvcc.sh");
@@ -28,7 +28,7 @@ pub(super) fn wrap(tree: &Path, candle_kernels: &Package, work: &Path) -> Result
     fs::write(folder.join("quantized.ptx"), NO_KERNELS)?;
     let source = work.join("left_out.c");
     fs::write(&source, left_out(&candle_kernels.functions("src/ffi.rs")?))?;
-    let mut compile = stand_ins::compiler();
+    let mut compile = stubs::compiler();
     compile.args(["-c", "-O1", "-fPIC", "-o"]).arg(folder.join("functions.o")).arg(&source);
     program::output(&mut compile, "install a C compiler").map(drop)
 }

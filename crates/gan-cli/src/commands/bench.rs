@@ -6,7 +6,7 @@
 mod case;
 
 use crate::exit::Done;
-use crate::place::PlaceArgs;
+use crate::device::DeviceArgs;
 use case::Case;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use gan_translate::device::{device_name, peak_memory, reset_peak_memory};
@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: PlaceArgs,
+    place: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
@@ -65,7 +65,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let mut times = Vec::new();
     let mut turns = std::io::stdin().lock().lines();
     if args.paced {
-        println!("ready");
+        out!("ready");
     }
     for _ in 0..args.runs {
         if args.paced && turns.next().transpose()?.is_none() {
@@ -73,7 +73,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         }
         let ms = once()?;
         if args.paced {
-            println!("{ms:.3}");
+            out!("{ms:.3}");
         }
         times.push(ms);
     }
@@ -97,10 +97,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         "gan_cli": env!("CARGO_PKG_VERSION"),
     });
     if args.json {
-        println!("{report}");
+        out!("{report}");
     } else {
         let memory = peak_mib.map_or(String::new(), |mib| format!("; peak memory {mib} MiB"));
-        println!(
+        out!(
             "{} {}x{} batch {}: median {:.1} ms (minimum {min:.1}, maximum {max:.1}) of {} runs{memory}",
             args.case,
             size.0,

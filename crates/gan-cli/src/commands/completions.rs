@@ -2,7 +2,7 @@
 
 use crate::args::Cli;
 use crate::exit::Done;
-use crate::speak::answer;
+use crate::output::answer;
 use clap::CommandFactory;
 
 #[derive(clap::Args)]

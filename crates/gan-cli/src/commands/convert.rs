@@ -81,9 +81,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         Target::Safetensors => safetensors::write(&args.to, &state)?,
     }
     for note in notes {
-        eprintln!("{note}");
+        note!("{note}");
     }
-    eprintln!("{} tensors in {}", state.len(), args.to.display());
+    note!("{} tensors in {}", state.len(), args.to.display());
     Ok(Done::Complete)
 }
 

@@ -3,7 +3,7 @@
 use crate::commands::train::{Launch, resume};
 use crate::commands::trained::open_trained;
 use crate::exit::{BAD_MODEL, Coded, Done};
-use crate::place::PlaceArgs;
+use crate::device::DeviceArgs;
 use crate::progress::{Progress, bar, human};
 use crate::start::Start;
 use crate::wording::worded;
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "out")]
     resume: bool,
     #[command(flatten)]
-    place: PlaceArgs,
+    place: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
@@ -46,7 +46,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let config = config(&args, method, &out)?;
     let data = config.data();
     if !args.resume {
-        eprintln!("drawing facades and training a pix2pix model to render them from their label maps");
+        note!("drawing facades and training a pix2pix model to render them from their label maps");
     }
     let progress = Progress::new(Start::of(&*config, Some("demo"), &out)?);
     let launch = Launch {
@@ -71,12 +71,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         return Ok(Done::Interrupted);
     }
     let scores = evaluate(&out, &data, &place)?;
-    println!("held-out pairs ({TESTED}), levels of 0..255   L1      PSNR");
-    println!("  the trained model                       {}", scores.model);
-    println!("  baseline: the mean training photo       {}", scores.baseline);
-    println!("label map | model | truth: {}", out.join("held-out.png").display());
-    println!("gallery:                   {}", out.join("gallery/index.html").display());
-    eprintln!("done in {}", human(started.elapsed().as_secs_f64()));
+    out!("held-out pairs ({TESTED}), levels of 0..255   L1      PSNR");
+    out!("  the trained model                       {}", scores.model);
+    out!("  baseline: the mean training photo       {}", scores.baseline);
+    out!("label map | model | truth: {}", out.join("held-out.png").display());
+    out!("gallery:                   {}", out.join("gallery/index.html").display());
+    note!("done in {}", human(started.elapsed().as_secs_f64()));
     Ok(Done::Complete)
 }
 
@@ -119,7 +119,7 @@ struct Scores {
 struct Score {
     l1: f64,
     squared: f64,
-    pictures: usize,
+    images: usize,
 }
 
 impl Score {
@@ -127,14 +127,14 @@ impl Score {
         let d = ((have.clamp(-1f32, 1f32)? - truth)? * 127.5)?;
         self.l1 += f64::from(d.abs()?.mean_all()?.to_scalar::<f32>()?);
         self.squared += f64::from(d.sqr()?.mean_all()?.to_scalar::<f32>()?);
-        self.pictures += 1;
+        self.images += 1;
         Ok(())
     }
 }
 
 impl std::fmt::Display for Score {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let n = self.pictures.max(1) as f64;
+        let n = self.images.max(1) as f64;
         write!(f, "{:5.2}   {:5.2} dB", self.l1 / n, 10.0 * (255f64.powi(2) * n / self.squared).log10())
     }
 }

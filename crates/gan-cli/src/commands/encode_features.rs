@@ -4,7 +4,7 @@ use crate::commands::train::dataset_root;
 use crate::commands::trained::open_trained;
 use crate::exit::Done;
 use crate::inputs::Inputs;
-use crate::place::PlaceArgs;
+use crate::device::DeviceArgs;
 use crate::progress::bar;
 use gan_train::methods::pix2pixhd::styles::encode_features;
 use gan_train::storage::Disk;
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long)]
     data: Option<PathBuf>,
     #[command(flatten)]
-    place: PlaceArgs,
+    place: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
@@ -38,14 +38,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     };
     let report = encode_features(&trained, data.as_deref(), &place, &Disk, &mut progress)?;
     bar.finish_and_clear();
-    println!("label  instances  large enough  instances of each cluster");
+    out!("label  instances  large enough  instances of each cluster");
     for label in &report.labels {
         let counts: Vec<_> = label.clusters.iter().map(ToString::to_string).collect();
-        println!("{:>5}  {:>9}  {:>12}  {}", label.label, label.instances, label.used, counts.join(" "));
+        out!("{:>5}  {:>9}  {:>12}  {}", label.label, label.instances, label.used, counts.join(" "));
     }
-    eprintln!(
+    note!(
         "styles of {} images in {}; draw one with `gan-cli translate --model {} --style 1 …`",
-        report.pictures,
+        report.images,
         trained.features_dir().display(),
         args.model.display()
     );

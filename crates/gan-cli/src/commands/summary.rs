@@ -43,7 +43,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         }
         let file = WeightFile::open(&args.model, &args.weights.options())?;
         file.state.require_finite().with_context(|| format!("cannot use {}", args.model.display()))?;
-        file.notes.iter().skip(1).for_each(|note| eprintln!("{note}"));
+        file.notes.iter().skip(1).for_each(|note| note!("{note}"));
         file.network
     };
     print(&network, (args.size[0], args.size[1]))?;
@@ -75,21 +75,21 @@ fn note_others(networks: &[String]) {
     if let [shown, others @ ..] = &generators[..]
         && !others.is_empty()
     {
-        eprintln!("note: this is {shown}; show {} with --network {}", listed(others), others[0]);
+        note!("note: this is {shown}; show {} with --network {}", listed(others), others[0]);
     }
 }
 
 fn print(network: &Network, size: (usize, usize)) -> anyhow::Result<()> {
     // The network itself was checked when it was opened: only the size can be wrong.
     let summary = network.summary(size).map_err(|_| Coded(2, unfit(network, size)))?;
-    println!("{network}; for {} x {} x {}", network.input_nc(), size.0, size.1);
+    out!("{network}; for {} x {} x {}", network.input_nc(), size.0, size.1);
     let width = summary.rows.iter().map(|r| r.path.len()).max().unwrap_or(0);
-    println!("{:width$}  {:12}  {:>16}  {:>11}  {:>9}", "layer", "kind", "output", "parameters", "MMAC");
+    out!("{:width$}  {:12}  {:>16}  {:>11}  {:>9}", "layer", "kind", "output", "parameters", "MMAC");
     for row in &summary.rows {
         let (c, h, w) = row.output;
         let shape = format!("{c} x {h} x {w}");
         let number = |n: f64, digits: usize| if n == 0.0 { String::new() } else { format!("{n:.digits$}") };
-        println!(
+        out!(
             "{:width$}  {:12}  {shape:>16}  {:>11}  {:>9}",
             row.path,
             row.kind,
@@ -97,6 +97,6 @@ fn print(network: &Network, size: (usize, usize)) -> anyhow::Result<()> {
             number(row.macs as f64 / 1e6, 1)
         );
     }
-    println!("{} parameters, {:.2} GMAC an image", summary.params(), summary.macs() as f64 / 1e9);
+    out!("{} parameters, {:.2} GMAC an image", summary.params(), summary.macs() as f64 / 1e9);
     Ok(())
 }

@@ -7,7 +7,7 @@ mod settings;
 pub(crate) use finish::Launch;
 
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
-use crate::place::PlaceArgs;
+use crate::device::DeviceArgs;
 use crate::progress::Progress;
 use crate::start::Start;
 use crate::{interrupt, presets, process};
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
-    place: PlaceArgs,
+    place: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {

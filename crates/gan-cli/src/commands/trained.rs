@@ -14,7 +14,7 @@ pub(crate) fn open_trained(path: &Path) -> anyhow::Result<TrainedModel> {
 pub(crate) fn open_trained_with(path: &Path, networks: &[&str]) -> anyhow::Result<TrainedModel> {
     let trained = TrainedModel::open_with(path, networks).map_err(worded)?;
     for warning in trained.warnings() {
-        eprintln!("note: {warning}");
+        note!("note: {warning}");
     }
     Ok(trained)
 }

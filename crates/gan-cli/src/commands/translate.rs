@@ -3,22 +3,27 @@
 mod files;
 mod model;
 mod names;
+mod paths;
 mod report;
 mod sizes;
 
 use crate::commands::weights::WeightArgs;
 use crate::exit::Done;
-use crate::place::{PlaceArgs, PrecisionArgs};
+use crate::device::{DeviceArgs, PrecisionArgs};
 use crate::progress::bar;
 use crate::wording::worded;
-use anyhow::Context;
 use clap::ValueEnum;
 use files::{Plan, Request, Translation};
-use gan_data::{DecodeOptions, Quantize, write_image};
-use gan_translate::{Alpha, DeviceConfig, Files, Model, Options};
+use gan_data::{DecodeOptions, Quantize, WriteFormat, WriteOptions};
+use gan_translate::{
+    Alpha, DeviceConfig, EachFile, FileError, FileJob, FileOutcome, Files, Options, Stage, Translated,
+};
 use model::LabelArgs;
+use paths::PathArgs;
 use report::Report;
 use sizes::SizeArgs;
+use std::ffi::OsString;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Translate images with a trained model
@@ -26,21 +31,13 @@ use std::path::{Path, PathBuf};
 /// The model is a run, a checkpoint or a bare weight file, PyTorch's included: what the file holds is read off its
 /// tensors. Images come back in their own size unless --preprocess asks for the references' sizes.
 ///
-/// Results in a folder are called like their inputs, `STEM.png`; inputs that share a stem keep their extension
-/// (`STEM.jpg.png`). Results of an earlier call are replaced, inputs never. A file that fails does not end the call: the
+/// Results in a folder are called like their inputs, `STEM.png` (or the extension of --format); inputs that share a stem keep
+/// their extension (`STEM.jpg.png`). Results of an earlier call are replaced, inputs never. A file that fails does not end the call: the
 /// failures are listed at the end, and the exit code is that of the worst.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run folder, checkpoint folder, or weight file (.pth, .safetensors)
-    #[arg(long)]
-    model: PathBuf,
-    /// Images (for pix2pixHD: label maps) or folders of them
-    #[arg(long, required = true, num_args = 1..)]
-    input: Vec<PathBuf>,
-    /// Where to write: a folder, or a file (png, jpg, webp, tiff, bmp, ppm) if the input is one file. Below an input
-    /// folder, it is left out of the input
-    #[arg(long)]
-    output: PathBuf,
+    #[command(flatten)]
+    paths: PathArgs,
     /// Write into a folder that holds other images than those of this call; they stay. Without it, results of several
     /// files go into a folder of their own
     #[arg(long)]
@@ -51,6 +48,12 @@ pub(crate) struct Args {
     /// Stop at the first file that fails
     #[arg(long)]
     fail_fast: bool,
+    /// Format of results in a folder: that of each input (keep), or one for all; PNG unless set
+    #[arg(long, value_enum)]
+    format: Option<FormatArg>,
+    /// Quality of JPEG files; 95 unless set
+    #[arg(long, value_name = "1..100", value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: Option<u8>,
     /// What becomes of alpha if the model does not take it. Without this it is left out, with a note
     #[arg(long, value_enum)]
     alpha: Option<AlphaArg>,
@@ -78,6 +81,9 @@ pub(crate) struct Args {
     /// Truncate levels as the references do, instead of rounding
     #[arg(long)]
     truncate: bool,
+    /// Print what was done as JSON: counts, and each failure with its file, reason and exit code
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     sizes: SizeArgs,
     #[command(flatten)]
@@ -85,7 +91,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     weights: WeightArgs,
     #[command(flatten)]
-    place: PlaceArgs,
+    place: DeviceArgs,
     #[command(flatten)]
     precision: PrecisionArgs,
 }
@@ -96,6 +102,34 @@ enum Direction {
     A2b,
     #[value(alias = "BtoA")]
     B2a,
+}
+
+/// The format of results in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatArg {
+    /// That of the input; PNG for formats that are not written
+    Keep,
+    Png,
+    Jpg,
+    Webp,
+    Tiff,
+}
+
+impl FormatArg {
+    /// The extension of the result of an input.
+    fn extension(self, input: &Path) -> OsString {
+        let fixed = match self {
+            FormatArg::Keep => {
+                let writable = matches!(WriteFormat::of(input), WriteFormat::Writable { .. }) && !input.is_dir();
+                return input.extension().filter(|_| writable).map_or_else(|| "png".into(), OsString::from);
+            }
+            FormatArg::Png => "png",
+            FormatArg::Jpg => "jpg",
+            FormatArg::Webp => "webp",
+            FormatArg::Tiff => "tiff",
+        };
+        fixed.into()
+    }
 }
 
 /// What becomes of the alpha of inputs, for models that do not take it as a channel.
@@ -122,39 +156,61 @@ impl Args {
             ..Options::default()
         }
     }
+
+    fn file_job<'a>(&'a self, job: &'a Translation) -> FileJob<'a> {
+        let files = Files {
+            input: &job.input,
+            name: &job.stem,
+            instances: self.inst.as_deref(),
+            style: self.encode.as_deref(),
+        };
+        FileJob { files, output: &job.output }
+    }
+
+    fn write_options(&self) -> WriteOptions {
+        self.quality.map_or_else(WriteOptions::default, |quality| WriteOptions { quality })
+    }
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    let paths = args.paths.resolve()?;
     let plan = Plan::new(&Request {
-        inputs: &args.input,
-        output: &args.output,
-        model: &args.model,
+        inputs: &paths.inputs,
+        output: &paths.output,
+        model: &paths.model,
         inst: args.inst.as_deref(),
         encode: args.encode.as_deref(),
         merge: args.merge,
         skip_existing: args.skip_existing,
         alpha: args.alpha == Some(AlphaArg::Keep),
+        format: args.format,
     })?;
     let device = args.place.open()?;
     args.precision.check(&device)?;
-    let model = model::open(&args, device)?;
+    let model = model::open(&args, &paths, device)?;
     let notes = model::check(&args, &model, plan.jobs.len())?;
-    plan.notes.iter().map(String::as_str).chain(notes).for_each(|note| eprintln!("note: {note}"));
+    plan.notes.iter().map(String::as_str).chain(notes).for_each(|note| note!("note: {note}"));
+    let jobs: Vec<FileJob<'_>> = plan.jobs.iter().map(|job| args.file_job(job)).collect();
     let mut report = Report::default();
     let bar = bar(plan.jobs.len(), "translating");
-    for job in &plan.jobs {
-        if args.skip_existing && is_whole(&job.output) {
-            report.skipped();
-        } else {
-            match translate_file(&args, &model, job) {
-                Ok(lost_alpha) => report.wrote(lost_alpha),
-                Err(error) => report.failed(job, error, args.fail_fast || plan.jobs.len() == 1)?,
-            }
-        }
+    let fail_fast = args.fail_fast || jobs.len() == 1;
+    let mut ended = Ok(());
+    let mut done = |i: usize, outcome: Result<FileOutcome, FileError>| {
         bar.inc(1);
-    }
+        match outcome {
+            Ok(FileOutcome::Skipped) => report.skipped(),
+            Ok(FileOutcome::Written(Translated { alpha_lost })) => {
+                report.wrote(alpha_lost && args.alpha.is_none());
+            }
+            Err(error) => ended = report.failed(&plan.jobs[i], said(error, &plan.jobs[i]), fail_fast),
+        }
+        if ended.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let skip = |job: &FileJob<'_>| args.skip_existing && is_whole(job.output);
+    model.translate_each(&jobs, &args.write_options(), EachFile { skip: &skip, done: &mut done });
     bar.finish_and_clear();
-    report.end(&plan, &args.output)?;
+    ended?;
+    report.end(&plan, &paths.output, args.json)?;
     Ok(Done::Complete)
 }
 
@@ -163,13 +219,11 @@ fn is_whole(path: &Path) -> bool {
     path.is_file() && gan_data::decode(path, &DecodeOptions::default()).is_ok()
 }
 
-/// Translates one file; returns whether its alpha was lost.
-fn translate_file(args: &Args, model: &Model, job: &Translation) -> anyhow::Result<bool> {
-    let files =
-        Files { input: &job.input, name: &job.stem, instances: args.inst.as_deref(), style: args.encode.as_deref() };
-    let input = model.read(&files).map_err(worded)?;
-    let lost = model.loses_alpha(&input) && args.alpha.is_none();
-    let image = model.translate_input(input).map_err(worded);
-    write_image(&job.output, &image.with_context(|| format!("cannot translate {}", job.input.display()))?)?;
-    Ok(lost)
+/// The failure of one file in this program's words.
+fn said(FileError { stage, error }: FileError, job: &Translation) -> anyhow::Error {
+    let error = worded(error);
+    match stage {
+        Stage::Translate => error.context(format!("cannot translate {}", job.input.display())),
+        Stage::Read | Stage::Write => error,
+    }
 }

@@ -57,24 +57,24 @@ pub fn inspect(config: &DataConfig, progress: impl Fn(usize, usize) + Sync) -> R
     let mut seen = Vec::new();
     for side in &sides {
         let channels = kind.channels.map_or([config.input_nc, config.output_nc], |channels| [channels; 2]);
-        let pictures = read_all(side, config, channels, &progress, &mut report.problems);
-        let folder = summarise(side, &pictures, &mut report.problems);
+        let images = read_all(side, config, channels, &progress, &mut report.problems);
+        let folder = summarise(side, &images, &mut report.problems);
         report.notes.extend(notes(side, &folder));
         report.folders.push(folder);
         if side.files.is_empty() {
             let error = Error::dataset(&side.path, "there is not one image in it", "put images there");
             report.problems.push(Problem::of(ProblemKind::Layout, &side.path, &error));
         }
-        too_small(side, &pictures, config, kind, &mut report.problems);
-        unusable(side, &pictures, config, &mut report.problems);
-        seen.push(pictures);
+        too_small(side, &images, config, kind, &mut report.problems);
+        unusable(side, &images, config, &mut report.problems);
+        seen.push(images);
     }
     // Where items have no partners, an epoch goes once through the larger folder.
     let counted = if kind.pairing.is_some() { 1 } else { sides.len() };
     report.items = sides.iter().take(counted).map(|side| side.files.len()).max().unwrap_or(0);
     if let Some(names) = kind.pairing {
-        for (other, pictures) in sides.iter().zip(&seen).skip(1) {
-            let unmatched = compare((&sides[0], &seen[0]), (other, pictures), names, config, &mut report);
+        for (other, images) in sides.iter().zip(&seen).skip(1) {
+            let unmatched = compare((&sides[0], &seen[0]), (other, images), names, config, &mut report);
             report.notes.extend(kind.unmatched.filter(|_| unmatched).map(str::to_owned));
         }
     }

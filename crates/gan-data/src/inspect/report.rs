@@ -98,7 +98,8 @@ pub struct SizeCount {
     /// Height in pixels.
     pub height: usize,
     /// Number of images.
-    pub pictures: usize,
+    #[serde(rename = "pictures")]
+    pub images: usize,
 }
 
 /// The images of one folder.

@@ -130,8 +130,8 @@ pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<P
         mixed(format!("images differ: {}", listed(&counts)), "use one depth, or expect different precision");
     }
     let mut sizes: Vec<SizeCount> =
-        sizes.into_iter().map(|((width, height), pictures)| SizeCount { width, height, pictures }).collect();
-    sizes.sort_by_key(|size| std::cmp::Reverse(size.pictures));
+        sizes.into_iter().map(|((width, height), images)| SizeCount { width, height, images }).collect();
+    sizes.sort_by_key(|size| std::cmp::Reverse(size.images));
     let named = |which: fn(&Seen) -> bool| -> Vec<String> {
         let files = side.files.iter().zip(seen).filter(|(_, seen)| seen.as_ref().is_some_and(which));
         files.map(|(file, _)| file.name()).collect()

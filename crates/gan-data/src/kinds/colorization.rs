@@ -39,7 +39,7 @@ fn check(config: &DataConfig) -> Result<()> {
 fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
     vec![locate_photographs(&config.root, &config.phase).and_then(|located| {
         notes.extend(located.notes);
-        Side::images("pictures", &located.layout, &located.exclude)
+        Side::images("images", &located.layout, &located.exclude)
     })]
 }
 

@@ -27,7 +27,7 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
-    let (role, root) = ("pictures", &config.root);
+    let (role, root) = ("images", &config.root);
     if root.is_dir() {
         return vec![Side::images(role, root, &Exclude::none())];
     }

@@ -248,9 +248,9 @@ mod tests {
         let storage = Arc::new(VolatileStorage::new());
         let path = Path::new("/events.jsonl");
         let mut log = JsonLines::create(storage.clone(), path).unwrap();
-        let picture = candle_core::Tensor::zeros((1, 3, 2, 2), candle_core::DType::F32, &candle_core::Device::Cpu);
+        let image = candle_core::Tensor::zeros((1, 3, 2, 2), candle_core::DType::F32, &candle_core::Device::Cpu);
         log.on(&progress(7)).unwrap();
-        log.on(&Event::Preview { step: 7, epoch: 1, pictures: vec![("input".to_owned(), picture.unwrap())] }).unwrap();
+        log.on(&Event::Preview { step: 7, epoch: 1, panels: vec![("input".to_owned(), image.unwrap())] }).unwrap();
         log.on(&Event::Finished { step: 8, epoch: 1, reason: Finish::Interrupted }).unwrap();
         let text = String::from_utf8(storage.content(path)).unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -112,16 +112,16 @@ fn section(preview: &Preview) -> String {
     let mut html = format!("<section>\n<h2>Epoch {}, step {}</h2>\n", preview.epoch, preview.step);
     for row in &preview.rows {
         html += "<div class=\"row\">\n";
-        for picture in row {
-            let label = escape(&picture.label);
+        for image in row {
+            let label = escape(&image.label);
             let _ = writeln!(
                 html,
                 "<figure><a href=\"images/{file}\"><img src=\"images/{file}\" width=\"{}\" height=\"{}\" loading=\"lazy\" \
                  alt=\"{label}, step {}\"></a><figcaption>{label}</figcaption></figure>",
-                picture.width,
-                picture.height,
+                image.width,
+                image.height,
                 preview.step,
-                file = escape(&picture.file),
+                file = escape(&image.file),
             );
         }
         html += "</div>\n";

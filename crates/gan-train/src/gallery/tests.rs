@@ -19,8 +19,8 @@ fn open(storage: &VolatileStorage, step: u64) -> Gallery {
 
 fn preview(step: u64) -> Event {
     let image = |shape: (usize, usize, usize, usize)| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-    let pictures = vec![("input".to_owned(), image((3, 3, 4, 4))), ("<b>\"fake\"".to_owned(), image((3, 1, 4, 4)))];
-    Event::Preview { step, epoch: step / 10, pictures }
+    let panels = vec![("input".to_owned(), image((3, 3, 4, 4))), ("<b>\"fake\"".to_owned(), image((3, 1, 4, 4)))];
+    Event::Preview { step, epoch: step / 10, panels }
 }
 
 fn progress(step: u64, value: f64) -> Event {
@@ -121,22 +121,22 @@ fn pixels() {
     let values: Vec<f32> =
         vec![-1.0, 1.0, 0.0, -2.0, /* green */ 1.0, 1.0, 1.0, 3.0, /* blue */ -1.0, -0.5, 0.5, -9.0];
     let tensor = Tensor::from_vec(values, (1, 3, 2, 2), &Device::Cpu).unwrap();
-    let png = picture::png(&picture::images("x", &tensor, 4, 512).unwrap()[0]).unwrap();
+    let png = image::png(&image::images("x", &tensor, 4, 512).unwrap()[0]).unwrap();
     #[allow(clippy::disallowed_methods)] // our own bytes, a few pixels
     let image = image::load_from_memory(&png).unwrap().to_rgb8();
     let pixels: Vec<[u8; 3]> = image.pixels().map(|pixel| pixel.0).collect();
     assert_eq!(pixels, [[0, 255, 0], [255, 255, 64], [128, 255, 191], [0, 255, 0]]);
     let wide = Tensor::ones((2, 1, 8, 100), DType::F64, &Device::Cpu).unwrap();
-    let images = picture::images("x", &wide, 1, 50).unwrap();
+    let images = image::images("x", &wide, 1, 50).unwrap();
     assert_eq!((images.len(), images[0].dimensions()), (1, (50, 4)));
     assert!(images[0].pixels().all(|pixel| pixel.0 == [255; 3]));
     for shape in [vec![3, 4, 4], vec![1, 3, 0, 4], vec![1, 0, 4, 4], vec![0, 3, 4, 4]] {
         let odd = Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-        assert!(picture::images("odd", &odd, 1, 50).unwrap_err().to_string().contains("odd"));
+        assert!(image::images("odd", &odd, 1, 50).unwrap_err().to_string().contains("odd"));
     }
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let odd = Tensor::full(value, (1, 3, 4, 4), &Device::Cpu).unwrap();
-        assert!(picture::images("odd", &odd, 1, 50).unwrap_err().to_string().contains("infinite"));
+        assert!(image::images("odd", &odd, 1, 50).unwrap_err().to_string().contains("infinite"));
     }
 }
 
@@ -144,7 +144,7 @@ fn pixels() {
 fn alpha_lies_over_a_chequer_and_many_planes_beside_each_other() {
     let drawn = |values: Vec<f32>, c: usize, h: usize, w: usize| {
         let tensor = Tensor::from_vec(values, (1, c, h, w), &Device::Cpu).unwrap();
-        picture::images("x", &tensor, 1, 512).unwrap().remove(0)
+        image::images("x", &tensor, 1, 512).unwrap().remove(0)
     };
     // One row of ten pixels: opaque, transparent from the second on.
     let alpha = || (0..10).map(|x| if x == 0 { 1.0 } else { -1.0 });
@@ -164,8 +164,8 @@ fn a_panel_that_cannot_be_drawn_does_not_take_the_others_with_it() {
     let storage = VolatileStorage::new();
     let mut gallery = open(&storage, 0);
     let panel = |label: &str, value: f32| (label.to_owned(), Tensor::full(value, (2, 3, 4, 4), &Device::Cpu).unwrap());
-    let pictures = vec![panel("input", 0.0), panel("output", f32::NAN), panel("target", 1.0)];
-    let error = gallery.on(&Event::Preview { step: 1, epoch: 0, pictures }).unwrap_err().to_string();
+    let panels = vec![panel("input", 0.0), panel("output", f32::NAN), panel("target", 1.0)];
+    let error = gallery.on(&Event::Preview { step: 1, epoch: 0, panels }).unwrap_err().to_string();
     assert!(error.contains("output"), "{error}");
     assert_eq!(names(&storage, "/g/images").len(), 4);
     let index = text(&storage, "index.html");

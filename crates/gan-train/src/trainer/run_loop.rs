@@ -174,8 +174,8 @@ impl Run<'_> {
             Some(batch) => batch,
             None => self.preview.insert(to_device(preview_batch(&*self.dataset, self.train.seed)?, &self.place)?),
         };
-        let pictures = self.method.preview(batch)?;
-        self.emit(Event::Preview { step: self.step, epoch, pictures });
+        let panels = self.method.preview(batch)?;
+        self.emit(Event::Preview { step: self.step, epoch, panels });
         Ok(())
     }
 

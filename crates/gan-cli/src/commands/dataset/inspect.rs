@@ -52,7 +52,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     bar.finish_and_clear();
     report.notes.extend(hint);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print(&report);
     }
@@ -82,39 +82,39 @@ fn hint_for(guess: Guess, root: &Path) -> Option<String> {
 
 fn print(report: &Report) {
     let (root, items) = (report.root.display(), counted(report.items, "item"));
-    println!("{:?} dataset in {root}, phase {}: {items}", report.mode, report.phase);
+    out!("{:?} dataset in {root}, phase {}: {items}", report.mode, report.phase);
     for folder in &report.folders {
         let sizes: Vec<_> =
-            folder.sizes.iter().take(4).map(|s| format!("{}x{} ({})", s.width, s.height, s.pictures)).collect();
+            folder.sizes.iter().take(4).map(|s| format!("{}x{} ({})", s.width, s.height, s.images)).collect();
         let more = folder.sizes.len().saturating_sub(4);
         let more = if more > 0 { format!(" and {}", counted(more, "other size")) } else { String::new() };
         let list = |map: Vec<String>| map.join(", ");
         let channels = list(folder.channels.iter().map(|(&c, n)| format!("{} ({n})", counted(c, "channel"))).collect());
         let depths = list(folder.depths.iter().map(|(d, n)| format!("{d} bit ({n})")).collect());
         let files = counted(folder.files, "file");
-        println!("  {}: {files} in {}", folder.role, folder.path.display());
+        out!("  {}: {files} in {}", folder.role, folder.path.display());
         if folder.files > 0 {
-            println!("    {}{more}; {channels}; {depths}", sizes.join(", "));
+            out!("    {}{more}; {channels}; {depths}", sizes.join(", "));
         }
         if !folder.left_out.is_empty() {
             let kinds: Vec<_> = folder.left_out.keys().map(String::as_str).collect();
-            println!("    not read: {}", kinds.join(", "));
+            out!("    not read: {}", kinds.join(", "));
         }
     }
     if let Some(labels) = &report.labels {
         let total: u64 = labels.pixels.values().sum();
         let share = |n: u64| 100.0 * n as f64 / total.max(1) as f64;
         let shares: Vec<_> = labels.pixels.iter().map(|(id, &n)| format!("{id}: {:.1} %", share(n))).collect();
-        println!("  labels (label_nc {}): {}", labels.label_nc, shares.join(", "));
+        out!("  labels (label_nc {}): {}", labels.label_nc, shares.join(", "));
     }
     for note in &report.notes {
-        println!("note: {note}");
+        out!("note: {note}");
     }
     for problem in grouped(&report.problems) {
-        println!("{problem}");
+        out!("{problem}");
     }
     if report.problems.is_empty() {
-        println!("no problems");
+        out!("no problems");
     }
 }
 

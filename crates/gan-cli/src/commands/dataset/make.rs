@@ -92,8 +92,8 @@ pub(crate) fn split(args: Split) -> anyhow::Result<Done> {
     let divided = gan_data::split(&args.source, &args.out, ratio, args.seed, |done, all| advance(&bar, done, all));
     bar.finish_and_clear();
     let ([train, val, test], notes) = divided.map_err(usage)?;
-    notes.iter().for_each(|note| eprintln!("note: {note}"));
-    eprintln!("{train} train, {val} val, {test} test in {}", args.out.display());
+    notes.iter().for_each(|note| note!("note: {note}"));
+    note!("{train} train, {val} val, {test} test in {}", args.out.display());
     Ok(Done::Complete)
 }
 
@@ -122,7 +122,7 @@ fn advance(bar: &ProgressBar, done: usize, all: usize) {
 fn finish(bar: &ProgressBar, made: gan_data::Result<Written>, out: &Path) -> anyhow::Result<Done> {
     bar.finish_and_clear();
     let made = made.map_err(usage)?;
-    made.notes.iter().for_each(|note| eprintln!("note: {note}"));
-    eprintln!("{} pairs in {}", made.files.len(), out.display());
+    made.notes.iter().for_each(|note| note!("note: {note}"));
+    note!("{} pairs in {}", made.files.len(), out.display());
     Ok(Done::Complete)
 }

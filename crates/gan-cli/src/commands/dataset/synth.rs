@@ -48,6 +48,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let files = write_synth(&args.out, &what, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
     let files = files?;
-    eprintln!("{} files in {}", files.len(), args.out.display());
+    note!("{} files in {}", files.len(), args.out.display());
     Ok(Done::Complete)
 }

@@ -23,11 +23,11 @@ impl Launch {
             return Ok(Done::Interrupted);
         }
         if outcome.finish == Finish::NothingLeft {
-            eprintln!("{}", nothing_left(&self.train, outcome.step));
+            note!("{}", nothing_left(&self.train, outcome.step));
             return Ok(Done::Complete);
         }
         let gallery = self.out.join("gallery/index.html");
-        eprintln!(
+        note!(
             "done. Look at {}, translate with `gan-cli translate --model {} …`",
             gallery.display(),
             quoted(&self.out)
@@ -38,8 +38,8 @@ impl Launch {
     /// Says how to go on after an interruption.
     pub(crate) fn interrupted(&self, outcome: &Outcome) {
         let saved = self.out.join("checkpoints").join(outcome.step.to_string());
-        eprintln!("interrupted at step {}; saved {}", outcome.step, saved.display());
-        eprintln!("resume with: {}", self.command);
+        note!("interrupted at step {}; saved {}", outcome.step, saved.display());
+        note!("resume with: {}", self.command);
     }
 
     /// The outcome, or for training that diverged a way on that exists.

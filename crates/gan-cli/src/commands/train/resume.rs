@@ -68,7 +68,7 @@ pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<Box<dyn
         other => other.into(),
     })?;
     for change in changes {
-        eprintln!("note: this run changes {change}");
+        note!("note: this run changes {change}");
     }
     Ok(config)
 }

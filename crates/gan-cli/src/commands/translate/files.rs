@@ -1,6 +1,7 @@
 //! Which files are translated, and where the results go. Everything that can be refused about paths is refused here,
 //! before a model is opened.
 
+use super::FormatArg;
 use super::names::{self, Source};
 use crate::exit::{BAD_DATA, Coded, USAGE};
 use crate::inputs::Inputs;
@@ -26,6 +27,8 @@ pub(super) struct Request<'a> {
     pub(super) skip_existing: bool,
     /// Results need a format with alpha.
     pub(super) alpha: bool,
+    /// Format of results in a folder.
+    pub(super) format: Option<FormatArg>,
 }
 
 /// A file to translate.
@@ -81,7 +84,13 @@ impl Plan {
             let output = output.to_owned();
             sources.into_iter().map(|s| Translation { input: s.input, stem: s.stem, output: output.clone() }).collect()
         } else {
-            let (names, note) = names::unique(&sources);
+            if request.alpha && request.format == Some(FormatArg::Jpg) {
+                let message = "--alpha keep needs a format with alpha: JPEG has none; use --format png, webp or tiff";
+                bail!(Coded(USAGE, message.into()));
+            }
+            let (names, note) = names::unique(&sources, &|input| {
+                request.format.unwrap_or(FormatArg::Png).extension(input)
+            });
             notes.extend(note);
             let place = |(source, name): (Source, PathBuf)| Translation {
                 input: source.input,
@@ -179,6 +188,9 @@ fn to_file(request: &Request<'_>) -> anyhow::Result<bool> {
         return refuse(format!(
             "{shown} is the name of one image, and there are several inputs; name a folder ({shown}/ if it is to be called that)"
         ));
+    }
+    if request.format.is_some() {
+        return refuse(format!("{shown} is one file, whose extension picks the format: leave --format out"));
     }
     match format {
         WriteFormat::Writable { alpha: false } if request.alpha => refuse(format!(

@@ -1,11 +1,12 @@
 //! What translates: a run, a checkpoint, or a bare weight file.
 
+use super::paths::Paths;
 use super::{Args, Direction};
 use crate::commands::trained::open_trained;
 use crate::exit::{Coded, USAGE};
 use crate::wording::worded;
 use anyhow::bail;
-use gan_translate::{DeviceConfig, Error, Model, Options, TrainedModel, WeightOptions, is_weight_file};
+use gan_translate::{DeviceConfig, Error, Model, Options, TrainedModel, WeightOptions};
 
 const NO_ENCODER: &str = "--encode is for models with an instance feature encoder, which this is not";
 
@@ -22,33 +23,33 @@ pub(super) struct LabelArgs {
 }
 
 /// Opens the model; says what there is to know of it.
-pub(super) fn open(args: &Args, device: DeviceConfig) -> anyhow::Result<Model> {
-    let (trained, direction) = if is_weight_file(&args.model) {
-        (of_weights(args)?, None)
+pub(super) fn open(args: &Args, paths: &Paths, device: DeviceConfig) -> anyhow::Result<Model> {
+    let (trained, direction) = if paths.of_weights() {
+        (of_weights(args, paths)?, None)
     } else {
-        (of_run(args)?, (args.direction == Direction::B2a).then_some(gan_translate::Direction::B2a))
+        (of_run(args, paths)?, (args.direction == Direction::B2a).then_some(gan_translate::Direction::B2a))
     };
     let options = Options { direction, ..args.options(device) };
     let model = Model::load(&trained, options).map_err(worded)?;
     model.check_writable().map_err(worded)?;
-    trained.notes().iter().for_each(|note| eprintln!("{note}"));
-    if is_weight_file(&args.model) {
+    trained.notes().iter().for_each(|note| note!("{note}"));
+    if paths.of_weights() {
         if args.direction == Direction::B2a {
-            eprintln!("a weight file holds one generator: --direction changes nothing");
+            note!("a weight file holds one generator: --direction changes nothing");
         }
         if args.dropout.is_some() && !model.generator().dropout {
-            eprintln!("this generator has no dropout: --dropout changes nothing");
+            note!("this generator has no dropout: --dropout changes nothing");
         }
     }
     Ok(model)
 }
 
-fn of_run(args: &Args) -> anyhow::Result<TrainedModel> {
+fn of_run(args: &Args, paths: &Paths) -> anyhow::Result<TrainedModel> {
     args.weights.refuse_for_runs()?;
     if args.labels.label_nc.is_some() || args.labels.no_instance {
         bail!(Coded(USAGE, "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()));
     }
-    let trained = open_trained(&args.model)?;
+    let trained = open_trained(&paths.model)?;
     let config = trained.config();
     if args.direction == Direction::B2a
         && let [only] = &config.generators[..]
@@ -68,7 +69,7 @@ fn of_run(args: &Args) -> anyhow::Result<TrainedModel> {
     Ok(trained)
 }
 
-fn of_weights(args: &Args) -> anyhow::Result<TrainedModel> {
+fn of_weights(args: &Args, paths: &Paths) -> anyhow::Result<TrainedModel> {
     if args.encode.is_some() {
         bail!(Coded(USAGE, "--encode needs a run: a bare weight file has no encoder beside the generator".into()));
     }
@@ -79,7 +80,7 @@ fn of_weights(args: &Args) -> anyhow::Result<TrainedModel> {
         dropout: args.dropout.is_some(),
         ..args.weights.options()
     };
-    TrainedModel::open_weights(&args.model, &options).map_err(worded)
+    TrainedModel::open_weights(&paths.model, &options).map_err(worded)
 }
 
 /// Refuses what would fail for every file alike, and returns what the user should know.

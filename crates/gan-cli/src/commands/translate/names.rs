@@ -36,7 +36,7 @@ impl Source {
     }
 
     /// The name of the result: without the extension, with it, in a folder of the folder's name, with a number.
-    fn name(&self, distinction: u8, number: usize) -> PathBuf {
+    fn name(&self, distinction: u8, number: usize, extension: &dyn Fn(&Path) -> OsString) -> PathBuf {
         let mut name = match distinction {
             0 => self.relative.with_extension(""),
             1 => self.relative.clone(),
@@ -46,19 +46,23 @@ impl Source {
         if distinction > 2 {
             name.push(format!("-{number}"));
         }
-        name.push(".png");
+        name.push(".");
+        name.push(extension(&self.input));
         name.into()
     }
 }
 
-/// Names of the results, `STEM.png` where that belongs to one file only. Files that would share a name keep their
+/// Names of the results, `STEM.png` (or another extension) where that belongs to one file only. Files that would share a name keep their
 /// extension (`a.jpg.png`), and if that is not enough, come into a folder of their folder's name (`photos/a.jpg.png`).
 /// The same sources get the same names. The second value is what the user should know.
-pub(super) fn unique(sources: &[Source]) -> (Vec<PathBuf>, Option<String>) {
+pub(super) fn unique(
+    sources: &[Source],
+    extension: &dyn Fn(&Path) -> OsString,
+) -> (Vec<PathBuf>, Option<String>) {
     let mut distinctions = vec![0u8; sources.len()];
     loop {
         let named = sources.iter().zip(&distinctions).enumerate();
-        let names: Vec<PathBuf> = named.map(|(i, (source, &distinction))| source.name(distinction, i + 1)).collect();
+        let names: Vec<PathBuf> = named.map(|(i, (source, &distinction))| source.name(distinction, i + 1, extension)).collect();
         let mut sharing: HashMap<OsString, Vec<usize>> = HashMap::new();
         for (i, name) in names.iter().enumerate() {
             // These systems do not tell A.png from a.png.
@@ -95,7 +99,7 @@ mod tests {
 
     fn named(files: &[&str]) -> (Vec<String>, Option<String>) {
         let sources: Vec<_> = files.iter().map(|file| Source::alone(Path::new(file))).collect();
-        let (names, note) = unique(&sources);
+        let (names, note) = unique(&sources, &|_| "png".into());
         (names.iter().map(|name| name.to_string_lossy().replace('\\', "/")).collect(), note)
     }
 

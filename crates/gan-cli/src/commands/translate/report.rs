@@ -2,7 +2,8 @@
 
 use super::files::{Plan, Translation};
 use crate::exit::{BAD_DATA, BAD_MODEL, Coded, DEVICE, DIVERGED, USAGE, code_of};
-use std::path::Path;
+use serde_json::json;
+use std::path::{Path, PathBuf};
 
 /// Exit codes of failed files, the worst first: what the machine refused, what the model made of it, what the file is.
 const WORST_FIRST: [u8; 4] = [DEVICE, DIVERGED, FAILED, BAD_DATA];
@@ -14,7 +15,15 @@ pub(super) struct Report {
     written: usize,
     skipped: usize,
     without_alpha: usize,
-    failures: Vec<(u8, String)>,
+    failures: Vec<Failure>,
+}
+
+/// A file that failed.
+#[derive(Debug)]
+struct Failure {
+    input: PathBuf,
+    exit_code: u8,
+    error: String,
 }
 
 impl Report {
@@ -35,7 +44,7 @@ impl Report {
         let code = code_of(&error);
         if fail_fast || matches!(code, USAGE | BAD_MODEL) || disk_is_full(&error) {
             if self.written > 0 {
-                eprintln!("note: {} written before this failure", images(self.written));
+                note!("note: {} written before this failure", images(self.written));
             }
             return Err(error);
         }
@@ -43,7 +52,7 @@ impl Report {
         if job.output.is_file() {
             line += &format!(" ({} of an earlier call stays)", job.output.display());
         }
-        self.failures.push((code, line));
+        self.failures.push(Failure { input: job.input.clone(), exit_code: code, error: line });
         Ok(())
     }
 
@@ -51,10 +60,20 @@ impl Report {
     ///
     /// # Errors
     /// [`Coded`] with the worst code, if files failed.
-    pub(super) fn end(self, plan: &Plan, output: &Path) -> anyhow::Result<()> {
+    pub(super) fn end(self, plan: &Plan, output: &Path, json: bool) -> anyhow::Result<()> {
+        if json {
+            let failed = self.failures.iter().map(|Failure { input, exit_code, error }| {
+                json!({ "input": input.to_string_lossy(), "exit_code": exit_code, "error": error })
+            });
+            let done = json!({
+                "output": output.to_string_lossy(), "written": self.written, "skipped": self.skipped,
+                "alpha_dropped": self.without_alpha, "failed": failed.collect::<Vec<_>>(),
+            });
+            out!("{done:#}");
+        }
         if self.without_alpha > 0 {
             let lost = images(self.without_alpha);
-            eprintln!(
+            note!(
                 "note: the alpha of {lost} was dropped: the model has no channel for it; --alpha keep writes it back"
             );
         }
@@ -64,12 +83,12 @@ impl Report {
             n => format!(", {n} skipped that were there already"),
         };
         if self.failures.is_empty() {
-            eprintln!("{} in {output}{skipped}", images(self.written));
+            note!("{} in {output}{skipped}", images(self.written));
             return Ok(());
         }
         let (failed, all) = (self.failures.len(), plan.jobs.len());
-        let code = WORST_FIRST.into_iter().find(|worst| self.failures.iter().any(|(code, _)| code == worst));
-        let lines: String = self.failures.iter().map(|(_, line)| format!("\n  {line}")).collect();
+        let code = WORST_FIRST.into_iter().find(|worst| self.failures.iter().any(|failure| failure.exit_code == *worst));
+        let lines: String = self.failures.iter().map(|failure| format!("\n  {}", failure.error)).collect();
         let message = format!("{} of {} in {output}{skipped}; {failed} failed:{lines}", self.written, images(all));
         Err(Coded(code.unwrap_or(FAILED), message).into())
     }

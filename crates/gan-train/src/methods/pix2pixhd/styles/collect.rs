@@ -23,7 +23,8 @@ pub struct StyleReport {
     /// Step of the checkpoint whose encoder was used.
     pub step: u64,
     /// Training images that were encoded.
-    pub pictures: usize,
+    #[serde(rename = "pictures")]
+    pub images: usize,
     /// Channels of the features.
     pub feat_num: usize,
     /// The labels that were seen, ascending.
@@ -76,24 +77,24 @@ pub fn encode_features(
     let run = sealed(trained.path(), &manifest.model, &SPEC)?;
     let (config, seed) = (in_order(run.data(), data), run.train().seed);
     let loader = Loader::new(gan_data::open(&config)?, config.loader(seed))?;
-    let pictures = loader.batches_per_epoch();
+    let images = loader.batches_per_epoch();
     let mut found = BTreeMap::new();
-    progress(0, pictures);
+    progress(0, images);
     // Training counts epochs from 1, so that epoch 0 has crops of its own.
     for (i, batch) in loader.epoch(0, 0).enumerate() {
         collect(&encoder, &to_device(batch?, place)?, &mut found)?;
-        progress(i + 1, pictures);
+        progress(i + 1, images);
     }
     let (clusters, labels) = cluster(&encoder, &found, Key::new(seed, Purpose::Style).at_name("clusters"));
     if clusters.labels().next().is_none() {
         return Err(Error::Config {
             origin: "encode-features".into(),
             message: format!(
-                "not one instance in {pictures} images covers more than a 64th of its image; name other data"
+                "not one instance in {images} images covers more than a 64th of its image; name other data"
             ),
         });
     }
-    let report = StyleReport { step: manifest.step, pictures, feat_num: encoder.feat_num(), labels };
+    let report = StyleReport { step: manifest.step, images, feat_num: encoder.feat_num(), labels };
     write(storage, trained, &clusters, &report)?;
     Ok(report)
 }

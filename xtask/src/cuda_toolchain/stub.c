@@ -1,4 +1,4 @@
-/* The stand-in for one CUDA library. A program is linked with this in the place of the library, which is opened when
+/* The stub for one CUDA library. A program is linked with this in the place of the library, which is opened when
  * the first of its functions is called; so the program starts, and uses the CPU, where there is no CUDA.
  *
  * Compiled once for each library, with these definitions:
@@ -165,7 +165,7 @@ static void open_library(void) {
     open_below("/usr/local/cuda-*", "/lib64");
 }
 
-/* What NVIDIA's own stand-in for the driver answers: callers see an ordinary error. */
+/* What NVIDIA's own stub for the driver answers: callers see an ordinary error. */
 static int no_driver(void) { return STUB_LIBRARY; }
 static int not_in_driver(void) { return NOT_FOUND; }
 

@@ -1,4 +1,4 @@
-//! The stand-ins that a program is linked with in the place of CUDA's libraries (see `stand_in.c`).
+//! The stubs that a program is linked with in the place of CUDA's libraries (see `stub.c`).
 //!
 //! The libraries themselves (more than 1 GB) are not needed to build, and a program that names them in the ordinary way
 //! would not even start on a machine without them.
@@ -13,12 +13,12 @@ use anyhow::{Context, Result};
 use super::packages::Package;
 use super::program;
 
-/// The C source of every stand-in.
-pub(super) const SOURCE: &str = include_str!("stand_in.c");
+/// The C source of every stub.
+pub(super) const SOURCE: &str = include_str!("stub.c");
 
 const NO_COMPILER: &str = "install a C compiler and binutils (Debian and Ubuntu: apt install build-essential)";
 
-/// One library that has a stand-in.
+/// One library that has a stub.
 #[derive(Debug)]
 pub(super) struct Library {
     /// Its name for the linker: `-lcudnn`.
@@ -53,7 +53,7 @@ pub(super) fn compiler() -> Command {
     Command::new(std::env::var_os("CC").filter(|name| !name.is_empty()).unwrap_or_else(|| "cc".into()))
 }
 
-/// Makes all stand-ins in `folder` for the functions that `cudarc` knows; intermediate files go to `work`.
+/// Makes all stubs in `folder` for the functions that `cudarc` knows; intermediate files go to `work`.
 pub(super) fn make_all(cudarc: &Package, folder: &Path, work: &Path) -> Result<()> {
     for library in &LIBRARIES {
         let functions = cudarc.functions(&format!("src/{}/sys/mod.rs", library.module))?;
@@ -148,7 +148,7 @@ int main(int argc, char **argv) {
         program::output(compiler().args(args), NO_COMPILER).unwrap();
     }
 
-    /// A folder with a library in `there/` and a program that was linked with its stand-in.
+    /// A folder with a library in `there/` and a program that was linked with its stub.
     fn linked(link_name: &'static str) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();

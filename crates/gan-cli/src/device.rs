@@ -7,13 +7,13 @@ use gan_translate::device::DeviceError;
 use gan_translate::{DeviceConfig, check_precision};
 
 #[derive(Args, Clone)]
-pub(crate) struct PlaceArgs {
+pub(crate) struct DeviceArgs {
     /// Where to compute: cpu, cuda (the first GPU) or cuda:N
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
 }
 
-impl PlaceArgs {
+impl DeviceArgs {
     pub(crate) fn open(&self) -> Result<DeviceConfig, DeviceError> {
         DeviceConfig::open(&self.device)
     }

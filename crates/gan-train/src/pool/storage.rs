@@ -1,4 +1,4 @@
-//! How a pool holds its images.
+//! The images of a pool, in memory of their own or stacked in one tensor.
 
 use crate::Result;
 use candle_core::Tensor;
@@ -7,21 +7,21 @@ use gan_layers::copy_of;
 
 /// The images of a pool.
 #[derive(Debug)]
-pub(super) enum Held {
+pub(super) enum PoolStorage {
     /// Each `[1, C, H, W]`, with its own memory and no graph; of any sizes.
-    Apart(Vec<Tensor>),
+    PerImage(Vec<Tensor>),
     /// On a CUDA device, as long as all have one size: the first `len` images of `[size, C, H, W]`, which stay where they
     /// are, so that a captured step finds them, and which are exchanged in place.
-    Together { store: Tensor, len: usize },
+    Stacked { store: Tensor, len: usize },
 }
 
-impl Default for Held {
+impl Default for PoolStorage {
     fn default() -> Self {
-        Held::Apart(Vec::new())
+        PoolStorage::PerImage(Vec::new())
     }
 }
 
-impl Held {
+impl PoolStorage {
     /// Holds images of a checkpoint, in a pool of `size`.
     pub(super) fn of(images: Vec<Tensor>, size: usize) -> Result<Self> {
         match images.first() {
@@ -30,36 +30,36 @@ impl Held {
                 for (i, image) in images.iter().enumerate() {
                     store.slice_set(&image.contiguous()?, 0, i)?;
                 }
-                Ok(Held::Together { store, len: images.len() })
+                Ok(PoolStorage::Stacked { store, len: images.len() })
             }
-            _ => Ok(Held::Apart(images)),
+            _ => Ok(PoolStorage::PerImage(images)),
         }
     }
 
     pub(super) fn len(&self) -> usize {
         match self {
-            Held::Apart(images) => images.len(),
-            Held::Together { len, .. } => *len,
+            PoolStorage::PerImage(images) => images.len(),
+            PoolStorage::Stacked { len, .. } => *len,
         }
     }
 
     /// Copies of the images.
     pub(super) fn images(&self) -> Result<Vec<Tensor>> {
         match self {
-            Held::Apart(images) => Ok(images.clone()),
-            Held::Together { store, len } => (0..*len).map(|i| Ok(copy_of(&store.narrow(0, i, 1)?)?)).collect(),
+            PoolStorage::PerImage(images) => Ok(images.clone()),
+            PoolStorage::Stacked { store, len } => (0..*len).map(|i| Ok(copy_of(&store.narrow(0, i, 1)?)?)).collect(),
         }
     }
 
     /// Makes sure that images like those of the batch can be held. False if images that lay together do so no more.
-    pub(super) fn settle(&mut self, batch: &Tensor, size: usize) -> Result<bool> {
+    pub(super) fn make_room_for(&mut self, batch: &Tensor, size: usize) -> Result<bool> {
         match self {
-            Held::Apart(images) if images.is_empty() && batch.device().is_cuda() => {
-                *self = Held::Together { store: room(batch, size)?, len: 0 };
+            PoolStorage::PerImage(images) if images.is_empty() && batch.device().is_cuda() => {
+                *self = PoolStorage::Stacked { store: room(batch, size)?, len: 0 };
                 Ok(true)
             }
-            Held::Together { store, .. } if !alike(store, batch) => {
-                *self = Held::Apart(self.images()?);
+            PoolStorage::Stacked { store, .. } if !alike(store, batch) => {
+                *self = PoolStorage::PerImage(self.images()?);
                 Ok(false)
             }
             _ => Ok(true),

@@ -1,4 +1,4 @@
-//! `println!` and `eprintln!` for this program.
+//! `out!` and `note!` for this program.
 //!
 //! The standard ones panic when nobody listens any more. Training must outlive the terminal or the pipe that it talks
 //! to, and `gan-cli summary … | head` is no failure.
@@ -9,13 +9,13 @@ use std::io::{ErrorKind, Write};
 use std::sync::{Mutex, PoisonError};
 
 /// Writes an answer to standard output. A reader that has seen enough ends the program quietly.
-macro_rules! println {
-    ($($text:tt)*) => { $crate::speak::answer(format_args!("{}\n", format_args!($($text)*)).to_string().as_bytes()) };
+macro_rules! out {
+    ($($text:tt)*) => { $crate::output::answer(format_args!("{}\n", format_args!($($text)*)).to_string().as_bytes()) };
 }
 
 /// Writes a note to standard error, where somebody listens.
-macro_rules! eprintln {
-    ($($text:tt)*) => { $crate::speak::note(format_args!($($text)*)) };
+macro_rules! note {
+    ($($text:tt)*) => { $crate::output::note(format_args!($($text)*)) };
 }
 
 pub(crate) fn answer(text: &[u8]) {
