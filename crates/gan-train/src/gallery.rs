@@ -10,8 +10,8 @@
 //! The pages need no server, no network and no script.
 
 mod curve;
-mod page;
 mod image;
+mod page;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -125,16 +125,18 @@ impl Model {
             thread::Builder::new().name("read".into()).spawn_scoped(scope, reader).ok()?;
             let mut writing = Writing { to_disk, reports, pending: VecDeque::new(), done: &mut *each.done };
             // A break drops the channels, at which both threads end.
-            let _ = self.translate_inputs(jobs, inputs, &mut writing).map_continue_value(|()| writing.report(true));
+            if self.translate_inputs(jobs, inputs, &mut writing).is_continue() {
+                let _ = writing.report(true);
+            }
             Some(())
         })
     }
 
-    fn translate_inputs(
+    fn translate_inputs<'p>(
         &self,
-        jobs: &[FileJob<'_>],
+        jobs: &'p [FileJob<'p>],
         inputs: Receiver<Read>,
-        writing: &mut Writing<'_, '_>,
+        writing: &mut Writing<'_, 'p>,
     ) -> ControlFlow<()> {
         for ((i, job), input) in jobs.iter().enumerate().zip(inputs) {
             match input.and_then(|input| input.map(|input| self.compute(input)).transpose()) {

@@ -5,8 +5,8 @@
 
 mod case;
 
-use crate::exit::Done;
 use crate::device::DeviceArgs;
+use crate::exit::Done;
 use case::Case;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use gan_translate::device::{device_name, peak_memory, reset_peak_memory};

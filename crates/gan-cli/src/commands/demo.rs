@@ -2,8 +2,8 @@
 
 use crate::commands::train::{Launch, resume};
 use crate::commands::trained::open_trained;
-use crate::exit::{BAD_MODEL, Coded, Done};
 use crate::device::DeviceArgs;
+use crate::exit::{BAD_MODEL, Coded, Done};
 use crate::progress::{Progress, bar, human};
 use crate::start::Start;
 use crate::wording::worded;

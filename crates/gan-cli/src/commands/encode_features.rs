@@ -2,9 +2,9 @@
 
 use crate::commands::train::dataset_root;
 use crate::commands::trained::open_trained;
+use crate::device::DeviceArgs;
 use crate::exit::Done;
 use crate::inputs::Inputs;
-use crate::device::DeviceArgs;
 use crate::progress::bar;
 use gan_train::methods::pix2pixhd::styles::encode_features;
 use gan_train::storage::Disk;

@@ -6,8 +6,8 @@ mod settings;
 
 pub(crate) use finish::Launch;
 
-use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::device::DeviceArgs;
+use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::progress::Progress;
 use crate::start::Start;
 use crate::{interrupt, presets, process};

@@ -8,8 +8,8 @@ mod report;
 mod sizes;
 
 use crate::commands::weights::WeightArgs;
-use crate::exit::Done;
 use crate::device::{DeviceArgs, PrecisionArgs};
+use crate::exit::Done;
 use crate::progress::bar;
 use crate::wording::worded;
 use clap::ValueEnum;

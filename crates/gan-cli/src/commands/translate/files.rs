@@ -88,9 +88,8 @@ impl Plan {
                 let message = "--alpha keep needs a format with alpha: JPEG has none; use --format png, webp or tiff";
                 bail!(Coded(USAGE, message.into()));
             }
-            let (names, note) = names::unique(&sources, &|input| {
-                request.format.unwrap_or(FormatArg::Png).extension(input)
-            });
+            let (names, note) =
+                names::unique(&sources, &|input| request.format.unwrap_or(FormatArg::Png).extension(input));
             notes.extend(note);
             let place = |(source, name): (Source, PathBuf)| Translation {
                 input: source.input,

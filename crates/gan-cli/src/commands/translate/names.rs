@@ -55,14 +55,12 @@ impl Source {
 /// Names of the results, `STEM.png` (or another extension) where that belongs to one file only. Files that would share a name keep their
 /// extension (`a.jpg.png`), and if that is not enough, come into a folder of their folder's name (`photos/a.jpg.png`).
 /// The same sources get the same names. The second value is what the user should know.
-pub(super) fn unique(
-    sources: &[Source],
-    extension: &dyn Fn(&Path) -> OsString,
-) -> (Vec<PathBuf>, Option<String>) {
+pub(super) fn unique(sources: &[Source], extension: &dyn Fn(&Path) -> OsString) -> (Vec<PathBuf>, Option<String>) {
     let mut distinctions = vec![0u8; sources.len()];
     loop {
         let named = sources.iter().zip(&distinctions).enumerate();
-        let names: Vec<PathBuf> = named.map(|(i, (source, &distinction))| source.name(distinction, i + 1, extension)).collect();
+        let names: Vec<PathBuf> =
+            named.map(|(i, (source, &distinction))| source.name(distinction, i + 1, extension)).collect();
         let mut sharing: HashMap<OsString, Vec<usize>> = HashMap::new();
         for (i, name) in names.iter().enumerate() {
             // These systems do not tell A.png from a.png.

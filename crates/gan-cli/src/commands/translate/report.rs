@@ -87,7 +87,8 @@ impl Report {
             return Ok(());
         }
         let (failed, all) = (self.failures.len(), plan.jobs.len());
-        let code = WORST_FIRST.into_iter().find(|worst| self.failures.iter().any(|failure| failure.exit_code == *worst));
+        let code =
+            WORST_FIRST.into_iter().find(|worst| self.failures.iter().any(|failure| failure.exit_code == *worst));
         let lines: String = self.failures.iter().map(|failure| format!("\n  {}", failure.error)).collect();
         let message = format!("{} of {} in {output}{skipped}; {failed} failed:{lines}", self.written, images(all));
         Err(Coded(code.unwrap_or(FAILED), message).into())
