@@ -279,7 +279,7 @@ mod tests {
             assert_eq!(pool.len(), 3);
         }
         assert!((160..240).contains(&swapped), "{swapped} of 400");
-        let mut held: Vec<f32> = pool.held.images().unwrap().iter().flat_map(numbers).collect();
+        let mut held: Vec<f32> = pool.storage.images().unwrap().iter().flat_map(numbers).collect();
         held.sort_by(f32::total_cmp);
         seen.sort_by(f32::total_cmp);
         assert_eq!(held, seen);
@@ -291,9 +291,9 @@ mod tests {
         pool.query(&batch(&[0., 1., 2., 3., 4.]), key(0)).unwrap();
         let mut counts = [0; 5];
         for step in 1..2001u64 {
-            let before: Vec<f32> = pool.held.images().unwrap().iter().flat_map(numbers).collect();
+            let before: Vec<f32> = pool.storage.images().unwrap().iter().flat_map(numbers).collect();
             pool.query(&batch(&[step as f32 + 10.0]), key(step)).unwrap();
-            let after: Vec<f32> = pool.held.images().unwrap().iter().flat_map(numbers).collect();
+            let after: Vec<f32> = pool.storage.images().unwrap().iter().flat_map(numbers).collect();
             if let Some(at) = (0..5).find(|&i| before[i] != after[i]) {
                 counts[at] += 1;
             }

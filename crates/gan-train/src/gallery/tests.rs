@@ -123,7 +123,7 @@ fn pixels() {
     let tensor = Tensor::from_vec(values, (1, 3, 2, 2), &Device::Cpu).unwrap();
     let png = image::png(&image::images("x", &tensor, 4, 512).unwrap()[0]).unwrap();
     #[allow(clippy::disallowed_methods)] // our own bytes, a few pixels
-    let image = image::load_from_memory(&png).unwrap().to_rgb8();
+    let image = ::image::load_from_memory(&png).unwrap().to_rgb8();
     let pixels: Vec<[u8; 3]> = image.pixels().map(|pixel| pixel.0).collect();
     assert_eq!(pixels, [[0, 255, 0], [255, 255, 64], [128, 255, 191], [0, 255, 0]]);
     let wide = Tensor::ones((2, 1, 8, 100), DType::F64, &Device::Cpu).unwrap();
