@@ -1,0 +1,167 @@
+//! The dataset commands lose no image without a word, never write onto what they read, and see what training refuses.
+#![allow(clippy::unwrap_used)]
+
+use crate::support;
+
+use gan_data::{IdMap, Image, Raster, image_files, write_ids, write_image};
+use std::fs;
+use std::path::Path;
+use support::{Bench, Ran};
+
+/// Something like a photograph of this size: it goes on from left to right.
+fn photo(path: &Path, width: usize, height: usize) {
+    let wave = |x: usize, y: usize| ((x as f64 * 0.11).sin() + (y as f64 * 0.3).cos()) * 60.0 + 128.0;
+    let raster = Raster::from_fn(width, height, |x, y| [wave(x, y) as u8, wave(y, x) as u8, wave(x + y, y) as u8]);
+    write_image(path, &Image::U8(raster)).unwrap();
+}
+
+/// What the command said, whatever stream it used, and that it succeeded.
+fn said(ran: &Ran) -> String {
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    format!("{}{}", ran.out, ran.err)
+}
+
+#[test]
+fn every_dataset_command_names_what_it_leaves_out() {
+    let bench = Bench::new();
+    for side in ["A", "B"] {
+        photo(&bench.path(side).join("x.png"), 24, 16);
+        fs::write(bench.path(side).join("film.gif"), "GIF89a").unwrap();
+        fs::write(bench.path(side).join("notes.txt"), "").unwrap();
+    }
+    for args in [
+        &["pairs", "A", "--out", "p/train"][..],
+        &["combine", "A", "B", "--out", "c"],
+        &["split", "A", "--out", "s"],
+        &["inspect", "A"],
+        &["inspect", "A", "--mode", "colorization"],
+    ] {
+        let text = said(&bench.run([&["dataset"], args].concat()));
+        assert!(text.contains("1 file was left out: 1 .gif (format not supported)"), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn outputs_and_inputs_stay_apart() {
+    let bench = Bench::new();
+    for name in ["A/x.png", "A/y.jpg", "B/x.png", "B/y.jpg"] {
+        photo(&bench.path(name), 24, 16);
+    }
+    let before = fs::read(bench.path("A/x.png")).unwrap();
+    for args in [
+        &["pairs", "A", "--out", "A"][..],
+        &["pairs", "A", "--out", "B/../A/."],
+        &["combine", "A", "B", "--out", "B"],
+        &["split", "A", "--out", "A"],
+        &["pairs", "A", "--out", "B"],
+        &["synth", "facades", "--out", "A", "--size", "32", "--count", "1", "--test", "0"],
+    ] {
+        bench.run([&["dataset"], args].concat()).fails(2, &["cannot write to", "name another folder"]);
+    }
+    assert_eq!(fs::read(bench.path("A/x.png")).unwrap(), before);
+    // Below the input: left out, in the first call and in the second.
+    for _ in 0..2 {
+        said(&bench.run(["dataset", "pairs", "A", "--out", "A/made"]));
+        assert_eq!(image_files(&bench.path("A/made")).unwrap().len(), 2);
+    }
+    let text = said(&bench.run(["dataset", "split", "A", "--out", "A/parts", "--test", "0.25"]));
+    assert!(text.contains("3 train") && text.contains("1 test"), "{text}");
+    // Another choice would leave files of both in the parts.
+    bench.run(["dataset", "split", "A", "--out", "A/parts", "--seed", "7"]).fails(2, &["would not write"]);
+    bench.run(["dataset", "pairs", "A", "--out", "q", "--kind", "mosaic", "--amount", "2.5"]).fails(2, &["--amount"]);
+    bench.run(["dataset", "split", "A", "--out", "q", "--test", "1.5"]).fails(2, &["shares"]);
+    assert!(!bench.path("q").exists());
+}
+
+#[test]
+fn pairs_keep_every_photograph_and_go_on_after_a_bad_one() {
+    let bench = Bench::new();
+    for name in ["x.jpg", "x.webp", "y.png"] {
+        photo(&bench.path("photos").join(name), 24, 16);
+    }
+    said(&bench.run(["dataset", "pairs", "photos", "--out", "out"]));
+    let names: Vec<_> = image_files(&bench.path("out")).unwrap().iter().map(|file| file.name()).collect();
+    assert_eq!(names, ["x.jpg", "x.webp", "y"]);
+    fs::write(bench.path("photos/torn.png"), "no image").unwrap();
+    bench.run(["dataset", "pairs", "photos", "--out", "out"]).fails(3, &["3 of 4 are done", "torn.png"]);
+    assert_eq!(image_files(&bench.path("out")).unwrap().len(), 3);
+}
+
+#[test]
+fn inspect_says_what_a_folder_is_good_for() {
+    let bench = Bench::new();
+    bench.run(["dataset", "inspect", "nowhere"]).fails(3, &["there is no nowhere"]);
+    assert!(!bench.run(["dataset", "inspect", "nowhere"]).err.contains("training could not start"));
+    // Unpaired names.
+    photo(&bench.path("ab/A/1.png"), 300, 300);
+    photo(&bench.path("ab/B/one.png"), 300, 300);
+    let text = said(&bench.run(["dataset", "inspect", "ab"]));
+    assert!(text.contains("train cyclegan") && text.contains("equal names"), "{text}");
+    // Some names match: the others are errors, with the other reading named.
+    photo(&bench.path("ab/B/1.png"), 300, 300);
+    let ran = bench.run(["dataset", "inspect", "ab"]);
+    ran.fails(3, &["1 problem"]);
+    assert!(ran.out.contains("no partner") && ran.out.contains("CycleGAN"), "{ran:?}");
+    // Plain photographs, by themselves and as the training part.
+    for i in 0..3 {
+        photo(&bench.path("flat").join(format!("{i}.png")), 300, 200);
+        photo(&bench.path("set/train").join(format!("{i}.png")), 300, 200);
+    }
+    let text = said(&bench.run(["dataset", "inspect", "flat"]));
+    assert!(text.contains("dataset pairs flat"), "{text}");
+    let text = said(&bench.run(["dataset", "inspect", "set"]));
+    assert!(text.contains("plain photographs"), "{text}");
+    // Pairs drawn by the program are not doubted.
+    bench.synth("facades", "pairs", 64, 8, 0);
+    assert!(said(&bench.run(["dataset", "inspect", "pairs"])).contains("no problems"));
+}
+
+#[test]
+fn problems_of_one_kind_share_a_line_and_json_has_all() {
+    let bench = Bench::new();
+    for i in 0..12 {
+        let ids = IdMap::new(Raster::new(8, 8, 1, vec![i + 30; 64]));
+        write_ids(&bench.path("hd/train_label").join(format!("{i}.png")), &ids).unwrap();
+        photo(&bench.path("hd/train_img").join(format!("{i}.png")), 8, 8);
+    }
+    let args = ["dataset", "inspect", "hd", "--set", "instances=false", "--set", "label_nc=30"];
+    let ran = bench.run(args);
+    ran.fails(3, &["12 problems"]);
+    let errors: Vec<_> = ran.out.lines().filter(|line| line.starts_with("error")).collect();
+    assert_eq!(errors.len(), 1, "{ran:?}");
+    assert!(errors[0].contains("12 files") && errors[0].contains("label_nc = 42") && errors[0].contains("and 2 more"));
+    let json: serde_json::Value = serde_json::from_str(&bench.run([&args[..], &["--json"]].concat()).out).unwrap();
+    assert_eq!(json["problems"].as_array().unwrap().len(), 12);
+    said(&bench.run(["dataset", "inspect", "hd", "--set", "instances=false", "--set", "label_nc=42"]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn odd_names_and_odd_files_are_no_obstacle() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let bench = Bench::new();
+    // Two names that are the same text, and are not the same.
+    for name in [b"\xff.png", b"\xfe.png"] {
+        photo(&bench.path("odd").join(OsStr::from_bytes(name)), 24, 16);
+    }
+    let status = std::process::Command::new("mkfifo").arg(bench.path("odd/pipe.png")).status().unwrap();
+    assert!(status.success());
+    let text = said(&bench.run(["dataset", "pairs", "odd", "--out", "out"]));
+    assert!(text.contains("1 named pipe (pipe.png)"), "{text}");
+    for name in [b"\xff.png", b"\xfe.png"] {
+        assert!(bench.path("out").join(OsStr::from_bytes(name)).exists());
+    }
+    let text = said(&bench.run(["dataset", "inspect", "odd", "--json"]));
+    assert!(text.contains("pipe.png"), "{text}");
+    bench.run(["dataset", "inspect", "odd/pipe.png"]).fails(3, &["1 problem"]);
+}
+
+#[test]
+fn names_of_another_unicode_form_are_partners() {
+    let bench = Bench::new();
+    photo(&bench.path("A/caf\u{e9}.png"), 24, 16);
+    photo(&bench.path("B/cafe\u{301}.png"), 24, 16);
+    let text = said(&bench.run(["dataset", "combine", "A", "B", "--out", "AB"]));
+    assert!(text.contains("1 pairs"), "{text}");
+}

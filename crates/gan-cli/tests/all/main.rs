@@ -1,0 +1,19 @@
+//! The program, as its users meet it. One program, because each program of tests is linked with everything.
+
+mod bad_input;
+mod cli;
+mod colorization;
+mod crash;
+mod dataset_commands;
+mod documented;
+mod files_in_files_out;
+mod foreign_weights;
+mod images;
+mod interchange;
+mod limits;
+mod ranges;
+mod run_folder;
+mod signals;
+mod styles;
+mod support;
+mod training;

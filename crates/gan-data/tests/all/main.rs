@@ -1,0 +1,13 @@
+//! Datasets, decoding and loading through the public functions. One program, because each program of tests is linked with everything.
+
+mod cache;
+mod channels;
+mod datasets;
+mod decode;
+mod inspect;
+mod loading;
+mod pairs;
+mod planes;
+mod resample_golden;
+mod synth;
+mod whole;

@@ -1,0 +1,13 @@
+//! Layers and sequences through the public functions. One program, because each program of tests is linked with everything.
+
+mod kinds;
+mod labels;
+mod linear;
+mod network;
+mod norms;
+mod optimizer;
+mod padding;
+mod parameters;
+mod precision;
+mod segments;
+mod taps;
