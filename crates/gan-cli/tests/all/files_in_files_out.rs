@@ -560,13 +560,13 @@ fn paths_may_stand_alone_or_in_a_list() {
 #[test]
 fn results_have_the_format_that_was_asked_for() {
     let bench = bench();
-    for name in ["a.png", "b.jpg", "c.bmp", "d.tiff", "e.gif"] {
+    for name in ["a.png", "b.jpg", "c.bmp", "d.tiff"] {
         image(&bench.path("photos").join(name), 12, 8);
     }
     ok(translate(&bench, "photos", "kept", &["--format", "keep"]));
-    assert_eq!(names(&bench.path("kept")), ["a.png", "b.jpg", "c.bmp", "d.tiff", "e.png"]);
+    assert_eq!(names(&bench.path("kept")), ["a.png", "b.jpg", "c.bmp", "d.tiff"]);
     ok(translate(&bench, "photos", "webp", &["--format", "webp"]));
-    assert_eq!(names(&bench.path("webp")), ["a.webp", "b.webp", "c.webp", "d.webp", "e.webp"]);
+    assert_eq!(names(&bench.path("webp")), ["a.webp", "b.webp", "c.webp", "d.webp"]);
     let pixels = |path: &str| image::open(bench.path(path)).unwrap().to_rgb8();
     assert_eq!(pixels("webp/a.webp"), pixels("kept/a.png"), "WebP is written without loss");
     ok(translate(&bench, "photos/a.png", "best.jpg", &["--quality", "100"]));
