@@ -24,6 +24,10 @@ const ARROWS: &[(&str, &str)] = &[
     ("gan-data", "gan-translate"),
     ("gan-translate", "gan-train"),
     ("gan-losses", "gan-train"),
+    ("gan-data", "gan-metrics"),
+    ("gan-layers", "gan-metrics"),
+    ("gan-weights", "gan-metrics"),
+    ("gan-metrics", "gan-train"),
     ("gan-train", "gan-cli"),
     ("gan-fs", "xtask"),
     // Tests that cross crates see all of them.
