@@ -50,7 +50,7 @@ fn each_conv(f: impl Fn(Case, Conv2d)) {
     for &case in CASES {
         let (_, _, _, h, w, _, stride, padding) = case;
         for pad_mode in modes(h, w, padding) {
-            f(case, Conv2d { stride, padding, pad_mode, ..Conv2d::default() });
+            f(case, Conv2d { stride, padding: [padding; 2], pad_mode, ..Conv2d::default() });
         }
     }
 }
@@ -217,8 +217,8 @@ fn transposed_equals_stamping_and_its_gradients_equal_differences() {
 /// F32 against F64 at the channel counts of real networks.
 #[test]
 fn f32_agrees_with_f64_at_real_channel_counts() {
-    let reflect = |padding, stride| Conv2d { stride, padding, pad_mode: PadMode::Reflect, ..Conv2d::default() };
-    let zero = |padding, stride| Conv2d { stride, padding, ..Conv2d::default() };
+    let reflect = |padding, stride| Conv2d { stride, padding: [padding; 2], pad_mode: PadMode::Reflect, ..Conv2d::default() };
+    let zero = |padding, stride| Conv2d { stride, padding: [padding; 2], ..Conv2d::default() };
     for (ci, co, hw, k, spec) in [
         (64, 64, 24, 3, reflect(1, 1)),
         (256, 256, 16, 3, reflect(1, 1)),
@@ -252,7 +252,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     for (ci, co, hw, k, stride, pad_mode) in
         [(16, 24, 40, 3, 1, PadMode::Reflect), (24, 16, 40, 4, 2, PadMode::Zero), (32, 32, 8, 4, 2, PadMode::Zero)]
     {
-        let spec = Conv2d { stride, padding: 1, pad_mode, ..Conv2d::default() };
+        let spec = Conv2d { stride, padding: [1; 2], pad_mode, ..Conv2d::default() };
         let (x, w) = (reference::f32(&normal((2, ci, hw, hw), 1)), normal((co, ci, k, k), 2));
         let (ho, wo) = spec.output_hw((k, k), (hw, hw)).unwrap();
         let dy = normal((2, co, ho, wo), 3);
@@ -274,7 +274,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn gradients_are_added_and_only_what_is_wanted_is_computed() {
     let (x, weight) = (normal((1, 2, 5, 5), 1), normal((3, 2, 3, 3), 2));
-    let spec = Conv2d { padding: 1, ..Conv2d::default() };
+    let spec = Conv2d { padding: [1; 2], ..Conv2d::default() };
     let w = Weight::constant(weight.clone());
     let dy = normal((1, 3, 5, 5), 3);
     // A view into the middle of a flat buffer.
@@ -314,7 +314,7 @@ fn many_channels(
     sets: &[InstructionSet],
 ) {
     for pad_mode in [PadMode::Zero, PadMode::Reflect] {
-        let spec = Conv2d { stride, padding: 1, pad_mode, ..Conv2d::default() };
+        let spec = Conv2d { stride, padding: [1; 2], pad_mode, ..Conv2d::default() };
         let (ho, wo) = spec.output_hw((kernel, kernel), (h, w)).unwrap();
         let x = reference::f32(&normal((n, ci, h, w), 1));
         let weight = reference::f32(&normal((co, ci, kernel, kernel), 2));
@@ -346,7 +346,7 @@ fn cleared_sums_are_overwritten_and_tell_whether_they_are_finite() {
     let bad = f32::NAN;
     each_kernel(|kernel| {
         for (ci, co, side, stride) in [(9, 33, 12, 1), (40, 20, 14, 2)] {
-            let spec = Conv2d { stride, padding: 1, ..Conv2d::default() };
+            let spec = Conv2d { stride, padding: [1; 2], ..Conv2d::default() };
             let (ho, wo) = spec.output_hw((4, 4), (side, side)).unwrap();
             let x = reference::f32(&normal((1, ci, side, side), 1));
             let dy = reference::f32(&normal((1, co, ho, wo), 2));
@@ -377,7 +377,7 @@ fn cleared_sums_are_overwritten_and_tell_whether_they_are_finite() {
 
 #[test]
 fn an_empty_batch_is_an_empty_result() {
-    let spec = Conv2d { padding: 1, ..Conv2d::default() };
+    let spec = Conv2d { padding: [1; 2], ..Conv2d::default() };
     for dtype in [DType::F32, DType::F64] {
         let x = Tensor::zeros((0, 3, 4, 4), dtype, &device()).unwrap();
         let w = Tensor::ones((5, 3, 3, 3), dtype, &device()).unwrap();
@@ -392,7 +392,7 @@ fn an_empty_batch_is_an_empty_result() {
 fn non_contiguous_inputs_are_taken() {
     let x = normal((1, 6, 7, 2), 1).transpose(1, 3).unwrap();
     let weight = normal((3, 3, 4, 2), 2).transpose(1, 3).unwrap();
-    let spec = Conv2d { padding: 1, pad_mode: PadMode::Reflect, ..Conv2d::default() };
+    let spec = Conv2d { padding: [1; 2], pad_mode: PadMode::Reflect, ..Conv2d::default() };
     let y = conv2d(&x, &Weight::constant(weight.clone()), None, &spec).unwrap();
     assert_close(&y, &reference::conv2d(&x, &weight, None, &spec), 1e-12, "transposed views");
 }
@@ -404,7 +404,7 @@ fn impossible_shapes_are_errors_with_reasons() {
         let w = Weight::constant(normal((co_ci.0, co_ci.1, k, k), 2));
         conv2d(&x, &w, None, &spec).unwrap_err().to_string()
     };
-    let spec = Conv2d { padding: 3, pad_mode: PadMode::Reflect, ..Conv2d::default() };
+    let spec = Conv2d { padding: [3; 2], pad_mode: PadMode::Reflect, ..Conv2d::default() };
     assert!(reason((1, 2), 3, spec).contains("reflection"));
     let spec = Conv2d::default();
     assert!(reason((1, 2), 4, spec).contains("does not fit"));
@@ -417,7 +417,7 @@ fn impossible_shapes_are_errors_with_reasons() {
 /// So many channels that Winograd convolution holds the sums of a part of them at a time.
 #[test]
 fn weight_gradients_in_parts() {
-    let spec = Conv2d { padding: 1, ..Conv2d::default() };
+    let spec = Conv2d { padding: [1; 2], ..Conv2d::default() };
     let (x, w) = (normal((2, 900, 3, 4), 1), Tensor::zeros((300, 900, 3, 3), DType::F64, &device()).unwrap());
     let dy = normal((2, 300, 3, 4), 3);
     let exact = passes(&x, &w, &dy, &spec);
@@ -439,7 +439,7 @@ fn minimal_filtering_stays_within_its_error() {
     };
     for (k, stride) in [(3, 1), (4, 1), (3, 2), (4, 2)] {
         let pad_mode = if stride == 1 { PadMode::Reflect } else { PadMode::Zero };
-        let spec = Conv2d { stride, padding: 1, pad_mode, ..Conv2d::default() };
+        let spec = Conv2d { stride, padding: [1; 2], pad_mode, ..Conv2d::default() };
         let (h, w) = (17 * stride, 16 * stride - 1);
         let (ho, wo) = spec.output_hw((k, k), (h, w)).unwrap();
         let (x, dy) = (normal((2, 255, h, w), 1), normal((2, 129, ho, wo), 3));
@@ -472,7 +472,7 @@ fn what_is_no_number_comes_out() {
     for (n, ci, co, h, w, k, stride, padding) in
         [(1, 3, 5, 9, 8, 4, 2, 1), (1, 40, 36, 18, 17, 3, 1, 1), (2, 3, 6, 12, 11, 7, 1, 3)]
     {
-        let spec = Conv2d { stride, padding, ..Conv2d::default() };
+        let spec = Conv2d { stride, padding: [padding; 2], ..Conv2d::default() };
         let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2), normal(co, 3));
         let (xs, ws, bs) = (reference::f32(&x), reference::f32(&weight), reference::f32(&bias));
         let at = (h / 2) * w + w / 2;
