@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Tensor};
-use gan_kernels::act::Act;
+use gan_kernels::act::{Act, act};
 use gan_kernels::conv::{
     Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_act,
     conv_transpose2d_backward, conv2d, conv2d_act, conv2d_backward,
@@ -10,38 +10,46 @@ use gan_kernels::conv::{
 use gan_kernels::dispatch::{ConvAlgorithm, InstructionSet, force, force_instructions, instructions, precise};
 use gan_kernels::grad::GradState;
 use gan_kernels::weight::{Version, Weight};
-use reference::{assert_close, assert_slope, device, dot, normal, slope};
+use reference::{assert_close, assert_slope, device, dot, normal, slope, values};
 
 /// n, ci, co, h, w, kernel, stride, padding
-type Case = (usize, usize, usize, usize, usize, usize, usize, usize);
+type Case = (usize, usize, usize, usize, usize, [usize; 2], usize, [usize; 2]);
 
 const CASES: &[Case] = &[
-    (1, 1, 1, 1, 1, 1, 1, 0),
-    (2, 3, 5, 7, 9, 1, 1, 0),
-    (2, 3, 5, 7, 9, 1, 2, 1),
-    (2, 3, 5, 9, 7, 3, 1, 1),
-    (1, 4, 6, 5, 6, 3, 1, 0),
-    (1, 5, 4, 6, 5, 3, 1, 2),
-    (2, 3, 9, 8, 7, 3, 2, 1),
-    (1, 2, 3, 9, 8, 3, 2, 0),
-    (1, 17, 19, 11, 13, 3, 1, 1),
-    (2, 3, 5, 9, 8, 4, 1, 1),
-    (1, 4, 3, 5, 5, 4, 1, 2),
-    (2, 3, 5, 8, 10, 4, 2, 1),
-    (1, 3, 5, 9, 7, 4, 2, 2),
-    (1, 6, 7, 2, 2, 4, 2, 1),
-    (1, 3, 8, 9, 11, 7, 1, 3),
-    (1, 8, 3, 11, 9, 7, 1, 3),
-    (1, 2, 3, 12, 9, 7, 2, 3),
-    (1, 2, 2, 40, 37, 3, 1, 1),
-    (1, 2, 2, 37, 40, 4, 2, 1),
-    (1, 3, 2, 6, 7, 3, 3, 1),
+    (1, 1, 1, 1, 1, [1; 2], 1, [0; 2]),
+    (2, 3, 5, 7, 9, [1; 2], 1, [0; 2]),
+    (2, 3, 5, 7, 9, [1; 2], 2, [1; 2]),
+    (2, 3, 5, 9, 7, [3; 2], 1, [1; 2]),
+    (1, 4, 6, 5, 6, [3; 2], 1, [0; 2]),
+    (1, 5, 4, 6, 5, [3; 2], 1, [2; 2]),
+    (2, 3, 9, 8, 7, [3; 2], 2, [1; 2]),
+    (1, 2, 3, 9, 8, [3; 2], 2, [0; 2]),
+    (1, 17, 19, 11, 13, [3; 2], 1, [1; 2]),
+    (2, 3, 5, 9, 8, [4; 2], 1, [1; 2]),
+    (1, 4, 3, 5, 5, [4; 2], 1, [2; 2]),
+    (2, 3, 5, 8, 10, [4; 2], 2, [1; 2]),
+    (1, 3, 5, 9, 7, [4; 2], 2, [2; 2]),
+    (1, 6, 7, 2, 2, [4; 2], 2, [1; 2]),
+    (1, 3, 8, 9, 11, [7; 2], 1, [3; 2]),
+    (1, 8, 3, 11, 9, [7; 2], 1, [3; 2]),
+    (1, 2, 3, 12, 9, [7; 2], 2, [3; 2]),
+    (1, 2, 2, 40, 37, [3; 2], 1, [1; 2]),
+    (1, 2, 2, 37, 40, [4; 2], 2, [1; 2]),
+    (1, 3, 2, 6, 7, [3; 2], 3, [1; 2]),
+    (1, 2, 3, 23, 26, [11; 2], 4, [2; 2]),
+    (2, 3, 5, 9, 8, [1, 7], 1, [0, 3]),
+    (1, 4, 6, 8, 9, [7, 1], 1, [3, 0]),
+    (2, 3, 4, 5, 6, [1, 3], 1, [0, 1]),
+    (1, 5, 3, 6, 5, [3, 1], 1, [1, 0]),
+    (1, 2, 3, 9, 10, [3, 2], 2, [1, 0]),
+    (1, 3, 2, 8, 7, [3, 3], 1, [2, 0]),
+    (1, 3, 2, 7, 8, [3, 3], 2, [0, 1]),
 ];
 
-fn modes(h: usize, w: usize, padding: usize) -> Vec<PadMode> {
+fn modes(h: usize, w: usize, padding: [usize; 2]) -> Vec<PadMode> {
     match padding {
-        0 => vec![PadMode::Zero],
-        p if p < h.min(w) => vec![PadMode::Zero, PadMode::Reflect, PadMode::Replicate],
+        [0, 0] => vec![PadMode::Zero],
+        [up, left] if up < h && left < w => vec![PadMode::Zero, PadMode::Reflect, PadMode::Replicate],
         _ => vec![PadMode::Zero, PadMode::Replicate],
     }
 }
@@ -50,7 +58,7 @@ fn each_conv(f: impl Fn(Case, Conv2d)) {
     for &case in CASES {
         let (_, _, _, h, w, _, stride, padding) = case;
         for pad_mode in modes(h, w, padding) {
-            f(case, Conv2d { stride, padding: [padding; 2], pad_mode, ..Conv2d::default() });
+            f(case, Conv2d { stride, padding, pad_mode, ..Conv2d::default() });
         }
     }
 }
@@ -79,8 +87,8 @@ fn each_kernel(f: impl Fn(&str)) {
 #[test]
 fn forward_equals_seven_loops() {
     each_conv(|case, spec| {
-        let (n, ci, co, h, w, k, ..) = case;
-        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2), normal(co, 3));
+        let (n, ci, co, h, w, [kh, kw], ..) = case;
+        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, kh, kw), 2), normal(co, 3));
         for bias in [None, Some(&bias)] {
             let expected = reference::conv2d(&x, &weight, bias, &spec);
             let y = conv2d(&x, &Weight::constant(weight.clone()), bias, &spec).unwrap();
@@ -98,8 +106,8 @@ fn forward_equals_seven_loops() {
 #[test]
 fn gradients_equal_differences() {
     each_conv(|case, spec| {
-        let (n, ci, co, h, w, k, ..) = case;
-        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2), normal(co, 3));
+        let (n, ci, co, h, w, [kh, kw], ..) = case;
+        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, kh, kw), 2), normal(co, 3));
         let y = reference::conv2d(&x, &weight, Some(&bias), &spec);
         let dy = normal(y.shape(), 4);
         for dtype in [DType::F64, DType::F32] {
@@ -129,6 +137,28 @@ fn gradients_equal_differences() {
     });
 }
 
+/// A kernel's activation is the operator's, bit for bit.
+#[test]
+fn an_activation_behind_a_convolution_changes_nothing_else() {
+    if device().is_cuda() {
+        return;
+    }
+    each_conv(|case, spec| {
+        let (n, ci, co, h, w, [kh, kw], ..) = case;
+        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, kh, kw), 2), normal(co, 3));
+        let check = |x: &Tensor, weight: &Weight, bias: &Tensor, what: &str| {
+            let y = conv2d(x, weight, Some(bias), &spec).unwrap();
+            for a in [Act::Relu, Act::LeakyRelu, Act::Tanh] {
+                let have = conv2d_act(x, weight, Some(bias), &spec, a).unwrap();
+                assert_eq!(values(&have), values(&act(&y, a).unwrap()), "{a:?} {what} {case:?} {spec:?}");
+            }
+        };
+        check(&x, &Weight::constant(weight.clone()), &bias, "F64");
+        let (x, weight, bias) = (reference::f32(&x), Weight::constant(reference::f32(&weight)), reference::f32(&bias));
+        each_kernel(|kernel| check(&x, &weight, &bias, kernel));
+    });
+}
+
 /// All three passes of a convolution.
 fn passes(x: &Tensor, w: &Tensor, dy: &Tensor, spec: &Conv2d) -> [Tensor; 3] {
     let like = |t: &Tensor| t.to_dtype(x.dtype()).unwrap();
@@ -146,9 +176,9 @@ fn passes(x: &Tensor, w: &Tensor, dy: &Tensor, spec: &Conv2d) -> [Tensor; 3] {
 #[test]
 fn every_kernel_has_the_same_gradients() {
     each_conv(|case, spec| {
-        let (n, ci, co, h, w, k, ..) = case;
-        let (x, weight) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2));
-        let (ho, wo) = spec.output_hw((k, k), (h, w)).unwrap();
+        let (n, ci, co, h, w, [kh, kw], ..) = case;
+        let (x, weight) = (normal((n, ci, h, w), 1), normal((co, ci, kh, kw), 2));
+        let (ho, wo) = spec.output_hw((kh, kw), (h, w)).unwrap();
         let dy = normal((n, co, ho, wo), 3);
         let exact = passes(&x, &weight, &dy, &spec);
         each_kernel(|kernel| {
@@ -217,21 +247,24 @@ fn transposed_equals_stamping_and_its_gradients_equal_differences() {
 /// F32 against F64 at the channel counts of real networks.
 #[test]
 fn f32_agrees_with_f64_at_real_channel_counts() {
-    let reflect = |padding, stride| Conv2d { stride, padding: [padding; 2], pad_mode: PadMode::Reflect, ..Conv2d::default() };
-    let zero = |padding, stride| Conv2d { stride, padding: [padding; 2], ..Conv2d::default() };
-    for (ci, co, hw, k, spec) in [
-        (64, 64, 24, 3, reflect(1, 1)),
-        (256, 256, 16, 3, reflect(1, 1)),
-        (64, 128, 18, 4, zero(1, 2)),
-        (256, 256, 17, 4, zero(1, 1)),
-        (64, 128, 20, 3, zero(1, 2)),
-        (64, 3, 20, 7, reflect(3, 1)),
-        (3, 64, 20, 7, reflect(3, 1)),
-        (256, 256, 4, 4, zero(1, 2)),
+    let reflect = |padding, stride| Conv2d { stride, padding, pad_mode: PadMode::Reflect, ..Conv2d::default() };
+    let zero = |padding, stride| Conv2d { stride, padding, ..Conv2d::default() };
+    for (ci, co, hw, [kh, kw], spec) in [
+        (64, 64, 24, [3; 2], reflect([1; 2], 1)),
+        (256, 256, 16, [3; 2], reflect([1; 2], 1)),
+        (64, 128, 18, [4; 2], zero([1; 2], 2)),
+        (256, 256, 17, [4; 2], zero([1; 2], 1)),
+        (64, 128, 20, [3; 2], zero([1; 2], 2)),
+        (64, 3, 20, [7; 2], reflect([3; 2], 1)),
+        (3, 64, 20, [7; 2], reflect([3; 2], 1)),
+        (256, 256, 4, [4; 2], zero([1; 2], 2)),
+        (128, 192, 17, [1, 7], zero([0, 3], 1)),
+        (160, 160, 17, [7, 1], zero([3, 0], 1)),
+        (384, 384, 8, [1, 3], zero([0, 1], 1)),
     ] {
-        let what = format!("{ci}-{co}@{hw} k{k} {spec:?}");
-        let (x, w) = (normal((1, ci, hw, hw), 1), (normal((co, ci, k, k), 2) * 0.02).unwrap());
-        let (ho, wo) = spec.output_hw((k, k), (hw, hw)).unwrap();
+        let what = format!("{ci}-{co}@{hw} k{kh}x{kw} {spec:?}");
+        let (x, w) = (normal((1, ci, hw, hw), 1), (normal((co, ci, kh, kw), 2) * 0.02).unwrap());
+        let (ho, wo) = spec.output_hw((kh, kw), (hw, hw)).unwrap();
         let dy = normal((1, co, ho, wo), 3);
         let exact = passes(&x, &w, &dy, &spec);
         each_kernel(|kernel| {

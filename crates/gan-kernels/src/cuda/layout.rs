@@ -96,9 +96,9 @@ fn copy_channels(x: &Operand, from: usize, count: usize, into: u64, to_channels:
         .threads(rows * (count * each).div_ceil(x.pack()))
 }
 
-/// The result lies in memory as `first` does, which is the first of the parts.
-pub(crate) fn cat_channels(first: &Tensor, parts: &[&Tensor]) -> Result<Tensor> {
-    let first = Operand::new(first)?;
+/// The result lies in memory as the first part does; there is one.
+pub(crate) fn cat_channels(parts: &[&Tensor]) -> Result<Tensor> {
+    let first = Operand::new(parts[0])?;
     let [n, _, h, w] = first.dims4()?;
     let mut operands = Vec::with_capacity(parts.len());
     let mut channels = 0;

@@ -7,8 +7,10 @@ use candle_core::{Result, Tensor, bail};
 /// # Errors
 /// There is no part, or they differ in anything but their channels: in images, height, width or element type.
 pub fn cat_channels(parts: &[&Tensor]) -> Result<Tensor> {
-    let Some(first) = parts.first() else { bail!("cat_channels: no tensors") };
-    on_cuda!(first, layout::cat_channels(first, parts));
+    if parts.is_empty() {
+        bail!("cat_channels: no tensors")
+    }
+    on_cuda!(parts[0], layout::cat_channels(parts));
     let parts: Vec<Tensor> = parts.iter().map(|part| part.detach()).collect();
     Tensor::cat(&parts, 1)
 }

@@ -44,7 +44,7 @@ impl InceptionV3 {
     /// lacks or has in another shape; [`Error::Weights`](crate::Error) where the file is damaged or holds NaN or an infinity.
     pub fn load(path: &Path, device: &Device, dtype: DType) -> Result<Self> {
         let state = weights::read(path, NETWORK, |name| !name.ends_with("num_batches_tracked"))?;
-        weights::build(path, NETWORK, &state, (dtype, device), |at| Self::build(at)?.folded())
+        weights::build(path, NETWORK, &state, (dtype, device), Self::build)
     }
 
     /// Takes the weights from a state dict.
@@ -52,13 +52,13 @@ impl InceptionV3 {
     /// # Errors
     /// It lacks a tensor, or has it in another shape or with values that are not finite.
     pub fn from_state(state: &StateDict, device: &Device, dtype: DType) -> Result<Self> {
-        Ok(Self::build(state.var_builder(dtype, device)?)?.folded()?)
+        Ok(Self::build(state.var_builder(dtype, device)?)?)
     }
 
-    /// Takes the weights from a builder.
+    /// Takes the weights from a builder. The batch norms become part of the convolutions.
     ///
     /// # Errors
-    /// The source lacks a parameter or has it in another shape.
+    /// The source lacks a parameter or has it in another shape, or is a [`ParamStore`](gan_layers::ParamStore).
     pub fn build<'a>(at: impl Into<Builder<'a>>) -> candle_core::Result<Self> {
         let at = at.into();
         let s = SequenceBuilder::new(at.clone());
@@ -82,12 +82,7 @@ impl InceptionV3 {
         let Some(Linear { weight, bias: Some(bias) }) = fc.nodes().first().and_then(|node| node.layer.get()) else {
             bail!("fc is no linear layer with a bias")
         };
-        Ok(InceptionV3 { net, fc: (weight.tensor().reshape((LOGITS, 2048))?, bias.tensor().clone()) })
-    }
-
-    /// With the batch norms in the convolutions.
-    fn folded(self) -> candle_core::Result<Self> {
-        Ok(InceptionV3 { net: self.net.folded()?, ..self })
+        Ok(InceptionV3 { net: net.folded()?, fc: (weight.tensor().reshape((LOGITS, 2048))?, bias.tensor().clone()) })
     }
 
     /// The features `[N, 2048]` of images `[N, 3, 299, 299]`: means of the last maps, before the logits.

@@ -1,12 +1,11 @@
 //! LPIPS: a learned perceptual distance.
 
 use super::tap_distance::tap_distance;
-use super::weights::{self, KnownFile};
 use super::trunks;
+use super::weights::{self, KnownFile};
 use crate::Result;
 use candle_core::{DType, Device, Tensor, bail};
-use gan_layers::{Builder, Ctx, Sequence};
-use gan_weights::StateDict;
+use gan_layers::{Builder, Conv, ConvSpec, Ctx, Sequence, SequenceBuilder};
 use std::path::Path;
 
 /// Mean and standard deviation of ImageNet, carried over from [0, 1] to [-1, 1].
@@ -107,7 +106,7 @@ pub struct Lpips {
     trunk: Sequence,
     /// The weight of each channel, for each tap.
     heads: Vec<Vec<f64>>,
-    /// `[1, 3, 1, 1]`.
+    /// `[1, 3, 1, 1]`, F32.
     shift: Tensor,
     scale: Tensor,
 }
@@ -119,50 +118,33 @@ impl Lpips {
     /// [`Error::NoWeights`](crate::Error) where there is no such file; [`Error::OtherNetwork`](crate::Error) names the first tensor that
     /// one lacks or has in another shape; [`Error::Weights`](crate::Error) where a file is damaged or holds NaN or an infinity.
     pub fn load(net: LpipsNet, trunk: &Path, heads: &Path, device: &Device, dtype: DType) -> Result<Self> {
-        let state = weights::read(trunk, net.trunk_words(), |name| name.starts_with("features."))?;
-        let at = (dtype, device);
-        let network = weights::build(trunk, net.trunk_words(), &state, at, |at| net.build_trunk(at))?;
-        let state = weights::read(heads, net.heads_words(), |name| name.starts_with("lin"))?;
-        state.require_finite()?;
-        weights::build(heads, net.heads_words(), &state, at, |_| Self::of(net, network, &state, device, dtype))
+        let of_trunk = weights::read(trunk, net.trunk_words(), |name| name.starts_with("features."))?;
+        let of_heads = weights::read(heads, net.heads_words(), |name| name.starts_with("lin"))?;
+        let trunk = weights::build(trunk, net.trunk_words(), &of_trunk, (dtype, device), |at| net.build_trunk(at))?;
+        weights::build(heads, net.heads_words(), &of_heads, (dtype, device), |at| Self::of(net, trunk, &at, device))
     }
 
-    /// Takes the weights from state dicts with the keys of those files.
+    /// Takes the weights from builders with the keys of those files.
     ///
     /// # Errors
-    /// One lacks a tensor, or has it in another shape or with values that are not finite.
-    pub fn from_state(
-        net: LpipsNet,
-        trunk: &StateDict,
-        heads: &StateDict,
-        device: &Device,
-        dtype: DType,
-    ) -> Result<Self> {
-        let trunk = net.build_trunk(trunk.var_builder(dtype, device)?.into())?;
-        heads.require_finite()?;
-        Ok(Self::of(net, trunk, heads, device, dtype)?)
+    /// A source lacks a parameter or has it in another shape.
+    pub fn build(net: LpipsNet, trunk: Builder<'_>, heads: Builder<'_>, device: &Device) -> candle_core::Result<Self> {
+        Self::of(net, net.build_trunk(trunk)?, &heads, device)
     }
 
-    fn of(
-        net: LpipsNet,
-        trunk: Sequence,
-        heads: &StateDict,
-        device: &Device,
-        dtype: DType,
-    ) -> candle_core::Result<Self> {
+    fn of(net: LpipsNet, trunk: Sequence, heads: &Builder<'_>, device: &Device) -> candle_core::Result<Self> {
         let (_, channels) = net.taps();
-        let head = |(i, &channels): (usize, &usize)| {
-            let name = format!("lin{i}.model.1.weight");
-            match heads.get(&name) {
-                None => bail!("cannot find tensor {name}"),
-                Some(t) if t.dims() != [1, channels, 1, 1] => {
-                    bail!("{name} is {:?} instead of {:?}", t.dims(), [1, channels, 1, 1])
-                }
-                Some(t) => t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>(),
-            }
+        let head = |(i, &in_nc): (usize, &usize)| {
+            let head = ConvSpec { in_nc, out_nc: 1, kernel: 1, stride: 1, padding: 0, bias: false };
+            // Dropout has index 0.
+            let head = SequenceBuilder::starting_at(heads.pp(format!("lin{i}")).pp("model"), 1).conv(head)?.finish();
+            let Some(head) = head.nodes().first().and_then(|node| node.layer.get::<Conv>()) else {
+                bail!("lin{i} is no convolution")
+            };
+            head.weight.tensor().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()
         };
         let heads = channels.iter().enumerate().map(head).collect::<candle_core::Result<_>>()?;
-        let constant = |values: [f32; 3]| Tensor::new(&values, device)?.reshape((1, 3, 1, 1))?.to_dtype(dtype);
+        let constant = |values: [f32; 3]| Tensor::new(&values, device)?.reshape((1, 3, 1, 1));
         Ok(Lpips { net, trunk, heads, shift: constant(SHIFT)?, scale: constant(SCALE)? })
     }
 
@@ -193,7 +175,8 @@ impl Lpips {
 
     /// The maps behind the taps.
     fn maps(&self, x: &Tensor) -> candle_core::Result<Vec<Tensor>> {
-        let x = x.broadcast_sub(&self.shift)?.broadcast_div(&self.scale)?;
+        let constant = |t: &Tensor| t.to_dtype(x.dtype());
+        let x = x.broadcast_sub(&constant(&self.shift)?)?.broadcast_div(&constant(&self.scale)?)?;
         Ok(self.trunk.forward_with_taps(&x, &Ctx::eval(), self.net.taps().0)?.1)
     }
 }
