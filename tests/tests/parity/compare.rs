@@ -9,6 +9,8 @@ pub(crate) enum What {
     Output,
     /// A gradient.
     Gradient,
+    /// What a metric's network puts out.
+    Feature,
     /// A loss value.
     Loss,
     /// Change of a weight over a trajectory.
@@ -80,7 +82,7 @@ impl Report {
             return;
         }
         let error = match (what, self.dtype) {
-            (What::Output | What::Gradient, DType::F64) | (What::Output, _) => {
+            (What::Output | What::Gradient, DType::F64) | (What::Output | What::Feature, _) => {
                 max_abs(&diff) / max_abs(&want).max(1e-30)
             }
             (What::Loss, _) => diff.iter().zip(&want).map(|(d, w)| d.abs() / w.abs().max(1e-3)).fold(0.0, f64::max),
@@ -97,6 +99,8 @@ impl Report {
             (_, What::Output) if !crate::case::device().is_cpu() => 1e-4,
             (_, What::Output) if self.winograd => 3e-4,
             (_, What::Output) => 5e-5,
+            (_, What::Feature) if !crate::case::device().is_cpu() => 2e-5,
+            (_, What::Feature) => 2e-6,
             (_, What::Gradient) => 1e-1,
             (_, What::Loss) => 1e-3,
             (_, What::Update) => 5e-2,
@@ -131,7 +135,7 @@ impl Report {
 
     /// One line: the largest error of each sort.
     pub(crate) fn summary(&self) -> String {
-        [What::Output, What::Gradient, What::Loss, What::Update]
+        [What::Output, What::Gradient, What::Feature, What::Loss, What::Update]
             .iter()
             .filter_map(|&what| {
                 let worst = self.errors.iter().filter(|e| e.0 == what).map(|e| e.2).fold(f64::NAN, f64::max);

@@ -41,7 +41,9 @@ impl Kid {
 /// [`crate::Error::TooFew`] if a set is smaller than [`Subsets`] allows, [`crate::Error::Features`] for vectors of different lengths.
 pub fn kid(x: &Features, y: &Features, subsets: Subsets) -> Result<Kid> {
     x.require_pair(y, "KID", subsets.smallest_set())?;
-    Ok(Kid { values: subsets.draw(x.len(), y.len()).iter().map(|pair| Kernels::of(x, y, pair).discrepancy()).collect() })
+    let pairs = subsets.draw(x.len(), y.len());
+    let values = pairs.iter().map(|pair| Ok(Kernels::of(x, y, pair)?.discrepancy())).collect::<Result<_>>()?;
+    Ok(Kid { values })
 }
 
 /// Where the KID of the two distributions lies with a probability of 95 %, around the estimate `kid`: from bootstrap samples of the
@@ -61,7 +63,7 @@ pub fn kid_interval(x: &Features, y: &Features, kid: f64, seed: u64) -> Result<I
         }
         all
     };
-    let kernels = Kernels::of(x, y, &[sample(x.len(), key.at(0)), sample(y.len(), key.at(1))]);
+    let kernels = Kernels::of(x, y, &[sample(x.len(), key.at(0)), sample(y.len(), key.at(1))])?;
     let centre = kernels.discrepancy();
     let replicate = |i: u64| kernels.resampled(&key.at(2).at(i).at(0), &key.at(2).at(i).at(1));
     let values: Vec<f64> = (0..REPLICATES).into_par_iter().map(replicate).collect();
@@ -77,17 +79,17 @@ struct Kernels {
 }
 
 impl Kernels {
-    fn of(x: &Features, y: &Features, [i, j]: &[Vec<usize>; 2]) -> Self {
+    fn of(x: &Features, y: &Features, [i, j]: &[Vec<usize>; 2]) -> Result<Self> {
         let d = x.dimensions() as f64;
         let kernel = |mut products: Vec<f64>| {
             products.iter_mut().for_each(|v| *v = (*v / d + 1.0).powi(3));
             products
         };
-        Kernels {
+        Ok(Kernels {
             sizes: [i.len(), j.len()],
-            within: [kernel(inner_products(x, i, x, i)), kernel(inner_products(y, j, y, j))],
-            across: kernel(inner_products(x, i, y, j)),
-        }
+            within: [kernel(inner_products(x, i, x, i)?), kernel(inner_products(y, j, y, j)?)],
+            across: kernel(inner_products(x, i, y, j)?),
+        })
     }
 
     /// The unbiased estimate.

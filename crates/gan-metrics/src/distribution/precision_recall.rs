@@ -46,8 +46,8 @@ fn share(inside: &[bool]) -> f64 {
 /// [`crate::Error::TooFew`] for sets of no more than `k` images, [`crate::Error::Features`] for vectors of different lengths.
 pub fn precision_recall(generated: &Features, real: &Features, k: usize) -> Result<PrecisionRecall> {
     generated.require_pair(real, "precision and recall", k + 1)?;
-    let radii_generated = radii(generated, k);
-    let radii_real = radii(real, k);
+    let radii_generated = radii(generated, k)?;
+    let radii_real = radii(real, k)?;
     let mut generated_inside = vec![false; generated.len()];
     let mut real_inside = vec![false; real.len()];
     distances(generated, real, |g, squares| {
@@ -55,23 +55,23 @@ pub fn precision_recall(generated: &Features, real: &Features, k: usize) -> Resu
             generated_inside[g] |= *square <= radii_real[r];
             real_inside[r] |= *square <= radii_generated[g];
         }
-    });
+    })?;
     Ok(PrecisionRecall { generated_inside, real_inside })
 }
 
 /// For each image the squared distance to its `k`-th nearest neighbour.
-fn radii(set: &Features, k: usize) -> Vec<f64> {
+fn radii(set: &Features, k: usize) -> Result<Vec<f64>> {
     let mut radii = Vec::with_capacity(set.len());
     distances(set, set, |i, squares| {
         // By the formula an image may be a little away from itself.
         squares[i] = 0.0;
         radii.push(*squares.select_nth_unstable_by(k, f64::total_cmp).1);
-    });
-    radii
+    })?;
+    Ok(radii)
 }
 
 /// Calls `seen` with each row of squared distances, in order.
-fn distances(x: &Features, y: &Features, mut seen: impl FnMut(usize, &mut [f64])) {
+fn distances(x: &Features, y: &Features, mut seen: impl FnMut(usize, &mut [f64])) -> Result<()> {
     let norms = |set: &Features| -> Vec<f64> {
         let square = |v: &f32| f64::from(*v) * f64::from(*v);
         (0..set.len()).map(|i| set.row(i).iter().map(square).sum()).collect()
@@ -81,7 +81,7 @@ fn distances(x: &Features, y: &Features, mut seen: impl FnMut(usize, &mut [f64])
     for rows in all[..x.len()].chunks(ROWS) {
         let mut squares = vec![0.0; rows.len() * y.len()];
         for columns in all[..y.len()].chunks(COLUMNS) {
-            let products = inner_products(x, rows, y, columns);
+            let products = inner_products(x, rows, y, columns)?;
             for (i, products) in products.chunks_exact(columns.len()).enumerate() {
                 let out = &mut squares[i * y.len() + columns[0]..][..columns.len()];
                 for ((out, product), column) in out.iter_mut().zip(products).zip(columns) {
@@ -91,4 +91,5 @@ fn distances(x: &Features, y: &Features, mut seen: impl FnMut(usize, &mut [f64])
         }
         rows.iter().zip(squares.chunks_exact_mut(y.len())).for_each(|(row, squares)| seen(*row, squares));
     }
+    Ok(())
 }
