@@ -78,7 +78,7 @@ pub use label_rule::LabelRule;
 pub use listing::{Exclude, LeftOut, Listing, Reason, image_files, list_images};
 pub use loader::{Batches, Loader, LoaderConfig};
 pub use pages::{pages, pages_note};
-pub use pairing::partner;
+pub use pairing::{pair_images, partner};
 pub use pairs::{Canny, PairInput, SplitRatio, Written, canny_edges, combine, make_pairs, separate, split};
 pub use pixels::Pixels;
 pub use preprocess::Preprocess;

@@ -11,6 +11,10 @@ pub(crate) enum What {
     Gradient,
     /// What a metric's network puts out.
     Feature,
+    /// A number that a metric makes of a pair of images, in F64 in every run.
+    PixelMetric,
+    /// A number that a metric makes of two sets, in F64 in every run.
+    SetMetric,
     /// A loss value.
     Loss,
     /// Change of a weight over a trajectory.
@@ -82,7 +86,7 @@ impl Report {
             return;
         }
         let error = match (what, self.dtype) {
-            (What::Output | What::Gradient, DType::F64) | (What::Output | What::Feature, _) => {
+            (What::Output | What::Gradient, DType::F64) | (What::Output | What::Feature | What::PixelMetric | What::SetMetric, _) => {
                 max_abs(&diff) / max_abs(&want).max(1e-30)
             }
             (What::Loss, _) => diff.iter().zip(&want).map(|(d, w)| d.abs() / w.abs().max(1e-3)).fold(0.0, f64::max),
@@ -93,7 +97,8 @@ impl Report {
 
     fn limit(&self, what: What) -> f64 {
         match (self.dtype, what) {
-            (DType::F64, _) => 1e-9,
+            (_, What::PixelMetric) => 1e-10,
+            (DType::F64, _) | (_, What::SetMetric) => 1e-9,
             // Two to three digits an operation, through some thirty of them.
             (DType::BF16, _) => 6e-2,
             (_, What::Output) if !crate::case::device().is_cpu() => 1e-4,
@@ -135,7 +140,15 @@ impl Report {
 
     /// One line: the largest error of each sort.
     pub(crate) fn summary(&self) -> String {
-        [What::Output, What::Gradient, What::Feature, What::Loss, What::Update]
+        [
+            What::Output,
+            What::Gradient,
+            What::Feature,
+            What::PixelMetric,
+            What::SetMetric,
+            What::Loss,
+            What::Update,
+        ]
             .iter()
             .filter_map(|&what| {
                 let worst = self.errors.iter().filter(|e| e.0 == what).map(|e| e.2).fold(f64::NAN, f64::max);

@@ -2,6 +2,7 @@
 
 use crate::case::{Case, device, on_device};
 use crate::compare::{Report, What};
+use crate::image_metrics::{PROTOCOLS, raster};
 use crate::others::splitmix64;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan_kernels::weight::Weight;
@@ -59,7 +60,8 @@ pub(crate) fn inception(case: &Case, dtype: DType) -> Report {
         let mut report = Report::new(dtype);
         let net = InceptionV3::build(Rule::builder(case, dtype))?;
         let mut compared = 0;
-        for (name, protocol) in PROTOCOLS {
+        let protocols = PROTOCOLS.map(|(name, protocol)| (name, Some(protocol)));
+        for (name, protocol) in protocols.into_iter().chain([("input", None)]) {
             let has = |what: &str| case.tensors.contains_key(&format!("{what}.{name}"));
             let results = ["features", "tap64", "tap192", "tap768", "logits", "logits_unbiased"];
             if !results.iter().any(|what| has(what)) {
@@ -67,12 +69,16 @@ pub(crate) fn inception(case: &Case, dtype: DType) -> Report {
             }
             let mut rows: Vec<Vec<Tensor>> = vec![Vec::new(); results.len()];
             for i in 0.. {
-                let Some(x) = case.tensors.get(&format!("{}.{i}", if *name == "input" { "input" } else { "picture" }))
+                let Some(x) = case.tensors.get(&format!("{}.{i}", if protocol.is_none() { "input" } else { "picture" }))
                 else {
                     break;
                 };
-                let x = on_device(&protocol(x)?.to_dtype(dtype)?);
                 let done = |e: gan_metrics::Error| candle_core::Error::Msg(e.to_string());
+                let x = match protocol {
+                    Some(protocol) => protocol.network_input(&raster(x), dtype).map_err(done)?.unsqueeze(0)?,
+                    None => x.to_dtype(dtype)?,
+                };
+                let x = on_device(&x);
                 let features = net.features(&x).map_err(done)?;
                 let [tap64, tap192, tap768, last] = net.taps(&x).map_err(done)?;
                 // With a tap there the network runs in parts.
@@ -93,73 +99,6 @@ pub(crate) fn inception(case: &Case, dtype: DType) -> Report {
         Ok(report)
     };
     run().unwrap_or_else(|e| panic!("{}: {e}", case.name))
-}
-
-type Protocol = fn(&Tensor) -> Result<Tensor>;
-
-/// How the network's input is made, by the name that results have in a case.
-const PROTOCOLS: &[(&str, Protocol)] = &[
-    ("input", |x| Ok(x.clone())),
-    ("pytorch_fid", |image| resize(image, half_pixel)?.affine(2.0 / 255.0, -1.0)),
-    ("torch_fidelity", |image| resize(image, tensorflow)?.affine(1.0 / 128.0, -1.0)),
-    ("clean_fid", |image| resize(image, bicubic)?.clamp(0.0, 255.0)?.affine(1.0 / 128.0, -1.0)),
-];
-
-/// What output pixel `i` of 299 is made of along an axis of `n` pixels: positions and weights.
-type Taps = fn(i: usize, n: usize) -> Vec<(usize, f64)>;
-
-fn between(at: f64, n: usize) -> Vec<(usize, f64)> {
-    let (low, part) = (at as usize, at.fract());
-    vec![(low, 1.0 - part), ((low + 1).min(n - 1), part)]
-}
-
-/// PyTorch's bilinear interpolation without antialiasing.
-fn half_pixel(i: usize, n: usize) -> Vec<(usize, f64)> {
-    between(((i as f64 + 0.5) * n as f64 / InceptionV3::SIDE as f64 - 0.5).max(0.0), n)
-}
-
-/// TensorFlow 1's, whose scale is a float32.
-fn tensorflow(i: usize, n: usize) -> Vec<(usize, f64)> {
-    between(i as f64 * f64::from((n as f64 / InceptionV3::SIDE as f64) as f32), n)
-}
-
-/// Pillow's bicubic interpolation, with antialiasing.
-fn bicubic(i: usize, n: usize) -> Vec<(usize, f64)> {
-    let scale = n as f64 / InceptionV3::SIDE as f64;
-    let wide = scale.max(1.0);
-    let centre = (i as f64 + 0.5) * scale;
-    let (from, to) = ((centre - 2.0 * wide + 0.5).max(0.0) as usize, ((centre + 2.0 * wide + 0.5) as usize).min(n));
-    let weight = |at: usize| {
-        let x = ((at as f64 - centre + 0.5) / wide).abs();
-        match x {
-            x if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
-            x if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
-            _ => 0.0,
-        }
-    };
-    let total: f64 = (from..to).map(weight).sum();
-    (from..to).map(|at| (at, weight(at) / total)).collect()
-}
-
-/// An image `[H, W, 3]` as `[1, 3, 299, 299]`, columns first. Pillow's values are float32.
-fn resize(image: &Tensor, taps: Taps) -> Result<Tensor> {
-    let (h, w, _) = image.dims3()?;
-    let side = InceptionV3::SIDE;
-    let planes = image.to_dtype(DType::F64)?.permute((2, 0, 1))?.contiguous()?.to_vec3::<f64>()?;
-    let stored = |x: f64| if std::ptr::fn_addr_eq(taps, bicubic as Taps) { f64::from(x as f32) } else { x };
-    let mut out = Vec::with_capacity(3 * side * side);
-    let (across, down): (Vec<_>, Vec<_>) = (0..side).map(|i| (taps(i, w), taps(i, h))).unzip();
-    for plane in &planes {
-        let sum = |row: &[f64], taps: &[(usize, f64)]| stored(taps.iter().map(|&(at, part)| row[at] * part).sum());
-        let rows: Vec<Vec<f64>> =
-            plane.iter().map(|row| across.iter().map(|taps| sum(row, taps)).collect()).collect();
-        for taps in &down {
-            for x in 0..side {
-                out.push(stored(taps.iter().map(|&(y, part)| rows[y][x] * part).sum()));
-            }
-        }
-    }
-    Tensor::from_vec(out, (1, 3, side, side), &Device::Cpu)
 }
 
 /// Distances of pairs of images, and what each tap contributes.

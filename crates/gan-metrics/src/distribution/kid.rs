@@ -41,8 +41,20 @@ impl Kid {
 /// [`crate::Error::TooFew`] if a set is smaller than [`Subsets`] allows, [`crate::Error::Features`] for vectors of different lengths.
 pub fn kid(x: &Features, y: &Features, subsets: Subsets) -> Result<Kid> {
     x.require_pair(y, "KID", subsets.smallest_set())?;
-    let pairs = subsets.draw(x.len(), y.len());
-    let values = pairs.iter().map(|pair| Ok(Kernels::of(x, y, pair)?.discrepancy())).collect::<Result<_>>()?;
+    kid_of(x, y, &subsets.draw(x.len(), y.len()))
+}
+
+/// The KID over pairs of subsets that are given by the indices of their images, of `x` and of `y`.
+///
+/// # Errors
+/// [`crate::Error::Features`] for indices that are out of range, for subsets of fewer than two images, and for vectors of different lengths.
+pub fn kid_of(x: &Features, y: &Features, subsets: &[[Vec<usize>; 2]]) -> Result<Kid> {
+    x.require_pair(y, "KID", 2)?;
+    let sound = |subset: &[usize], of: &Features| subset.len() > 1 && subset.iter().all(|i| *i < of.len());
+    if subsets.is_empty() || !subsets.iter().all(|[i, j]| sound(i, x) && sound(j, y)) {
+        return Err(crate::Error::Features("the subsets are no subsets of theirs".into()));
+    }
+    let values = subsets.iter().map(|pair| Ok(Kernels::of(x, y, pair)?.discrepancy())).collect::<Result<_>>()?;
     Ok(Kid { values })
 }
 

@@ -10,6 +10,6 @@ mod subsets;
 
 pub use features::Features;
 pub use fid::{Fid, fid};
-pub use kid::{Kid, kid, kid_interval};
+pub use kid::{Kid, kid, kid_interval, kid_of};
 pub use precision_recall::{PrecisionRecall, precision_recall};
 pub use subsets::Subsets;

@@ -44,7 +44,7 @@ impl InceptionV3 {
     /// lacks or has in another shape; [`Error::Weights`](crate::Error) where the file is damaged or holds NaN or an infinity.
     pub fn load(path: &Path, device: &Device, dtype: DType) -> Result<Self> {
         let state = weights::read(path, NETWORK, |name| !name.ends_with("num_batches_tracked"))?;
-        weights::build(path, NETWORK, &state, (dtype, device), Self::build)
+        weights::build(path, NETWORK, &state, (dtype, device), |at| Self::build(at))
     }
 
     /// Takes the weights from a state dict.
