@@ -1,6 +1,8 @@
 //! The command line.
 
-use crate::commands::{bench, completions, convert, dataset, demo, encode_features, evaluate, summary, train, translate};
+use crate::commands::{
+    bench, completions, convert, dataset, demo, encode_features, evaluate, summary, train, translate,
+};
 use clap::{Parser, Subcommand};
 
 /// Image-to-image translation with GANs: pix2pix, pix2pixHD and CycleGAN

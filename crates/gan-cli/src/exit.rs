@@ -137,9 +137,11 @@ fn of_metrics(error: &gan_metrics::Error) -> Option<u8> {
         Error::Data(error) => of_data(error),
         Error::Weights(error) => of_weights(error),
         Error::Candle(_) => return None,
-        Error::Pixels { .. } | Error::Shapes { .. } | Error::TooSmall { .. } | Error::TooFew { .. } | Error::Features(_) => {
-            BAD_DATA
-        }
+        Error::Pixels { .. }
+        | Error::Shapes { .. }
+        | Error::TooSmall { .. }
+        | Error::TooFew { .. }
+        | Error::Features(_) => BAD_DATA,
         _ => BAD_MODEL,
     })
 }

@@ -37,10 +37,7 @@ pub fn partner(folder: &Path, stem: impl AsRef<Path>) -> Result<PathBuf> {
 ///
 /// # Errors
 /// [`Error::Unmatched`] listing all names without a partner; [`Error::Dataset`] if a name occurs twice.
-pub fn pair_images(
-    first: (&Path, &[ImageFile]),
-    second: (&Path, &[ImageFile]),
-) -> Result<Vec<(ImageFile, ImageFile)>> {
+pub fn pair_images(first: (&Path, &[ImageFile]), second: (&Path, &[ImageFile])) -> Result<Vec<(ImageFile, ImageFile)>> {
     pair_by_stem(first, second, Names::OrFrames)
 }
 

@@ -86,7 +86,8 @@ impl Report {
             return;
         }
         let error = match (what, self.dtype) {
-            (What::Output | What::Gradient, DType::F64) | (What::Output | What::Feature | What::PixelMetric | What::SetMetric, _) => {
+            (What::Output | What::Gradient, DType::F64)
+            | (What::Output | What::Feature | What::PixelMetric | What::SetMetric, _) => {
                 max_abs(&diff) / max_abs(&want).max(1e-30)
             }
             (What::Loss, _) => diff.iter().zip(&want).map(|(d, w)| d.abs() / w.abs().max(1e-3)).fold(0.0, f64::max),
@@ -140,15 +141,7 @@ impl Report {
 
     /// One line: the largest error of each sort.
     pub(crate) fn summary(&self) -> String {
-        [
-            What::Output,
-            What::Gradient,
-            What::Feature,
-            What::PixelMetric,
-            What::SetMetric,
-            What::Loss,
-            What::Update,
-        ]
+        [What::Output, What::Gradient, What::Feature, What::PixelMetric, What::SetMetric, What::Loss, What::Update]
             .iter()
             .filter_map(|&what| {
                 let worst = self.errors.iter().filter(|e| e.0 == what).map(|e| e.2).fold(f64::NAN, f64::max);

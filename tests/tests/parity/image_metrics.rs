@@ -9,11 +9,8 @@ use gan_metrics::image::{Pixels, mae, ms_ssim, mse, psnr, ssim, ssim_channels, s
 use gan_metrics::protocol::Protocol;
 
 /// The protocols by the names that results have in a case.
-pub(crate) const PROTOCOLS: [(&str, Protocol); 3] = [
-    ("pytorch_fid", Protocol::Pytorch),
-    ("torch_fidelity", Protocol::TorchFidelity),
-    ("clean_fid", Protocol::Clean),
-];
+pub(crate) const PROTOCOLS: [(&str, Protocol); 3] =
+    [("pytorch_fid", Protocol::Pytorch), ("torch_fidelity", Protocol::TorchFidelity), ("clean_fid", Protocol::Clean)];
 
 fn scalar(value: f64) -> Tensor {
     Tensor::new(value, &Device::Cpu).expect("a number")
@@ -84,9 +81,16 @@ pub(crate) fn sets(case: &Case) -> Report {
             compare(format!("kid.{package}.std"), scalar(kid.std()));
         };
         for package in ["torch_fidelity", "clean_fid"] {
-            let drawn = [case.tensors.get(&format!("{name}.kid.{package}.index_x")), case.tensors.get(&format!("{name}.kid.{package}.index_y"))];
+            let drawn = [
+                case.tensors.get(&format!("{name}.kid.{package}.index_x")),
+                case.tensors.get(&format!("{name}.kid.{package}.index_y")),
+            ];
             let [Some(i), Some(j)] = drawn else { continue };
-            compare_kid(package, &kid_of(&x, &y, &indices(i).into_iter().zip(indices(j)).map(|(i, j)| [i, j]).collect::<Vec<_>>()).expect("KID"));
+            compare_kid(
+                package,
+                &kid_of(&x, &y, &indices(i).into_iter().zip(indices(j)).map(|(i, j)| [i, j]).collect::<Vec<_>>())
+                    .expect("KID"),
+            );
             if package == "torch_fidelity" {
                 // Drawn by ourselves as torch-fidelity draws.
                 let (count, size) = i.dims2().expect("[subsets, size]");
@@ -95,7 +99,8 @@ pub(crate) fn sets(case: &Case) -> Report {
         }
         let found = precision_recall(&x, &y, 3).expect("precision and recall");
         // torch-fidelity's are float32.
-        for (what, have) in [("precision", found.precision()), ("recall", found.recall()), ("f_score", found.f_score())] {
+        for (what, have) in [("precision", found.precision()), ("recall", found.recall()), ("f_score", found.f_score())]
+        {
             let want = case.tensor(&format!("{name}.prc.{what}")).to_scalar::<f64>().expect("a number");
             report.require(&format!("{name}.prc.{what}: {have} instead of {want}"), (have - want).abs() < 1e-6);
         }
@@ -117,7 +122,8 @@ fn indices(t: &Tensor) -> Vec<Vec<usize>> {
 pub(crate) fn network_inputs(case: &Case, dtype: DType, report: &mut Report) {
     for (name, protocol) in PROTOCOLS {
         for (rest, want) in case.with_prefix(&format!("resized.{name}.")) {
-            let input = protocol.network_input(&raster(case.tensor(&format!("picture.{rest}"))), dtype).expect("an input");
+            let input =
+                protocol.network_input(&raster(case.tensor(&format!("picture.{rest}"))), dtype).expect("an input");
             let every: Vec<u32> = (0..299).step_by(23).collect();
             let every = Tensor::new(every, &Device::Cpu).expect("indices");
             let have = input.index_select(&every, 1).and_then(|t| t.index_select(&every, 2)).expect("a sample");

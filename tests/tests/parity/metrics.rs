@@ -34,8 +34,7 @@ impl Rule {
         };
         let mut values = splitmix64(hash.wrapping_add(self.seed), shape.iter().product());
         values.iter_mut().for_each(|u| *u = start + scale * *u);
-        on_device(&Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.dtype)?)
-            .contiguous()
+        on_device(&Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.dtype)?).contiguous()
     }
 }
 
@@ -69,7 +68,8 @@ pub(crate) fn inception(case: &Case, dtype: DType) -> Report {
             }
             let mut rows: Vec<Vec<Tensor>> = vec![Vec::new(); results.len()];
             for i in 0.. {
-                let Some(x) = case.tensors.get(&format!("{}.{i}", if protocol.is_none() { "input" } else { "picture" }))
+                let Some(x) =
+                    case.tensors.get(&format!("{}.{i}", if protocol.is_none() { "input" } else { "picture" }))
                 else {
                     break;
                 };

@@ -143,7 +143,10 @@ impl Entry {
             && self.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.')
             && !self.name.starts_with('.');
         ensure!(plain, "a name is made of letters, digits, `_`, `-` and `.`");
-        ensure!(hex(&self.sha256, 8..=64), "sha256 must be 64 lower-case hexadecimal digits, or the first 8 or more of them");
+        ensure!(
+            hex(&self.sha256, 8..=64),
+            "sha256 must be 64 lower-case hexadecimal digits, or the first 8 or more of them"
+        );
         ensure!(hex(&self.md5, 32..=32), "md5 must be 32 lower-case hexadecimal digits");
         ensure!(!self.urls.is_empty() || !self.manual.is_empty(), "neither urls nor manual steps");
         for url in &self.urls {
@@ -256,7 +259,16 @@ mod tests {
     #[test]
     fn the_embedded_catalogue_is_sound() {
         let catalog = Catalog::embedded().unwrap();
-        for name in ["facades", "horse2zebra", "vgg19", "inception", "alexnet", "lpips_vgg", "cityscapes", "cyclegan_horse2zebra"] {
+        for name in [
+            "facades",
+            "horse2zebra",
+            "vgg19",
+            "inception",
+            "alexnet",
+            "lpips_vgg",
+            "cityscapes",
+            "cyclegan_horse2zebra",
+        ] {
             catalog.find(name).unwrap();
         }
         let vgg = catalog.find("vgg19").unwrap();

@@ -50,7 +50,8 @@ impl<'a> Extractor<'a> {
     /// # Errors
     /// [`Error::Data`] and [`Error::Io`] for files that cannot be read.
     pub fn files<P: AsRef<Path> + Sync>(&mut self, paths: &[P]) -> Result<()> {
-        let prepared: Vec<Prepared> = paths.par_iter().map(|path| self.prepare(path.as_ref())).collect::<Result<_>>()?;
+        let prepared: Vec<Prepared> =
+            paths.par_iter().map(|path| self.prepare(path.as_ref())).collect::<Result<_>>()?;
         prepared.into_iter().try_for_each(|image| self.add(image))
     }
 

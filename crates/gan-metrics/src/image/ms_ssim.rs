@@ -1,8 +1,8 @@
 //! Multi-scale SSIM (Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment", Asilomar 2003).
 
+use super::Pixels;
 use super::gaussian::{TAPS, similarity};
 use super::plane::Plane;
-use super::Pixels;
 use crate::Result;
 
 /// Exponents of the scales, finest first.

@@ -48,7 +48,11 @@ impl<'a> Pixels<'a> {
     /// Refuses a pair whose sizes or channels differ.
     pub(super) fn require_same_shape(&self, other: &Pixels<'_>) -> Result<()> {
         let shape = |p: &Pixels<'_>| [p.height, p.width, p.channels];
-        if shape(self) == shape(other) { Ok(()) } else { Err(Error::Shapes { first: shape(self), second: shape(other) }) }
+        if shape(self) == shape(other) {
+            Ok(())
+        } else {
+            Err(Error::Shapes { first: shape(self), second: shape(other) })
+        }
     }
 
     /// Refuses an image with a side that is shorter than `smallest`.

@@ -44,7 +44,8 @@ impl Plane {
         let at = |y: usize, x: usize| if y < top || x < left { 0.0 } else { self.row(y - top)[x - left] };
         let mut values = Vec::with_capacity(height * width);
         for y in 0..height {
-            let block = |x: usize| at(2 * y, 2 * x) + at(2 * y, 2 * x + 1) + at(2 * y + 1, 2 * x) + at(2 * y + 1, 2 * x + 1);
+            let block =
+                |x: usize| at(2 * y, 2 * x) + at(2 * y, 2 * x + 1) + at(2 * y + 1, 2 * x) + at(2 * y + 1, 2 * x + 1);
             values.extend((0..width).map(|x| block(x) / 4.0));
         }
         Plane { height, width, values }

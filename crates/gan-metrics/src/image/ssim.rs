@@ -4,9 +4,9 @@
 //! A Gaussian window of 11x11 pixels with sigma 1.5, K1 = 0.01, K2 = 0.03, biased covariances, means over the windows that lie inside
 //! the image. That is scikit-image with `gaussian_weights=True, sigma=1.5, use_sample_covariance=False`.
 
+use super::Pixels;
 use super::gaussian::{TAPS, similarity};
 use super::plane::Plane;
-use super::Pixels;
 use crate::Result;
 
 /// The shortest side of an image that has an SSIM.

@@ -45,7 +45,8 @@ pub(super) fn resized(image: &Raster<u8>, centres: Centres, value: impl Fn(u8) -
         for column in &columns {
             for channel in 0..channels {
                 let across = |line: &[u8]| {
-                    let (low, high) = (value(line[column.low * channels + channel]), value(line[column.high * channels + channel]));
+                    let (low, high) =
+                        (value(line[column.low * channels + channel]), value(line[column.high * channels + channel]));
                     low + (high - low) * column.weight
                 };
                 let (above, below) = (across(above), across(below));

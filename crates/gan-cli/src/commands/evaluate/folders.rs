@@ -6,7 +6,8 @@ use crate::exit::{BAD_DATA, Coded, USAGE};
 use crate::progress::bar;
 use anyhow::{Context, bail};
 use gan_data::{
-    AlphaPolicy, DecodeOptions, Exclude, Image, ImageFile, Raster, adapt_channels, decode, list_images, pair_images, probe,
+    AlphaPolicy, DecodeOptions, Exclude, Image, ImageFile, Raster, adapt_channels, decode, list_images, pair_images,
+    probe,
 };
 use gan_metrics::distribution::Features;
 use gan_metrics::features::{Extractor, to_u8};

@@ -58,13 +58,17 @@ pub(super) fn measure(
         let real = image(&batch.a, &truth, colour)?;
         if index < targets {
             sets[1].add(real.size());
-            extractors.iter_mut().try_for_each(|(_, reals)| reals.image(&rgb(&real, &name)?).map_err(anyhow::Error::from))?;
+            extractors
+                .iter_mut()
+                .try_for_each(|(_, reals)| reals.image(&rgb(&real, &name)?).map_err(anyhow::Error::from))?;
         }
         if index < inputs {
             let made = model.translate_batch(&batch).map_err(worded)?.to_device(&Device::Cpu)?;
             let fake = image(&batch.a, &made, colour).with_context(|| format!("cannot translate {name}"))?;
             sets[0].add(fake.size());
-            extractors.iter_mut().try_for_each(|(fakes, _)| fakes.image(&rgb(&fake, &name)?).map_err(anyhow::Error::from))?;
+            extractors
+                .iter_mut()
+                .try_for_each(|(fakes, _)| fakes.image(&rgb(&fake, &name)?).map_err(anyhow::Error::from))?;
             if paired {
                 measure.pair(&name, &fake, &real).with_context(|| name.clone())?;
             }
@@ -121,7 +125,11 @@ fn described(data: &DataConfig) -> String {
 }
 
 fn missing_truth(data: &DataConfig) -> String {
-    format!("{}: the part {} has no real images to measure against; name another with --split", data.root.display(), data.phase)
+    format!(
+        "{}: the part {} has no real images to measure against; name another with --split",
+        data.root.display(),
+        data.phase
+    )
 }
 
 /// Number of inputs and of targets. The shorter list of two unrelated ones is repeated in the dataset.

@@ -28,44 +28,36 @@ impl Networks {
     pub(super) fn load(args: &Args, selection: &mut Selection, device: &Device) -> anyhow::Result<Self> {
         let folder = args.weights_dir.clone().unwrap_or_else(|| gan_data::data_dir().join("weights"));
         let mut files = Files { folder: &folder, allow: args.allow_other_weights, notes: Vec::new() };
-        let inception = match selection.any(Metric::is_of_sets) {
-            true => match files.find(&[("inception", INCEPTION)])?.as_deref() {
-                Ok([(path, digest)]) => Some((InceptionV3::load(path, device, DType::F32)?, *digest)),
-                found => {
-                    selection.leave_out(Metric::is_of_sets, &missing(found.err()));
-                    None
+        let mut networks = Networks { inception: None, lpips: None, notes: Vec::new() };
+        if selection.any(Metric::is_of_sets) {
+            match files.find([("inception", INCEPTION)])? {
+                Ok([(path, digest)]) => {
+                    networks.inception = Some((InceptionV3::load(&path, device, DType::F32)?, digest));
                 }
-            },
-            false => None,
-        };
-        let net = args.lpips_net;
-        let wanted = [(trunk_name(net), net.trunk()), (heads_name(net), net.heads())];
-        let lpips = match selection.has(Metric::Lpips) {
-            true => match files.find(&wanted)?.as_deref() {
-                Ok([(trunk, trunk_digest), (heads, heads_digest)]) => Some(Perceptual {
-                    network: Lpips::load(net, trunk, heads, device, DType::F32)?,
-                    trunk: *trunk_digest,
-                    heads: *heads_digest,
-                }),
-                found => {
-                    selection.leave_out(|metric| metric == Metric::Lpips, &missing(found.err()));
-                    None
+                Err(reason) => selection.leave_out(Metric::is_of_sets, &reason),
+            }
+        }
+        if selection.has(Metric::Lpips) {
+            let net = args.lpips_net;
+            match files.find([(trunk_name(net), net.trunk()), (heads_name(net), net.heads())])? {
+                Ok([(trunk, trunk_digest), (heads, heads_digest)]) => {
+                    let network = Lpips::load(net, &trunk, &heads, device, DType::F32)?;
+                    networks.lpips = Some(Perceptual { network, trunk: trunk_digest, heads: heads_digest });
                 }
-            },
-            false => None,
-        };
-        Ok(Networks { inception, lpips, notes: files.notes })
+                Err(reason) => selection.leave_out(|metric| metric == Metric::Lpips, &reason),
+            }
+        }
+        networks.notes = files.notes;
+        Ok(networks)
     }
 
     /// Where the features of images are kept between calls.
     pub(super) fn cache(&self, protocol: Protocol, device: &Device) -> FeatureCache {
         let kind = if device.is_cpu() { "cpu" } else { "cuda" };
-        self.inception.as_ref().map_or_else(FeatureCache::none, |(_, weights)| FeatureCache::open(protocol, weights, kind))
+        self.inception
+            .as_ref()
+            .map_or_else(FeatureCache::none, |(_, weights)| FeatureCache::open(protocol, weights, kind))
     }
-}
-
-fn missing(reason: Option<&String>) -> String {
-    reason.cloned().unwrap_or_default()
 }
 
 /// Names under which `cargo xtask fetch-data` knows the files.
@@ -93,30 +85,28 @@ struct Files<'a> {
 
 impl Files<'_> {
     /// The files of these names with their hashes, or why one is not there.
-    fn find(&mut self, wanted: &[(&str, KnownFile)]) -> anyhow::Result<Result<Vec<(PathBuf, Digest)>, String>> {
-        let path = |name: &str| self.folder.join(format!("{name}.pth"));
-        if let Some((name, _)) = wanted.iter().find(|(name, _)| !path(name).exists()) {
-            let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
+    fn find<const N: usize>(
+        &mut self,
+        wanted: [(&str, KnownFile); N],
+    ) -> anyhow::Result<Result<[(PathBuf, Digest); N], String>> {
+        let mut files = wanted.map(|(name, _)| (self.folder.join(format!("{name}.pth")), Digest([0; 32])));
+        if let Some((path, _)) = files.iter().find(|(path, _)| !path.exists()) {
             return Ok(Err(format!(
                 "there are no weights at {}; fetch them with `cargo xtask fetch-data {}`, or name their folder with --weights-dir",
-                path(name).display(),
-                names.join(" ")
+                path.display(),
+                wanted.map(|(name, _)| name).join(" ")
             )));
         }
         let others = if self.allow { OtherFiles::Accept } else { OtherFiles::Refuse };
-        let mut found = Vec::new();
-        for (name, known) in wanted {
-            let path = self.folder.join(format!("{name}.pth"));
-            let digest = verify(&path, known, others)?;
+        for ((path, digest), (_, known)) in files.iter_mut().zip(wanted) {
+            *digest = verify(path, &known, others)?;
             if !digest.to_string().starts_with(known.sha256) {
+                let (path, name) = (path.display(), known.name);
                 self.notes.push(format!(
-                    "{} is not the published {}: figures computed with it compare with no others",
-                    path.display(),
-                    known.name
+                    "{path} is not the published {name}: figures computed with it compare with no others"
                 ));
             }
-            found.push((path, digest));
         }
-        Ok(Ok(found))
+        Ok(Ok(files))
     }
 }

@@ -43,7 +43,10 @@ impl Report {
         let mut rows: Vec<Row> = values.iter().map(|(metric, values)| paired(*metric, values, args.seed)).collect();
         let identical = values.get(&Metric::Psnr).map_or(0, |all| all.iter().filter(|v| v.is_infinite()).count());
         if identical > 0 {
-            warnings.push(format!("{identical} of {} pairs are equal: their PSNR, and so the mean, is infinite", names.len()));
+            warnings.push(format!(
+                "{identical} of {} pairs are equal: their PSNR, and so the mean, is infinite",
+                names.len()
+            ));
         }
         if let Some([(fakes, _), (reals, _)]) = &features {
             let metrics: Vec<Metric> = selection.metrics().filter(|metric| metric.is_of_sets()).collect();
@@ -100,7 +103,9 @@ impl Report {
         }
         self.warnings.iter().for_each(|warning| eprintln!("note: {warning}"));
         if !self.named {
-            self.left_out.iter().for_each(|LeftOut { metric, reason }| eprintln!("note: no {}: {reason}", metric.name()));
+            self.left_out
+                .iter()
+                .for_each(|LeftOut { metric, reason }| eprintln!("note: no {}: {reason}", metric.name()));
         }
     }
 
@@ -110,7 +115,13 @@ impl Report {
             let bounds = row.interval.map(|i| [i.low, i.high]);
             (row.name, json!({ "value": row.value, "interval_95": bounds, "images": row.images, "about": row.about }))
         };
-        json["metrics"] = self.rows.iter().map(metric).map(|(name, value)| (name.to_owned(), value)).collect::<serde_json::Map<_, _>>().into();
+        json["metrics"] = self
+            .rows
+            .iter()
+            .map(metric)
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         let reason = |left: &LeftOut| (left.metric.name().to_owned(), Value::from(left.reason.clone()));
         json["left_out"] = self.left_out.iter().map(reason).collect::<serde_json::Map<_, _>>().into();
         json["warnings"] = self.warnings.clone().into();
@@ -145,9 +156,12 @@ fn paired(metric: Metric, values: &[f64], seed: u64) -> Row {
 
 fn of_sets(metric: Metric, fakes: &Features, reals: &Features, args: &Args) -> gan_metrics::Result<Vec<Row>> {
     let images = format!("{} / {}", fakes.len(), reals.len());
-    let row = |name, value, interval, digits, about| Row { name, value, interval, images: images.clone(), digits, about };
+    let row =
+        |name, value, interval, digits, about| Row { name, value, interval, images: images.clone(), digits, about };
     Ok(match metric {
-        Metric::Fid => vec![row("FID", fid(fakes, reals)?.value, None, 3, "lower is better; compare equal numbers of images")],
+        Metric::Fid => {
+            vec![row("FID", fid(fakes, reals)?.value, None, 3, "lower is better; compare equal numbers of images")]
+        }
         Metric::Kid => {
             let subsets = match args.protocol {
                 Protocol::TorchFidelity => Subsets::TORCH_FIDELITY,
@@ -159,7 +173,8 @@ fn of_sets(metric: Metric, fakes: &Features, reals: &Features, args: &Args) -> g
         }
         _ => {
             let found = precision_recall(fakes, reals, NEIGHBOURS)?;
-            let numbers = |inside: &[bool]| inside.iter().map(|inside| f64::from(u8::from(*inside))).collect::<Vec<_>>();
+            let numbers =
+                |inside: &[bool]| inside.iter().map(|inside| f64::from(u8::from(*inside))).collect::<Vec<_>>();
             let interval = |inside: &[bool]| mean_interval(&numbers(inside), args.seed);
             let (generated, real) = (interval(&found.generated_inside), interval(&found.real_inside));
             vec![
