@@ -33,8 +33,7 @@ impl Rule {
         };
         let mut values = splitmix64(hash.wrapping_add(self.seed), shape.iter().product());
         values.iter_mut().for_each(|u| *u = start + scale * *u);
-        on_device(&Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.dtype)?)
-            .contiguous()
+        on_device(&Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.dtype)?).contiguous()
     }
 }
 
@@ -73,10 +72,12 @@ pub(crate) fn inception(case: &Case, dtype: DType) -> Report {
                 };
                 let x = on_device(&protocol(x)?.to_dtype(dtype)?);
                 let done = |e: gan_metrics::Error| candle_core::Error::Msg(e.to_string());
-                let features = net.features(&x).map_err(done)?;
-                let [tap64, tap192, tap768, last] = net.taps(&x).map_err(done)?;
-                // With a tap there the network runs in parts.
-                report.tensor(What::Feature, "the last tap", &last, &features.to_dtype(DType::F64)?);
+                let [tap64, tap192, tap768, features] = net.taps(&x).map_err(done)?;
+                if i == 0 {
+                    // With taps the network runs in parts.
+                    let whole = net.features(&x).map_err(done)?;
+                    report.tensor(What::Feature, "features and the last tap", &whole, &features);
+                }
                 let (logits, unbiased) =
                     (net.logits(&features).map_err(done)?, net.logits_unbiased(&features).map_err(done)?);
                 for (rows, row) in rows.iter_mut().zip([features, tap64, tap192, tap768, logits, unbiased]) {
@@ -100,9 +101,12 @@ type Protocol = fn(&Tensor) -> Result<Tensor>;
 /// How the network's input is made, by the name that results have in a case.
 const PROTOCOLS: &[(&str, Protocol)] = &[
     ("input", |x| Ok(x.clone())),
-    ("pytorch_fid", |image| resize(image, half_pixel)?.affine(2.0 / 255.0, -1.0)),
-    ("torch_fidelity", |image| resize(image, tensorflow)?.affine(1.0 / 128.0, -1.0)),
-    ("clean_fid", |image| resize(image, bicubic)?.clamp(0.0, 255.0)?.affine(1.0 / 128.0, -1.0)),
+    ("pytorch_fid", |image| resize(image, half_pixel, |x| x)?.affine(2.0 / 255.0, -1.0)),
+    ("torch_fidelity", |image| resize(image, tensorflow, |x| x)?.affine(1.0 / 128.0, -1.0)),
+    // Pillow's values are float32.
+    ("clean_fid", |image| {
+        resize(image, bicubic, |x| f64::from(x as f32))?.clamp(0.0, 255.0)?.affine(1.0 / 128.0, -1.0)
+    }),
 ];
 
 /// What output pixel `i` of 299 is made of along an axis of `n` pixels: positions and weights.
@@ -141,18 +145,16 @@ fn bicubic(i: usize, n: usize) -> Vec<(usize, f64)> {
     (from..to).map(|at| (at, weight(at) / total)).collect()
 }
 
-/// An image `[H, W, 3]` as `[1, 3, 299, 299]`, columns first. Pillow's values are float32.
-fn resize(image: &Tensor, taps: Taps) -> Result<Tensor> {
+/// An image `[H, W, 3]` as `[1, 3, 299, 299]`: across, then down, with the results of both `stored`.
+fn resize(image: &Tensor, taps: Taps, stored: fn(f64) -> f64) -> Result<Tensor> {
     let (h, w, _) = image.dims3()?;
     let side = InceptionV3::SIDE;
     let planes = image.to_dtype(DType::F64)?.permute((2, 0, 1))?.contiguous()?.to_vec3::<f64>()?;
-    let stored = |x: f64| if std::ptr::fn_addr_eq(taps, bicubic as Taps) { f64::from(x as f32) } else { x };
     let mut out = Vec::with_capacity(3 * side * side);
     let (across, down): (Vec<_>, Vec<_>) = (0..side).map(|i| (taps(i, w), taps(i, h))).unzip();
     for plane in &planes {
         let sum = |row: &[f64], taps: &[(usize, f64)]| stored(taps.iter().map(|&(at, part)| row[at] * part).sum());
-        let rows: Vec<Vec<f64>> =
-            plane.iter().map(|row| across.iter().map(|taps| sum(row, taps)).collect()).collect();
+        let rows: Vec<Vec<f64>> = plane.iter().map(|row| across.iter().map(|taps| sum(row, taps)).collect()).collect();
         for taps in &down {
             for x in 0..side {
                 out.push(stored(taps.iter().map(|&(y, part)| rows[y][x] * part).sum()));
