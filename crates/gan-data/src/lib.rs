@@ -83,7 +83,7 @@ pub use pairs::{Canny, PairInput, SplitRatio, Written, canny_edges, combine, mak
 pub use pixels::Pixels;
 pub use preprocess::Preprocess;
 pub use raster::Raster;
-pub use resample::{Filter, resize_nearest, resize_u8, resize_u16};
+pub use resample::{Filter, resize_f32, resize_nearest, resize_u8, resize_u16};
 pub use sizes::check_sizes;
 pub use synth::{FACADE_CLASSES, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth};
 pub use transform::{SharedDraws, Transform, round_to_multiple};

@@ -10,6 +10,54 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Samples that make no image.
+    #[error("{samples} samples are no image of {width}x{height} pixels and {channels} channels")]
+    Pixels {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// Samples per pixel.
+        channels: usize,
+        /// Number of samples.
+        samples: usize,
+    },
+    /// Two images that are to be compared differ in size or channels.
+    #[error(
+        "an image of {}x{} pixels and {} channels is compared with one of {}x{} and {}",
+        first[1], first[0], first[2], second[1], second[0], second[2]
+    )]
+    Shapes {
+        /// Rows, columns and channels of the first.
+        first: [usize; 3],
+        /// Those of the second.
+        second: [usize; 3],
+    },
+    /// An image is smaller than the window of a metric.
+    #[error("{metric} needs sides of at least {smallest} pixels, and the image has {width}x{height}")]
+    TooSmall {
+        /// The metric.
+        metric: &'static str,
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// The shortest side that it takes.
+        smallest: usize,
+    },
+    /// A set of images is too small for a metric of sets.
+    #[error("{metric} needs at least {smallest} images on each side, and there are {count}")]
+    TooFew {
+        /// The metric.
+        metric: &'static str,
+        /// Images of the smaller set.
+        count: usize,
+        /// The fewest that it takes.
+        smallest: usize,
+    },
+    /// Two sets of features cannot be compared, or are none.
+    #[error("these features cannot be compared: {0}")]
+    Features(String),
     /// There is no file of weights at a path.
     #[error("{}: there are no weights of {network}", path.display())]
     NoWeights {
@@ -51,6 +99,9 @@ pub enum Error {
     /// A weight file is damaged, of no known format, or holds what is no number.
     #[error(transparent)]
     Weights(#[from] gan_weights::Error),
+    /// An image file cannot be used.
+    #[error(transparent)]
+    Data(#[from] gan_data::Error),
     /// candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
