@@ -4,9 +4,11 @@ use crate::case::{Case, device, on_device};
 use crate::compare::{Report, What};
 use crate::others::splitmix64;
 use candle_core::{DType, Device, Result, Tensor, Var};
+use gan_data::Raster;
 use gan_kernels::weight::Weight;
 use gan_layers::{Builder, Counter, Param, Role, Source};
 use gan_metrics::networks::{InceptionV3, Lpips, LpipsNet};
+use gan_metrics::protocol::Protocol;
 
 /// Tensors filled from their keys.
 struct Rule {
@@ -52,42 +54,53 @@ impl Source for Rule {
     }
 }
 
-/// Features, maps and logits of whatever the case has: network inputs, or images in one of the packages' protocols.
+/// How network inputs are made, by the name that their results have in a case: images in a package's protocol, or inputs as they are.
+const INPUTS: [(&str, Option<Protocol>); 4] = [
+    ("input", None),
+    ("clean_fid", Some(Protocol::Clean)),
+    ("pytorch_fid", Some(Protocol::Pytorch)),
+    ("torch_fidelity", Some(Protocol::TorchFidelity)),
+];
+
+const RESULTS: [&str; 6] = ["features", "tap64", "tap192", "tap768", "logits", "logits_unbiased"];
+
+/// Features, maps and logits, as far as the case has them.
 pub(crate) fn inception(case: &Case, dtype: DType) -> Report {
     let run = || -> Result<Report> {
         let mut report = Report::new(dtype);
         let net = InceptionV3::build(Rule::builder(case, dtype))?;
         let mut compared = 0;
-        for (name, protocol) in PROTOCOLS {
-            let has = |what: &str| case.tensors.contains_key(&format!("{what}.{name}"));
-            let results = ["features", "tap64", "tap192", "tap768", "logits", "logits_unbiased"];
-            if !results.iter().any(|what| has(what)) {
+        for (name, protocol) in INPUTS {
+            let wanted = RESULTS.map(|what| case.tensors.get(&format!("{what}.{name}")));
+            if wanted.iter().all(Option::is_none) {
                 continue;
             }
-            let mut rows: Vec<Vec<Tensor>> = vec![Vec::new(); results.len()];
+            let mut rows: [Vec<Tensor>; 6] = Default::default();
+            let source = if protocol.is_some() { "picture" } else { "input" };
             for i in 0.. {
-                let Some(x) = case.tensors.get(&format!("{}.{i}", if *name == "input" { "input" } else { "picture" }))
-                else {
-                    break;
+                let Some(x) = case.tensors.get(&format!("{source}.{i}")) else { break };
+                let x = match protocol {
+                    Some(protocol) => network_input(protocol, x, dtype)?,
+                    None => x.to_dtype(dtype)?,
                 };
-                let x = on_device(&protocol(x)?.to_dtype(dtype)?);
-                let done = |e: gan_metrics::Error| candle_core::Error::Msg(e.to_string());
-                let [tap64, tap192, tap768, features] = net.taps(&x).map_err(done)?;
+                let x = on_device(&x);
+                let [tap64, tap192, tap768, features] = net.taps(&x).map_err(message)?;
                 if i == 0 {
                     // With taps the network runs in parts.
-                    let whole = net.features(&x).map_err(done)?;
+                    let whole = net.features(&x).map_err(message)?;
                     report.tensor(What::Feature, "features and the last tap", &whole, &features);
                 }
-                let (logits, unbiased) =
-                    (net.logits(&features).map_err(done)?, net.logits_unbiased(&features).map_err(done)?);
+                let logits = net.logits(&features).map_err(message)?;
+                let unbiased = net.logits_unbiased(&features).map_err(message)?;
                 for (rows, row) in rows.iter_mut().zip([features, tap64, tap192, tap768, logits, unbiased]) {
                     rows.push(row);
                 }
             }
-            for (what, rows) in results.iter().zip(&rows).filter(|(what, _)| has(what)) {
-                let name = format!("{what}.{name}");
-                report.tensor(What::Feature, &name, &Tensor::cat(rows, 0)?, case.tensor(&name));
-                compared += 1;
+            for ((what, wanted), rows) in RESULTS.iter().zip(wanted).zip(&rows) {
+                if let Some(wanted) = wanted {
+                    report.tensor(What::Feature, &format!("{what}.{name}"), &Tensor::cat(rows, 0)?, wanted);
+                    compared += 1;
+                }
             }
         }
         report.require("nothing to compare", compared > 0);
@@ -96,72 +109,15 @@ pub(crate) fn inception(case: &Case, dtype: DType) -> Report {
     run().unwrap_or_else(|e| panic!("{}: {e}", case.name))
 }
 
-type Protocol = fn(&Tensor) -> Result<Tensor>;
-
-/// How the network's input is made, by the name that results have in a case.
-const PROTOCOLS: &[(&str, Protocol)] = &[
-    ("input", |x| Ok(x.clone())),
-    ("pytorch_fid", |image| resize(image, half_pixel, |x| x)?.affine(2.0 / 255.0, -1.0)),
-    ("torch_fidelity", |image| resize(image, tensorflow, |x| x)?.affine(1.0 / 128.0, -1.0)),
-    // Pillow's values are float32.
-    ("clean_fid", |image| {
-        resize(image, bicubic, |x| f64::from(x as f32))?.clamp(0.0, 255.0)?.affine(1.0 / 128.0, -1.0)
-    }),
-];
-
-/// What output pixel `i` of 299 is made of along an axis of `n` pixels: positions and weights.
-type Taps = fn(i: usize, n: usize) -> Vec<(usize, f64)>;
-
-fn between(at: f64, n: usize) -> Vec<(usize, f64)> {
-    let (low, part) = (at as usize, at.fract());
-    vec![(low, 1.0 - part), ((low + 1).min(n - 1), part)]
+/// The network's input `[1, 3, 299, 299]` of an image `[H, W, 3]`.
+fn network_input(protocol: Protocol, image: &Tensor, dtype: DType) -> Result<Tensor> {
+    let (h, w, c) = image.dims3()?;
+    let image = Raster::new(w, h, c, image.flatten_all()?.to_vec1::<u8>()?);
+    protocol.network_input(&image, dtype).map_err(message)?.unsqueeze(0)
 }
 
-/// PyTorch's bilinear interpolation without antialiasing.
-fn half_pixel(i: usize, n: usize) -> Vec<(usize, f64)> {
-    between(((i as f64 + 0.5) * n as f64 / InceptionV3::SIDE as f64 - 0.5).max(0.0), n)
-}
-
-/// TensorFlow 1's, whose scale is a float32.
-fn tensorflow(i: usize, n: usize) -> Vec<(usize, f64)> {
-    between(i as f64 * f64::from((n as f64 / InceptionV3::SIDE as f64) as f32), n)
-}
-
-/// Pillow's bicubic interpolation, with antialiasing.
-fn bicubic(i: usize, n: usize) -> Vec<(usize, f64)> {
-    let scale = n as f64 / InceptionV3::SIDE as f64;
-    let wide = scale.max(1.0);
-    let centre = (i as f64 + 0.5) * scale;
-    let (from, to) = ((centre - 2.0 * wide + 0.5).max(0.0) as usize, ((centre + 2.0 * wide + 0.5) as usize).min(n));
-    let weight = |at: usize| {
-        let x = ((at as f64 - centre + 0.5) / wide).abs();
-        match x {
-            x if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
-            x if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
-            _ => 0.0,
-        }
-    };
-    let total: f64 = (from..to).map(weight).sum();
-    (from..to).map(|at| (at, weight(at) / total)).collect()
-}
-
-/// An image `[H, W, 3]` as `[1, 3, 299, 299]`: across, then down, with the results of both `stored`.
-fn resize(image: &Tensor, taps: Taps, stored: fn(f64) -> f64) -> Result<Tensor> {
-    let (h, w, _) = image.dims3()?;
-    let side = InceptionV3::SIDE;
-    let planes = image.to_dtype(DType::F64)?.permute((2, 0, 1))?.contiguous()?.to_vec3::<f64>()?;
-    let mut out = Vec::with_capacity(3 * side * side);
-    let (across, down): (Vec<_>, Vec<_>) = (0..side).map(|i| (taps(i, w), taps(i, h))).unzip();
-    for plane in &planes {
-        let sum = |row: &[f64], taps: &[(usize, f64)]| stored(taps.iter().map(|&(at, part)| row[at] * part).sum());
-        let rows: Vec<Vec<f64>> = plane.iter().map(|row| across.iter().map(|taps| sum(row, taps)).collect()).collect();
-        for taps in &down {
-            for x in 0..side {
-                out.push(stored(taps.iter().map(|&(y, part)| rows[y][x] * part).sum()));
-            }
-        }
-    }
-    Tensor::from_vec(out, (1, 3, side, side), &Device::Cpu)
+fn message(error: gan_metrics::Error) -> candle_core::Error {
+    candle_core::Error::Msg(error.to_string())
 }
 
 /// Distances of pairs of images, and what each tap contributes.
@@ -181,9 +137,8 @@ pub(crate) fn lpips(case: &Case, dtype: DType) -> Report {
                 continue;
             }
             let lpips = Lpips::build(net, Rule::builder(case, dtype), Rule::builder(case, dtype), &device())?;
-            let done = |e: gan_metrics::Error| candle_core::Error::Msg(e.to_string());
-            let have = lpips.layers(&a, &b).map_err(done)?;
-            let totals = lpips.distance(&a, &b).map_err(done)?;
+            let have = lpips.layers(&a, &b).map_err(message)?;
+            let totals = lpips.distance(&a, &b).map_err(message)?;
             let flat: Vec<f64> = have.concat();
             let have = Tensor::from_vec(flat, (have.len(), have[0].len()), &Device::Cpu)?;
             for (name, have) in [(layers, have), (distance, Tensor::new(totals, &Device::Cpu)?)] {
