@@ -39,9 +39,7 @@ fn pooled(x: &Tensor, p: &Pool2d, of: fn(&[f64]) -> f64) -> Tensor {
     let (n, c, h, w) = x.dims4().unwrap();
     let (ho, wo) = p.output_hw((h, w)).unwrap();
     let xs = values(x);
-    let inside = |o: usize, k: usize, size: usize| {
-        (o * p.stride + k).checked_sub(p.padding).filter(|&at| at < size)
-    };
+    let inside = |o: usize, k: usize, size: usize| (o * p.stride + k).checked_sub(p.padding).filter(|&at| at < size);
     let out: Vec<f64> = (0..n * c * ho * wo)
         .map(|i| {
             let (ox, oy, plane) = (i % wo, i / wo % ho, i / wo / ho);

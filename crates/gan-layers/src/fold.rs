@@ -14,7 +14,9 @@ impl Sequence {
     /// The network was built over a [`ParamStore`](crate::ParamStore): its weights may change.
     pub fn folded(&self) -> Result<Sequence> {
         if self.is_trainable() {
-            bail!("batch norms are folded into the convolutions of a network built for translation, not of a trainable one")
+            bail!(
+                "batch norms are folded into the convolutions of a network built for translation, not of a trainable one"
+            )
         }
         let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes().len());
         for node in self.nodes() {
@@ -37,9 +39,8 @@ impl Conv {
     fn with_norm(&self, norm: &BatchNorm) -> Result<Conv> {
         let f64 = |t: &Tensor| t.to_dtype(DType::F64);
         let dtype = self.weight.tensor().dtype();
-        let param = |t: Tensor| -> Result<Param> {
-            Ok(Param { weight: Weight::constant(t.to_dtype(dtype)?), grad: None })
-        };
+        let param =
+            |t: Tensor| -> Result<Param> { Ok(Param { weight: Weight::constant(t.to_dtype(dtype)?), grad: None }) };
         let scale = (f64(norm.weight.tensor())? / (f64(&norm.running.var)? + norm.eps)?.sqrt()?)?;
         let mean = f64(&norm.running.mean)?;
         let centred = match &self.bias {

@@ -1,10 +1,10 @@
 //! What the walks over a sequence ask of a layer kind. Each kind answers in its own file of [`layers`](crate::layers).
 
+#[cfg(doc)]
+use crate::Sequence;
 use crate::plan::{Fused, Plan, Step};
 use crate::summary::Rows;
 use crate::tape::foreign;
-#[cfg(doc)]
-use crate::Sequence;
 use crate::{Ctx, Layer, Param, Weights};
 use candle_core::{Result, Tensor, bail};
 use gan_kernels::act::Act;

@@ -1,7 +1,7 @@
 //! Shapes, parameters and multiply-adds, layer by layer.
 
-use crate::{Pool2d, Sequence};
 use crate::kind::Kind;
+use crate::{Pool2d, Sequence};
 use candle_core::{Result, bail};
 
 /// Longest side that shapes are computed for.

@@ -25,10 +25,12 @@ fn layers(at: &Builder<'_>) -> Result<Sequence> {
         s.branches([
             &|s| Ok(s.named("one").conv(rect(3, 2, [1, 1]))?.act(Act::Relu)),
             &|s| {
-                s.named("seven_1").conv(rect(3, 2, [1, 7]))?.act(Act::LeakyRelu).branches([
-                    &|s| s.named("seven_2a").conv(rect(2, 1, [7, 1])),
-                    &|s| s.named("seven_2b").conv(rect(2, 2, [3, 1])),
-                ])
+                s.named("seven_1")
+                    .conv(rect(3, 2, [1, 7]))?
+                    .act(Act::LeakyRelu)
+                    .branches([&|s| s.named("seven_2a").conv(rect(2, 1, [7, 1])), &|s| {
+                        s.named("seven_2b").conv(rect(2, 2, [3, 1]))
+                    }])
             },
             &|s| Ok(s),
             &|s| Ok(s.avg_pool(KEEP)),
@@ -98,7 +100,12 @@ fn names_stand_where_modules_have_them() {
     let mut summary = Summary::default();
     assert_eq!(summary.add(&net, (2, 9, 7)).unwrap(), (14, 4, 3));
     let rows: Vec<_> = summary.rows.iter().map(|row| (row.kind.as_str(), row.output)).collect();
-    for row in [("Conv 1x7 s1", (2, 9, 7)), ("AvgPool 3x3 s1", (3, 9, 7)), ("Concat", (12, 9, 7)), ("MaxPool 3x3 s2", (12, 4, 3))] {
+    for row in [
+        ("Conv 1x7 s1", (2, 9, 7)),
+        ("AvgPool 3x3 s1", (3, 9, 7)),
+        ("Concat", (12, 9, 7)),
+        ("MaxPool 3x3 s2", (12, 4, 3)),
+    ] {
         assert!(rows.contains(&row), "{row:?} is not among {rows:?}");
     }
     assert_eq!(summary.params(), state.iter().map(|(_, t)| t.elem_count()).sum::<usize>());

@@ -21,10 +21,9 @@ fn layers(at: &Builder<'_>) -> Result<Sequence> {
     let s = s.conv(conv(false))?.batch_norm(2, EPS)?.act(Act::Relu);
     let s = s.residual("block", |s| s.conv(conv(true))?.norm(NormKind::Batch, 2))?;
     let s = s.nested("nested", |s| s.named("conv").conv(conv(false))?.named("bn").batch_norm(2, EPS))?;
-    let s = s.branches([
-        &|s| s.named("a").conv(conv(true))?.named("bn_a").batch_norm(2, EPS),
-        &|s| s.skip("skip", |s| s.conv(conv(false))?.norm(NormKind::Batch, 2)?.act(Act::Tanh)),
-    ])?;
+    let s = s.branches([&|s| s.named("a").conv(conv(true))?.named("bn_a").batch_norm(2, EPS), &|s| {
+        s.skip("skip", |s| Ok(s.conv(conv(false))?.norm(NormKind::Batch, 2)?.act(Act::Tanh)))
+    }])?;
     let last = ConvSpec { in_nc: 6, ..conv(true) };
     let s = s.conv(last)?.act(Act::LeakyRelu).norm(NormKind::Batch, 2)?;
     Ok(s.conv(conv(true))?.norm(NormKind::Instance, 2)?.finish())

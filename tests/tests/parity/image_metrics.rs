@@ -9,7 +9,7 @@ use gan_metrics::image::{Pixels, mae, ms_ssim, mse, psnr, ssim, ssim_channels, s
 use gan_metrics::protocol::Protocol;
 
 /// The protocols by the names that results have in a case.
-pub(crate) const PROTOCOLS: [(&str, Protocol); 3] =
+const PROTOCOLS: [(&str, Protocol); 3] =
     [("pytorch_fid", Protocol::Pytorch), ("torch_fidelity", Protocol::TorchFidelity), ("clean_fid", Protocol::Clean)];
 
 fn scalar(value: f64) -> Tensor {
@@ -17,7 +17,7 @@ fn scalar(value: f64) -> Tensor {
 }
 
 /// The image of a case.
-pub(crate) fn raster(image: &Tensor) -> Raster<u8> {
+fn raster(image: &Tensor) -> Raster<u8> {
     let (height, width, channels) = image.dims3().expect("[H, W, C]");
     let samples = image.flatten_all().and_then(|t| t.to_vec1::<u8>()).expect("8 bits");
     Raster::new(width, height, channels, samples)

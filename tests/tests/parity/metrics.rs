@@ -2,12 +2,13 @@
 
 use crate::case::{Case, device, on_device};
 use crate::compare::{Report, What};
-use crate::image_metrics::{PROTOCOLS, raster};
 use crate::others::splitmix64;
 use candle_core::{DType, Device, Result, Tensor, Var};
+use gan_data::Raster;
 use gan_kernels::weight::Weight;
 use gan_layers::{Builder, Counter, Param, Role, Source};
 use gan_metrics::networks::{InceptionV3, Lpips, LpipsNet};
+use gan_metrics::protocol::Protocol;
 
 /// Tensors filled from their keys.
 struct Rule {
@@ -53,52 +54,70 @@ impl Source for Rule {
     }
 }
 
-/// Features, maps and logits of whatever the case has: network inputs, or images in one of the packages' protocols.
+/// How network inputs are made, by the name that their results have in a case: images in a package's protocol, or inputs as they are.
+const INPUTS: [(&str, Option<Protocol>); 4] = [
+    ("input", None),
+    ("clean_fid", Some(Protocol::Clean)),
+    ("pytorch_fid", Some(Protocol::Pytorch)),
+    ("torch_fidelity", Some(Protocol::TorchFidelity)),
+];
+
+const RESULTS: [&str; 6] = ["features", "tap64", "tap192", "tap768", "logits", "logits_unbiased"];
+
+/// Features, maps and logits, as far as the case has them.
 pub(crate) fn inception(case: &Case, dtype: DType) -> Report {
     let run = || -> Result<Report> {
         let mut report = Report::new(dtype);
         let net = InceptionV3::build(Rule::builder(case, dtype))?;
         let mut compared = 0;
-        let protocols = PROTOCOLS.map(|(name, protocol)| (name, Some(protocol)));
-        for (name, protocol) in protocols.into_iter().chain([("input", None)]) {
-            let has = |what: &str| case.tensors.contains_key(&format!("{what}.{name}"));
-            let results = ["features", "tap64", "tap192", "tap768", "logits", "logits_unbiased"];
-            if !results.iter().any(|what| has(what)) {
+        for (name, protocol) in INPUTS {
+            let wanted = RESULTS.map(|what| case.tensors.get(&format!("{what}.{name}")));
+            if wanted.iter().all(Option::is_none) {
                 continue;
             }
-            let mut rows: Vec<Vec<Tensor>> = vec![Vec::new(); results.len()];
+            let mut rows: [Vec<Tensor>; 6] = Default::default();
+            let source = if protocol.is_some() { "picture" } else { "input" };
             for i in 0.. {
-                let Some(x) =
-                    case.tensors.get(&format!("{}.{i}", if protocol.is_none() { "input" } else { "picture" }))
-                else {
-                    break;
-                };
-                let done = |e: gan_metrics::Error| candle_core::Error::Msg(e.to_string());
+                let Some(x) = case.tensors.get(&format!("{source}.{i}")) else { break };
                 let x = match protocol {
-                    Some(protocol) => protocol.network_input(&raster(x), dtype).map_err(done)?.unsqueeze(0)?,
+                    Some(protocol) => network_input(protocol, x, dtype)?,
                     None => x.to_dtype(dtype)?,
                 };
                 let x = on_device(&x);
-                let features = net.features(&x).map_err(done)?;
-                let [tap64, tap192, tap768, last] = net.taps(&x).map_err(done)?;
-                // With a tap there the network runs in parts.
-                report.tensor(What::Feature, "the last tap", &last, &features.to_dtype(DType::F64)?);
-                let (logits, unbiased) =
-                    (net.logits(&features).map_err(done)?, net.logits_unbiased(&features).map_err(done)?);
+                let [tap64, tap192, tap768, features] = net.taps(&x).map_err(message)?;
+                if i == 0 {
+                    // With taps the network runs in parts.
+                    let whole = net.features(&x).map_err(message)?;
+                    report.tensor(What::Feature, "features and the last tap", &whole, &features);
+                }
+                let logits = net.logits(&features).map_err(message)?;
+                let unbiased = net.logits_unbiased(&features).map_err(message)?;
                 for (rows, row) in rows.iter_mut().zip([features, tap64, tap192, tap768, logits, unbiased]) {
                     rows.push(row);
                 }
             }
-            for (what, rows) in results.iter().zip(&rows).filter(|(what, _)| has(what)) {
-                let name = format!("{what}.{name}");
-                report.tensor(What::Feature, &name, &Tensor::cat(rows, 0)?, case.tensor(&name));
-                compared += 1;
+            for ((what, wanted), rows) in RESULTS.iter().zip(wanted).zip(&rows) {
+                if let Some(wanted) = wanted {
+                    report.tensor(What::Feature, &format!("{what}.{name}"), &Tensor::cat(rows, 0)?, wanted);
+                    compared += 1;
+                }
             }
         }
         report.require("nothing to compare", compared > 0);
         Ok(report)
     };
     run().unwrap_or_else(|e| panic!("{}: {e}", case.name))
+}
+
+/// The network's input `[1, 3, 299, 299]` of an image `[H, W, 3]`.
+fn network_input(protocol: Protocol, image: &Tensor, dtype: DType) -> Result<Tensor> {
+    let (h, w, c) = image.dims3()?;
+    let image = Raster::new(w, h, c, image.flatten_all()?.to_vec1::<u8>()?);
+    protocol.network_input(&image, dtype).map_err(message)?.unsqueeze(0)
+}
+
+fn message(error: gan_metrics::Error) -> candle_core::Error {
+    candle_core::Error::Msg(error.to_string())
 }
 
 /// Distances of pairs of images, and what each tap contributes.
@@ -118,9 +137,8 @@ pub(crate) fn lpips(case: &Case, dtype: DType) -> Report {
                 continue;
             }
             let lpips = Lpips::build(net, Rule::builder(case, dtype), Rule::builder(case, dtype), &device())?;
-            let done = |e: gan_metrics::Error| candle_core::Error::Msg(e.to_string());
-            let have = lpips.layers(&a, &b).map_err(done)?;
-            let totals = lpips.distance(&a, &b).map_err(done)?;
+            let have = lpips.layers(&a, &b).map_err(message)?;
+            let totals = lpips.distance(&a, &b).map_err(message)?;
             let flat: Vec<f64> = have.concat();
             let have = Tensor::from_vec(flat, (have.len(), have[0].len()), &Device::Cpu)?;
             for (name, have) in [(layers, have), (distance, Tensor::new(totals, &Device::Cpu)?)] {

@@ -38,7 +38,9 @@ impl Shape {
     fn new(g: &Geometry, classes: usize) -> Result<Self> {
         let [padding, side] = g.padding;
         if g.stride != 1 || g.kh.max(g.kw) > SIDE || padding != side {
-            bail!("labels are convolved with stride 1 and equal padding by kernels of at most {SIDE}x{SIDE} on CUDA, not {g:?}")
+            bail!(
+                "labels are convolved with stride 1 and equal padding by kernels of at most {SIDE}x{SIDE} on CUDA, not {g:?}"
+            )
         }
         let mode = match g.mode {
             PadMode::Zero => 0,

@@ -157,7 +157,8 @@ fn block_a(s: SequenceBuilder<'_>, n: usize, pool: usize) -> Building<'_> {
         &|s| units(s, n, &[("branch1x1", 64, [1, 1])]),
         &|s| units(s, n, &[("branch5x5_1", 48, [1, 1]), ("branch5x5_2", 64, [5, 5])]),
         &|s| {
-            let double = [("branch3x3dbl_1", 64, [1, 1]), ("branch3x3dbl_2", 96, [3, 3]), ("branch3x3dbl_3", 96, [3, 3])];
+            let double =
+                [("branch3x3dbl_1", 64, [1, 1]), ("branch3x3dbl_2", 96, [3, 3]), ("branch3x3dbl_3", 96, [3, 3])];
             units(s, n, &double)
         },
         &|s| units(s.avg_pool(KEEP), n, &[("branch_pool", pool, [1, 1])]),
@@ -223,16 +224,16 @@ fn block_e<'a>(
     s.branches([
         &|s| units(s, n, &[("branch1x1", 320, [1, 1])]),
         &|s| {
-            units(s, n, &[("branch3x3_1", 384, [1, 1])])?.branches([
-                &|s| units(s, 384, &[("branch3x3_2a", 384, [1, 3])]),
-                &|s| units(s, 384, &[("branch3x3_2b", 384, [3, 1])]),
-            ])
+            units(s, n, &[("branch3x3_1", 384, [1, 1])])?
+                .branches([&|s| units(s, 384, &[("branch3x3_2a", 384, [1, 3])]), &|s| {
+                    units(s, 384, &[("branch3x3_2b", 384, [3, 1])])
+                }])
         },
         &|s| {
-            units(s, n, &[("branch3x3dbl_1", 448, [1, 1]), ("branch3x3dbl_2", 384, [3, 3])])?.branches([
-                &|s| units(s, 384, &[("branch3x3dbl_3a", 384, [1, 3])]),
-                &|s| units(s, 384, &[("branch3x3dbl_3b", 384, [3, 1])]),
-            ])
+            units(s, n, &[("branch3x3dbl_1", 448, [1, 1]), ("branch3x3dbl_2", 384, [3, 3])])?
+                .branches([&|s| units(s, 384, &[("branch3x3dbl_3a", 384, [1, 3])]), &|s| {
+                    units(s, 384, &[("branch3x3dbl_3b", 384, [3, 1])])
+                }])
         },
         &|s| units(pool(s), n, &[("branch_pool", 192, [1, 1])]),
     ])

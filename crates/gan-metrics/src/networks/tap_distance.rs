@@ -51,7 +51,8 @@ fn one<T: Copy + Into<f64> + Sync>(a: &[T], b: &[T], head: &[f64]) -> f64 {
 fn some<T: Copy + Into<f64> + Sync>(a: &[T], b: &[T], head: &[f64], part: usize, area: usize) -> f64 {
     let from = part * PIXELS;
     let count = PIXELS.min(area - from);
-    let rows = || a.chunks_exact(area).zip(b.chunks_exact(area)).map(|(a, b)| (&a[from..][..count], &b[from..][..count]));
+    let rows =
+        || a.chunks_exact(area).zip(b.chunks_exact(area)).map(|(a, b)| (&a[from..][..count], &b[from..][..count]));
     let mut lengths = [[0.0; 2]; PIXELS];
     for (a, b) in rows() {
         for (l, (&a, &b)) in lengths.iter_mut().zip(a.iter().zip(b)) {

@@ -55,9 +55,11 @@ fn fire<'a>(
         ConvSpec { in_nc, out_nc, kernel, stride: 1, padding, bias: true }
     };
     s.nested(name, |s| {
-        s.named("squeeze").conv(conv(in_nc, narrow, 1))?.act(Act::Relu).branches([
-            &|s| Ok(s.named("expand1x1").conv(conv(narrow, wide, 1))?.act(Act::Relu)),
-            &|s| Ok(s.named("expand3x3").conv(conv(narrow, wide, 3))?.act(Act::Relu)),
-        ])
+        s.named("squeeze")
+            .conv(conv(in_nc, narrow, 1))?
+            .act(Act::Relu)
+            .branches([&|s| Ok(s.named("expand1x1").conv(conv(narrow, wide, 1))?.act(Act::Relu)), &|s| {
+                Ok(s.named("expand3x3").conv(conv(narrow, wide, 3))?.act(Act::Relu))
+            }])
     })
 }
