@@ -258,6 +258,10 @@ fn sets_are_measured_and_their_features_kept() {
     fs::rename(bench.path("real/0.png"), bench.path("real/renamed.png")).unwrap();
     let (mut second, _) = report("second.json", &[]);
     assert_eq!(second["protocol"]["features_computed"], 0);
+    let again: Vec<&str> = accepted.iter().copied().chain(["--json", "one.json"]).collect();
+    let one = bench.command(evaluate(&again)).env("RAYON_NUM_THREADS", "1").output().unwrap();
+    assert!(one.status.success());
+    assert_eq!(json(&bench, "one.json"), second, "on one thread");
     second["protocol"]["features_computed"] = 9.into();
     assert_eq!(second["protocol"], first["protocol"]);
     // In another order of the images, sums differ in their last bits.

@@ -4,10 +4,12 @@ use super::features::Features;
 use crate::Result;
 use candle_core::{Device, Tensor};
 use nalgebra::DMatrix;
-use rayon::prelude::*;
 
 /// Images of which products are made at a time.
 const BLOCK: usize = 512;
+
+/// Rows of a factor after which the rest of the matrix is brought up to date.
+const PANEL: usize = 64;
 
 /// The sum of the singular values of X Yᵀ, where X and Y are the sets less their means.
 pub(super) fn nuclear_norm_of_product(x: (&Features, &[f64]), y: (&Features, &[f64])) -> Result<f64> {
@@ -32,27 +34,44 @@ fn factor(set: &Features, mean: &[f64]) -> Result<Tensor> {
         let block = rows(first..n.min(first + BLOCK))?;
         gram = (gram + block.t()?.matmul(&block)?)?;
     }
-    Ok(Tensor::from_vec(pivoted_cholesky(gram.flatten_all()?.to_vec1()?, d), (d, d), &Device::Cpu)?)
+    Ok(Tensor::from_vec(pivoted_cholesky(gram.flatten_all()?.to_vec1()?, d)?, (d, d), &Device::Cpu)?)
 }
 
 /// The rows of a factor A of a positive semidefinite matrix G = AᵀA, `[d][d]`: the largest pivot first, until what is left is rounding
 /// (Higham, "Analysis of the Cholesky decomposition of a semi-definite matrix", 1990). Rows beyond the rank are 0.
-fn pivoted_cholesky(mut left: Vec<f64>, d: usize) -> Vec<f64> {
+fn pivoted_cholesky(mut left: Vec<f64>, d: usize) -> candle_core::Result<Vec<f64>> {
     let mut factor = vec![0.0; d * d];
-    let diagonal = |left: &[f64], i: usize| left[i * d + i];
-    let largest = |left: &[f64]| (0..d).max_by(|a, b| diagonal(left, *a).total_cmp(&diagonal(left, *b)));
-    let negligible = largest(&left).map_or(0.0, |i| diagonal(&left, i)) * f64::EPSILON * d as f64;
-    for row in factor.chunks_exact_mut(d) {
-        let Some(pivot) = largest(&left).filter(|i| diagonal(&left, *i) > negligible) else { break };
-        let scale = diagonal(&left, pivot).sqrt();
-        row.iter_mut().zip(&left[pivot * d..][..d]).for_each(|(out, v)| *out = v / scale);
-        left.par_chunks_exact_mut(d).zip(&*row).for_each(|(rest, weight)| {
-            rest.iter_mut().zip(&*row).for_each(|(rest, v)| *rest -= weight * v);
-        });
-        // What rounding leaves of the pivot's row and column must not be chosen again.
-        (0..d).for_each(|i| (left[pivot * d + i], left[i * d + pivot]) = (0.0, 0.0));
+    let mut chosen = vec![false; d];
+    // The diagonal of what is left now. The rest of `left` is as it was before the panel of rows.
+    let mut diagonal: Vec<f64> = left.iter().step_by(d + 1).copied().collect();
+    let largest = |diagonal: &[f64]| (0..d).max_by(|a, b| diagonal[*a].total_cmp(&diagonal[*b])).unwrap_or(0);
+    let negligible = diagonal[largest(&diagonal)] * f64::EPSILON * d as f64;
+    for panel in factor.chunks_mut(PANEL * d) {
+        for at in 0..panel.len() / d {
+            let pivot = largest(&diagonal);
+            if diagonal[pivot] <= negligible {
+                return Ok(factor);
+            }
+            let (above, row) = panel.split_at_mut(at * d);
+            let row = &mut row[..d];
+            row.copy_from_slice(&left[pivot * d..][..d]);
+            for earlier in above.chunks_exact(d) {
+                row.iter_mut().zip(earlier).for_each(|(v, e)| *v -= earlier[pivot] * e);
+            }
+            let root = diagonal[pivot].sqrt();
+            chosen[pivot] = true;
+            for (j, v) in row.iter_mut().enumerate() {
+                // In the columns of pivots nothing is left but rounding.
+                *v = if chosen[j] { 0.0 } else { *v / root };
+                diagonal[j] -= *v * *v;
+            }
+            (row[pivot], diagonal[pivot]) = (root, 0.0);
+        }
+        let rows = Tensor::from_slice(panel, (panel.len() / d, d), &Device::Cpu)?;
+        let taken = rows.t()?.matmul(&rows)?.flatten_all()?.to_vec1::<f64>()?;
+        left.iter_mut().zip(taken).for_each(|(left, taken)| *left -= taken);
     }
-    factor
+    Ok(factor)
 }
 
 /// The inner products of chosen vectors, `[rows.len()][columns.len()]`, row by row.
@@ -83,10 +102,23 @@ mod tests {
             (0..d * d).map(|at| entry(at / d, at % d)).collect()
         };
         let wanted = gram(&rows);
-        let factor = pivoted_cholesky(wanted.clone(), d);
+        let factor = pivoted_cholesky(wanted.clone(), d).unwrap();
         let error = gram(&factor).iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(error < 1e-13, "{error}");
         assert!(factor[n * d..].iter().all(|v| *v == 0.0), "rank {n}");
+    }
+
+    #[test]
+    fn factors_of_several_panels_are_as_good() {
+        let (n, d) = (300, 2 * PANEL + 17);
+        let rows = Tensor::from_vec(values(n * d).collect::<Vec<_>>(), (n, d), &Device::Cpu).unwrap();
+        let gram = |rows: &Tensor| -> Vec<f64> {
+            rows.t().unwrap().matmul(rows).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+        };
+        let wanted = gram(&rows);
+        let factor = Tensor::from_vec(pivoted_cholesky(wanted.clone(), d).unwrap(), (d, d), &Device::Cpu).unwrap();
+        let error = gram(&factor).iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(error < 1e-11, "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use gan_metrics::bootstrap::{Interval, mean_interval};
 use gan_metrics::distribution::{Features, Subsets, fid, kid, kid_interval, precision_recall};
 use gan_metrics::protocol::Protocol;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Below this number of images FID depends more on their number than on what they show: the covariance of 2048 features is singular.
 const FEW_FOR_FID: usize = 2048;
@@ -61,7 +62,7 @@ impl Report {
             }
             warnings.extend(warnings_of_sets(&selection.metrics().collect::<Vec<_>>(), [&fake, &real]));
         }
-        let weights = |digest: &gan_metrics::networks::Digest| digest.to_string();
+        let values: BTreeMap<&str, Vec<f64>> = values.into_iter().map(|(metric, v)| (metric.name(), v)).collect();
         let details = json!({
             "version": 1,
             "gan-cli": env!("CARGO_PKG_VERSION"),
@@ -72,17 +73,17 @@ impl Report {
             "protocol": networks.inception.as_ref().map(|(_, digest)| json!({
                 "name": args.protocol.name(),
                 "resize": args.protocol.resize(),
-                "inception_sha256": weights(digest),
+                "inception_sha256": digest.to_string(),
                 "features_computed": features.as_ref().map(|[(_, fake), (_, real)]| fake + real),
             })),
             "lpips": networks.lpips.as_ref().map(|lpips| json!({
                 "net": args.lpips_net.name(),
                 "version": "0.1",
-                "trunk_sha256": weights(&lpips.trunk),
-                "heads_sha256": weights(&lpips.heads),
+                "trunk_sha256": lpips.trunk.to_string(),
+                "heads_sha256": lpips.heads.to_string(),
             })),
             "pairs": names,
-            "values": values.iter().map(|(metric, values)| (metric.name(), values)).collect::<std::collections::BTreeMap<_, _>>(),
+            "values": values,
         });
         Ok(Report { rows, details, left_out: selection.left_out, named: selection.named, warnings })
     }
