@@ -154,7 +154,7 @@ fn nothing_is_written_among_the_images_and_nothing_is_its_own_truth() {
     bench.run(evaluate(&["--json", "real/report.json"])).fails(2, &["real/report.json"]);
     bench.run(["evaluate", "--fake", "real", "--real", "real/../real"]).fails(2, &["both --fake and --real"]);
     bench.run(["evaluate", "--fake", "fake"]).fails(2, &["--real"]);
-    bench.run(["evaluate"]).fails(2, &["--model"]);
+    bench.run(["evaluate"]).fails(2, &["--fake"]);
     fs::create_dir(bench.path("empty")).unwrap();
     bench.run(["evaluate", "--fake", "fake", "--real", "empty"]).fails(3, &["no images in empty"]);
     // A folder of results among the real images is no part of them.

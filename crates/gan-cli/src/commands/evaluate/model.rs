@@ -27,7 +27,8 @@ pub(super) fn measure(
     mut measure: Measure<'_>,
 ) -> anyhow::Result<Measured> {
     let options = Options { device: device.clone(), ..Options::default() };
-    let model = Model::load(&open_trained(run)?, options).map_err(worded)?;
+    let trained = open_trained(run)?;
+    let model = Model::load(&trained, options).map_err(worded)?;
     let data = held_out(args, run)?;
     let dataset = gan_data::open(&data)?;
     let paired = match data.mode {
@@ -52,23 +53,22 @@ pub(super) fn measure(
         let item = dataset.item(index, Key::new(0, Purpose::Augment).at(index as u64))?;
         let name = item.name.clone();
         let mut batch = Batch::collate(vec![item])?;
-        let truth = batch.b.take();
-        let truth = truth.with_context(|| missing_truth(&data)).map_err(|e| Coded(BAD_DATA, e.to_string()))?;
+        let truth = batch.b.take().ok_or_else(|| Coded(BAD_DATA, missing_truth(&data)))?;
         let colour = model.config().output == OutputKind::Colour;
         let real = image(&batch.a, &truth, colour)?;
         if index < targets {
             sets[1].add(real.size());
-            extractors
-                .iter_mut()
-                .try_for_each(|(_, reals)| reals.image(&rgb(&real, &name)?).map_err(anyhow::Error::from))?;
+            if let Some((_, reals)) = &mut extractors {
+                reals.image(&rgb(&real, &name)?)?;
+            }
         }
         if index < inputs {
             let made = model.translate_batch(&batch).map_err(worded)?.to_device(&Device::Cpu)?;
             let fake = image(&batch.a, &made, colour).with_context(|| format!("cannot translate {name}"))?;
             sets[0].add(fake.size());
-            extractors
-                .iter_mut()
-                .try_for_each(|(fakes, _)| fakes.image(&rgb(&fake, &name)?).map_err(anyhow::Error::from))?;
+            if let Some((fakes, _)) = &mut extractors {
+                fakes.image(&rgb(&fake, &name)?)?;
+            }
             if paired {
                 measure.pair(&name, &fake, &real).with_context(|| name.clone())?;
             }
@@ -80,8 +80,7 @@ pub(super) fn measure(
         Some((fakes, reals)) => Some([fakes.finish()?, reals.finish()?]),
         None => None,
     };
-    let mut notes: Vec<String> = model.notes().to_vec();
-    notes.extend(dataset.describe().notes);
+    let notes = trained.notes().iter().cloned().chain(dataset.describe().notes).collect();
     Ok(measure.finish(sets, features, notes))
 }
 
