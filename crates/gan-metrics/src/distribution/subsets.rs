@@ -6,7 +6,7 @@ use gan_rng::{Key, Purpose, Stream};
 /// How KID draws its pairs of subsets, without replacement within one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subsets {
-    /// Of at most so many images each, fewer if a set has fewer; each pair of subsets from a random sequence of its own.
+    /// Of at most so many images each; a smaller set is taken whole. Each pair of subsets has a random sequence of its own.
     Keyed {
         /// Number of pairs.
         count: usize,
@@ -48,8 +48,9 @@ impl Subsets {
         match self {
             Subsets::Keyed { count, size, seed } => {
                 let key = Key::new(seed, Purpose::Evaluation).at_name("kid");
-                let size = size.min(x).min(y);
-                let draw = |n, key: Key| head_of_shuffle(n, size, &mut key.stream());
+                let draw = |n: usize, key: Key| head_of_shuffle(n, size.min(n), &mut key.stream());
+                // Further pairs would be the same sets.
+                let count = if x.max(y) <= size { count.min(1) } else { count };
                 (0..count as u64).map(|i| [draw(x, key.at(i).at(0)), draw(y, key.at(i).at(1))]).collect()
             }
             Subsets::TorchFidelity { count, size, seed } => {
@@ -87,6 +88,9 @@ mod tests {
         }
         assert_ne!(drawn[0], drawn[1]);
         assert_ne!(drawn, Subsets::Keyed { count: 3, size: 20, seed: 8 }.draw(30, 25));
-        assert_eq!(Subsets::keyed(0).draw(30, 25)[99].each_ref().map(Vec::len), [25, 25]);
+        let whole = Subsets::keyed(0).draw(30, 25);
+        assert_eq!((whole.len(), whole[0].each_ref().map(Vec::len)), (1, [30, 25]));
+        let half = Subsets::keyed(0).draw(1001, 25);
+        assert_eq!((half.len(), half[99].each_ref().map(Vec::len)), (100, [1000, 25]));
     }
 }
