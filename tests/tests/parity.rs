@@ -1,8 +1,8 @@
 //! Parity with PyTorch: every case file of a folder is rebuilt from its own metadata and compared.
 //!
 //! `GAN_PARITY_DIR` names another folder than the committed fixtures (`tests/fixtures/parity`, written by
-//! `tests/oracle/make_goldens.py`). Cases run in F64 and in F32, with each convolution algorithm and each instruction set
-//! forced; a case of an unknown kind fails. `GAN_TEST_DEVICE` names the device that computes (the CPU without it).
+//! `tests/oracle/make_goldens.py`, `make_metrics.py` and `make_metric_networks.py`). Cases run in F64 and in F32, with each
+//! convolution algorithm and each instruction set forced; a case of an unknown kind fails. `GAN_TEST_DEVICE` names the device that computes (the CPU without it).
 
 #![allow(clippy::print_stdout)] // the largest error of each case is worth reading
 
@@ -10,6 +10,10 @@
 mod case;
 #[path = "parity/compare.rs"]
 mod compare;
+#[path = "parity/image_metrics.rs"]
+mod image_metrics;
+#[path = "parity/metrics.rs"]
+mod metrics;
 #[path = "parity/networks.rs"]
 mod networks;
 #[path = "parity/others.rs"]
@@ -37,6 +41,19 @@ fn run(case: &Case, dtype: DType) -> Report {
         "perceptual" => others::perceptual(case, dtype),
         "conditioning" => others::conditioning(case, dtype),
         "gan_losses" => others::gan_losses(case, dtype),
+        "inception" => {
+            let mut report = metrics::inception(case, dtype);
+            image_metrics::network_inputs(case, dtype, &mut report);
+            report
+        }
+        "lpips" => metrics::lpips(case, dtype),
+        "image_metrics" => image_metrics::pairs(case),
+        "feature_metrics" => image_metrics::sets(case),
+        "network_inputs" => {
+            let mut report = Report::new(dtype);
+            image_metrics::network_inputs(case, dtype, &mut report);
+            report
+        }
         kind => panic!("{}: unknown kind of case `{kind}`", case.name),
     }
 }
@@ -65,7 +82,10 @@ fn check(kind: &str, dtype: DType, kernels: &str) {
         if !kind.is_empty() && case.text("kind") != kind {
             continue;
         }
-        let report = run(&case, dtype);
+        let mut report = run(&case, dtype);
+        if kernels != "chosen" || !on_cpu() {
+            report.allow_long_sums();
+        }
         println!("{dtype:?} {kernels:12} {:28} {}", case.name, report.summary());
         failures.extend(report.failures(&case.name));
     }

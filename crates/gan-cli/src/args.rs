@@ -1,6 +1,8 @@
 //! The command line.
 
-use crate::commands::{bench, completions, convert, dataset, demo, encode_features, summary, train, translate};
+use crate::commands::{
+    bench, completions, convert, dataset, demo, encode_features, evaluate, summary, train, translate,
+};
 use clap::{Parser, Subcommand};
 
 /// Image-to-image translation with GANs: pix2pix, pix2pixHD and CycleGAN
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Convert(convert::Args),
     /// Find the styles that a pix2pixHD model with an instance feature encoder can draw from
     EncodeFeatures(encode_features::Args),
+    /// Measure translated images against real ones
+    Evaluate(evaluate::Args),
     /// Show layers, shapes, parameters and multiply-adds of a model
     Summary(summary::Args),
     /// Look at datasets and make them

@@ -90,6 +90,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if cause.is::<DeviceError>() {
         return Some(DEVICE);
     }
+    if let Some(error) = cause.downcast_ref::<gan_metrics::Error>() {
+        return of_metrics(error);
+    }
     if let Some(error) = cause.downcast_ref::<gan_translate::Error>() {
         return of_translate(error);
     }
@@ -123,6 +126,22 @@ fn of_translate(error: &gan_translate::Error) -> Option<u8> {
         | Error::SizesDiffer { .. }
         | Error::TooSmall { .. }
         | Error::NotMultiple { .. } => BAD_DATA,
+        _ => BAD_MODEL,
+    })
+}
+
+/// `None` where the cause of the error tells.
+fn of_metrics(error: &gan_metrics::Error) -> Option<u8> {
+    use gan_metrics::Error;
+    Some(match error {
+        Error::Data(error) => of_data(error),
+        Error::Weights(error) => of_weights(error),
+        Error::Candle(_) => return None,
+        Error::Pixels { .. }
+        | Error::Shapes { .. }
+        | Error::TooSmall { .. }
+        | Error::TooFew { .. }
+        | Error::Features(_) => BAD_DATA,
         _ => BAD_MODEL,
     })
 }

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Translate(args) => commands::translate::run(args),
         Command::Convert(args) => commands::convert::run(args),
         Command::EncodeFeatures(args) => commands::encode_features::run(args),
+        Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Summary(args) => commands::summary::run(args),
         Command::Dataset(args) => commands::dataset::run(args),
         Command::Bench(args) => commands::bench::run(args),

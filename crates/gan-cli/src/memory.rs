@@ -13,7 +13,7 @@ pub(crate) fn prepare(command: &Command) {
         }
         Command::Translate(_) => "use smaller images, for example by --preprocess scale_width --load-size 512",
         Command::Bench(_) => "lower --size and --batch",
-        Command::EncodeFeatures(_) | Command::Dataset(_) => "use smaller images",
+        Command::EncodeFeatures(_) | Command::Evaluate(_) | Command::Dataset(_) => "use smaller images",
         Command::Convert(_) | Command::Summary(_) | Command::Completions(_) => return,
     };
     let _ = REMEDY.set(remedy);

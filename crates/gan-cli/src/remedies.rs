@@ -14,6 +14,12 @@ pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(gan_translate::Error::Device(error)) = cause.downcast_ref() {
         return of_device(error);
     }
+    if let Some(gan_metrics::Error::OtherFile { .. }) = cause.downcast_ref() {
+        return Some(
+            "fetch the published file with `cargo xtask fetch-data`, or take this one with --allow-other-weights: its figures compare \
+             with no others",
+        );
+    }
     match cause.downcast_ref::<gan_train::Error>()? {
         gan_train::Error::Data(error) => of_data(error),
         gan_train::Error::Device(error) => of_device(error),

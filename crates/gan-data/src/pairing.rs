@@ -32,6 +32,15 @@ pub fn partner(folder: &Path, stem: impl AsRef<Path>) -> Result<PathBuf> {
     Err(Error::dataset(folder, reason, "give files the same names"))
 }
 
+/// Pairs the images of two listed folders by name, whatever their extensions, in the order of the first: by whole stems (in another
+/// Unicode form if need be); if that leaves files over, by the frames of Cityscapes names, provided that all of them match.
+///
+/// # Errors
+/// [`Error::Unmatched`] listing all names without a partner; [`Error::Dataset`] if a name occurs twice.
+pub fn pair_images(first: (&Path, &[ImageFile]), second: (&Path, &[ImageFile])) -> Result<Vec<(ImageFile, ImageFile)>> {
+    pair_by_stem(first, second, Names::OrFrames)
+}
+
 /// The stem as it is, with the same separator everywhere.
 fn exact(stem: &Path) -> Vec<u8> {
     let parts: Vec<&[u8]> = stem.components().map(|part| part.as_os_str().as_encoded_bytes()).collect();

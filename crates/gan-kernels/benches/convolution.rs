@@ -59,7 +59,7 @@ fn passes(c: &mut Criterion) {
         let w = Weight::new(w, version.clone());
         let (up, down) = (
             ConvTranspose2d { stride, padding, output_padding: usize::from(k == 3), ..ConvTranspose2d::default() },
-            Conv2d { stride, padding, pad_mode, ..Conv2d::default() },
+            Conv2d { stride, padding: [padding; 2], pad_mode, ..Conv2d::default() },
         );
         let forward = || match transposed {
             true => conv_transpose2d(&x, &w, None, &up).unwrap(),

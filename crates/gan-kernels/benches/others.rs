@@ -11,7 +11,7 @@ use gan_kernels::loss::{bce_with_logits, l1, squared_error};
 use gan_kernels::norm::{Affine, Group, Norm, NormGrads, norm, norm_backward};
 use gan_kernels::onehot::{OneHot, OneHotGrads, onehot_conv2d, onehot_conv2d_backward};
 use gan_kernels::optim::{AdamStep, adam};
-use gan_kernels::pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward};
+use gan_kernels::pool::{Pool2d, avg_pool, avg_pool_backward, max_pool, max_pool_backward};
 use gan_kernels::upsample::{upsample_nearest, upsample_nearest_backward};
 use gan_kernels::weight::Weight;
 use gan_rng::{Key, Purpose};
@@ -48,11 +48,12 @@ fn operators(c: &mut Criterion) {
         time(c, &format!("{a:?} 64@256"), || act(&x, a).unwrap());
         time(c, &format!("{a:?} backward 64@256"), || act_backward(&x, &y, a).unwrap());
     }
-    time(c, "max pool 64@256", || max_pool2(&x).unwrap());
+    let (pairs, pyramid) = (Pool2d::new(2, 2), Pool2d { padding: 1, ..Pool2d::new(3, 2) });
+    time(c, "max pool 64@256", || max_pool(&x, &pairs).unwrap());
     let pooled = random(&[1, 64, 128, 128]);
-    time(c, "max pool backward 64@256", || max_pool2_backward(&x, &pooled).unwrap());
-    time(c, "average pool 64@256", || avg_pool3s2(&x).unwrap());
-    time(c, "average pool backward 64@256", || avg_pool3s2_backward(&pooled, (256, 256)).unwrap());
+    time(c, "max pool backward 64@256", || max_pool_backward(&x, &pooled, &pairs).unwrap());
+    time(c, "average pool 64@256", || avg_pool(&x, &pyramid).unwrap());
+    time(c, "average pool backward 64@256", || avg_pool_backward(&pooled, (256, 256), &pyramid).unwrap());
     time(c, "upsample 64@256", || upsample_nearest(&x, 2).unwrap());
     time(c, "upsample backward 64@256", || upsample_nearest_backward(&x, 2).unwrap());
     let small = random(&[1, 512, 32, 32]);
@@ -77,7 +78,7 @@ fn label_maps(c: &mut Criterion, random: &impl Fn(&[usize]) -> Tensor) {
     let labels = Tensor::from_vec(ids, (1, 1, h, w), &Device::Cpu).unwrap();
     let edges = instance_edges(&labels, DType::F32).unwrap();
     let x = OneHot::new(&labels, classes, Some(&edges), DType::F32).unwrap();
-    let spec = Conv2d { padding: 3, pad_mode: PadMode::Reflect, ..Conv2d::default() };
+    let spec = Conv2d { padding: [3; 2], pad_mode: PadMode::Reflect, ..Conv2d::default() };
     for channels in [32, 64] {
         let weight = Weight::constant(random(&[channels, classes + 1, 7, 7]));
         let (dy, into) = (random(&[1, channels, h, w]), random(weight.tensor().dims()));

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod reference;
 use candle_core::{DType, Tensor};
-use gan_kernels::act::Act;
+use gan_kernels::act::{Act, act};
 use gan_kernels::conv::{
     Conv2d, ConvGrads, ConvTranspose2d, PadMode, WeightGrad, conv_transpose2d, conv_transpose2d_act,
     conv_transpose2d_backward, conv2d, conv2d_act, conv2d_backward,
@@ -10,38 +10,46 @@ use gan_kernels::conv::{
 use gan_kernels::dispatch::{ConvAlgorithm, InstructionSet, force, force_instructions, instructions, precise};
 use gan_kernels::grad::GradState;
 use gan_kernels::weight::{Version, Weight};
-use reference::{assert_close, assert_slope, device, dot, normal, slope};
+use reference::{assert_close, assert_slope, device, dot, normal, slope, values};
 
 /// n, ci, co, h, w, kernel, stride, padding
-type Case = (usize, usize, usize, usize, usize, usize, usize, usize);
+type Case = (usize, usize, usize, usize, usize, [usize; 2], usize, [usize; 2]);
 
 const CASES: &[Case] = &[
-    (1, 1, 1, 1, 1, 1, 1, 0),
-    (2, 3, 5, 7, 9, 1, 1, 0),
-    (2, 3, 5, 7, 9, 1, 2, 1),
-    (2, 3, 5, 9, 7, 3, 1, 1),
-    (1, 4, 6, 5, 6, 3, 1, 0),
-    (1, 5, 4, 6, 5, 3, 1, 2),
-    (2, 3, 9, 8, 7, 3, 2, 1),
-    (1, 2, 3, 9, 8, 3, 2, 0),
-    (1, 17, 19, 11, 13, 3, 1, 1),
-    (2, 3, 5, 9, 8, 4, 1, 1),
-    (1, 4, 3, 5, 5, 4, 1, 2),
-    (2, 3, 5, 8, 10, 4, 2, 1),
-    (1, 3, 5, 9, 7, 4, 2, 2),
-    (1, 6, 7, 2, 2, 4, 2, 1),
-    (1, 3, 8, 9, 11, 7, 1, 3),
-    (1, 8, 3, 11, 9, 7, 1, 3),
-    (1, 2, 3, 12, 9, 7, 2, 3),
-    (1, 2, 2, 40, 37, 3, 1, 1),
-    (1, 2, 2, 37, 40, 4, 2, 1),
-    (1, 3, 2, 6, 7, 3, 3, 1),
+    (1, 1, 1, 1, 1, [1; 2], 1, [0; 2]),
+    (2, 3, 5, 7, 9, [1; 2], 1, [0; 2]),
+    (2, 3, 5, 7, 9, [1; 2], 2, [1; 2]),
+    (2, 3, 5, 9, 7, [3; 2], 1, [1; 2]),
+    (1, 4, 6, 5, 6, [3; 2], 1, [0; 2]),
+    (1, 5, 4, 6, 5, [3; 2], 1, [2; 2]),
+    (2, 3, 9, 8, 7, [3; 2], 2, [1; 2]),
+    (1, 2, 3, 9, 8, [3; 2], 2, [0; 2]),
+    (1, 17, 19, 11, 13, [3; 2], 1, [1; 2]),
+    (2, 3, 5, 9, 8, [4; 2], 1, [1; 2]),
+    (1, 4, 3, 5, 5, [4; 2], 1, [2; 2]),
+    (2, 3, 5, 8, 10, [4; 2], 2, [1; 2]),
+    (1, 3, 5, 9, 7, [4; 2], 2, [2; 2]),
+    (1, 6, 7, 2, 2, [4; 2], 2, [1; 2]),
+    (1, 3, 8, 9, 11, [7; 2], 1, [3; 2]),
+    (1, 8, 3, 11, 9, [7; 2], 1, [3; 2]),
+    (1, 2, 3, 12, 9, [7; 2], 2, [3; 2]),
+    (1, 2, 2, 40, 37, [3; 2], 1, [1; 2]),
+    (1, 2, 2, 37, 40, [4; 2], 2, [1; 2]),
+    (1, 3, 2, 6, 7, [3; 2], 3, [1; 2]),
+    (1, 2, 3, 23, 26, [11; 2], 4, [2; 2]),
+    (2, 3, 5, 9, 8, [1, 7], 1, [0, 3]),
+    (1, 4, 6, 8, 9, [7, 1], 1, [3, 0]),
+    (2, 3, 4, 5, 6, [1, 3], 1, [0, 1]),
+    (1, 5, 3, 6, 5, [3, 1], 1, [1, 0]),
+    (1, 2, 3, 9, 10, [3, 2], 2, [1, 0]),
+    (1, 3, 2, 8, 7, [3, 3], 1, [2, 0]),
+    (1, 3, 2, 7, 8, [3, 3], 2, [0, 1]),
 ];
 
-fn modes(h: usize, w: usize, padding: usize) -> Vec<PadMode> {
+fn modes(h: usize, w: usize, padding: [usize; 2]) -> Vec<PadMode> {
     match padding {
-        0 => vec![PadMode::Zero],
-        p if p < h.min(w) => vec![PadMode::Zero, PadMode::Reflect, PadMode::Replicate],
+        [0, 0] => vec![PadMode::Zero],
+        [up, left] if up < h && left < w => vec![PadMode::Zero, PadMode::Reflect, PadMode::Replicate],
         _ => vec![PadMode::Zero, PadMode::Replicate],
     }
 }
@@ -79,8 +87,8 @@ fn each_kernel(f: impl Fn(&str)) {
 #[test]
 fn forward_equals_seven_loops() {
     each_conv(|case, spec| {
-        let (n, ci, co, h, w, k, ..) = case;
-        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2), normal(co, 3));
+        let (n, ci, co, h, w, [kh, kw], ..) = case;
+        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, kh, kw), 2), normal(co, 3));
         for bias in [None, Some(&bias)] {
             let expected = reference::conv2d(&x, &weight, bias, &spec);
             let y = conv2d(&x, &Weight::constant(weight.clone()), bias, &spec).unwrap();
@@ -98,8 +106,8 @@ fn forward_equals_seven_loops() {
 #[test]
 fn gradients_equal_differences() {
     each_conv(|case, spec| {
-        let (n, ci, co, h, w, k, ..) = case;
-        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2), normal(co, 3));
+        let (n, ci, co, h, w, [kh, kw], ..) = case;
+        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, kh, kw), 2), normal(co, 3));
         let y = reference::conv2d(&x, &weight, Some(&bias), &spec);
         let dy = normal(y.shape(), 4);
         for dtype in [DType::F64, DType::F32] {
@@ -129,6 +137,28 @@ fn gradients_equal_differences() {
     });
 }
 
+/// A kernel's activation is the operator's, bit for bit.
+#[test]
+fn an_activation_behind_a_convolution_changes_nothing_else() {
+    if device().is_cuda() {
+        return;
+    }
+    each_conv(|case, spec| {
+        let (n, ci, co, h, w, [kh, kw], ..) = case;
+        let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, kh, kw), 2), normal(co, 3));
+        let check = |x: &Tensor, weight: &Weight, bias: &Tensor, what: &str| {
+            let y = conv2d(x, weight, Some(bias), &spec).unwrap();
+            for a in [Act::Relu, Act::LeakyRelu, Act::Tanh] {
+                let have = conv2d_act(x, weight, Some(bias), &spec, a).unwrap();
+                assert_eq!(values(&have), values(&act(&y, a).unwrap()), "{a:?} {what} {case:?} {spec:?}");
+            }
+        };
+        check(&x, &Weight::constant(weight.clone()), &bias, "F64");
+        let (x, weight, bias) = (reference::f32(&x), Weight::constant(reference::f32(&weight)), reference::f32(&bias));
+        each_kernel(|kernel| check(&x, &weight, &bias, kernel));
+    });
+}
+
 /// All three passes of a convolution.
 fn passes(x: &Tensor, w: &Tensor, dy: &Tensor, spec: &Conv2d) -> [Tensor; 3] {
     let like = |t: &Tensor| t.to_dtype(x.dtype()).unwrap();
@@ -146,9 +176,9 @@ fn passes(x: &Tensor, w: &Tensor, dy: &Tensor, spec: &Conv2d) -> [Tensor; 3] {
 #[test]
 fn every_kernel_has_the_same_gradients() {
     each_conv(|case, spec| {
-        let (n, ci, co, h, w, k, ..) = case;
-        let (x, weight) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2));
-        let (ho, wo) = spec.output_hw((k, k), (h, w)).unwrap();
+        let (n, ci, co, h, w, [kh, kw], ..) = case;
+        let (x, weight) = (normal((n, ci, h, w), 1), normal((co, ci, kh, kw), 2));
+        let (ho, wo) = spec.output_hw((kh, kw), (h, w)).unwrap();
         let dy = normal((n, co, ho, wo), 3);
         let exact = passes(&x, &weight, &dy, &spec);
         each_kernel(|kernel| {
@@ -219,19 +249,22 @@ fn transposed_equals_stamping_and_its_gradients_equal_differences() {
 fn f32_agrees_with_f64_at_real_channel_counts() {
     let reflect = |padding, stride| Conv2d { stride, padding, pad_mode: PadMode::Reflect, ..Conv2d::default() };
     let zero = |padding, stride| Conv2d { stride, padding, ..Conv2d::default() };
-    for (ci, co, hw, k, spec) in [
-        (64, 64, 24, 3, reflect(1, 1)),
-        (256, 256, 16, 3, reflect(1, 1)),
-        (64, 128, 18, 4, zero(1, 2)),
-        (256, 256, 17, 4, zero(1, 1)),
-        (64, 128, 20, 3, zero(1, 2)),
-        (64, 3, 20, 7, reflect(3, 1)),
-        (3, 64, 20, 7, reflect(3, 1)),
-        (256, 256, 4, 4, zero(1, 2)),
+    for (ci, co, hw, [kh, kw], spec) in [
+        (64, 64, 24, [3; 2], reflect([1; 2], 1)),
+        (256, 256, 16, [3; 2], reflect([1; 2], 1)),
+        (64, 128, 18, [4; 2], zero([1; 2], 2)),
+        (256, 256, 17, [4; 2], zero([1; 2], 1)),
+        (64, 128, 20, [3; 2], zero([1; 2], 2)),
+        (64, 3, 20, [7; 2], reflect([3; 2], 1)),
+        (3, 64, 20, [7; 2], reflect([3; 2], 1)),
+        (256, 256, 4, [4; 2], zero([1; 2], 2)),
+        (128, 192, 17, [1, 7], zero([0, 3], 1)),
+        (160, 160, 17, [7, 1], zero([3, 0], 1)),
+        (384, 384, 8, [1, 3], zero([0, 1], 1)),
     ] {
-        let what = format!("{ci}-{co}@{hw} k{k} {spec:?}");
-        let (x, w) = (normal((1, ci, hw, hw), 1), (normal((co, ci, k, k), 2) * 0.02).unwrap());
-        let (ho, wo) = spec.output_hw((k, k), (hw, hw)).unwrap();
+        let what = format!("{ci}-{co}@{hw} k{kh}x{kw} {spec:?}");
+        let (x, w) = (normal((1, ci, hw, hw), 1), (normal((co, ci, kh, kw), 2) * 0.02).unwrap());
+        let (ho, wo) = spec.output_hw((kh, kw), (hw, hw)).unwrap();
         let dy = normal((1, co, ho, wo), 3);
         let exact = passes(&x, &w, &dy, &spec);
         each_kernel(|kernel| {
@@ -252,7 +285,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     for (ci, co, hw, k, stride, pad_mode) in
         [(16, 24, 40, 3, 1, PadMode::Reflect), (24, 16, 40, 4, 2, PadMode::Zero), (32, 32, 8, 4, 2, PadMode::Zero)]
     {
-        let spec = Conv2d { stride, padding: 1, pad_mode, ..Conv2d::default() };
+        let spec = Conv2d { stride, padding: [1; 2], pad_mode, ..Conv2d::default() };
         let (x, w) = (reference::f32(&normal((2, ci, hw, hw), 1)), normal((co, ci, k, k), 2));
         let (ho, wo) = spec.output_hw((k, k), (hw, hw)).unwrap();
         let dy = normal((2, co, ho, wo), 3);
@@ -274,7 +307,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn gradients_are_added_and_only_what_is_wanted_is_computed() {
     let (x, weight) = (normal((1, 2, 5, 5), 1), normal((3, 2, 3, 3), 2));
-    let spec = Conv2d { padding: 1, ..Conv2d::default() };
+    let spec = Conv2d { padding: [1; 2], ..Conv2d::default() };
     let w = Weight::constant(weight.clone());
     let dy = normal((1, 3, 5, 5), 3);
     // A view into the middle of a flat buffer.
@@ -314,7 +347,7 @@ fn many_channels(
     sets: &[InstructionSet],
 ) {
     for pad_mode in [PadMode::Zero, PadMode::Reflect] {
-        let spec = Conv2d { stride, padding: 1, pad_mode, ..Conv2d::default() };
+        let spec = Conv2d { stride, padding: [1; 2], pad_mode, ..Conv2d::default() };
         let (ho, wo) = spec.output_hw((kernel, kernel), (h, w)).unwrap();
         let x = reference::f32(&normal((n, ci, h, w), 1));
         let weight = reference::f32(&normal((co, ci, kernel, kernel), 2));
@@ -346,7 +379,7 @@ fn cleared_sums_are_overwritten_and_tell_whether_they_are_finite() {
     let bad = f32::NAN;
     each_kernel(|kernel| {
         for (ci, co, side, stride) in [(9, 33, 12, 1), (40, 20, 14, 2)] {
-            let spec = Conv2d { stride, padding: 1, ..Conv2d::default() };
+            let spec = Conv2d { stride, padding: [1; 2], ..Conv2d::default() };
             let (ho, wo) = spec.output_hw((4, 4), (side, side)).unwrap();
             let x = reference::f32(&normal((1, ci, side, side), 1));
             let dy = reference::f32(&normal((1, co, ho, wo), 2));
@@ -377,7 +410,7 @@ fn cleared_sums_are_overwritten_and_tell_whether_they_are_finite() {
 
 #[test]
 fn an_empty_batch_is_an_empty_result() {
-    let spec = Conv2d { padding: 1, ..Conv2d::default() };
+    let spec = Conv2d { padding: [1; 2], ..Conv2d::default() };
     for dtype in [DType::F32, DType::F64] {
         let x = Tensor::zeros((0, 3, 4, 4), dtype, &device()).unwrap();
         let w = Tensor::ones((5, 3, 3, 3), dtype, &device()).unwrap();
@@ -392,7 +425,7 @@ fn an_empty_batch_is_an_empty_result() {
 fn non_contiguous_inputs_are_taken() {
     let x = normal((1, 6, 7, 2), 1).transpose(1, 3).unwrap();
     let weight = normal((3, 3, 4, 2), 2).transpose(1, 3).unwrap();
-    let spec = Conv2d { padding: 1, pad_mode: PadMode::Reflect, ..Conv2d::default() };
+    let spec = Conv2d { padding: [1; 2], pad_mode: PadMode::Reflect, ..Conv2d::default() };
     let y = conv2d(&x, &Weight::constant(weight.clone()), None, &spec).unwrap();
     assert_close(&y, &reference::conv2d(&x, &weight, None, &spec), 1e-12, "transposed views");
 }
@@ -404,7 +437,7 @@ fn impossible_shapes_are_errors_with_reasons() {
         let w = Weight::constant(normal((co_ci.0, co_ci.1, k, k), 2));
         conv2d(&x, &w, None, &spec).unwrap_err().to_string()
     };
-    let spec = Conv2d { padding: 3, pad_mode: PadMode::Reflect, ..Conv2d::default() };
+    let spec = Conv2d { padding: [3; 2], pad_mode: PadMode::Reflect, ..Conv2d::default() };
     assert!(reason((1, 2), 3, spec).contains("reflection"));
     let spec = Conv2d::default();
     assert!(reason((1, 2), 4, spec).contains("does not fit"));
@@ -417,7 +450,7 @@ fn impossible_shapes_are_errors_with_reasons() {
 /// So many channels that Winograd convolution holds the sums of a part of them at a time.
 #[test]
 fn weight_gradients_in_parts() {
-    let spec = Conv2d { padding: 1, ..Conv2d::default() };
+    let spec = Conv2d { padding: [1; 2], ..Conv2d::default() };
     let (x, w) = (normal((2, 900, 3, 4), 1), Tensor::zeros((300, 900, 3, 3), DType::F64, &device()).unwrap());
     let dy = normal((2, 300, 3, 4), 3);
     let exact = passes(&x, &w, &dy, &spec);
@@ -439,7 +472,7 @@ fn minimal_filtering_stays_within_its_error() {
     };
     for (k, stride) in [(3, 1), (4, 1), (3, 2), (4, 2)] {
         let pad_mode = if stride == 1 { PadMode::Reflect } else { PadMode::Zero };
-        let spec = Conv2d { stride, padding: 1, pad_mode, ..Conv2d::default() };
+        let spec = Conv2d { stride, padding: [1; 2], pad_mode, ..Conv2d::default() };
         let (h, w) = (17 * stride, 16 * stride - 1);
         let (ho, wo) = spec.output_hw((k, k), (h, w)).unwrap();
         let (x, dy) = (normal((2, 255, h, w), 1), normal((2, 129, ho, wo), 3));
@@ -472,7 +505,7 @@ fn what_is_no_number_comes_out() {
     for (n, ci, co, h, w, k, stride, padding) in
         [(1, 3, 5, 9, 8, 4, 2, 1), (1, 40, 36, 18, 17, 3, 1, 1), (2, 3, 6, 12, 11, 7, 1, 3)]
     {
-        let spec = Conv2d { stride, padding, ..Conv2d::default() };
+        let spec = Conv2d { stride, padding: [padding; 2], ..Conv2d::default() };
         let (x, weight, bias) = (normal((n, ci, h, w), 1), normal((co, ci, k, k), 2), normal(co, 3));
         let (xs, ws, bs) = (reference::f32(&x), reference::f32(&weight), reference::f32(&bias));
         let at = (h / 2) * w + w / 2;

@@ -67,7 +67,7 @@ fn convolutions_are_right_within_rounding() {
         (1, 2, 3, 9, 10, 8, 1, 3),
     ] {
         for pad_mode in [PadMode::Zero, PadMode::Reflect, PadMode::Replicate] {
-            let spec = Conv2d { stride, padding, pad_mode, ..Conv2d::default() };
+            let spec = Conv2d { stride, padding: [padding; 2], pad_mode, ..Conv2d::default() };
             let what = format!("{n} {ci}-{co}@{h}x{w} k{k} {spec:?}");
             let (x, weight, b) = (rounded((n, ci, h, w), 1), rounded((co, ci, k, k), 2), rounded(co, 3));
             let (ho, wo) = spec.output_hw((k, k), (h, w)).unwrap();
@@ -130,7 +130,7 @@ fn an_update_is_seen() {
     if !on_gpu() {
         return;
     }
-    let spec = Conv2d { padding: 1, ..Conv2d::default() };
+    let spec = Conv2d { padding: [1; 2], ..Conv2d::default() };
     let (x, w) = (rounded((1, 4, 5, 5), 1), rounded((6, 4, 3, 3), 2));
     let version = Version::default();
     let own = reference::f32(&w);
@@ -152,7 +152,7 @@ fn the_math_mode_chooses_arithmetic_and_algorithms() {
     if !on_gpu() {
         return;
     }
-    let spec = Conv2d { stride: 2, padding: 1, ..Conv2d::default() };
+    let spec = Conv2d { stride: 2, padding: [1; 2], ..Conv2d::default() };
     let (x, weight, b) = (rounded((2, 16, 9, 10), 1), rounded((24, 16, 3, 3), 2), rounded(24, 3));
     let (ho, wo) = spec.output_hw((3, 3), (9, 10)).unwrap();
     let dy = rounded((2, 24, ho, wo), 4);

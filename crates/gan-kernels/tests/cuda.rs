@@ -10,7 +10,7 @@ use gan_kernels::elementwise::{add, all_finite, convert, zero};
 use gan_kernels::loss::l1;
 use gan_kernels::norm::{Affine, Group, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward};
 use gan_kernels::optim::{AdamInputs, AdamStep, adam, adam_with, mark_non_finite};
-use gan_kernels::pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward};
+use gan_kernels::pool::{Pool2d, avg_pool, avg_pool_backward, max_pool, max_pool_backward};
 use gan_kernels::upsample::{upsample_nearest, upsample_nearest_backward};
 use gan_rng::{Key, Purpose};
 use reference::{assert_close, device, flat, normal, values};
@@ -20,6 +20,15 @@ const BF16: f64 = 6e-3;
 
 const SHAPES: &[(usize, usize, usize, usize)] =
     &[(1, 3, 4, 5), (2, 8, 7, 3), (1, 16, 2, 2), (3, 24, 1, 1), (2, 5, 37, 41), (1, 264, 9, 6), (1, 8, 70, 60)];
+
+/// Windows that overlap, do not, reach over the border, and are padded.
+const POOLS: &[Pool2d] = &[
+    Pool2d::new(2, 2),
+    Pool2d::new(3, 2),
+    Pool2d { ceil_mode: true, ..Pool2d::new(3, 2) },
+    Pool2d { padding: 1, ..Pool2d::new(3, 1) },
+    Pool2d { padding: 1, ..Pool2d::new(3, 2) },
+];
 
 /// BF16 values on the device in both orders, and the same values in F32 on the CPU.
 fn both_orders(shape: (usize, usize, usize, usize), seed: u64) -> Vec<(Tensor, Tensor)> {
@@ -58,27 +67,29 @@ fn operators_on_bf16() {
                 check(&act_backward(&x, &other, a).unwrap(), &x, &act_backward(&xs, &others, a).unwrap(), "slope");
             }
             check(&add(&x, &other).unwrap(), &x, &add(&xs, &others).unwrap(), "sum");
-            check(&avg_pool3s2(&x).unwrap(), &x, &avg_pool3s2(&xs).unwrap(), "average");
+            for (p, (ho, wo)) in POOLS.iter().filter_map(|p| Some((p, p.output_hw((h, w)).ok()?))) {
+                check(&avg_pool(&x, p).unwrap(), &x, &avg_pool(&xs, p).unwrap(), "average");
+                let (y, ys) = (max_pool(&x, p).unwrap(), max_pool(&xs, p).unwrap());
+                check(&y, &x, &ys, "maximum");
+                let back = max_pool_backward(&xs, &ys, p).unwrap();
+                check(&max_pool_backward(&x, &y, p).unwrap(), &x, &back, "maximum's gradient");
+                let dy = others.narrow(2, 0, ho).unwrap().narrow(3, 0, wo).unwrap().contiguous().unwrap();
+                let back = avg_pool_backward(&dy, (h, w), p).unwrap();
+                let dy = dy.to_device(&device()).unwrap();
+                let dy = if channels_last(&x) { convert(&dy, DType::BF16) } else { dy.to_dtype(DType::BF16) };
+                check(&avg_pool_backward(&dy.unwrap(), (h, w), p).unwrap(), &x, &back, "average's gradient");
+            }
             for factor in [1, 2, 3] {
                 let up = upsample_nearest(&xs, factor).unwrap();
                 check(&upsample_nearest(&x, factor).unwrap(), &x, &up, "upsampling");
             }
-            if h > 1 && w > 1 {
-                let (y, ys) = (max_pool2(&x).unwrap(), max_pool2(&xs).unwrap());
-                check(&y, &x, &ys, "maximum");
-                check(&max_pool2_backward(&x, &y).unwrap(), &x, &max_pool2_backward(&xs, &ys).unwrap(), "maximum");
-            }
-            // Backward of ceil(h / 2) x ceil(w / 2) from images of h x w.
-            let big = (2 * h - 1, 2 * w);
-            let back = avg_pool3s2_backward(&xs, big).unwrap();
-            check(&avg_pool3s2_backward(&x, big).unwrap(), &x, &back, "average's gradient");
             if h % 3 == 0 && w % 3 == 0 {
                 let back = upsample_nearest_backward(&xs, 3).unwrap();
                 check(&upsample_nearest_backward(&x, 3).unwrap(), &x, &back, "upsampling's gradient");
             }
             let key = Key::new(7, Purpose::Dropout).at(3);
             check(&dropout(&x, 0.5, key).unwrap(), &x, &dropout(&xs, 0.5, key).unwrap(), "dropout");
-            check(&cat_channels(&x, &other).unwrap(), &x, &cat_channels(&xs, &others).unwrap(), "channels");
+            check(&cat_channels(&[&x, &other]).unwrap(), &x, &cat_channels(&[&xs, &others]).unwrap(), "channels");
             for (from, count) in [(0, c), (1, c - 1), (c / 2, c - c / 2)] {
                 let part = narrow_channels(&xs, from, count).unwrap();
                 check(&narrow_channels(&x, from, count).unwrap(), &x, &part, "some channels");
@@ -206,7 +217,7 @@ fn images_of_a_batch() {
             check(&act(&x, Act::LeakyRelu).unwrap(), &x, &act(&xs, Act::LeakyRelu).unwrap(), "act");
             check(&add(&x, &x).unwrap(), &x, &add(&xs, &xs).unwrap(), "sum");
             check(&upsample_nearest(&x, 2).unwrap(), &x, &upsample_nearest(&xs, 2).unwrap(), "upsampling");
-            check(&cat_channels(&x, &x).unwrap(), &x, &cat_channels(&xs, &xs).unwrap(), "channels");
+            check(&cat_channels(&[&x, &x]).unwrap(), &x, &cat_channels(&[&xs, &xs]).unwrap(), "channels");
             let spec = Norm { group: Group::Instance, eps: 1e-5, act: Act::Relu };
             let (y, moments) = norm(&x, &spec, None, Some(&x)).unwrap();
             let (ys, expected) = norm(&xs, &spec, None, Some(&xs)).unwrap();

@@ -22,7 +22,7 @@ struct Case {
 }
 
 fn spec(stride: usize, padding: usize, pad_mode: PadMode) -> Conv2d {
-    Conv2d { stride, padding, pad_mode, ..Conv2d::default() }
+    Conv2d { stride, padding: [padding; 2], pad_mode, ..Conv2d::default() }
 }
 
 /// Strides other than 1 and kernels above 7 are for the CPU.

@@ -3,6 +3,7 @@
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
+use gan_kernels::pool::{Pool2d, avg_pool, avg_pool_backward};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Makes `y`, computed from `x` by plain functions, a function of `x` in candle's graph: `backward` maps the gradient of
@@ -32,11 +33,12 @@ fn computed(
 /// pyramid of pix2pixHD's enhancers and discriminators.
 ///
 /// # Errors
-/// As [`gan_kernels::pool::avg_pool3s2`].
+/// As [`gan_kernels::pool::avg_pool`].
 pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
+    const PYRAMID: Pool2d = Pool2d { padding: 1, ..Pool2d::new(3, 2) };
     let (_, _, h, w) = x.dims4()?;
-    let y = gan_kernels::pool::avg_pool3s2(&x.detach())?;
-    computed(x, Handover::fresh(y), move |dy| gan_kernels::pool::avg_pool3s2_backward(dy, (h, w)))
+    let y = avg_pool(&x.detach(), &PYRAMID)?;
+    computed(x, Handover::fresh(y), move |dy| avg_pool_backward(dy, (h, w), &PYRAMID))
 }
 
 /// Replaces features `[N, C, H, W]` by their means over instances `[N, 1, H, W]`; differentiable.

@@ -1,9 +1,11 @@
 //! What the walks over a sequence ask of a layer kind. Each kind answers in its own file of [`layers`](crate::layers).
 
+#[cfg(doc)]
+use crate::Sequence;
 use crate::plan::{Fused, Plan, Step};
 use crate::summary::Rows;
 use crate::tape::foreign;
-use crate::{Ctx, Param, Weights};
+use crate::{Ctx, Layer, Param, Weights};
 use candle_core::{Result, Tensor, bail};
 use gan_kernels::act::Act;
 use gan_kernels::onehot::OneHot;
@@ -23,6 +25,14 @@ pub(crate) trait Kind: Any + Debug + Send + Sync {
 
     /// Calls `f` with each of its parameters.
     fn each_param(&self, _: &mut dyn FnMut(&Param)) {}
+
+    /// The layer with the batch norms inside of it [folded](Sequence::folded), if there is room for any.
+    ///
+    /// # Errors
+    /// Those of [`Sequence::folded`].
+    fn folded(&self) -> Result<Option<Layer>> {
+        Ok(None)
+    }
 }
 
 /// A layer that runs: one kernel call, or a sequence of its own. The questions with a default say what it can take over from its

@@ -14,6 +14,7 @@ mod backward;
 mod builder;
 mod conv_grads;
 mod ctx;
+mod fold;
 mod forward;
 mod grad;
 mod init;
@@ -38,7 +39,7 @@ pub use grad::Grad;
 pub use init::{BiasInit, Init, InitType};
 pub use input::Input;
 pub use layer::Layer;
-pub use layers::conv::{Conv, ConvSpec};
+pub use layers::conv::{Conv, ConvSpec, RectConvSpec};
 pub use layers::conv_transpose::ConvTranspose;
 pub use layers::linear::Linear;
 pub use layers::norm::{BatchNorm, NormKind, NormLayer};
@@ -52,6 +53,7 @@ pub use gan_kernels::act::Act;
 pub use gan_kernels::conv::PadMode;
 pub use gan_kernels::math_mode::MathMode;
 pub use gan_kernels::onehot::OneHot;
+pub use gan_kernels::pool::Pool2d;
 
 /// Runs the example of the README.
 #[cfg(doctest)]

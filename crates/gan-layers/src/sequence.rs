@@ -37,6 +37,11 @@ impl Sequence {
         self.each_param(&mut |param| param.weight.keep_none());
     }
 
+    /// Layers that cannot be trained.
+    pub(crate) fn of(nodes: Vec<Node>) -> Self {
+        Sequence { nodes: Arc::new(nodes), anchor: None }
+    }
+
     /// Calls `f` with each parameter of each layer, in order.
     pub(crate) fn each_param(&self, f: &mut dyn FnMut(&Param)) {
         self.nodes().iter().for_each(|node| node.layer.kind().each_param(f));
@@ -76,6 +81,8 @@ pub struct SequenceBuilder<'a> {
     pub(crate) at: Builder<'a>,
     nodes: Vec<Node>,
     index: usize,
+    /// The next layer's name, where it has one in place of an index.
+    name: Option<&'static str>,
 }
 
 impl<'a> SequenceBuilder<'a> {
@@ -86,7 +93,7 @@ impl<'a> SequenceBuilder<'a> {
 
     /// Starts at a later index: a slice of a longer `Sequential` that is tapped in between.
     pub fn starting_at(at: Builder<'a>, index: usize) -> Self {
-        SequenceBuilder { at, nodes: Vec::new(), index }
+        SequenceBuilder { at, nodes: Vec::new(), index, name: None }
     }
 
     /// The index that the next layer gets.
@@ -94,10 +101,18 @@ impl<'a> SequenceBuilder<'a> {
         self.index
     }
 
+    /// The next layer has this name and takes no index, as an attribute of a PyTorch module.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        SequenceBuilder { name: Some(name), ..self }
+    }
+
     /// Appends a layer whose parameters come from [`SequenceBuilder::here`].
     pub(crate) fn push(mut self, layer: Layer) -> Self {
         let path = self.here().path().to_string();
-        self.index += 1;
+        if self.name.take().is_none() {
+            self.index += 1;
+        }
         self.push_at(path, layer)
     }
 
@@ -109,7 +124,10 @@ impl<'a> SequenceBuilder<'a> {
 
     /// Where the next layer's parameters are.
     pub(crate) fn here(&self) -> Builder<'a> {
-        self.at.pp(self.index)
+        match self.name {
+            Some(name) => self.at.pp(name),
+            None => self.at.pp(self.index),
+        }
     }
 
     /// The sequence.

@@ -1,7 +1,7 @@
 //! Shapes, parameters and multiply-adds, layer by layer.
 
-use crate::Sequence;
 use crate::kind::Kind;
+use crate::{Pool2d, Sequence};
 use candle_core::{Result, bail};
 
 /// Longest side that shapes are computed for.
@@ -99,7 +99,18 @@ impl Rows<'_> {
         self.push(path, kind, params, macs);
     }
 
-    /// Appends what joins two branches to the present size.
+    /// Moves the size on by a pooling and appends its row.
+    ///
+    /// # Errors
+    /// No window fits.
+    pub(crate) fn pool(&mut self, layer: &dyn Kind, path: &str, name: &str, windows: &Pool2d) -> Result<()> {
+        let Pool2d { kernel, stride, .. } = *windows;
+        (self.height, self.width) = windows.output_hw((self.height, self.width))?;
+        self.row(layer, path, format!("{name} {kernel}x{kernel} s{stride}"), &[]);
+        Ok(())
+    }
+
+    /// Appends what joins branches to the present size.
     pub(crate) fn join(&mut self, path: &str, kind: &str) {
         self.push(path, kind.to_string(), 0, 0);
     }

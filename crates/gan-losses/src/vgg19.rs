@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::reconstruction::weighted_l1;
 use candle_core::{DType, Device, Result, Tensor};
-use gan_layers::{Act, Builder, ConvSpec, Ctx, MathMode, Precision, Sequence, SequenceBuilder};
+use gan_layers::{Act, Builder, ConvSpec, Ctx, MathMode, Pool2d, Precision, Sequence, SequenceBuilder};
 use gan_weights::safetensors::Contents;
 use gan_weights::{StateDict, shown};
 use std::io::ErrorKind;
@@ -36,7 +36,7 @@ impl Vgg19 {
             let mut s = SequenceBuilder::starting_at(at.clone(), index);
             for &out_nc in *layers {
                 s = match out_nc {
-                    0 => s.max_pool2(),
+                    0 => s.max_pool(Pool2d::new(2, 2)),
                     _ => {
                         let spec = ConvSpec { in_nc, out_nc, kernel: 3, stride: 1, padding: 1, bias: true };
                         in_nc = out_nc;

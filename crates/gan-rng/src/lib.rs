@@ -42,6 +42,8 @@ pub enum Purpose {
     Style = 8,
     /// Tests and benchmarks.
     Test = 9,
+    /// Subsets and bootstrap samples of evaluations.
+    Evaluation = 20,
 }
 
 /// Names one random sequence.

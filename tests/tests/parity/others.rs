@@ -7,7 +7,7 @@ use gan_layers::{Builder, Missing, ParamStore};
 use gan_losses::{GanMode, PerceptualLoss, Vgg19};
 
 /// `n` numbers in [-1, 1): the upper 24 bits of SplitMix64.
-fn splitmix64(seed: u64, n: usize) -> Vec<f32> {
+pub(crate) fn splitmix64(seed: u64, n: usize) -> Vec<f32> {
     (1..=n as u64)
         .map(|i| {
             let mut z = i.wrapping_add(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15);

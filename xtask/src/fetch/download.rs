@@ -29,6 +29,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) bytes: Option<u64>,
     /// About how large it is; half and twice as much are believed.
     pub(crate) approx: Option<u64>,
+    /// The whole hash, or its first digits.
     pub(crate) sha256: Option<&'a str>,
     pub(crate) md5: Option<&'a str>,
     /// The sha256 that the lock file remembers of an earlier fetch.
@@ -306,7 +307,7 @@ fn verify(
     let mut wrong = wrong_size.clone().filter(|_| wanted.bytes.is_some());
     for (algorithm, found, expected, who) in expected {
         if let Some(expected) = expected
-            && expected != found
+            && !found.starts_with(expected)
             && wrong.is_none()
         {
             wrong = Some(format!("the {algorithm} is {found}, {who} {expected}"));

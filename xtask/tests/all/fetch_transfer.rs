@@ -243,6 +243,25 @@ fn a_wrong_md5() {
 }
 
 #[test]
+fn the_first_digits_of_a_hash_are_held_against_the_file() {
+    let body = checkpoint(1000);
+    for (digits, good) in [(sha256(&body)[..8].to_owned(), true), (sha256(b"another")[..8].to_owned(), false)] {
+        let (bench, _server) = scripted(&body, &format!("approx = '1 kB'\nsha256 = '{digits}'"), {
+            let body = body.clone();
+            move |request, _| Reply::honest(request, &body, "v")
+        });
+        let ended = bench.run(&["net"]);
+        if good {
+            ended.well();
+            assert_came(&bench, &body);
+        } else {
+            ended.badly("the catalogue says").said(&digits);
+            bench.assert_nothing_came();
+        }
+    }
+}
+
+#[test]
 fn a_hash_that_the_host_announces() {
     let body = checkpoint(1000);
     let other = sha256(b"another file");

@@ -11,6 +11,8 @@ use crate::{interrupt, presets, process};
 use anyhow::bail;
 use candle_core::{Device, Tensor};
 use gan_data::{Batch, DataConfig, DataMode, Dataset, Depth, Quantize, image_from_tensor, write_image};
+use gan_metrics::features::to_u8;
+use gan_metrics::image::{Pixels, SMALLEST_MS_SSIM, ms_ssim, ssim};
 use gan_rng::{Key, Purpose};
 use gan_train::config::ConfigSource;
 use gan_train::events::Finish;
@@ -71,7 +73,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         return Ok(Done::Interrupted);
     }
     let scores = evaluate(&out, &data, &place)?;
-    out!("held-out pairs ({TESTED}), levels of 0..255   L1      PSNR");
+    let ms_ssim = if scores.model.ms_ssim.is_some() { "   MS-SSIM" } else { "" };
+    out!("held-out pairs ({TESTED}), levels of 0..255   L1      PSNR       SSIM{ms_ssim}");
     out!("  the trained model                       {}", scores.model);
     out!("  baseline: the mean training photo       {}", scores.baseline);
     out!("label map | model | truth: {}", out.join("held-out.png").display());
@@ -114,19 +117,29 @@ struct Scores {
     baseline: Score,
 }
 
-/// Mean absolute and squared error over many images, in levels of 0..255.
+/// Sums over many images: absolute and squared error in levels of 0..255, and similarity.
 #[derive(Default)]
 struct Score {
     l1: f64,
     squared: f64,
+    ssim: f64,
+    /// For images that are large enough; the demo's are, with other settings.
+    ms_ssim: Option<f64>,
     images: usize,
 }
 
 impl Score {
-    fn add(&mut self, have: &Tensor, truth: &Tensor) -> candle_core::Result<()> {
+    fn add(&mut self, have: &Tensor, truth: &Tensor) -> anyhow::Result<()> {
         let d = ((have.clamp(-1f32, 1f32)? - truth)? * 127.5)?;
         self.l1 += f64::from(d.abs()?.mean_all()?.to_scalar::<f32>()?);
         self.squared += f64::from(d.sqr()?.mean_all()?.to_scalar::<f32>()?);
+        let image = |t: &Tensor| Ok::<_, gan_data::Error>(to_u8(image_from_tensor(t, Depth::U8, Quantize::Round)?));
+        let (have, truth) = (image(have)?, image(truth)?);
+        let (have, truth) = (Pixels::try_from(&have)?, Pixels::try_from(&truth)?);
+        self.ssim += ssim(&have, &truth)?;
+        if truth.height().min(truth.width()) >= SMALLEST_MS_SSIM {
+            *self.ms_ssim.get_or_insert(0.0) += ms_ssim(&have, &truth)?;
+        }
         self.images += 1;
         Ok(())
     }
@@ -135,7 +148,9 @@ impl Score {
 impl std::fmt::Display for Score {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let n = self.images.max(1) as f64;
-        write!(f, "{:5.2}   {:5.2} dB", self.l1 / n, 10.0 * (255f64.powi(2) * n / self.squared).log10())
+        let psnr = 10.0 * (255f64.powi(2) * n / self.squared).log10();
+        write!(f, "{:5.2}   {psnr:5.2} dB   {:.4}", self.l1 / n, self.ssim / n)?;
+        self.ms_ssim.map_or(Ok(()), |sum| write!(f, "   {:.4}", sum / n))
     }
 }
 

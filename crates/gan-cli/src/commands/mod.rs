@@ -6,6 +6,7 @@ pub(crate) mod convert;
 pub(crate) mod dataset;
 pub(crate) mod demo;
 pub(crate) mod encode_features;
+pub(crate) mod evaluate;
 pub(crate) mod model_folder;
 pub(crate) mod summary;
 pub(crate) mod train;

@@ -227,7 +227,9 @@ fn demo_ends_with_numbers_and_images() {
     ];
     let settings = quick.iter().flat_map(|setting| ["--set", setting]);
     let ran = bench.ok(["demo"].into_iter().chain(settings.clone()));
-    for words in ["L1", "PSNR", "dB", "the trained model", "baseline", "demo/held-out.png", "demo/gallery/index.html"] {
+    for words in
+        ["L1", "PSNR", "dB", "SSIM", "the trained model", "baseline", "demo/held-out.png", "demo/gallery/index.html"]
+    {
         assert!(ran.out.contains(words), "{words} is missing in: {}", ran.out);
     }
     // A row a scene: label map, model, truth.

@@ -6,6 +6,7 @@ mod colorization;
 mod crash;
 mod dataset_commands;
 mod documented;
+mod evaluate;
 mod files_in_files_out;
 mod foreign_weights;
 mod images;

@@ -8,12 +8,14 @@
 mod coefficients;
 mod lanes;
 mod nearest;
+mod resize_f32;
 mod resize_u16;
 mod resize_u8;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::nearest::resize_nearest;
+pub use self::resize_f32::resize_f32;
 pub use self::resize_u8::resize_u8;
 pub use self::resize_u16::resize_u16;
 

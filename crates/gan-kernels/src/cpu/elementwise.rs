@@ -120,6 +120,15 @@ vectorised! {
 }
 
 vectorised! {
+    /// `x = act(x)`.
+    pub(crate) fn act_in_place<T: Real>(x: &mut [T], a: Act) {
+        by_act!(a, A => for x in x.iter_mut() {
+            *x = A.of(*x);
+        })
+    }
+}
+
+vectorised! {
     /// `out = dy · act'`, with `y = act(x)`.
     pub(crate) fn act_backward<T: Real>(y: &[T], dy: &[T], out: &mut [T], a: Act) {
         by_act!(a, A => for ((o, &y), &d) in out.iter_mut().zip(y).zip(dy) {

@@ -7,6 +7,7 @@ use crate::cuda::launch::{Arg, Launch};
 use crate::cuda::module::{Module, module, typed};
 use crate::cuda::operand::{MemoryFormat, Operand, Output};
 use crate::spec::conv::PadMode;
+use crate::spec::pool::Pool2d;
 use candle_core::{Result, Tensor, bail};
 
 const PAD: Module = module!("pad");
@@ -91,39 +92,57 @@ pub(crate) fn pad_backward(dy: &Tensor, pad_mode: PadMode, amount: [usize; 2], h
     Ok(dx.tensor())
 }
 
-pub(crate) fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
+/// The last arguments of a kernel that pools: height and width of the small end, and the windows.
+fn windows(p: &Pool2d, (ho, wo): Size) -> Result<[Arg; 5]> {
+    let arg = |n: usize| crate::cuda::launch::size(n).map(Arg::U32);
+    Ok([arg(ho)?, arg(wo)?, arg(p.kernel)?, arg(p.stride)?, arg(p.padding)?])
+}
+
+pub(crate) fn avg_pool(x: &Tensor, p: &Pool2d, over: Size) -> Result<Tensor> {
     let x = Operand::new(x)?;
     let [n, c, h, w] = x.dims4()?;
-    let over = (h.div_ceil(2), w.div_ceil(2));
     let y = Output::like(&x, &[n, c, over.0, over.1])?;
-    run(&POOL, named!(x, "avg_pool"), &x, &[x.address, y.address], (h, w), over, &[])?;
+    run(&POOL, named!(x, "avg_pool"), &x, &[x.address, y.address], (h, w), over, &windows(p, over)?)?;
     Ok(y.tensor())
 }
 
-pub(crate) fn avg_pool3s2_backward(dy: &Tensor, hw: Size) -> Result<Tensor> {
+pub(crate) fn avg_pool_backward(dy: &Tensor, hw: Size, p: &Pool2d) -> Result<Tensor> {
     let dy = Operand::new(dy)?;
-    let [n, c, ..] = dy.dims4()?;
+    let [n, c, ho, wo] = dy.dims4()?;
     let dx = Output::like(&dy, &[n, c, hw.0, hw.1])?;
-    run(&POOL, named!(dy, "avg_pool_backward"), &dy, &[dy.address, dx.address], hw, hw, &[])?;
+    let others = windows(p, (ho, wo))?;
+    run(&POOL, named!(dy, "avg_pool_backward"), &dy, &[dy.address, dx.address], hw, hw, &others)?;
     Ok(dx.tensor())
 }
 
-pub(crate) fn max_pool2(x: &Tensor) -> Result<Tensor> {
+/// The pooling with kernels of its own, whose windows do not overlap.
+const PAIRS: Pool2d = Pool2d::new(2, 2);
+
+pub(crate) fn max_pool(x: &Tensor, p: &Pool2d, over: Size) -> Result<Tensor> {
     let x = Operand::new(x)?;
     let [n, c, h, w] = x.dims4()?;
-    let over = (h / 2, w / 2);
     let y = Output::like(&x, &[n, c, over.0, over.1])?;
-    run(&POOL, named!(x, "max_pool"), &x, &[x.address, y.address], (h, w), over, &[])?;
+    let addresses = [x.address, y.address];
+    if *p == PAIRS {
+        run(&POOL, named!(x, "max_pool2"), &x, &addresses, (h, w), over, &[])?;
+    } else {
+        run(&POOL, named!(x, "max_pool"), &x, &addresses, (h, w), over, &windows(p, over)?)?;
+    }
     Ok(y.tensor())
 }
 
-pub(crate) fn max_pool2_backward(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+pub(crate) fn max_pool_backward(x: &Tensor, dy: &Tensor, p: &Pool2d) -> Result<Tensor> {
     let x = Operand::new(x)?;
     let dy = Operand::ordered(dy, x.order)?;
-    let [.., h, w] = x.dims4()?;
+    let ([.., h, w], [.., ho, wo]) = (x.dims4()?, dy.dims4()?);
     let dx = Output::like(&x, x.dims())?;
     let addresses = [x.address, dy.address, dx.address];
-    run(&POOL, named!(x, "max_pool_backward"), &x, &addresses, (h, w), (h, w), &[])?;
+    if *p == PAIRS {
+        run(&POOL, named!(x, "max_pool2_backward"), &x, &addresses, (h, w), (h, w), &[])?;
+    } else {
+        let others = windows(p, (ho, wo))?;
+        run(&POOL, named!(x, "max_pool_backward"), &x, &addresses, (h, w), (h, w), &others)?;
+    }
     Ok(dx.tensor())
 }
 

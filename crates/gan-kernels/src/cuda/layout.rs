@@ -96,16 +96,26 @@ fn copy_channels(x: &Operand, from: usize, count: usize, into: u64, to_channels:
         .threads(rows * (count * each).div_ceil(x.pack()))
 }
 
-pub(crate) fn cat_channels(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let x = Operand::new(x)?;
-    let y = Operand::ordered(y, x.order)?;
-    let ([n, a, h, w], [ny, b, hy, wy]) = (x.dims4()?, y.dims4()?);
-    if (n, h, w) != (ny, hy, wy) || x.dtype() != y.dtype() {
-        bail!("cat_channels: {:?} {:?} and {:?} {:?} do not fit", x.dims(), x.dtype(), y.dims(), y.dtype())
+/// The result lies in memory as the first part does; there is one.
+pub(crate) fn cat_channels(parts: &[&Tensor]) -> Result<Tensor> {
+    let first = Operand::new(parts[0])?;
+    let [n, _, h, w] = first.dims4()?;
+    let mut operands = Vec::with_capacity(parts.len());
+    let mut channels = 0;
+    for part in parts {
+        let part = Operand::ordered(part, first.order)?;
+        let [images, c, height, width] = part.dims4()?;
+        if (images, height, width) != (n, h, w) || part.dtype() != first.dtype() {
+            let (a, b) = (first.dims(), part.dims());
+            bail!("cat_channels: {a:?} {:?} and {b:?} {:?} do not fit", first.dtype(), part.dtype())
+        }
+        operands.push((part, c, channels));
+        channels += c;
     }
-    let out = Output::like(&x, &[n, a + b, h, w])?;
-    copy_channels(&x, 0, a, out.address, a + b, 0)?;
-    copy_channels(&y, 0, b, out.address, a + b, a)?;
+    let out = Output::like(&first, &[n, channels, h, w])?;
+    for (part, c, to) in &operands {
+        copy_channels(part, 0, *c, out.address, channels, *to)?;
+    }
     Ok(out.tensor())
 }
 

@@ -36,8 +36,11 @@ struct Shape([Arg; 12]);
 
 impl Shape {
     fn new(g: &Geometry, classes: usize) -> Result<Self> {
-        if g.stride != 1 || g.kh.max(g.kw) > SIDE {
-            bail!("labels are convolved with stride 1 by kernels of at most {SIDE}x{SIDE} on CUDA, not {g:?}")
+        let [padding, side] = g.padding;
+        if g.stride != 1 || g.kh.max(g.kw) > SIDE || padding != side {
+            bail!(
+                "labels are convolved with stride 1 and equal padding by kernels of at most {SIDE}x{SIDE} on CUDA, not {g:?}"
+            )
         }
         let mode = match g.mode {
             PadMode::Zero => 0,
@@ -56,7 +59,7 @@ impl Shape {
             arg(g.co)?,
             arg(g.kh)?,
             arg(g.kw)?,
-            arg(g.padding)?,
+            arg(padding)?,
             Arg::I32(mode),
         ]))
     }

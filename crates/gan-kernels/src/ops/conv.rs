@@ -98,23 +98,17 @@ fn add_weight_gradient(
     })
 }
 
-impl Epilogue<'_> {
-    /// The activation, where the kernel has added the bias already.
-    fn activated(&self, y: Tensor) -> Result<Tensor> {
-        if self.act == Act::Identity { Ok(y) } else { act(&y, self.act) }
-    }
-}
-
 /// From the big end `x` to the small end.
 fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
     on_cuda!(x, conv::forward(op, g, x, w, epilogue));
     same_kind(op, x, w.tensor())?;
     let (x, weight) = (plain(x)?, plain(w.tensor())?);
-    epilogue.activated(by_dtype!(x, T => {
+    by_dtype!(x, T => {
         let bias = bias_of::<T>(op, epilogue.bias, g.co)?;
         slices!(T; xs = x, ws = weight);
-        tensor(kernel::forward(g, xs, ws, w, bias.as_deref()), (g.n, g.co, g.ho, g.wo))
-    })?)
+        let epilogue = kernel::Epilogue { bias: bias.as_deref(), act: epilogue.act };
+        tensor(kernel::forward(g, xs, ws, w, epilogue), (g.n, g.co, g.ho, g.wo))
+    })
 }
 
 /// From the small end `y` to the big end.
@@ -122,11 +116,12 @@ fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, epilogue: Epilo
     on_cuda!(y, conv::backward_data(op, g, y, w, epilogue));
     same_kind(op, y, w.tensor())?;
     let (y, weight) = (plain(y)?, plain(w.tensor())?);
-    epilogue.activated(by_dtype!(y, T => {
+    let x = by_dtype!(y, T => {
         let bias = bias_of::<T>(op, epilogue.bias, g.ci)?;
         slices!(T; ys = y, ws = weight);
         tensor(kernel::backward_data(g, ys, ws, w, bias.as_deref()), (g.n, g.ci, g.h, g.w))
-    })?)
+    })?;
+    if epilogue.act == Act::Identity { Ok(x) } else { act(&x, epilogue.act) }
 }
 
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`; weight `[C_out, C_in, kh, kw]`, bias `[C_out]`.
@@ -138,7 +133,7 @@ pub fn conv2d(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d) -> R
     conv2d_act(x, w, bias, spec, Act::Identity)
 }
 
-/// [`conv2d`] and the activation behind it. On the GPU bias and activation are one walk over the result.
+/// [`conv2d`] and the activation behind it, which takes no pass of its own over the result.
 ///
 /// # Errors
 /// As [`conv2d`].

@@ -62,10 +62,11 @@ impl OneHot {
     }
 
     /// Whether [`onehot_conv2d`] is the faster way through a convolution with this weight than the planes are: from 8 classes
-    /// on. On CUDA it has to be one that it can serve: stride 1, kernels up to 7x7.
+    /// on. On CUDA it has to be one that it can serve: stride 1, kernels up to 7x7, the same padding on all sides.
     pub fn pays(&self, weight: &Tensor, spec: &Conv2d) -> bool {
         let side = weight.dims().iter().skip(2).copied().max().unwrap_or(0);
-        gathers(self.classes) && (self.labels.device().is_cpu() || spec.stride == 1 && side <= 7)
+        let [up, left] = spec.padding;
+        gathers(self.classes) && (self.labels.device().is_cpu() || spec.stride == 1 && side <= 7 && up == left)
     }
 }
 
@@ -91,7 +92,7 @@ fn part(weight: &Tensor, from: usize) -> Result<Tensor> {
 ///
 /// # Errors
 /// As [`conv2d`](crate::conv::conv2d); the labels have no pixels, or the result cannot be of type `dtype`. On CUDA also a
-/// stride other than 1 or a kernel larger than 7x7.
+/// stride other than 1, a kernel larger than 7x7, or unequal padding.
 pub fn onehot_conv2d(x: &OneHot, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d, dtype: DType) -> Result<Tensor> {
     const OP: &str = "onehot_conv2d";
     let weight = w.tensor();

@@ -3,6 +3,7 @@ use crate::cpu::pool as kernel;
 use crate::cpu::real::by_dtype;
 use crate::dispatch::on_cuda;
 use crate::ops::storage::{plain, slices, tensor};
+pub use crate::spec::pool::Pool2d;
 use candle_core::{Result, Tensor, bail};
 
 fn dims(op: &str, x: &Tensor) -> Result<(usize, usize, usize, usize)> {
@@ -12,71 +13,74 @@ fn dims(op: &str, x: &Tensor) -> Result<(usize, usize, usize, usize)> {
     }
 }
 
-/// Max pooling 2x2, stride 2, floor: `[N, C, H, W]` → `[N, C, H/2, W/2]`.
+/// The size of the output, which the gradient `dy` must have.
+fn checked(op: &str, dy: &Tensor, (h, w): (usize, usize), spec: &Pool2d) -> Result<(usize, usize)> {
+    let (_, _, ho, wo) = dims(op, dy)?;
+    if spec.output_hw((h, w))? != (ho, wo) {
+        bail!("{op}: a gradient of {ho}x{wo} does not fit an input of {h}x{w}")
+    }
+    Ok((ho, wo))
+}
+
+/// The maximum of each window, `[N, C, H, W]` → `[N, C, H', W']` ([`Pool2d::output_hw`]).
 ///
 /// # Errors
-/// `x` is not four-dimensional, has a side shorter than 2, or has an unsupported element type.
-pub fn max_pool2(x: &Tensor) -> Result<Tensor> {
-    let (n, c, h, w) = dims("max_pool2", x)?;
-    let (ho, wo) = (h / 2, w / 2);
-    if ho * wo == 0 {
-        bail!("max_pool2: {h}x{w} is smaller than the window")
-    }
-    on_cuda!(x, image::max_pool2(x));
+/// `x` is not four-dimensional, no window fits, or the element type is unsupported.
+pub fn max_pool(x: &Tensor, spec: &Pool2d) -> Result<Tensor> {
+    let (n, c, h, w) = dims("max_pool", x)?;
+    let (ho, wo) = spec.output_hw((h, w))?;
+    on_cuda!(x, image::max_pool(x, spec, (ho, wo)));
     let x = plain(x)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);
-        tensor(kernel::max_pool2::<T>(xs, (h, w)), (n, c, ho, wo))
+        tensor(kernel::max_pool::<T>(xs, (h, w), spec, (ho, wo)), (n, c, ho, wo))
     })
 }
 
-/// Backward of [`max_pool2`]; the first maximum in row-major order takes the gradient.
+/// Backward of [`max_pool`]; the first maximum of a window in row-major order takes its gradient.
 ///
 /// # Errors
 /// `dy` has another shape or element type than an output for `x`, or the type is unsupported.
-pub fn max_pool2_backward(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
-    let (n, c, h, w) = dims("max_pool2_backward", x)?;
-    let (ho, wo) = (h / 2, w / 2);
-    if dy.dims() != [n, c, ho, wo] || dy.dtype() != x.dtype() || ho * wo == 0 {
-        bail!("max_pool2_backward: a gradient {:?} does not fit the input {:?}", dy.dims(), x.dims())
+pub fn max_pool_backward(x: &Tensor, dy: &Tensor, spec: &Pool2d) -> Result<Tensor> {
+    let (n, c, h, w) = dims("max_pool_backward", x)?;
+    let size = checked("max_pool_backward", dy, (h, w), spec)?;
+    if dy.dims()[..2] != [n, c] || dy.dtype() != x.dtype() {
+        bail!("max_pool_backward: a gradient {:?} does not fit the input {:?}", dy.dims(), x.dims())
     }
-    on_cuda!(x, image::max_pool2_backward(x, dy));
+    on_cuda!(x, image::max_pool_backward(x, dy, spec));
     let (x, dy) = (plain(x)?, plain(dy)?);
     by_dtype!(x, T => {
         slices!(T; xs = x, ds = dy);
-        tensor(kernel::max_pool2_backward::<T>(xs, ds, (h, w)), (n, c, h, w))
+        tensor(kernel::max_pool_backward::<T>(xs, ds, (h, w), spec, size), (n, c, h, w))
     })
 }
 
-/// Average pooling 3x3, stride 2, padding 1, padding not counted: `[N, C, H, W]` → `[N, C, ceil(H/2), ceil(W/2)]`.
+/// The average of each window's pixels, `[N, C, H, W]` → `[N, C, H', W']` ([`Pool2d::output_hw`]); padding is not counted.
 ///
 /// # Errors
-/// `x` is not four-dimensional, has no pixels, or has an unsupported element type.
-pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
-    let (n, c, h, w) = dims("avg_pool3s2", x)?;
-    let (ho, wo) = (h.div_ceil(2), w.div_ceil(2));
-    on_cuda!(x, image::avg_pool3s2(x));
+/// `x` is not four-dimensional, no window fits, or the element type is unsupported.
+pub fn avg_pool(x: &Tensor, spec: &Pool2d) -> Result<Tensor> {
+    let (n, c, h, w) = dims("avg_pool", x)?;
+    let (ho, wo) = spec.output_hw((h, w))?;
+    on_cuda!(x, image::avg_pool(x, spec, (ho, wo)));
     let x = plain(x)?;
     by_dtype!(x, T => {
         slices!(T; xs = x);
-        tensor(kernel::avg_pool3s2::<T>(xs, (h, w)), (n, c, ho, wo))
+        tensor(kernel::avg_pool::<T>(xs, (h, w), spec, (ho, wo)), (n, c, ho, wo))
     })
 }
 
-/// Backward of [`avg_pool3s2`] for an input of height and width `hw`.
+/// Backward of [`avg_pool`] for an input of height and width `hw`.
 ///
 /// # Errors
 /// `dy` is not four-dimensional, is no output for an input of `hw`, or has an unsupported element type.
-pub fn avg_pool3s2_backward(dy: &Tensor, hw: (usize, usize)) -> Result<Tensor> {
-    let (n, c, ho, wo) = dims("avg_pool3s2_backward", dy)?;
-    let (h, w) = hw;
-    if (ho, wo) != (h.div_ceil(2), w.div_ceil(2)) {
-        bail!("avg_pool3s2_backward: a gradient of {ho}x{wo} does not fit an input of {h}x{w}")
-    }
-    on_cuda!(dy, image::avg_pool3s2_backward(dy, hw));
+pub fn avg_pool_backward(dy: &Tensor, hw: (usize, usize), spec: &Pool2d) -> Result<Tensor> {
+    let size = checked("avg_pool_backward", dy, hw, spec)?;
+    on_cuda!(dy, image::avg_pool_backward(dy, hw, spec));
+    let (n, c, ..) = dims("avg_pool_backward", dy)?;
     let dy = plain(dy)?;
     by_dtype!(dy, T => {
         slices!(T; ds = dy);
-        tensor(kernel::avg_pool3s2_backward::<T>(ds, (h, w)), (n, c, h, w))
+        tensor(kernel::avg_pool_backward::<T>(ds, hw, spec, size), (n, c, hw.0, hw.1))
     })
 }

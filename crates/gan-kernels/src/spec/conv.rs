@@ -20,8 +20,8 @@ pub enum PadMode {
 pub struct Conv2d {
     /// Step in both directions.
     pub stride: usize,
-    /// Padding on all four sides.
-    pub padding: usize,
+    /// Padding above and below, and left and right.
+    pub padding: [usize; 2],
     /// What the padding holds; the padded tensor is never materialized.
     pub pad_mode: PadMode,
     /// Arithmetic on CUDA devices.
@@ -31,7 +31,7 @@ pub struct Conv2d {
 /// Stride 1 without padding.
 impl Default for Conv2d {
     fn default() -> Self {
-        Conv2d { stride: 1, padding: 0, pad_mode: PadMode::Zero, math: MathMode::default() }
+        Conv2d { stride: 1, padding: [0; 2], pad_mode: PadMode::Zero, math: MathMode::default() }
     }
 }
 
@@ -45,19 +45,20 @@ impl Conv2d {
         if self.stride == 0 {
             bail!("conv2d: the stride must be at least 1")
         }
-        let side = |k: usize, n: usize| -> Result<usize> {
+        let side = |k: usize, n: usize, padding: usize| -> Result<usize> {
             if k == 0 || n == 0 {
                 bail!("conv2d: empty kernel {kernel:?} or input {input:?}")
             }
-            if self.pad_mode == PadMode::Reflect && self.padding >= n {
-                bail!("conv2d: a reflection of {} pixels needs a larger input than {input:?}", self.padding)
+            if self.pad_mode == PadMode::Reflect && padding >= n {
+                bail!("conv2d: a reflection of {padding} pixels needs a larger input than {input:?}")
             }
-            match (n + 2 * self.padding).checked_sub(k) {
+            match (n + 2 * padding).checked_sub(k) {
                 Some(room) => Ok(room / self.stride + 1),
-                None => bail!("conv2d: the kernel {kernel:?} does not fit {input:?} with padding {}", self.padding),
+                None => bail!("conv2d: the kernel {kernel:?} does not fit {input:?} with padding {padding}"),
             }
         };
-        Ok((side(kernel.0, input.0)?, side(kernel.1, input.1)?))
+        let [up, left] = self.padding;
+        Ok((side(kernel.0, input.0, up)?, side(kernel.1, input.1, left)?))
     }
 }
 

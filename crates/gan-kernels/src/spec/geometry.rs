@@ -16,7 +16,8 @@ pub(crate) struct Geometry {
     pub(crate) kh: usize,
     pub(crate) kw: usize,
     pub(crate) stride: usize,
-    pub(crate) padding: usize,
+    /// Above and below, and left and right.
+    pub(crate) padding: [usize; 2],
     pub(crate) mode: PadMode,
     pub(crate) math: MathMode,
 }
@@ -59,7 +60,7 @@ impl Geometry {
             kh,
             kw,
             stride: s.stride,
-            padding: s.padding,
+            padding: [s.padding; 2],
             mode: PadMode::Zero,
             math: s.math,
         })
@@ -82,12 +83,12 @@ impl Geometry {
 
     /// The row of the big end that a padded row shows, if any.
     pub(crate) fn source_row(&self, padded: usize) -> Option<usize> {
-        source(self.mode, padded as isize - self.padding as isize, self.h)
+        source(self.mode, padded as isize - self.padding[0] as isize, self.h)
     }
 
     /// The column of the big end that a padded column shows, if any.
     pub(crate) fn source_column(&self, padded: usize) -> Option<usize> {
-        source(self.mode, padded as isize - self.padding as isize, self.w)
+        source(self.mode, padded as isize - self.padding[1] as isize, self.w)
     }
 }
 

@@ -9,3 +9,4 @@ pub(crate) mod l1;
 pub mod math_mode;
 pub(crate) mod norm;
 pub(crate) mod onehot;
+pub(crate) mod pool;

@@ -78,8 +78,8 @@ fn source(mode: PadMode, i: i64, n: i64) -> Option<i64> {
 pub(crate) fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, spec: &Conv2d) -> Tensor {
     let (n, ci, h, wd) = x.dims4().unwrap();
     let (co, _, kh, kw) = w.dims4().unwrap();
-    let (p, s) = (spec.padding, spec.stride);
-    let (ho, wo) = ((h + 2 * p - kh) / s + 1, (wd + 2 * p - kw) / s + 1);
+    let ([up, side], s) = (spec.padding, spec.stride);
+    let (ho, wo) = ((h + 2 * up - kh) / s + 1, (wd + 2 * side - kw) / s + 1);
     let (xs, ws, bs) = (values(x), values(w), bias.map(values));
     let mut out = vec![0.0; n * co * ho * wo];
     for (i, o) in out.iter_mut().enumerate() {
@@ -88,8 +88,8 @@ pub(crate) fn conv2d(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, spec: &Conv2
         for k in 0..ci {
             for ky in 0..kh {
                 for kx in 0..kw {
-                    let y = source(spec.pad_mode, (oy * s + ky) as i64 - p as i64, h as i64);
-                    let x = source(spec.pad_mode, (ox * s + kx) as i64 - p as i64, wd as i64);
+                    let y = source(spec.pad_mode, (oy * s + ky) as i64 - up as i64, h as i64);
+                    let x = source(spec.pad_mode, (ox * s + kx) as i64 - side as i64, wd as i64);
                     if let (Some(y), Some(x)) = (y, x) {
                         *o += ws[((c * ci + k) * kh + ky) * kw + kx]
                             * xs[((image * ci + k) * h + y as usize) * wd + x as usize];

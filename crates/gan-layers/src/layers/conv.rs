@@ -16,14 +16,14 @@ use gan_kernels::onehot::{OneHot, OneHotGrads};
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`.
 #[derive(Debug, Clone)]
 pub struct Conv {
-    /// `[C_out, C_in, k, k]`.
+    /// `[C_out, C_in, kh, kw]`.
     pub weight: Param,
     /// `[C_out]`.
     pub bias: Option<Param>,
     /// Step.
     pub stride: usize,
-    /// Zero padding.
-    pub padding: usize,
+    /// Zero padding above and below, and left and right.
+    pub padding: [usize; 2],
 }
 
 /// Shape of a convolution or transposed convolution.
@@ -43,21 +43,46 @@ pub struct ConvSpec {
     pub bias: bool,
 }
 
+/// Shape of a convolution whose kernel need not be square.
+#[derive(Debug, Clone, Copy)]
+pub struct RectConvSpec {
+    /// Input channels.
+    pub in_nc: usize,
+    /// Output channels.
+    pub out_nc: usize,
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Step.
+    pub stride: usize,
+    /// Zero padding above and below, and left and right.
+    pub padding: [usize; 2],
+    /// Whether it has a bias.
+    pub bias: bool,
+}
+
+impl From<ConvSpec> for RectConvSpec {
+    fn from(s: ConvSpec) -> Self {
+        let ConvSpec { in_nc, out_nc, kernel, stride, padding, bias } = s;
+        RectConvSpec { in_nc, out_nc, kernel: [kernel; 2], stride, padding: [padding; 2], bias }
+    }
+}
+
 impl SequenceBuilder<'_> {
-    /// Convolution.
+    /// Convolution, of a [`ConvSpec`] or a [`RectConvSpec`].
     ///
     /// # Errors
     /// The source has no such parameters.
-    pub fn conv(self, s: ConvSpec) -> Result<Self> {
-        let layer = Conv::build(&self.here(), s)?;
+    pub fn conv(self, s: impl Into<RectConvSpec>) -> Result<Self> {
+        let layer = Conv::build(&self.here(), s.into())?;
         Ok(self.push(Layer::new(layer)))
     }
 }
 
 impl Conv {
-    fn build(at: &Builder<'_>, s: ConvSpec) -> Result<Self> {
-        let weight = at.param("weight", &[s.out_nc, s.in_nc, s.kernel, s.kernel], Role::ConvWeight)?;
-        let fan_in = s.in_nc * s.kernel * s.kernel;
+    fn build(at: &Builder<'_>, s: RectConvSpec) -> Result<Self> {
+        let [kh, kw] = s.kernel;
+        let weight = at.param("weight", &[s.out_nc, s.in_nc, kh, kw], Role::ConvWeight)?;
+        let fan_in = s.in_nc * kh * kw;
         let bias = s.bias.then(|| at.param("bias", &[s.out_nc], Role::ConvBias { fan_in })).transpose()?;
         Ok(Conv { weight, bias, stride: s.stride, padding: s.padding })
     }
@@ -65,7 +90,7 @@ impl Conv {
     /// The geometry, with the padding layer that may lie in front.
     pub(super) fn spec(&self, fused: &Fused, math: MathMode) -> Conv2d {
         let (pad_mode, padding) = match fused.pad {
-            Some(pad) => (pad.mode, pad.size),
+            Some(pad) => (pad.mode, [pad.size; 2]),
             None => (PadMode::Zero, self.padding),
         };
         Conv2d { stride: self.stride, padding, pad_mode, math }
@@ -103,7 +128,7 @@ impl Kind for Conv {
 
 impl Op for Conv {
     fn takes_padding(&self) -> bool {
-        self.padding == 0
+        self.padding == [0; 2]
     }
 
     fn applies(&self, _: Act) -> bool {

@@ -43,4 +43,8 @@ impl Kind for Nested {
     fn each_param(&self, f: &mut dyn FnMut(&Param)) {
         self.0.each_param(f);
     }
+
+    fn folded(&self) -> Result<Option<Layer>> {
+        Ok(Some(Layer::new(Nested(self.0.folded()?))))
+    }
 }

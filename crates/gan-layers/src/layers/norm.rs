@@ -37,7 +37,7 @@ impl NormKind {
     }
 }
 
-/// A normalization layer, `[N, C, H, W]`; eps is 1e-5.
+/// A normalization layer, `[N, C, H, W]`; eps is 1e-5 unless a batch norm says otherwise.
 #[derive(Debug, Clone)]
 pub enum NormLayer {
     /// Instance norm without parameters and without running statistics.
@@ -64,6 +64,8 @@ pub struct BatchNorm {
     pub weight: Param,
     /// Shift `[C]`.
     pub bias: Param,
+    /// Added to the variance.
+    pub eps: f64,
     /// Running mean and (unbiased) variance `[C]`.
     pub running: Moments,
     /// `num_batches_tracked`.
@@ -81,9 +83,18 @@ impl SequenceBuilder<'_> {
             NormKind::None => Identity.into(),
             NormKind::Instance => Layer::new(NormLayer::Instance),
             NormKind::InstanceAffine => Layer::new(NormLayer::InstanceAffine(ChannelAffine::build(&at, channels)?)),
-            NormKind::Batch => Layer::new(NormLayer::Batch(BatchNorm::build(&at, channels)?)),
+            NormKind::Batch => return self.batch_norm(channels, EPS),
         };
         Ok(self.push(layer))
+    }
+
+    /// Batch norm of this many channels; `eps` is added to the variance.
+    ///
+    /// # Errors
+    /// The source has no such parameters.
+    pub fn batch_norm(self, channels: usize, eps: f64) -> Result<Self> {
+        let layer = NormLayer::Batch(BatchNorm::build(&self.here(), channels, eps)?);
+        Ok(self.push(Layer::new(layer)))
     }
 }
 
@@ -97,8 +108,9 @@ impl ChannelAffine {
 }
 
 impl BatchNorm {
-    fn build(at: &Builder<'_>, channels: usize) -> Result<Self> {
+    fn build(at: &Builder<'_>, channels: usize, eps: f64) -> Result<Self> {
         Ok(BatchNorm {
+            eps,
             weight: at.param("weight", &[channels], Role::NormWeight)?,
             bias: at.param("bias", &[channels], Role::NormBias)?,
             running: Moments {
@@ -119,11 +131,11 @@ struct Kept {
 
 impl NormLayer {
     fn spec(&self, act: Act) -> Norm {
-        let group = match self {
-            NormLayer::Instance | NormLayer::InstanceAffine(_) => Group::Instance,
-            NormLayer::Batch(_) => Group::Batch,
+        let (group, eps) = match self {
+            NormLayer::Instance | NormLayer::InstanceAffine(_) => (Group::Instance, EPS),
+            NormLayer::Batch(b) => (Group::Batch, b.eps),
         };
-        Norm { group, eps: EPS, act }
+        Norm { group, eps, act }
     }
 
     /// Scale and shift.

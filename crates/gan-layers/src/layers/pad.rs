@@ -28,7 +28,7 @@ impl SequenceBuilder<'_> {
 impl Pad {
     /// Height and width of the output, checked: a reflection must be smaller than the input.
     fn output_hw(&self, input: (usize, usize)) -> Result<(usize, usize)> {
-        Conv2d { padding: self.size, pad_mode: self.mode, ..Conv2d::default() }.output_hw((1, 1), input)
+        Conv2d { padding: [self.size; 2], pad_mode: self.mode, ..Conv2d::default() }.output_hw((1, 1), input)
     }
 
     /// Pads one dimension.

@@ -55,6 +55,10 @@ impl Kind for Residual {
     fn each_param(&self, f: &mut dyn FnMut(&Param)) {
         self.0.each_param(f);
     }
+
+    fn folded(&self) -> Result<Option<Layer>> {
+        Ok(Some(Layer::new(Residual(self.0.folded()?))))
+    }
 }
 
 impl Op for Residual {

@@ -53,6 +53,10 @@ impl Kind for Skip {
     fn each_param(&self, f: &mut dyn FnMut(&Param)) {
         self.0.each_param(f);
     }
+
+    fn folded(&self) -> Result<Option<Layer>> {
+        Ok(Some(Layer::new(Skip(self.0.folded()?))))
+    }
 }
 
 impl Op for Skip {
@@ -60,7 +64,7 @@ impl Op for Skip {
         let channels = x.dim(1)?;
         let mut tape = pass.taped.then(Tape::default);
         let y = forward(&self.0, Start::Planes(x.clone()), pass.ctx, tape.as_mut(), None)?;
-        Ok((k::concat::cat_channels(x, &y)?, tape.map(|tape| Record::new(Kept { tape, channels }))))
+        Ok((k::concat::cat_channels(&[x, &y])?, tape.map(|tape| Record::new(Kept { tape, channels }))))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

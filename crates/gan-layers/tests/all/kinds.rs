@@ -12,7 +12,7 @@ fn a_layer_is_known_by_its_kind() {
     let net = SequenceBuilder::new(Builder::shapes_only()).conv(spec).unwrap();
     let net = net.residual("block", |s| Ok(s.dropout(0.25))).unwrap().finish();
     let [conv, block] = net.nodes() else { panic!("two layers") };
-    assert_eq!(conv.layer.get::<Conv>().map(|c| (c.stride, c.padding, c.bias.is_some())), Some((2, 1, false)));
+    assert_eq!(conv.layer.get::<Conv>().map(|c| (c.stride, c.padding, c.bias.is_some())), Some((2, [1, 1], false)));
     assert!(conv.layer.get::<Residual>().is_none());
     let Residual(inner) = block.layer.get().unwrap();
     assert_eq!(inner.nodes()[0].path, "1.block.0");

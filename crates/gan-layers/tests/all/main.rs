@@ -1,5 +1,7 @@
 //! Layers and sequences through the public functions. One program, because each program of tests is linked with everything.
 
+mod branches;
+mod fold;
 mod kinds;
 mod labels;
 mod linear;

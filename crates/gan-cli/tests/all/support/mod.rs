@@ -34,10 +34,11 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    /// The binary in the bench's folder, blind to the data that this machine may have.
+    /// The binary in the bench's folder, blind to the data and features that this machine may have.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gan-cli"));
         command.args(args).current_dir(self.folder.path()).env("GAN_DATA_DIR", self.path("data-dir"));
+        command.env("GAN_FEATURE_CACHE", self.path("feature-cache"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -6,12 +6,13 @@ use crate::spec::geometry::Geometry;
 pub(crate) fn fold<T: Real>(g: &Geometry, padded: &[T], out: &mut [T], start: T) {
     out.fill(start);
     let (ph, pw) = (g.padded_h(), g.padded_w());
-    let inner = g.padding..(g.padding + g.w).min(pw);
+    let left = g.padding[1];
+    let inner = left..(left + g.w).min(pw);
     for py in 0..ph {
         let Some(y) = g.source_row(py) else { continue };
         let row = &padded[py * pw..(py + 1) * pw];
         let out = &mut out[y * g.w..(y + 1) * g.w];
-        for px in (0..g.padding.min(pw)).chain(inner.end..pw) {
+        for px in (0..left.min(pw)).chain(inner.end..pw) {
             if let Some(x) = g.source_column(px) {
                 out[x] += row[px];
             }

@@ -4,6 +4,7 @@
 //! The input becomes a small im2col matrix `[pixels][ci · kh · kw]`, cut into blocks of columns; weights
 //! `[co][ci · kh · kw]` stay where they are, and vectors run along the weights' rows in all three passes. Blocks lie in
 //! one piece: rows that are a power of two apart would compete for the same cache sets.
+use super::epilogue::Epilogue;
 use super::outer_product::{OuterProduct, ROWS, block, turn};
 use super::small_spatial::{Dot, Spread};
 use crate::cpu::elementwise::for_overwrite;
@@ -136,8 +137,8 @@ fn by_channel(g: &Geometry, small: &[f32]) -> Scratch {
     out
 }
 
-/// From the big end to the small end, with a bias per output channel.
-pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+/// From the big end to the small end, with bias and activation.
+pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], epilogue: Epilogue<f32>) -> Vec<f32> {
     let (depth, pixels, area, block) = (g.taps(), pixels(g), g.ho * g.wo, block(isa));
     let few = pixels <= FEW;
     let share = share(g.co).next_multiple_of(block);
@@ -177,13 +178,14 @@ pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], bias: Option
         for i in 0..channels {
             let (at, step) = if few { (i * pixels, 1) } else { (i / block * pixels * block + i % block, block) };
             let (c, sums) = (task * share + i, &sums[at..]);
-            let start = bias.map_or(0.0, |b| b[c]);
+            let start = epilogue.start(c);
             for image in 0..g.n {
                 // SAFETY: an output channel belongs to one task.
                 #[allow(unsafe_code)]
                 let to = unsafe { shared.part((image * g.co + c) * area, area) };
                 let sums = sums[image * area * step..].iter().step_by(step);
                 to.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum + start);
+                epilogue.activate(isa, to);
             }
         }
     });

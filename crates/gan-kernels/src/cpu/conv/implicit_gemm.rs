@@ -4,6 +4,7 @@
 //! layout (which lies in the second-level cache), multiplies them by the packed weights with register tiles, and writes
 //! its rows when all blocks are done. The split depends on the shape alone.
 #![allow(unsafe_code)]
+use super::epilogue::Epilogue;
 use super::fold::fold;
 use super::phases::{SLACK, Source};
 use super::tile::{Product, TileShape};
@@ -43,8 +44,8 @@ pub(super) fn forward_taps(g: &Geometry) -> (Source, Vec<Tap>, usize) {
         let (ky, kx) = (index / g.kw, index % g.kw);
         Tap { phase: (ky % s, kx % s), row: ky / s, column: kx / s, index }
     });
-    let source =
-        Source { h: g.h, w: g.w, top: g.padding, left: g.padding, mode: g.mode, stride: s, columns: g.padded_w() };
+    let [top, left] = g.padding;
+    let source = Source { h: g.h, w: g.w, top, left, mode: g.mode, stride: s, columns: g.padded_w() };
     (source, taps.collect(), (g.kh - 1) / s)
 }
 
@@ -90,22 +91,22 @@ impl Map {
     /// The adjoint, to the big end as it is (zero padding) or to the padded big end (which is then folded).
     fn backward(g: &Geometry) -> Self {
         let s = g.stride as isize;
-        let (h, w, p) = match g.mode {
-            PadMode::Zero => (g.h, g.w, g.padding as isize),
-            _ => (g.padded_h(), g.padded_w(), 0),
+        let (h, w, [up, side]) = match g.mode {
+            PadMode::Zero => (g.h, g.w, g.padding.map(|p| p as isize)),
+            _ => (g.padded_h(), g.padded_w(), [0; 2]),
         };
         // Row y = a · s + r of the big end meets row a + (r + p − ky) / s of the small end, for all ky ≡ r + p.
-        let reach = |k: usize| {
+        let reach = |k: usize, p: isize| {
             let low = -((k as isize - 1 - p).max(0) / s);
             (low, (s - 1 + p) / s)
         };
-        let ((top, bottom), (left, right)) = (reach(g.kh), reach(g.kw));
+        let ((top, bottom), (left, right)) = (reach(g.kh, up), reach(g.kw, side));
         let (rows, columns) = (h.div_ceil(g.stride), w.div_ceil(g.stride));
         let mut phases = Vec::new();
         for (r, t) in (0..s).flat_map(|r| (0..s).map(move |t| (r, t))) {
             let mut taps = Vec::new();
             for index in 0..g.kh * g.kw {
-                let (dy, dx) = (r + p - (index / g.kw) as isize, t + p - (index % g.kw) as isize);
+                let (dy, dx) = (r + up - (index / g.kw) as isize, t + side - (index % g.kw) as isize);
                 if dy.rem_euclid(s) == 0 && dx.rem_euclid(s) == 0 {
                     let (row, column) = ((dy.div_euclid(s) - top) as usize, (dx.div_euclid(s) - left) as usize);
                     taps.push(Tap { phase: (0, 0), row, column, index });
@@ -195,8 +196,8 @@ impl Map {
         }
     }
 
-    /// `out[image][output] = bias[output] + map(x[image])`.
-    fn apply(&self, isa: Isa, images: usize, x: &[f32], packed: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    /// `out[image][output] = act(bias[output] + map(x[image]))`.
+    fn apply(&self, isa: Isa, images: usize, x: &[f32], packed: &[f32], epilogue: Epilogue<f32>, out: &mut [f32]) {
         let shape = TileShape::of(isa, self.outputs);
         let split = self.split(images, shape);
         let (bands, groups) = (self.rows.div_ceil(split.rows), self.outputs.div_ceil(split.outputs));
@@ -211,7 +212,7 @@ impl Map {
             };
             let image_in = &x[image * self.inputs * self.source.h * self.source.w..];
             let image_out = image * self.outputs * self.h * self.w;
-            self.run(isa, shape, &part, image_in, packed, bias, out, image_out);
+            self.run(isa, shape, &part, image_in, packed, epilogue, out, image_out);
         });
     }
 
@@ -223,7 +224,7 @@ impl Map {
         part: &Part,
         x: &[f32],
         packed: &[f32],
-        bias: Option<&[f32]>,
+        epilogue: Epilogue<f32>,
         out: Shared<f32>,
         at: usize,
     ) {
@@ -267,7 +268,7 @@ impl Map {
         let phase = panels * shape.channels * pitch;
         for channel in 0..part.outputs {
             let output = part.output + channel;
-            let start = bias.map_or(0.0, |b| b[output]);
+            let start = epilogue.start(output);
             for i in 0..part.rows * self.stride {
                 let (a, r) = (i / self.stride, i % self.stride);
                 let y = part.first * self.stride + i;
@@ -286,6 +287,7 @@ impl Map {
                         }
                     }
                 }
+                epilogue.activate(isa, row);
             }
         }
     }
@@ -334,14 +336,21 @@ vectorised! {
     }
 }
 
-/// From the big end to the small end, with a bias per output channel.
-pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], weight: &Weight, bias: Option<&[f32]>) -> Vec<f32> {
+/// From the big end to the small end, with bias and activation.
+pub(super) fn forward(
+    isa: Isa,
+    g: &Geometry,
+    x: &[f32],
+    w: &[f32],
+    weight: &Weight,
+    epilogue: Epilogue<f32>,
+) -> Vec<f32> {
     let map = Map::forward(g);
     let shape = TileShape::of(isa, map.outputs);
     let form = Form { name: "taps", numbers: [shape.channels, 0, 0, 0] };
     let packed = weight.packed(form, map.packed_len(shape), |to| map.pack(w, shape, to));
     let mut out = for_overwrite(g.n * g.co * g.ho * g.wo);
-    map.apply(isa, g.n, x, &packed, bias, &mut out);
+    map.apply(isa, g.n, x, &packed, epilogue, &mut out);
     out
 }
 
@@ -357,17 +366,17 @@ pub(super) fn backward_data(
     let map = Map::backward(g);
     let shape = TileShape::of(isa, map.outputs);
     // Which taps a phase has depends on the stride and on where the crop starts.
-    let crop = if g.mode == PadMode::Zero { g.padding % g.stride } else { 0 };
-    let form = Form { name: "taps backward", numbers: [shape.channels, g.stride, crop, 0] };
+    let crop = if g.mode == PadMode::Zero { g.padding.map(|p| p % g.stride) } else { [0; 2] };
+    let form = Form { name: "taps backward", numbers: [shape.channels, g.stride, crop[0], crop[1]] };
     let packed = weight.packed(form, map.packed_len(shape), |to| map.pack(w, shape, to));
     let mut out = for_overwrite(g.n * g.ci * g.h * g.w);
     if g.mode == PadMode::Zero {
-        map.apply(isa, g.n, dy, &packed, bias, &mut out);
+        map.apply(isa, g.n, dy, &packed, Epilogue::bias(bias), &mut out);
         return out;
     }
     let mut padded = Scratch::take(g.ci * map.h * map.w);
     for (dy, out) in dy.chunks(g.co * g.ho * g.wo).zip(out.chunks_mut(g.ci * g.h * g.w)) {
-        map.apply(isa, 1, dy, &packed, None, &mut padded);
+        map.apply(isa, 1, dy, &packed, Epilogue::bias(None), &mut padded);
         let planes = padded.par_chunks(map.h * map.w);
         out.par_chunks_mut(g.h * g.w).zip(planes).enumerate().for_each(|(ci, (out, padded))| {
             fold(g, padded, out, bias.map_or(0.0, |b| b[ci]));

@@ -3,6 +3,7 @@
 //! A convolution has a big end `[n, ci, h, w]` and a small end `[n, co, ho, wo]`. Three kernels serve it and its
 //! transposed twin: `forward` goes from big to small, `backward_data` from small to big (it is also the transposed
 //! convolution), `backward_weight` correlates the two.
+mod epilogue;
 mod fold;
 mod im2col;
 mod implicit_gemm;
@@ -17,6 +18,8 @@ mod transpose;
 mod weight_grad;
 mod weight_grad_tile;
 mod winograd;
+
+pub(crate) use epilogue::Epilogue;
 
 use super::elementwise::{CHUNK, finite, sum};
 use crate::cpu::real::Real;
@@ -79,18 +82,18 @@ fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> ConvAlgorithm {
     ConvAlgorithm::ImplicitGemm
 }
 
-/// From the big end to the small end, with a bias per output channel.
-pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, bias: Option<&[T]>) -> Vec<T> {
+/// From the big end to the small end, with bias and activation.
+pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, epilogue: Epilogue<T>) -> Vec<T> {
     if g.n == 0 {
         return Vec::new();
     }
-    let (Some(x32), Some(w32)) = (T::as_f32(x), T::as_f32(w)) else { return portable::forward(g, x, w, bias) };
-    let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
+    let (Some(x32), Some(w32)) = (T::as_f32(x), T::as_f32(w)) else { return portable::forward(g, x, w, epilogue) };
+    let (isa, epilogue32) = (isa(), epilogue.f32());
     match algorithm(g, Pass::Forward) {
-        ConvAlgorithm::Portable => portable::forward(g, x, w, bias),
-        ConvAlgorithm::Im2col => T::from_f32(im2col::forward(isa, g, x32, w32, bias32)),
-        ConvAlgorithm::Winograd => T::from_f32(winograd::forward(isa, g, x32, w32, weight, bias32)),
-        ConvAlgorithm::ImplicitGemm => T::from_f32(implicit_gemm::forward(isa, g, x32, w32, weight, bias32)),
+        ConvAlgorithm::Portable => portable::forward(g, x, w, epilogue),
+        ConvAlgorithm::Im2col => T::from_f32(im2col::forward(isa, g, x32, w32, epilogue32)),
+        ConvAlgorithm::Winograd => T::from_f32(winograd::forward(isa, g, x32, w32, weight, epilogue32)),
+        ConvAlgorithm::ImplicitGemm => T::from_f32(implicit_gemm::forward(isa, g, x32, w32, weight, epilogue32)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Convolution by small register tiles in plain Rust, for every element type and every shape.
 #![allow(unsafe_code)]
+use super::epilogue::Epilogue;
 use super::fold::fold;
 use super::phase_planes::{Grid, SLACK};
 use crate::cpu::elementwise::{for_overwrite, sum_by};
@@ -80,8 +81,9 @@ fn big_grid<T: Real>(g: &Geometry, grid: &Grid, image: &[T]) -> Vec<T> {
     planes
 }
 
-/// From the big end to the small end, with a bias per output channel.
-pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
+/// From the big end to the small end, with bias and activation.
+pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], epilogue: Epilogue<T>) -> Vec<T> {
+    let isa = isa();
     let grid = Grid::new(g);
     let taps = g.taps();
     let packed = pack(g.co, taps, |co, tap| w[co * taps + tap]);
@@ -97,13 +99,14 @@ pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]
         let out = Shared::new(out);
         let len = (g.ho - 1) * grid.pitch + g.wo;
         product(&packed, g.co, &offsets, &planes, len, |co, q, values| {
-            let start = bias.map_or(T::zero(), |b| b[co]);
+            let start = epilogue.start(co);
             for (row, column, values) in runs(values, q, len, grid.pitch, g.wo) {
                 // SAFETY: every (channel, q) is computed by one task.
                 let out = unsafe { out.part((co * g.ho + row) * g.wo + column, values.len()) };
                 for (o, &v) in out.iter_mut().zip(values) {
                     *o = v + start;
                 }
+                epilogue.activate(isa, out);
             }
         });
     }

@@ -50,7 +50,7 @@ impl<'a> FewChannels<'a> {
         let (few, many) = if out { (g.co, g.ci) } else { (g.ci, g.co) };
         // Multiples of 8 would do, but for 24 channels cuDNN may have nothing that uses tensor cores.
         let width = (few * g.kw).next_power_of_two().max(PACK);
-        let up = if pads_itself(g) { 0 } else { g.padding };
+        let up = if pads_itself(g) { 0 } else { g.padding[0] };
         let this = FewChannels { g, out, few, many, width, up };
         let [_, c, h, w] = this.fan_dims();
         // cuDNN counts elements with 31 bits.
@@ -130,7 +130,7 @@ impl<'a> FewChannels<'a> {
             wo: w,
             kw: 1,
             stride: [g.stride, 1],
-            padding: [g.padding - self.up, 0],
+            padding: [g.padding[0] - self.up, 0],
             ..Problem::new(pass, Arithmetic::Bf16, g)
         }
     }
@@ -176,7 +176,7 @@ impl<'a> FewChannels<'a> {
 
     fn fan_sizes<'l>(&self, launch: Launch<'l>, [rows, cols]: [usize; 2]) -> Result<Launch<'l>> {
         let g = self.g;
-        let sizes = [g.n, g.h, g.w, self.few, rows, cols, self.width, g.kw, g.stride, self.up, g.padding];
+        let sizes = [g.n, g.h, g.w, self.few, rows, cols, self.width, g.kw, g.stride, self.up, g.padding[1]];
         Ok(sizes.into_iter().try_fold(launch, Launch::size)?.arg(mode(g.mode)))
     }
 
@@ -205,7 +205,7 @@ impl<'a> FewChannels<'a> {
 
     fn sum_sizes<'l>(&self, launch: Launch<'l>) -> Result<Launch<'l>> {
         let g = self.g;
-        let sizes = [g.n, g.ho, g.wo, self.few, g.w, self.width, g.kw, g.padding];
+        let sizes = [g.n, g.ho, g.wo, self.few, g.w, self.width, g.kw, g.padding[1]];
         Ok(sizes.into_iter().try_fold(launch, Launch::size)?.arg(mode(g.mode)))
     }
 

@@ -76,13 +76,13 @@ fn order(dtype: DType) -> MemoryFormat {
 
 /// The convolution without padding that is left when the big end has been padded.
 fn padded(g: &Geometry) -> Geometry {
-    let around = 2 * g.padding;
-    Geometry { h: g.h + around, w: g.w + around, padding: 0, mode: PadMode::Zero, ..*g }
+    let [up, side] = g.padding;
+    Geometry { h: g.h + 2 * up, w: g.w + 2 * side, padding: [0; 2], mode: PadMode::Zero, ..*g }
 }
 
 /// Whether cuDNN's own padding will do.
 fn pads_itself(g: &Geometry) -> bool {
-    g.mode == PadMode::Zero || g.padding == 0
+    g.mode == PadMode::Zero || g.padding == [0; 2]
 }
 
 /// The small end of a convolution from its big end `x`.
@@ -93,7 +93,7 @@ pub(crate) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, epilogue: 
         return Ok(y);
     }
     if !pads_itself(g) {
-        return forward(op, &padded(g), &pad(x, g.mode, [g.padding; 2])?, w, epilogue);
+        return forward(op, &padded(g), &pad(x, g.mode, g.padding)?, w, epilogue);
     }
     to_end(op, Pass::Forward, g, x, w, epilogue, [g.n, g.co, g.ho, g.wo])
 }
@@ -108,7 +108,7 @@ pub(crate) fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, epil
     if !pads_itself(g) {
         // Only the backward pass of a convolution has such a padding, and it has no epilogue.
         let padded = backward_data(op, &padded(g), y, w, epilogue)?;
-        return pad_backward(&padded, g.mode, [g.padding; 2], (g.h, g.w));
+        return pad_backward(&padded, g.mode, g.padding, (g.h, g.w));
     }
     to_end(op, Pass::Data, g, y, w, epilogue, [g.n, g.ci, g.h, g.w])
 }
@@ -178,7 +178,7 @@ pub(crate) fn add_weight_gradient(
         return Ok(());
     }
     if !pads_itself(g) {
-        return add_weight_gradient(op, &padded(g), &pad(big, g.mode, [g.padding; 2])?, small, weight, into);
+        return add_weight_gradient(op, &padded(g), &pad(big, g.mode, g.padding)?, small, weight, into);
     }
     if g.n == 0 {
         return Ok(());

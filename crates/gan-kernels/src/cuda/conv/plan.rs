@@ -90,7 +90,7 @@ pub(super) struct Problem {
 impl Problem {
     pub(super) fn new(pass: Pass, arithmetic: Arithmetic, g: &Geometry) -> Self {
         let &Geometry { n, ci, co, h, w, ho, wo, kh, kw, stride, padding, math, .. } = g;
-        let (stride, padding, deterministic) = ([stride; 2], [padding; 2], math.deterministic);
+        let (stride, deterministic) = ([stride; 2], math.deterministic);
         Problem { pass, arithmetic, deterministic, n, ci, co, h, w, ho, wo, kh, kw, stride, padding }
     }
 

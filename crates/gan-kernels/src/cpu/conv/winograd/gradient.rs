@@ -170,7 +170,7 @@ impl Factors {
         let (first, rows, columns) = (rows.start, rows.len(), g.wo.div_ceil(m));
         let (stride, phase) = (g.stride, (0, 0));
         let weights = Weights::new(isa, g, false, points);
-        let (Geometry { h, w, padding, mode, .. }, left_out) = (*g, weights.left_out());
+        let (Geometry { h, w, padding: [padding, _], mode, .. }, left_out) = (*g, weights.left_out());
         let big = Tiles { h, w, padding, mode, stride, phase, left_out, points, m, first, rows, columns };
         let small = Tiles { h: g.ho, w: g.wo, padding: 0, mode: PadMode::Zero, stride: 1, ..big };
         let (big, small) = (&big, &small);

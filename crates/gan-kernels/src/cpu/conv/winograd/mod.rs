@@ -14,6 +14,7 @@ mod weights;
 
 pub(super) use gradient::backward_weight;
 
+use super::epilogue::Epilogue;
 use super::fold::fold;
 use super::tile::{Product, TileShape};
 use crate::cpu::elementwise::for_overwrite;
@@ -43,7 +44,8 @@ const DEPTH: usize = 64;
 pub(super) fn serves(g: &Geometry) -> bool {
     // A tile that is mostly empty would only add rounding errors.
     let stride = g.stride == 1 || g.stride == 2 && g.mode == PadMode::Zero && g.ho.min(g.wo) >= 5;
-    stride && g.kh == g.kw && matches!(g.kh, 3 | 4) && g.padding < g.kh
+    let [padding, side] = g.padding;
+    stride && g.kh == g.kw && matches!(g.kh, 3 | 4) && padding == side && padding < g.kh
 }
 
 /// Products of a tile in one dimension. Filters of two taps (the phases of stride 2) have only three outputs to a tile: five
@@ -86,7 +88,7 @@ struct Filter {
 impl Filter {
     /// From the big end to the small end.
     fn forward(isa: Isa, g: &Geometry) -> Self {
-        let Geometry { ci, co, h, w, ho, wo, stride, padding, mode, .. } = *g;
+        let Geometry { ci, co, h, w, ho, wo, stride, padding: [padding, _], mode, .. } = *g;
         let output = Output { h: ho, w: wo, stride: 1, padding: 0, left_out: [0; 4] };
         let weights = Weights::new(isa, g, false, points(g));
         Filter { inputs: ci, h, w, padding, mode, stride, outputs: co, output, weights }
@@ -94,14 +96,14 @@ impl Filter {
 
     /// From the small end to the big end, or to the padded big end, which must then be folded.
     fn backward(isa: Isa, g: &Geometry) -> Self {
-        let (reach, mode) = (g.kh.div_ceil(g.stride) - 1, PadMode::Zero);
+        let (reach, mode, padding) = (g.kh.div_ceil(g.stride) - 1, PadMode::Zero, g.padding[0]);
         let weights = Weights::new(isa, g, true, points(g));
         let left_out = weights.left_out();
         let whole = Output { h: g.h, w: g.w, stride: 1, padding: 0, left_out };
         let (padding, output) = match (g.mode, g.stride) {
             // Tiles begin at the first pixel that is wanted.
-            (PadMode::Zero, 1) => (reach - g.padding, whole),
-            (PadMode::Zero, stride) => (reach, Output { stride, padding: g.padding, ..whole }),
+            (PadMode::Zero, 1) => (reach - padding, whole),
+            (PadMode::Zero, stride) => (reach, Output { stride, padding, ..whole }),
             _ => (reach, Output { h: g.padded_h(), w: g.padded_w(), ..whole }),
         };
         Filter { inputs: g.co, h: g.ho, w: g.wo, padding, mode, stride: 1, outputs: g.ci, output, weights }
@@ -137,7 +139,7 @@ impl Filter {
         Factors::Transformed(weight.packed(form, self.weights.len(isa), |to| self.weights.transform(isa, w, to)))
     }
 
-    fn apply(&self, isa: Isa, images: usize, x: &[f32], u: &Factors<'_>, bias: Option<&[f32]>, out: &mut [f32]) {
+    fn apply(&self, isa: Isa, images: usize, x: &[f32], u: &Factors<'_>, epilogue: Epilogue<f32>, out: &mut [f32]) {
         let (all, columns, rows) = self.tiles();
         let points = self.weights.points;
         let m = points + 1 - self.weights.taps();
@@ -150,13 +152,13 @@ impl Filter {
                 let left_out = if self.weights.adjoint { [0; 4] } else { self.weights.left_out() };
                 let phase = (0, 0);
                 let tiles = Tiles { h, w, padding, mode, stride, phase, left_out, points, m, first, rows, columns };
-                self.block(isa, &tiles, x, u, bias, out);
+                self.block(isa, &tiles, x, u, epilogue, out);
             }
         }
     }
 
-    /// Some tile rows of the images of `x`.
-    fn block(&self, isa: Isa, t: &Tiles, x: &[f32], u: &Factors<'_>, bias: Option<&[f32]>, out: &mut [f32]) {
+    /// Some tile rows of the images of `x`. An activation is for results that are no phases.
+    fn block(&self, isa: Isa, t: &Tiles, x: &[f32], u: &Factors<'_>, epilogue: Epilogue<f32>, out: &mut [f32]) {
         let panel = TileShape::of(isa, usize::MAX).pixels;
         let weights = &self.weights;
         let image = t.count().next_multiple_of(isa.lanes());
@@ -175,10 +177,12 @@ impl Filter {
             Factors::Transformed(u) => multiply(isa, weights, u, &v, &from, &mut results, &to),
             Factors::Plain(w) => few_tiles::multiply(isa, weights, w, &v, &from, &mut results, &to),
         }
-        out.par_chunks_mut(self.output.h * self.output.w).enumerate().for_each(|(i, plane)| {
+        let Output { h, w, .. } = self.output;
+        let written = (t.first * t.m).min(h) * w..((t.first + t.rows) * t.m).min(h) * w;
+        out.par_chunks_mut(h * w).enumerate().for_each(|(i, plane)| {
             let (channel, first) = (i % self.outputs, i / self.outputs * image);
-            let start = bias.map_or(0.0, |b| b[channel]);
-            transform_output(isa, t, &results, &to, (channel, first), start, plane, self.output);
+            transform_output(isa, t, &results, &to, (channel, first), epilogue.start(channel), plane, self.output);
+            epilogue.activate(isa, &mut plane[written.clone()]);
         });
     }
 }
@@ -297,12 +301,19 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
     });
 }
 
-/// From the big end to the small end, with a bias per output channel.
-pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], weight: &Weight, bias: Option<&[f32]>) -> Vec<f32> {
+/// From the big end to the small end, with bias and activation.
+pub(super) fn forward(
+    isa: Isa,
+    g: &Geometry,
+    x: &[f32],
+    w: &[f32],
+    weight: &Weight,
+    epilogue: Epilogue<f32>,
+) -> Vec<f32> {
     let filter = Filter::forward(isa, g);
     let u = filter.transformed(isa, g.n, w, weight);
     let mut out = for_overwrite(g.n * g.co * g.ho * g.wo);
-    filter.apply(isa, g.n, x, &u, bias, &mut out);
+    filter.apply(isa, g.n, x, &u, epilogue, &mut out);
     out
 }
 
@@ -319,13 +330,13 @@ pub(super) fn backward_data(
     let u = filter.transformed(isa, g.n, w, weight);
     let mut out = for_overwrite(g.n * g.ci * g.h * g.w);
     if g.mode == PadMode::Zero {
-        filter.apply(isa, g.n, dy, &u, bias, &mut out);
+        filter.apply(isa, g.n, dy, &u, Epilogue::bias(bias), &mut out);
         return out;
     }
     let area = filter.output.h * filter.output.w;
     let mut padded = Scratch::take(g.ci * area);
     for (dy, out) in dy.chunks(g.co * g.ho * g.wo).zip(out.chunks_mut(g.ci * g.h * g.w)) {
-        filter.apply(isa, 1, dy, &u, None, &mut padded);
+        filter.apply(isa, 1, dy, &u, Epilogue::bias(None), &mut padded);
         out.par_chunks_mut(g.h * g.w).zip(padded.par_chunks(area)).enumerate().for_each(|(ci, (out, padded))| {
             fold(g, padded, out, bias.map_or(0.0, |b| b[ci]));
         });

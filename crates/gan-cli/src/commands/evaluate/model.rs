@@ -1,0 +1,155 @@
+//! A run: its model translates a held-out part of its dataset.
+
+use super::Args;
+use super::measure::{ImageSet, Measure, Measured};
+use super::metric::Metric;
+use crate::commands::train::{dataset_root, resume};
+use crate::commands::trained::open_trained;
+use crate::exit::{BAD_DATA, BAD_MODEL, Coded, USAGE};
+use crate::progress::bar;
+use crate::wording::worded;
+use anyhow::{Context, bail};
+use candle_core::{DType, Device, Tensor};
+use gan_data::{
+    Batch, DataConfig, DataMode, Dataset, Depth, Image, Preprocess, Quantize, Raster, image_from_lab, image_from_tensor,
+};
+use gan_metrics::features::{rgb8, to_u8};
+use gan_rng::{Key, Purpose};
+use gan_train::config::ConfigSource;
+use gan_train::resume_config;
+use gan_translate::{DeviceConfig, Model, Options, OutputKind};
+use std::path::Path;
+
+pub(super) fn measure(
+    args: &Args,
+    run: &Path,
+    device: &DeviceConfig,
+    mut measure: Measure<'_>,
+) -> anyhow::Result<Measured> {
+    let options = Options { device: device.clone(), ..Options::default() };
+    let trained = open_trained(run)?;
+    let model = Model::load(&trained, options).map_err(worded)?;
+    let data = held_out(args, run)?;
+    let dataset = gan_data::open(&data)?;
+    let paired = match data.mode {
+        DataMode::Unaligned => false,
+        DataMode::Unpaired => data.phase != "train",
+        _ => true,
+    };
+    if !paired && measure.selection.any(Metric::is_paired) {
+        let reason = format!("a dataset of kind {} has no pairs", data.mode.name());
+        if measure.selection.named {
+            bail!(Coded(USAGE, format!("{reason}: --metrics fid,kid,pr compare its two sets")));
+        }
+        measure.selection.leave_out(Metric::is_paired, &reason);
+    }
+    let mut sets = [ImageSet::default(), ImageSet::default()];
+    sets[0].source = format!("{} translating {}", run.display(), described(&data));
+    sets[1].source = described(&data);
+    let [inputs, targets] = lengths(&*dataset, &data);
+    let mut extractors = measure.extractor().zip(measure.extractor());
+    let bar = bar(dataset.len(), "translating");
+    for index in 0..dataset.len() {
+        let item = dataset.item(index, Key::new(0, Purpose::Augment).at(index as u64))?;
+        let name = item.name.clone();
+        let mut batch = Batch::collate(vec![item])?;
+        let truth = batch.b.take().ok_or_else(|| Coded(BAD_DATA, missing_truth(&data)))?;
+        let colour = model.config().output == OutputKind::Colour;
+        let real = image(&batch.a, &truth, colour)?;
+        if index < targets {
+            sets[1].add(real.size());
+            if let Some((_, reals)) = &mut extractors {
+                reals.image(&rgb(&real, &name)?)?;
+            }
+        }
+        if index < inputs {
+            let made = model.translate_batch(&batch).map_err(worded)?.to_device(&Device::Cpu)?;
+            let fake = image(&batch.a, &made, colour).with_context(|| format!("cannot translate {name}"))?;
+            sets[0].add(fake.size());
+            if let Some((fakes, _)) = &mut extractors {
+                fakes.image(&rgb(&fake, &name)?)?;
+            }
+            if paired {
+                measure.pair(&name, &fake, &real).with_context(|| name.clone())?;
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let features = match extractors {
+        Some((fakes, reals)) => Some([fakes.finish()?, reals.finish()?]),
+        None => None,
+    };
+    let notes = trained.notes().iter().cloned().chain(dataset.describe().notes).collect();
+    Ok(measure.finish(sets, features, notes))
+}
+
+/// The run's dataset as it is to be translated: every image once, not mirrored, and where training crops at random, the whole image in
+/// the size of the crops.
+fn held_out(args: &Args, run: &Path) -> anyhow::Result<DataConfig> {
+    let Some(method) = resume::of_run(run) else {
+        let message = format!(
+            "{} is no run folder, so its dataset is not known; translate the images with `gan-cli translate`, and name the results with --fake and the truth with --real",
+            run.display()
+        );
+        bail!(Coded(BAD_MODEL, message));
+    };
+    let config = resume_config(run, method, |saved| (method.resolve)(&[ConfigSource::saved(saved)?]))?;
+    let data = config.data();
+    let root = match &args.data {
+        Some(_) if data.mode.is_procedural() => {
+            let message = format!("{} draws its images: --data has no use; leave it out", run.display());
+            bail!(Coded(USAGE, message));
+        }
+        Some(named) => dataset_root(named),
+        None => data.root.clone(),
+    };
+    let load_size = if data.preprocess == Preprocess::ResizeAndCrop { data.crop_size } else { data.load_size };
+    Ok(DataConfig {
+        root,
+        load_size,
+        phase: args.split.clone(),
+        flip: false,
+        shuffle: false,
+        max_dataset_size: args.limit,
+        ..data
+    })
+}
+
+fn described(data: &DataConfig) -> String {
+    if data.mode.is_procedural() {
+        return format!("{} {}", data.mode.name(), data.phase);
+    }
+    format!("{} {}", data.root.display(), data.phase)
+}
+
+fn missing_truth(data: &DataConfig) -> String {
+    format!(
+        "{}: the part {} has no real images to measure against; name another with --split",
+        data.root.display(),
+        data.phase
+    )
+}
+
+/// Number of inputs and of targets. The shorter list of two unrelated ones is repeated in the dataset.
+fn lengths(dataset: &dyn Dataset, data: &DataConfig) -> [usize; 2] {
+    if data.mode != DataMode::Unaligned {
+        return [dataset.len(); 2];
+    }
+    let files = dataset.item_files();
+    [0, 1].map(|part| files.iter().filter(|file| file.part == part).count())
+}
+
+/// The image `[1, C, H, W]` in 8 bits; of a colorization, with the lightness of its input.
+fn image(input: &Tensor, output: &Tensor, colour: bool) -> anyhow::Result<Raster<u8>> {
+    let output = output.to_dtype(DType::F32)?;
+    let image = match colour {
+        true => image_from_lab(&input.squeeze(0)?, &output.squeeze(0)?)?,
+        false => image_from_tensor(&output, Depth::U8, Quantize::Round)?,
+    };
+    Ok(to_u8(image))
+}
+
+fn rgb(image: &Raster<u8>, name: &str) -> gan_metrics::Result<Raster<u8>> {
+    rgb8(Image::U8(image.clone()), Path::new(name))
+}
