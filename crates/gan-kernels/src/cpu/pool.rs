@@ -1,4 +1,5 @@
 //! Pooling of planes of height and width `(h, w)`.
+use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::real::Real;
 use crate::dispatch::isa;
 use crate::isa::vectorised;
@@ -9,6 +10,21 @@ use std::ops::Range;
 /// The pooling whose windows are four pixels side by side.
 const PAIRS: Pool2d = Pool2d::new(2, 2);
 
+/// Does something with each output and every `stride`-th value; side by side, they fill vectors.
+macro_rules! along {
+    ($out:expr, $values:expr, $stride:expr, |$o:ident, $v:ident| $do:expr) => {
+        if $stride == 1 {
+            for ($o, &$v) in $out.iter_mut().zip(&$values) {
+                $do;
+            }
+        } else {
+            for ($o, &$v) in $out.iter_mut().zip($values.iter().step_by($stride)) {
+                $do;
+            }
+        }
+    };
+}
+
 /// NaN counts as larger than all numbers.
 #[inline(always)]
 fn larger<T: Real>(x: T, y: T) -> bool {
@@ -18,25 +34,45 @@ fn larger<T: Real>(x: T, y: T) -> bool {
 /// The maximum of each window, `(ho, wo)` of them in a plane; NaN counts as larger than all numbers.
 pub(crate) fn max_pool<T: Real>(x: &[T], (h, w): (usize, usize), p: &Pool2d, (ho, wo): (usize, usize)) -> Vec<T> {
     let isa = isa();
-    let mut out = vec![T::zero(); x.len() / (h * w) * ho * wo];
-    out.par_chunks_mut(ho * wo).zip(x.par_chunks(h * w)).for_each(|(out, x)| {
-        if *p == PAIRS {
-            return max_of_pairs(x, w, wo, out);
-        }
-        let mut columns = vec![T::zero(); w];
-        for (oy, row) in out.chunks_mut(wo).enumerate() {
-            let rows = p.window(oy, h);
+    let mut out = for_overwrite(x.len() / (h * w) * ho * wo);
+    let planes = out.par_chunks_mut(ho * wo).zip(x.par_chunks(h * w));
+    planes.for_each_init(
+        || vec![T::zero(); w],
+        |columns, (out, x)| match *p {
+            PAIRS => max_of_pairs(x, w, wo, out),
+            p => max_of_plane(isa, x, columns, p, wo, out),
+        },
+    );
+    out
+}
+
+vectorised! {
+    /// [`max_pool`] of one plane, `wo` windows in a row. `columns` has room for a row: the maxima of the window's rows.
+    fn max_of_plane<T: Real>(x: &[T], columns: &mut [T], p: Pool2d, wo: usize, out: &mut [T]) {
+        let w = columns.len();
+        let whole = p.whole_windows(wo, w);
+        for (oy, out) in out.chunks_exact_mut(wo).enumerate() {
+            let rows = p.window(oy, x.len() / w);
             columns.copy_from_slice(&x[rows.start * w..][..w]);
-            for y in rows.start + 1..rows.end {
-                raise(isa, &mut columns, &x[y * w..(y + 1) * w]);
+            for row in x[rows.start * w..rows.end * w].chunks_exact(w).skip(1) {
+                for (m, &v) in columns.iter_mut().zip(row) {
+                    *m = if larger(v, *m) { v } else { *m };
+                }
             }
-            for (ox, o) in row.iter_mut().enumerate() {
+            for (ox, o) in out.iter_mut().enumerate().filter(|(ox, _)| !whole.contains(ox)) {
                 let window = &columns[p.window(ox, w)];
                 *o = window[1..].iter().fold(window[0], |m, &v| if larger(v, m) { v } else { m });
             }
+            if whole.is_empty() {
+                continue;
+            }
+            let (first, out) = (whole.start * p.stride - p.padding, &mut out[whole.clone()]);
+            along!(out, columns[first..], p.stride, |o, v| *o = v);
+            for k in 1..p.kernel {
+                along!(out, columns[first + k..], p.stride, |o, v| *o = if larger(v, *o) { v } else { *o });
+            }
         }
-    });
-    out
+    }
 }
 
 /// [`max_pool`] of one plane by [`PAIRS`].
@@ -45,15 +81,6 @@ fn max_of_pairs<T: Real>(x: &[T], w: usize, wo: usize, out: &mut [T]) {
         let (a, b) = x[2 * oy * w..(2 * oy + 2) * w].split_at(w);
         for ((o, a), b) in row.iter_mut().zip(a.chunks_exact(2)).zip(b.chunks_exact(2)) {
             *o = [a[1], b[0], b[1]].into_iter().fold(a[0], |m, v| if v > m || v.is_nan() { v } else { m });
-        }
-    }
-}
-
-vectorised! {
-    /// `to = max(to, x)`.
-    fn raise<T: Real>(to: &mut [T], x: &[T]) {
-        for (m, &v) in to.iter_mut().zip(x) {
-            *m = if larger(v, *m) { v } else { *m };
         }
     }
 }
@@ -117,25 +144,45 @@ vectorised! {
 
 /// The average of each window's pixels, `(ho, wo)` windows in a plane.
 pub(crate) fn avg_pool<T: Real>(x: &[T], (h, w): (usize, usize), p: &Pool2d, (ho, wo): (usize, usize)) -> Vec<T> {
-    let mut out = vec![T::zero(); x.len() / (h * w) * ho * wo];
-    out.par_chunks_mut(ho * wo).zip(x.par_chunks(h * w)).for_each(|(out, x)| {
-        let mut columns = vec![T::zero(); w];
-        for (oy, row) in out.chunks_mut(wo).enumerate() {
-            let rows = p.window(oy, h);
+    let isa = isa();
+    let mut out = for_overwrite(x.len() / (h * w) * ho * wo);
+    let planes = out.par_chunks_mut(ho * wo).zip(x.par_chunks(h * w));
+    planes.for_each_init(|| vec![T::zero(); w], |columns, (out, x)| average_of_plane(isa, x, columns, *p, wo, out));
+    out
+}
+
+vectorised! {
+    /// [`avg_pool`] of one plane, `wo` windows in a row. `columns` has room for a row: the sums of the window's rows.
+    fn average_of_plane<T: Real>(x: &[T], columns: &mut [T], p: Pool2d, wo: usize, out: &mut [T]) {
+        let w = columns.len();
+        let whole = p.whole_windows(wo, w);
+        for (oy, out) in out.chunks_exact_mut(wo).enumerate() {
+            let rows = p.window(oy, x.len() / w);
             columns.fill(T::zero());
-            for y in rows.clone() {
-                for (s, &v) in columns.iter_mut().zip(&x[y * w..(y + 1) * w]) {
+            for row in x[rows.start * w..rows.end * w].chunks_exact(w) {
+                for (s, &v) in columns.iter_mut().zip(row) {
                     *s += v;
                 }
             }
-            for (ox, o) in row.iter_mut().enumerate() {
-                let cols = p.window(ox, w);
-                let count = T::of((rows.len() * cols.len()) as f64);
-                *o = columns[cols].iter().fold(T::zero(), |sum, &v| sum + v) / count;
+            let count = |columns: usize| T::of((rows.len() * columns) as f64);
+            for (ox, o) in out.iter_mut().enumerate().filter(|(ox, _)| !whole.contains(ox)) {
+                let window = &columns[p.window(ox, w)];
+                *o = window.iter().fold(T::zero(), |sum, &v| sum + v) / count(window.len());
+            }
+            if whole.is_empty() {
+                continue;
+            }
+            let (first, out) = (whole.start * p.stride - p.padding, &mut out[whole.clone()]);
+            out.fill(T::zero());
+            for k in 0..p.kernel {
+                along!(out, columns[first + k..], p.stride, |o, v| *o += v);
+            }
+            let count = count(p.kernel);
+            for o in out.iter_mut() {
+                *o = *o / count;
             }
         }
-    });
-    out
+    }
 }
 
 /// The gradient of [`avg_pool`] for an input of `(h, w)` from the output's gradient `dy`.
