@@ -10,21 +10,6 @@ use std::ops::Range;
 /// The pooling whose windows are four pixels side by side.
 const PAIRS: Pool2d = Pool2d::new(2, 2);
 
-/// Does something with each output and every `stride`-th value; side by side, they fill vectors.
-macro_rules! along {
-    ($out:expr, $values:expr, $stride:expr, |$o:ident, $v:ident| $do:expr) => {
-        if $stride == 1 {
-            for ($o, &$v) in $out.iter_mut().zip(&$values) {
-                $do;
-            }
-        } else {
-            for ($o, &$v) in $out.iter_mut().zip($values.iter().step_by($stride)) {
-                $do;
-            }
-        }
-    };
-}
-
 /// NaN counts as larger than all numbers.
 #[inline(always)]
 fn larger<T: Real>(x: T, y: T) -> bool {
@@ -66,10 +51,16 @@ vectorised! {
             if whole.is_empty() {
                 continue;
             }
-            let (first, out) = (whole.start * p.stride - p.padding, &mut out[whole.clone()]);
-            along!(out, columns[first..], p.stride, |o, v| *o = v);
-            for k in 1..p.kernel {
-                along!(out, columns[first + k..], p.stride, |o, v| *o = if larger(v, *o) { v } else { *o });
+            // Maxima of neighbors, and of these again: every value becomes the maximum of the window that it begins.
+            for _ in 1..p.kernel {
+                for i in 0..w - 1 {
+                    let next = columns[i + 1];
+                    columns[i] = if larger(next, columns[i]) { next } else { columns[i] };
+                }
+            }
+            let values = columns[whole.start * p.stride - p.padding..].iter().step_by(p.stride);
+            for (o, &v) in out[whole.clone()].iter_mut().zip(values) {
+                *o = v;
             }
         }
     }
@@ -147,15 +138,67 @@ pub(crate) fn avg_pool<T: Real>(x: &[T], (h, w): (usize, usize), p: &Pool2d, (ho
     let isa = isa();
     let mut out = for_overwrite(x.len() / (h * w) * ho * wo);
     let planes = out.par_chunks_mut(ho * wo).zip(x.par_chunks(h * w));
-    planes.for_each_init(|| vec![T::zero(); w], |columns, (out, x)| average_of_plane(isa, x, columns, *p, wo, out));
+    // Planes may be so small that rows do not fill vectors: where the size is kept, both are summed as if they were one row.
+    let together = p.stride == 1 && (ho, wo) == (h, w);
+    planes.for_each_init(
+        || vec![T::zero(); if together { h * w } else { w }],
+        |sums, (out, x)| match together {
+            true => average_of_plane(isa, x, sums, *p, w, out),
+            false => average_of_rows(isa, x, sums, *p, wo, out),
+        },
+    );
     out
 }
 
 vectorised! {
+    /// [`avg_pool`] of one plane whose rows of `w` pixels remain as many. `sums` has room for a plane: the sums of the window's rows.
+    fn average_of_plane<T: Real>(x: &[T], sums: &mut [T], p: Pool2d, w: usize, out: &mut [T]) {
+        let (len, h) = (x.len(), x.len() / w);
+        sums.fill(T::zero());
+        out.fill(T::zero());
+        for k in 0..p.kernel {
+            // Output i sees the input at i + k - padding.
+            let (ahead, behind) = (k.saturating_sub(p.padding), p.padding.saturating_sub(k));
+            if ahead.max(behind) < h {
+                for (s, &v) in sums[behind * w..len - ahead * w].iter_mut().zip(&x[ahead * w..len - behind * w]) {
+                    *s += v;
+                }
+            }
+        }
+        for k in 0..p.kernel {
+            let (ahead, behind) = (k.saturating_sub(p.padding), p.padding.saturating_sub(k));
+            if ahead.max(behind) < len {
+                for (o, &s) in out[behind..len - ahead].iter_mut().zip(&sums[ahead..len - behind]) {
+                    *o += s;
+                }
+            }
+        }
+        let whole = p.whole_windows(h, h);
+        let count = T::of((p.kernel * p.kernel) as f64);
+        for o in out[whole.start * w..whole.end * w].iter_mut() {
+            *o = *o / count;
+        }
+        let columns = p.whole_windows(w, w);
+        for (y, (out, sums)) in out.chunks_exact_mut(w).zip(sums.chunks_exact(w)).enumerate() {
+            let rows = p.window(y, h).len();
+            if !whole.contains(&y) {
+                for o in out.iter_mut() {
+                    *o = *o / T::of((rows * p.kernel) as f64);
+                }
+            }
+            // What windows at the left and right border saw of other rows does not count.
+            for i in (0..columns.start).chain(columns.end..w) {
+                let window = &sums[p.window(i, w)];
+                out[i] = window.iter().fold(T::zero(), |sum, &v| sum + v) / T::of((rows * window.len()) as f64);
+            }
+        }
+    }
+}
+
+vectorised! {
     /// [`avg_pool`] of one plane, `wo` windows in a row. `columns` has room for a row: the sums of the window's rows.
-    fn average_of_plane<T: Real>(x: &[T], columns: &mut [T], p: Pool2d, wo: usize, out: &mut [T]) {
+    fn average_of_rows<T: Real>(x: &[T], columns: &mut [T], p: Pool2d, wo: usize, out: &mut [T]) {
         let w = columns.len();
-        let whole = p.whole_windows(wo, w);
         for (oy, out) in out.chunks_exact_mut(wo).enumerate() {
             let rows = p.window(oy, x.len() / w);
             columns.fill(T::zero());
@@ -164,22 +207,10 @@ vectorised! {
                     *s += v;
                 }
             }
-            let count = |columns: usize| T::of((rows.len() * columns) as f64);
-            for (ox, o) in out.iter_mut().enumerate().filter(|(ox, _)| !whole.contains(ox)) {
+            for (ox, o) in out.iter_mut().enumerate() {
                 let window = &columns[p.window(ox, w)];
-                *o = window.iter().fold(T::zero(), |sum, &v| sum + v) / count(window.len());
-            }
-            if whole.is_empty() {
-                continue;
-            }
-            let (first, out) = (whole.start * p.stride - p.padding, &mut out[whole.clone()]);
-            out.fill(T::zero());
-            for k in 0..p.kernel {
-                along!(out, columns[first + k..], p.stride, |o, v| *o += v);
-            }
-            let count = count(p.kernel);
-            for o in out.iter_mut() {
-                *o = *o / count;
+                let count = T::of((rows.len() * window.len()) as f64);
+                *o = window.iter().fold(T::zero(), |sum, &v| sum + v) / count;
             }
         }
     }
