@@ -176,14 +176,14 @@ vectorised! {
         let whole = p.whole_windows(h, h);
         let count = T::of((p.kernel * p.kernel) as f64);
         for o in out[whole.start * w..whole.end * w].iter_mut() {
-            *o = *o / count;
+            *o /= count;
         }
         let columns = p.whole_windows(w, w);
         for (y, (out, sums)) in out.chunks_exact_mut(w).zip(sums.chunks_exact(w)).enumerate() {
             let rows = p.window(y, h).len();
             if !whole.contains(&y) {
                 for o in out.iter_mut() {
-                    *o = *o / T::of((rows * p.kernel) as f64);
+                    *o /= T::of((rows * p.kernel) as f64);
                 }
             }
             // What windows at the left and right border saw of other rows does not count.
