@@ -48,6 +48,13 @@ impl Pool2d {
         let from = o * self.stride;
         from.saturating_sub(self.padding)..(from + self.kernel - self.padding).min(size)
     }
+
+    /// The output positions along an axis of `size` pixels, `outputs` of them, whose windows no border cuts.
+    pub(crate) fn whole_windows(&self, outputs: usize, size: usize) -> Range<usize> {
+        let end = (size + self.padding + self.stride).saturating_sub(self.kernel) / self.stride;
+        let end = end.min(outputs);
+        self.padding.div_ceil(self.stride).min(end)..end
+    }
 }
 
 #[cfg(test)]
