@@ -1,13 +1,13 @@
 //! Files of `torch.save`: reading them without Python, and writing them for it.
 //!
 //! Read are both containers, the zip archive of PyTorch 1.6 and later and the concatenated pickles of before; of the
-//! objects in them, state dicts, alone or among the other things that a training loop saves. Tensors of any float
-//! type and of the integer types that candle knows come back contiguous, in host memory, in the order of the file,
-//! whatever device, stride or shared storage they were saved with.
+//! objects in them, state dicts, alone or among the other things that a training loop saves, and networks that were
+//! pickled whole. Tensors come back contiguous, in host memory, in the order of the file, whatever device, stride, sign or
+//! shared storage they were saved with; those of types that candle lacks as bytes ([`StateDict::others`]).
 //!
 //! A pickle is a program, so a `.pth` file from the network is code from the network. Nothing of it is executed
-//! here: the interpreter knows the handful of names that a state dict needs. What training loops keep beside the weights
-//! (options, scores, dates) is skipped without being built; a file that wants any other name is refused by that name. A
+//! here: the interpreter knows the handful of names that a state dict needs, and every other class is a placeholder that is
+//! neither imported nor built. A file that names what would run a program (`os.system`, `eval`) is refused by that name. A
 //! file is also refused when reading it would take more than four times its size (and four megabytes) of memory, when it
 //! holds more than 65536 tensors, or when any of its parts is missing or contradicts another.
 //!
@@ -25,18 +25,23 @@ mod budget;
 mod bytes;
 mod container;
 mod find;
+mod module;
 mod pickle;
 mod refusal;
 mod tensors;
 mod write;
 mod zip;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
 use self::budget::Budget;
-use self::pickle::{Element, Value};
+use self::container::Container;
+use self::find::Place;
+use self::pickle::{Heap, Value};
 use self::refusal::{Checked, Refusal};
+use self::tensors::Built;
 use crate::file::read_file;
 use crate::limits::MAX_TENSORS;
 use crate::{Loaded, Origin, Result, StateDict, shown};
@@ -72,51 +77,79 @@ pub(crate) fn read_bytes_of(file: &[u8], entry: Option<&str>, origin: Origin) ->
     load(file, entry).map_err(|refusal| refusal.at(origin))
 }
 
+/// The names of the state dicts of the `.pth` file in `file`, as [`read_entry`](crate::read_entry) takes them; that of the
+/// object itself is empty.
+pub(crate) fn entries_of(file: &[u8], origin: Origin) -> Result<Vec<String>> {
+    let names = || -> Checked<Vec<String>> {
+        let mut budget = Budget::for_file(file.len());
+        let container = Container::of(file, &mut budget)?;
+        let pickle = container.contents(&mut budget)?.pickle;
+        find::names(pickle.root, &pickle.heap)
+    };
+    names().map_err(|refusal| refusal.at(origin))
+}
+
 fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
     let mut budget = Budget::for_file(file.len());
-    let contents = container::open(file, &mut budget)?;
+    let container = Container::of(file, &mut budget)?;
+    let contents = container.contents(&mut budget)?;
     let heap = &contents.pickle.heap;
     let found = find::state_dict(contents.pickle.root, heap, entry)?;
     let mut notes = found.notes;
     if contents.trailing > 0 {
         notes.push(format!("{} bytes after the last storage ignored", contents.trailing));
     }
-    let entries = heap.dict(found.dict);
+    let entries = match found.place {
+        Place::Dict(dict) => named(dict, heap, &mut budget)?,
+        Place::Module(module) => {
+            let owned = module::state_dict(module, heap, &mut budget)?;
+            owned.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect()
+        }
+    };
     if entries.len() > MAX_TENSORS {
         return Err(Refusal::Damaged(format!("a state dict of {} entries, more than {MAX_TENSORS}", entries.len())));
     }
     budget.take(entries.len() as u64 * PER_TENSOR, "the names of the tensors")?;
     let mut state = StateDict::new();
     let mut names = HashSet::with_capacity(entries.len());
-    let (mut others, mut booleans) = (0, 0);
-    for &(key, value) in entries {
-        let Value::Text(name) = key else {
-            return Err(Refusal::Damaged(format!("a state dict has a {} as a key", key.kind())));
-        };
+    let mut others = 0;
+    for (name, value) in &entries {
         if !names.insert(name) {
             return Err(Refusal::Damaged(format!("the state dict holds {} twice", shown(name))));
         }
-        let Value::Tensor(tensor) = value else {
+        let Value::Tensor(tensor) = *value else {
             others += 1;
             if others <= MAX_NOTED {
-                notes.push(format!("{} ({}) ignored: not a tensor", shown(name), shown(&heap.kind(&value))));
+                notes.push(format!("{} ({}) ignored: not a tensor", shown(name), shown(&heap.kind(value))));
             }
             continue;
         };
         let tensor = heap.tensor(tensor);
         let storage = heap.storage(tensor.storage);
-        booleans += usize::from(storage.element == Element::Bool);
         let data = contents.data.get(storage.key).copied().unwrap_or_default();
         budget.take(name.len() as u64, "the names of the tensors")?;
-        state.push(name, tensors::build(tensor, storage, data, &mut budget)?);
+        match tensors::build(tensor, storage, data, &mut budget)? {
+            Built::Tensor(tensor) => {
+                state.push(name.as_ref(), tensor);
+            }
+            Built::Raw(tensor) => state.push_other(name.as_ref(), tensor),
+        }
     }
     if others > MAX_NOTED {
         notes.push(format!("{} more entries ignored: not tensors", others - MAX_NOTED));
     }
-    if booleans > 0 {
-        notes.push(format!("{booleans} boolean tensors read as bytes"));
-    }
     Ok(Loaded { state, format: contents.format, notes })
+}
+
+/// The entries of a dict, all of whose keys are text.
+fn named<'a>(dict: usize, heap: &Heap<'a>, budget: &mut Budget) -> Checked<Vec<(Cow<'a, str>, Value<'a>)>> {
+    let entries = heap.dict(dict);
+    budget.take(size_of_val(entries) as u64, "the names of the tensors")?;
+    let named = |&(key, value): &(Value<'a>, Value<'a>)| match key {
+        Value::Text(name) => Ok((Cow::Borrowed(name), value)),
+        other => Err(Refusal::Damaged(format!("a state dict has a {} as a key", other.kind()))),
+    };
+    entries.iter().map(named).collect()
 }
 
 /// Notes about single entries; a hostile file could ask for any number of them.
