@@ -25,6 +25,7 @@ impl From<&ResnetConfig> for GeneratorConfig {
             n_blocks: c.n_blocks,
             dropout: c.dropout,
             padding: c.padding,
+            upsample: c.upsample,
             ..GeneratorConfig::default()
         }
     }

@@ -12,6 +12,7 @@ pub mod pad;
 pub mod pool;
 pub mod residual;
 pub mod skip;
+pub mod upsample;
 
 #[cfg(test)]
 mod tests {
