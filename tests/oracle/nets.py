@@ -50,7 +50,8 @@ class ResnetBlock(nn.Module):
 
 
 class ResnetGenerator(nn.Module):
-    def __init__(self, in_nc=3, out_nc=3, ngf=64, norm="instance", dropout=False, n_blocks=9, padding="reflect"):
+    def __init__(self, in_nc=3, out_nc=3, ngf=64, norm="instance", dropout=False, n_blocks=9, padding="reflect",
+                 upsample="deconv"):
         super().__init__()
         n, bias = norm_layer(norm), uses_bias(norm)
         m = [nn.ReflectionPad2d(3), nn.Conv2d(in_nc, ngf, 7, bias=bias), n(ngf), nn.ReLU(True)]
@@ -61,7 +62,13 @@ class ResnetGenerator(nn.Module):
             m.append(ResnetBlock(ngf * 4, padding, n, dropout, bias))
         for i in range(2):
             c = ngf * 2 ** (2 - i)
-            m += [nn.ConvTranspose2d(c, c // 2, 3, stride=2, padding=1, output_padding=1, bias=bias), n(c // 2), nn.ReLU(True)]
+            if upsample == "deconv":
+                m.append(nn.ConvTranspose2d(c, c // 2, 3, stride=2, padding=1, output_padding=1, bias=bias))
+            elif upsample == "resize":
+                m += [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(c, c // 2, 3, bias=bias)]
+            else:
+                m += [nn.Upsample(scale_factor=2), nn.Conv2d(c, c // 2, 3, padding=1, bias=bias)]
+            m += [n(c // 2), nn.ReLU(True)]
         m += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, out_nc, 7), nn.Tanh()]
         self.model = nn.Sequential(*m)
 

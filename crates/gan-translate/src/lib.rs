@@ -21,6 +21,7 @@ mod networks;
 mod options;
 mod pad_to_multiple;
 mod reader;
+mod reference_folder;
 mod sizes;
 mod styles;
 mod trained_model;

@@ -77,7 +77,7 @@ fn of_weights(args: &Args) -> anyhow::Result<TrainedModel> {
         label_nc: args.labels.label_nc,
         instances,
         dropout: args.dropout.is_some(),
-        ..args.weights.options()
+        ..args.weights.options()?
     };
     TrainedModel::open_weights(&args.model, &options).map_err(worded)
 }
