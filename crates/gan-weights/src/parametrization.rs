@@ -176,14 +176,15 @@ mod tests {
 
     #[test]
     fn transposed_convolutions_are_told_by_their_vectors() {
-        // Input 2, output 2; as rows of output channels the matrix is [[0, 1], [3, 0]].
-        let weight = tensor(&[0., 3., 1., 0.], &[2, 2, 1, 1]);
+        // As rows of output channels, the second dimension, the matrix has the singular values 3 and 1: of u and v below, and
+        // of (-0.8, 0.6) and (0, 1).
+        let weight = [1.8, 2.4, -0.8, 0.6];
         let mut state = StateDict::new();
-        state.push("up.weight_orig", weight);
-        state.push("up.weight_u", tensor(&[0., 1.], &[2]));
+        state.push("up.weight_orig", tensor(&weight, &[2, 2, 1, 1]));
+        state.push("up.weight_u", tensor(&[0.6, 0.8], &[2]));
         state.push("up.weight_v", tensor(&[1., 0.], &[2]));
         fold_parametrizations(&mut state);
-        close(&values(&state, "up.weight"), &[0., 1., 1. / 3., 0.]);
+        close(&values(&state, "up.weight"), &weight.map(|w| w / 3.));
         // Different sizes leave no choice.
         let mut state = StateDict::new();
         state.push("up.weight_orig", tensor(&[2., 0., 0., 0., 1., 0.], &[2, 3]));

@@ -36,7 +36,10 @@ pub fn read_entry(path: impl AsRef<Path>, entry: &str) -> Result<Loaded> {
     if safetensors::is_safetensors(&file) {
         return select(read_bytes_of(&file, path)?, entry).map_err(|_| Error::BadWeights {
             origin: Origin::from(path),
-            reason: format!("a safetensors file holds one state dict, and no tensor in it begins with \"{}.\"", shown(entry)),
+            reason: format!(
+                "a safetensors file holds one state dict, and no tensor in it begins with \"{}.\"",
+                shown(entry)
+            ),
             remedy: "leave the entry out",
         });
     }

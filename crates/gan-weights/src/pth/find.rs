@@ -55,7 +55,10 @@ pub(super) fn state_dict<'a>(root: Value<'a>, heap: &Heap<'a>, entry: Option<&st
             }
             Value::Dict(_) => {}
             _ => {
-                return Err(Refusal::Unsupported(format!("the file holds a {}, not a state dict", root.kind()), RESAVE));
+                return Err(Refusal::Unsupported(
+                    format!("the file holds a {}, not a state dict", root.kind()),
+                    RESAVE,
+                ));
             }
         }
     }

@@ -32,14 +32,13 @@ mod tensors;
 mod write;
 mod zip;
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
 use self::budget::Budget;
 use self::container::Container;
 use self::find::Place;
-use self::pickle::{Heap, Value};
+use self::pickle::Value;
 use self::refusal::{Checked, Refusal};
 use self::tensors::Built;
 use crate::file::read_file;
@@ -100,11 +99,8 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
         notes.push(format!("{} bytes after the last storage ignored", contents.trailing));
     }
     let entries = match found.place {
-        Place::Dict(dict) => named(dict, heap, &mut budget)?,
-        Place::Module(module) => {
-            let owned = module::state_dict(module, heap, &mut budget)?;
-            owned.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect()
-        }
+        Place::Dict(dict) => Entries::Dict(heap.dict(dict)),
+        Place::Module(module) => Entries::Module(module::state_dict(module, heap, &mut budget)?),
     };
     if entries.len() > MAX_TENSORS {
         return Err(Refusal::Damaged(format!("a state dict of {} entries, more than {MAX_TENSORS}", entries.len())));
@@ -113,14 +109,15 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
     let mut state = StateDict::new();
     let mut names = HashSet::with_capacity(entries.len());
     let mut others = 0;
-    for (name, value) in &entries {
+    for at in 0..entries.len() {
+        let (name, value) = entries.get(at)?;
         if !names.insert(name) {
             return Err(Refusal::Damaged(format!("the state dict holds {} twice", shown(name))));
         }
-        let Value::Tensor(tensor) = *value else {
+        let Value::Tensor(tensor) = value else {
             others += 1;
             if others <= MAX_NOTED {
-                notes.push(format!("{} ({}) ignored: not a tensor", shown(name), shown(&heap.kind(value))));
+                notes.push(format!("{} ({}) ignored: not a tensor", shown(name), shown(&heap.kind(&value))));
             }
             continue;
         };
@@ -130,9 +127,9 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
         budget.take(name.len() as u64, "the names of the tensors")?;
         match tensors::build(tensor, storage, data, &mut budget)? {
             Built::Tensor(tensor) => {
-                state.push(name.as_ref(), tensor);
+                state.push(name, tensor);
             }
-            Built::Raw(tensor) => state.push_other(name.as_ref(), tensor),
+            Built::Raw(tensor) => state.push_other(name, tensor),
         }
     }
     if others > MAX_NOTED {
@@ -141,15 +138,30 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
     Ok(Loaded { state, format: contents.format, notes })
 }
 
-/// The entries of a dict, all of whose keys are text.
-fn named<'a>(dict: usize, heap: &Heap<'a>, budget: &mut Budget) -> Checked<Vec<(Cow<'a, str>, Value<'a>)>> {
-    let entries = heap.dict(dict);
-    budget.take(size_of_val(entries) as u64, "the names of the tensors")?;
-    let named = |&(key, value): &(Value<'a>, Value<'a>)| match key {
-        Value::Text(name) => Ok((Cow::Borrowed(name), value)),
-        other => Err(Refusal::Damaged(format!("a state dict has a {} as a key", other.kind()))),
-    };
-    entries.iter().map(named).collect()
+/// The entries of a state dict.
+enum Entries<'a, 'h> {
+    Dict(&'h [(Value<'a>, Value<'a>)]),
+    Module(Vec<(String, Value<'a>)>),
+}
+
+impl<'a> Entries<'a, '_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Dict(entries) => entries.len(),
+            Self::Module(entries) => entries.len(),
+        }
+    }
+
+    /// Name and value of the entry at `at`.
+    fn get(&self, at: usize) -> Checked<(&str, Value<'a>)> {
+        match self {
+            Self::Dict(entries) => match entries[at] {
+                (Value::Text(name), value) => Ok((name, value)),
+                (key, _) => Err(Refusal::Damaged(format!("a state dict has a {} as a key", key.kind()))),
+            },
+            Self::Module(entries) => Ok((&entries[at].0, entries[at].1)),
+        }
+    }
 }
 
 /// Notes about single entries; a hostile file could ask for any number of them.

@@ -1,5 +1,7 @@
 //! From a tensor's description to a tensor.
 
+use std::ops::Neg;
+
 use candle_core::{DType, Device, Tensor, WithDType};
 use half::{bf16, f16};
 
@@ -25,18 +27,15 @@ pub(super) fn build(tensor: &TensorRef, storage: &StorageRef<'_>, data: &[u8], b
     // Elements are decoded straight into the vector that becomes the tensor: candle's conversion from bytes would
     // copy once more, and twice where the bytes happen not to be aligned.
     let view = View { tensor, visible, count };
-    let sign = if tensor.negative { -1.0 } else { 1.0 };
     let built = match tensor.element {
-        Element::Of(DType::F32) => view.decode(|bytes| sign as f32 * f32::from_le_bytes(bytes)),
-        Element::Of(DType::F64) => view.decode(|bytes| sign * f64::from_le_bytes(bytes)),
-        Element::Of(DType::F16) => {
-            view.decode(|bytes| if tensor.negative { -f16::from_le_bytes(bytes) } else { f16::from_le_bytes(bytes) })
-        }
-        Element::Of(DType::BF16) => {
-            view.decode(|bytes| if tensor.negative { -bf16::from_le_bytes(bytes) } else { bf16::from_le_bytes(bytes) })
-        }
+        Element::Of(DType::F32) => view.signed(f32::from_le_bytes),
+        Element::Of(DType::F64) => view.signed(f64::from_le_bytes),
+        Element::Of(DType::F16) => view.signed(f16::from_le_bytes),
+        Element::Of(DType::BF16) => view.signed(bf16::from_le_bytes),
         // PyTorch sets these flags on floats and complex numbers alone.
-        _ if tensor.negative && !matches!(tensor.element, Element::Raw(ElementType::Complex64 | ElementType::Complex128)) => {
+        _ if tensor.negative
+            && !matches!(tensor.element, Element::Raw(ElementType::Complex64 | ElementType::Complex128)) =>
+        {
             return Err(Refusal::Damaged(format!("a tensor of {} with the other sign", tensor.element.name())));
         }
         Element::Of(DType::I64) => view.decode(i64::from_le_bytes),
@@ -61,6 +60,11 @@ struct View<'v> {
 }
 
 impl View<'_> {
+    /// As [`View::decode`], with the other sign where the tensor has it.
+    fn signed<T: WithDType + Neg<Output = T>, const N: usize>(&self, from: impl Fn([u8; N]) -> T) -> Checked<Tensor> {
+        if self.tensor.negative { self.decode(|bytes| -from(bytes)) } else { self.decode(from) }
+    }
+
     /// The tensor of the elements that `from` makes of `N` bytes each.
     fn decode<T: WithDType, const N: usize>(&self, from: impl Fn([u8; N]) -> T) -> Checked<Tensor> {
         let (stored, _) = self.visible.as_chunks::<N>();

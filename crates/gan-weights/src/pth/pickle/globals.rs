@@ -12,9 +12,9 @@ pub(in super::super) enum Element {
     Of(DType),
     /// Elements of a type that candle lacks.
     Raw(ElementType),
-    /// Quantized elements: the name of their type, and bytes of an element. They mean nothing without their scale, so such
-    /// a storage only lies beside the weights.
-    Quantized(&'static str, usize),
+    /// Quantized elements of so many bytes. They mean nothing without their scale, so such a storage only lies beside the
+    /// weights.
+    Quantized(u8),
 }
 
 impl Element {
@@ -23,7 +23,7 @@ impl Element {
         match self {
             Self::Of(dtype) => dtype.size_in_bytes(),
             Self::Raw(element) => element.width(),
-            Self::Quantized(_, width) => width,
+            Self::Quantized(width) => width.into(),
         }
     }
 
@@ -32,7 +32,7 @@ impl Element {
         match self {
             Self::Of(dtype) => dtype.as_str(),
             Self::Raw(element) => element.name(),
-            Self::Quantized(name, _) => name,
+            Self::Quantized(_) => "quantized elements",
         }
     }
 
@@ -98,9 +98,8 @@ impl Global {
                 "IntStorage" => Element::Of(DType::I32),
                 "ShortStorage" => Element::Of(DType::I16),
                 "ByteStorage" => Element::Of(DType::U8),
-                "QInt8Storage" => Element::Quantized("qint8", 1),
-                "QUInt8Storage" => Element::Quantized("quint8", 1),
-                "QInt32Storage" => Element::Quantized("qint32", 4),
+                "QInt8Storage" | "QUInt8Storage" => Element::Quantized(1),
+                "QInt32Storage" => Element::Quantized(4),
                 other => Element::Raw(ElementType::of_storage(other)?),
             }),
             _ => return None,

@@ -17,8 +17,8 @@ pub(super) fn is_inert(module: &str, name: &str) -> bool {
         "pathlib" | "pathlib._local" => PATHS.contains(&name),
         "typing" => is_class(name),
         "numpy" => ["dtype", "ndarray"].contains(&name) || is_scalar(name),
-        "torch" => is_class(name) || is_torch_constant(name),
-        _ => !runs_programs(module) && is_qualified(name),
+        "torch" => name == "device" || is_class(name) || is_torch_constant(name),
+        _ => !runs_programs(module) && module.split('.').all(is_identifier) && is_qualified(name),
     }
 }
 
@@ -41,18 +41,19 @@ fn runs_programs(module: &str) -> bool {
 /// Whether the name is one identifier, or that of a class in a class. Any other dotted name leads to attributes of what a
 /// module has imported.
 fn is_qualified(name: &str) -> bool {
-    let identifier = |part: &str| {
-        part.starts_with(|c: char| c.is_alphabetic() || c == '_') && part.chars().all(|c| c.is_alphanumeric() || c == '_')
-    };
-    identifier(name) || name.split('.').all(is_class)
+    is_identifier(name) || name.split('.').all(is_class)
+}
+
+fn is_identifier(part: &str) -> bool {
+    part.starts_with(|c: char| c.is_alphabetic() || c == '_') && part.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
 /// An element type, a layout or a memory format of PyTorch.
 fn is_torch_constant(name: &str) -> bool {
     const FORMATS: [&str; 5] = ["strided", "sparse_coo", "contiguous_format", "channels_last", "preserve_format"];
     const KINDS: [&str; 16] = [
-        "float", "bfloat", "int", "uint", "complex", "qint", "quint", "bits", "bool", "half", "double", "short", "long",
-        "chalf", "cfloat", "cdouble",
+        "float", "bfloat", "int", "uint", "complex", "qint", "quint", "bits", "bool", "half", "double", "short",
+        "long", "chalf", "cfloat", "cdouble",
     ];
     let of = |kind: &&str| {
         name.strip_prefix(*kind).is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()))
@@ -156,6 +157,8 @@ mod tests {
             ("__main__", "os.system"),
             ("anything", ""),
             ("anything", "a b"),
+            ("any thing", "A"),
+            ("a..b", "A"),
             ("anything", "\u{1b}[2J"),
             ("torch.jit", "load"),
             ("torch._utils", "_rebuild_tensor_v2.__globals__"),

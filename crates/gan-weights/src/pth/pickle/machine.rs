@@ -50,6 +50,13 @@ pub(in super::super) fn run<'a>(data: &'a [u8], at: usize, budget: &mut Budget) 
             break root;
         }
     };
+    // Inside of something such an object does no harm; here it is what the pickle was wanted for.
+    if let Value::Opaque(index) = root
+        && !machine.heap.has_tensors()
+    {
+        let (module, name) = machine.heap.class(index);
+        return Err(forbidden(module, name));
+    }
     Ok(Pickle { root, heap: machine.heap, end: machine.code.position() })
 }
 

@@ -115,10 +115,9 @@ fn tensor<'a>(
         return Err(Refusal::Damaged(format!("a tensor has {} sizes and {} strides", size.len(), stride.len())));
     }
     let says = |flag: &str| match metadata {
-        Value::Dict(dict) => heap
-            .dict(dict)
-            .iter()
-            .any(|entry| matches!(entry, (Value::Text(key), Value::Bool(true)) if *key == flag)),
+        Value::Dict(dict) => {
+            heap.dict(dict).iter().any(|entry| matches!(entry, (Value::Text(key), Value::Bool(true)) if *key == flag))
+        }
         _ => false,
     };
     let element = element.unwrap_or(heap.storage(storage).element);

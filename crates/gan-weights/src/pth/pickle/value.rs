@@ -225,10 +225,6 @@ impl<'a> Heap<'a> {
         &self.dicts[index]
     }
 
-    pub(in super::super) fn dict_count(&self) -> usize {
-        self.dicts.len()
-    }
-
     pub(in super::super) fn storage(&self, index: usize) -> &StorageRef<'a> {
         &self.storages[index]
     }
@@ -239,6 +235,10 @@ impl<'a> Heap<'a> {
 
     pub(in super::super) fn tensor(&self, index: usize) -> &TensorRef {
         &self.tensors[index]
+    }
+
+    pub(super) fn has_tensors(&self) -> bool {
+        !self.tensors.is_empty()
     }
 
     /// Module and name of the class of a placeholder.
