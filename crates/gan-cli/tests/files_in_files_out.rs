@@ -471,8 +471,7 @@ fn models_that_are_none_say_what_there_is() {
     for name in ["horses.pth", "zebras.pth"] {
         fs::write(bench.path("python").join(name), "").unwrap();
     }
-    with("python", &[])
-        .fails(4, &["horses.pth and zebras.pth", "name one", "--model python/horses.pth"]);
+    with("python", &[]).fails(4, &["horses.pth and zebras.pth", "name one", "--model python/horses.pth"]);
     bench.ok(tiny_in("pix2pix", "runs/p", &["max_steps=2", "save_latest_freq=1"]));
     bench.ok(tiny_in("cyclegan", "cycle", &["max_steps=1"]));
     with("runs/p/checkpoints/999", &[]).fails(4, &["no checkpoint 999 in runs/p", "2"]);

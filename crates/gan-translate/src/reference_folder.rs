@@ -53,7 +53,9 @@ impl ReferenceFolder {
         }
         match options.path {
             Some(path) => model.notes.push(format!("options read from {}", path.display())),
-            None => model.notes.push(format!("{} has no train_opt.txt or opt.txt: the defaults hold", folder.display())),
+            None => {
+                model.notes.push(format!("{} has no train_opt.txt or opt.txt: the defaults hold", folder.display()))
+            }
         }
         Ok(Some(model))
     }
@@ -242,8 +244,14 @@ mod tests {
         assert_eq!(options.values["crop_size"], "128");
         assert_eq!(options.values["dataroot"], "./datasets/a: b");
         assert!(!options.is("no_dropout"));
-        let hd = RunOptions { path: None, values: RunOptions::parse("label_nc: 35\nloadSize: 1024\nnetG: local\nno_instance: True") };
-        assert_eq!((hd.number("label_nc"), hd.number("load_size|loadSize"), hd.arch()), (Some(35), Some(1024), Some(Arch::Local)));
+        let hd = RunOptions {
+            path: None,
+            values: RunOptions::parse("label_nc: 35\nloadSize: 1024\nnetG: local\nno_instance: True"),
+        };
+        assert_eq!(
+            (hd.number("label_nc"), hd.number("load_size|loadSize"), hd.arch()),
+            (Some(35), Some(1024), Some(Arch::Local))
+        );
         assert!(hd.is("no_instance"));
     }
 

@@ -67,15 +67,17 @@ impl TrainedModel {
         }
         match checkpoint::newest(&Disk, path, |folder| Self::described(path, folder, networks)) {
             Ok((model, warnings)) => Ok(TrainedModel { warnings, ..model }),
-            Err(Error::Checkpoint(error @ checkpoint::Error::NoCheckpoint { .. })) => match ReferenceFolder::open(path)? {
-                Some(ReferenceFolder { config, networks: read, notes }) => {
-                    Self { notes, ..Self::new(path, Source::References, config, read) }.verified(networks)
+            Err(Error::Checkpoint(error @ checkpoint::Error::NoCheckpoint { .. })) => {
+                match ReferenceFolder::open(path)? {
+                    Some(ReferenceFolder { config, networks: read, notes }) => {
+                        Self { notes, ..Self::new(path, Source::References, config, read) }.verified(networks)
+                    }
+                    None => Err(match Elsewhere::of(path) {
+                        Some(elsewhere) => Error::NoModel { path: path.to_owned(), elsewhere },
+                        None => error.into(),
+                    }),
                 }
-                None => Err(match Elsewhere::of(path) {
-                    Some(elsewhere) => Error::NoModel { path: path.to_owned(), elsewhere },
-                    None => error.into(),
-                }),
-            },
+            }
             Err(error) => Err(error),
         }
     }
@@ -238,7 +240,9 @@ impl TrainedModel {
         match &self.source {
             Source::Checkpoint(folder) => Ok(folder.tensors(name)?),
             Source::Folder(folder) => Ok(read_any(folder.join(file_name(name)))?.state),
-            Source::WeightFile | Source::References => Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() }),
+            Source::WeightFile | Source::References => {
+                Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() })
+            }
         }
     }
 

@@ -4,9 +4,7 @@ use crate::model_config::{Generator, InputKind, ModelConfig, OutputKind, ReadOpt
 use crate::{Error, Result};
 use gan_data::{Direction, Preprocess};
 use gan_nets::{Arch, GeneratorConfig, Network, identify};
-use gan_weights::{
-    KeyMap, Loaded, StateDict, entries, fold_parametrizations, normalize_keys, read_any, read_entry,
-};
+use gan_weights::{KeyMap, Loaded, StateDict, entries, fold_parametrizations, normalize_keys, read_any, read_entry};
 use std::path::{Path, PathBuf};
 
 /// What the tensors of a weight file do not tell.
@@ -66,7 +64,13 @@ fn networks(path: &Path, loaded: Loaded, options: &WeightOptions) -> Result<Vec<
             notes.push(format!("prefix \"{}.\" removed from its keys", found.prefix));
         }
         notes.extend(found.notes);
-        let file = WeightFile { path: path.to_owned(), state: found.state, network: found.network, mapping: found.mapping, notes };
+        let file = WeightFile {
+            path: path.to_owned(),
+            state: found.state,
+            network: found.network,
+            mapping: found.mapping,
+            notes,
+        };
         (entry.join("."), file)
     });
     Ok(found.collect())

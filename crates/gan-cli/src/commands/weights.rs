@@ -41,7 +41,10 @@ impl WeightArgs {
     /// Refuses what only bare weight files need.
     pub(crate) fn refuse_for_runs(&self) -> anyhow::Result<()> {
         if self.arch.is_some() || self.entry.is_some() || self.keys.is_some() {
-            bail!(Coded(USAGE, "--arch, --entry and --keys are for bare weight files: a run knows its networks".into()));
+            bail!(Coded(
+                USAGE,
+                "--arch, --entry and --keys are for bare weight files: a run knows its networks".into()
+            ));
         }
         Ok(())
     }

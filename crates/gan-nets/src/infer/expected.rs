@@ -36,7 +36,11 @@ pub(super) fn check(network: &Network, state: &StateDict) -> Result<()> {
     }
     let known: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
     problems.extend(
-        state.names().chain(others.keys().copied()).filter(|name| !known.contains(name)).map(|name| format!("{} is not part of it", shown(name))),
+        state
+            .names()
+            .chain(others.keys().copied())
+            .filter(|name| !known.contains(name))
+            .map(|name| format!("{} is not part of it", shown(name))),
     );
     if problems.is_empty() {
         return Ok(());

@@ -163,7 +163,8 @@ impl Order {
         if inner.iter().any(|(_, [.., side])| *side != 3) {
             return None;
         }
-        let blocks: Vec<(usize, [usize; 3])> = inner.iter().copied().filter(|(_, [out, input, _])| out == input).collect();
+        let blocks: Vec<(usize, [usize; 3])> =
+            inner.iter().copied().filter(|(_, [out, input, _])| out == input).collect();
         let width = blocks.first()?.1[0];
         if blocks.len() % 2 != 0 || blocks.iter().any(|(_, [out, ..])| *out != width) {
             return None;
@@ -179,8 +180,10 @@ impl Order {
             let (down, up, kind) = match (widening.next()?, widening.next(), &narrowing[..]) {
                 (down, None, &[up]) => (down, up, Upsample::Resize),
                 (first, Some(second), []) => {
-                    let swapped = side(layers[first].path) == Some(Side::Up) && side(layers[second].path) != Some(Side::Up)
-                        || side(layers[second].path) == Some(Side::Down) && side(layers[first].path) != Some(Side::Down);
+                    let swapped = side(layers[first].path) == Some(Side::Up)
+                        && side(layers[second].path) != Some(Side::Up)
+                        || side(layers[second].path) == Some(Side::Down)
+                            && side(layers[first].path) != Some(Side::Down);
                     if swapped { (second, first, Upsample::Deconv) } else { (first, second, Upsample::Deconv) }
                 }
                 _ => return None,
@@ -220,7 +223,8 @@ impl Order {
         if norms.is_empty() {
             return Some(HashMap::new());
         }
-        let convs: Vec<usize> = (0..layers.len()).filter(|&at| layers[at].conv().is_some() && at != self.head).collect();
+        let convs: Vec<usize> =
+            (0..layers.len()).filter(|&at| layers[at].conv().is_some() && at != self.head).collect();
         let in_parent = |of: &[usize], parent: &str| -> Vec<usize> {
             of.iter().copied().filter(|&at| layers[at].parent() == parent).collect()
         };
@@ -306,7 +310,9 @@ impl Order {
             (Some(a), Some(b)) if together && b.checked_sub(a) == Some(Upsample::ResizeZero.stage_len()) => {
                 Upsample::ResizeZero
             }
-            (Some(a), Some(b)) if together && b.checked_sub(a) == Some(Upsample::Resize.stage_len()) => Upsample::Resize,
+            (Some(a), Some(b)) if together && b.checked_sub(a) == Some(Upsample::Resize.stage_len()) => {
+                Upsample::Resize
+            }
             _ => {
                 notes.push("its resize-convolutions do not tell how they pad: reflection padding is assumed".into());
                 Upsample::Resize

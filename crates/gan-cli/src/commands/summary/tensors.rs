@@ -23,10 +23,7 @@ pub(super) fn list(path: &Path, entry: Option<&str>) -> anyhow::Result<()> {
         Some(entry) => print(entry, &read_entry(path, entry)?),
         None => match &entries(path)?[..] {
             several @ [_, _, ..] => {
-                for (at, entry) in several.iter().enumerate() {
-                    if at > 0 {
-                        println!();
-                    }
+                for entry in several {
                     print(entry, &read_entry(path, entry)?);
                 }
             }
@@ -74,7 +71,7 @@ fn print(entry: &str, loaded: &Loaded) {
         _ => "weights",
     };
     let at = if entry.is_empty() { String::new() } else { format!(", entry {}", shown(entry)) };
-    println!("{format}{at}");
+    println!("# {format}{at}");
     let rows = rows(&loaded.state);
     let names: Vec<String> = rows.iter().map(|row| shown(row.name)).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max("tensor".len());
