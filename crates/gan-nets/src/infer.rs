@@ -2,6 +2,7 @@
 
 mod discriminator;
 mod expected;
+mod identified;
 mod local;
 mod parts;
 mod structure;
@@ -15,7 +16,8 @@ use std::fmt;
 use gan_layers::{Builder, NormKind, Summary};
 use gan_weights::StateDict;
 
-pub use self::parts::{Identified, identify};
+pub use self::identified::Identified;
+pub use self::parts::identify;
 use self::tensors::Tensors;
 use crate::{
     Arch, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result, Upsample,

@@ -28,6 +28,7 @@ pub struct TrainedModel {
     networks: Vec<(String, StateDict)>,
     warnings: Vec<Refused>,
     notes: Vec<String>,
+    mapping: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -90,7 +91,8 @@ impl TrainedModel {
         let file = WeightFile::open(path, options)?;
         let config = file.describe(options)?;
         let networks = vec![("g".to_owned(), file.state)];
-        Self { notes: file.notes, ..Self::new(path, Source::WeightFile, config, networks) }.verified(&[])
+        let WeightFile { notes, mapping, .. } = file;
+        Self { notes, mapping, ..Self::new(path, Source::WeightFile, config, networks) }.verified(&[])
     }
 
     /// A checkpoint with the description that lies in it.
@@ -126,7 +128,8 @@ impl TrainedModel {
     }
 
     fn new(path: &Path, source: Source, config: ModelConfig, networks: Vec<(String, StateDict)>) -> Self {
-        TrainedModel { path: path.to_owned(), source, config, networks, warnings: Vec::new(), notes: Vec::new() }
+        let (warnings, notes, mapping) = (Vec::new(), Vec::new(), Vec::new());
+        TrainedModel { path: path.to_owned(), source, config, networks, warnings, notes, mapping }
     }
 
     /// Reads and builds every network that translates, and reads the others that are wanted.
@@ -207,6 +210,11 @@ impl TrainedModel {
     /// What the user should know of bare weight files: which network they hold, and what reading them left out.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Layers of a bare weight file that were matched by their order and shapes: their paths in the file, and here.
+    pub fn mapping(&self) -> &[(String, String)] {
+        &self.mapping
     }
 
     /// Whether there is a network of this name.

@@ -34,7 +34,7 @@ pub fn read_entry(path: impl AsRef<Path>, entry: &str) -> Result<Loaded> {
     let path = path.as_ref();
     let file = read_file(path)?;
     if safetensors::is_safetensors(&file) {
-        return select(read_bytes_of(&file, path)?, entry).map_err(|_| Error::BadWeights {
+        return select(read_bytes_of(&file, path)?, entry).ok_or_else(|| Error::BadWeights {
             origin: Origin::from(path),
             reason: format!(
                 "a safetensors file holds one state dict, and no tensor in it begins with \"{}.\"",
@@ -49,9 +49,9 @@ pub fn read_entry(path: impl AsRef<Path>, entry: &str) -> Result<Loaded> {
         read => return read,
     };
     // A prefix in the state dict that is read without a name, or in one whose name comes before it.
-    let mut found = read_bytes_of(&file, path).ok().and_then(|loaded| select(loaded, entry).ok());
+    let mut found = read_bytes_of(&file, path).ok().and_then(|loaded| select(loaded, entry));
     for (at, _) in entry.rmatch_indices('.') {
-        found = found.or_else(|| select(named(&entry[..at]).ok()?, &entry[at + 1..]).ok());
+        found = found.or_else(|| select(named(&entry[..at]).ok()?, &entry[at + 1..]));
     }
     found.ok_or(refused)
 }
@@ -70,9 +70,8 @@ pub fn entries(path: impl AsRef<Path>) -> Result<Vec<String>> {
     pth::entries_of(&file, Origin::from(path))
 }
 
-/// The part of a state dict under a prefix, which may stand behind what wrappers have put before it. Without such a part
-/// the whole is handed back.
-fn select(mut loaded: Loaded, prefix: &str) -> std::result::Result<Loaded, Loaded> {
+/// The part of a state dict under a prefix, which may stand behind what wrappers have put before it.
+fn select(mut loaded: Loaded, prefix: &str) -> Option<Loaded> {
     let is_empty = |state: &StateDict| state.is_empty() && state.others().is_empty();
     let mut part = loaded.state.under(prefix);
     if is_empty(&part) {
@@ -82,9 +81,9 @@ fn select(mut loaded: Loaded, prefix: &str) -> std::result::Result<Loaded, Loade
         part = unwrapped.under(prefix);
     }
     if is_empty(&part) {
-        return Err(loaded);
+        return None;
     }
     loaded.notes.push(format!("{} of {} tensors begin with \"{}.\"", part.len(), loaded.state.len(), shown(prefix)));
     loaded.state = part;
-    Ok(loaded)
+    Some(loaded)
 }

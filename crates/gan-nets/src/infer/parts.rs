@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use gan_weights::{StateDict, normalize_keys};
 
+use super::identified::Identified;
 use super::{Network, infer, structure};
 use crate::{Arch, Error, Result};
 
@@ -12,22 +13,6 @@ const MAX_COMPONENTS: usize = 3;
 
 /// Prefixes that are tried. Networks that keep one layer a prefix have more, and no network lies under any of them.
 const MAX_PREFIXES: usize = 512;
-
-/// A network that a state dict holds.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Identified {
-    /// What its keys begin with, without the dot; empty for a network that the whole state dict is of.
-    pub prefix: String,
-    /// What it is.
-    pub network: Network,
-    /// Its tensors, under the names that the network has here.
-    pub state: StateDict,
-    /// Layers that were matched by their order and shapes: their paths in the file (behind the prefix), and here.
-    pub mapping: Vec<(String, String)>,
-    /// What was done to the tensors, and what had to be assumed.
-    pub notes: Vec<String>,
-}
 
 /// The networks that the tensors of `state` belong to, in order: one, if all of it is of one network ([`infer`]); else
 /// those under prefixes (`netG_A.`, `generators.photo.`); else ResNet generators whose layers have other names, told by the

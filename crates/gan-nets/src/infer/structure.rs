@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use gan_layers::NormKind;
 use gan_weights::StateDict;
 
-use super::parts::Identified;
+use super::identified::Identified;
 use super::{Network, expected};
 use crate::{Arch, GeneratorConfig, Padding, Upsample};
 
@@ -166,7 +166,7 @@ impl Order {
         let blocks: Vec<(usize, [usize; 3])> =
             inner.iter().copied().filter(|(_, [out, input, _])| out == input).collect();
         let width = blocks.first()?.1[0];
-        if blocks.len() % 2 != 0 || blocks.iter().any(|(_, [out, ..])| *out != width) {
+        if !blocks.len().is_multiple_of(2) || blocks.iter().any(|(_, [out, ..])| *out != width) {
             return None;
         }
         let n_downsample = (1..16).find(|n| ngf << n == width)?;

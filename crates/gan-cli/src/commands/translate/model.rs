@@ -32,6 +32,9 @@ pub(super) fn open(args: &Args, device: DeviceConfig) -> anyhow::Result<Model> {
     let model = Model::load(&trained, options).map_err(worded)?;
     model.check_writable().map_err(worded)?;
     trained.notes().iter().for_each(|note| eprintln!("{note}"));
+    if !trained.mapping().is_empty() {
+        eprintln!("`gan-cli summary --model {}` shows which layer is which", args.model.display());
+    }
     if is_weight_file(&args.model) {
         if args.direction == Direction::B2a {
             eprintln!("a weight file holds one generator: --direction changes nothing");
