@@ -51,7 +51,7 @@ const PYRAMIDS: &[Arch] = &[Arch::Global, Arch::Local];
 const GENERATOR: &[Key<GeneratorConfig, Arch>] = &[
     Key::new("dropout", PLAIN),
     Key::new("padding", RESNETS),
-    Key::new("upsample", RESNETS),
+    Key::new("upsample", PLAIN),
     Key {
         number: Some(|c| c.n_blocks),
         fixed: &[(Arch::Resnet9Blocks, 9), (Arch::Resnet6Blocks, 6)],

@@ -71,7 +71,7 @@ pub struct GeneratorConfig {
     pub dropout: bool,
     /// Padding of ResNet blocks.
     pub padding: Padding,
-    /// How a ResNet doubles the size.
+    /// How a ResNet or a U-Net doubles the size.
     pub upsample: Upsample,
     /// Blocks of `arch = "resnet"`.
     pub n_blocks: usize,
@@ -180,6 +180,7 @@ impl GeneratorConfig {
             num_downs,
             norm: self.norm,
             dropout: self.dropout,
+            upsample: self.upsample,
         }
     }
 

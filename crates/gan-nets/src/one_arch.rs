@@ -51,6 +51,7 @@ impl From<&UnetConfig> for GeneratorConfig {
             norm: c.norm,
             num_downs: c.num_downs,
             dropout: c.dropout,
+            upsample: c.upsample,
             ..GeneratorConfig::default()
         }
     }

@@ -67,7 +67,7 @@ impl ResnetConfig {
             s = residual_block(s, 4 * ngf, norm, self.padding, self.dropout, bias)?;
         }
         for c in [4 * ngf, 2 * ngf] {
-            s = self.upsample.stage(s, c, norm, bias)?;
+            s = self.upsample.double(s, conv(c, c / 2, 3, 2, 1, bias), 1)?.norm(norm, c / 2)?.act(Act::Relu);
         }
         Ok(s.pad(PadMode::Reflect, 3).conv(conv(ngf, self.output_nc, 7, 1, 0, true))?.act(Act::Tanh).finish())
     }

@@ -1,11 +1,11 @@
-//! How the second half of a ResNet doubles the size.
+//! How the second half of a generator doubles the size.
 
-use crate::blocks::{conv, up};
+use crate::blocks::conv;
 use candle_core::Result;
-use gan_layers::{Act, NormKind, PadMode, SequenceBuilder};
+use gan_layers::{ConvSpec, PadMode, SequenceBuilder};
 use serde::{Deserialize, Serialize};
 
-/// How a ResNet generator doubles the size.
+/// How a ResNet or a U-Net doubles the size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Upsample {
@@ -19,12 +19,7 @@ pub enum Upsample {
 }
 
 impl Upsample {
-    /// Layers of a stage. They end in norm and ReLU; the convolution is at [`Upsample::conv_index`].
-    pub(crate) fn stage_len(self) -> usize {
-        3 + self.conv_index()
-    }
-
-    /// Place of the convolution in a stage.
+    /// Place of the convolution among the layers of [`Upsample::double`], of which it is the last.
     pub(crate) fn conv_index(self) -> usize {
         match self {
             Upsample::Deconv => 0,
@@ -33,20 +28,24 @@ impl Upsample {
         }
     }
 
-    /// Halves the channels and doubles the size, `[N, channels, H, W]` → `[N, channels / 2, 2H, 2W]`; with norm and ReLU.
-    pub(crate) fn stage(
+    /// Layers of a stage of a ResNet: norm and ReLU follow the convolution.
+    pub(crate) fn stage_len(self) -> usize {
+        3 + self.conv_index()
+    }
+
+    /// Doubles the size by the transposed convolution `deconv`, or by what stands for it here:
+    /// `[N, in_nc, H, W]` → `[N, out_nc, 2H, 2W]`.
+    pub(crate) fn double<'a>(
         self,
-        s: SequenceBuilder<'_>,
-        channels: usize,
-        norm: NormKind,
-        bias: bool,
-    ) -> Result<SequenceBuilder<'_>> {
+        s: SequenceBuilder<'a>,
+        deconv: ConvSpec,
+        output_padding: usize,
+    ) -> Result<SequenceBuilder<'a>> {
         let (s, zeros) = match self {
-            Upsample::Deconv => return up(s, channels, norm, bias),
+            Upsample::Deconv => return s.conv_transpose(deconv, output_padding),
             Upsample::Resize => (s.upsample_nearest(2).pad(PadMode::Reflect, 1), 0),
             Upsample::ResizeZero => (s.upsample_nearest(2), 1),
         };
-        let s = s.conv(conv(channels, channels / 2, 3, 1, zeros, bias))?;
-        Ok(s.norm(norm, channels / 2)?.act(Act::Relu))
+        s.conv(conv(deconv.in_nc, deconv.out_nc, 3, 1, zeros, deconv.bias))
     }
 }

@@ -62,6 +62,11 @@ pub(super) fn find(state: &StateDict) -> Option<Identified> {
     }
     let layers = layers(state)?;
     let order = Order::of(&layers)?;
+    // A bias that one layer lacks is lost, and not left out.
+    let biased = order.inner_convs().filter(|&conv| layers[conv].has("bias")).count();
+    if biased != 0 && biased != order.inner_convs().count() {
+        return None;
+    }
     let (norm, mut notes) = order.norm_kind(&layers)?;
     let config = order.config(&layers, norm, &mut notes);
     let network = Network::Generator(config);

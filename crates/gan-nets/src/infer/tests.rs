@@ -27,6 +27,7 @@ fn generators() -> Vec<GeneratorConfig> {
         for (upsample, dropout) in [(Upsample::Resize, false), (Upsample::ResizeZero, false), (Upsample::Resize, true)]
         {
             all.push(GeneratorConfig { arch: Arch::Resnet, n_blocks: 2, norm, upsample, dropout, ..base.clone() });
+            all.push(GeneratorConfig { arch: Arch::Unet, num_downs: 6, norm, upsample, ..base.clone() });
         }
         for (arch, num_downs) in [(Arch::Unet256, 8), (Arch::Unet128, 7), (Arch::Unet, 5), (Arch::Unet, 6)] {
             all.push(GeneratorConfig { arch, num_downs, norm, ..base.clone() });
@@ -348,6 +349,11 @@ fn what_the_networks_here_have_no_place_for_is_worked_into_the_weights() {
     let rename = |path: &str| tutorial(path, 1, Upsample::Deconv);
     let mut theirs = renamed(&config, false, rename);
     // A bias in front of a batch norm moves its mean.
+    for (name, tensor) in renamed(&resnet(1, NormKind::Instance, Upsample::Deconv), false, rename).iter() {
+        if name.ends_with(".bias") && name != "last.bias" {
+            theirs.push(name, tensor.clone());
+        }
+    }
     theirs.push("initial.conv.bias", Tensor::new(&[1f32, 3.], &Device::Cpu).unwrap());
     let mean = theirs.get("initial.norm.running_mean").unwrap().to_vec1::<f32>().unwrap();
     let found = identify(&theirs, None).unwrap();
@@ -370,7 +376,8 @@ fn what_is_no_resnet_is_not_made_one() {
     let theirs = renamed(&config, false, |path| tutorial(path, 2, Upsample::Deconv));
     let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
     type Change = fn(&mut StateDict, &dyn Fn(&[usize]) -> Tensor);
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 7] = [
+        ("a bias that is missing", |s, _| s.retain(|name, _| name != "downs.1.conv.bias")),
         ("a third halving without its doubling", |s, zeros| drop(s.push("downs.2.conv.weight", zeros(&[16, 8, 3, 3])))),
         ("attention", |s, zeros| drop(s.push("attention.gamma", zeros(&[1])))),
         ("a linear layer", |s, zeros| drop(s.push("fc.weight", zeros(&[8, 8])))),
