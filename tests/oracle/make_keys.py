@@ -23,6 +23,8 @@ def networks():
         for dropout in (False, True):
             name = f"resnet_block_{padding}" + ("_dropout" if dropout else "")
             yield name, lambda: nets.ResnetGenerator(norm="batch", dropout=dropout, n_blocks=1, padding=padding)
+    for upsample in ("resize", "resize_zero"):
+        yield f"resnet_6_{upsample}", lambda: nets.ResnetGenerator(norm="batch", n_blocks=6, upsample=upsample)
     yield "unet_5_batch", lambda: nets.UnetGenerator(1, 2, num_downs=5)
     for n in (1, 5):
         yield f"n_layers_{n}_batch", lambda: nets.PatchDiscriminator(6, n_layers=n)

@@ -50,7 +50,8 @@ class ResnetBlock(nn.Module):
 
 
 class ResnetGenerator(nn.Module):
-    def __init__(self, in_nc=3, out_nc=3, ngf=64, norm="instance", dropout=False, n_blocks=9, padding="reflect"):
+    def __init__(self, in_nc=3, out_nc=3, ngf=64, norm="instance", dropout=False, n_blocks=9, padding="reflect",
+                 upsample="deconv"):
         super().__init__()
         n, bias = norm_layer(norm), uses_bias(norm)
         m = [nn.ReflectionPad2d(3), nn.Conv2d(in_nc, ngf, 7, bias=bias), n(ngf), nn.ReLU(True)]
@@ -61,7 +62,13 @@ class ResnetGenerator(nn.Module):
             m.append(ResnetBlock(ngf * 4, padding, n, dropout, bias))
         for i in range(2):
             c = ngf * 2 ** (2 - i)
-            m += [nn.ConvTranspose2d(c, c // 2, 3, stride=2, padding=1, output_padding=1, bias=bias), n(c // 2), nn.ReLU(True)]
+            if upsample == "deconv":
+                m.append(nn.ConvTranspose2d(c, c // 2, 3, stride=2, padding=1, output_padding=1, bias=bias))
+            elif upsample == "resize":
+                m += [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(c, c // 2, 3, bias=bias)]
+            else:
+                m += [nn.Upsample(scale_factor=2), nn.Conv2d(c, c // 2, 3, padding=1, bias=bias)]
+            m += [n(c // 2), nn.ReLU(True)]
         m += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, out_nc, 7), nn.Tanh()]
         self.model = nn.Sequential(*m)
 
@@ -69,21 +76,29 @@ class ResnetGenerator(nn.Module):
         return self.model(x)
 
 
+def doubling(in_nc, out_nc, bias, upsample):
+    """What doubles the size in a U-Net."""
+    if upsample == "deconv":
+        return [nn.ConvTranspose2d(in_nc, out_nc, 4, stride=2, padding=1, bias=bias)]
+    if upsample == "resize":
+        return [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(in_nc, out_nc, 3, bias=bias)]
+    return [nn.Upsample(scale_factor=2), nn.Conv2d(in_nc, out_nc, 3, padding=1, bias=bias)]
+
+
 class UnetBlock(nn.Module):
-    def __init__(self, outer, inner, in_nc=None, sub=None, where="middle", norm=None, dropout=False, bias=False):
+    def __init__(self, outer, inner, in_nc=None, sub=None, where="middle", norm=None, dropout=False, bias=False,
+                 upsample="deconv"):
         super().__init__()
         self.where = where
         in_nc = outer if in_nc is None else in_nc
         down = nn.Conv2d(in_nc, inner, 4, stride=2, padding=1, bias=bias)
         if where == "outermost":
-            up = nn.ConvTranspose2d(inner * 2, outer, 4, stride=2, padding=1)
-            m = [down, sub, nn.ReLU(True), up, nn.Tanh()]
+            m = [down, sub, nn.ReLU(True), *doubling(inner * 2, outer, True, upsample), nn.Tanh()]
         elif where == "innermost":
-            up = nn.ConvTranspose2d(inner, outer, 4, stride=2, padding=1, bias=bias)
-            m = [nn.LeakyReLU(0.2, True), down, nn.ReLU(True), up, norm(outer)]
+            m = [nn.LeakyReLU(0.2, True), down, nn.ReLU(True), *doubling(inner, outer, bias, upsample), norm(outer)]
         else:
-            up = nn.ConvTranspose2d(inner * 2, outer, 4, stride=2, padding=1, bias=bias)
-            m = [nn.LeakyReLU(0.2, True), down, norm(inner), sub, nn.ReLU(True), up, norm(outer)]
+            up = doubling(inner * 2, outer, bias, upsample)
+            m = [nn.LeakyReLU(0.2, True), down, norm(inner), sub, nn.ReLU(True), *up, norm(outer)]
             if dropout:
                 m.append(nn.Dropout(0.5))
         self.model = nn.Sequential(*m)
@@ -95,16 +110,16 @@ class UnetBlock(nn.Module):
 
 
 class UnetGenerator(nn.Module):
-    def __init__(self, in_nc=3, out_nc=3, num_downs=8, ngf=64, norm="batch", dropout=False):
+    def __init__(self, in_nc=3, out_nc=3, num_downs=8, ngf=64, norm="batch", dropout=False, upsample="deconv"):
         super().__init__()
-        n, b = norm_layer(norm), uses_bias(norm)
-        blk = UnetBlock(ngf * 8, ngf * 8, where="innermost", norm=n, bias=b)
+        block = functools.partial(UnetBlock, norm=norm_layer(norm), bias=uses_bias(norm), upsample=upsample)
+        blk = block(ngf * 8, ngf * 8, where="innermost")
         for _ in range(num_downs - 5):
-            blk = UnetBlock(ngf * 8, ngf * 8, sub=blk, norm=n, dropout=dropout, bias=b)
-        blk = UnetBlock(ngf * 4, ngf * 8, sub=blk, norm=n, bias=b)
-        blk = UnetBlock(ngf * 2, ngf * 4, sub=blk, norm=n, bias=b)
-        blk = UnetBlock(ngf, ngf * 2, sub=blk, norm=n, bias=b)
-        self.model = UnetBlock(out_nc, ngf, in_nc=in_nc, sub=blk, where="outermost", norm=n, bias=b)
+            blk = block(ngf * 8, ngf * 8, sub=blk, dropout=dropout)
+        blk = block(ngf * 4, ngf * 8, sub=blk)
+        blk = block(ngf * 2, ngf * 4, sub=blk)
+        blk = block(ngf, ngf * 2, sub=blk)
+        self.model = block(out_nc, ngf, in_nc=in_nc, sub=blk, where="outermost")
 
     def forward(self, x):
         return self.model(x)

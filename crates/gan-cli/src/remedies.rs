@@ -8,6 +8,13 @@ pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = cause.downcast_ref::<gan_data::Error>() {
         return of_data(error);
     }
+    let weights = match cause.downcast_ref() {
+        Some(gan_translate::Error::Weights(error)) => Some(error),
+        _ => cause.downcast_ref(),
+    };
+    if let Some(gan_weights::Error::SeveralStateDicts { .. }) = weights {
+        return Some("name one with --entry; `gan-cli summary FILE` lists their tensors");
+    }
     if let Some(error) = cause.downcast_ref::<DeviceError>() {
         return of_device(error);
     }

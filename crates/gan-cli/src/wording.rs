@@ -42,6 +42,17 @@ pub(crate) fn worded(error: Error) -> anyhow::Error {
                 ),
             )
         }
+        Error::SeveralNetworks { path, networks } => {
+            let first = networks.first().map_or("NAME", |(entry, _)| entry.as_str()).to_owned();
+            let all: Vec<_> = networks.into_iter().map(|(entry, network)| format!("\n  {entry}: {network}")).collect();
+            (
+                BAD_MODEL,
+                format!("{} holds several networks: name one, for example --entry {first}{}", path.display(), all.concat()),
+            )
+        }
+        Error::Keys { path, source } => {
+            (BAD_MODEL, format!("{}: {source}; correct the file of --keys", path.display()))
+        }
         Error::TooSmall { size: (w, h), smallest } => (
             BAD_DATA,
             format!(

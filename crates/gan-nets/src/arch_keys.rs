@@ -51,6 +51,7 @@ const PYRAMIDS: &[Arch] = &[Arch::Global, Arch::Local];
 const GENERATOR: &[Key<GeneratorConfig, Arch>] = &[
     Key::new("dropout", PLAIN),
     Key::new("padding", RESNETS),
+    Key::new("upsample", PLAIN),
     Key {
         number: Some(|c| c.n_blocks),
         fixed: &[(Arch::Resnet9Blocks, 9), (Arch::Resnet6Blocks, 6)],
@@ -153,8 +154,9 @@ mod tests {
     #[test]
     fn unused_keys_are_those_that_change_nothing() {
         type Change<C> = (&'static str, fn(&mut C));
-        let changes: [Change<GeneratorConfig>; 7] = [
+        let changes: [Change<GeneratorConfig>; 8] = [
             ("dropout", |c| c.dropout = true),
+            ("upsample", |c| c.upsample = crate::Upsample::Resize),
             ("n_blocks", |c| c.n_blocks = 2),
             ("num_downs", |c| c.num_downs = 6),
             ("n_downsample_global", |c| c.n_downsample_global = 2),

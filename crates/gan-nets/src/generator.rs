@@ -2,7 +2,7 @@
 
 use crate::bounds::{self, Factor};
 use crate::local::LocalEnhancer;
-use crate::{GlobalConfig, LocalConfig, Padding, ResnetConfig, UnetConfig};
+use crate::{GlobalConfig, LocalConfig, Padding, ResnetConfig, UnetConfig, Upsample};
 use candle_core::{Result, Tensor, bail};
 use gan_layers::{Builder, Ctx, InitType, Input, NormKind, Sequence, Summary};
 use gan_range::Range;
@@ -71,6 +71,8 @@ pub struct GeneratorConfig {
     pub dropout: bool,
     /// Padding of ResNet blocks.
     pub padding: Padding,
+    /// How a ResNet or a U-Net doubles the size.
+    pub upsample: Upsample,
     /// Blocks of `arch = "resnet"`.
     pub n_blocks: usize,
     /// Halvings of `arch = "unet"`.
@@ -99,6 +101,7 @@ impl Default for GeneratorConfig {
             norm: NormKind::Instance,
             dropout: false,
             padding: Padding::Reflect,
+            upsample: Upsample::Deconv,
             n_blocks: 9,
             num_downs: 8,
             n_downsample_global: 4,
@@ -165,6 +168,7 @@ impl GeneratorConfig {
             norm: self.norm,
             dropout: self.dropout,
             padding: self.padding,
+            upsample: self.upsample,
         }
     }
 
@@ -176,6 +180,7 @@ impl GeneratorConfig {
             num_downs,
             norm: self.norm,
             dropout: self.dropout,
+            upsample: self.upsample,
         }
     }
 

@@ -2,7 +2,10 @@
 
 mod discriminator;
 mod expected;
+mod identified;
 mod local;
+mod parts;
+mod structure;
 mod tensors;
 mod trunk;
 mod unet;
@@ -13,8 +16,12 @@ use std::fmt;
 use gan_layers::{Builder, NormKind, Summary};
 use gan_weights::StateDict;
 
+pub use self::identified::Identified;
+pub use self::parts::identify;
 use self::tensors::Tensors;
-use crate::{Arch, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result};
+use crate::{
+    Arch, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result, Upsample,
+};
 
 /// A network of this crate, as a state dict describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,7 +129,12 @@ fn generator_kind(c: &GeneratorConfig) -> String {
         ),
         _ => String::new(),
     };
-    format!("{} generator{counts}{blocks}", c.arch.name())
+    let resized = match c.upsample {
+        Upsample::Deconv => "",
+        Upsample::Resize => ", resize-convolutions",
+        Upsample::ResizeZero => ", resize-convolutions with zero padding",
+    };
+    format!("{} generator{counts}{blocks}{resized}", c.arch.name())
 }
 
 /// The network that the tensors of `state` belong to. All of its keys and shapes are checked, both ways.

@@ -32,6 +32,7 @@ mod padding;
 mod patch;
 mod resnet;
 mod unet;
+mod upsample;
 
 pub use arch_keys::UnusedKey;
 pub use captured::CapturedGenerator;
@@ -42,13 +43,14 @@ pub use error::{Error, Result};
 pub use gan_layers::{Builder, Ctx, Dropout, NormKind, Summary};
 pub use generator::{Arch, Generator, GeneratorConfig};
 pub use global::{EncoderConfig, GlobalConfig};
-pub use infer::{Network, infer};
+pub use infer::{Identified, Network, identify, infer};
 pub use local::LocalConfig;
 pub use multiscale::MultiscaleConfig;
 pub use padding::Padding;
 pub use patch::{PatchConfig, PixelConfig};
 pub use resnet::ResnetConfig;
 pub use unet::UnetConfig;
+pub use upsample::Upsample;
 
 /// Runs the example of the README.
 #[cfg(doctest)]

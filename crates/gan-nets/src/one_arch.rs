@@ -25,6 +25,7 @@ impl From<&ResnetConfig> for GeneratorConfig {
             n_blocks: c.n_blocks,
             dropout: c.dropout,
             padding: c.padding,
+            upsample: c.upsample,
             ..GeneratorConfig::default()
         }
     }
@@ -50,6 +51,7 @@ impl From<&UnetConfig> for GeneratorConfig {
             norm: c.norm,
             num_downs: c.num_downs,
             dropout: c.dropout,
+            upsample: c.upsample,
             ..GeneratorConfig::default()
         }
     }

@@ -1,8 +1,9 @@
 //! The ResNet generator of CycleGAN and pix2pix (after Johnson et al., 2016).
 
-use crate::blocks::{conv, residual_block, up};
+use crate::blocks::{conv, residual_block};
 use crate::bounds::{self, within};
 use crate::padding::Padding;
+use crate::upsample::Upsample;
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 
@@ -28,6 +29,8 @@ pub struct ResnetConfig {
     pub dropout: bool,
     /// Padding inside the blocks (the 7x7 ends always reflect).
     pub padding: Padding,
+    /// How the second half doubles the size.
+    pub upsample: Upsample,
 }
 
 impl Default for ResnetConfig {
@@ -40,6 +43,7 @@ impl Default for ResnetConfig {
             norm: NormKind::Instance,
             dropout: false,
             padding: Padding::Reflect,
+            upsample: Upsample::Deconv,
         }
     }
 }
@@ -63,7 +67,7 @@ impl ResnetConfig {
             s = residual_block(s, 4 * ngf, norm, self.padding, self.dropout, bias)?;
         }
         for c in [4 * ngf, 2 * ngf] {
-            s = up(s, c, norm, bias)?;
+            s = self.upsample.double(s, conv(c, c / 2, 3, 2, 1, bias), 1)?.norm(norm, c / 2)?.act(Act::Relu);
         }
         Ok(s.pad(PadMode::Reflect, 3).conv(conv(ngf, self.output_nc, 7, 1, 0, true))?.act(Act::Tanh).finish())
     }

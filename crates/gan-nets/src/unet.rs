@@ -2,6 +2,7 @@
 
 use crate::blocks::conv;
 use crate::bounds::{self, within};
+use crate::upsample::Upsample;
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, Sequence, SequenceBuilder};
 
@@ -26,11 +27,21 @@ pub struct UnetConfig {
     pub norm: NormKind,
     /// Dropout in the `num_downs − 5` blocks of width `8 · ngf`.
     pub dropout: bool,
+    /// How the second half doubles the size.
+    pub upsample: Upsample,
 }
 
 impl Default for UnetConfig {
     fn default() -> Self {
-        UnetConfig { input_nc: 3, output_nc: 3, ngf: 64, num_downs: 8, norm: NormKind::Batch, dropout: true }
+        UnetConfig {
+            input_nc: 3,
+            output_nc: 3,
+            ngf: 64,
+            num_downs: 8,
+            norm: NormKind::Batch,
+            dropout: true,
+            upsample: Upsample::Deconv,
+        }
     }
 }
 
@@ -45,7 +56,8 @@ impl UnetConfig {
         let (ngf, bias) = (self.ngf, self.norm.is_instance());
         let s = SequenceBuilder::new(at.pp("model.model"));
         let s = s.conv(conv(self.input_nc, ngf, 4, 2, 1, bias))?.skip("model", |s| self.level(s, 1))?;
-        Ok(s.act(Act::Relu).conv_transpose(conv(2 * ngf, self.output_nc, 4, 2, 1, true), 0)?.act(Act::Tanh).finish())
+        let s = self.upsample.double(s.act(Act::Relu), conv(2 * ngf, self.output_nc, 4, 2, 1, true), 0)?;
+        Ok(s.act(Act::Tanh).finish())
     }
 
     /// The block at a depth, 1 below the outermost.
@@ -56,10 +68,12 @@ impl UnetConfig {
         let s = s.act(Act::LeakyRelu).conv(conv(outer, inner, 4, 2, 1, bias))?;
         if depth == self.num_downs - 1 {
             // Innermost: no norm behind the down convolution, it would see a single pixel.
-            return s.act(Act::Relu).conv_transpose(conv(inner, outer, 4, 2, 1, bias), 0)?.norm(self.norm, outer);
+            let s = self.upsample.double(s.act(Act::Relu), conv(inner, outer, 4, 2, 1, bias), 0)?;
+            return s.norm(self.norm, outer);
         }
         let s = s.norm(self.norm, inner)?.skip("model", |s| self.level(s, depth + 1))?;
-        let s = s.act(Act::Relu).conv_transpose(conv(2 * inner, outer, 4, 2, 1, bias), 0)?.norm(self.norm, outer)?;
+        let s = self.upsample.double(s.act(Act::Relu), conv(2 * inner, outer, 4, 2, 1, bias), 0)?;
+        let s = s.norm(self.norm, outer)?;
         let widest_middle = depth >= 4;
         Ok(if self.dropout && widest_middle { s.dropout(0.5) } else { s })
     }

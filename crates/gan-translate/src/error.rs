@@ -5,6 +5,7 @@ use crate::elsewhere::Elsewhere;
 use crate::model_config::InvalidModel;
 use gan_data::Direction;
 use gan_kernels::device::DeviceError;
+use gan_weights::KeyMapError;
 use std::path::PathBuf;
 
 /// Result of this crate.
@@ -44,6 +45,25 @@ pub enum Error {
         /// What is wrong with its content.
         source: Box<gan_nets::Error>,
     },
+    /// A weight file holds several networks, and nothing tells which is meant.
+    #[error(
+        "{} holds several networks: {}; name one of them",
+        path.display(), networks.iter().map(|(entry, network)| format!("{entry} ({network})")).collect::<Vec<_>>().join(", ")
+    )]
+    SeveralNetworks {
+        /// The weight file.
+        path: PathBuf,
+        /// Their entries, and what they are in words.
+        networks: Vec<(String, String)>,
+    },
+    /// The new names that were given for the tensors of a weight file do not fit it.
+    #[error("the names given for the tensors of {} do not fit: {source}", path.display())]
+    Keys {
+        /// The weight file.
+        path: PathBuf,
+        /// What does not fit.
+        source: KeyMapError,
+    },
     /// A weight file holds another network than a generator.
     #[error("{} holds a {network}: only generators translate", path.display())]
     NoGenerator {
@@ -52,8 +72,8 @@ pub enum Error {
         /// What it holds, in words.
         network: String,
     },
-    /// A weight file, which holds one generator, was asked for another network.
-    #[error("{} is one generator and holds no network {name}", path.display())]
+    /// Weight files, of which only generators are read, were asked for another network.
+    #[error("{} holds no network {name} that translates", path.display())]
     NoNetwork {
         /// The weight file.
         path: PathBuf,

@@ -22,6 +22,7 @@ mod networks;
 mod options;
 mod pad_to_multiple;
 mod reader;
+mod reference_folder;
 mod sizes;
 mod styles;
 mod trained_model;

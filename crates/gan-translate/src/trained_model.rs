@@ -2,6 +2,7 @@
 
 use crate::elsewhere::Elsewhere;
 use crate::model_config::{InvalidModel, ModelConfig};
+use crate::reference_folder::ReferenceFolder;
 use crate::weight_file::{WeightFile, WeightOptions, is_weight_file};
 use crate::{Error, Result, legacy};
 use candle_core::{DType, Device};
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 const MAX_DESCRIPTION: u64 = 1 << 20;
 
 /// A trained model: of a run folder the newest usable checkpoint, a checkpoint folder, a folder of `model.json` and
-/// `NAME.safetensors`, or a bare weight file.
+/// `NAME.safetensors`, a folder of the references (`latest_net_G.pth`), or a bare weight file.
 ///
 /// It is chosen once, by reading and building the networks that translate, and everything that is read later comes from it:
 /// a trainer may write newer checkpoints, or delete this one, meanwhile.
@@ -27,6 +28,7 @@ pub struct TrainedModel {
     networks: Vec<(String, StateDict)>,
     warnings: Vec<Refused>,
     notes: Vec<String>,
+    mapping: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ enum Source {
     /// A folder without a manifest.
     Folder(PathBuf),
     WeightFile,
+    /// A folder of the references.
+    References,
 }
 
 impl TrainedModel {
@@ -64,10 +68,17 @@ impl TrainedModel {
         }
         match checkpoint::newest(&Disk, path, |folder| Self::described(path, folder, networks)) {
             Ok((model, warnings)) => Ok(TrainedModel { warnings, ..model }),
-            Err(Error::Checkpoint(error @ checkpoint::Error::NoCheckpoint { .. })) => Err(match Elsewhere::of(path) {
-                Some(elsewhere) => Error::NoModel { path: path.to_owned(), elsewhere },
-                None => error.into(),
-            }),
+            Err(Error::Checkpoint(error @ checkpoint::Error::NoCheckpoint { .. })) => {
+                match ReferenceFolder::open(path)? {
+                    Some(ReferenceFolder { config, networks: read, notes }) => {
+                        Self { notes, ..Self::new(path, Source::References, config, read) }.verified(networks)
+                    }
+                    None => Err(match Elsewhere::of(path) {
+                        Some(elsewhere) => Error::NoModel { path: path.to_owned(), elsewhere },
+                        None => error.into(),
+                    }),
+                }
+            }
             Err(error) => Err(error),
         }
     }
@@ -80,7 +91,8 @@ impl TrainedModel {
         let file = WeightFile::open(path, options)?;
         let config = file.describe(options)?;
         let networks = vec![("g".to_owned(), file.state)];
-        Self { notes: file.notes, ..Self::new(path, Source::WeightFile, config, networks) }.verified(&[])
+        let WeightFile { notes, mapping, .. } = file;
+        Self { notes, mapping, ..Self::new(path, Source::WeightFile, config, networks) }.verified(&[])
     }
 
     /// A checkpoint with the description that lies in it.
@@ -116,7 +128,8 @@ impl TrainedModel {
     }
 
     fn new(path: &Path, source: Source, config: ModelConfig, networks: Vec<(String, StateDict)>) -> Self {
-        TrainedModel { path: path.to_owned(), source, config, networks, warnings: Vec::new(), notes: Vec::new() }
+        let (warnings, notes, mapping) = (Vec::new(), Vec::new(), Vec::new());
+        TrainedModel { path: path.to_owned(), source, config, networks, warnings, notes, mapping }
     }
 
     /// Reads and builds every network that translates, and reads the others that are wanted.
@@ -147,7 +160,9 @@ impl TrainedModel {
                 checkpoint::Error::damaged(&folder.dir().join(file_name(name)), reason).into()
             }
             Source::Folder(folder) => Error::Unusable { path: folder.join(file_name(name)), source: source.into() },
-            Source::WeightFile => Error::Unusable { path: self.path.clone(), source: source.into() },
+            Source::WeightFile | Source::References => {
+                Error::Unusable { path: self.path.clone(), source: source.into() }
+            }
         })
     }
 
@@ -178,7 +193,7 @@ impl TrainedModel {
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.source {
             Source::Checkpoint(folder) => Some(folder.manifest()),
-            Source::Folder(_) | Source::WeightFile => None,
+            Source::Folder(_) | Source::WeightFile | Source::References => None,
         }
     }
 
@@ -192,9 +207,14 @@ impl TrainedModel {
         &self.warnings
     }
 
-    /// What the user should know of a bare weight file: which network it holds, and what reading it left out.
+    /// What the user should know of bare weight files: which network they hold, and what reading them left out.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Layers of a bare weight file that were matched by their order and shapes: their paths in the file, and here.
+    pub fn mapping(&self) -> &[(String, String)] {
+        &self.mapping
     }
 
     /// Whether there is a network of this name.
@@ -211,7 +231,7 @@ impl TrainedModel {
                 .flatten()
                 .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".safetensors")?.to_owned()))
                 .collect(),
-            Source::WeightFile => self.networks.iter().map(|(name, _)| name.clone()).collect(),
+            Source::WeightFile | Source::References => self.networks.iter().map(|(name, _)| name.clone()).collect(),
         };
         names.sort();
         names
@@ -228,7 +248,9 @@ impl TrainedModel {
         match &self.source {
             Source::Checkpoint(folder) => Ok(folder.tensors(name)?),
             Source::Folder(folder) => Ok(read_any(folder.join(file_name(name)))?.state),
-            Source::WeightFile => Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() }),
+            Source::WeightFile | Source::References => {
+                Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() })
+            }
         }
     }
 
@@ -244,7 +266,7 @@ impl TrainedModel {
                 let run = if in_run { beside.parent().unwrap_or(beside) } else { beside };
                 run.join(FEATURES)
             }
-            Source::Checkpoint(_) | Source::Folder(_) => self.path.join(FEATURES),
+            Source::Checkpoint(_) | Source::Folder(_) | Source::References => self.path.join(FEATURES),
             Source::WeightFile => self.path.with_file_name(FEATURES),
         }
     }

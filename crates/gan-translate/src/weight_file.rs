@@ -3,8 +3,8 @@
 use crate::model_config::{Generator, InputKind, ModelConfig, OutputKind, ReadOptions, Sizes};
 use crate::{Error, Result};
 use gan_data::{Direction, Preprocess};
-use gan_nets::{Arch, GeneratorConfig, Network, infer};
-use gan_weights::{Loaded, StateDict, normalize_keys, read_any, read_entry};
+use gan_nets::{Arch, GeneratorConfig, Network, identify};
+use gan_weights::{KeyMap, Loaded, StateDict, entries, fold_parametrizations, normalize_keys, read_any, read_entry};
 use std::path::{Path, PathBuf};
 
 /// What the tensors of a weight file do not tell.
@@ -13,12 +13,15 @@ pub struct WeightOptions {
     /// Its architecture. Where the tensors leave a choice (a ResNet with instance norm and two halvings is a global generator,
     /// too), this decides; otherwise it is checked.
     pub arch: Option<Arch>,
-    /// Which state dict of a `.pth` file that holds several: `netG`, or `models.generator` for a dict in a dict.
+    /// Which network of a file that holds several: `netG`, or `models.generator` for a dict in a dict, or what the keys of
+    /// the network begin with.
     pub entry: Option<String>,
     /// Number of labels of a generator of label maps; 0: its input is an image. Without it all channels but the edges are labels.
     pub label_nc: Option<usize>,
     /// Whether the generator sees the edges of instance maps. Without it, generators of label maps do.
     pub instances: Option<bool>,
+    /// New names for tensors of the file, where its own are not those of a network that is known.
+    pub keys: KeyMap,
     /// Whether a U-Net was trained with dropout, of which its tensors show no trace.
     pub dropout: bool,
 }
@@ -31,6 +34,8 @@ pub struct WeightFile {
     pub state: StateDict,
     /// Which network they are of.
     pub network: Network,
+    /// Layers that were matched by their order and shapes: their paths in the file, and here.
+    pub mapping: Vec<(String, String)>,
     /// What the user should know, beginning with what the network is.
     pub notes: Vec<String>,
 }
@@ -43,22 +48,84 @@ pub fn is_weight_file(path: &Path) -> bool {
     path.is_file() || named && !path.is_dir()
 }
 
+/// The networks of a state dict, at least one, and the entries by which they are asked for.
+fn networks(path: &Path, loaded: Loaded, options: &WeightOptions) -> Result<Vec<(String, WeightFile)>> {
+    let Loaded { mut state, notes: mut read, .. } = loaded;
+    read.extend(normalize_keys(&mut state));
+    read.extend(fold_parametrizations(&mut state));
+    options.keys.apply(&mut state).map_err(|source| Error::Keys { path: path.to_owned(), source })?;
+    let unusable = |source| Error::Unusable { path: path.to_owned(), source: Box::new(source) };
+    let found = identify(&state, options.arch).map_err(unusable)?.into_iter().map(|found| {
+        let entry: Vec<&str> =
+            options.entry.as_deref().into_iter().chain([&*found.prefix]).filter(|part| !part.is_empty()).collect();
+        let mut notes = vec![format!("{}: {}", path.display(), found.network)];
+        notes.extend(read.iter().cloned());
+        if !found.prefix.is_empty() {
+            notes.push(format!("prefix \"{}.\" removed from its keys", found.prefix));
+        }
+        notes.extend(found.notes);
+        let file = WeightFile {
+            path: path.to_owned(),
+            state: found.state,
+            network: found.network,
+            mapping: found.mapping,
+            notes,
+        };
+        (entry.join("."), file)
+    });
+    Ok(found.collect())
+}
+
+/// The networks of all state dicts of a file.
+fn networks_of_entries(path: &Path, options: &WeightOptions) -> Result<Vec<(String, WeightFile)>> {
+    let mut found = Vec::new();
+    for entry in entries(path)?.into_iter().filter(|entry| !entry.is_empty()) {
+        let options = WeightOptions { entry: Some(entry.clone()), ..options.clone() };
+        if let Ok(networks) = read_entry(path, &entry).map_err(Error::from).and_then(|l| networks(path, l, &options)) {
+            found.extend(networks);
+        }
+    }
+    Ok(found)
+}
+
 impl WeightFile {
-    /// Reads a file (`.pth` or `.safetensors`) and finds out what it is.
+    /// Reads a file (`.pth` or `.safetensors`) and finds out what it is. Of several networks, the one that is a generator is
+    /// taken.
     ///
     /// # Errors
-    /// [`Error::Weights`] if it cannot be read, [`Error::Unusable`] if it holds no network that is known.
+    /// [`Error::Weights`] if it cannot be read, [`Error::Unusable`] if it holds no network that is known,
+    /// [`Error::SeveralNetworks`] if it holds several, [`Error::Keys`] if [`WeightOptions::keys`] does not fit it.
     pub fn open(path: &Path, options: &WeightOptions) -> Result<Self> {
-        let Loaded { mut state, notes: mut found, .. } = match &options.entry {
-            Some(entry) => read_entry(path, entry)?,
-            None => read_any(path)?,
+        let loaded = match &options.entry {
+            Some(entry) => read_entry(path, entry),
+            None => read_any(path),
         };
-        found.extend(normalize_keys(&mut state));
-        let unusable = |source| Error::Unusable { path: path.to_owned(), source: Box::new(source) };
-        let network = infer(&state, options.arch).map_err(unusable)?;
-        let mut notes = vec![format!("{}: {network}", path.display())];
-        notes.extend(found);
-        Ok(WeightFile { path: path.to_owned(), state, network, notes })
+        let mut found = match loaded {
+            Ok(loaded) => networks(path, loaded, options)?,
+            // Each is looked into, for the one that is a generator.
+            Err(error @ gan_weights::Error::SeveralStateDicts { .. }) => {
+                let found = networks_of_entries(path, options)?;
+                if found.is_empty() {
+                    return Err(error.into());
+                }
+                found
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let is_generator = |file: &(String, Self)| matches!(file.1.network, Network::Generator(_));
+        if found.len() > 1 && found.iter().filter(|file| is_generator(file)).count() == 1 {
+            let others = found.len() - 1;
+            found.retain(is_generator);
+            if let [(entry, file)] = &mut found[..] {
+                file.notes.push(format!("it is under \"{entry}\", beside {others} other networks"));
+            }
+        }
+        if found.len() > 1 {
+            let networks = found.into_iter().map(|(entry, file)| (entry, file.network.to_string())).collect();
+            return Err(Error::SeveralNetworks { path: path.to_owned(), networks });
+        }
+        let (_, file) = found.swap_remove(0);
+        Ok(file)
     }
 
     /// The description of a model of this one generator, which is called `g`.

@@ -30,6 +30,57 @@ fn a_run_is_its_newest_checkpoint() {
     assert_eq!(translated(&run), translated(&run.join("checkpoints/4")));
 }
 
+/// A folder of the references: these networks of a run of ours, and options.
+fn reference_folder(folder: &Path, run: &TrainedModel, networks: &[(&str, &str)], options: &str) {
+    fs::create_dir(folder).unwrap();
+    for (network, file) in networks {
+        pth::write(folder.join(file), &run.network(network).unwrap()).unwrap();
+    }
+    fs::write(folder.join("opt.txt"), format!("------------ Options -------------\n{options}")).unwrap();
+}
+
+#[test]
+fn a_folder_of_pix2pixhd_has_labels_styles_and_sizes() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = TrainedModel::open(&fixture("pix2pixhd")).unwrap();
+    let networks = [("g", "latest_net_G.pth"), ("e", "latest_net_E.pth"), ("d", "latest_net_D.pth")];
+    let options = "label_nc: 16\nno_instance: False\ninstance_feat: True\nn_clusters: 7\nnetG: local\nloadSize: 40\nfineSize: 32\nmodel: pix2pixHD\nresize_or_crop: scale_width\n";
+    let at = folder.path().join("label2city");
+    reference_folder(&at, &run, &networks, options);
+    let read = TrainedModel::open(&at).unwrap();
+    let (read, run) = (read.config().clone(), run.config().clone());
+    assert_eq!((&read.input, read.instances, &read.method), (&run.input, true, &run.method));
+    let (ours, theirs) = (run.encoder.unwrap(), read.encoder.unwrap());
+    assert_eq!((theirs.config, theirs.styles.n_clusters), (ours.config, 7));
+    let (ours, theirs) = (&run.generators[0].config, &read.generators[0].config);
+    assert_eq!((theirs.arch, theirs.input_nc, theirs.ngf), (ours.arch, ours.input_nc, ours.ngf));
+    assert_eq!((read.sizes.load_size, read.sizes.crop_size), (40, 32));
+    assert_eq!(read.sizes.preprocess, gan_data::Preprocess::ScaleWidth);
+    // Labels that do not make up the input, and an encoder that is not there.
+    for (networks, options) in [(&networks[..], options.replace("16", "15")), (&networks[..1], options.to_owned())] {
+        fs::remove_dir_all(&at).unwrap();
+        reference_folder(&at, &TrainedModel::open(&fixture("pix2pixhd")).unwrap(), networks, &options);
+        let error = TrainedModel::open(&at).unwrap_err();
+        assert!(matches!(error, Error::Labels { input_nc: 20, .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_folder_of_one_direction_is_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = TrainedModel::open(&fixture("cyclegan")).unwrap();
+    let at = folder.path().join("horse2zebra");
+    reference_folder(&at, &run, &[("g_b", "200_net_G_B.pth"), ("g_a", "150_net_G_A.pth")], "");
+    let read = TrainedModel::open(&at).unwrap();
+    let generators: Vec<_> = read.config().generators.iter().map(|g| (g.network.as_str(), g.direction)).collect();
+    assert_eq!(generators, [("g_b", Direction::B2a)]);
+    assert!(read.notes().iter().any(|note| note.contains("opt.txt")), "{:?}", read.notes());
+    let options = Options { direction: Some(Direction::B2a), ..Options::default() };
+    let ours = Model::load(&run, options.clone()).unwrap().translate(&waves(3, 12, 8)).unwrap();
+    let theirs = Model::open_with(&at, options).unwrap().translate(&waves(3, 12, 8)).unwrap();
+    assert_eq!(values(&ours), values(&theirs));
+}
+
 #[test]
 fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     let folder = tempfile::tempdir().unwrap();

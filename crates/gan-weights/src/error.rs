@@ -42,6 +42,17 @@ pub enum Error {
         /// What to try.
         remedy: &'static str,
     },
+    /// A file holds several state dicts, and nothing tells which is meant.
+    #[error(
+        "{origin}: the file holds several state dicts and no way to tell which is meant; there are {}; name one of them",
+        entries.join(", ")
+    )]
+    SeveralStateDicts {
+        /// Where the bytes came from.
+        origin: Origin,
+        /// Their names, as [`read_entry`](crate::read_entry) takes them.
+        entries: Vec<String>,
+    },
     /// A weight file cannot represent what it was asked to hold.
     #[error("cannot write {}: {reason}; {remedy}", path.display())]
     Unwritable {

@@ -39,7 +39,11 @@ const HTML: &str = "download the file itself; the server answered with a page";
 const MAGICS: &[(&[u8], &str, &str)] = &[
     (b"version https://git-lfs", "a Git LFS pointer", "fetch the file that it stands for: git lfs pull"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)", FROM_PYTORCH),
-    (b"\x93NUMPY", "a NumPy array", "give the file of the whole network"),
+    (
+        b"\x93NUMPY",
+        "a NumPy array (.npy)",
+        "make a .safetensors file of all arrays of the network in Python: safetensors.numpy.save_file({name: array}, out)",
+    ),
     (b"MATLAB 5.0", "a MATLAB file", FROM_PYTORCH),
     (b"GGUF", "a GGUF file", FROM_PYTORCH),
     (b"model_checkpoint_path:", "the index of TensorFlow checkpoints", FROM_PYTORCH),
@@ -158,7 +162,7 @@ mod tests {
             (b"\x1c\0\0\0TFL3", "TensorFlow Lite", "PyTorch"),
             (b"\x89HDF\r\n\x1a\n\0", "HDF5", "PyTorch"),
             (b"\x04\0\0\0\x01\0\0\0\x03\0\0\0V 1", "Torch7", "PyTorch"),
-            (b"\x93NUMPY\x01\0", "NumPy", "whole network"),
+            (b"\x93NUMPY\x01\0", "NumPy", "safetensors.numpy"),
             (b"Rar!\x1a\x07\x01\0", "RAR", "unpack"),
             (b"7z\xbc\xaf\x27\x1c", "7z", "unpack"),
             (b"\x1f\x8b\x08", "gzip", "unpack"),

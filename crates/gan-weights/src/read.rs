@@ -3,38 +3,87 @@
 use std::path::Path;
 
 use crate::file::read_file;
-use crate::{Error, Loaded, Origin, Result, pth, safetensors};
+use crate::keys::{strip_compiled, strip_data_parallel};
+use crate::{Error, Loaded, Origin, Result, StateDict, pth, safetensors, shown};
 
 /// Reads the weight file at `path`, whichever of the formats it has; the name does not matter.
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read, [`Error::BadWeights`] or [`Error::ForbiddenImport`] where it is damaged,
-/// hostile or of another format. See [`pth::read`].
+/// hostile or of another format, [`Error::SeveralStateDicts`]. See [`pth::read`].
 pub fn read_any(path: impl AsRef<Path>) -> Result<Loaded> {
     let path = path.as_ref();
-    let file = read_file(path)?;
+    read_bytes_of(&read_file(path)?, path)
+}
+
+fn read_bytes_of(file: &[u8], path: &Path) -> Result<Loaded> {
     let origin = Origin::from(path);
-    if safetensors::is_safetensors(&file) {
-        safetensors::read_bytes_of(&file, origin)
+    if safetensors::is_safetensors(file) {
+        safetensors::read_bytes_of(file, origin)
     } else {
-        pth::read_bytes_of(&file, None, origin)
+        pth::read_bytes_of(file, None, origin)
     }
 }
 
-/// Reads the state dict at `entry` of the `.pth` file at `path`: `"netD"`, or `"models.generator"` for a dict in a
-/// dict. For files with several state dicts.
+/// Reads one network of the file at `path`: the state dict at `entry` of a `.pth` file (`"netD"`, or `"models.generator"`
+/// for a dict in a dict), or, of a file of any format, the tensors whose names begin with `entry` and a dot.
 ///
 /// # Errors
-/// As [`read_any`]; where there is no state dict at `entry`, the message lists those that there are.
+/// As [`read_any`]; where there is nothing at `entry`, the message lists the state dicts that there are.
 pub fn read_entry(path: impl AsRef<Path>, entry: &str) -> Result<Loaded> {
     let path = path.as_ref();
     let file = read_file(path)?;
     if safetensors::is_safetensors(&file) {
-        return Err(Error::BadWeights {
+        return select(read_bytes_of(&file, path)?, entry).ok_or_else(|| Error::BadWeights {
             origin: Origin::from(path),
-            reason: "a safetensors file holds one state dict, which has no name".into(),
+            reason: format!(
+                "a safetensors file holds one state dict, and no tensor in it begins with \"{}.\"",
+                shown(entry)
+            ),
             remedy: "leave the entry out",
         });
     }
-    pth::read_bytes_of(&file, Some(entry), Origin::from(path))
+    let named = |name: &str| pth::read_bytes_of(&file, Some(name), Origin::from(path));
+    let refused = match named(entry) {
+        Err(refused @ Error::BadWeights { .. }) => refused,
+        read => return read,
+    };
+    // A prefix in the state dict that is read without a name, or in one whose name comes before it.
+    let mut found = read_bytes_of(&file, path).ok().and_then(|loaded| select(loaded, entry));
+    for (at, _) in entry.rmatch_indices('.') {
+        found = found.or_else(|| select(named(&entry[..at]).ok()?, &entry[at + 1..]));
+    }
+    found.ok_or(refused)
+}
+
+/// The names by which [`read_entry`] reads the state dicts of the file at `path`. The name of one that is the whole file
+/// is empty.
+///
+/// # Errors
+/// As [`read_any`].
+pub fn entries(path: impl AsRef<Path>) -> Result<Vec<String>> {
+    let path = path.as_ref();
+    let file = read_file(path)?;
+    if safetensors::is_safetensors(&file) {
+        return Ok(vec![String::new()]);
+    }
+    pth::entries_of(&file, Origin::from(path))
+}
+
+/// The part of a state dict under a prefix, which may stand behind what wrappers have put before it.
+fn select(mut loaded: Loaded, prefix: &str) -> Option<Loaded> {
+    let is_empty = |state: &StateDict| state.is_empty() && state.others().is_empty();
+    let mut part = loaded.state.under(prefix);
+    if is_empty(&part) {
+        let mut unwrapped = loaded.state.clone();
+        strip_compiled(&mut unwrapped);
+        strip_data_parallel(&mut unwrapped);
+        part = unwrapped.under(prefix);
+    }
+    if is_empty(&part) {
+        return None;
+    }
+    loaded.notes.push(format!("{} of {} tensors begin with \"{}.\"", part.len(), loaded.state.len(), shown(prefix)));
+    loaded.state = part;
+    Some(loaded)
 }

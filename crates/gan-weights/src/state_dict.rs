@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
-use crate::{Error, Result, first_non_finite, shown};
+use crate::{Error, RawTensor, Result, first_non_finite, shown};
 
 /// The tensors of a network by their PyTorch keys, in the order in which they were put in, which for a file is the
 /// order of the file. Tensors are on the CPU. A name occurs once.
+///
+/// Tensors of element types that candle lacks stand apart ([`StateDict::others`]).
 #[derive(Debug, Clone, Default)]
 pub struct StateDict {
     entries: Vec<(String, Tensor)>,
     index: HashMap<String, usize>,
+    others: Vec<(String, RawTensor)>,
 }
 
 impl StateDict {
@@ -42,6 +45,30 @@ impl StateDict {
         self.index.contains_key(name)
     }
 
+    /// Names and tensors of element types that candle lacks, in order.
+    pub fn others(&self) -> &[(String, RawTensor)] {
+        &self.others
+    }
+
+    /// Appends a tensor of an element type that candle lacks. One of that name is replaced in its place.
+    pub fn push_other(&mut self, name: impl Into<String>, tensor: RawTensor) {
+        let name = name.into();
+        match self.others.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = tensor,
+            None => self.others.push((name, tensor)),
+        }
+    }
+
+    /// The tensors whose names begin with `prefix` and a dot, under the rest of their names.
+    #[must_use]
+    pub fn under(&self, prefix: &str) -> Self {
+        let rest = |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_owned());
+        let mut found: Self = self.iter().filter_map(|(name, tensor)| Some((rest(name)?, tensor.clone()))).collect();
+        let others = self.others.iter().filter_map(|(name, tensor)| Some((rest(name)?, tensor.clone())));
+        found.others = others.collect();
+        found
+    }
+
     /// The number of tensors.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -67,15 +94,24 @@ impl StateDict {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Keeps the tensors for which `keep` returns true.
+    /// Keeps the tensors for which `keep` returns true, and all of element types that candle lacks.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &Tensor) -> bool) {
         self.entries.retain(|(name, tensor)| keep(name, tensor));
         self.reindex();
     }
 
+    /// Keeps the tensors, of whatever element type, of whose names `keep` returns true.
+    pub fn retain_names(&mut self, keep: impl Fn(&str) -> bool) {
+        self.others.retain(|(name, _)| keep(name));
+        self.retain(|name, _| keep(name));
+    }
+
     /// Gives every tensor the name that `rename` makes of its present one. Where two would have the same name, the
     /// later one stays.
     pub fn rename(&mut self, rename: impl Fn(&str) -> String) {
+        for (name, tensor) in std::mem::take(&mut self.others) {
+            self.push_other(rename(&name), tensor);
+        }
         let entries = std::mem::take(&mut self.entries);
         self.index.clear();
         for (name, tensor) in entries {
@@ -141,6 +177,7 @@ impl IntoIterator for StateDict {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ElementType;
 
     fn scalar(x: f32) -> Tensor {
         Tensor::new(x, &Device::Cpu).unwrap()
@@ -170,6 +207,19 @@ mod tests {
         assert_eq!(state.names().collect::<Vec<_>>(), ["y.a", "y.c"]);
         assert_eq!((value(&state, "y.a"), value(&state, "y.c")), (1., 2.));
         assert!(!state.contains("x.a"));
+    }
+
+    #[test]
+    fn what_lies_under_a_prefix_loses_it() {
+        let raw = RawTensor::new(ElementType::I8, vec![1], vec![7]).unwrap();
+        let mut state = of(&["g.a", "gg.a", "g", "g.b.c"]);
+        state.push_other("g.mask", raw.clone());
+        state.push_other("mask", raw.clone());
+        let found = state.under("g");
+        assert_eq!(found.names().collect::<Vec<_>>(), ["a", "b.c"]);
+        assert_eq!(found.others(), [("mask".to_owned(), raw)]);
+        assert_eq!(value(&found, "b.c"), 3.);
+        assert!(state.under("h").is_empty());
     }
 
     #[test]

@@ -5,9 +5,9 @@ use crate::commands::trained::{open_trained, open_trained_with};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::inputs::Inputs;
 use anyhow::bail;
-use gan_nets::infer;
+use gan_nets::identify;
 use gan_translate::{TrainedModel, is_weight_file};
-use gan_weights::{StateDict, normalize_keys, pth, read_any, read_entry, safetensors};
+use gan_weights::{StateDict, fold_parametrizations, normalize_keys, pth, read_any, read_entry, safetensors};
 use std::path::{Path, PathBuf};
 
 /// Carry weights over between PyTorch's .pth and .safetensors
@@ -25,11 +25,13 @@ pub(crate) struct Args {
     /// Which network of a run or checkpoint: g, d, e, g_a, g_b, d_a or d_b
     #[arg(long)]
     network: Option<String>,
-    /// Which state dict of a .pth file that holds several: `netG`, or `models.generator` for a dict in a dict
+    /// Which network of a file that holds several: `netG`, or `models.generator` for a dict in a dict, or what the keys of
+    /// the network begin with
     #[arg(long, value_name = "NAME")]
     entry: Option<String>,
-    /// Clean the keys: without `module.` of DataParallel, `_orig_mod.` of torch.compile and the running statistics of old
-    /// instance norms
+    /// Write a network as the references name it: without `module.` of DataParallel, `_orig_mod.` of torch.compile, other
+    /// prefixes, and the running statistics of old instance norms; spectral and weight norm become plain weights, and layers
+    /// of other names are matched by their order and shapes
     #[arg(long)]
     clean: bool,
 }
@@ -61,20 +63,30 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     }
     let (mut state, mut notes) = if is_weight_file(&args.from) { from_file(&args)? } else { from_run(&args)? };
     let mut cleaned = state.clone();
-    let legacy = normalize_keys(&mut cleaned);
+    let mut changes = normalize_keys(&mut cleaned);
+    changes.extend(fold_parametrizations(&mut cleaned));
     // What the file is, is worth knowing, but files of unknown networks are converted as well.
-    notes.insert(
-        0,
-        match infer(&cleaned, None) {
-            Ok(network) => network.to_string(),
-            Err(_) => format!("{} tensors of a network that this program does not know", state.len()),
-        },
-    );
+    let found = identify(&cleaned, None).unwrap_or_default();
+    if found.is_empty() {
+        notes.insert(0, format!("{} tensors of a network that this program does not know", tensors(&state)));
+    }
+    for (at, network) in found.iter().enumerate() {
+        let under = if network.prefix.is_empty() { String::new() } else { format!("{}: ", network.prefix) };
+        notes.insert(at, format!("{under}{}", network.network));
+    }
+    if let [only] = &found[..] {
+        let left_out = tensors(&cleaned) - tensors(&only.state).min(tensors(&cleaned));
+        changes.extend(only.notes.iter().cloned());
+        if !only.prefix.is_empty() {
+            changes.push(format!("prefix \"{}.\" removed, {left_out} tensors without it left out", only.prefix));
+        }
+        cleaned = only.state.clone();
+    }
     // Every bit is carried over, and what no network can be built from is said.
     notes.extend(state.require_finite().err().map(|error| error.to_string()));
     if args.clean {
         state = cleaned;
-        notes.extend(legacy);
+        notes.extend(changes);
     }
     match target {
         Target::Pth => pth::write(&args.to, &state)?,
@@ -83,8 +95,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     for note in notes {
         note!("{note}");
     }
-    note!("{} tensors in {}", state.len(), args.to.display());
+    note!("{} tensors in {}", tensors(&state), args.to.display());
     Ok(Done::Complete)
+}
+
+/// Tensors of whatever element type.
+fn tensors(state: &StateDict) -> usize {
+    state.len() + state.others().len()
 }
 
 fn from_file(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {

@@ -1,9 +1,12 @@
 //! `gan-cli summary`.
 
+mod tensors;
+
 use crate::commands::model_folder::listed;
 use crate::commands::trained::open_trained;
 use crate::commands::weights::WeightArgs;
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
+use crate::wording::worded;
 use anyhow::{Context, bail};
 use clap::builder::RangedU64ValueParser;
 use gan_nets::{Network, infer};
@@ -12,9 +15,12 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run or checkpoint folder, or a weight file (.pth, .safetensors) of any network
+    /// Weight file whose tensors are listed: names, shapes, element types and sizes
+    #[arg(value_name = "FILE", required_unless_present = "model", conflicts_with_all = ["model", "network", "size", "arch", "keys"])]
+    file: Option<PathBuf>,
+    /// Run or checkpoint folder, or a weight file (.pth, .safetensors) of any network, whose layers are shown
     #[arg(long)]
-    model: PathBuf,
+    model: Option<PathBuf>,
     /// Which network of a run or checkpoint: g, d, e, g_a, g_b, d_a or d_b; the default is its (first) generator
     #[arg(long)]
     network: Option<String>,
@@ -26,9 +32,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
-    let network = if !is_weight_file(&args.model) {
+    let Some(model) = &args.model else {
+        if let Some(file) = &args.file {
+            tensors::list(file, args.weights.entry.as_deref())?;
+        }
+        return Ok(Done::Complete);
+    };
+    let network = if !is_weight_file(model) {
         args.weights.refuse_for_runs()?;
-        let trained = open_trained(&args.model)?;
+        let trained = open_trained(model)?;
         let networks = trained.network_names();
         match args.network.as_deref() {
             Some(name) => of_run(&trained, &networks, name)?,
@@ -41,9 +53,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         if args.network.is_some() {
             bail!(Coded(USAGE, "--network is for runs and checkpoints: a weight file is one network".into()));
         }
-        let file = WeightFile::open(&args.model, &args.weights.options())?;
-        file.state.require_finite().with_context(|| format!("cannot use {}", args.model.display()))?;
+        let file = WeightFile::open(model, &args.weights.options()?).map_err(worded)?;
+        file.state.require_finite().with_context(|| format!("cannot use {}", model.display()))?;
         file.notes.iter().skip(1).for_each(|note| note!("{note}"));
+        tensors::mapping(&file.mapping);
         file.network
     };
     print(&network, (args.size[0], args.size[1]))?;

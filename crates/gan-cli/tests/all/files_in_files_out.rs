@@ -468,11 +468,10 @@ fn models_that_are_none_say_what_there_is() {
         bench.run(args.into_iter().chain(more.iter().copied()))
     };
     fs::create_dir(bench.path("python")).unwrap();
-    for name in ["latest_net_G_A.pth", "latest_net_G_B.pth"] {
+    for name in ["horses.pth", "zebras.pth"] {
         fs::write(bench.path("python").join(name), "").unwrap();
     }
-    with("python", &[])
-        .fails(4, &["latest_net_G_A.pth and latest_net_G_B.pth", "name one", "--model python/latest_net"]);
+    with("python", &[]).fails(4, &["horses.pth and zebras.pth", "name one", "--model python/horses.pth"]);
     bench.ok(tiny_in("pix2pix", "runs/p", &["max_steps=2", "save_latest_freq=1"]));
     bench.ok(tiny_in("cyclegan", "cycle", &["max_steps=1"]));
     with("runs/p/checkpoints/999", &[]).fails(4, &["no checkpoint 999 in runs/p", "2"]);

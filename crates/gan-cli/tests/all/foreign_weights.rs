@@ -116,6 +116,26 @@ fn options_beside_the_weights_do_no_harm() {
     assert!(code == 0, "{message}");
     let (code, message) = translate(&file, &["--entry", "opt"]);
     assert!(code == 4 && message.contains("argparse.Namespace"), "{message}");
+    // Of two generators one has to be named; the only one is found under whatever name.
+    let two = build::dict(&[("photo", net.clone()), ("paint", net.clone()), ("steps", build::int(3))]);
+    std::fs::write(&file, build::Zip::pth(&two, &storages).bytes()).unwrap();
+    let (code, message) = translate(&file, &[]);
+    assert!(
+        code == 4 && message.contains("for example --entry photo") && message.contains("paint: resnet"),
+        "{message}"
+    );
+    let (code, message) = translate(&file, &["--entry", "paint"]);
+    assert!(code == 0, "{message}");
+    let shared = build::storage("0", storages[0].1.len() as i64 / 4);
+    let judge = [b"}".to_vec(), build::text("conv.weight"), build::tensor(&shared, 0, &[1], &[1]), b"s".to_vec()];
+    let one = build::dict(&[("anything", net.clone()), ("critic", judge.concat())]);
+    std::fs::write(&file, build::Zip::pth(&one, &storages).bytes()).unwrap();
+    let (code, message) = translate(&file, &[]);
+    assert!(code == 0, "{message}");
+    // A class that nobody has heard of is as good as any.
+    write(b"canybodys.callbacks\nHistory\n)\x81}b");
+    let (code, message) = translate(&file, &["--entry", "netG"]);
+    assert!(code == 0, "{message}");
     write(b"cos\nsystem\n");
     let (code, message) = translate(&file, &["--entry", "netG"]);
     assert!(code == 4 && message.contains("refused: pickle wants to import os.system"), "{message}");

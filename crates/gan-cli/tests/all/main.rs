@@ -8,6 +8,7 @@ mod dataset_commands;
 mod documented;
 mod evaluate;
 mod files_in_files_out;
+mod foreign_networks;
 mod foreign_weights;
 mod images;
 mod interchange;

@@ -14,6 +14,7 @@ pub mod norm;
 pub mod pad;
 pub mod residual;
 pub mod skip;
+pub mod upsample;
 
 #[cfg(test)]
 mod tests {

@@ -13,3 +13,4 @@ mod parameters;
 mod precision;
 mod segments;
 mod taps;
+mod upsample;

@@ -1,13 +1,13 @@
 //! The keys and shapes that a network has, against those of a state dict.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor, Var};
 use gan_kernels::weight::Weight;
 use gan_layers::{Builder, Counter, Param, Role, Source};
-use gan_weights::{StateDict, shown};
+use gan_weights::{RawTensor, StateDict, shown};
 
 use super::Network;
 use crate::{Error, Result};
@@ -18,14 +18,16 @@ const MAX_TOLD: usize = 4;
 /// Compares the keys and shapes of `network` with those of `state`, both ways. Counters of batch norms, which PyTorch
 /// before 0.4.1 did not save, may be missing.
 pub(super) fn check(network: &Network, state: &StateDict) -> Result<()> {
-    let recorder = Recorder::default();
     let unlike = |problems: String| Error::UnlikeNetwork { network: network.to_string(), problems };
-    network.build(Builder::new(recorder.clone())).map_err(|error| unlike(error.to_string()))?;
-    let wanted = recorder.keys.take();
+    let wanted = keys(network).map_err(|error| unlike(error.to_string()))?;
+    let others: BTreeMap<&str, &RawTensor> = state.others().iter().map(|(name, raw)| (name.as_str(), raw)).collect();
     let mut problems = Vec::new();
     for (name, shape) in &wanted {
         match (state.get(name), shape) {
-            (None, Some(_)) => problems.push(format!("{name} is missing")),
+            (None, Some(_)) => problems.push(match others.get(name.as_str()) {
+                Some(raw) => format!("{name} has elements of {}, with which no network computes", raw.element().name()),
+                None => format!("{name} is missing"),
+            }),
             (Some(tensor), Some(shape)) if tensor.dims() != shape => {
                 problems.push(format!("{name} is {:?} instead of {shape:?}", tensor.dims()));
             }
@@ -34,7 +36,11 @@ pub(super) fn check(network: &Network, state: &StateDict) -> Result<()> {
     }
     let known: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
     problems.extend(
-        state.names().filter(|name| !known.contains(name)).map(|name| format!("{} is not part of it", shown(name))),
+        state
+            .names()
+            .chain(others.keys().copied())
+            .filter(|name| !known.contains(name))
+            .map(|name| format!("{} is not part of it", shown(name))),
     );
     if problems.is_empty() {
         return Ok(());
@@ -48,8 +54,15 @@ pub(super) fn check(network: &Network, state: &StateDict) -> Result<()> {
     Err(unlike(told))
 }
 
+/// The keys of a network in the order in which it is built.
+pub(super) fn keys(network: &Network) -> candle_core::Result<Vec<Key>> {
+    let recorder = Recorder::default();
+    network.build(Builder::new(recorder.clone()))?;
+    Ok(recorder.keys.take())
+}
+
 /// A name, and a shape unless it is a counter's.
-type Key = (String, Option<Vec<usize>>);
+pub(super) type Key = (String, Option<Vec<usize>>);
 
 /// A source of parameters that writes down what it was asked for.
 #[derive(Clone, Default)]

@@ -7,7 +7,7 @@ use gan_layers::ParamStore;
 use gan_weights::normalize_keys;
 
 use super::*;
-use crate::Padding;
+use crate::{Padding, Upsample};
 
 /// A state dict of the network, as training would save it.
 fn state(network: &Network) -> StateDict {
@@ -23,6 +23,11 @@ fn generators() -> Vec<GeneratorConfig> {
             for (padding, dropout) in [Padding::Reflect, Padding::Zero].iter().zip([false, true, true, false]) {
                 all.push(GeneratorConfig { arch, n_blocks, norm, padding: *padding, dropout, ..base.clone() });
             }
+        }
+        for (upsample, dropout) in [(Upsample::Resize, false), (Upsample::ResizeZero, false), (Upsample::Resize, true)]
+        {
+            all.push(GeneratorConfig { arch: Arch::Resnet, n_blocks: 2, norm, upsample, dropout, ..base.clone() });
+            all.push(GeneratorConfig { arch: Arch::Unet, num_downs: 6, norm, upsample, ..base.clone() });
         }
         for (arch, num_downs) in [(Arch::Unet256, 8), (Arch::Unet128, 7), (Arch::Unet, 5), (Arch::Unet, 6)] {
             all.push(GeneratorConfig { arch, num_downs, norm, ..base.clone() });
@@ -213,11 +218,6 @@ fn networks_that_are_not_supported_are_named() {
         let filter = ("model.7.filt".to_owned(), zeros(&[4, 1, 3, 3]));
         if name == "model.4.weight" { vec![(name.to_owned(), tensor.clone()), filter] } else { kept(name, tensor) }
     };
-    // model.11 and model.14 double the size; a plain convolution has its channels the other way round.
-    let resized = |name: &str, tensor: &Tensor| match name {
-        "model.11.weight" => vec![("model.12.weight".to_owned(), zeros(&[4, 8, 3, 3]))],
-        _ => kept(name, tensor),
-    };
     for (state, said) in [
         (changed(&plain, spectral), "spectral norm (model.1.weight_orig)"),
         (changed(&unet, spectral), "spectral norm"),
@@ -226,12 +226,206 @@ fn networks_that_are_not_supported_are_named() {
         (changed(&batch, untracked), "batch norm without running statistics (model.2.weight"),
         (changed(&unet, untracked), "batch norm without running statistics"),
         (changed(&plain, blurred), "the anti-aliased ResNet of CUT (model.7.filt)"),
-        (changed(&plain, resized), "resize-convolutions instead of transposed ones (model.12.weight)"),
     ] {
         let error = infer(&state, None).unwrap_err();
         assert!(matches!(error, Error::UnsupportedNetwork { .. }), "{error}");
         assert!(error.to_string().contains(said) && error.to_string().contains("not supported"), "{error}");
     }
+}
+
+fn resnet(n_blocks: usize, norm: NormKind, upsample: Upsample) -> GeneratorConfig {
+    let (arch, input_nc, output_nc) = (Arch::Resnet, 3, 2);
+    GeneratorConfig { arch, ngf: 2, input_nc, output_nc, n_blocks, norm, upsample, ..Default::default() }
+}
+
+/// The network's tensors under the names that `rename` makes of the paths of its layers, in the order of the network or, as
+/// safetensors files may have them, sorted.
+fn renamed(config: &GeneratorConfig, sorted: bool, rename: impl Fn(&str) -> String) -> StateDict {
+    let mut entries: Vec<(String, Tensor)> = changed(&Network::Generator(config.clone()), |name, tensor| {
+        let (path, field) = name.rsplit_once('.').unwrap();
+        vec![(format!("{}.{field}", rename(path)), tensor.clone())]
+    })
+    .into_iter()
+    .collect();
+    if sorted {
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+    entries.into_iter().collect()
+}
+
+/// Names as tutorials choose them, for a ResNet of `n_blocks`.
+fn tutorial(path: &str, n_blocks: usize, upsample: Upsample) -> String {
+    let numbers: Vec<usize> = path.split('.').filter_map(|part| part.parse().ok()).collect();
+    let (first, ups) = (10, 10 + n_blocks);
+    let (stage, layer) = (
+        (numbers[0].saturating_sub(ups)) / upsample.stage_len(),
+        numbers[0].saturating_sub(ups) % upsample.stage_len(),
+    );
+    match numbers[..] {
+        [1] => "initial.conv".to_owned(),
+        [2] => "initial.norm".to_owned(),
+        [at @ (4 | 7)] => format!("downs.{}.conv", at / 3 - 1),
+        [at @ (5 | 8)] => format!("downs.{}.norm", at / 3 - 1),
+        [at, inner] => {
+            let kind = if [1, 5].contains(&inner) { "conv" } else { "norm" };
+            format!("residuals.{}.{kind}{}", at - first, 1 + inner / 5)
+        }
+        _ if stage < 2 && layer == upsample.conv_index() => format!("ups.{stage}.conv"),
+        _ if stage < 2 => format!("ups.{stage}.norm"),
+        _ => "last".to_owned(),
+    }
+}
+
+fn same(a: &StateDict, b: &StateDict) -> bool {
+    let bytes = |state: &StateDict| -> Vec<(String, Vec<f32>)> {
+        let values = |t: &Tensor| t.flatten_all().unwrap().to_dtype(DType::F32).unwrap().to_vec1().unwrap();
+        state.iter().map(|(name, tensor)| (name.to_owned(), values(tensor))).collect()
+    };
+    bytes(a) == bytes(b)
+}
+
+/// Every tensor differs from every other of its shape.
+fn numbered(state: &StateDict) -> StateDict {
+    let of = |(at, (name, tensor)): (usize, (&str, &Tensor))| {
+        (name.to_owned(), (tensor.zeros_like().unwrap() + at as f64).unwrap())
+    };
+    state.iter().enumerate().map(of).collect()
+}
+
+#[test]
+fn resnets_under_other_names_are_told_by_their_structure() {
+    for norm in [NormKind::Instance, NormKind::InstanceAffine, NormKind::Batch] {
+        for upsample in [Upsample::Deconv, Upsample::Resize] {
+            for (n_blocks, sorted) in [(1, false), (12, false), (12, true)] {
+                let config = resnet(n_blocks, norm, upsample);
+                let ours = numbered(&state(&Network::Generator(config.clone())));
+                let names: std::collections::HashMap<String, Tensor> =
+                    ours.iter().map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect();
+                let theirs = renamed(&config, sorted, |path| tutorial(path, n_blocks, upsample));
+                // The same numbers under their names.
+                let back: std::collections::HashMap<String, String> = ours
+                    .names()
+                    .map(|name| {
+                        let (path, field) = name.rsplit_once('.').unwrap();
+                        (format!("{}.{field}", tutorial(path, n_blocks, upsample)), name.to_owned())
+                    })
+                    .collect();
+                let theirs: StateDict =
+                    theirs.names().map(|name| (name.to_owned(), names[&back[name]].clone())).collect();
+                let found = identify(&theirs, None).unwrap();
+                let [found] = &found[..] else { panic!("{} networks", found.len()) };
+                assert_eq!(found.network, Network::Generator(config.clone()), "{norm:?} {upsample:?} {sorted}");
+                assert!(same(&found.state, &ours), "{norm:?} {upsample:?} {sorted}: tensors change places");
+                assert!(found.notes[0].contains("matched by their order"), "{:?}", found.notes);
+                assert_eq!(found.mapping[0], ("initial.conv".to_owned(), "model.1".to_owned()));
+                // Beside another network, under a prefix.
+                let mut pair = StateDict::new();
+                for (name, tensor) in theirs.iter() {
+                    pair.push(format!("nets.G_A.{name}"), tensor.clone());
+                }
+                pair.push("loss.weight", Tensor::zeros((2, 3, 3, 3), DType::F32, &Device::Cpu).unwrap());
+                let found = identify(&pair, None).unwrap();
+                assert_eq!((found.len(), found[0].prefix.as_str()), (1, "nets"));
+                assert!(same(&found[0].state, &ours));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_halves_of_a_network_are_told_by_words_where_the_order_misleads() {
+    let config = resnet(2, NormKind::Batch, Upsample::Deconv);
+    let rename = |path: &str| tutorial(path, 2, Upsample::Deconv).replace("downs", "encoder").replace("ups", "decoder");
+    // Sorted, the decoder comes before the encoder.
+    let theirs = renamed(&config, true, rename);
+    let found = identify(&theirs, None).unwrap();
+    assert!(found[0].mapping.contains(&("encoder.0.conv".to_owned(), "model.4".to_owned())), "{:?}", found[0].mapping);
+    assert!(found[0].mapping.contains(&("decoder.1.norm".to_owned(), "model.16".to_owned())), "{:?}", found[0].mapping);
+}
+
+#[test]
+fn what_the_networks_here_have_no_place_for_is_worked_into_the_weights() {
+    let config = resnet(1, NormKind::Batch, Upsample::Deconv);
+    let rename = |path: &str| tutorial(path, 1, Upsample::Deconv);
+    let mut theirs = renamed(&config, false, rename);
+    // A bias in front of a batch norm moves its mean.
+    for (name, tensor) in renamed(&resnet(1, NormKind::Instance, Upsample::Deconv), false, rename).iter() {
+        if name.ends_with(".bias") && name != "last.bias" {
+            theirs.push(name, tensor.clone());
+        }
+    }
+    theirs.push("initial.conv.bias", Tensor::new(&[1f32, 3.], &Device::Cpu).unwrap());
+    let mean = theirs.get("initial.norm.running_mean").unwrap().to_vec1::<f32>().unwrap();
+    let found = identify(&theirs, None).unwrap();
+    assert_eq!(found[0].network, Network::Generator(config));
+    let moved = found[0].state.get("model.2.running_mean").unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(moved, [mean[0] - 1., mean[1] - 3.]);
+    // A bias that is not there is zero.
+    let config = resnet(1, NormKind::InstanceAffine, Upsample::Deconv);
+    let mut theirs = renamed(&config, false, rename);
+    theirs.retain(|name, _| !["conv.bias", "conv1.bias", "conv2.bias"].iter().any(|end| name.ends_with(end)));
+    let found = identify(&theirs, None).unwrap();
+    assert_eq!(found[0].network, Network::Generator(config));
+    assert_eq!(found[0].state.get("model.1.bias").unwrap().to_vec1::<f32>().unwrap(), [0., 0.]);
+    assert!(found[0].notes.iter().any(|note| note.contains("have no bias")), "{:?}", found[0].notes);
+}
+
+#[test]
+fn what_is_no_resnet_is_not_made_one() {
+    let config = resnet(2, NormKind::InstanceAffine, Upsample::Deconv);
+    let theirs = renamed(&config, false, |path| tutorial(path, 2, Upsample::Deconv));
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    type Change = fn(&mut StateDict, &dyn Fn(&[usize]) -> Tensor);
+    let changes: [(&str, Change); 7] = [
+        ("a bias that is missing", |s, _| s.retain(|name, _| name != "downs.1.conv.bias")),
+        ("a third halving without its doubling", |s, zeros| drop(s.push("downs.2.conv.weight", zeros(&[16, 8, 3, 3])))),
+        ("attention", |s, zeros| drop(s.push("attention.gamma", zeros(&[1])))),
+        ("a linear layer", |s, zeros| drop(s.push("fc.weight", zeros(&[8, 8])))),
+        ("an odd convolution", |s, zeros| drop(s.push("residuals.2.conv1.weight", zeros(&[8, 8, 3, 3])))),
+        ("a norm that is missing", |s, _| s.retain(|name, _| !name.starts_with("ups.1.norm"))),
+        ("kernels of another size", |s, zeros| drop(s.push("ups.1.conv.weight", zeros(&[4, 2, 4, 4])))),
+    ];
+    assert!(identify(&theirs, None).is_ok());
+    for (what, change) in changes {
+        let mut state = theirs.clone();
+        change(&mut state, &zeros);
+        assert!(identify(&state, None).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn networks_of_one_flat_dict_are_told_apart() {
+    let first = Network::Generator(resnet(1, NormKind::Instance, Upsample::Deconv));
+    let second = Network::Patch(PatchConfig { ndf: 2, n_layers: 2, ..PatchConfig::default() });
+    let mut all = StateDict::new();
+    for (prefix, network) in [("netG_A.module", &first), ("model.d", &second)] {
+        for (name, tensor) in state(network).iter() {
+            all.push(format!("{prefix}.{name}"), tensor.clone());
+        }
+    }
+    all.push("epoch", Tensor::new(1f32, &Device::Cpu).unwrap());
+    let found = identify(&all, None).unwrap();
+    let names: Vec<_> = found.iter().map(|found| (found.prefix.as_str(), &found.network)).collect();
+    assert_eq!(names, [("netG_A", &first), ("model.d", &second)]);
+    assert!(found[0].notes[0].contains("DataParallel"), "{:?}", found[0].notes);
+    assert!(matches!(identify(&all, Some(Arch::Unet)), Err(Error::OtherArch { .. })));
+    assert_eq!(identify(&all, Some(Arch::Resnet)).unwrap().len(), 1);
+    // A ResNet of instance norms is a global generator if it is called one.
+    let found = identify(&all, Some(Arch::Global)).unwrap();
+    assert!(found[0].network.to_string().contains("global generator"), "{}", found[0].network);
+}
+
+#[test]
+fn elements_with_which_no_network_computes_are_named() {
+    let network = Network::Generator(resnet(1, NormKind::Instance, Upsample::Deconv));
+    let mut raw = state(&network);
+    raw.retain(|name, _| name != "model.18.bias");
+    raw.push_other(
+        "model.18.bias",
+        gan_weights::RawTensor::new(gan_weights::ElementType::I8, vec![2], vec![1, 2]).unwrap(),
+    );
+    let error = infer(&raw, None).unwrap_err().to_string();
+    assert!(error.contains("model.18.bias has elements of int8, with which no network computes"), "{error}");
 }
 
 #[test]

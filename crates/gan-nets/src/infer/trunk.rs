@@ -2,7 +2,7 @@
 
 use super::Network;
 use super::tensors::Tensors;
-use crate::{Arch, EncoderConfig, Error, GeneratorConfig, Padding, Result};
+use crate::{Arch, EncoderConfig, Error, GeneratorConfig, Padding, Result, Upsample};
 
 /// What a sequence `model` of a 7x7 convolution, halvings and residual blocks consists of.
 pub(super) struct Trunk {
@@ -12,6 +12,7 @@ pub(super) struct Trunk {
     pub(super) n_blocks: usize,
     padding: Padding,
     dropout: bool,
+    upsample: Upsample,
     /// Index of the last convolution, if there is one.
     head: usize,
 }
@@ -33,6 +34,13 @@ impl Trunk {
         // Padding layers and dropout shift the second convolution.
         let zero = has(tensors, 0, 0);
         let dropout = has(tensors, 0, if zero { 4 } else { 6 });
+        let ups = first + n_blocks;
+        // A plain convolution has its channels the other way round than a transposed one.
+        let narrows = |upsample: &Upsample| {
+            let [out, input, side] = tensors.conv(&format!("model.{}", ups + upsample.conv_index()))?;
+            (side == 3 && 2 * out == input).then_some(*upsample)
+        };
+        let upsample = [Upsample::Resize, Upsample::ResizeZero].iter().find_map(narrows).unwrap_or_default();
         Some(Trunk {
             input_nc,
             width,
@@ -40,7 +48,8 @@ impl Trunk {
             n_blocks,
             padding: if zero { Padding::Zero } else { Padding::Reflect },
             dropout,
-            head: first + n_blocks + 3 * n_downsample + 1,
+            upsample,
+            head: ups + upsample.stage_len() * n_downsample + 1,
         })
     }
 }
@@ -75,6 +84,7 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
         ngf: trunk.width,
         dropout: trunk.dropout,
         padding: trunk.padding,
+        upsample: trunk.upsample,
         ..GeneratorConfig::default()
     };
     Ok(Network::Generator(if resnet && !(hd && arch == Some(Arch::Global)) {

@@ -8,8 +8,7 @@ pub(super) fn find(tensors: &Tensors<'_>) -> Option<Error> {
     let found = spectral_norm(tensors)
         .or_else(|| weight_norm(tensors))
         .or_else(|| antialiased(tensors))
-        .or_else(|| untracked(tensors))
-        .or_else(|| resize_convolution(tensors));
+        .or_else(|| untracked(tensors));
     found.map(|network| Error::UnsupportedNetwork { network })
 }
 
@@ -51,18 +50,4 @@ fn untracked(tensors: &Tensors<'_>) -> Option<String> {
     })?;
     let layer = name.strip_suffix(".weight")?;
     Some(format!("batch norm without running statistics ({name} without {layer}.running_mean)"))
-}
-
-/// Enlarging and a plain convolution in place of a transposed one, of which the channels stand the other way round.
-fn resize_convolution(tensors: &Tensors<'_>) -> Option<String> {
-    // The first layers of a ResNet; discriminators have none of 7x7.
-    tensors.conv("model.1").filter(|[.., side]| *side == 7)?;
-    let block = tensors.first(|name| name.starts_with("model.") && name.contains(".conv_block."))?;
-    let first: usize = block.split('.').nth(1)?.parse().ok()?;
-    let name = tensors.first(|name| {
-        let Some(path) = name.strip_suffix(".weight") else { return false };
-        let behind = path.strip_prefix("model.").and_then(|index| index.parse().ok()).is_some_and(|i: usize| i > first);
-        behind && tensors.conv(path).is_some_and(|[out, input, side]| 2 * out == input && side < 7)
-    })?;
-    Some(format!("a ResNet with resize-convolutions instead of transposed ones ({name})"))
 }

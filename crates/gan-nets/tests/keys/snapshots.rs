@@ -3,6 +3,7 @@
 use crate::recorder::{Keys, keys};
 use gan_nets::{
     Arch, DiscriminatorConfig, EncoderConfig, GeneratorConfig, MultiscaleConfig, NetD, NormKind, Padding, UnetConfig,
+    Upsample,
 };
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -53,6 +54,15 @@ fn resnet() {
             let config = GeneratorConfig { arch, norm, ..GeneratorConfig::default() };
             generator(&format!("resnet_{blocks}_{}", norm_name(norm)), &config);
         }
+    }
+    for (upsample, name) in [(Upsample::Resize, "resize"), (Upsample::ResizeZero, "resize_zero")] {
+        let config = GeneratorConfig {
+            arch: Arch::Resnet6Blocks,
+            norm: NormKind::Batch,
+            upsample,
+            ..GeneratorConfig::default()
+        };
+        generator(&format!("resnet_6_{name}"), &config);
     }
     for (padding, name) in [(Padding::Reflect, "reflect"), (Padding::Replicate, "replicate"), (Padding::Zero, "zero")] {
         for dropout in [false, true] {

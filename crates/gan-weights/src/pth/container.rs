@@ -26,22 +26,36 @@ const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 
 /// The only version of the legacy format that was ever written.
 const LEGACY_VERSION: i64 = 1001;
 
-/// Opens a file by its first bytes.
-pub(super) fn open<'a>(file: &'a [u8], budget: &mut Budget) -> Checked<Contents<'a>> {
-    match file {
-        [] => Err(Refusal::Truncated("it is empty".into())),
-        [b'P', b'K', ..] => zip(file, budget),
-        [0x80, ..] => legacy(file, budget),
-        _ => {
-            let (what, remedy) = foreign::recognise(file);
-            Err(Refusal::Unsupported(what, remedy))
+/// The container of a file, told by its first bytes.
+#[derive(Debug)]
+pub(super) enum Container<'a> {
+    Zip(Archive<'a>),
+    Legacy(&'a [u8]),
+}
+
+impl<'a> Container<'a> {
+    pub(super) fn of(file: &'a [u8], budget: &mut Budget) -> Checked<Self> {
+        match file {
+            [] => Err(Refusal::Truncated("it is empty".into())),
+            [b'P', b'K', ..] => Archive::open(file, budget).map(Self::Zip),
+            [0x80, ..] => Ok(Self::Legacy(file)),
+            _ => {
+                let (what, remedy) = foreign::recognise(file);
+                Err(Refusal::Unsupported(what, remedy))
+            }
+        }
+    }
+
+    /// Runs the pickle and finds the storages that it refers to.
+    pub(super) fn contents(&self, budget: &mut Budget) -> Checked<Contents<'_>> {
+        match self {
+            Self::Zip(archive) => zip(archive, budget),
+            Self::Legacy(file) => legacy(file, budget),
         }
     }
 }
 
-fn zip<'a>(file: &'a [u8], budget: &mut Budget) -> Checked<Contents<'a>> {
-    let archive = Archive::open(file, budget)?;
-    // Such programs are compressed, which is nothing to complain about.
+fn zip<'a>(archive: &'a Archive<'_>, budget: &mut Budget) -> Checked<Contents<'a>> {
     if archive.names().any(|name| name.ends_with("/constants.pkl") || name.contains("/code/")) {
         return Err(Refusal::Unsupported(
             "a TorchScript program, not a state dict".into(),
@@ -50,10 +64,10 @@ fn zip<'a>(file: &'a [u8], budget: &mut Budget) -> Checked<Contents<'a>> {
     }
     let root = archive.root()?;
     let byteorder = format!("{root}/byteorder");
-    if archive.contains(&byteorder) && archive.read(&byteorder)? != b"little" {
+    if archive.contains(&byteorder) && archive.read(&byteorder, budget)? != b"little" {
         return Err(big_endian());
     }
-    let code = archive.read(&format!("{root}/data.pkl"))?;
+    let code = archive.read(&format!("{root}/data.pkl"), budget)?;
     let pickle = pickle::run(code, 0, budget)?;
     if pickle.end != code.len() {
         return Err(Refusal::Damaged(format!("{} bytes follow the pickle in data.pkl", code.len() - pickle.end)));
@@ -63,7 +77,7 @@ fn zip<'a>(file: &'a [u8], budget: &mut Budget) -> Checked<Contents<'a>> {
         let bytes = match data.get(storage.key) {
             Some(&bytes) => bytes,
             None => {
-                let bytes = archive.read(&format!("{root}/data/{}", storage.key))?;
+                let bytes = archive.read(&format!("{root}/data/{}", storage.key), budget)?;
                 budget.take(4 * size_of::<(&str, &[u8])>() as u64, "the table of storages")?;
                 data.insert(storage.key, bytes);
                 bytes

@@ -1,13 +1,13 @@
 //! Files of `torch.save`: reading them without Python, and writing them for it.
 //!
 //! Read are both containers, the zip archive of PyTorch 1.6 and later and the concatenated pickles of before; of the
-//! objects in them, state dicts, alone or among the other things that a training loop saves. Tensors of any float
-//! type and of the integer types that candle knows come back contiguous, in host memory, in the order of the file,
-//! whatever device, stride or shared storage they were saved with.
+//! objects in them, state dicts, alone or among the other things that a training loop saves, and networks that were
+//! pickled whole. Tensors come back contiguous, in host memory, in the order of the file, whatever device, stride, sign or
+//! shared storage they were saved with; those of types that candle lacks as bytes ([`StateDict::others`]).
 //!
 //! A pickle is a program, so a `.pth` file from the network is code from the network. Nothing of it is executed
-//! here: the interpreter knows the handful of names that a state dict needs. What training loops keep beside the weights
-//! (options, scores, dates) is skipped without being built; a file that wants any other name is refused by that name. A
+//! here: the interpreter knows the handful of names that a state dict needs, and every other class is a placeholder that is
+//! neither imported nor built. A file that names what would run a program (`os.system`, `eval`) is refused by that name. A
 //! file is also refused when reading it would take more than four times its size (and four megabytes) of memory, when it
 //! holds more than 65536 tensors, or when any of its parts is missing or contradicts another.
 //!
@@ -25,6 +25,7 @@ mod budget;
 mod bytes;
 mod container;
 mod find;
+mod module;
 mod pickle;
 mod refusal;
 mod tensors;
@@ -35,8 +36,11 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use self::budget::Budget;
-use self::pickle::{Element, Value};
+use self::container::Container;
+use self::find::Place;
+use self::pickle::Value;
 use self::refusal::{Checked, Refusal};
+use self::tensors::Built;
 use crate::file::read_file;
 use crate::limits::MAX_TENSORS;
 use crate::{Loaded, Origin, Result, StateDict, shown};
@@ -72,27 +76,41 @@ pub(crate) fn read_bytes_of(file: &[u8], entry: Option<&str>, origin: Origin) ->
     load(file, entry).map_err(|refusal| refusal.at(origin))
 }
 
+/// The names of the state dicts of the `.pth` file in `file`, as [`read_entry`](crate::read_entry) takes them; that of the
+/// object itself is empty.
+pub(crate) fn entries_of(file: &[u8], origin: Origin) -> Result<Vec<String>> {
+    let names = || -> Checked<Vec<String>> {
+        let mut budget = Budget::for_file(file.len());
+        let container = Container::of(file, &mut budget)?;
+        let pickle = container.contents(&mut budget)?.pickle;
+        find::names(pickle.root, &pickle.heap)
+    };
+    names().map_err(|refusal| refusal.at(origin))
+}
+
 fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
     let mut budget = Budget::for_file(file.len());
-    let contents = container::open(file, &mut budget)?;
+    let container = Container::of(file, &mut budget)?;
+    let contents = container.contents(&mut budget)?;
     let heap = &contents.pickle.heap;
     let found = find::state_dict(contents.pickle.root, heap, entry)?;
     let mut notes = found.notes;
     if contents.trailing > 0 {
         notes.push(format!("{} bytes after the last storage ignored", contents.trailing));
     }
-    let entries = heap.dict(found.dict);
+    let entries = match found.place {
+        Place::Dict(dict) => Entries::Dict(heap.dict(dict)),
+        Place::Module(module) => Entries::Module(module::state_dict(module, heap, &mut budget)?),
+    };
     if entries.len() > MAX_TENSORS {
         return Err(Refusal::Damaged(format!("a state dict of {} entries, more than {MAX_TENSORS}", entries.len())));
     }
     budget.take(entries.len() as u64 * PER_TENSOR, "the names of the tensors")?;
     let mut state = StateDict::new();
     let mut names = HashSet::with_capacity(entries.len());
-    let (mut others, mut booleans) = (0, 0);
-    for &(key, value) in entries {
-        let Value::Text(name) = key else {
-            return Err(Refusal::Damaged(format!("a state dict has a {} as a key", key.kind())));
-        };
+    let mut others = 0;
+    for at in 0..entries.len() {
+        let (name, value) = entries.get(at)?;
         if !names.insert(name) {
             return Err(Refusal::Damaged(format!("the state dict holds {} twice", shown(name))));
         }
@@ -105,18 +123,45 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
         };
         let tensor = heap.tensor(tensor);
         let storage = heap.storage(tensor.storage);
-        booleans += usize::from(storage.element == Element::Bool);
         let data = contents.data.get(storage.key).copied().unwrap_or_default();
         budget.take(name.len() as u64, "the names of the tensors")?;
-        state.push(name, tensors::build(tensor, storage, data, &mut budget)?);
+        match tensors::build(tensor, storage, data, &mut budget)? {
+            Built::Tensor(tensor) => {
+                state.push(name, tensor);
+            }
+            Built::Raw(tensor) => state.push_other(name, tensor),
+        }
     }
     if others > MAX_NOTED {
         notes.push(format!("{} more entries ignored: not tensors", others - MAX_NOTED));
     }
-    if booleans > 0 {
-        notes.push(format!("{booleans} boolean tensors read as bytes"));
-    }
     Ok(Loaded { state, format: contents.format, notes })
+}
+
+/// The entries of a state dict.
+enum Entries<'a, 'h> {
+    Dict(&'h [(Value<'a>, Value<'a>)]),
+    Module(Vec<(String, Value<'a>)>),
+}
+
+impl<'a> Entries<'a, '_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Dict(entries) => entries.len(),
+            Self::Module(entries) => entries.len(),
+        }
+    }
+
+    /// Name and value of the entry at `at`.
+    fn get(&self, at: usize) -> Checked<(&str, Value<'a>)> {
+        match self {
+            Self::Dict(entries) => match entries[at] {
+                (Value::Text(name), value) => Ok((name, value)),
+                (key, _) => Err(Refusal::Damaged(format!("a state dict has a {} as a key", key.kind()))),
+            },
+            Self::Module(entries) => Ok((&entries[at].0, entries[at].1)),
+        }
+    }
 }
 
 /// Notes about single entries; a hostile file could ask for any number of them.

@@ -16,6 +16,8 @@ pub(super) enum Refusal {
     Damaged(String),
     /// A valid file that uses something not supported; the second field says what to try.
     Unsupported(String, &'static str),
+    /// There are several state dicts, of these names.
+    Several(Vec<String>),
     /// Reading would take more memory than the file's size warrants.
     TooLarge(String),
     /// candle refused to make a tensor.
@@ -31,6 +33,7 @@ impl Refusal {
         let (reason, remedy) = match self {
             Self::Import(global) => return Error::ForbiddenImport { origin, global },
             Self::Candle(error) => return Error::Candle(error),
+            Self::Several(entries) => return Error::SeveralStateDicts { origin, entries },
             Self::Truncated(what) => {
                 (format!("the file is cut short: {what}"), "copy or download it again and compare the size")
             }

@@ -1,5 +1,7 @@
 //! From a tensor's description to a tensor.
 
+use std::ops::Neg;
+
 use candle_core::{DType, Device, Tensor, WithDType};
 use half::{bf16, f16};
 
@@ -7,30 +9,47 @@ use super::budget::Budget;
 use super::pickle::{Element, StorageRef, TensorRef};
 use super::refusal::{Checked, Refusal};
 use crate::limits::check_shape;
+use crate::{ElementType, RawTensor};
+
+/// A tensor as it goes into the state dict.
+#[derive(Debug)]
+pub(super) enum Built {
+    Tensor(Tensor),
+    Raw(RawTensor),
+}
 
 /// Copies the elements that `tensor` sees of its storage (`data`, all of it) into a contiguous tensor in host memory.
-pub(super) fn build(tensor: &TensorRef, storage: &StorageRef<'_>, data: &[u8], budget: &mut Budget) -> Checked<Tensor> {
-    let width = storage.element.width();
-    let visible = visible(storage, data, width)?;
+pub(super) fn build(tensor: &TensorRef, storage: &StorageRef<'_>, data: &[u8], budget: &mut Budget) -> Checked<Built> {
+    let width = tensor.element.width();
+    let visible = visible(storage, data)?;
     let count = check_bounds(tensor, visible.len() / width)?;
     budget.take((count as u64).saturating_mul(width as u64), "a tensor")?;
     // Elements are decoded straight into the vector that becomes the tensor: candle's conversion from bytes would
     // copy once more, and twice where the bytes happen not to be aligned.
     let view = View { tensor, visible, count };
-    match storage.element {
-        Element::Of(DType::F32) => view.decode(f32::from_le_bytes),
-        Element::Of(DType::F64) => view.decode(f64::from_le_bytes),
-        Element::Of(DType::F16) => view.decode(f16::from_le_bytes),
-        Element::Of(DType::BF16) => view.decode(bf16::from_le_bytes),
+    let built = match tensor.element {
+        Element::Of(DType::F32) => view.signed(f32::from_le_bytes),
+        Element::Of(DType::F64) => view.signed(f64::from_le_bytes),
+        Element::Of(DType::F16) => view.signed(f16::from_le_bytes),
+        Element::Of(DType::BF16) => view.signed(bf16::from_le_bytes),
+        // PyTorch sets these flags on floats and complex numbers alone.
+        _ if tensor.negative
+            && !matches!(tensor.element, Element::Raw(ElementType::Complex64 | ElementType::Complex128)) =>
+        {
+            return Err(Refusal::Damaged(format!("a tensor of {} with the other sign", tensor.element.name())));
+        }
         Element::Of(DType::I64) => view.decode(i64::from_le_bytes),
         Element::Of(DType::I32) => view.decode(i32::from_le_bytes),
+        Element::Of(DType::U32) => view.decode(u32::from_le_bytes),
         Element::Of(DType::I16) => view.decode(i16::from_le_bytes),
-        Element::Of(DType::U8) | Element::Bool => view.decode(u8::from_le_bytes),
+        Element::Of(DType::U8) => view.decode(u8::from_le_bytes),
+        Element::Raw(element) => return view.raw(element).map(Built::Raw),
         other => Err(Refusal::Unsupported(
             format!("tensors of {} are not supported", other.name()),
             "convert them to a float type before saving",
         )),
-    }
+    };
+    built.map(Built::Tensor)
 }
 
 /// A tensor whose bounds have been checked, over the bytes that it may see.
@@ -41,6 +60,11 @@ struct View<'v> {
 }
 
 impl View<'_> {
+    /// As [`View::decode`], with the other sign where the tensor has it.
+    fn signed<T: WithDType + Neg<Output = T>, const N: usize>(&self, from: impl Fn([u8; N]) -> T) -> Checked<Tensor> {
+        if self.tensor.negative { self.decode(|bytes| -from(bytes)) } else { self.decode(from) }
+    }
+
     /// The tensor of the elements that `from` makes of `N` bytes each.
     fn decode<T: WithDType, const N: usize>(&self, from: impl Fn([u8; N]) -> T) -> Checked<Tensor> {
         let (stored, _) = self.visible.as_chunks::<N>();
@@ -55,14 +79,45 @@ impl View<'_> {
         Tensor::from_vec(elements, self.tensor.size.as_slice(), &Device::Cpu).map_err(Refusal::Candle)
     }
 
+    /// The bytes of the elements of a type that candle lacks, with the signs that the tensor's flags ask for.
+    fn raw(&self, element: ElementType) -> Checked<RawTensor> {
+        let width = element.width();
+        let mut data = if is_contiguous(self.tensor) && self.count > 0 {
+            let start = self.tensor.offset;
+            self.visible[start * width..(start + self.count) * width].to_vec()
+        } else if self.count > 0 {
+            let mut data = Vec::with_capacity(self.count * width);
+            self.each(|at| data.extend_from_slice(&self.visible[at * width..(at + 1) * width]));
+            data
+        } else {
+            Vec::new()
+        };
+        if let ElementType::Complex64 | ElementType::Complex128 = element {
+            // The sign of a float is the highest bit of its last byte.
+            let (real, imaginary) = (self.tensor.negative, self.tensor.negative != self.tensor.conjugate);
+            for number in data.chunks_exact_mut(width) {
+                number[width / 2 - 1] ^= u8::from(real) << 7;
+                number[width - 1] ^= u8::from(imaginary) << 7;
+            }
+        }
+        RawTensor::new(element, self.tensor.size.clone(), data)
+            .ok_or_else(|| Refusal::Damaged("a tensor's elements do not fill its shape".into()))
+    }
+
     /// The elements of a strided view in row-major order.
     fn gather<T>(&self, element: impl Fn(usize) -> T) -> Vec<T> {
-        let TensorRef { size, stride, offset, .. } = self.tensor;
         let mut gathered = Vec::with_capacity(self.count);
+        self.each(|at| gathered.push(element(at)));
+        gathered
+    }
+
+    /// Calls `f` with the place of each element in the storage, in row-major order.
+    fn each(&self, mut f: impl FnMut(usize)) {
+        let TensorRef { size, stride, offset, .. } = self.tensor;
         let mut index = vec![0; size.len()];
         let mut at = *offset;
         for _ in 0..self.count {
-            gathered.push(element(at));
+            f(at);
             // Counts up like an odometer: the last dimension fastest.
             for dimension in (0..index.len()).rev() {
                 index[dimension] += 1;
@@ -74,12 +129,12 @@ impl View<'_> {
                 index[dimension] = 0;
             }
         }
-        gathered
     }
 }
 
 /// The part of a storage that its tensors may refer to.
-fn visible<'d>(storage: &StorageRef<'_>, data: &'d [u8], width: usize) -> Checked<&'d [u8]> {
+fn visible<'d>(storage: &StorageRef<'_>, data: &'d [u8]) -> Checked<&'d [u8]> {
+    let width = storage.element.width();
     let whole = &data[..data.len().min(storage.count.saturating_mul(width))];
     let Some((start, length)) = storage.view else { return Ok(whole) };
     let range = start.checked_add(length).and_then(|end| Some(start.checked_mul(width)?..end.checked_mul(width)?));

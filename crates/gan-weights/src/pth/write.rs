@@ -29,39 +29,72 @@ const FIRST_DAY: u16 = 1 << 5 | 1;
 /// a reader sees the old file or the new one, and so does a machine that loses power.
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be written, [`Error::Unwritable`] where a tensor's type has no storage class in
-/// PyTorch or the archive would exceed 4 GiB or 65 000 tensors.
+/// [`Error::Io`] where the file cannot be written, [`Error::Unwritable`] where PyTorch lacks a tensor's type or the archive would exceed 4 GiB or 65 000 tensors.
 pub fn write(path: impl AsRef<Path>, state: &StateDict) -> Result<()> {
     let path = path.as_ref();
     let unwritable = |reason: String, remedy: &'static str| Error::Unwritable { path: path.to_owned(), reason, remedy };
     let mut size = 1 << 20;
-    for (name, tensor) in state.iter() {
-        if storage_class(tensor.dtype()).is_none() {
+    let mut stored = Vec::with_capacity(state.len() + state.others().len());
+    for (name, tensor) in state.entries() {
+        let Some(storage) = storage_class(tensor.dtype()) else {
             let reason = format!("{name} has type {}, for which PyTorch has no storage class", tensor.dtype().as_str());
             return Err(unwritable(reason, "convert the tensor to a float type first"));
-        }
+        };
         size += (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64 + 4 * (256 + name.len() as u64);
+        stored.push(Stored { name, dims: tensor.dims(), storage, elements: Elements::Tensor(tensor) });
     }
-    if size > u64::from(u32::MAX) || state.len() > 65_000 {
+    for (name, tensor) in state.others() {
+        let element = tensor.element();
+        let storage = element.storage_class().map_or(Storage::Untyped(element.name(), element.width()), Storage::Class);
+        size += tensor.data().len() as u64 + 4 * (256 + name.len() as u64);
+        stored.push(Stored { name, dims: tensor.dims(), storage, elements: Elements::Raw(tensor.data()) });
+    }
+    if size > u64::from(u32::MAX) || stored.len() > 65_000 {
         return Err(unwritable("it does not fit the 32-bit zip format".into(), "write .safetensors instead"));
     }
-    write_file(path, |out| archive(out, state))
+    write_file(path, |out| archive(out, &stored))
 }
 
-fn archive(out: &mut dyn Write, state: &StateDict) -> io::Result<()> {
+/// A tensor and how a pickle refers to it.
+struct Stored<'a> {
+    name: &'a str,
+    dims: &'a [usize],
+    storage: Storage,
+    elements: Elements<'a>,
+}
+
+/// What a pickle says of a storage.
+#[derive(Clone, Copy)]
+enum Storage {
+    /// The name of its class in module `torch`, which tells the element type.
+    Class(&'static str),
+    /// Bytes; the tensor names its element type, whose elements have so many.
+    Untyped(&'static str, usize),
+}
+
+enum Elements<'a> {
+    Tensor(&'a Tensor),
+    Raw(&'a [u8]),
+}
+
+fn archive(out: &mut dyn Write, tensors: &[Stored<'_>]) -> io::Result<()> {
     let mut zip = ZipWriter { out, at: 0, directory: Vec::new(), count: 0 };
-    zip.entry("data.pkl", &pickle(state))?;
+    zip.entry("data.pkl", &pickle(tensors))?;
     zip.entry("byteorder", b"little")?;
-    for (key, (_, tensor)) in state.iter().enumerate() {
-        zip.entry(&format!("data/{key}"), &tensor.data())?;
+    for (key, tensor) in tensors.iter().enumerate() {
+        let name = format!("data/{key}");
+        match tensor.elements {
+            Elements::Tensor(tensor) => zip.entry(&name, &tensor.data())?,
+            Elements::Raw(data) => zip.entry(&name, data)?,
+        }
     }
     zip.entry("version", b"3\n")?;
     zip.finish()
 }
 
-/// The name of the class in module `torch` whose elements are of this type.
-fn storage_class(dtype: DType) -> Option<&'static str> {
-    Some(match dtype {
+/// How storages of elements of this type are pickled.
+fn storage_class(dtype: DType) -> Option<Storage> {
+    Some(Storage::Class(match dtype {
         DType::F32 => "FloatStorage",
         DType::F64 => "DoubleStorage",
         DType::F16 => "HalfStorage",
@@ -70,19 +103,20 @@ fn storage_class(dtype: DType) -> Option<&'static str> {
         DType::I32 => "IntStorage",
         DType::I16 => "ShortStorage",
         DType::U8 => "ByteStorage",
+        DType::U32 => return Some(Storage::Untyped("uint32", 4)),
         _ => return None,
-    })
+    }))
 }
 
 /// The protocol-2 pickle of an `OrderedDict` of tensors, each with a storage of its own, numbered in order.
-fn pickle(state: &StateDict) -> Vec<u8> {
+fn pickle(tensors: &[Stored<'_>]) -> Vec<u8> {
     let mut code = vec![0x80, 2];
     global(&mut code, "collections", "OrderedDict");
     code.extend(b")R");
-    for (start, batch) in state.entries().chunks(BATCH).enumerate() {
+    for (start, batch) in tensors.chunks(BATCH).enumerate() {
         code.push(b'(');
-        for (position, (name, tensor)) in batch.iter().enumerate() {
-            text(&mut code, name);
+        for (position, tensor) in batch.iter().enumerate() {
+            text(&mut code, tensor.name);
             pickle_tensor(&mut code, tensor, start * BATCH + position);
         }
         code.push(b'u');
@@ -91,18 +125,27 @@ fn pickle(state: &StateDict) -> Vec<u8> {
     code
 }
 
-/// `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)`
-fn pickle_tensor(code: &mut Vec<u8>, tensor: &Tensor, key: usize) {
-    global(code, "torch._utils", "_rebuild_tensor_v2");
+/// `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)`, or `_rebuild_tensor_v3`, which
+/// takes the element type as well.
+fn pickle_tensor(code: &mut Vec<u8>, tensor: &Stored<'_>, key: usize) {
+    let typed = matches!(tensor.storage, Storage::Class(_));
+    global(code, "torch._utils", if typed { "_rebuild_tensor_v2" } else { "_rebuild_tensor_v3" });
     code.extend(b"((");
     text(code, "storage");
-    global(code, "torch", storage_class(tensor.dtype()).unwrap_or_default());
+    let mut count = tensor.dims.iter().product();
+    match tensor.storage {
+        Storage::Class(class) => global(code, "torch", class),
+        Storage::Untyped(_, width) => {
+            global(code, "torch.storage", "UntypedStorage");
+            count *= width;
+        }
+    }
     text(code, &key.to_string());
     text(code, "cpu");
-    integer(code, tensor.elem_count());
+    integer(code, count);
     code.extend(b"tQ");
     integer(code, 0);
-    let size = tensor.dims();
+    let size = tensor.dims;
     let mut stride = vec![1; size.len()];
     for dimension in (1..size.len()).rev() {
         stride[dimension - 1] = stride[dimension] * size[dimension].max(1);
@@ -116,7 +159,11 @@ fn pickle_tensor(code: &mut Vec<u8>, tensor: &Tensor, key: usize) {
     }
     code.push(0x89);
     global(code, "collections", "OrderedDict");
-    code.extend(b")RtR");
+    code.extend(b")R");
+    if let Storage::Untyped(dtype, _) = tensor.storage {
+        global(code, "torch", dtype);
+    }
+    code.extend(b"tR");
 }
 
 fn global(code: &mut Vec<u8>, module: &str, name: &str) {

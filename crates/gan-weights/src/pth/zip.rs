@@ -1,10 +1,14 @@
-//! The container of PyTorch 1.6 and later: a zip archive of stored entries.
+//! The container of PyTorch 1.6 and later: a zip archive.
 //!
-//! Only what `torch.save` writes is read: nothing that is read is compressed, every byte belongs to at most one entry, and the
-//! local headers, the central directory and the end records have to agree. That excludes archives which mean
-//! different things to different readers, and archives which are larger inside than outside.
+//! Every byte belongs to at most one entry, and the local headers, the central directory and the end records have to agree.
+//! That excludes archives which mean different things to different readers. `torch.save` compresses nothing, but people pack
+//! archives again: deflated entries are inflated, within the budget, so that no archive is far larger inside than outside.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::io::Read;
+
+use flate2::read::DeflateDecoder;
 
 use super::budget::Budget;
 use super::bytes::Cursor;
@@ -24,8 +28,9 @@ const LOCATOR64_SIZE: usize = 20;
 const ENCRYPTED: u16 = 1;
 const SIZES_FOLLOW: u16 = 8;
 
-/// The method of an entry that is not compressed.
+/// Methods of entries: not compressed, and compressed.
 const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
 
 /// What a 32-bit (16-bit) field holds when the value is in a zip64 record.
 const IN_ZIP64: u64 = 0xffff_ffff;
@@ -37,11 +42,14 @@ pub(super) struct Archive<'a> {
     entries: HashMap<&'a str, Entry<'a>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Entry<'a> {
     data: &'a [u8],
     method: u16,
     crc: u32,
+    /// Bytes that a compressed entry holds, and those bytes once somebody has asked for them.
+    size: u64,
+    inflated: OnceCell<Vec<u8>>,
 }
 
 /// One record of the central directory.
@@ -75,7 +83,8 @@ impl<'a> Archive<'a> {
             let (start, data) = record.locate(file, directory.start)?;
             budget.take(3 * size_of::<(&str, Entry<'_>)>() as u64 + 32, "an entry of the archive")?;
             occupied.push((start, data.as_ptr_range().end as usize - file.as_ptr() as usize));
-            if entries.insert(record.name, Entry { data, method: record.method, crc: record.crc }).is_some() {
+            let Record { name, method, crc, size, .. } = record;
+            if entries.insert(name, Entry { data, method, crc, size, inflated: OnceCell::new() }).is_some() {
                 return Err(Refusal::Damaged(format!("the archive holds {} twice", shown(record.name))));
             }
         }
@@ -117,20 +126,43 @@ impl<'a> Archive<'a> {
     }
 
     /// The data of entry `name`, checked against its checksum.
-    pub(super) fn read(&self, name: &str) -> Checked<&'a [u8]> {
+    pub(super) fn read(&self, name: &str, budget: &mut Budget) -> Checked<&[u8]> {
         let entry =
             self.entries.get(name).ok_or_else(|| Refusal::Damaged(format!("the archive lacks {}", shown(name))))?;
-        if entry.method != STORED {
-            return Err(Refusal::Unsupported(
-                format!("{} is compressed (method {}), which torch.save never does", shown(name), entry.method),
-                "unpack the archive and pack it again without compression (zip -0)",
-            ));
-        }
+        let data = match entry.method {
+            STORED => entry.data,
+            DEFLATED => entry.inflate(name, budget)?,
+            method => {
+                return Err(Refusal::Unsupported(
+                    format!("{} is compressed by method {method}, which is not supported", shown(name)),
+                    "unpack the archive and pack it again without compression (zip -0)",
+                ));
+            }
+        };
         // Zero is what torch.save writes when it was told to save time on checksums.
-        if entry.crc != 0 && entry.crc != crc32fast::hash(entry.data) {
+        if entry.crc != 0 && entry.crc != crc32fast::hash(data) {
             return Err(Refusal::Damaged(format!("the checksum of {} does not match its data", shown(name))));
         }
-        Ok(entry.data)
+        Ok(data)
+    }
+}
+
+impl Entry<'_> {
+    /// The bytes of a deflated entry, as many as the directory says.
+    fn inflate(&self, name: &str, budget: &mut Budget) -> Checked<&[u8]> {
+        if let Some(inflated) = self.inflated.get() {
+            return Ok(inflated);
+        }
+        budget.take(self.size, "a compressed entry of the archive")?;
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let mut inflated = Vec::with_capacity(size);
+        let mut decoder = DeflateDecoder::new(self.data);
+        let read = decoder.by_ref().take(self.size).read_to_end(&mut inflated);
+        let whole = read.is_ok() && inflated.len() == size && matches!(decoder.read(&mut [0]), Ok(0));
+        if !whole || decoder.total_in() != self.data.len() as u64 {
+            return Err(Refusal::Damaged(format!("{} does not hold the {size} bytes that it says", shown(name))));
+        }
+        Ok(self.inflated.get_or_init(|| inflated))
     }
 }
 

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{LENGTH, METADATA};
 use crate::limits::{MAX_HEADER, MAX_TENSORS, check_shape};
-use crate::{Error, Format, Loaded, Origin, Result, shown};
+use crate::{ElementType, Error, Format, Loaded, Origin, RawTensor, Result, StateDict, shown};
 
 /// What is wrong with the bytes of a safetensors file, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +62,13 @@ impl<'a> Contents<'a> {
         self.names.iter().map(String::as_str)
     }
 
+    /// Copies the tensor called `name`, if candle lacks its element type.
+    pub(crate) fn raw(&self, name: &str) -> Option<RawTensor> {
+        let view = self.tensors.tensor(name).ok()?;
+        let element = ElementType::of_safetensors(view.dtype())?;
+        RawTensor::new(element, view.shape().to_vec(), view.data().to_vec())
+    }
+
     /// Makes the tensor called `name`, in host memory.
     ///
     /// # Errors
@@ -83,15 +90,21 @@ pub(crate) fn read_bytes_of(file: &[u8], origin: Origin) -> Result<Loaded> {
     if count > MAX_TENSORS {
         return Err(bad(Malformed(format!("it lists {count} tensors, more than {MAX_TENSORS}"))));
     }
-    let made = contents.names().map(|name| match contents.tensor(name) {
-        Ok(tensor) => Ok((name.to_owned(), tensor)),
-        Err(error) => Err(Error::BadWeights {
-            origin: origin.clone(),
-            reason: format!("tensor {}: {error}", shown(name)),
-            remedy: "convert the tensor to a float type where the file was made",
-        }),
-    });
-    Ok(Loaded { state: made.collect::<Result<_>>()?, format: Format::Safetensors, notes: Vec::new() })
+    let mut state = StateDict::new();
+    for name in contents.names() {
+        match contents.raw(name) {
+            Some(raw) => state.push_other(name, raw),
+            None => {
+                let tensor = contents.tensor(name).map_err(|error| Error::BadWeights {
+                    origin: origin.clone(),
+                    reason: format!("tensor {}: {error}", shown(name)),
+                    remedy: "convert the tensor to a float type where the file was made",
+                })?;
+                state.push(name, tensor);
+            }
+        }
+    }
+    Ok(Loaded { state, format: Format::Safetensors, notes: Vec::new() })
 }
 
 /// Collects the tensor names of a header in the order of the document, which a map would lose.

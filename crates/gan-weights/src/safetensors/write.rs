@@ -9,7 +9,7 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use super::{LENGTH, METADATA};
 use crate::file::write_file;
 use crate::limits::MAX_HEADER;
-use crate::{Error, Result, StateDict};
+use crate::{Error, RawTensor, Result, StateDict};
 
 /// Writes the tensors of `state` to `path`. The header lists them in order, and [`read_any`](crate::read_any) returns
 /// them so; the data are sorted by element size, as the format wants them aligned. The file appears at once and whole.
@@ -19,15 +19,66 @@ use crate::{Error, Result, StateDict};
 /// format.
 pub fn write(path: impl AsRef<Path>, state: &StateDict) -> Result<()> {
     let path = path.as_ref();
-    let header = Header::of(state.entries(), &[]).map_err(|HeaderError { reason, remedy }| Error::Unwritable {
+    let listed: Vec<Listed<'_>> =
+        state.entries().iter().map(Listed::of).chain(state.others().iter().map(Listed::of_raw)).collect();
+    let header = Header::listing(&listed, &[]).map_err(|HeaderError { reason, remedy }| Error::Unwritable {
         path: path.to_owned(),
         reason,
         remedy,
     })?;
     write_file(path, |out| {
         out.write_all(&header.bytes)?;
-        header.order.iter().try_for_each(|&at| write_elements(out, &state.entries()[at].1))
+        header.order.iter().try_for_each(|&at| match listed[at].elements {
+            Elements::Tensor(tensor) => write_elements(out, tensor),
+            Elements::Raw(data) => out.write_all(data),
+        })
     })
+}
+
+/// A tensor as a header lists it.
+struct Listed<'a> {
+    name: &'a str,
+    /// `None` where the format has no name for it; its name in messages is `shown`.
+    dtype: Option<&'static str>,
+    shown: &'static str,
+    width: usize,
+    dims: &'a [usize],
+    elements: Elements<'a>,
+}
+
+enum Elements<'a> {
+    Tensor(&'a Tensor),
+    Raw(&'a [u8]),
+}
+
+impl<'a> Listed<'a> {
+    fn of((name, tensor): &'a (String, Tensor)) -> Self {
+        let dtype = tensor.dtype();
+        Listed {
+            name,
+            dtype: dtype_name(dtype),
+            shown: dtype.as_str(),
+            width: dtype.size_in_bytes(),
+            dims: tensor.dims(),
+            elements: Elements::Tensor(tensor),
+        }
+    }
+
+    fn of_raw((name, tensor): &'a (String, RawTensor)) -> Self {
+        let element = tensor.element();
+        Listed {
+            name,
+            dtype: element.safetensors_name(),
+            shown: element.name(),
+            width: element.width(),
+            dims: tensor.dims(),
+            elements: Elements::Raw(tensor.data()),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.dims.iter().product::<usize>() * self.width
+    }
 }
 
 /// The beginning of a file: what comes before the elements of its tensors.
@@ -57,15 +108,18 @@ impl Header {
     /// [`HeaderError`] where a name is reserved or occurs twice, where a tensor's element type has no place in the format, or
     /// where the header would be larger than what is read: 16 MiB.
     pub fn of(tensors: &[(String, Tensor)], metadata: &[(&str, &str)]) -> Result<Self, HeaderError> {
+        Self::listing(&tensors.iter().map(Listed::of).collect::<Vec<_>>(), metadata)
+    }
+
+    fn listing(tensors: &[Listed<'_>], metadata: &[(&str, &str)]) -> Result<Self, HeaderError> {
         let refused = |reason: String, remedy: &'static str| Err(HeaderError { reason, remedy });
-        let size = |at: usize| tensors[at].1.dtype().size_in_bytes();
         let mut order: Vec<usize> = (0..tensors.len()).collect();
-        order.sort_by_key(|&at| std::cmp::Reverse(size(at)));
+        order.sort_by_key(|&at| std::cmp::Reverse(tensors[at].width));
         let mut starts = vec![0; tensors.len()];
         let mut end = 0;
         for &at in &order {
             starts[at] = end;
-            end += tensors[at].1.elem_count() * size(at);
+            end += tensors[at].bytes();
         }
 
         let mut members = Vec::with_capacity(tensors.len() + 1);
@@ -74,19 +128,19 @@ impl Header {
             members.push(format!("{}:{{{}}}", json(METADATA), pairs.join(",")));
         }
         let mut names = HashSet::with_capacity(tensors.len());
-        for (at, (name, tensor)) in tensors.iter().enumerate() {
+        for (tensor, start) in tensors.iter().zip(starts) {
+            let name = tensor.name;
             if name == METADATA {
                 return refused(format!("the name `{METADATA}` is reserved in safetensors files"), "rename the tensor");
             }
             if !names.insert(name) {
                 return refused(format!("the name `{name}` occurs twice"), "rename one of the tensors");
             }
-            let Some(dtype) = dtype_name(tensor.dtype()) else {
-                let reason = format!("{name} has type {}", tensor.dtype().as_str());
+            let Some(dtype) = tensor.dtype else {
+                let reason = format!("{name} has type {}", tensor.shown);
                 return refused(reason, "convert the tensor to a float type first");
             };
-            let (name, shape, start) = (json(name), tensor.dims(), starts[at]);
-            let end = start + tensor.elem_count() * size(at);
+            let (name, shape, end) = (json(name), tensor.dims, start + tensor.bytes());
             members.push(format!(r#"{name}:{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{start},{end}]}}"#));
         }
         let mut header = format!("{{{}}}", members.join(",")).into_bytes();

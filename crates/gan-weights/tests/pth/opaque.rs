@@ -157,18 +157,111 @@ fn tensors_of_classes_of_their_own_are_tensors() {
 }
 
 #[test]
-fn element_types_that_are_not_supported_may_lie_beside() {
-    let bytes = tensor(&storage_of("CharStorage", "1", 3), 0, &[3], &[1]);
-    let file = |code: &[u8]| {
-        let data = floats(&WEIGHTS);
+fn quantized_storages_may_lie_beside() {
+    let quantized =
+        |storage: &[u8]| [b"ctorch._utils\n_rebuild_qtensor\n(", storage, b"K\x00K\x03\x85K\x01\x85tR"].concat();
+    let storage = storage_of("QInt8Storage", "1", 3);
+    let weight = || tensor(&self::storage("0", 4), 0, &[4], &[1]);
+    let data = floats(&WEIGHTS);
+    let both = |code: &[u8]| {
         [Zip::pth(code, &[("0", &data), ("1", b"abc")]).bytes(), legacy(code, &[("0", 4, &data), ("1", 3, b"abc")])]
     };
-    for file in file(&dict(&[("netG", net()), ("mask", bytes.clone())])) {
-        assert_eq!(pth::read_bytes(&file).unwrap().state.len(), 1);
+    for file in both(&dict(&[("w.x", weight()), ("w.y", quantized(&storage))])) {
+        let loaded = pth::read_bytes(&file).unwrap();
+        assert!(loaded.state.names().eq(["w.x"]));
+        assert_eq!(loaded.notes, ["w.y (torch._utils._rebuild_qtensor) ignored: not a tensor"]);
     }
-    let weight = tensor(&storage("0", 4), 0, &[4], &[1]);
-    for file in file(&dict(&[("w.x", weight), ("w.y", bytes)])) {
+    for file in both(&dict(&[("w.x", weight()), ("w.y", tensor(&storage, 0, &[3], &[1]))])) {
         let error = pth::read_bytes(&file).unwrap_err().to_string();
-        assert!(error.contains("tensors of int8 are not supported"), "{error}");
+        assert!(error.contains("tensors of quantized elements are not supported"), "{error}");
+    }
+}
+
+#[test]
+fn tensors_inside_of_objects_are_found() {
+    let held = |name: &str| [text(name), net()].concat();
+    for (path, object) in [
+        // Attributes, items of a dict's subclass set afterwards or given to its class, elements of tuples and lists.
+        ("ema.shadow", [b"cema\nEMA\n)\x81}".to_vec(), held("shadow"), b"sb".to_vec()].concat()),
+        ("ema.shadow", [b"cema\nEMA\n)\x81N}".to_vec(), held("shadow"), b"s\x86b".to_vec()].concat()),
+        ("ema.shadow", [b"caddict\nDict\n)\x81(".to_vec(), held("shadow"), b"u".to_vec()].concat()),
+        ("ema.shadow", [b"caddict\nDict\n}".to_vec(), held("shadow"), b"s\x85R".to_vec()].concat()),
+        ("ema.1", [b"K\x07".to_vec(), net(), b"\x86".to_vec()].concat()),
+        ("ema.0", [b"]".to_vec(), net(), b"a".to_vec()].concat()),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ema.pth");
+        for bytes in files(&dict(&[("ema", object)])) {
+            std::fs::write(&file, bytes).unwrap();
+            let loaded = pth::read(&file).unwrap();
+            assert_eq!(loaded.state.get("w").unwrap().to_vec1::<f32>().unwrap(), WEIGHTS);
+            assert!(loaded.notes[0].contains(path), "{:?}", loaded.notes);
+            assert_eq!(gan_weights::entries(&file).unwrap(), [path]);
+            assert_eq!(read_entry(&file, path).unwrap().state.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn two_objects_of_a_class_keep_what_is_theirs() {
+    // The class is recalled from the memo.
+    let object = |begin: &[u8], at: i64| {
+        let weight = tensor(&storage("0", 4), at, &[1], &[1]);
+        [begin, b")\x81}", &text("w"), &weight, b"sb"].concat()
+    };
+    let code = dict(&[("netG", object(b"cnets\nNet\nq\x01", 0)), ("netD", object(b"h\x01", 3))]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nets.pth");
+    for bytes in files(&code) {
+        std::fs::write(&file, bytes).unwrap();
+        for (entry, expected) in [("netG", 1.), ("netD", 4.)] {
+            let state = read_entry(&file, entry).unwrap().state;
+            assert_eq!(state.get("w").unwrap().to_vec1::<f32>().unwrap(), [expected]);
+        }
+    }
+}
+
+/// A pickled `torch.nn.Module` with these parameters and modules.
+fn module(parameters: &[u8], modules: &[u8]) -> Vec<u8> {
+    let mut body = b"cnets\nNet\n)\x81}(".to_vec();
+    for (name, content) in [("_parameters", parameters), ("_buffers", b""), ("_modules", modules)] {
+        body.extend([&text(name)[..], b"}(", content, b"u"].concat());
+    }
+    body.extend([text("training"), b"\x88ub".to_vec()].concat());
+    body
+}
+
+#[test]
+fn networks_that_were_pickled_whole_are_read() {
+    let weight = |at| tensor(&storage("0", 4), at, &[1], &[1]);
+    let inner = module(&[text("weight"), weight(1), text("bias"), b"N".to_vec()].concat(), b"");
+    let outer = module(&[text("scale"), weight(0)].concat(), &[text("conv"), inner].concat());
+    for code in [pickle(&outer), dict(&[("net", outer), ("epoch", int(3))])] {
+        for file in files(&code) {
+            let loaded = pth::read_bytes(&file).unwrap();
+            assert!(loaded.state.names().eq(["scale", "conv.weight"]));
+            assert!(loaded.notes.iter().any(|note| note.contains("whole network")), "{:?}", loaded.notes);
+        }
+    }
+    // Legacy files refer to the class with its source.
+    let class =
+        [b"(".to_vec(), text("module"), b"cnets\nNet\n".to_vec(), text("nets.py"), text("class Net"), b"tQ".to_vec()];
+    let whole =
+        [class.concat(), module(&[text("w"), weight(2)].concat(), b"")["cnets\nNet\n".len()..].to_vec()].concat();
+    let state = pth::read_bytes(&files(&pickle(&whole))[1]).unwrap().state;
+    assert_eq!(state.get("w").unwrap().to_vec1::<f32>().unwrap(), [3.]);
+}
+
+#[test]
+fn modules_that_contain_themselves_end() {
+    let weight = tensor(&storage("0", 4), 0, &[4], &[1]);
+    let mut cycle = b"cnets\nNet\n)\x81q\x01}(".to_vec();
+    cycle.extend([text("_parameters"), b"}".to_vec(), text("w"), weight, b"s".to_vec()].concat());
+    cycle.extend(
+        [text("_modules"), b"}(".to_vec(), text("a"), b"h\x01".to_vec(), text("b"), b"h\x01uub".to_vec()].concat(),
+    );
+    for file in files(&pickle(&cycle)) {
+        let error = pth::read_bytes(&file).unwrap_err().to_string();
+        assert!(error.contains("modules nest"), "{error}");
     }
 }

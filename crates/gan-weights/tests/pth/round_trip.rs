@@ -14,6 +14,7 @@ fn assert_same(left: &StateDict, right: &StateDict) {
         assert_eq!((left.dtype(), left.dims()), (right.dtype(), right.dims()), "{name}");
         assert_eq!(View::data(&left), View::data(&right), "{name}");
     }
+    assert_eq!(left.others(), right.others());
 }
 
 #[test]
@@ -30,6 +31,21 @@ fn pytorchs_files_survive_a_round_trip_through_both_formats() {
         assert_eq!((back.format, back.notes.len()), (Format::PthZip, 0));
         assert_same(&back.state, &read);
     }
+}
+
+#[test]
+fn element_types_that_candle_lacks_keep_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = pth::read(path("raw.zip")).unwrap().state;
+    let file = folder.path().join("raw.pth");
+    pth::write(&file, &state).unwrap();
+    assert_same(&pth::read(&file).unwrap().state, &state);
+    let safetensors = folder.path().join("raw.safetensors");
+    let error = gan_weights::safetensors::write(&safetensors, &state).unwrap_err().to_string();
+    assert!(error.contains("complex128 has type complex128"), "{error}");
+    state.retain_names(|name| name != "complex128");
+    gan_weights::safetensors::write(&safetensors, &state).unwrap();
+    assert_same(&read_any(&safetensors).unwrap().state, &state);
 }
 
 #[test]
@@ -87,8 +103,8 @@ fn a_type_that_pytorch_lacks_is_refused_and_the_old_file_stays() {
     let file = folder.path().join("old.pth");
     fs::write(&file, "old").unwrap();
     let state: StateDict =
-        [("w".to_owned(), Tensor::zeros(3, DType::U32, &Device::Cpu).unwrap())].into_iter().collect();
+        [("w".to_owned(), Tensor::zeros(3, DType::F8E4M3, &Device::Cpu).unwrap())].into_iter().collect();
     let error = pth::write(&file, &state).unwrap_err();
-    assert!(matches!(&error, Error::Unwritable { reason, .. } if reason.contains("u32")), "{error}");
+    assert!(matches!(&error, Error::Unwritable { reason, .. } if reason.contains("f8e4m3")), "{error}");
     assert_eq!(fs::read(&file).unwrap(), b"old");
 }

@@ -1,6 +1,8 @@
 //! Archives that lie, and containers of other kinds. Also what old PyTorch and Python 2 wrote.
 
-use gan_weights::pth;
+use std::io::Write;
+
+use gan_weights::{Error, pth};
 
 use super::build::{Zip, dict, floats, int, legacy, pickle, storage, tensor, text, tuple};
 
@@ -31,12 +33,57 @@ fn sizes_that_lie_are_refused() {
     }
 }
 
+/// `data` as a zip archive compresses it.
+fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Compresses an entry.
+fn deflate(zip: &mut Zip, name: &str) {
+    let entry = zip.entry(name);
+    entry.size = Some(entry.data.len() as u32);
+    entry.crc = Some(crc32fast::hash(&entry.data));
+    entry.method = 8;
+    entry.data = deflated(&entry.data);
+}
+
+#[test]
+fn compressed_entries_are_inflated() {
+    let mut zip = archive();
+    for name in ["archive/data.pkl", "archive/data/0"] {
+        deflate(&mut zip, name);
+    }
+    let state = pth::read_bytes(&zip.bytes()).unwrap().state;
+    assert_eq!(state.get("w").unwrap().to_vec1::<f32>().unwrap(), WEIGHTS);
+    // A size that lies, data behind the end, bytes that were never compressed, another method.
+    for size in [15, 17, 1 << 20] {
+        zip.entry("archive/data/0").size = Some(size);
+        assert!(reason(&zip).contains("does not hold the"), "{}", reason(&zip));
+    }
+    zip.entry("archive/data/0").size = Some(16);
+    zip.entry("archive/data/0").crc = Some(7);
+    assert!(reason(&zip).contains("checksum of archive/data/0"));
+    zip.entry("archive/data/0").data.push(0);
+    assert!(reason(&zip).contains("does not hold the"));
+    zip.entry("archive/data/0").data = floats(&WEIGHTS);
+    assert!(reason(&zip).contains("does not hold the"));
+    zip.entry("archive/data/0").method = 12;
+    assert!(reason(&zip).contains("by method 12"));
+}
+
 #[test]
 fn a_ratio_of_a_thousand_is_refused() {
-    let mut zip = archive();
-    let entry = zip.entry("archive/data/0");
-    (entry.method, entry.packed, entry.size) = (8, Some(16), Some(16_000));
-    assert!(reason(&zip).contains("compressed (method 8)"));
+    let count = 4 << 20;
+    let code = dict(&[("w", tensor(&storage("0", count), 0, &[1], &[1]))]);
+    let mut zip = Zip::pth(&code, &[("0", &vec![0; 4 * count as usize])]);
+    deflate(&mut zip, "archive/data/0");
+    assert!(zip.bytes().len() < 100_000);
+    assert!(reason(&zip).contains("far more memory"), "{}", reason(&zip));
+    // The directory says little, the data hold much.
+    zip.entry("archive/data/0").size = Some(16);
+    assert!(reason(&zip).contains("does not hold the 16 bytes"), "{}", reason(&zip));
 }
 
 #[test]
@@ -236,6 +283,7 @@ fn several_state_dicts_are_told_apart_by_name() {
     assert_eq!(loaded.state.get("w.x").unwrap().to_vec1::<f32>().unwrap(), [2.; 4]);
     let error = pth::read_bytes(&file(["netG", "netG"])).unwrap_err().to_string();
     assert!(error.contains("holds \"netG\" twice"), "{error}");
-    let error = pth::read_bytes(&file(["G_A", "G_B"])).unwrap_err().to_string();
-    assert!(error.contains("\"G_A\", \"G_B\""), "{error}");
+    let error = pth::read_bytes(&file(["G_A", "G_B"])).unwrap_err();
+    assert!(matches!(&error, Error::SeveralStateDicts { entries, .. } if entries == &["G_A", "G_B"]), "{error}");
+    assert!(error.to_string().contains("G_A, G_B; name one"), "{error}");
 }

@@ -33,6 +33,9 @@ pub(super) fn open(args: &Args, paths: &Paths, device: DeviceConfig) -> anyhow::
     let model = Model::load(&trained, options).map_err(worded)?;
     model.check_writable().map_err(worded)?;
     trained.notes().iter().for_each(|note| note!("{note}"));
+    if !trained.mapping().is_empty() {
+        note!("`gan-cli summary --model {}` shows which layer is which", paths.model.display());
+    }
     if paths.of_weights() {
         if args.direction == Direction::B2a {
             note!("a weight file holds one generator: --direction changes nothing");
@@ -78,7 +81,7 @@ fn of_weights(args: &Args, paths: &Paths) -> anyhow::Result<TrainedModel> {
         label_nc: args.labels.label_nc,
         instances,
         dropout: args.dropout.is_some(),
-        ..args.weights.options()
+        ..args.weights.options()?
     };
     TrainedModel::open_weights(&paths.model, &options).map_err(worded)
 }

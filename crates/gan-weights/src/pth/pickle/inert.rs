@@ -1,39 +1,65 @@
-//! Classes of which training loops keep objects beside the weights: options, scores, dates, paths.
+//! Names of which nothing is built: options, scores, dates, optimizers and modules of training loops.
 //!
-//! They are recognised by name and never built. Whatever a pickle does with one of them makes a placeholder that holds
-//! nothing but the name, so that the state dict beside it can be read. The list is short on purpose: a function that does
-//! anything when called (`eval`, `getattr`, `torch.load`) is not on it and refuses the file, as does an unknown class.
+//! They are recognised by name. Whatever a pickle does with one of them makes a placeholder, so that the state dict beside
+//! it can be read. No name is imported or called here, so that none does harm; but a file that names a function which runs
+//! programs, opens files or loads other pickles (`os.system`, `eval`, `torch.load`) was made to attack Python, and is
+//! refused by that name.
 
 /// Whether `module.name` may stand in a pickle as a placeholder.
 pub(super) fn is_inert(module: &str, name: &str) -> bool {
     match module {
         "argparse" => name == "Namespace",
-        "types" => name == "SimpleNamespace",
-        "builtins" | "__builtin__" => BUILTINS.contains(&name),
-        "collections" => ["Counter", "defaultdict", "deque"].contains(&name),
+        "types" => ["SimpleNamespace", "MappingProxyType"].contains(&name),
+        "builtins" | "__builtin__" => BUILTINS.contains(&name) || is_class(name),
+        "collections" => ["defaultdict", "deque"].contains(&name) || is_class(name),
         "datetime" => ["date", "datetime", "time", "timedelta", "timezone"].contains(&name),
+        "functools" => name == "partial",
         "pathlib" | "pathlib._local" => PATHS.contains(&name),
-        "decimal" => name == "Decimal",
-        "fractions" => name == "Fraction",
-        "uuid" => name == "UUID",
         "typing" => is_class(name),
-        "easydict" => name == "EasyDict",
-        "munch" => name == "Munch",
-        "yacs.config" => name == "CfgNode",
         "numpy" => ["dtype", "ndarray"].contains(&name) || is_scalar(name),
-        "numpy.core.multiarray" | "numpy._core.multiarray" => ["scalar", "_reconstruct"].contains(&name),
-        "numpy.core.numeric" | "numpy._core.numeric" => name == "_frombuffer",
-        "numpy.random._pickle" => name.starts_with("__") && name.ends_with("_ctor"),
-        "numpy.dtypes" => name.ends_with("DType") && is_class(name),
-        "torch" => ["Size", "device", "Generator"].contains(&name) || DTYPES.contains(&name),
-        "torch._C" => name == "Generator",
-        "torch.nn.parameter" => ["Parameter", "Buffer"].contains(&name),
-        _ => CLASSES_OF.iter().any(|package| is_within(module, package)) && is_class(name),
+        "torch" => name == "device" || is_class(name) || is_torch_constant(name),
+        _ => !runs_programs(module) && module.split('.').all(is_identifier) && is_qualified(name),
     }
 }
 
-/// Packages whose classes hold settings and states; their functions stay forbidden.
-const CLASSES_OF: [&str; 5] = ["omegaconf", "numpy.random", "torch.optim", "torch.amp", "torch.cuda.amp"];
+/// Modules of Python, and of packages, whose functions run programs, open files or connections, or load code. Modules
+/// inside of them count as they do.
+const PROGRAMS: &str = "\
+    _frozen_importlib _io _pickle _posixsubprocess _thread _winapi ast asyncio bdb cPickle cProfile cffi \
+    cloudpickle code codecs codeop commands compileall concurrent ctypes dill dis distutils doctest ensurepip \
+    fcntl ftplib gc getpass glob http httpx imp importlib inspect io joblib keyring lib2to3 linecache marshal \
+    mmap msvcrt multiprocessing nt ntpath numpy.distutils numpy.f2py numpy.testing operator os paramiko pdb \
+    pickle pip pkgutil platform popen2 posix posixpath profile pty pydoc requests runpy select setuptools \
+    shelve shutil signal site smtplib socket socketserver ssl subprocess sys tempfile threading timeit \
+    torch.hub torch.jit torch.package torch.serialization torch.utils.cpp_extension trace unittest urllib \
+    urllib2 urllib3 venv webbrowser winreg xmlrpc zipimport";
+
+fn runs_programs(module: &str) -> bool {
+    PROGRAMS.split_whitespace().any(|package| is_within(module, package))
+}
+
+/// Whether the name is one identifier, or that of a class in a class. Any other dotted name leads to attributes of what a
+/// module has imported.
+fn is_qualified(name: &str) -> bool {
+    is_identifier(name) || name.split('.').all(is_class)
+}
+
+fn is_identifier(part: &str) -> bool {
+    part.starts_with(|c: char| c.is_alphabetic() || c == '_') && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// An element type, a layout or a memory format of PyTorch.
+fn is_torch_constant(name: &str) -> bool {
+    const FORMATS: [&str; 5] = ["strided", "sparse_coo", "contiguous_format", "channels_last", "preserve_format"];
+    const KINDS: [&str; 16] = [
+        "float", "bfloat", "int", "uint", "complex", "qint", "quint", "bits", "bool", "half", "double", "short",
+        "long", "chalf", "cfloat", "cdouble",
+    ];
+    let of = |kind: &&str| {
+        name.strip_prefix(*kind).is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    FORMATS.contains(&name) || KINDS.iter().any(of)
+}
 
 /// `long`, `unicode` and `xrange` are what protocol 2 calls `int`, `str` and `range`.
 const BUILTINS: [&str; 18] = [
@@ -58,33 +84,6 @@ const BUILTINS: [&str; 18] = [
 ];
 
 const PATHS: [&str; 6] = ["Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath"];
-
-const DTYPES: [&str; 24] = [
-    "float16",
-    "float32",
-    "float64",
-    "half",
-    "float",
-    "double",
-    "bfloat16",
-    "uint8",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "short",
-    "int",
-    "long",
-    "bool",
-    "complex64",
-    "complex128",
-    "qint8",
-    "quint8",
-    "qint32",
-    "strided",
-    "contiguous_format",
-    "channels_last",
-];
 
 /// A scalar class of numpy: `float64`, `int32`, `bool_`, …
 fn is_scalar(name: &str) -> bool {
@@ -124,6 +123,17 @@ mod tests {
             ("torch.optim.lr_scheduler", "LambdaLR"),
             ("torch", "float32"),
             ("typing", "Any"),
+            ("builtins", "ValueError"),
+            ("torch", "uint16"),
+            ("torch", "float8_e5m2fnuz"),
+            ("torch._utils", "_rebuild_qtensor"),
+            ("torch.optim.adam", "Adam"),
+            ("torch.nn.init", "xavier_uniform_"),
+            ("pytorch_lightning.utilities.parsing", "AttributeDict"),
+            ("lightning.pytorch.callbacks.model_checkpoint", "ModelCheckpoint"),
+            ("mmengine.logging.history_buffer", "HistoryBuffer"),
+            ("options", "TrainOptions.Nested"),
+            ("__main__", "identity"),
         ] {
             assert!(is_inert(module, name), "{module}.{name}");
         }
@@ -142,8 +152,20 @@ mod tests {
             ("pathlib", "Path.unlink"),
             ("typing", "get_type_hints"),
             ("omegaconf", "OmegaConf.load"),
-            ("omegaconf.omegaconf", "open_dict"),
-            ("omegaconfx", "DictConfig"),
+            ("functools", "reduce"),
+            ("operator", "attrgetter"),
+            ("__main__", "os.system"),
+            ("anything", ""),
+            ("anything", "a b"),
+            ("any thing", "A"),
+            ("a..b", "A"),
+            ("anything", "\u{1b}[2J"),
+            ("torch.jit", "load"),
+            ("torch._utils", "_rebuild_tensor_v2.__globals__"),
+            ("torch", "tensor"),
+            ("numpy.testing._private.utils", "runstring"),
+            ("os.path", "join"),
+            ("concurrent.futures", "ThreadPoolExecutor"),
             ("torch", "load"),
             ("torch.optim.adam", "Adam.step"),
             ("torch.hub", "load"),

@@ -51,7 +51,9 @@ pub(in super::super) fn run<'a>(data: &'a [u8], at: usize, budget: &mut Budget) 
         }
     };
     // Inside of something such an object does no harm; here it is what the pickle was wanted for.
-    if let Value::Opaque(index) = root {
+    if let Value::Opaque(index) = root
+        && !machine.heap.has_tensors()
+    {
         let (module, name) = machine.heap.class(index);
         return Err(forbidden(module, name));
     }
@@ -85,6 +87,19 @@ impl<'a> Machine<'a, '_> {
                     return Err(Refusal::Damaged(format!("pickle opens more than {MAX_MARKS} containers")));
                 }
                 self.marks.push(self.stack.len());
+            }
+
+            op::POP => {
+                // Before a mark, it takes the mark away.
+                if self.marks.last() == Some(&self.stack.len()) {
+                    self.marks.pop();
+                } else {
+                    self.pop()?;
+                }
+            }
+            op::POP_MARK => {
+                let start = self.open()?;
+                self.stack.truncate(start);
             }
 
             op::NONE => self.push(Value::None)?,
@@ -238,9 +253,8 @@ impl<'a> Machine<'a, '_> {
                 }
                 let start = self.open()?;
                 self.stack.truncate(start);
-                self.push(class)?;
+                self.placeholder(Some(class), opcode)?;
             }
-            // What is made of a placeholder is the placeholder.
             op::OBJ => {
                 let start = self.open()?;
                 let class = self.stack.get(start).copied();
@@ -271,12 +285,11 @@ impl<'a> Machine<'a, '_> {
         Ok(None)
     }
 
-    /// Pushes what `opcode` makes of `class`: the placeholder that it is.
+    /// Pushes what `opcode` makes of `class`: a placeholder like it.
     fn placeholder(&mut self, class: Option<Value<'a>>, opcode: u8) -> Checked<()> {
-        match class {
-            Some(class @ Value::Opaque(_)) => self.push(class),
-            _ => Err(self.unneeded(opcode)),
-        }
+        let Some(Value::Opaque(class)) = class else { return Err(self.unneeded(opcode)) };
+        let made = self.heap.new_instance(class, self.budget)?;
+        self.push(made)
     }
 
     fn unneeded(&self, opcode: u8) -> Refusal {
@@ -378,10 +391,9 @@ impl<'a> Machine<'a, '_> {
         if items.len() % 2 == 1 {
             return Err(Refusal::Damaged("pickle sets a key without a value".into()));
         }
-        let dict = match self.top()? {
-            Value::Dict(dict) => dict,
-            Value::Opaque(_) => return Ok(()),
-            _ => return Err(Refusal::Damaged("pickle sets items of something that is not a dict".into())),
+        let top = self.top()?;
+        let Some(dict) = self.heap.items_for(top, self.budget)? else {
+            return Err(Refusal::Damaged("pickle sets items of something that is not a dict".into()));
         };
         for pair in items.chunks_exact(2) {
             self.heap.set_item(dict, pair[0], pair[1], self.budget)?;
@@ -413,7 +425,8 @@ impl<'a> Machine<'a, '_> {
         }
     }
 
-    /// What `module.name` stands for; a name that is on neither list refuses the file.
+    /// What `module.name` stands for: something that a state dict needs, or a placeholder. What runs a program refuses the
+    /// file.
     fn import(&mut self, module: &'a str, name: &'a str) -> Checked<Value<'a>> {
         match Global::named(module, name) {
             Some(global) => Ok(Value::Global(Allowed(global))),
@@ -422,11 +435,25 @@ impl<'a> Machine<'a, '_> {
         }
     }
 
-    /// Attributes are set on nothing: a state dict carries `_metadata` (module versions), which no reader needs.
+    /// Placeholders keep their attributes, among which may be tensors. Those of a dict are left out: a state dict carries
+    /// `_metadata` (module versions), which no reader needs.
     fn build(&mut self) -> Checked<()> {
         let state = self.pop()?;
         match (self.top()?, state) {
-            (Value::Dict(_), Value::Dict(_) | Value::None) | (Value::Opaque(_), _) => Ok(()),
+            (Value::Dict(_), Value::Dict(_) | Value::None) => Ok(()),
+            (Value::Opaque(object), Value::Dict(state)) => self.heap.set_state(object, state, self.budget),
+            (Value::Opaque(object), Value::Tuple(states)) => {
+                // Attributes, then those of slots.
+                if let &[attributes, slots] = self.heap.tuple(states) {
+                    for state in [attributes, slots] {
+                        if let Value::Dict(state) = state {
+                            self.heap.set_state(object, state, self.budget)?;
+                        }
+                    }
+                }
+                Ok(())
+            }
+            (Value::Opaque(_), _) => Ok(()),
             (object, state) => {
                 Err(Refusal::Damaged(format!("pickle sets a {} as the state of a {}", state.kind(), object.kind())))
             }

@@ -2,6 +2,8 @@
 
 pub(super) const MARK: u8 = b'(';
 pub(super) const STOP: u8 = b'.';
+pub(super) const POP: u8 = b'0';
+pub(super) const POP_MARK: u8 = b'1';
 pub(super) const BINFLOAT: u8 = b'G';
 pub(super) const BININT: u8 = b'J';
 pub(super) const BININT1: u8 = b'K';

@@ -2,7 +2,7 @@
 
 use super::super::budget::Budget;
 use super::super::refusal::{Checked, Refusal};
-use super::globals::Global;
+use super::globals::{Element, Global};
 use super::value::{Allowed, Heap, StorageRef, TensorRef, Value};
 use crate::limits::MAX_RANK;
 
@@ -13,9 +13,13 @@ pub(super) fn call<'a>(
     heap: &mut Heap<'a>,
     budget: &mut Budget,
 ) -> Checked<Value<'a>> {
-    // A call of a placeholder is the placeholder: nothing is done with the arguments.
-    if let (Value::Opaque(_), Value::Tuple(_)) = (callable, arguments) {
-        return Ok(callable);
+    // A call of a placeholder is a placeholder. A dict as its only argument is what a class derived from dict holds.
+    if let (Value::Opaque(class), Value::Tuple(arguments)) = (callable, arguments) {
+        let made = heap.new_instance(class, budget)?;
+        if let (Value::Opaque(index), &[Value::Dict(items)]) = (made, heap.tuple(arguments)) {
+            heap.set_state(index, items, budget)?;
+        }
+        return Ok(made);
     }
     let (Value::Global(Allowed(global)), Value::Tuple(arguments)) = (callable, arguments) else {
         return Err(Refusal::Damaged(format!(
@@ -30,10 +34,26 @@ pub(super) fn call<'a>(
         // Python 2 passes the items as a list of pairs instead of setting them afterwards.
         (Global::OrderedDict, &[Value::List(items)]) => ordered_dict(items, heap, budget),
         (Global::RebuildTensor, &[storage, offset, size, stride])
-        | (Global::RebuildTensorV2, &[storage, offset, size, stride, _, _])
-        | (Global::RebuildTensorV2, &[storage, offset, size, stride, _, _, _]) => {
-            let tensor = tensor(storage, offset, size, stride, heap)?;
+        | (Global::RebuildTensorV2, &[storage, offset, size, stride, _, _]) => {
+            let tensor = tensor(storage, [offset, size, stride], None, Value::None, heap)?;
             heap.new_tensor(tensor, budget)
+        }
+        (Global::RebuildTensorV2, &[storage, offset, size, stride, _, _, metadata]) => {
+            let tensor = tensor(storage, [offset, size, stride], None, metadata, heap)?;
+            heap.new_tensor(tensor, budget)
+        }
+        (Global::RebuildTensorV3, &[storage, offset, size, stride, _, _, dtype, ref metadata @ ..])
+            if metadata.len() < 2 =>
+        {
+            let metadata = metadata.first().copied().unwrap_or(Value::None);
+            match element(dtype, heap)? {
+                Some(element) => {
+                    let tensor = tensor(storage, [offset, size, stride], Some(element), metadata, heap)?;
+                    heap.new_tensor(tensor, budget)
+                }
+                // A type that is not known: an object of it, which is no tensor.
+                None => Ok(dtype),
+            }
         }
         (Global::RebuildParameter, &[data @ Value::Tensor(_), _, _])
         | (Global::RebuildParameterWithState, &[data @ Value::Tensor(_), _, _, _]) => Ok(data),
@@ -68,13 +88,23 @@ fn ordered_dict<'a>(items: usize, heap: &mut Heap<'a>, budget: &mut Budget) -> C
     Ok(dict)
 }
 
+/// The element type that a dtype of module `torch` names; `None` for one that is not known.
+fn element(dtype: Value<'_>, heap: &Heap<'_>) -> Checked<Option<Element>> {
+    match dtype {
+        Value::Opaque(index) if heap.class(index).0 == "torch" => Ok(Element::named(heap.class(index).1)),
+        other => Err(Refusal::Damaged(format!("a tensor's element type is a {}", other.kind()))),
+    }
+}
+
+/// Describes a tensor by offset, size and stride (`place`). Without `element`, the storage tells the type.
 fn tensor<'a>(
     storage: Value<'a>,
-    offset: Value<'a>,
-    size: Value<'a>,
-    stride: Value<'a>,
+    place: [Value<'a>; 3],
+    element: Option<Element>,
+    metadata: Value<'a>,
     heap: &Heap<'a>,
 ) -> Checked<TensorRef> {
+    let [offset, size, stride] = place;
     let Value::Storage(storage) = storage else {
         return Err(Refusal::Damaged(format!("a tensor is made of a {} instead of a storage", storage.kind())));
     };
@@ -84,7 +114,14 @@ fn tensor<'a>(
     if size.len() != stride.len() {
         return Err(Refusal::Damaged(format!("a tensor has {} sizes and {} strides", size.len(), stride.len())));
     }
-    Ok(TensorRef { storage, offset, size, stride })
+    let says = |flag: &str| match metadata {
+        Value::Dict(dict) => {
+            heap.dict(dict).iter().any(|entry| matches!(entry, (Value::Text(key), Value::Bool(true)) if *key == flag))
+        }
+        _ => false,
+    };
+    let element = element.unwrap_or(heap.storage(storage).element);
+    Ok(TensorRef { storage, element, negative: says("neg"), conjugate: says("conj"), offset, size, stride })
 }
 
 fn count(value: Value<'_>, what: &str) -> Checked<usize> {
@@ -108,7 +145,8 @@ fn counts(value: Value<'_>, what: &str, heap: &Heap<'_>) -> Checked<Vec<usize>> 
 }
 
 /// Interprets a persistent id, which is how PyTorch refers to storages from a pickle:
-/// `('storage', class, key, device, element count)`, in legacy files with a sixth field for views.
+/// `('storage', class, key, device, element count)`, in legacy files with a sixth field for views. Legacy files also refer
+/// to classes of modules, with their sources: `('module', class, file, source)`.
 ///
 /// The device is ignored: everything is read into host memory.
 pub(super) fn persistent<'a>(id: Value<'a>, heap: &mut Heap<'a>, budget: &mut Budget) -> Checked<Value<'a>> {
@@ -116,6 +154,7 @@ pub(super) fn persistent<'a>(id: Value<'a>, heap: &mut Heap<'a>, budget: &mut Bu
         return Err(Refusal::Damaged(format!("a persistent id is a {}", id.kind())));
     };
     let (fields, view) = match *heap.tuple(index) {
+        [Value::Text("module"), class @ Value::Opaque(_), _, _] => return Ok(class),
         [kind, class, key, device, numel] => ([kind, class, key, device, numel], Value::None),
         [kind, class, key, device, numel, view] => ([kind, class, key, device, numel], view),
         ref other => return Err(Refusal::Damaged(format!("a persistent id of {} fields", other.len()))),

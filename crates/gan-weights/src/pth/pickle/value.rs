@@ -24,7 +24,7 @@ pub(in super::super) enum Value<'a> {
     Dict(usize),
     Storage(usize),
     Tensor(usize),
-    /// A class that nobody needs, or an object of it.
+    /// A class that nobody needs, or an object of it: its name, and what was set on it.
     Opaque(usize),
 }
 
@@ -68,9 +68,24 @@ pub(in super::super) struct StorageRef<'a> {
 #[derive(Debug, Clone)]
 pub(in super::super) struct TensorRef {
     pub(in super::super) storage: usize,
+    /// The type of its elements, which an untyped storage does not tell.
+    pub(in super::super) element: Element,
+    /// Whether its elements are those of the storage with the other sign, as of the imaginary part of a conjugate.
+    pub(in super::super) negative: bool,
+    /// Whether they are the complex conjugates of those of the storage.
+    pub(in super::super) conjugate: bool,
     pub(in super::super) offset: usize,
     pub(in super::super) size: Vec<usize>,
     pub(in super::super) stride: Vec<usize>,
+}
+
+/// A placeholder.
+#[derive(Debug, Clone, Copy)]
+struct Opaque<'a> {
+    module: &'a str,
+    name: &'a str,
+    /// The dict of its items and attributes, once there are any.
+    items: Option<usize>,
 }
 
 /// The containers of one pickle.
@@ -83,8 +98,7 @@ pub(in super::super) struct Heap<'a> {
     dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
     storages: Vec<StorageRef<'a>>,
     tensors: Vec<TensorRef>,
-    /// Modules and names of the classes of placeholders.
-    opaques: Vec<(&'a str, &'a str)>,
+    opaques: Vec<Opaque<'a>>,
 }
 
 /// What a vector may hold per byte asked for, since it grows by doubling.
@@ -128,9 +142,55 @@ impl<'a> Heap<'a> {
     }
 
     pub(super) fn new_opaque(&mut self, module: &'a str, name: &'a str, budget: &mut Budget) -> Checked<Value<'a>> {
-        budget.take(cost::<(&str, &str)>(1), "an object")?;
-        self.opaques.push((module, name));
+        budget.take(cost::<Opaque<'_>>(1), "an object")?;
+        self.opaques.push(Opaque { module, name, items: None });
         Ok(Value::Opaque(self.opaques.len() - 1))
+    }
+
+    /// A new placeholder of the class of the one at `index`.
+    pub(super) fn new_instance(&mut self, index: usize, budget: &mut Budget) -> Checked<Value<'a>> {
+        let (module, name) = self.class(index);
+        self.new_opaque(module, name, budget)
+    }
+
+    /// Where the items of a dict are kept, or those of a placeholder, which has none before the first is set.
+    pub(super) fn items_for(&mut self, value: Value<'a>, budget: &mut Budget) -> Checked<Option<usize>> {
+        let index = match value {
+            Value::Dict(dict) => return Ok(Some(dict)),
+            Value::Opaque(index) => index,
+            _ => return Ok(None),
+        };
+        if self.opaques[index].items.is_none()
+            && let Value::Dict(dict) = self.new_dict(budget)?
+        {
+            self.opaques[index].items = Some(dict);
+        }
+        Ok(self.opaques[index].items)
+    }
+
+    /// Makes `state` the attributes of the placeholder at `index`, or adds them to those that it has.
+    pub(super) fn set_state(&mut self, index: usize, state: usize, budget: &mut Budget) -> Checked<()> {
+        let Some(items) = self.opaques[index].items else {
+            self.opaques[index].items = Some(state);
+            return Ok(());
+        };
+        if items == state {
+            return Ok(());
+        }
+        budget.take(cost::<(Value<'_>, Value<'_>)>(self.dicts[state].len()), "an object's attributes")?;
+        let attributes = self.dicts[state].clone();
+        budget.take(cost::<(Value<'_>, Value<'_>)>(attributes.len()), "an object's attributes")?;
+        self.dicts[items].extend(attributes);
+        Ok(())
+    }
+
+    /// The dict of the items of a dict or a placeholder.
+    pub(in super::super) fn items(&self, value: &Value<'_>) -> Option<usize> {
+        match *value {
+            Value::Dict(dict) => Some(dict),
+            Value::Opaque(index) => self.opaques[index].items,
+            _ => None,
+        }
     }
 
     pub(super) fn extend_list(&mut self, list: usize, items: &[Value<'a>], budget: &mut Budget) -> Checked<()> {
@@ -165,10 +225,6 @@ impl<'a> Heap<'a> {
         &self.dicts[index]
     }
 
-    pub(in super::super) fn dict_count(&self) -> usize {
-        self.dicts.len()
-    }
-
     pub(in super::super) fn storage(&self, index: usize) -> &StorageRef<'a> {
         &self.storages[index]
     }
@@ -181,9 +237,14 @@ impl<'a> Heap<'a> {
         &self.tensors[index]
     }
 
+    pub(super) fn has_tensors(&self) -> bool {
+        !self.tensors.is_empty()
+    }
+
     /// Module and name of the class of a placeholder.
-    pub(super) fn class(&self, index: usize) -> (&'a str, &'a str) {
-        self.opaques[index]
+    pub(in super::super) fn class(&self, index: usize) -> (&'a str, &'a str) {
+        let Opaque { module, name, .. } = self.opaques[index];
+        (module, name)
     }
 
     /// The Python name of a value's type, for messages; of a placeholder's class.

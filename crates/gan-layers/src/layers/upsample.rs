@@ -1,0 +1,47 @@
+//! Nearest upsampling.
+
+use crate::kind::{Backward, Forward, Kind, Op, Record};
+use crate::plan::Plan;
+use crate::summary::Rows;
+use crate::{Layer, SequenceBuilder};
+use candle_core::{Result, Tensor};
+use gan_kernels::upsample::{upsample_nearest, upsample_nearest_backward};
+
+/// Repeats every pixel in both directions, `[N, C, H, W]` → `[N, C, factor·H, factor·W]`: PyTorch's
+/// `Upsample(scale_factor=factor)`.
+#[derive(Debug, Clone, Copy)]
+pub struct UpsampleNearest {
+    /// How often a pixel is repeated in each direction.
+    pub factor: usize,
+}
+
+impl SequenceBuilder<'_> {
+    /// Nearest upsampling, `[N, C, H, W]` → `[N, C, factor·H, factor·W]`.
+    #[must_use]
+    pub fn upsample_nearest(self, factor: usize) -> Self {
+        self.push(Layer::new(UpsampleNearest { factor }))
+    }
+}
+
+impl Kind for UpsampleNearest {
+    fn plan<'a>(&'a self, path: &'a str, plan: &mut Plan<'a>) {
+        plan.step(self, path);
+    }
+
+    fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
+        (to.height, to.width) = (to.height * self.factor, to.width * self.factor);
+        to.row(self, path, format!("Upsample x{}", self.factor), &[]);
+        Ok(())
+    }
+}
+
+impl Op for UpsampleNearest {
+    fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
+        Ok((upsample_nearest(x, self.factor)?, pass.record(|| ())))
+    }
+
+    fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {
+        record.open::<()>()?;
+        upsample_nearest_backward(dy, self.factor).map(Some)
+    }
+}
