@@ -4,12 +4,14 @@
 mod reference;
 use candle_core::{DType, Device, Tensor};
 use gan_kernels::act::{Act, act, act_backward};
+use gan_kernels::blur::{blur_pool, blur_pool_backward, blur_upsample, blur_upsample_backward};
 use gan_kernels::concat::{cat_channels, narrow_channels};
 use gan_kernels::dropout::dropout;
 use gan_kernels::elementwise::{add, all_finite, convert, zero};
 use gan_kernels::loss::l1;
 use gan_kernels::norm::{Affine, Group, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward};
 use gan_kernels::optim::{AdamInputs, AdamStep, adam, adam_with, mark_non_finite};
+use gan_kernels::patches::{gather, gather_backward};
 use gan_kernels::pool::{avg_pool3s2, avg_pool3s2_backward, max_pool2, max_pool2_backward};
 use gan_kernels::upsample::{upsample_nearest, upsample_nearest_backward};
 use gan_rng::{Key, Purpose};
@@ -68,6 +70,25 @@ fn operators_on_bf16() {
                 check(&y, &x, &ys, "maximum");
                 check(&max_pool2_backward(&x, &y).unwrap(), &x, &max_pool2_backward(&xs, &ys).unwrap(), "maximum");
             }
+            check(&blur_upsample(&x).unwrap(), &x, &blur_upsample(&xs).unwrap(), "doubling");
+            if h > 1 && w > 1 {
+                check(&blur_pool(&x).unwrap(), &x, &blur_pool(&xs).unwrap(), "halving");
+                let back = blur_pool_backward(&xs, (2 * h - 1, 2 * w)).unwrap();
+                check(&blur_pool_backward(&x, (2 * h - 1, 2 * w)).unwrap(), &x, &back, "halving's gradient");
+            }
+            if h % 2 + w % 2 == 0 {
+                let back = blur_upsample_backward(&xs).unwrap();
+                check(&blur_upsample_backward(&x).unwrap(), &x, &back, "doubling's gradient");
+            }
+            let place = Tensor::new(&[(h * w - 1) as u32], &device()).unwrap();
+            let rows = gather(&x, &place).unwrap();
+            assert_eq!(values(&rows), values(&gather(&xs, &place.to_device(&Device::Cpu).unwrap()).unwrap()));
+            let sum = convert(&convert(&x, DType::F32).unwrap(), DType::BF16).unwrap();
+            gather_backward(&rows, &place, &sum).unwrap();
+            let sums = xs.copy().unwrap();
+            let host = rows.to_device(&Device::Cpu).unwrap();
+            gather_backward(&host, &place.to_device(&Device::Cpu).unwrap(), &sums).unwrap();
+            check(&sum, &sum, &sums, "gradient at a position");
             // Backward of ceil(h / 2) x ceil(w / 2) from images of h x w.
             let big = (2 * h - 1, 2 * w);
             let back = avg_pool3s2_backward(&xs, big).unwrap();
