@@ -1,6 +1,8 @@
 //! The layer kinds, one file each. A new one is a file with everything about it and a line here.
 
 pub mod act;
+pub mod blur_pool;
+pub mod blur_upsample;
 pub mod conv;
 pub mod conv_transpose;
 pub mod dropout;
