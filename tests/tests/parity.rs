@@ -10,6 +10,8 @@
 mod case;
 #[path = "parity/compare.rs"]
 mod compare;
+#[path = "parity/contrastive.rs"]
+mod contrastive;
 #[path = "parity/networks.rs"]
 mod networks;
 #[path = "parity/others.rs"]
@@ -37,6 +39,8 @@ fn run(case: &Case, dtype: DType) -> Report {
         "perceptual" => others::perceptual(case, dtype),
         "conditioning" => others::conditioning(case, dtype),
         "gan_losses" => others::gan_losses(case, dtype),
+        "patch_sample" => contrastive::patch_sample(case, dtype),
+        "patch_nce" => contrastive::patch_nce(case, dtype),
         kind => panic!("{}: unknown kind of case `{kind}`", case.name),
     }
 }

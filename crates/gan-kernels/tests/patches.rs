@@ -3,7 +3,7 @@
 mod reference;
 use candle_core::{DType, Tensor};
 use gan_kernels::dropout::MaskKey;
-use gan_kernels::patches::{gather, gather_backward, mirrored, positions};
+use gan_kernels::patches::{gather, gather_backward, mirrored, mirrored_images, positions};
 use gan_rng::{Key, Purpose};
 use reference::{assert_slope, device, dot, normal, values};
 
@@ -40,6 +40,7 @@ fn mirrored_positions_show_what_the_mirrored_image_shows() {
     let x = normal((2, 3, 4, 5), 1);
     let columns = Tensor::new(&[4u32, 3, 2, 1, 0], &device()).unwrap();
     let flipped = x.index_select(&columns, 3).unwrap();
+    assert_eq!(values(&mirrored_images(&x).unwrap()), values(&flipped));
     let p = at(&[0, 4, 7, 12, 19]);
     let have = gather(&x, &mirrored(&p, 5).unwrap()).unwrap();
     assert_eq!(values(&have), values(&gather(&flipped, &p).unwrap()));

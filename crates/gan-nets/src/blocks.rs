@@ -31,6 +31,17 @@ pub(crate) fn residual_block<'a>(
     })
 }
 
+/// Halves the channels and doubles the size: blurred doubling, 3x3 convolution, norm, ReLU.
+pub(crate) fn blur_up(
+    s: SequenceBuilder<'_>,
+    channels: usize,
+    norm: NormKind,
+    bias: bool,
+) -> Result<SequenceBuilder<'_>> {
+    let s = s.blur_upsample(channels)?.conv(conv(channels, channels / 2, 3, 1, 1, bias))?;
+    Ok(s.norm(norm, channels / 2)?.act(Act::Relu))
+}
+
 /// Halves the channels and doubles the size: 3x3 transposed convolution, norm, ReLU.
 pub(crate) fn up(s: SequenceBuilder<'_>, channels: usize, norm: NormKind, bias: bool) -> Result<SequenceBuilder<'_>> {
     Ok(s.conv_transpose(conv(channels, channels / 2, 3, 2, 1, bias), 1)?.norm(norm, channels / 2)?.act(Act::Relu))

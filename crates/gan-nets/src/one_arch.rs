@@ -25,6 +25,8 @@ impl From<&ResnetConfig> for GeneratorConfig {
             n_blocks: c.n_blocks,
             dropout: c.dropout,
             padding: c.padding,
+            antialias: c.antialias,
+            antialias_up: c.antialias_up,
             ..GeneratorConfig::default()
         }
     }

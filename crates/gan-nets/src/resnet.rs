@@ -1,6 +1,6 @@
-//! The ResNet generator of CycleGAN and pix2pix (after Johnson et al., 2016).
+//! The ResNet generator of CycleGAN, pix2pix and CUT (after Johnson et al., 2016).
 
-use crate::blocks::{conv, residual_block, up};
+use crate::blocks::{blur_up, conv, residual_block, up};
 use crate::bounds::{self, within};
 use crate::padding::Padding;
 use candle_core::Result;
@@ -11,7 +11,8 @@ use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 /// * input `[N, input_nc, H, W]` in [-1, 1]
 /// * output `[N, output_nc, 4⌈H/4⌉, 4⌈W/4⌉]` in [-1, 1]
 ///
-/// Keys are those of pytorch-CycleGAN-and-pix2pix.
+/// Keys are those of pytorch-CycleGAN-and-pix2pix; with anti-aliasing those of contrastive-unpaired-translation (CUT), whose layers also have
+/// the constants `filt`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResnetConfig {
     /// Channels of the input.
@@ -28,6 +29,10 @@ pub struct ResnetConfig {
     pub dropout: bool,
     /// Padding inside the blocks (the 7x7 ends always reflect).
     pub padding: Padding,
+    /// Halvings are a convolution with stride 1 and a blur that takes every second sample, in place of a convolution with stride 2 (CUT).
+    pub antialias: bool,
+    /// Doublings are a blurred doubling and a convolution, in place of a transposed convolution (CUT).
+    pub antialias_up: bool,
 }
 
 impl Default for ResnetConfig {
@@ -40,6 +45,8 @@ impl Default for ResnetConfig {
             norm: NormKind::Instance,
             dropout: false,
             padding: Padding::Reflect,
+            antialias: false,
+            antialias_up: false,
         }
     }
 }
@@ -57,13 +64,17 @@ impl ResnetConfig {
         let mut s = SequenceBuilder::new(at.pp("model"));
         s = s.pad(PadMode::Reflect, 3).conv(conv(self.input_nc, ngf, 7, 1, 0, bias))?.norm(norm, ngf)?.act(Act::Relu);
         for c in [ngf, 2 * ngf] {
-            s = s.conv(conv(c, 2 * c, 3, 2, 1, bias))?.norm(norm, 2 * c)?.act(Act::Relu);
+            let stride = if self.antialias { 1 } else { 2 };
+            s = s.conv(conv(c, 2 * c, 3, stride, 1, bias))?.norm(norm, 2 * c)?.act(Act::Relu);
+            if self.antialias {
+                s = s.blur_pool(2 * c)?;
+            }
         }
         for _ in 0..self.n_blocks {
             s = residual_block(s, 4 * ngf, norm, self.padding, self.dropout, bias)?;
         }
         for c in [4 * ngf, 2 * ngf] {
-            s = up(s, c, norm, bias)?;
+            s = if self.antialias_up { blur_up(s, c, norm, bias)? } else { up(s, c, norm, bias)? };
         }
         Ok(s.pad(PadMode::Reflect, 3).conv(conv(ngf, self.output_nc, 7, 1, 0, true))?.act(Act::Tanh).finish())
     }

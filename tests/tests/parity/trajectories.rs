@@ -2,6 +2,7 @@
 
 use crate::case::{Case, device, number, on_device};
 use crate::compare::{Report, What};
+use crate::contrastive::Replayed;
 use crate::networks::{generator, norm};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
@@ -9,14 +10,14 @@ use gan_layers::{Missing, NormKind};
 use gan_losses::GanMode;
 use gan_nets::{DiscriminatorConfig, NetD};
 use gan_rng::{Key, Purpose};
-use gan_train::methods::{cyclegan, pix2pix, pix2pixhd};
+use gan_train::methods::{cut, cyclegan, pix2pix, pix2pixhd};
 use gan_train::{DeviceConfig, Method, StepContext, TrainConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 fn discriminator(c: &Value) -> DiscriminatorConfig {
     let arch = match c["arch"].as_str() {
-        Some("patch") => NetD::NLayers,
+        Some("patch" | "cut_patch") => NetD::NLayers,
         Some("multiscale") => NetD::Multiscale,
         Some("pixel") => NetD::Pixel,
         other => panic!("unknown discriminator {other:?}"),
@@ -28,6 +29,7 @@ fn discriminator(c: &Value) -> DiscriminatorConfig {
         n_layers_d: number(c, "n_layers", 3),
         num_d: number(c, "num_d", 3),
         norm: norm(c, default_norm),
+        antialias: c["arch"].as_str() == Some("cut_patch"),
         ..DiscriminatorConfig::default()
     }
 }
@@ -36,6 +38,8 @@ fn gan_mode(c: &Value) -> GanMode {
     match c["gan_mode"].as_str() {
         Some("vanilla") => GanMode::Vanilla,
         Some("wgangp") => GanMode::Wgangp,
+        Some("hinge") => GanMode::Hinge,
+        Some("nonsaturating") => GanMode::Nonsaturating,
         _ => GanMode::Lsgan,
     }
 }
@@ -101,8 +105,34 @@ fn method(case: &Case, place: &DeviceConfig) -> Box<dyn Method> {
             config.loss.perceptual = pix2pixhd::Perceptual::None;
             Box::new(pix2pixhd::Pix2PixHd::new(&config, place).expect("pix2pixhd"))
         }
+        "cut" | "fastcut" => {
+            let config = cut::Config {
+                train,
+                generator: generator(g, nc("a"), nc("b")),
+                discriminator: d,
+                head: cut::HeadConfig { netf_nc: number(&c["f"], "nc", 256), ..Default::default() },
+                loss: cut::LossConfig {
+                    gan_mode: gan_mode(c),
+                    lambda_gan: float(c, "lambda_gan", 1.0),
+                    lambda_nce: float(c, "lambda_nce", 1.0),
+                    nce_idt: c["nce_idt"].as_bool() == Some(true),
+                    nce_layers: tapped(c),
+                    nce_t: float(c, "temperature", 0.07),
+                    num_patches: number(c, "num_patches", 256),
+                    nce_includes_all_negatives_from_minibatch: c["all_negatives"].as_bool() == Some(true),
+                    flip_equivariance: c["flip_equivariance"].as_bool() == Some(true),
+                },
+                ..Default::default()
+            };
+            Box::new(Replayed::new(case, cut::Cut::new(&config, place).expect("cut")))
+        }
         other => panic!("{}: unknown model {other}", case.name),
     }
+}
+
+/// The layers of the generator whose features are used.
+fn tapped(c: &Value) -> Vec<usize> {
+    c["layers"].as_array().into_iter().flatten().map(|layer| layer.as_u64().expect("a layer") as usize).collect()
 }
 
 fn batch(case: &Case, step: usize, dtype: DType) -> Batch {
@@ -131,6 +161,10 @@ fn is_free_bias(case: &Case, net: &str, key: &str) -> bool {
         let first = path.ends_with("layer0.0") || path == "model.0" || path == "net.0";
         let out = case.tensor(&format!("{net}.init.{path}.weight")).dim(0).expect("channels");
         return !first && out != 1;
+    }
+    // A feature has its bias.
+    if parent == "model" && tapped(&case.config).contains(&index) {
+        return false;
     }
     let is_last_of_sequence =
         !(index + 1..index + 12).any(|i| conv(&format!("{parent}.{i}"))) && !parent.ends_with("conv_block");

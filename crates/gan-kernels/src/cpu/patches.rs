@@ -16,6 +16,13 @@ pub(crate) fn gather<T: Real>(x: &[T], c: usize, pixels: usize, at: &[usize]) ->
     rows
 }
 
+/// Every row of `w` elements backwards.
+pub(crate) fn mirrored<T: Real>(x: &[T], w: usize) -> Vec<T> {
+    let mut out = x.to_vec();
+    out.par_chunks_mut(w).for_each(<[T]>::reverse);
+    out
+}
+
 /// Adds rows `[N, at, C]` to images `[N, C, pixels]` at the places `at`.
 pub(crate) fn gather_backward<T: Real>(rows: &[T], c: usize, pixels: usize, at: &[usize], into: &mut [T]) {
     let per_image = into.chunks_mut(c * pixels).zip(rows.chunks(c * at.len()));

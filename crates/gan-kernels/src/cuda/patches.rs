@@ -41,6 +41,22 @@ pub(crate) fn mirrored(positions: &Tensor, width: usize) -> Result<Tensor> {
     Ok(to.tensor())
 }
 
+pub(crate) fn mirrored_images(x: &Tensor) -> Result<Tensor> {
+    let x = Operand::new(x)?;
+    let y = Output::like(&x, x.dims())?;
+    let [_, c, _, w] = x.dims4()?;
+    // Elements of a pixel that lie side by side.
+    let inner = if x.order == MemoryFormat::Nhwc { c } else { 1 };
+    Launch::new(&x.device, &PATCHES, typed!(x.dtype(), "mirrored_images")?)?
+        .arg(x.address)
+        .arg(y.address)
+        .size(x.len())?
+        .size(w)?
+        .size(inner)?
+        .threads(x.len())?;
+    Ok(y.tensor())
+}
+
 /// The kernel's arguments behind the addresses: images, channels, pixels, positions, and the steps from pixel to pixel and from channel to
 /// channel.
 fn layout<'a>(launch: Launch<'a>, order: MemoryFormat, [n, c, h, w]: [usize; 4], count: usize) -> Result<Launch<'a>> {

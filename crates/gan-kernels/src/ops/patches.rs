@@ -1,4 +1,4 @@
-//! Features at single pixels: which ones, taking them out, and bringing their gradients back. Patch-wise contrastive losses use it.
+//! What patch-wise contrastive losses need: random positions, features there and their gradients, mirrored images.
 use crate::cpu::patches as kernel;
 use crate::cpu::real::by_dtype;
 use crate::dispatch::on_cuda;
@@ -39,6 +39,23 @@ pub fn mirrored(positions: &Tensor, width: usize) -> Result<Tensor> {
     on_cuda!(positions, patches::mirrored(positions, width));
     let mirror = |at: u32| at - at % width as u32 + (width as u32 - 1 - at % width as u32);
     Tensor::from_iter(positions.to_vec1::<u32>()?.into_iter().map(mirror), positions.device())
+}
+
+/// Images `[N, C, H, W]` mirrored left to right.
+///
+/// # Errors
+/// `x` is not four-dimensional, has no pixels, or has an unsupported element type.
+pub fn mirrored_images(x: &Tensor) -> Result<Tensor> {
+    let (_, _, h, w) = x.dims4()?;
+    if h * w == 0 {
+        bail!("mirrored_images: {:?} has no pixels", x.dims())
+    }
+    on_cuda!(x, patches::mirrored_images(x));
+    let x = plain(x)?;
+    by_dtype!(x, T => {
+        slices!(T; xs = x);
+        tensor(kernel::mirrored::<T>(xs, w), x.shape())
+    })
 }
 
 /// The features of images `[N, C, H, W]` at `P` positions, the same in every image: `[N·P, C]`, one image's rows after the other's. In BF16

@@ -12,6 +12,9 @@ pub(super) struct Trunk {
     pub(super) n_blocks: usize,
     padding: Padding,
     dropout: bool,
+    /// Blurs behind the halvings, and in front of the convolutions that double.
+    antialias: bool,
+    antialias_up: bool,
     /// Index of the last convolution, if there is one.
     head: usize,
 }
@@ -19,13 +22,15 @@ pub(super) struct Trunk {
 impl Trunk {
     pub(super) fn find(tensors: &Tensors<'_>) -> Option<Self> {
         let [width, input_nc, 7] = tensors.conv("model.1")? else { return None };
+        let antialias = tensors.filter("model.7") == Some(3);
+        let halving = if antialias { 4 } else { 3 };
         let n_downsample = tensors.count(|tensors, i| {
             // Behind the last halving the same index holds the first doubling, whose shape is narrower.
             tensors
-                .conv(&format!("model.{}", 4 + 3 * i))
+                .conv(&format!("model.{}", 4 + halving * i))
                 .is_some_and(|[out, c, side]| Some(c) == width.checked_shl(i as u32) && out == 2 * c && side == 3)
         });
-        let first = 4 + 3 * n_downsample;
+        let first = 4 + halving * n_downsample;
         let has = |tensors: &Tensors<'_>, block: usize, index: usize| {
             tensors.conv(&format!("model.{}.conv_block.{index}", first + block)).is_some()
         };
@@ -33,6 +38,8 @@ impl Trunk {
         // Padding layers and dropout shift the second convolution.
         let zero = has(tensors, 0, 0);
         let dropout = has(tensors, 0, if zero { 4 } else { 6 });
+        let antialias_up = tensors.filter(&format!("model.{}", first + n_blocks)) == Some(4);
+        let doubling = if antialias_up { 4 } else { 3 };
         Some(Trunk {
             input_nc,
             width,
@@ -40,7 +47,9 @@ impl Trunk {
             n_blocks,
             padding: if zero { Padding::Zero } else { Padding::Reflect },
             dropout,
-            head: first + n_blocks + 3 * n_downsample + 1,
+            antialias,
+            antialias_up,
+            head: first + n_blocks + doubling * n_downsample + 1,
         })
     }
 }
@@ -57,7 +66,8 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
     };
     let bias = tensors.bias("model.1");
     let batch_norm = tensors.batch_norm("model.2");
-    let hd = bias && trunk.padding == Padding::Reflect && !trunk.dropout;
+    let blurs = trunk.antialias || trunk.antialias_up;
+    let hd = bias && trunk.padding == Padding::Reflect && !trunk.dropout && !blurs;
     if trunk.n_blocks == 0 && hd {
         return Ok(Network::Encoder(EncoderConfig {
             input_nc: trunk.input_nc,
@@ -75,12 +85,15 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
         ngf: trunk.width,
         dropout: trunk.dropout,
         padding: trunk.padding,
+        antialias: trunk.antialias,
+        antialias_up: trunk.antialias_up,
         ..GeneratorConfig::default()
     };
     Ok(Network::Generator(if resnet && !(hd && arch == Some(Arch::Global)) {
         let arch = match trunk.n_blocks {
             9 => Arch::Resnet9Blocks,
             6 => Arch::Resnet6Blocks,
+            4 => Arch::Resnet4Blocks,
             _ => Arch::Resnet,
         };
         GeneratorConfig { arch, n_blocks: trunk.n_blocks, norm: tensors.norm("model.1", "model.2"), ..config }

@@ -7,7 +7,6 @@ use crate::Error;
 pub(super) fn find(tensors: &Tensors<'_>) -> Option<Error> {
     let found = spectral_norm(tensors)
         .or_else(|| weight_norm(tensors))
-        .or_else(|| antialiased(tensors))
         .or_else(|| untracked(tensors))
         .or_else(|| resize_convolution(tensors));
     found.map(|network| Error::UnsupportedNetwork { network })
@@ -28,17 +27,6 @@ fn weight_norm(tensors: &Tensors<'_>) -> Option<String> {
     Some(format!("a network with weight norm ({name})"))
 }
 
-/// CUT's networks blur before they halve and after they double; the filters are saved.
-fn antialiased(tensors: &Tensors<'_>) -> Option<String> {
-    let name = tensors.first(|name| name.ends_with(".filt"))?;
-    let what = if tensors.first(|name| name.contains(".conv_block.")).is_some() {
-        "the anti-aliased ResNet of CUT"
-    } else {
-        "an anti-aliased network of CUT"
-    };
-    Some(format!("{what} ({name})"))
-}
-
 /// Batch norm with `track_running_stats=False`. In these networks a convolution in front of it has no bias, which tells it from an
 /// instance norm with scale and shift.
 fn untracked(tensors: &Tensors<'_>) -> Option<String> {
@@ -55,6 +43,10 @@ fn untracked(tensors: &Tensors<'_>) -> Option<String> {
 
 /// Enlarging and a plain convolution in place of a transposed one, of which the channels stand the other way round.
 fn resize_convolution(tensors: &Tensors<'_>) -> Option<String> {
+    // CUT's ResNets have blurred doublings.
+    if tensors.first(|name| name.ends_with(".filt")).is_some() {
+        return None;
+    }
     // The first layers of a ResNet; discriminators have none of 7x7.
     tensors.conv("model.1").filter(|[.., side]| *side == 7)?;
     let block = tensors.first(|name| name.starts_with("model.") && name.contains(".conv_block."))?;

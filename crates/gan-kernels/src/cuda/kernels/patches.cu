@@ -66,6 +66,14 @@ __device__ void gather_backward(const typename Wide<T>::type *rows, const unsign
     *to = narrow<T>(widen(*to) + rows[e.row]);
 }
 
+// Rows of w pixels with `inner` elements each.
+template <typename T> __device__ void mirrored_images(const T *x, T *y, unsigned n, unsigned w, unsigned inner) {
+    const unsigned i = thread_number();
+    if (i >= n) return;
+    const unsigned column = i / inner % w;
+    y[i - column * inner + (w - 1 - column) * inner] = x[i];
+}
+
 #define DEFINE(NAME, T)                                                                                                \
     extern "C" __global__ void gather_##NAME(const T *x, const unsigned *at, Wide<T>::type *rows, unsigned n,          \
                                              unsigned c, unsigned pixels, unsigned count, unsigned pixel_step,         \
@@ -76,5 +84,8 @@ __device__ void gather_backward(const typename Wide<T>::type *rows, const unsign
                                                       unsigned n, unsigned c, unsigned pixels, unsigned count,         \
                                                       unsigned pixel_step, unsigned channel_step) {                    \
         gather_backward<T>(rows, at, into, n, c, pixels, count, pixel_step, channel_step);                             \
+    }                                                                                                                  \
+    extern "C" __global__ void mirrored_images_##NAME(const T *x, T *y, unsigned n, unsigned w, unsigned inner) {      \
+        mirrored_images(x, y, n, w, inner);                                                                            \
     }
 FOR_TYPES(DEFINE)
