@@ -92,11 +92,11 @@ pub trait Source {
     /// # Errors
     /// The source holds buffers of its own, but none of this path and shape.
     fn buffer(&self, path: &str, shape: &[usize], value: f64) -> Result<Tensor>;
-    /// States that the network has a buffer of this path and these values, F32, by its architecture. It is saved with the weights, and is never
-    /// anything else.
+    /// States that the network has a buffer of this path and these values, F32, by its architecture. It is saved with the weights; layers know the
+    /// values by themselves.
     ///
     /// # Errors
-    /// The source holds another one.
+    /// The source holds buffers of its own, but none of this path and shape.
     fn constant(&self, path: &str, values: &Tensor) -> Result<()> {
         self.buffer(path, values.dims(), 0.0).map(drop)
     }
@@ -213,12 +213,6 @@ impl Source for Loaded<'_> {
     fn buffer(&self, path: &str, shape: &[usize], _: f64) -> Result<Tensor> {
         self.0.get(shape, path)?.contiguous()
     }
-    fn constant(&self, path: &str, values: &Tensor) -> Result<()> {
-        if !same_values(values, &self.0.get(values.dims(), path)?)? {
-            bail!("{path}: another filter than that of this network");
-        }
-        Ok(())
-    }
     fn counter(&self, _: &str) -> Result<Counter> {
         Ok(Counter::default()) // only training counts batches
     }
@@ -243,12 +237,6 @@ impl Source for Shapes {
     fn anchor(&self) -> Option<Var> {
         None
     }
-}
-
-/// Whether two tensors of one shape hold the same numbers, up to the rounding of F32.
-pub(crate) fn same_values(a: &Tensor, b: &Tensor) -> Result<bool> {
-    let numbers = |t: &Tensor| t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
-    Ok(numbers(a)?.iter().zip(&numbers(b)?).all(|(a, b)| (a - b).abs() < 1e-6))
 }
 
 /// A tensor of this shape made of one broadcast element.

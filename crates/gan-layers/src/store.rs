@@ -1,6 +1,6 @@
 //! The parameters of one optimizer, flat.
 
-use crate::builder::{meta_tensor, same_values};
+use crate::builder::meta_tensor;
 use crate::{Builder, Counter, Grad, Init, Param, Role, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use gan_kernels as k;
@@ -390,6 +390,12 @@ impl ParamStore {
         let t = t.to_device(self.state.device())?.to_dtype(self.dtype())?.flatten_all()?.contiguous()?;
         self.state.get(row)?.slice_set(&t, 0, offset)
     }
+}
+
+/// Whether two tensors of one shape hold the same numbers, up to the rounding of F32.
+fn same_values(a: &Tensor, b: &Tensor) -> Result<bool> {
+    let numbers = |t: &Tensor| t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
+    Ok(numbers(a)?.iter().zip(&numbers(b)?).all(|(a, b)| (a - b).abs() < 1e-6))
 }
 
 /// A part of a flat tensor in its shape.

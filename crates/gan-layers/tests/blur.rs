@@ -63,7 +63,7 @@ fn other_filters_are_refused_and_nothing_is_changed() {
     };
     let other = with(&|t| Some((t * 1.01).unwrap()));
     let error = store.load("net.", &other, Missing::Refuse).unwrap_err().to_string();
-    assert_eq!(error, "model.3.filt: another filter");
+    assert!(error.starts_with("model.3.filt: another filter"), "{error}");
     assert_eq!(numbers(&net.forward(&x, &ctx(Weights::Frozen)).unwrap()), before);
     assert_eq!(store.load("net.", &other, Missing::Skip).unwrap(), ["model.3.filt: another filter"]);
     assert!(store.load("net.", &with(&|t| Some(t.narrow(0, 0, 2).unwrap())), Missing::Refuse).is_err());
@@ -73,9 +73,9 @@ fn other_filters_are_refused_and_nothing_is_changed() {
 }
 
 #[test]
-fn a_network_for_translation_checks_its_filters() {
+fn a_network_for_translation_asks_for_its_filters() {
     let (store, net) = drawn();
-    let state = store.state_dict("net.").unwrap();
+    let mut state = store.state_dict("net.").unwrap();
     let build = |state: &[(String, Tensor)]| {
         let tensors = state.iter().cloned().collect();
         layers(&Builder::from(VarBuilder::from_tensors(tensors, DType::F64, &device())))
@@ -83,12 +83,8 @@ fn a_network_for_translation_checks_its_filters() {
     let x = images(2, 1).detach();
     let same = build(&state).unwrap();
     assert_eq!(numbers(&same.forward(&x, &Ctx::eval()).unwrap()), numbers(&net.forward(&x, &Ctx::eval()).unwrap()));
-    let mut other = state;
-    for (_, t) in other.iter_mut().filter(|(key, _)| key.ends_with("7.filt")) {
-        *t = (&*t * 2.0).unwrap();
-    }
-    let error = build(&other).unwrap_err().to_string();
-    assert!(error.contains("model.7.filt: another filter"), "{error}");
+    state.retain(|(key, _)| key != "model.7.filt");
+    assert!(build(&state).unwrap_err().to_string().contains("model.7.filt"));
 }
 
 #[test]

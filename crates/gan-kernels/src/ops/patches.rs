@@ -2,8 +2,8 @@
 use crate::cpu::patches as kernel;
 use crate::cpu::real::by_dtype;
 use crate::dispatch::on_cuda;
-use crate::dropout::MaskKey;
 use crate::ops::storage::{plain, slices, tensor, update};
+use crate::spec::dropout::MaskKey;
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 /// Most pixels of an image: positions are counted in 31 bits.
