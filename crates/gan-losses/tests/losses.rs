@@ -85,7 +85,7 @@ fn cross_entropy_stays_finite() {
 fn adversarial_gradients() {
     for mode in MODES {
         for real in [true, false] {
-            check_gradient(&[0.2, -1.0, 0.7, 1.5, -3.0, 0.0], |x| mode.loss(x, real).unwrap());
+            check_gradient(&[0.2, -0.9, 0.7, 1.5, -3.0, 0.0], |x| mode.loss(x, real).unwrap());
         }
     }
 }
