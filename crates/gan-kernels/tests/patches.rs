@@ -73,7 +73,8 @@ fn the_gradient_is_added_where_the_rows_come_from() {
         let rows = normal((8, 3), 4).to_dtype(dtype).unwrap();
         let into = x.to_dtype(dtype).unwrap().copy().unwrap();
         gather_backward(&rows, &p, &into).unwrap();
-        let added = (into.to_dtype(DType::F64).unwrap() - x.to_dtype(dtype).unwrap().to_dtype(DType::F64).unwrap()).unwrap();
+        let added =
+            (into.to_dtype(DType::F64).unwrap() - x.to_dtype(dtype).unwrap().to_dtype(DType::F64).unwrap()).unwrap();
         assert_slope(dot(&added, &v), dot(&rows, &gather(&v, &p).unwrap()), 1e-5, "adjoint");
         assert_eq!(values(&added).iter().filter(|v| **v != 0.0).count(), 24);
     }

@@ -9,7 +9,7 @@ use crate::tape::Tape;
 use crate::{Ctx, Sequence, Weights};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use gan_kernels::patches::{gather, gather_backward};
 use std::sync::{Mutex, PoisonError};
 
@@ -46,16 +46,13 @@ impl Sequence {
         if !taped {
             return Ok(rows);
         }
-        let anchor = match (train, &self.anchor) {
-            (true, Some(anchor)) => anchor.as_tensor().clone(),
-            (true, None) => bail!("this network was built for translation: it cannot be trained"),
-            (false, _) => Tensor::zeros((), DType::F32, x.device())?,
-        };
-        let flat = rows.iter().map(Tensor::flatten_all).collect::<Result<Vec<_>>>()?;
-        let y = Handover::fresh(Tensor::cat(&flat, 0)?);
+        let shapes: Vec<Shape> = rows.iter().map(|rows| rows.shape().clone()).collect();
+        let flat = rows.into_iter().map(|rows| rows.flatten_all()).collect::<Result<Vec<_>>>()?;
+        let y = Handover::shared(Tensor::cat(&flat, 0)?);
         let state = Mutex::new(Some(State { tapes, versions: versions(&parts) }));
+        let anchor = self.graph_anchor(train, x.device())?;
         let all = x.apply_op2(&anchor, Sampled { parts, samples: samples.to_vec(), ctx: *ctx, y, state })?;
-        split(&all, &rows)
+        split(&all, &shapes)
     }
 
     /// The layers up to each sample, from the one before.
@@ -83,15 +80,15 @@ fn versions(parts: &[Sequence]) -> Vec<u64> {
     parts.iter().flat_map(Sequence::versions).collect()
 }
 
-/// The parts of a flat tensor that have the shapes of `rows`.
-fn split(all: &Tensor, rows: &[Tensor]) -> Result<Vec<Tensor>> {
+/// The parts of a flat tensor, one after the other, in these shapes.
+fn split(all: &Tensor, shapes: &[Shape]) -> Result<Vec<Tensor>> {
     let mut from = 0;
-    let part = |rows: &Tensor| {
-        let part = all.narrow(0, from, rows.elem_count())?.reshape(rows.shape());
-        from += rows.elem_count();
+    let part = |shape: &Shape| {
+        let part = all.narrow(0, from, shape.elem_count())?.reshape(shape);
+        from += shape.elem_count();
         part
     };
-    rows.iter().map(part).collect()
+    shapes.iter().map(part).collect()
 }
 
 struct State {

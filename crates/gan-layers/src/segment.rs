@@ -47,11 +47,7 @@ impl Sequence {
         if !train && !x.track_op() {
             return leave(forward(self, start, ctx, None, None)?, ctx.precision);
         }
-        let anchor = match (train, &self.anchor) {
-            (true, Some(anchor)) => anchor.as_tensor().clone(),
-            (true, None) => bail!("this network was built for translation: it cannot be trained"),
-            (false, _) => Tensor::zeros((), DType::F32, x.device())?,
-        };
+        let anchor = self.graph_anchor(train, x.device())?;
         let mut tape = Tape::default();
         let y = forward(self, start, ctx, Some(&mut tape), None)?;
         let y = match ctx.precision {
@@ -62,6 +58,15 @@ impl Sequence {
         let versions = self.versions();
         let state = Mutex::new(Some(State { tape, versions }));
         x.apply_op2(&anchor, Segment { seq: self.clone(), ctx: *ctx, y, state })
+    }
+
+    /// The second input of an operator over the layers: it makes the result tracked where their weights are trained.
+    pub(crate) fn graph_anchor(&self, train: bool, device: &Device) -> Result<Tensor> {
+        match (train, &self.anchor) {
+            (true, Some(anchor)) => Ok(anchor.as_tensor().clone()),
+            (true, None) => bail!("this network was built for translation: it cannot be trained"),
+            (false, _) => Tensor::zeros((), DType::F32, device),
+        }
     }
 
     /// The versions of all parameters: any difference later means that an update came in between.

@@ -36,7 +36,12 @@ struct Entry {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Param { offset: usize, shape: Vec<usize>, role: Role, grad: Grad },
+    Param {
+        offset: usize,
+        shape: Vec<usize>,
+        role: Role,
+        grad: Grad,
+    },
     Buffer(Tensor),
     /// Fixed by the architecture; F32, on the CPU.
     Constant(Tensor),

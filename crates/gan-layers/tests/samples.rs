@@ -72,7 +72,9 @@ fn rows_and_gradients_are_those_of_taps() {
         }
         let x = images(2, 1).detach();
         let (_, taps) = net.forward_with_taps(&x, &ctx(Weights::Frozen), layers).unwrap();
-        for ((have, tap), sample) in sampled(&net, &x, &ctx(Weights::Frozen), layers).iter().zip(&taps).zip(samples(layers)) {
+        for ((have, tap), sample) in
+            sampled(&net, &x, &ctx(Weights::Frozen), layers).iter().zip(&taps).zip(samples(layers))
+        {
             assert!(!have.track_op());
             assert_close(&numbers(have), &numbers(&rows(tap, &sample.positions)), 1e-12, "rows");
         }
@@ -102,9 +104,8 @@ fn samples_keep_the_promises_of_segments() {
 fn what_cannot_be_sampled_is_refused() {
     let (_, net) = drawn();
     let x = images(2, 1).detach();
-    let refused = |samples: &[Samples]| {
-        net.forward_to_samples(&x, &ctx(Weights::Frozen), samples).unwrap_err().to_string()
-    };
+    let refused =
+        |samples: &[Samples]| net.forward_to_samples(&x, &ctx(Weights::Frozen), samples).unwrap_err().to_string();
     assert!(refused(&[]).contains("one layer or more"));
     assert!(refused(&samples(&[4, 1])).contains("must ascend"));
     assert!(refused(&samples(&[9])).contains("no layer 9"));

@@ -4,8 +4,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 use gan_losses::{GanMode, feature_matching, l1};
 
-const MODES: [GanMode; 5] =
-    [GanMode::Lsgan, GanMode::Vanilla, GanMode::Wgangp, GanMode::Hinge, GanMode::Nonsaturating];
+const MODES: [GanMode; 5] = [GanMode::Lsgan, GanMode::Vanilla, GanMode::Wgangp, GanMode::Hinge, GanMode::Nonsaturating];
 
 /// The device under test.
 fn device() -> Device {

@@ -67,7 +67,9 @@ fn gradients_are_those_of_central_differences() {
     for (n, groups, temperature) in CASES {
         let (q, k) = (rows(n, 1), rows(n, 2));
         let weights = Tensor::from_iter((0..n).map(|i| 1.0 + 0.3 * i as f64), &device()).unwrap();
-        let loss = |q: &Tensor| (patch_nce(q, &tensor(&k), groups, temperature).unwrap() * &weights).unwrap().sum_all().unwrap();
+        let loss = |q: &Tensor| {
+            (patch_nce(q, &tensor(&k), groups, temperature).unwrap() * &weights).unwrap().sum_all().unwrap()
+        };
         let var = Var::from_tensor(&tensor(&q)).unwrap();
         let grads = loss(var.as_tensor()).backward().unwrap();
         let have = numbers(grads.get(var.as_tensor()).unwrap());
@@ -95,7 +97,9 @@ fn keys_are_constants() {
 #[test]
 fn what_does_not_go_together_is_refused() {
     let (q, k) = (tensor(&rows(6, 1)), tensor(&rows(6, 2)));
-    for (q, k, groups) in [(&q, &k, 0), (&q, &k, 4), (&q, &k.narrow(0, 0, 3).unwrap(), 1), (&q, &k.to_dtype(DType::F32).unwrap(), 1)] {
+    for (q, k, groups) in
+        [(&q, &k, 0), (&q, &k, 4), (&q, &k.narrow(0, 0, 3).unwrap(), 1), (&q, &k.to_dtype(DType::F32).unwrap(), 1)]
+    {
         assert!(patch_nce(q, k, groups, 0.07).is_err());
     }
 }

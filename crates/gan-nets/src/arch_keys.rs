@@ -183,11 +183,8 @@ mod tests {
                 assert_eq!(unused, generator(&changed) == generator(&config), "{name}: {key}");
             }
         }
-        let changes: [Change<DiscriminatorConfig>; 3] = [
-            ("n_layers_d", |c| c.n_layers_d = 2),
-            ("num_d", |c| c.num_d = 2),
-            ("antialias", |c| c.antialias = true),
-        ];
+        let changes: [Change<DiscriminatorConfig>; 3] =
+            [("n_layers_d", |c| c.n_layers_d = 2), ("num_d", |c| c.num_d = 2), ("antialias", |c| c.antialias = true)];
         for arch in [NetD::Basic, NetD::NLayers, NetD::Pixel, NetD::Multiscale] {
             let config = DiscriminatorConfig { arch, ndf: 2, ..DiscriminatorConfig::default() };
             for (key, change) in &changes {

@@ -83,7 +83,8 @@ impl DiscriminatorConfig {
     /// # Errors
     /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, input_nc: usize, at: impl Into<Builder<'a>>) -> Result<Discriminator> {
-        let patch = |n_layers| PatchConfig { input_nc, ndf: self.ndf, n_layers, norm: self.norm, antialias: self.antialias };
+        let patch =
+            |n_layers| PatchConfig { input_nc, ndf: self.ndf, n_layers, norm: self.norm, antialias: self.antialias };
         match self.arch {
             NetD::Basic => patch(3).build(at),
             NetD::NLayers => patch(self.n_layers_d).build(at),

@@ -1,8 +1,8 @@
 //! CUT's feature head: what becomes of features at single positions before they are compared.
 
 use candle_core::{Result, Tensor};
-use gan_range::Range;
 use gan_layers::{Act, Builder, Ctx, Precision, Sequence, SequenceBuilder, custom_grad};
+use gan_range::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{self, within};

@@ -37,8 +37,9 @@ fn features(net: &Generator, layers: &[usize]) -> Vec<Tensor> {
 /// The rows of all pixels, as maps.
 fn sampled(net: &Generator, layers: &[usize]) -> Vec<Tensor> {
     let sizes = net.feature_sizes(layers, (16, 12)).unwrap();
-    let all = layers.iter().zip(&sizes).map(|(&layer, (_, h, w))| {
-        Samples { layer, positions: Tensor::arange(0u32, (h * w) as u32, &Device::Cpu).unwrap() }
+    let all = layers.iter().zip(&sizes).map(|(&layer, (_, h, w))| Samples {
+        layer,
+        positions: Tensor::arange(0u32, (h * w) as u32, &Device::Cpu).unwrap(),
     });
     let rows = net.forward_to_samples(&image(), &Ctx::translate(), &all.collect::<Vec<_>>()).unwrap();
     let map = |(rows, &(c, h, w)): (&Tensor, &(usize, usize, usize))| rows.t().unwrap().reshape((1, c, h, w)).unwrap();

@@ -44,7 +44,7 @@ impl Kind for BlurPool {
             bail!("{path}: {} x {} pixels cannot be padded by reflection", to.height, to.width)
         }
         (to.height, to.width) = (to.height.div_ceil(2), to.width.div_ceil(2));
-        to.row(self, path, "BlurPool 3x3 s2".to_string(), &[to.channels, 9, to.height, to.width]);
+        to.row(self, path, "BlurPool 3x3".to_string(), &[to.channels, 9, to.height, to.width]);
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ impl Kind for BlurUpsample {
 
     fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
         (to.height, to.width) = (2 * to.height, 2 * to.width);
-        to.row(self, path, "BlurUpsample 4x4 s2".to_string(), &[to.channels, 4, to.height, to.width]);
+        to.row(self, path, "BlurUpsample".to_string(), &[to.channels, 4, to.height, to.width]);
         Ok(())
     }
 }

@@ -153,7 +153,8 @@ fn what_can_be_trained_is_not_refused() {
         ("pix2pixhd", vec!["mode=aligned", "label_nc=0", "instances=false"]),
         ("pix2pixhd", vec!["label_nc=65535"]),
         ("cut", vec!["generator.arch=resnet_4blocks", "nce_layers=[0,2]", "head.arch=sample"]),
-        ("cut", vec!["gan_mode=hinge"]),
+        ("cut", vec!["gan_mode=hinge", "nce_layers=0,4,8"]),
+        ("cut", vec!["gan_mode=nonsaturating", "nce_layers=4"]),
         ("cyclegan", vec!["generator.antialias=true", "generator.antialias_up=true", "discriminator.antialias=true"]),
     ] {
         resolve(method, &settings).unwrap_or_else(|e| panic!("{method} {settings:?}: {e}"));

@@ -6,14 +6,15 @@ use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{images_only, weight};
-use crate::{DeviceConfig, Result, TrainConfig};
+use crate::{DeviceConfig, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::{Builder, InitType};
 use gan_losses::GanMode;
 use gan_nets::{DiscriminatorConfig, GeneratorConfig, NetF, PatchSampleConfig};
 use gan_range::Range;
 use gan_translate::ModelConfig;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,7 +56,8 @@ pub struct LossConfig {
     pub lambda_nce: f64,
     /// Also compares images of domain B with what the generator makes of them.
     pub nce_idt: bool,
-    /// Modules of the generator whose features are compared, ascending.
+    /// Modules of the generator whose features are compared, ascending; also as text, `"0,4,8,12,16"`.
+    #[serde(deserialize_with = "numbers")]
     pub nce_layers: Vec<usize>,
     /// Temperature of the contrastive loss.
     pub nce_t: f64,
@@ -65,6 +67,26 @@ pub struct LossConfig {
     pub nce_includes_all_negatives_from_minibatch: bool,
     /// Gives the generator mirrored images in half of the steps (FastCUT).
     pub flip_equivariance: bool,
+}
+
+/// A list of numbers, or the reference's form of it, which a command line has.
+fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<usize>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected numbers, as in [0, 4, 8]")]
+    enum Form {
+        List(Vec<usize>),
+        One(usize),
+        Text(String),
+    }
+    match Form::deserialize(from)? {
+        Form::List(list) => Ok(list),
+        Form::One(number) => Ok(vec![number]),
+        Form::Text(text) => {
+            let number =
+                |part: &str| part.trim().parse().map_err(|_| D::Error::custom(format!("`{part}` is no number")));
+            text.split(',').map(number).collect()
+        }
+    }
 }
 
 /// The reference's `nce_layers`.
@@ -106,7 +128,7 @@ impl MethodConfig for Config {
         image_model("cut", one_generator(self.generator.clone(), &data), &data)
     }
 
-    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
+    fn build(&self, place: &DeviceConfig) -> crate::Result<Box<dyn Method>> {
         Ok(Box::new(Cut::new(self, place)?))
     }
 }
@@ -160,12 +182,7 @@ impl Default for Config {
         Config {
             train: TrainConfig { n_epochs: 200, n_epochs_decay: 200, ..TrainConfig::default() },
             data: DataConfig { mode: DataMode::Unaligned, ..DataConfig::default() },
-            generator: GeneratorConfig {
-                antialias: true,
-                antialias_up: true,
-                init_type,
-                ..GeneratorConfig::default()
-            },
+            generator: GeneratorConfig { antialias: true, antialias_up: true, init_type, ..GeneratorConfig::default() },
             discriminator: DiscriminatorConfig { antialias: true, init_type, ..DiscriminatorConfig::default() },
             head: HeadConfig::default(),
             loss: LossConfig::default(),

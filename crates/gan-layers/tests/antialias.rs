@@ -57,7 +57,11 @@ fn other_filters_are_refused_and_nothing_is_changed() {
     let state = store.state_dict("net.").unwrap();
     let with = |change: &dyn Fn(&Tensor) -> Option<Tensor>| -> Vec<(String, Tensor)> {
         let changed = |(key, t): &(String, Tensor)| {
-            if key == "model.3.filt" { Some((key.clone(), change(t)?)) } else { Some((key.clone(), (t * 2.0).unwrap())) }
+            if key == "model.3.filt" {
+                Some((key.clone(), change(t)?))
+            } else {
+                Some((key.clone(), (t * 2.0).unwrap()))
+            }
         };
         state.iter().filter(|(key, _)| !key.ends_with("tracked") && key != "model.7.filt").filter_map(changed).collect()
     };
