@@ -23,7 +23,7 @@ fn build(name: &str, b: &Builder<'_>) -> Result<Network> {
         "resnet9" => Network::Generator(generator(Arch::Resnet9Blocks, NormKind::Instance).build(b.pp("net"))?),
         "unet256" => Network::Generator(generator(Arch::Unet256, NormKind::Batch).build(b.pp("net"))?),
         _ => {
-            let config = PatchConfig { input_nc: 6, ndf: 64, n_layers: 3, norm: NormKind::Batch };
+            let config = PatchConfig { input_nc: 6, norm: NormKind::Batch, ..PatchConfig::default() };
             Network::Discriminator(config.build(b.pp("net"))?)
         }
     })

@@ -25,6 +25,11 @@ def networks():
             yield name, lambda: nets.ResnetGenerator(norm="batch", dropout=dropout, n_blocks=1, padding=padding)
     for upsample in ("resize", "resize_zero"):
         yield f"resnet_6_{upsample}", lambda: nets.ResnetGenerator(norm="batch", n_blocks=6, upsample=upsample)
+    yield "resnet_9_antialias", lambda: nets.ResnetGenerator(antialias=True, antialias_up=True)
+    yield "resnet_4_antialias_down", lambda: nets.ResnetGenerator(n_blocks=4, antialias=True)
+    yield "resnet_4_antialias_up", lambda: nets.ResnetGenerator(norm="batch", n_blocks=4, antialias_up=True)
+    yield "basic_antialias", lambda: nets.PatchDiscriminator(3, norm="instance", antialias=True)
+    yield "patch_sample", lambda: nets.PatchSample([3, 128, 256, 256, 256])
     yield "unet_5_batch", lambda: nets.UnetGenerator(1, 2, num_downs=5)
     for n in (1, 5):
         yield f"n_layers_{n}_batch", lambda: nets.PatchDiscriminator(6, n_layers=n)

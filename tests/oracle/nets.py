@@ -7,6 +7,7 @@ import functools
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 
 
 def norm_layer(kind):
@@ -49,20 +50,54 @@ class ResnetBlock(nn.Module):
         return x + self.conv_block(x)
 
 
+class Blur(nn.Module):
+    """A depth-wise filter, the products of `taps`, with a sum of `gain`; state dicts hold it."""
+
+    def __init__(self, channels, taps, gain):
+        super().__init__()
+        row = torch.tensor(taps)
+        self.register_buffer("filt", (row[:, None] * row * (gain / row.sum() ** 2)).repeat(channels, 1, 1, 1))
+
+
+class BlurPool(Blur):
+    """CUT's halving: every second value of the blurred image, its border reflected."""
+
+    def __init__(self, channels):
+        super().__init__(channels, [1.0, 2.0, 1.0], 1.0)
+
+    def forward(self, x):
+        return F.conv2d(F.pad(x, [1] * 4, "reflect"), self.filt, stride=2, groups=x.shape[1])
+
+
+class BlurUpsample(Blur):
+    """CUT's doubling: zeros between the values, blurred; the border is replicated, and what it adds is cut off."""
+
+    def __init__(self, channels):
+        super().__init__(channels, [1.0, 3.0, 3.0, 1.0], 4.0)
+
+    def forward(self, x):
+        return F.conv_transpose2d(F.pad(x, [1] * 4, "replicate"), self.filt, stride=2, padding=3, groups=x.shape[1])
+
+
 class ResnetGenerator(nn.Module):
+    """With `antialias` and `antialias_up` that of CUT."""
+
     def __init__(self, in_nc=3, out_nc=3, ngf=64, norm="instance", dropout=False, n_blocks=9, padding="reflect",
-                 upsample="deconv"):
+                 upsample="deconv", antialias=False, antialias_up=False):
         super().__init__()
         n, bias = norm_layer(norm), uses_bias(norm)
         m = [nn.ReflectionPad2d(3), nn.Conv2d(in_nc, ngf, 7, bias=bias), n(ngf), nn.ReLU(True)]
         for i in range(2):
             c = ngf * 2**i
-            m += [nn.Conv2d(c, c * 2, 3, stride=2, padding=1, bias=bias), n(c * 2), nn.ReLU(True)]
+            m += [nn.Conv2d(c, c * 2, 3, stride=1 if antialias else 2, padding=1, bias=bias), n(c * 2), nn.ReLU(True)]
+            m += [BlurPool(c * 2)] * antialias
         for _ in range(n_blocks):
             m.append(ResnetBlock(ngf * 4, padding, n, dropout, bias))
         for i in range(2):
             c = ngf * 2 ** (2 - i)
-            if upsample == "deconv":
+            if antialias_up:
+                m += [BlurUpsample(c), nn.Conv2d(c, c // 2, 3, padding=1, bias=bias)]
+            elif upsample == "deconv":
                 m.append(nn.ConvTranspose2d(c, c // 2, 3, stride=2, padding=1, output_padding=1, bias=bias))
             elif upsample == "resize":
                 m += [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(c, c // 2, 3, bias=bias)]
@@ -74,6 +109,45 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, x):
         return self.model(x)
+
+    def features(self, x, layers):
+        """What the modules `layers` put out, nothing behind the last one computed. A ReLU in place changes what is kept of the module before it."""
+        kept = {}
+        for i, module in enumerate(self.model[: max(layers) + 1]):
+            x = kept[i] = module(x)
+        return [kept[i] for i in layers]
+
+
+class WithFeatures(nn.Module):
+    """A generator's image, then its features."""
+
+    def __init__(self, generator, layers):
+        super().__init__()
+        self.model, self.layers = generator.model, layers
+
+    def forward(self, x):
+        kept = {}
+        for i, module in enumerate(self.model):
+            x = kept[i] = module(x)
+        return [x] + [kept[i] for i in self.layers]
+
+
+class PatchSample(nn.Module):
+    """CUT's head: features [N,C,H,W] at positions y * W + x, through perceptrons unless `mlp` is off, to rows of length 1."""
+
+    def __init__(self, widths, nc=256, mlp=True):
+        super().__init__()
+        self.count = len(widths) * mlp
+        for i, c in enumerate(widths[: self.count]):
+            self.add_module(f"mlp_{i}", nn.Sequential(nn.Linear(c, nc), nn.ReLU(), nn.Linear(nc, nc)))
+
+    def forward(self, features, positions):
+        def rows(i, x, at):
+            x = x.flatten(2)[..., at].permute(0, 2, 1).reshape(-1, x.shape[1])
+            x = self.get_submodule(f"mlp_{i}")(x) if i < self.count else x
+            return x / (x.norm(dim=1, keepdim=True) + 1e-7)
+
+        return [rows(i, x, at) for i, (x, at) in enumerate(zip(features, positions))]
 
 
 def doubling(in_nc, out_nc, bias, upsample):
@@ -126,16 +200,18 @@ class UnetGenerator(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """N-layer PatchGAN (70x70 at n_layers=3)."""
+    """N-layer PatchGAN (70x70 at n_layers=3); with `antialias` that of CUT."""
 
-    def __init__(self, in_nc, ndf=64, n_layers=3, norm="batch"):
+    def __init__(self, in_nc, ndf=64, n_layers=3, norm="batch", antialias=False):
         super().__init__()
         n, b = norm_layer(norm), uses_bias(norm)
-        m = [nn.Conv2d(in_nc, ndf, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+        stride = 1 if antialias else 2
+        m = [nn.Conv2d(in_nc, ndf, 4, stride, 1), nn.LeakyReLU(0.2, True)] + [BlurPool(ndf)] * antialias
         mult = 1
         for i in range(1, n_layers):
             prev, mult = mult, min(2**i, 8)
-            m += [nn.Conv2d(ndf * prev, ndf * mult, 4, 2, 1, bias=b), n(ndf * mult), nn.LeakyReLU(0.2, True)]
+            m += [nn.Conv2d(ndf * prev, ndf * mult, 4, stride, 1, bias=b), n(ndf * mult), nn.LeakyReLU(0.2, True)]
+            m += [BlurPool(ndf * mult)] * antialias
         prev, mult = mult, min(2**n_layers, 8)
         m += [nn.Conv2d(ndf * prev, ndf * mult, 4, 1, 1, bias=b), n(ndf * mult), nn.LeakyReLU(0.2, True)]
         m.append(nn.Conv2d(ndf * mult, 1, 4, 1, 1))

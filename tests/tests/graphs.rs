@@ -317,7 +317,7 @@ fn a_run_may_begin_and_go_on_with_and_without_graphs() {
 /// Trains on procedural images until `steps` are done.
 fn go(spec: &'static MethodSpec, place: &DeviceConfig, run: &Path, graphs: bool, resume: bool, steps: u64) {
     let procedural: &[&str] = match spec.name {
-        "cyclegan" => &["data.mode=unpaired"],
+        "cyclegan" | "cut" => &["data.mode=unpaired"],
         "pix2pixhd" => &["data.mode=streets", "label_nc=16"],
         _ => &["data.mode=facades"],
     };

@@ -14,6 +14,8 @@ mod compare;
 mod image_metrics;
 #[path = "parity/metrics.rs"]
 mod metrics;
+#[path = "parity/contrastive.rs"]
+mod contrastive;
 #[path = "parity/networks.rs"]
 mod networks;
 #[path = "parity/others.rs"]
@@ -54,6 +56,8 @@ fn run(case: &Case, dtype: DType) -> Report {
             image_metrics::network_inputs(case, dtype, &mut report);
             report
         }
+        "patch_sample" => contrastive::patch_sample(case, dtype),
+        "patch_nce" => contrastive::patch_nce(case, dtype),
         kind => panic!("{}: unknown kind of case `{kind}`", case.name),
     }
 }

@@ -5,7 +5,7 @@ use crate::commands::{
 };
 use clap::{Parser, Subcommand};
 
-/// Image-to-image translation with GANs: pix2pix, pix2pixHD and CycleGAN
+/// Image-to-image translation with GANs: pix2pix, pix2pixHD, CycleGAN and CUT
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data, 4 bad checkpoint or configuration, 5 device or memory, 6 diverged, 130 interrupted
 /// after a good checkpoint.

@@ -1,4 +1,4 @@
-//! Train and run pix2pix, pix2pixHD and CycleGAN from the command line.
+//! Train and run pix2pix, pix2pixHD, CycleGAN and CUT from the command line.
 
 #[macro_use]
 mod output;

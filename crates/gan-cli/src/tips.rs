@@ -36,6 +36,12 @@ const TRAIN: &[(&str, &str)] = &[
     ("no_vgg_loss", "use '--set perceptual=none'"),
     ("no_ganFeat_loss", "use '--set feature_matching=false'"),
     ("fp16 bf16 amp", "use '--set precision=bf16' with '--device cuda'"),
+    ("CUT_mode", "'gan-cli train cut' is CUT; FastCUT is its '--preset fastcut'"),
+    ("netF", "use '--set head.arch=NAME'"),
+    ("normG", "use '--set generator.norm=NAME'"),
+    ("normD", "use '--set discriminator.norm=NAME'"),
+    ("no_antialias", "use '--set generator.antialias=false' and '--set discriminator.antialias=false'"),
+    ("no_antialias_up", "use '--set generator.antialias_up=false'"),
     ("save_by_iter", "use '--set keep=N': how many checkpoints stay"),
     ("verbose", "'gan-cli summary' shows the networks of a run"),
     (
@@ -140,6 +146,8 @@ mod tests {
         assert!(said("train", "--netG").contains("generator.arch"));
         assert!(said("train", "--gpu-ids").contains("--device"));
         assert!(said("train", "--lambda_L1").contains("--set loss.lambda_l1=VALUE"));
+        assert!(said("train", "--lambda_NCE").contains("--set loss.lambda_nce=VALUE"));
+        assert!(said("train", "--nce_T").contains("--set loss.nce_t=VALUE"));
         assert!(said("train", "--ngf").contains("generator.ngf"));
         assert!(said("train", "--norm").contains("discriminator.norm, generator.norm"));
         assert!(said("translate", "--netG").contains("read off"));

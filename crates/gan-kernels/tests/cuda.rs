@@ -4,12 +4,14 @@
 mod reference;
 use candle_core::{DType, Device, Tensor};
 use gan_kernels::act::{Act, act, act_backward};
+use gan_kernels::blur::{blur_pool, blur_pool_backward, blur_upsample, blur_upsample_backward};
 use gan_kernels::concat::{cat_channels, narrow_channels};
 use gan_kernels::dropout::dropout;
 use gan_kernels::elementwise::{add, all_finite, convert, zero};
 use gan_kernels::loss::l1;
 use gan_kernels::norm::{Affine, Group, Norm, NormGrads, norm, norm_backward, norm_with, norm_with_backward};
 use gan_kernels::optim::{AdamInputs, AdamStep, adam, adam_with, mark_non_finite};
+use gan_kernels::patches::{gather, gather_backward};
 use gan_kernels::pool::{Pool2d, avg_pool, avg_pool_backward, max_pool, max_pool_backward};
 use gan_kernels::upsample::{upsample_nearest, upsample_nearest_backward};
 use gan_rng::{Key, Purpose};
@@ -83,6 +85,25 @@ fn operators_on_bf16() {
                 let up = upsample_nearest(&xs, factor).unwrap();
                 check(&upsample_nearest(&x, factor).unwrap(), &x, &up, "upsampling");
             }
+            check(&blur_upsample(&x).unwrap(), &x, &blur_upsample(&xs).unwrap(), "doubling");
+            if h > 1 && w > 1 {
+                check(&blur_pool(&x).unwrap(), &x, &blur_pool(&xs).unwrap(), "halving");
+                let back = blur_pool_backward(&xs, (2 * h - 1, 2 * w)).unwrap();
+                check(&blur_pool_backward(&x, (2 * h - 1, 2 * w)).unwrap(), &x, &back, "halving's gradient");
+            }
+            if h % 2 + w % 2 == 0 {
+                let back = blur_upsample_backward(&xs).unwrap();
+                check(&blur_upsample_backward(&x).unwrap(), &x, &back, "doubling's gradient");
+            }
+            let place = Tensor::new(&[(h * w - 1) as u32], &device()).unwrap();
+            let rows = gather(&x, &place).unwrap();
+            assert_eq!(values(&rows), values(&gather(&xs, &place.to_device(&Device::Cpu).unwrap()).unwrap()));
+            let sum = convert(&convert(&x, DType::F32).unwrap(), DType::BF16).unwrap();
+            gather_backward(&rows, &place, &sum).unwrap();
+            let sums = xs.copy().unwrap();
+            let host = rows.to_device(&Device::Cpu).unwrap();
+            gather_backward(&host, &place.to_device(&Device::Cpu).unwrap(), &sums).unwrap();
+            check(&sum, &sum, &sums, "gradient at a position");
             if h % 3 == 0 && w % 3 == 0 {
                 let back = upsample_nearest_backward(&xs, 3).unwrap();
                 check(&upsample_nearest_backward(&x, 3).unwrap(), &x, &back, "upsampling's gradient");

@@ -6,7 +6,7 @@ use gan_kernels::act::{Act, LEAKY_SLOPE, act, act_backward};
 use gan_kernels::dispatch::{InstructionSet, force_instructions};
 use gan_kernels::dropout::dropout;
 use gan_kernels::elementwise::{add_assign, all_finite, zero};
-use gan_kernels::loss::{L1Term, bce_with_logits, l1, l1_sum, l1_sum_backward, mean, squared_error};
+use gan_kernels::loss::{L1Term, bce_with_logits, hinge, l1, l1_sum, l1_sum_backward, mean, squared_error};
 use gan_kernels::norm::{Group, Norm, NormGrads, norm, norm_backward};
 use gan_kernels::optim::{AdamStep, adam};
 use gan_rng::{Key, Purpose};
@@ -98,6 +98,8 @@ fn losses_and_their_gradients() {
         ("squared", Box::new(|x| squared_error(x, 0.9).unwrap()), Box::new(|x, _| (x - 0.9) * (x - 0.9))),
         ("bce 1", Box::new(|x| bce_with_logits(x, 1.0).unwrap()), Box::new(|x, _| (-x).exp().ln_1p())),
         ("bce 0", Box::new(|x| bce_with_logits(x, 0.0).unwrap()), Box::new(|x, _| x.exp().ln_1p())),
+        ("hinge 1", Box::new(|x| hinge(x, 1.0).unwrap()), Box::new(|x, _| (1.0 - x).max(0.0))),
+        ("hinge -1", Box::new(|x| hinge(x, -1.0).unwrap()), Box::new(|x, _| (1.0 + x).max(0.0))),
         ("mean", Box::new(|x| mean(x, -2.5).unwrap()), Box::new(|x, _| -2.5 * x)),
         ("l1", Box::new(|x| l1(x, &cast(&y, x)).unwrap()), Box::new(|x, y| (x - y).abs())),
     ];

@@ -92,6 +92,14 @@ pub trait Source {
     /// # Errors
     /// The source holds buffers of its own, but none of this path and shape.
     fn buffer(&self, path: &str, shape: &[usize], value: f64) -> Result<Tensor>;
+    /// States that the network has a buffer of this path and these values, F32, by its architecture. It is saved with the weights; layers know the
+    /// values by themselves.
+    ///
+    /// # Errors
+    /// The source holds buffers of its own, but none of this path and shape.
+    fn constant(&self, path: &str, values: &Tensor) -> Result<()> {
+        self.buffer(path, values.dims(), 0.0).map(drop)
+    }
     /// The counter of this path.
     ///
     /// # Errors
@@ -177,6 +185,9 @@ impl<'a> Builder<'a> {
     }
     pub(crate) fn buffer(&self, name: &str, shape: &[usize], value: f64) -> Result<Tensor> {
         self.source.buffer(&self.full(name), shape, value)
+    }
+    pub(crate) fn constant(&self, name: &str, values: &Tensor) -> Result<()> {
+        self.source.constant(&self.full(name), values)
     }
     pub(crate) fn counter(&self, name: &str) -> Result<Counter> {
         self.source.counter(&self.full(name))

@@ -47,11 +47,7 @@ impl Sequence {
         if !train && !x.track_op() {
             return leave(forward(self, start, ctx, None, None)?, ctx.precision);
         }
-        let anchor = match (train, &self.anchor) {
-            (true, Some(anchor)) => anchor.as_tensor().clone(),
-            (true, None) => bail!("this network was built for translation: it cannot be trained"),
-            (false, _) => Tensor::zeros((), DType::F32, x.device())?,
-        };
+        let anchor = self.graph_anchor(train, x.device())?;
         let mut tape = Tape::default();
         let y = forward(self, start, ctx, Some(&mut tape), None)?;
         let y = match ctx.precision {
@@ -64,12 +60,29 @@ impl Sequence {
         x.apply_op2(&anchor, Segment { seq: self.clone(), ctx: *ctx, y, state })
     }
 
+    /// The second input of an operator over the layers: it makes the result tracked where their weights are trained.
+    pub(crate) fn graph_anchor(&self, train: bool, device: &Device) -> Result<Tensor> {
+        match (train, &self.anchor) {
+            (true, Some(anchor)) => Ok(anchor.as_tensor().clone()),
+            (true, None) => bail!("this network was built for translation: it cannot be trained"),
+            (false, _) => Tensor::zeros((), DType::F32, device),
+        }
+    }
+
     /// The versions of all parameters: any difference later means that an update came in between.
-    fn versions(&self) -> Vec<u64> {
+    pub(crate) fn versions(&self) -> Vec<u64> {
         let mut out = Vec::new();
         self.each_param(&mut |param| out.push(param.weight.version().get()));
         out
     }
+}
+
+/// Refuses a backward pass through weights that were updated since its forward pass.
+pub(crate) fn check_unchanged(before: &[u64], now: &[u64]) -> Result<()> {
+    if before != now {
+        bail!("weights were updated between a forward pass and its backward pass: the gradient would be wrong");
+    }
+    Ok(())
 }
 
 /// BF16 is for CUDA.
@@ -81,7 +94,7 @@ fn check_precision(device: &Device, precision: Precision) -> Result<()> {
 }
 
 /// A tensor as the layers take it, without its graph.
-fn enter(x: &Tensor, precision: Precision) -> Result<Tensor> {
+pub(crate) fn enter(x: &Tensor, precision: Precision) -> Result<Tensor> {
     check_precision(x.device(), precision)?;
     match precision {
         Precision::F32 => x.detach().contiguous(),
@@ -90,7 +103,7 @@ fn enter(x: &Tensor, precision: Precision) -> Result<Tensor> {
 }
 
 /// A tensor as candle's operators take it.
-fn leave(y: Tensor, precision: Precision) -> Result<Tensor> {
+pub(crate) fn leave(y: Tensor, precision: Precision) -> Result<Tensor> {
     match precision {
         Precision::F32 => Ok(y),
         Precision::Bf16 => k::elementwise::convert(&y, DType::F32),
@@ -136,9 +149,7 @@ impl CustomOp2 for Segment {
         else {
             bail!("backward was called twice through the same segment: its tape is gone")
         };
-        if versions != self.seq.versions() {
-            bail!("weights were updated between a forward pass and its backward pass: the gradient would be wrong");
-        }
+        check_unchanged(&versions, &self.seq.versions())?;
         tape.take_result(&self.seq, y)?;
         let dx = backward(&self.seq, tape, enter(dy, self.ctx.precision)?, &self.ctx, x.track_op())?;
         // The anchor is a variable: `None` is what candle takes for "no gradient" there.

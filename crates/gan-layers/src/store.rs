@@ -36,8 +36,15 @@ struct Entry {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Param { offset: usize, shape: Vec<usize>, role: Role, grad: Grad },
+    Param {
+        offset: usize,
+        shape: Vec<usize>,
+        role: Role,
+        grad: Grad,
+    },
     Buffer(Tensor),
+    /// Fixed by the architecture; F32, on the CPU.
+    Constant(Tensor),
     Counter(Counter),
 }
 
@@ -75,6 +82,7 @@ impl ParamStore {
                     Kind::Param { offset, shape, role, grad }
                 }
                 Recorded::Buffer { shape, value } => Kind::Buffer((Tensor::ones(shape, dtype, device)? * value)?),
+                Recorded::Constant(values) => Kind::Constant(values),
                 Recorded::Counter => Kind::Counter(Counter::default()),
             };
             Ok(Entry { name, kind })
@@ -287,6 +295,7 @@ impl ParamStore {
             let tensor = match &entry.kind {
                 Kind::Param { offset, shape, .. } => copy_of(&view(&self.state.get(0)?, *offset, shape)?)?,
                 Kind::Buffer(t) => copy_of(t)?,
+                Kind::Constant(t) => t.contiguous()?.to_dtype(self.dtype())?.to_device(self.device())?,
                 Kind::Counter(c) => Tensor::new(c.get() as i64, self.device())?,
             };
             out.push((name.to_string(), tensor));
@@ -304,7 +313,7 @@ impl ParamStore {
     }
 
     /// Sets the parameters and buffers under `prefix` from bare keys. Returns what was left out under
-    /// [`Missing::Skip`], a line a name. `num_batches_tracked` may be missing always.
+    /// [`Missing::Skip`], a line a name. `num_batches_tracked` and constants may be missing always.
     ///
     /// # Errors
     /// Under [`Missing::Refuse`] the first name that one side lacks or whose shapes differ; nothing is changed then.
@@ -318,6 +327,7 @@ impl ParamStore {
                     c.set(t.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?.first().map_or(0, |&n| n as u64))
                 }
                 Kind::Param { offset, .. } => self.write(0, *offset, t)?,
+                Kind::Constant(_) => {}
                 Kind::Buffer(b) => b.slice_set(&t.to_device(b.device())?.to_dtype(b.dtype())?.contiguous()?, 0, 0)?,
             }
         }
@@ -355,7 +365,7 @@ impl ParamStore {
             let Some(key) = entry.name.strip_prefix(prefix) else { continue };
             known.push(key);
             let Some(t) = find(key) else {
-                if !matches!(entry.kind, Kind::Counter(_)) {
+                if !matches!(entry.kind, Kind::Counter(_) | Kind::Constant(_)) {
                     problem(format!("{key}: not in the file"))?;
                 }
                 continue;
@@ -363,10 +373,13 @@ impl ParamStore {
             let shape = match &entry.kind {
                 Kind::Counter(_) => t.dims(),
                 Kind::Param { shape, .. } => shape,
-                Kind::Buffer(b) => b.dims(),
+                Kind::Buffer(b) | Kind::Constant(b) => b.dims(),
             };
             if shape == t.dims() {
-                fitting.push((entry, t));
+                match &entry.kind {
+                    Kind::Constant(values) if !same_values(values, t)? => problem(format!("{key}: another filter"))?,
+                    _ => fitting.push((entry, t)),
+                }
             } else {
                 problem(format!("{key}: {:?} in the file, {shape:?} in the network", t.dims()))?;
             }
@@ -382,6 +395,12 @@ impl ParamStore {
         let t = t.to_device(self.state.device())?.to_dtype(self.dtype())?.flatten_all()?.contiguous()?;
         self.state.get(row)?.slice_set(&t, 0, offset)
     }
+}
+
+/// Whether two tensors of one shape hold the same numbers, up to the rounding of F32.
+fn same_values(a: &Tensor, b: &Tensor) -> Result<bool> {
+    let numbers = |t: &Tensor| t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
+    Ok(numbers(a)?.iter().zip(&numbers(b)?).all(|(a, b)| (a - b).abs() < 1e-6))
 }
 
 /// A part of a flat tensor in its shape.
@@ -409,6 +428,7 @@ struct Recorder {
 enum Recorded {
     Param { offset: usize, shape: Vec<usize>, role: Role },
     Buffer { shape: Vec<usize>, value: f64 },
+    Constant(Tensor),
     Counter,
 }
 
@@ -433,6 +453,9 @@ impl Source for Recorder {
     fn buffer(&self, path: &str, shape: &[usize], value: f64) -> Result<Tensor> {
         self.push(path, Recorded::Buffer { shape: shape.to_vec(), value })?;
         meta_tensor(shape)
+    }
+    fn constant(&self, path: &str, values: &Tensor) -> Result<()> {
+        self.push(path, Recorded::Constant(values.clone()))
     }
     fn counter(&self, path: &str) -> Result<Counter> {
         self.push(path, Recorded::Counter)?;
@@ -466,6 +489,10 @@ impl Source for Views<'_> {
     fn buffer(&self, path: &str, _: &[usize], _: f64) -> Result<Tensor> {
         let Kind::Buffer(t) = self.find(path)? else { bail!("{path} is not a buffer") };
         Ok(t.clone())
+    }
+    fn constant(&self, path: &str, _: &Tensor) -> Result<()> {
+        let Kind::Constant(_) = self.find(path)? else { bail!("{path} is not a constant") };
+        Ok(())
     }
     fn counter(&self, path: &str) -> Result<Counter> {
         let Kind::Counter(c) = self.find(path)? else { bail!("{path} is not a counter") };

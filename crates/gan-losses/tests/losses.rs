@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 use gan_losses::{GanMode, feature_matching, l1};
 
-const MODES: [GanMode; 3] = [GanMode::Lsgan, GanMode::Vanilla, GanMode::Wgangp];
+const MODES: [GanMode; 5] = [GanMode::Lsgan, GanMode::Vanilla, GanMode::Wgangp, GanMode::Hinge, GanMode::Nonsaturating];
 
 /// The device under test.
 fn device() -> Device {
@@ -39,13 +39,35 @@ fn check_gradient(x: &[f64], loss: impl Fn(&Tensor) -> Tensor) {
 #[test]
 fn adversarial_values() {
     let score = tensor(&[0.2, -1.0, 0.7, 1.5]);
-    let rows = [(1.245, 0.945), (0.629, 0.979), (-0.35, 0.35)];
+    let rows = [(1.245, 0.945), (0.629, 0.979), (-0.35, 0.35), (0.775, 1.35), (0.629, 0.979)];
     for (mode, (real, fake)) in MODES.into_iter().zip(rows) {
         for (is_real, want) in [(true, real), (false, fake)] {
             for dtype in [DType::F64, DType::F32] {
                 let have = value(&mode.loss(&score.to_dtype(dtype).unwrap(), is_real).unwrap());
                 assert!((have - want).abs() <= 5.1e-4, "{mode:?} {is_real}: {have} instead of {want}");
             }
+        }
+    }
+}
+
+/// All but the hinge loss ask a generator for what a discriminator calls real.
+#[test]
+fn generators_ask_for_real() {
+    let score = tensor(&[0.2, -1.0, 0.7, 1.5]);
+    for mode in MODES {
+        let have = value(&mode.generator_loss(&[vec![score.clone()]]).unwrap());
+        let want = if mode == GanMode::Hinge { -0.35 } else { value(&mode.loss(&score, true).unwrap()) };
+        assert!((have - want).abs() < 1e-12, "{mode:?}: {have}");
+        check_gradient(&[0.2, -1.0, 0.7, 1.5], |x| mode.generator_loss(&[vec![x.clone()], vec![x.clone()]]).unwrap());
+    }
+    assert!(GanMode::Hinge.generator_loss(&[]).is_err());
+}
+
+#[test]
+fn softplus_is_what_nonsaturating_says() {
+    for x in [-3.0, 0.0, 0.4, 20.0f64] {
+        for (real, want) in [(true, (-x).exp().ln_1p()), (false, x.exp().ln_1p())] {
+            assert!((value(&GanMode::Nonsaturating.loss(&tensor(&[x]), real).unwrap()) - want).abs() < 1e-12);
         }
     }
 }
@@ -62,7 +84,7 @@ fn cross_entropy_stays_finite() {
 fn adversarial_gradients() {
     for mode in MODES {
         for real in [true, false] {
-            check_gradient(&[0.2, -1.0, 0.7, 1.5, -3.0, 0.0], |x| mode.loss(x, real).unwrap());
+            check_gradient(&[0.2, -0.9, 0.7, 1.5, -3.0, 0.0], |x| mode.loss(x, real).unwrap());
         }
     }
 }

@@ -43,18 +43,27 @@ impl<C, A> Key<C, A> {
     }
 }
 
-const RESNETS: &[Arch] = &[Arch::Resnet9Blocks, Arch::Resnet6Blocks, Arch::Resnet];
-const PLAIN: &[Arch] =
-    &[Arch::Resnet9Blocks, Arch::Resnet6Blocks, Arch::Resnet, Arch::Unet256, Arch::Unet128, Arch::Unet];
+const RESNETS: &[Arch] = &[Arch::Resnet9Blocks, Arch::Resnet6Blocks, Arch::Resnet4Blocks, Arch::Resnet];
+const PLAIN: &[Arch] = &[
+    Arch::Resnet9Blocks,
+    Arch::Resnet6Blocks,
+    Arch::Resnet4Blocks,
+    Arch::Resnet,
+    Arch::Unet256,
+    Arch::Unet128,
+    Arch::Unet,
+];
 const PYRAMIDS: &[Arch] = &[Arch::Global, Arch::Local];
 
 const GENERATOR: &[Key<GeneratorConfig, Arch>] = &[
     Key::new("dropout", PLAIN),
     Key::new("padding", RESNETS),
     Key::new("upsample", PLAIN),
+    Key::new("antialias", RESNETS),
+    Key::new("antialias_up", RESNETS),
     Key {
         number: Some(|c| c.n_blocks),
-        fixed: &[(Arch::Resnet9Blocks, 9), (Arch::Resnet6Blocks, 6)],
+        fixed: &[(Arch::Resnet9Blocks, 9), (Arch::Resnet6Blocks, 6), (Arch::Resnet4Blocks, 4)],
         ..Key::new("n_blocks", &[Arch::Resnet])
     },
     Key {
@@ -75,6 +84,7 @@ const DISCRIMINATOR: &[Key<DiscriminatorConfig, NetD>] = &[
         ..Key::new("n_layers_d", &[NetD::NLayers, NetD::Multiscale])
     },
     Key::new("num_d", &[NetD::Multiscale]),
+    Key::new("antialias", &[NetD::Basic, NetD::NLayers]),
 ];
 
 fn unused<C, A: Copy + PartialEq>(
@@ -154,7 +164,9 @@ mod tests {
     #[test]
     fn unused_keys_are_those_that_change_nothing() {
         type Change<C> = (&'static str, fn(&mut C));
-        let changes: [Change<GeneratorConfig>; 8] = [
+        let changes: [Change<GeneratorConfig>; 10] = [
+            ("antialias", |c| c.antialias = true),
+            ("antialias_up", |c| c.antialias_up = true),
             ("dropout", |c| c.dropout = true),
             ("upsample", |c| c.upsample = crate::Upsample::Resize),
             ("n_blocks", |c| c.n_blocks = 2),
@@ -173,8 +185,8 @@ mod tests {
                 assert_eq!(unused, generator(&changed) == generator(&config), "{name}: {key}");
             }
         }
-        let changes: [Change<DiscriminatorConfig>; 2] =
-            [("n_layers_d", |c| c.n_layers_d = 2), ("num_d", |c| c.num_d = 2)];
+        let changes: [Change<DiscriminatorConfig>; 3] =
+            [("n_layers_d", |c| c.n_layers_d = 2), ("num_d", |c| c.num_d = 2), ("antialias", |c| c.antialias = true)];
         for arch in [NetD::Basic, NetD::NLayers, NetD::Pixel, NetD::Multiscale] {
             let config = DiscriminatorConfig { arch, ndf: 2, ..DiscriminatorConfig::default() };
             for (key, change) in &changes {

@@ -31,6 +31,7 @@ pub(crate) const N_LOCAL_ENHANCERS: Range = Range::whole("n_local_enhancers", 1,
 pub(crate) const N_BLOCKS_LOCAL: Range = Range::whole("n_blocks_local", 0, BLOCKS);
 pub(crate) const N_LAYERS_D: Range = Range::whole("n_layers_d", 0, HALVINGS);
 pub(crate) const NUM_D: Range = Range::whole("num_d", 1, 8);
+pub(crate) const NETF_NC: Range = Range::whole("netf_nc", 1, WIDTH);
 pub(crate) const INIT_GAIN: Range = Range::positive("init_gain", 1e6);
 
 /// Refuses a network some of whose numbers are out of range, before its layers are written down.

@@ -159,6 +159,7 @@ mod tests {
         vec![
             small(Arch::Resnet),
             GeneratorConfig { padding: Padding::Zero, ..small(Arch::Resnet) },
+            GeneratorConfig { antialias: true, antialias_up: true, ..small(Arch::Resnet) },
             small(Arch::Unet),
             GeneratorConfig { norm: NormKind::Batch, ..small(Arch::Unet) },
             hd.clone(),
@@ -173,6 +174,7 @@ mod tests {
             small(NetD::Basic, 3),
             small(NetD::NLayers, 2),
             small(NetD::NLayers, 4),
+            DiscriminatorConfig { antialias: true, ..small(NetD::NLayers, 3) },
             small(NetD::Pixel, 3),
             small(NetD::Multiscale, 3),
             DiscriminatorConfig { num_d: 2, ..small(NetD::Multiscale, 4) },

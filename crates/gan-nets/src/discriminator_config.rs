@@ -34,6 +34,8 @@ pub struct DiscriminatorConfig {
     pub n_layers_d: usize,
     /// Scales of `arch = "multiscale"`.
     pub num_d: usize,
+    /// PatchGANs halve by a blur behind a convolution with stride 1 (CUT).
+    pub antialias: bool,
     /// Normalization.
     pub norm: NormKind,
     /// Weight initialization.
@@ -49,6 +51,7 @@ impl Default for DiscriminatorConfig {
             ndf: 64,
             n_layers_d: 3,
             num_d: 3,
+            antialias: false,
             norm: NormKind::Instance,
             init_type: InitType::Normal,
             init_gain: 0.02,
@@ -80,7 +83,8 @@ impl DiscriminatorConfig {
     /// # Errors
     /// For a number out of its range, and those of the builder's source.
     pub fn build<'a>(&self, input_nc: usize, at: impl Into<Builder<'a>>) -> Result<Discriminator> {
-        let patch = |n_layers| PatchConfig { input_nc, ndf: self.ndf, n_layers, norm: self.norm };
+        let patch =
+            |n_layers| PatchConfig { input_nc, ndf: self.ndf, n_layers, norm: self.norm, antialias: self.antialias };
         match self.arch {
             NetD::Basic => patch(3).build(at),
             NetD::NLayers => patch(self.n_layers_d).build(at),

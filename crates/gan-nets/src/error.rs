@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The tensors are of a network that is known and not supported.
     #[error(
-        "{network} is not supported; supported are the generators, discriminators and encoders of pix2pix, CycleGAN and pix2pixHD"
+        "{network} is not supported; supported are the generators, discriminators and encoders of pix2pix, CycleGAN, pix2pixHD and CUT"
     )]
     UnsupportedNetwork {
         /// The network, in words, with what it was told by.
@@ -17,7 +17,7 @@ pub enum Error {
     },
     /// The tensors are of no network that this crate knows.
     #[error(
-        "unknown network: {found}; known are the generators, discriminators and encoders of pix2pix, CycleGAN and pix2pixHD"
+        "unknown network: {found}; known are the generators, discriminators and encoders of pix2pix, CycleGAN, pix2pixHD and CUT"
     )]
     UnknownNetwork {
         /// What there is instead.

@@ -18,6 +18,9 @@ pub enum Arch {
     /// ResNet with six residual blocks.
     #[serde(rename = "resnet_6blocks")]
     Resnet6Blocks,
+    /// ResNet with four residual blocks.
+    #[serde(rename = "resnet_4blocks")]
+    Resnet4Blocks,
     /// U-Net with eight halvings.
     #[serde(rename = "unet_256")]
     Unet256,
@@ -36,9 +39,10 @@ pub enum Arch {
 
 impl Arch {
     /// Every architecture, with its name in a configuration.
-    pub const ALL: [(&'static str, Arch); 8] = [
+    pub const ALL: [(&'static str, Arch); 9] = [
         ("resnet_9blocks", Arch::Resnet9Blocks),
         ("resnet_6blocks", Arch::Resnet6Blocks),
+        ("resnet_4blocks", Arch::Resnet4Blocks),
         ("unet_256", Arch::Unet256),
         ("unet_128", Arch::Unet128),
         ("resnet", Arch::Resnet),
@@ -46,6 +50,11 @@ impl Arch {
         ("global", Arch::Global),
         ("local", Arch::Local),
     ];
+
+    /// Whether it is the ResNet of CycleGAN, pix2pix and CUT, of any number of blocks.
+    pub fn is_resnet(self) -> bool {
+        matches!(self, Arch::Resnet9Blocks | Arch::Resnet6Blocks | Arch::Resnet4Blocks | Arch::Resnet)
+    }
 
     /// The name in a configuration.
     pub fn name(self) -> &'static str {
@@ -73,6 +82,10 @@ pub struct GeneratorConfig {
     pub padding: Padding,
     /// How a ResNet or a U-Net doubles the size.
     pub upsample: Upsample,
+    /// ResNets halve by a blur behind a convolution with stride 1 (CUT).
+    pub antialias: bool,
+    /// ResNets double by a blur in front of a convolution (CUT).
+    pub antialias_up: bool,
     /// Blocks of `arch = "resnet"`.
     pub n_blocks: usize,
     /// Halvings of `arch = "unet"`.
@@ -102,6 +115,8 @@ impl Default for GeneratorConfig {
             dropout: false,
             padding: Padding::Reflect,
             upsample: Upsample::Deconv,
+            antialias: false,
+            antialias_up: false,
             n_blocks: 9,
             num_downs: 8,
             n_downsample_global: 4,
@@ -169,6 +184,8 @@ impl GeneratorConfig {
             dropout: self.dropout,
             padding: self.padding,
             upsample: self.upsample,
+            antialias: self.antialias,
+            antialias_up: self.antialias_up,
         }
     }
 
@@ -197,7 +214,7 @@ impl GeneratorConfig {
     /// multiple of four.)
     pub fn size_multiple(&self) -> usize {
         match self.arch {
-            Arch::Resnet9Blocks | Arch::Resnet6Blocks | Arch::Resnet => 4,
+            Arch::Resnet9Blocks | Arch::Resnet6Blocks | Arch::Resnet4Blocks | Arch::Resnet => 4,
             Arch::Unet256 | Arch::Unet128 | Arch::Unet => 1 << self.downs(),
             Arch::Global => 1 << self.n_downsample_global,
             Arch::Local => 1 << (self.n_downsample_global + self.n_local_enhancers),
@@ -213,6 +230,7 @@ impl GeneratorConfig {
         let net = match self.arch {
             Arch::Resnet9Blocks => Net::Plain(self.resnet(9).layers(at)?),
             Arch::Resnet6Blocks => Net::Plain(self.resnet(6).layers(at)?),
+            Arch::Resnet4Blocks => Net::Plain(self.resnet(4).layers(at)?),
             Arch::Resnet => Net::Plain(self.resnet(self.n_blocks).layers(at)?),
             Arch::Unet256 | Arch::Unet128 | Arch::Unet => Net::Plain(self.unet(self.downs()).layers(at)?),
             Arch::Global => Net::Plain(
@@ -247,12 +265,12 @@ impl GeneratorConfig {
 /// A generator network.
 #[derive(Debug, Clone)]
 pub struct Generator {
-    net: Net,
+    pub(crate) net: Net,
     config: GeneratorConfig,
 }
 
 #[derive(Debug, Clone)]
-enum Net {
+pub(crate) enum Net {
     Plain(Sequence),
     Local(LocalEnhancer),
 }

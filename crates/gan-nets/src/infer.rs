@@ -88,7 +88,10 @@ impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, to, width, norm) = match self {
             Network::Generator(c) => (generator_kind(c), Some(c.output_nc), c.ngf, c.norm),
-            Network::Patch(c) => (format!("PatchGAN discriminator of {} layers", c.n_layers), None, c.ndf, c.norm),
+            Network::Patch(c) => {
+                let blurs = if c.antialias { "anti-aliased " } else { "" };
+                (format!("{blurs}PatchGAN discriminator of {} layers", c.n_layers), None, c.ndf, c.norm)
+            }
             Network::Pixel(c) => ("pixel discriminator".to_owned(), None, c.ndf, c.norm),
             Network::Multiscale(c) => {
                 let keys = if c.feature_stages { "" } else { " without feature matching" };
@@ -129,12 +132,18 @@ fn generator_kind(c: &GeneratorConfig) -> String {
         ),
         _ => String::new(),
     };
+    let blurs = match (c.antialias, c.antialias_up) {
+        (true, true) => "anti-aliased ",
+        (true, false) => "anti-aliased (down only) ",
+        (false, true) => "anti-aliased (up only) ",
+        (false, false) => "",
+    };
     let resized = match c.upsample {
         Upsample::Deconv => "",
         Upsample::Resize => ", resize-convolutions",
         Upsample::ResizeZero => ", resize-convolutions with zero padding",
     };
-    format!("{} generator{counts}{blocks}{resized}", c.arch.name())
+    format!("{blurs}{} generator{counts}{blocks}{resized}", c.arch.name())
 }
 
 /// The network that the tensors of `state` belong to. All of its keys and shapes are checked, both ways.
@@ -172,7 +181,7 @@ pub fn infer(state: &StateDict, arch: Option<Arch>) -> Result<Network> {
 fn answers(asked: Arch, network: &Network) -> bool {
     let Network::Generator(config) = network else { return false };
     match asked {
-        Arch::Resnet => matches!(config.arch, Arch::Resnet | Arch::Resnet9Blocks | Arch::Resnet6Blocks),
+        Arch::Resnet => config.arch.is_resnet(),
         Arch::Unet => matches!(config.arch, Arch::Unet | Arch::Unet256 | Arch::Unet128),
         exact => config.arch == exact,
     }

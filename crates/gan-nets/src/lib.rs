@@ -1,4 +1,4 @@
-//! Generators, discriminators and encoders of pix2pix, pix2pixHD and CycleGAN.
+//! Generators, discriminators and encoders of pix2pix, pix2pixHD, CycleGAN and CUT.
 //!
 //! Every network is a config with a `build`, which writes the layers down in the order of the paper at paths that are
 //! the PyTorch state-dict keys: official checkpoints load unchanged. [`GeneratorConfig`] and [`DiscriminatorConfig`]
@@ -22,6 +22,7 @@ mod demand;
 mod discriminator;
 mod discriminator_config;
 mod error;
+mod features;
 mod generator;
 mod global;
 mod infer;
@@ -30,6 +31,7 @@ mod multiscale;
 mod one_arch;
 mod padding;
 mod patch;
+mod patch_sample;
 mod resnet;
 mod unet;
 mod upsample;
@@ -48,6 +50,7 @@ pub use local::LocalConfig;
 pub use multiscale::MultiscaleConfig;
 pub use padding::Padding;
 pub use patch::{PatchConfig, PixelConfig};
+pub use patch_sample::{NetF, PatchSample, PatchSampleConfig};
 pub use resnet::ResnetConfig;
 pub use unet::UnetConfig;
 pub use upsample::Upsample;

@@ -26,6 +26,8 @@ impl From<&ResnetConfig> for GeneratorConfig {
             dropout: c.dropout,
             padding: c.padding,
             upsample: c.upsample,
+            antialias: c.antialias,
+            antialias_up: c.antialias_up,
             ..GeneratorConfig::default()
         }
     }

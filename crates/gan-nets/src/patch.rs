@@ -1,4 +1,4 @@
-//! The discriminators of pix2pix and CycleGAN: PatchGAN and pixel.
+//! The discriminators of pix2pix, CycleGAN and CUT: PatchGAN and pixel.
 
 use crate::Discriminator;
 use crate::blocks::conv;
@@ -16,15 +16,18 @@ pub struct PatchConfig {
     pub input_nc: usize,
     /// Width of the first layer; the widest is `8 · ndf`.
     pub ndf: usize,
-    /// Number of stride-2 convolutions.
+    /// Number of halvings.
     pub n_layers: usize,
     /// Normalization; inner convolutions have a bias exactly with instance norm.
     pub norm: NormKind,
+    /// Halvings are a convolution with stride 1, an activation and a blur that takes every second sample, in place of a convolution with
+    /// stride 2 (CUT).
+    pub antialias: bool,
 }
 
 impl Default for PatchConfig {
     fn default() -> Self {
-        PatchConfig { input_nc: 3, ndf: 64, n_layers: 3, norm: NormKind::Instance }
+        PatchConfig { input_nc: 3, ndf: 64, n_layers: 3, norm: NormKind::Instance, antialias: false }
     }
 }
 
@@ -38,22 +41,18 @@ impl PatchConfig {
         let at = at.into().pp("model");
         let bias = self.norm.is_instance();
         let width = |i: usize| self.ndf * (1 << i.min(3));
-        let mut stages = Vec::new();
-        let first =
-            SequenceBuilder::new(at.clone()).conv(conv(self.input_nc, self.ndf, 4, 2, 1, true))?.act(Act::LeakyRelu);
-        let mut index = first.next_index();
-        stages.push(first.finish());
-        for i in 1..=self.n_layers {
-            let stride = if i < self.n_layers { 2 } else { 1 };
-            let s = SequenceBuilder::starting_at(at.clone(), index).conv(conv(
-                width(i - 1),
-                width(i),
-                4,
-                stride,
-                1,
-                bias,
-            ))?;
-            let s = s.norm(self.norm, width(i))?.act(Act::LeakyRelu);
+        let (mut stages, mut index) = (Vec::new(), 0);
+        for i in 0..=self.n_layers {
+            let halves = i == 0 || i < self.n_layers;
+            let stride = if halves && !self.antialias { 2 } else { 1 };
+            let s = SequenceBuilder::starting_at(at.clone(), index);
+            let s = if i == 0 {
+                s.conv(conv(self.input_nc, self.ndf, 4, stride, 1, true))?
+            } else {
+                s.conv(conv(width(i - 1), width(i), 4, stride, 1, bias))?.norm(self.norm, width(i))?
+            };
+            let s = s.act(Act::LeakyRelu);
+            let s = if halves && self.antialias { s.blur_pool(width(i))? } else { s };
             index = s.next_index();
             stages.push(s.finish());
         }

@@ -1,10 +1,10 @@
-//! The ResNet generator of CycleGAN and pix2pix (after Johnson et al., 2016).
+//! The ResNet generator of CycleGAN, pix2pix and CUT (after Johnson et al., 2016).
 
 use crate::blocks::{conv, residual_block};
 use crate::bounds::{self, within};
 use crate::padding::Padding;
 use crate::upsample::Upsample;
-use candle_core::Result;
+use candle_core::{Result, bail};
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 
 /// `c7s1-64, d128, d256, R256 × n_blocks, u128, u64, c7s1-3, tanh`.
@@ -12,7 +12,8 @@ use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 /// * input `[N, input_nc, H, W]` in [-1, 1]
 /// * output `[N, output_nc, 4⌈H/4⌉, 4⌈W/4⌉]` in [-1, 1]
 ///
-/// Keys are those of pytorch-CycleGAN-and-pix2pix.
+/// Keys are those of pytorch-CycleGAN-and-pix2pix; with anti-aliasing those of contrastive-unpaired-translation (CUT), whose layers also have
+/// the constants `filt`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResnetConfig {
     /// Channels of the input.
@@ -31,6 +32,10 @@ pub struct ResnetConfig {
     pub padding: Padding,
     /// How the second half doubles the size.
     pub upsample: Upsample,
+    /// Halvings are a convolution with stride 1 and a blur that takes every second sample, in place of a convolution with stride 2 (CUT).
+    pub antialias: bool,
+    /// Doublings are a blurred doubling and a convolution, in place of a transposed convolution (CUT).
+    pub antialias_up: bool,
 }
 
 impl Default for ResnetConfig {
@@ -44,6 +49,8 @@ impl Default for ResnetConfig {
             dropout: false,
             padding: Padding::Reflect,
             upsample: Upsample::Deconv,
+            antialias: false,
+            antialias_up: false,
         }
     }
 }
@@ -61,13 +68,25 @@ impl ResnetConfig {
         let mut s = SequenceBuilder::new(at.pp("model"));
         s = s.pad(PadMode::Reflect, 3).conv(conv(self.input_nc, ngf, 7, 1, 0, bias))?.norm(norm, ngf)?.act(Act::Relu);
         for c in [ngf, 2 * ngf] {
-            s = s.conv(conv(c, 2 * c, 3, 2, 1, bias))?.norm(norm, 2 * c)?.act(Act::Relu);
+            let stride = if self.antialias { 1 } else { 2 };
+            s = s.conv(conv(c, 2 * c, 3, stride, 1, bias))?.norm(norm, 2 * c)?.act(Act::Relu);
+            if self.antialias {
+                s = s.blur_pool(2 * c)?;
+            }
         }
         for _ in 0..self.n_blocks {
             s = residual_block(s, 4 * ngf, norm, self.padding, self.dropout, bias)?;
         }
+        if self.antialias_up && self.upsample != Upsample::Deconv {
+            bail!("antialias_up and upsample are two ways to double the size: leave one of them out")
+        }
         for c in [4 * ngf, 2 * ngf] {
-            s = self.upsample.double(s, conv(c, c / 2, 3, 2, 1, bias), 1)?.norm(norm, c / 2)?.act(Act::Relu);
+            s = if self.antialias_up {
+                s.blur_upsample(c)?.conv(conv(c, c / 2, 3, 1, 1, bias))?
+            } else {
+                self.upsample.double(s, conv(c, c / 2, 3, 2, 1, bias), 1)?
+            };
+            s = s.norm(norm, c / 2)?.act(Act::Relu);
         }
         Ok(s.pad(PadMode::Reflect, 3).conv(conv(ngf, self.output_nc, 7, 1, 0, true))?.act(Act::Tanh).finish())
     }

@@ -14,6 +14,7 @@
 //! assert_eq!(x, key.stream().below(31));
 //! ```
 
+mod permutation;
 mod philox;
 mod stream;
 
@@ -30,7 +31,7 @@ pub enum Purpose {
     Shuffle = 2,
     /// Crops, flips and the choice of the unpaired partner.
     Augment = 3,
-    /// Dropout masks.
+    /// Dropout masks, and the other choices inside a training step: positions of patches, flips.
     Dropout = 4,
     /// Decisions of the image pool.
     Pool = 5,

@@ -1,4 +1,4 @@
-//! Methods (pix2pix, pix2pixHD, CycleGAN), the trainer, run folders and checkpoints.
+//! Methods (pix2pix, pix2pixHD, CycleGAN, CUT), the trainer, run folders and checkpoints.
 //!
 //! A [`MethodSpec`] reads a configuration ([`MethodConfig`]), which builds a [`Method`]. [`METHODS`] lists those of this crate,
 //! each a folder in [`methods`]; one of your own needs no place in the list (`examples/own_method.rs`). [`train`] runs one of

@@ -16,7 +16,7 @@ pub fn smallest_side(config: &GeneratorConfig) -> usize {
     match config.arch {
         Arch::Unet256 | Arch::Unet128 | Arch::Unet => multiple,
         _ if config.padding != Padding::Reflect && !matches!(config.arch, Arch::Global | Arch::Local) => ends(multiple),
-        Arch::Resnet9Blocks | Arch::Resnet6Blocks => ends(blocks(9)),
+        Arch::Resnet9Blocks | Arch::Resnet6Blocks | Arch::Resnet4Blocks => ends(blocks(9)),
         Arch::Resnet => ends(blocks(config.n_blocks)),
         Arch::Global => ends(blocks(config.n_blocks_global)),
         // The embedded generator sees an image that is halved for each enhancer.
@@ -114,7 +114,9 @@ mod tests {
             resnet.clone(),
             GeneratorConfig { n_blocks: 0, ..resnet.clone() },
             GeneratorConfig { padding: Padding::Zero, ..resnet.clone() },
-            GeneratorConfig { padding: Padding::Replicate, ..resnet },
+            GeneratorConfig { padding: Padding::Replicate, ..resnet.clone() },
+            GeneratorConfig { antialias: true, antialias_up: true, ..resnet.clone() },
+            GeneratorConfig { antialias: true, n_blocks: 0, ..resnet },
             with(Arch::Global, 1),
             with(Arch::Global, 2),
             GeneratorConfig { n_blocks_global: 0, ..with(Arch::Global, 3) },

@@ -122,6 +122,11 @@ impl Report {
         }
     }
 
+    /// Whether the case was computed in F64.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.dtype == DType::F64
+    }
+
     /// Allows the errors of Winograd kernels.
     pub(crate) fn allow_winograd(&mut self) {
         self.winograd = true;

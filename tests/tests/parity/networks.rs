@@ -33,7 +33,7 @@ pub(crate) fn norm(config: &Value, default: NormKind) -> NormKind {
 /// The generator of a case's JSON.
 pub(crate) fn generator(c: &Value, input_nc: usize, output_nc: usize) -> GeneratorConfig {
     let arch = match c["arch"].as_str() {
-        Some("resnet") => Arch::Resnet,
+        Some("resnet" | "cut_resnet") => Arch::Resnet,
         Some("unet") => Arch::Unet,
         Some("global") => Arch::Global,
         Some("local") => Arch::Local,
@@ -52,6 +52,8 @@ pub(crate) fn generator(c: &Value, input_nc: usize, output_nc: usize) -> Generat
         norm: norm_of(c),
         dropout: c["dropout"].as_bool().unwrap_or(false),
         padding,
+        antialias: c["antialias"].as_bool().unwrap_or(false),
+        antialias_up: c["antialias_up"].as_bool().unwrap_or(false),
         n_blocks: number(c, "n_blocks", 9),
         num_downs: number(c, "num_downs", 8),
         n_downsample_global: number(c, "n_down_global", number(c, "n_down", 4)),
@@ -68,8 +70,9 @@ fn build(case: &Case, at: Builder<'_>) -> Result<Network> {
     let ndf = number(c, "ndf", 64);
     let n_layers = number(c, "n_layers", 3);
     Ok(match case.text("arch") {
-        "patch" => {
-            let config = PatchConfig { input_nc, ndf, n_layers, norm: norm(c, NormKind::Batch) };
+        arch @ ("patch" | "cut_patch") => {
+            let antialias = arch == "cut_patch";
+            let config = PatchConfig { input_nc, ndf, n_layers, norm: norm(c, NormKind::Batch), antialias };
             Network::Discriminator(config.build(at)?)
         }
         "pixel" => {
@@ -98,6 +101,11 @@ fn build(case: &Case, at: Builder<'_>) -> Result<Network> {
 
 fn forward(network: &Network, case: &Case, x: &Tensor, ctx: &Ctx) -> Result<Vec<Tensor>> {
     Ok(match network {
+        Network::Generator(g) if case.text("arch") == "cut_resnet" => {
+            let layers: Vec<usize> = serde_json::from_value(case.config["layers"].clone()).expect("layers");
+            let (y, features) = g.forward_with_features(x, ctx, &layers)?;
+            [y].into_iter().chain(features).collect()
+        }
         Network::Generator(g) => vec![g.forward(x, ctx)?],
         Network::Encoder(e) => {
             let inst = case.input("extra.0", DType::U32);

@@ -53,6 +53,22 @@ vectorised! {
     }
 }
 
+pub(crate) fn hinge<T: Real>(x: &[T], sign: f64) -> (T, Vec<T>) {
+    let n = x.len() as f64;
+    let (total, gradient) = reduce(x, |isa, _, x, g| hinge_chunk(isa, x, g, T::of(sign), T::of(-sign / n)));
+    (T::of(total / n), gradient)
+}
+
+vectorised! {
+    fn hinge_chunk<T: Real>(x: &[T], g: &mut [T], sign: T, slope: T) -> f64 {
+        for (g, &x) in g.iter_mut().zip(x) {
+            // NaN passes.
+            *g = if sign * x >= T::one() { T::zero() } else { slope };
+        }
+        sum_by([x], |[x]| if sign * x >= T::one() { T::zero() } else { T::one() - sign * x })
+    }
+}
+
 pub(crate) fn mean<T: Real>(x: &[T], scale: f64) -> (T, Vec<T>) {
     let slope = scale / x.len() as f64;
     let (total, gradient) = reduce(x, |isa, _, x, g| {

@@ -1,5 +1,6 @@
 //! The operators over slices.
 pub(crate) mod adam;
+pub(crate) mod blur;
 pub(crate) mod conv;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
@@ -7,6 +8,7 @@ pub(crate) mod exponential;
 pub(crate) mod labels;
 pub(crate) mod loss;
 pub(crate) mod norm;
+pub(crate) mod patches;
 pub(crate) mod planes;
 pub(crate) mod pool;
 pub(crate) mod real;

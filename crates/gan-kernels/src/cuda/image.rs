@@ -10,6 +10,7 @@ use crate::spec::conv::PadMode;
 use crate::spec::pool::Pool2d;
 use candle_core::{Result, Tensor, bail};
 
+const BLUR: Module = module!("blur");
 const PAD: Module = module!("pad");
 const POOL: Module = module!("pool");
 
@@ -163,5 +164,40 @@ pub(crate) fn upsample_nearest_backward(dy: &Tensor, factor: usize) -> Result<Te
     let dx = Output::like(&dy, &[n, c, hw.0, hw.1])?;
     let others = [Arg::U32(crate::cuda::launch::size(factor)?)];
     run(&POOL, named!(dy, "upsample_backward"), &dy, &[dy.address, dx.address], hw, hw, &others)?;
+    Ok(dx.tensor())
+}
+
+pub(crate) fn blur_pool(x: &Tensor) -> Result<Tensor> {
+    let x = Operand::new(x)?;
+    let [n, c, h, w] = x.dims4()?;
+    let over = (h.div_ceil(2), w.div_ceil(2));
+    let y = Output::like(&x, &[n, c, over.0, over.1])?;
+    run(&BLUR, named!(x, "blur_pool"), &x, &[x.address, y.address], (h, w), over, &[])?;
+    Ok(y.tensor())
+}
+
+pub(crate) fn blur_pool_backward(dy: &Tensor, hw: Size) -> Result<Tensor> {
+    let dy = Operand::new(dy)?;
+    let [n, c, ..] = dy.dims4()?;
+    let dx = Output::like(&dy, &[n, c, hw.0, hw.1])?;
+    run(&BLUR, named!(dy, "blur_pool_backward"), &dy, &[dy.address, dx.address], hw, hw, &[])?;
+    Ok(dx.tensor())
+}
+
+pub(crate) fn blur_upsample(x: &Tensor) -> Result<Tensor> {
+    let x = Operand::new(x)?;
+    let [n, c, h, w] = x.dims4()?;
+    let over = (2 * h, 2 * w);
+    let y = Output::like(&x, &[n, c, over.0, over.1])?;
+    run(&BLUR, named!(x, "blur_upsample"), &x, &[x.address, y.address], (h, w), over, &[])?;
+    Ok(y.tensor())
+}
+
+pub(crate) fn blur_upsample_backward(dy: &Tensor) -> Result<Tensor> {
+    let dy = Operand::new(dy)?;
+    let [n, c, ho, wo] = dy.dims4()?;
+    let hw = (ho / 2, wo / 2);
+    let dx = Output::like(&dy, &[n, c, hw.0, hw.1])?;
+    run(&BLUR, named!(dy, "blur_upsample_backward"), &dy, &[dy.address, dx.address], hw, hw, &[])?;
     Ok(dx.tensor())
 }

@@ -15,6 +15,7 @@ enum Kind {
     SquaredError = 1,
     Bce = 2,
     L1 = 3,
+    Hinge = 4,
 }
 
 /// The mean times `scale`, and the gradient, whose common factor is `share`.
@@ -49,6 +50,10 @@ pub(crate) fn squared_error(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)>
 
 pub(crate) fn bce_with_logits(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
     reduce(x, None, Kind::Bce, target, 1.0, 1.0)
+}
+
+pub(crate) fn hinge(x: &Tensor, sign: f64) -> Result<(Tensor, Tensor)> {
+    reduce(x, None, Kind::Hinge, sign, 1.0, -sign)
 }
 
 pub(crate) fn mean(x: &Tensor, scale: f64) -> Result<(Tensor, Tensor)> {

@@ -25,5 +25,6 @@ pub(crate) mod module;
 pub(crate) mod norm;
 pub(crate) mod onehot;
 pub(crate) mod operand;
+pub(crate) mod patches;
 pub(crate) mod scale;
 mod workspace;

@@ -43,6 +43,21 @@ pub fn bce_with_logits(x: &Tensor, target: f64) -> Result<(Tensor, Tensor)> {
     })
 }
 
+/// mean max(0, 1 − sign · x), the hinge loss; the gradient at the edge is 0.
+///
+/// # Errors
+/// `x` has no elements or an unsupported element type.
+pub fn hinge(x: &Tensor, sign: f64) -> Result<(Tensor, Tensor)> {
+    not_empty("hinge", x)?;
+    on_cuda!(x, loss::hinge(x, sign));
+    let x = plain(x)?;
+    by_dtype!(x, T => {
+        slices!(T; xs = x);
+        let (value, gradient) = loss::hinge::<T>(xs, sign);
+        Ok((tensor(vec![value], ())?, tensor(gradient, x.shape())?))
+    })
+}
+
 /// scale · mean x.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! The public operators: each checks its arguments, then hands them to its kernels on the CPU or on CUDA.
 pub mod act;
+pub mod blur;
 pub mod concat;
 pub mod conv;
 pub mod dropout;
@@ -13,6 +14,7 @@ mod non_finite;
 pub mod norm;
 pub mod onehot;
 pub mod optim;
+pub mod patches;
 pub mod pool;
 pub mod storage;
 pub mod upsample;

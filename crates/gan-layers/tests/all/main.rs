@@ -1,5 +1,6 @@
 //! Layers and sequences through the public functions. One program, because each program of tests is linked with everything.
 
+mod antialias;
 mod branches;
 mod fold;
 mod kinds;
@@ -11,6 +12,7 @@ mod optimizer;
 mod padding;
 mod parameters;
 mod precision;
+mod samples;
 mod segments;
 mod taps;
 mod upsample;

@@ -13,11 +13,23 @@ fn flat_index(stage: usize) -> usize {
     if stage == 0 { 0 } else { 3 * stage - 1 }
 }
 
+/// The same where a blur ends all stages that halve: the first, and all but the last inner one.
+fn blurred_index(stage: usize, halvings: usize) -> usize {
+    flat_index(stage) + stage.min(halvings)
+}
+
 fn patch(tensors: &Tensors<'_>) -> Option<Network> {
     let [ndf, input_nc, 4] = tensors.conv("model.0")? else { return None };
-    let stages = tensors.count(|tensors, stage| tensors.conv(&format!("model.{}", flat_index(stage))).is_some());
+    let halvings = tensors.count(|tensors, stage| {
+        // The blur ends its stage.
+        tensors.filter(&format!("model.{}", blurred_index(stage + 1, stage + 1) - 1)) == Some(3)
+    });
+    let index = |stage| blurred_index(stage, halvings);
+    let stages = tensors.count(|tensors, stage| tensors.conv(&format!("model.{}", index(stage))).is_some());
     let n_layers = stages.checked_sub(2)?;
-    Some(Network::Patch(PatchConfig { input_nc, ndf, n_layers, norm: tensors.norm("model.2", "model.3") }))
+    let inner = index(1);
+    let norm = tensors.norm(&format!("model.{inner}"), &format!("model.{}", inner + 1));
+    Some(Network::Patch(PatchConfig { input_nc, ndf, n_layers, norm, antialias: halvings > 0 }))
 }
 
 fn pixel(tensors: &Tensors<'_>) -> Option<Network> {

@@ -34,6 +34,13 @@ pub(super) fn check(network: &Network, state: &StateDict) -> Result<()> {
             _ => {}
         }
     }
+    for (name, values) in recorder.constants.take() {
+        if let Some(found) = state.get(&name).filter(|found| found.dims() == values.dims())
+            && !same_values(&values, found)?
+        {
+            problems.push(format!("{name} is another filter"));
+        }
+    }
     let known: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
     problems.extend(
         state
@@ -61,6 +68,12 @@ pub(super) fn keys(network: &Network) -> candle_core::Result<Vec<Key>> {
     Ok(recorder.keys.take())
 }
 
+/// Whether two tensors of one shape hold the same numbers, up to rounding.
+fn same_values(a: &Tensor, b: &Tensor) -> candle_core::Result<bool> {
+    let numbers = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
+    Ok(numbers(a)?.iter().zip(&numbers(b)?).all(|(a, b)| (a - b).abs() < 1e-6))
+}
+
 /// A name, and a shape unless it is a counter's.
 pub(super) type Key = (String, Option<Vec<usize>>);
 
@@ -68,6 +81,8 @@ pub(super) type Key = (String, Option<Vec<usize>>);
 #[derive(Clone, Default)]
 struct Recorder {
     keys: Rc<RefCell<Vec<Key>>>,
+    /// Buffers whose values the architecture gives.
+    constants: Rc<RefCell<Vec<(String, Tensor)>>>,
 }
 
 impl Recorder {
@@ -84,6 +99,11 @@ impl Source for Recorder {
     fn buffer(&self, path: &str, shape: &[usize], _: f64) -> candle_core::Result<Tensor> {
         self.note(path, Some(shape));
         meta_tensor(shape)
+    }
+    fn constant(&self, path: &str, values: &Tensor) -> candle_core::Result<()> {
+        self.note(path, Some(values.dims()));
+        self.constants.borrow_mut().push((path.to_owned(), values.clone()));
+        Ok(())
     }
     fn counter(&self, path: &str) -> candle_core::Result<Counter> {
         self.note(path, None);

@@ -30,6 +30,14 @@ impl Tensors<'_> {
         }
     }
 
+    /// The side of the constant filter of the anti-aliased layer at `path`.
+    pub(super) fn filter(&self, path: &str) -> Option<usize> {
+        match *self.dims(&format!("{path}.filt"))? {
+            [_, 1, height, width] if height == width => Some(height),
+            _ => None,
+        }
+    }
+
     /// Whether the layer at `path` has a bias.
     pub(super) fn bias(&self, path: &str) -> bool {
         self.0.contains(&format!("{path}.bias"))

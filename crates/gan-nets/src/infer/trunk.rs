@@ -13,6 +13,9 @@ pub(super) struct Trunk {
     padding: Padding,
     dropout: bool,
     upsample: Upsample,
+    /// Blurs behind the halvings, and in front of the convolutions that double.
+    antialias: bool,
+    antialias_up: bool,
     /// Index of the last convolution, if there is one.
     head: usize,
 }
@@ -20,13 +23,15 @@ pub(super) struct Trunk {
 impl Trunk {
     pub(super) fn find(tensors: &Tensors<'_>) -> Option<Self> {
         let [width, input_nc, 7] = tensors.conv("model.1")? else { return None };
+        let antialias = tensors.filter("model.7") == Some(3);
+        let halving = if antialias { 4 } else { 3 };
         let n_downsample = tensors.count(|tensors, i| {
             // Behind the last halving the same index holds the first doubling, whose shape is narrower.
             tensors
-                .conv(&format!("model.{}", 4 + 3 * i))
+                .conv(&format!("model.{}", 4 + halving * i))
                 .is_some_and(|[out, c, side]| Some(c) == width.checked_shl(i as u32) && out == 2 * c && side == 3)
         });
-        let first = 4 + 3 * n_downsample;
+        let first = 4 + halving * n_downsample;
         let has = |tensors: &Tensors<'_>, block: usize, index: usize| {
             tensors.conv(&format!("model.{}.conv_block.{index}", first + block)).is_some()
         };
@@ -40,7 +45,10 @@ impl Trunk {
             let [out, input, side] = tensors.conv(&format!("model.{}", ups + upsample.conv_index()))?;
             (side == 3 && 2 * out == input).then_some(*upsample)
         };
-        let upsample = [Upsample::Resize, Upsample::ResizeZero].iter().find_map(narrows).unwrap_or_default();
+        let antialias_up = tensors.filter(&format!("model.{ups}")) == Some(4);
+        let resizes = [Upsample::Resize, Upsample::ResizeZero].iter().find_map(narrows);
+        let upsample = resizes.filter(|_| !antialias_up).unwrap_or_default();
+        let doubling = if antialias_up { 4 } else { upsample.stage_len() };
         Some(Trunk {
             input_nc,
             width,
@@ -49,7 +57,9 @@ impl Trunk {
             padding: if zero { Padding::Zero } else { Padding::Reflect },
             dropout,
             upsample,
-            head: ups + upsample.stage_len() * n_downsample + 1,
+            antialias,
+            antialias_up,
+            head: ups + doubling * n_downsample + 1,
         })
     }
 }
@@ -66,7 +76,8 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
     };
     let bias = tensors.bias("model.1");
     let batch_norm = tensors.batch_norm("model.2");
-    let hd = bias && trunk.padding == Padding::Reflect && !trunk.dropout;
+    let blurs = trunk.antialias || trunk.antialias_up;
+    let hd = bias && trunk.padding == Padding::Reflect && !trunk.dropout && !blurs;
     if trunk.n_blocks == 0 && hd {
         return Ok(Network::Encoder(EncoderConfig {
             input_nc: trunk.input_nc,
@@ -85,12 +96,15 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
         dropout: trunk.dropout,
         padding: trunk.padding,
         upsample: trunk.upsample,
+        antialias: trunk.antialias,
+        antialias_up: trunk.antialias_up,
         ..GeneratorConfig::default()
     };
     Ok(Network::Generator(if resnet && !(hd && arch == Some(Arch::Global)) {
         let arch = match trunk.n_blocks {
             9 => Arch::Resnet9Blocks,
             6 => Arch::Resnet6Blocks,
+            4 => Arch::Resnet4Blocks,
             _ => Arch::Resnet,
         };
         GeneratorConfig { arch, n_blocks: trunk.n_blocks, norm: tensors.norm("model.1", "model.2"), ..config }

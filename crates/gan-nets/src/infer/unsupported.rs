@@ -7,7 +7,6 @@ use crate::Error;
 pub(super) fn find(tensors: &Tensors<'_>) -> Option<Error> {
     let found = spectral_norm(tensors)
         .or_else(|| weight_norm(tensors))
-        .or_else(|| antialiased(tensors))
         .or_else(|| untracked(tensors));
     found.map(|network| Error::UnsupportedNetwork { network })
 }
@@ -25,17 +24,6 @@ fn weight_norm(tensors: &Tensors<'_>) -> Option<String> {
         .first(|name| name.ends_with(".weight_g"))
         .or_else(|| tensors.first(|name| name.ends_with(".parametrizations.weight.original0")))?;
     Some(format!("a network with weight norm ({name})"))
-}
-
-/// CUT's networks blur before they halve and after they double; the filters are saved.
-fn antialiased(tensors: &Tensors<'_>) -> Option<String> {
-    let name = tensors.first(|name| name.ends_with(".filt"))?;
-    let what = if tensors.first(|name| name.contains(".conv_block.")).is_some() {
-        "the anti-aliased ResNet of CUT"
-    } else {
-        "an anti-aliased network of CUT"
-    };
-    Some(format!("{what} ({name})"))
 }
 
 /// Batch norm with `track_running_stats=False`. In these networks a convolution in front of it has no bias, which tells it from an

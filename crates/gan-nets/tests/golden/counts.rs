@@ -1,7 +1,9 @@
 //! Parameters and multiply-adds at the widths of the papers.
 
 use gan_layers::Builder;
-use gan_nets::{Arch, DiscriminatorConfig, EncoderConfig, GeneratorConfig, NetD, NormKind, Summary};
+use gan_nets::{
+    Arch, DiscriminatorConfig, EncoderConfig, GeneratorConfig, NetD, NetF, NormKind, PatchSampleConfig, Summary,
+};
 
 const NORMS: [NormKind; 3] = [NormKind::Instance, NormKind::Batch, NormKind::None];
 
@@ -43,6 +45,22 @@ fn generators_of_cyclegan_and_pix2pix() {
         ..GeneratorConfig::default()
     };
     assert_eq!(generator(&colorization, (256, 256)).params(), 54_409_858);
+}
+
+#[test]
+fn networks_of_cut() {
+    let resnet = GeneratorConfig { antialias: true, antialias_up: true, ..GeneratorConfig::default() };
+    assert_eq!(generator(&resnet, (256, 256)).params(), 11_378_179);
+    let patch = DiscriminatorConfig { antialias: true, ..DiscriminatorConfig::default() };
+    let summary = discriminator(&patch, (3, 256, 256));
+    assert_eq!((summary.params(), summary.output_hw()), (2_764_737, Some((30, 30))));
+    let net = resnet.build(Builder::shapes_only()).unwrap();
+    let sizes = net.feature_sizes(&[0, 4, 8, 12, 16], (256, 256)).unwrap();
+    assert_eq!(sizes, [(3, 262, 262), (128, 256, 256), (256, 128, 128), (256, 64, 64), (256, 64, 64)]);
+    let widths = sizes.into_iter().map(|(channels, ..)| channels).collect();
+    let at = Builder::shapes_only();
+    PatchSampleConfig { kind: NetF::MlpSample, widths, nc: 256 }.build(at.clone()).unwrap();
+    assert_eq!(at.params(), 560_384);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use crate::recorder::{Keys, keys};
 use gan_nets::{
-    Arch, DiscriminatorConfig, EncoderConfig, GeneratorConfig, MultiscaleConfig, NetD, NormKind, Padding, UnetConfig,
-    Upsample,
+    Arch, DiscriminatorConfig, EncoderConfig, GeneratorConfig, MultiscaleConfig, NetD, NetF, NormKind, Padding,
+    PatchSampleConfig, UnetConfig, Upsample,
 };
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -72,6 +72,19 @@ fn resnet() {
             generator(&format!("resnet_block_{name}{}", if dropout { "_dropout" } else { "" }), &config);
         }
     }
+}
+
+#[test]
+fn networks_of_cut() {
+    let both = GeneratorConfig { antialias: true, antialias_up: true, ..GeneratorConfig::default() };
+    generator("resnet_9_antialias", &both);
+    let four = GeneratorConfig { arch: Arch::Resnet4Blocks, ..both };
+    generator("resnet_4_antialias_down", &GeneratorConfig { antialias_up: false, ..four.clone() });
+    generator("resnet_4_antialias_up", &GeneratorConfig { antialias: false, norm: NormKind::Batch, ..four });
+    let config = DiscriminatorConfig { antialias: true, ..DiscriminatorConfig::default() };
+    check("basic_antialias", &keys(|b| config.build(3, b)));
+    let head = PatchSampleConfig { kind: NetF::MlpSample, widths: vec![3, 128, 256, 256, 256], nc: 256 };
+    check("patch_sample", &keys(|b| head.build(b)));
 }
 
 #[test]

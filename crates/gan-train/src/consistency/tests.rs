@@ -4,7 +4,7 @@
 use super::*;
 use crate::config::{self, ConfigSource, Ranged, key_ranges, list};
 use crate::method_config::{MethodConfig, validate};
-use crate::methods::{cyclegan, pix2pix, pix2pixhd};
+use crate::methods::{cut, cyclegan, pix2pix, pix2pixhd};
 use crate::{METHODS, MethodSpec};
 use serde::{Serialize, de::DeserializeOwned};
 use toml::Value;
@@ -45,6 +45,7 @@ fn found_in(method: &str, settings: &[&str]) -> Vec<Contradiction> {
     match method {
         "pix2pix" => found::<pix2pix::Config>(&layers),
         "cyclegan" => found::<cyclegan::Config>(&layers),
+        "cut" => found::<cut::Config>(&layers),
         _ => found::<pix2pixhd::Config>(&layers),
     }
 }
@@ -86,6 +87,13 @@ fn every_remedy_works() {
         ("cyclegan", vec!["crop_size=30"]),
         ("cyclegan", vec!["crop_size=8", "load_size=8"]),
         ("cyclegan", vec!["generator.output_nc=1"]),
+        ("cut", vec!["generator.output_nc=1"]),
+        ("cut", vec!["nce_layers=[]"]),
+        ("cut", vec!["nce_layers=[0,8,4]"]),
+        ("cut", vec!["nce_layers=[0,99]"]),
+        ("cut", vec!["generator.arch=unet_256", "generator.antialias=false", "generator.antialias_up=false"]),
+        ("cut", vec!["mode=streets"]),
+        ("cut", vec!["crop_size=8", "load_size=8"]),
         ("pix2pixhd", hd_and(&["crop_size=30", "num_d=1"])),
         ("pix2pixhd", vec!["perceptual=none", "crop_size=16", "load_size=16"]),
         ("pix2pixhd", hd_and(&["generator.arch=local", "crop_size=36"])),
@@ -144,6 +152,10 @@ fn what_can_be_trained_is_not_refused() {
         ("cyclegan", vec!["generator.output_nc=1", "lambda_identity=0"]),
         ("pix2pixhd", vec!["mode=aligned", "label_nc=0", "instances=false"]),
         ("pix2pixhd", vec!["label_nc=65535"]),
+        ("cut", vec!["generator.arch=resnet_4blocks", "nce_layers=[0,2]", "head.arch=sample"]),
+        ("cut", vec!["gan_mode=hinge", "nce_layers=0,4,8"]),
+        ("cut", vec!["gan_mode=nonsaturating", "nce_layers=4"]),
+        ("cyclegan", vec!["generator.antialias=true", "generator.antialias_up=true", "discriminator.antialias=true"]),
     ] {
         resolve(method, &settings).unwrap_or_else(|e| panic!("{method} {settings:?}: {e}"));
     }
@@ -210,6 +222,7 @@ fn every_numeric_key_of_every_method_has_a_range() {
     keys::<pix2pix::Config>(find("pix2pix"));
     keys::<cyclegan::Config>(find("cyclegan"));
     keys::<pix2pixhd::Config>(find("pix2pixhd"));
+    keys::<cut::Config>(find("cut"));
 }
 
 #[test]
@@ -226,6 +239,8 @@ fn keys_that_an_architecture_has_no_use_for_are_refused() {
         ("cyclegan", vec!["n_local_enhancers=2"], "generator.n_local_enhancers"),
         ("pix2pix", vec!["generator.padding=zero"], "generator.padding"),
         ("pix2pix", vec!["num_d=2"], "discriminator.num_d"),
+        ("pix2pix", vec!["generator.antialias=true"], "generator.antialias"),
+        ("pix2pixhd", vec!["discriminator.antialias=true"], "discriminator.antialias"),
         ("pix2pix", vec!["n_layers_d=4"], "discriminator.n_layers_d"),
         ("pix2pix", vec!["discriminator.arch=pixel", "n_layers_d=4"], "discriminator.n_layers_d"),
         ("pix2pixhd", vec!["generator.dropout=true"], "generator.dropout"),
@@ -252,7 +267,7 @@ fn keys_that_say_nothing_else_are_not_refused() {
     (config.generator.num_downs, config.discriminator.num_d) = (5, 2);
     let saved = ConfigSource::saved(&config).unwrap();
     let again = (find("pix2pix").resolve)(&[saved.clone(), set("lr=1e-3")]).unwrap();
-    assert_eq!(again.networks()[0].unused_keys().len(), 7, "{again:?}");
+    assert_eq!(again.networks()[0].unused_keys().len(), 9, "{again:?}");
     let ConfigSource::Saved { name, toml } = saved else { panic!("another layer") };
     (find("pix2pix").resolve)(&[ConfigSource::Text { name, toml }]).unwrap_err();
 }

@@ -1,6 +1,7 @@
 //! The methods, a folder each, and what they share.
 
 mod contradictions;
+pub mod cut;
 pub mod cyclegan;
 pub mod pix2pix;
 pub mod pix2pixhd;
@@ -13,7 +14,7 @@ use gan_layers::{Ctx, Weights};
 use gan_rng::Purpose;
 
 /// The methods of this crate. Only programs look a method up here: [`train`](crate::train) takes any.
-pub const METHODS: &[MethodSpec] = &[pix2pix::SPEC, pix2pixhd::SPEC, cyclegan::SPEC];
+pub const METHODS: &[MethodSpec] = &[pix2pix::SPEC, pix2pixhd::SPEC, cyclegan::SPEC, cut::SPEC];
 
 /// The contexts of a step: of networks that are being trained, and of those that are held fixed meanwhile.
 pub fn contexts(train: &TrainConfig, cx: &StepContext) -> (Ctx, Ctx) {

@@ -14,7 +14,7 @@ use gan_translate::Condition;
 use std::path::{Path, PathBuf};
 
 /// Names of the cases.
-pub(super) const NAMES: [&str; 7] = [
+pub(super) const NAMES: [&str; 8] = [
     "infer-resnet9",
     "infer-unet256",
     "infer-global",
@@ -22,6 +22,7 @@ pub(super) const NAMES: [&str; 7] = [
     "step-pix2pix",
     "step-cyclegan",
     "step-pix2pixhd",
+    "step-cut",
 ];
 
 /// Classes of the label maps (Cityscapes').

@@ -3,7 +3,7 @@
 #include "common.cuh"
 #include "sum.cuh"
 
-enum Kind { MEAN, SQUARED_ERROR, BCE, L1 };
+enum Kind { MEAN, SQUARED_ERROR, BCE, L1, HINGE };
 
 __device__ __forceinline__ float decay(float x) { return expf(-fabsf(x)); }
 __device__ __forceinline__ double decay(double x) { return exp(-fabs(x)); }
@@ -27,6 +27,12 @@ template <typename F> __device__ __forceinline__ F element(F x, F y, int kind, F
     case L1: {
         *gradient = (x > y ? share : F(0)) - (x < y ? share : F(0));
         return x > y ? x - y : y - x;
+    }
+    case HINGE: {
+        // `target` is the sign; NaN passes.
+        const bool reached = target * x >= 1;
+        *gradient = reached ? F(0) : share;
+        return reached ? F(0) : 1 - target * x;
     }
     default: *gradient = share; return x;
     }

@@ -78,7 +78,7 @@ impl CycleGan {
             None => (side.generator.forward(side.real, train)?, None),
         };
         let rec = side.inverse.forward(&fake, train)?;
-        let gan = self.loss.gan_mode.loss_over_scales(&side.discriminator.scores(&fake, frozen)?, true)?;
+        let gan = self.loss.gan_mode.generator_loss(&side.discriminator.scores(&fake, frozen)?)?;
         let cycle = (l1(&rec, side.real)? * side.lambda)?;
         let mut loss = (&gan + &cycle)?;
         if let Some(identity) = &identity {

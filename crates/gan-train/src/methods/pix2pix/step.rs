@@ -73,7 +73,7 @@ impl Method for Pix2Pix {
         backward(&(&d_real * 0.5)?)?;
         self.opt_d.update(cx.lr)?;
 
-        let g_gan = mode.loss_over_scales(&self.d.scores(&Tensor::cat(&[a, &fake], 1)?, &frozen)?, true)?;
+        let g_gan = mode.generator_loss(&self.d.scores(&Tensor::cat(&[a, &fake], 1)?, &frozen)?)?;
         let g_l1 = (l1(&fake, b)? * self.loss.lambda_l1)?;
         backward(&(&g_gan + &g_l1)?)?;
         self.opt_g.update(cx.lr)?;

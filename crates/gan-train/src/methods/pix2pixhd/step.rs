@@ -132,7 +132,7 @@ impl Method for Pix2PixHd {
         // The losses are backpropagated one by one: their graphs are gone when G's backward pass begins.
         let mut at_fake = GradAccumulator::new(&fake)?;
         let on_fake = self.discriminate(&Tensor::cat(&[&cond, at_fake.leaf()], 1)?, &frozen)?;
-        let g_gan = mode.loss_over_scales(&on_fake, true)?;
+        let g_gan = mode.generator_loss(&on_fake)?;
         let mut losses = vec![("G_GAN", g_gan.detach())];
         let mut of_d = g_gan;
         if self.config.loss.feature_matching {

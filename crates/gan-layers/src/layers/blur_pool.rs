@@ -1,0 +1,62 @@
+//! Anti-aliased halving.
+
+use crate::kind::{Backward, Forward, Kind, Op, Record};
+use crate::plan::Plan;
+use crate::summary::Rows;
+use crate::{Builder, Layer, SequenceBuilder};
+use candle_core::{Device, Result, Tensor, bail};
+use gan_kernels as k;
+
+/// Blur and halve: a reflection padding of 1, the filter `[1, 2, 1]` ⊗ `[1, 2, 1]` / 16 on every channel, stride 2 (Zhang, 2019; `Downsample` of
+/// CUT), `[N, C, H, W]` → `[N, C, ⌈H/2⌉, ⌈W/2⌉]`. State dicts hold the filter as the constant `filt` `[C, 1, 3, 3]`.
+#[derive(Debug, Clone, Copy)]
+pub struct BlurPool;
+
+impl SequenceBuilder<'_> {
+    /// Blur and halve `channels` channels.
+    ///
+    /// # Errors
+    /// The source has another filter.
+    pub fn blur_pool(self, channels: usize) -> Result<Self> {
+        binomial(&self.here(), channels, &[1.0, 2.0, 1.0], 1.0)?;
+        Ok(self.push(Layer::new(BlurPool)))
+    }
+}
+
+/// States that the layer at `at` has the constant filter `taps` ⊗ `taps`, times `gain` and divided by its sum, once a channel.
+pub(super) fn binomial(at: &Builder<'_>, channels: usize, taps: &[f32], gain: f32) -> Result<()> {
+    let sum: f32 = taps.iter().sum();
+    let outer: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| a * b * gain / (sum * sum))).collect();
+    let one = Tensor::from_vec(outer, (1, 1, taps.len(), taps.len()), &Device::Cpu)?;
+    at.constant("filt", &one.broadcast_as((channels, 1, taps.len(), taps.len()))?)
+}
+
+/// What it keeps: height and width of its input.
+struct Kept((usize, usize));
+
+impl Kind for BlurPool {
+    fn plan<'a>(&'a self, path: &'a str, plan: &mut Plan<'a>) {
+        plan.step(self, path);
+    }
+
+    fn summarize(&self, path: &str, to: &mut Rows<'_>) -> Result<()> {
+        if to.height.min(to.width) < 2 {
+            bail!("{path}: {} x {} pixels cannot be padded by reflection", to.height, to.width)
+        }
+        (to.height, to.width) = (to.height.div_ceil(2), to.width.div_ceil(2));
+        to.row(self, path, "BlurPool 3x3".to_string(), &[to.channels, 9, to.height, to.width]);
+        Ok(())
+    }
+}
+
+impl Op for BlurPool {
+    fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
+        let (_, _, h, w) = x.dims4()?;
+        Ok((k::blur::blur_pool(x)?, pass.record(|| Kept((h, w)))))
+    }
+
+    fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {
+        let Kept(hw) = record.open()?;
+        k::blur::blur_pool_backward(dy, hw).map(Some)
+    }
+}
