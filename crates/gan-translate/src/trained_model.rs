@@ -35,6 +35,8 @@ enum Source {
     /// A folder without a manifest.
     Folder(PathBuf),
     WeightFile,
+    /// Networks that are in memory alone.
+    Memory,
 }
 
 impl TrainedModel {
@@ -106,6 +108,16 @@ impl TrainedModel {
         Self::new(&path, Source::Checkpoint(folder), config, Vec::new()).verified(&[])
     }
 
+    /// A model whose networks are in memory: one in training, as it is at this moment. `path` is what messages name, and what
+    /// holds the styles.
+    ///
+    /// # Errors
+    /// [`Error::NoNetwork`] if the description names a network that is not among them; [`Error::Unusable`] if one is not what
+    /// the description says, or holds values that are not finite.
+    pub fn in_memory(path: &Path, config: ModelConfig, networks: Vec<(String, StateDict)>) -> Result<Self> {
+        Self::new(path, Source::Memory, config, networks).verified(&[])
+    }
+
     fn of_folder(path: &Path, networks: &[&str]) -> Result<Self> {
         let file = path.join(ModelConfig::FILE);
         let refuse = |reason| Error::Description { path: file.clone(), reason };
@@ -147,7 +159,9 @@ impl TrainedModel {
                 checkpoint::Error::damaged(&folder.dir().join(file_name(name)), reason).into()
             }
             Source::Folder(folder) => Error::Unusable { path: folder.join(file_name(name)), source: source.into() },
-            Source::WeightFile => Error::Unusable { path: self.path.clone(), source: source.into() },
+            Source::WeightFile | Source::Memory => {
+                Error::Unusable { path: self.path.clone(), source: source.into() }
+            }
         })
     }
 
@@ -178,7 +192,7 @@ impl TrainedModel {
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.source {
             Source::Checkpoint(folder) => Some(folder.manifest()),
-            Source::Folder(_) | Source::WeightFile => None,
+            Source::Folder(_) | Source::WeightFile | Source::Memory => None,
         }
     }
 
@@ -211,7 +225,7 @@ impl TrainedModel {
                 .flatten()
                 .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".safetensors")?.to_owned()))
                 .collect(),
-            Source::WeightFile => self.networks.iter().map(|(name, _)| name.clone()).collect(),
+            Source::WeightFile | Source::Memory => self.networks.iter().map(|(name, _)| name.clone()).collect(),
         };
         names.sort();
         names
@@ -228,7 +242,7 @@ impl TrainedModel {
         match &self.source {
             Source::Checkpoint(folder) => Ok(folder.tensors(name)?),
             Source::Folder(folder) => Ok(read_any(folder.join(file_name(name)))?.state),
-            Source::WeightFile => Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() }),
+            Source::WeightFile | Source::Memory => Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() }),
         }
     }
 
@@ -244,7 +258,7 @@ impl TrainedModel {
                 let run = if in_run { beside.parent().unwrap_or(beside) } else { beside };
                 run.join(FEATURES)
             }
-            Source::Checkpoint(_) | Source::Folder(_) => self.path.join(FEATURES),
+            Source::Checkpoint(_) | Source::Folder(_) | Source::Memory => self.path.join(FEATURES),
             Source::WeightFile => self.path.with_file_name(FEATURES),
         }
     }

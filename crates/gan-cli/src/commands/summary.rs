@@ -1,5 +1,6 @@
 //! `gan-cli summary`.
 
+use crate::commands::checkpoint::CheckpointArgs;
 use crate::commands::model_folder::listed;
 use crate::commands::trained::open_trained;
 use crate::commands::weights::WeightArgs;
@@ -15,6 +16,8 @@ pub(crate) struct Args {
     /// Run or checkpoint folder, or a weight file (.pth, .safetensors) of any network
     #[arg(long)]
     model: PathBuf,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
     /// Which network of a run or checkpoint: g, d, e, g_a, g_b, d_a or d_b; the default is its (first) generator
     #[arg(long)]
     network: Option<String>,
@@ -26,9 +29,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    let model = args.checkpoint.of(&args.model)?;
     let network = if !is_weight_file(&args.model) {
         args.weights.refuse_for_runs()?;
-        let trained = open_trained(&args.model)?;
+        let trained = open_trained(&model)?;
         let networks = trained.network_names();
         match args.network.as_deref() {
             Some(name) => of_run(&trained, &networks, name)?,

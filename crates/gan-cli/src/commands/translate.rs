@@ -6,6 +6,7 @@ mod names;
 mod report;
 mod sizes;
 
+use crate::commands::checkpoint::CheckpointArgs;
 use crate::commands::weights::WeightArgs;
 use crate::exit::Done;
 use crate::place::{PlaceArgs, PrecisionArgs};
@@ -34,6 +35,8 @@ pub(crate) struct Args {
     /// Run folder, checkpoint folder, or weight file (.pth, .safetensors)
     #[arg(long)]
     model: PathBuf,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
     /// Images (for pix2pixHD: label maps) or folders of them
     #[arg(long, required = true, num_args = 1..)]
     input: Vec<PathBuf>,

@@ -6,6 +6,7 @@ use crate::exit::{Coded, USAGE};
 use crate::wording::worded;
 use anyhow::bail;
 use gan_translate::{DeviceConfig, Error, Model, Options, TrainedModel, WeightOptions, is_weight_file};
+use std::path::Path;
 
 const NO_ENCODER: &str = "--encode is for models with an instance feature encoder, which this is not";
 
@@ -23,10 +24,11 @@ pub(super) struct LabelArgs {
 
 /// Opens the model; says what there is to know of it.
 pub(super) fn open(args: &Args, device: DeviceConfig) -> anyhow::Result<Model> {
+    let chosen = args.checkpoint.of(&args.model)?;
     let (trained, direction) = if is_weight_file(&args.model) {
         (of_weights(args)?, None)
     } else {
-        (of_run(args)?, (args.direction == Direction::B2a).then_some(gan_translate::Direction::B2a))
+        (of_run(args, &chosen)?, (args.direction == Direction::B2a).then_some(gan_translate::Direction::B2a))
     };
     let options = Options { direction, ..args.options(device) };
     let model = Model::load(&trained, options).map_err(worded)?;
@@ -43,12 +45,13 @@ pub(super) fn open(args: &Args, device: DeviceConfig) -> anyhow::Result<Model> {
     Ok(model)
 }
 
-fn of_run(args: &Args) -> anyhow::Result<TrainedModel> {
+/// `model` is the run, or the checkpoint of it that was chosen.
+fn of_run(args: &Args, model: &Path) -> anyhow::Result<TrainedModel> {
     args.weights.refuse_for_runs()?;
     if args.labels.label_nc.is_some() || args.labels.no_instance {
         bail!(Coded(USAGE, "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()));
     }
-    let trained = open_trained(&args.model)?;
+    let trained = open_trained(model)?;
     let config = trained.config();
     if args.direction == Direction::B2a
         && let [only] = &config.generators[..]

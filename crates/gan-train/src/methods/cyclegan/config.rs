@@ -6,7 +6,7 @@ use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{DeviceConfig, Result, TrainConfig};
+use crate::{DeviceConfig, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_losses::GanMode;
 use gan_nets::{DiscriminatorConfig, GeneratorConfig};
@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Training loop.
     pub train: TrainConfig,
+    /// Held-out images.
+    pub validation: ValidationConfig,
     /// Dataset.
     pub data: DataConfig,
     /// Both generators; `G_B` has input and output channels exchanged.
@@ -57,6 +59,7 @@ impl Config {
 impl Ranged for Config {
     const TABLES: Tables = &[
         ("train", TrainConfig::RANGES),
+        ("validation", ValidationConfig::RANGES),
         ("data", DataConfig::RANGES),
         ("generator", GeneratorConfig::RANGES),
         ("discriminator", DiscriminatorConfig::RANGES),
@@ -67,6 +70,10 @@ impl Ranged for Config {
 impl MethodConfig for Config {
     fn train(&self) -> &TrainConfig {
         &self.train
+    }
+
+    fn validation(&self) -> ValidationConfig {
+        self.validation.clone()
     }
 
     fn data(&self) -> DataConfig {
@@ -123,6 +130,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             train: TrainConfig { pool_size: 50, ..TrainConfig::default() },
+            validation: ValidationConfig::default(),
             data: DataConfig { mode: DataMode::Unaligned, ..DataConfig::default() },
             generator: GeneratorConfig::default(),
             discriminator: DiscriminatorConfig::default(),

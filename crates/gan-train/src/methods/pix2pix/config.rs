@@ -6,7 +6,7 @@ use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{DeviceConfig, Result, TrainConfig};
+use crate::{DeviceConfig, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
 use gan_losses::GanMode;
@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Training loop.
     pub train: TrainConfig,
+    /// Held-out images.
+    pub validation: ValidationConfig,
     /// Dataset.
     pub data: DataConfig,
     /// Generator.
@@ -46,6 +48,7 @@ pub struct LossConfig {
 impl Ranged for Config {
     const TABLES: Tables = &[
         ("train", TrainConfig::RANGES),
+        ("validation", ValidationConfig::RANGES),
         ("data", DataConfig::RANGES),
         ("generator", GeneratorConfig::RANGES),
         ("discriminator", DiscriminatorConfig::RANGES),
@@ -56,6 +59,10 @@ impl Ranged for Config {
 impl MethodConfig for Config {
     fn train(&self) -> &TrainConfig {
         &self.train
+    }
+
+    fn validation(&self) -> ValidationConfig {
+        self.validation.clone()
     }
 
     fn data(&self) -> DataConfig {
@@ -92,6 +99,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             train: TrainConfig::default(),
+            validation: ValidationConfig::default(),
             data: DataConfig { mode: DataMode::Aligned, ..DataConfig::default() },
             generator: GeneratorConfig {
                 arch: Arch::Unet256,

@@ -1,8 +1,8 @@
 //! The configuration of pix2pixHD.
 
-use crate::TrainConfig;
 use crate::config::{Ranged, Tables};
 use crate::methods::contradictions::weight;
+use crate::{TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
 use gan_losses::GanMode;
@@ -17,6 +17,8 @@ use std::path::PathBuf;
 pub struct Config {
     /// Training loop.
     pub train: TrainConfig,
+    /// Held-out images.
+    pub validation: ValidationConfig,
     /// Dataset: labels, instances, photographs.
     pub data: DataConfig,
     /// Generator. Its input channels follow from the labels, edges and features.
@@ -88,6 +90,7 @@ pub struct EnhancerConfig {
 impl Ranged for Config {
     const TABLES: Tables = &[
         ("train", TrainConfig::RANGES),
+        ("validation", ValidationConfig::RANGES),
         ("data", DataConfig::RANGES),
         ("generator", GeneratorConfig::RANGES),
         ("discriminator", DiscriminatorConfig::RANGES),
@@ -121,6 +124,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             train: TrainConfig::default(),
+            validation: ValidationConfig::default(),
             data: DataConfig { mode: DataMode::Labelled, ..DataConfig::default() },
             generator: GeneratorConfig { arch: Arch::Global, ..GeneratorConfig::default() },
             discriminator: DiscriminatorConfig {
