@@ -30,7 +30,8 @@ fn a_checkpoint_is_chosen_by_name() {
     let drawn = bench.synth("facades", "pairs", 32, 1, 1);
     let settings = ["max_dataset_size=2", "n_epochs=3", "n_epochs_decay=0", "keep=0", "validation.every=1", STILL];
     let ran = bench.ok(tiny_in("pix2pix", "run", &settings));
-    let said = |line: &str| assert!(ran.err.lines().any(|l| l.starts_with(line)), "`{line}` is missing in: {}", ran.err);
+    let said =
+        |line: &str| assert!(ran.err.lines().any(|l| l.starts_with(line)), "`{line}` is missing in: {}", ran.err);
     said("validation after epoch 1, step 2: l1 ");
     said("the best checkpoint by validation is that of step 2, epoch 1: l1 ");
     assert!(ran.err.contains(", the best so far\n") && ran.err.contains(", the best is of step 2\n"), "{}", ran.err);
@@ -55,8 +56,10 @@ fn a_checkpoint_is_chosen_by_name() {
     assert_eq!(made("run", &["--checkpoint", "2"], "e.png"), made(&of(2), &[], "f.png"));
     assert_ne!(made(&of(2), &[], "f.png"), made(&of(10), &[], "d.png"));
 
-    translate("run", &["--checkpoint", "3"], "x.png").fails(4, &["no checkpoint 3", "there are", &format!("{best} (best)")]);
-    translate("run", &["--checkpoint", "newest"], "x.png").fails(2, &["newest", "latest, best or the number of a step"]);
+    translate("run", &["--checkpoint", "3"], "x.png")
+        .fails(4, &["no checkpoint 3", "there are", &format!("{best} (best)")]);
+    translate("run", &["--checkpoint", "newest"], "x.png")
+        .fails(2, &["newest", "latest, best or the number of a step"]);
     translate(&of(2), &["--checkpoint", "best"], "x.png").fails(2, &["--checkpoint is for runs", "name the run"]);
     translate("nothing", &["--checkpoint", "best"], "x.png").fails(4, &["nothing does not exist"]);
     bench.ok(["summary", "--model", "run", "--checkpoint", "best"]);
@@ -88,7 +91,8 @@ fn wrong_metrics_and_splits_are_answered() {
     let bench = Bench::new();
     bench.synth("facades", "pairs", 36, 2, 2);
     let with = |more: &[&str]| bench.run(tiny_in("pix2pix", "run", more));
-    with(&["validation.every=1", "validation.metrics=[\"sharpness\"]"]).fails(4, &["no metric `sharpness`", "l1, psnr"]);
+    with(&["validation.every=1", "validation.metrics=[\"sharpness\"]"])
+        .fails(4, &["no metric `sharpness`", "l1, psnr"]);
     with(&["validation.every=x"]).fails(4, &["validation.every"]);
     let held_out = ["data.mode=aligned", "data.root=pairs", "validation.every=1"];
     with(&held_out).fails(3, &["validation.split = \"val\"", "it has test, train", "validation.every = 0"]);

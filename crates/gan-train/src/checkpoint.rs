@@ -106,6 +106,11 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
+    /// The file `best` could not be read, so that no checkpoint was deleted.
+    Unreadable {
+        /// Why, with its path.
+        reason: String,
+    },
     /// The file `latest` or `best` could not be updated. Resuming does not need it.
     Hint {
         /// Its name.
@@ -131,6 +136,9 @@ impl fmt::Display for Warning {
                 )
             }
             Warning::NotDeleted { path, reason } => write!(f, "{} could not be deleted: {reason}", path.display()),
+            Warning::Unreadable { reason } => {
+                write!(f, "no checkpoint is deleted, because it cannot be told which one is the best: {reason}")
+            }
             Warning::Hint { file, reason } => write!(f, "the file `{file}` was not updated: {reason}"),
         }
     }

@@ -42,7 +42,7 @@ pub struct Job {
     pub method: &'static MethodSpec,
     /// Its resolved configuration. When resuming, what [`resume_config`](crate::resume_config) returns.
     pub config: Box<dyn MethodConfig>,
-    /// The dataset; without one, that of the configuration.
+    /// The dataset; without one, that of the configuration, of which alone a part can be held out for validation.
     pub dataset: Option<Arc<dyn Dataset>>,
     /// The run folder: new, or with `resume` an existing one.
     pub run: PathBuf,

@@ -9,10 +9,10 @@ mod held_out;
 mod metric;
 mod validator;
 
+pub(crate) use checks::contradictions;
 pub use config::ValidationConfig;
 pub use metric::{Better, Compares, METRICS, Measure, Metric};
-pub(crate) use checks::contradictions;
-pub(crate) use validator::{Scores, Validator};
+pub(crate) use validator::Validator;
 
 use serde::{Deserialize, Serialize};
 

@@ -159,9 +159,7 @@ impl TrainedModel {
                 checkpoint::Error::damaged(&folder.dir().join(file_name(name)), reason).into()
             }
             Source::Folder(folder) => Error::Unusable { path: folder.join(file_name(name)), source: source.into() },
-            Source::WeightFile | Source::Memory => {
-                Error::Unusable { path: self.path.clone(), source: source.into() }
-            }
+            Source::WeightFile | Source::Memory => Error::Unusable { path: self.path.clone(), source: source.into() },
         })
     }
 
@@ -242,7 +240,9 @@ impl TrainedModel {
         match &self.source {
             Source::Checkpoint(folder) => Ok(folder.tensors(name)?),
             Source::Folder(folder) => Ok(read_any(folder.join(file_name(name)))?.state),
-            Source::WeightFile | Source::Memory => Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() }),
+            Source::WeightFile | Source::Memory => {
+                Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() })
+            }
         }
     }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use gan_weights::checkpoint::{
-    BEST, Choice, Disk, Error, FileRecord, Folder, MANIFEST, MODEL, Manifest, Result, STATE, best_step, checkpoints_dir,
-    chosen, exists, is_checkpoint, newest,
+    BEST, Choice, Disk, Error, FileRecord, Folder, MANIFEST, MODEL, Manifest, Result, STATE, best_step,
+    checkpoints_dir, chosen, exists, is_checkpoint, newest,
 };
 use gan_weights::{StateDict, safetensors};
 

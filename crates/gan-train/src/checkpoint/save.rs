@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use gan_weights::checkpoint::{BEST, FileRecord, MANIFEST, MODEL, Manifest, REPLACED, STATE, best_step, checkpoints_dir};
+use gan_weights::checkpoint::{
+    self, BEST, FileRecord, MANIFEST, MODEL, Manifest, REPLACED, STATE, best_step, checkpoints_dir,
+};
 
 use super::retention::{self, TEMP};
 use super::{Snapshot, Warning, instruction_set, name_best, tensors};
@@ -67,15 +69,22 @@ pub fn save(storage: &dyn Storage, run: &Path, snapshot: &Snapshot, keep: impl I
         warnings.push(Warning::Hint { file: "latest", reason: error.to_string() });
     }
     let keep = keep.into();
-    let named = best_step(storage, run).unwrap_or_default();
-    let mut stay: Vec<u64> = keep.best.or(named).into_iter().collect();
     if let Some(best) = keep.best
         && let Err(error) = name_best(storage, run, best)
     {
         warnings.push(Warning::Hint { file: BEST, reason: error.to_string() });
-        stay.extend(named);
     }
-    warnings.extend(retention::retain(storage, &dir, snapshot.step, keep.newest, &stay));
+    // What the file names stays, whether or not it could be written. If that cannot be told, nothing is deleted.
+    let (newest, named) = match best_step(storage, run) {
+        Ok(named) => (keep.newest, named),
+        Err(error @ checkpoint::Error::Io { .. }) => {
+            warnings.push(Warning::Unreadable { reason: error.to_string() });
+            (0, None)
+        }
+        Err(_) => (keep.newest, None),
+    };
+    let stay: Vec<u64> = keep.best.into_iter().chain(named).collect();
+    warnings.extend(retention::retain(storage, &dir, snapshot.step, newest, &stay));
     Ok(Saved { path: target, bytes, warnings })
 }
 

@@ -4,9 +4,9 @@ use super::Job;
 use super::history::History;
 use super::position::Data;
 use super::run_loop::Run;
-use crate::{Error, Result};
 use crate::events::{Event, Finish};
 use crate::validation::Validator;
+use crate::{Error, Result};
 use gan_data::Dataset;
 use gan_translate::Options;
 use std::sync::atomic::AtomicBool;
@@ -15,6 +15,10 @@ use std::time::Instant;
 /// What validates the run, where it is to be.
 pub(super) fn open(job: &Job, training: &dyn Dataset) -> Result<Option<Validator>> {
     let (config, train) = (&job.config, job.config.train());
+    if job.dataset.is_some() && config.validation().is_on() {
+        let message = "validation reads a part of the configuration's dataset, and this run trains on another one: set validation.every = 0";
+        return Err(Error::Config { origin: "configuration".into(), message: message.into() });
+    }
     let options = Options {
         device: job.place.clone(),
         precision: train.precision,

@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn images_are_whole_and_at_the_scale_of_training() {
         let sized = |mode, preprocess| {
-            let data = DataConfig { mode, preprocess, load_size: 286, crop_size: 256, multiple: 8, ..DataConfig::default() };
+            let data =
+                DataConfig { mode, preprocess, load_size: 286, crop_size: 256, multiple: 8, ..DataConfig::default() };
             let data = configure(&data, &validation("val", 3));
             assert!(!data.flip && !data.shuffle && !data.preprocess.crops());
             assert_eq!((data.batch_size, data.max_dataset_size, data.phase.as_str()), (1, Some(3), "val"));
@@ -131,7 +132,10 @@ mod tests {
         let test = open("test").unwrap();
         assert_eq!((test.len(), images_of_domains(&*test)), (2, (2, 2)));
         let missing = open("val").err().unwrap().to_string();
-        assert!(missing.contains("validation.split = \"val\": looked for valA/") && missing.contains("testA"), "{missing}");
+        assert!(
+            missing.contains("validation.split = \"val\": looked for valA/") && missing.contains("testA"),
+            "{missing}"
+        );
         assert!(missing.contains("validation.every = 0"), "{missing}");
         std::fs::remove_file(folder.path().join("testB").join("00001.png")).unwrap();
         assert_eq!(images_of_domains(&*open("test").unwrap()), (2, 1));

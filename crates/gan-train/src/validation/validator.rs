@@ -1,9 +1,9 @@
 //! One validation: translate every held-out image, measure.
 
+use super::ValidationConfig;
 use super::checks::possible;
 use super::held_out::{configure, images_of_domains, open};
 use super::metric::{Compares, Measure, Metric};
-use super::ValidationConfig;
 use crate::method::Method;
 use crate::{Error, Result, WayBack};
 use candle_core::{Device, Tensor};

@@ -62,13 +62,16 @@ pub fn best_step(files: &dyn Files, run: &Path) -> Result<Option<u64>> {
     let path = checkpoints_dir(run).join(BEST);
     let bytes = match read_limited(files, &path, MAX_STEP) {
         Ok(bytes) => bytes,
-        Err(Error::Io { reason, .. }) if matches!(reason.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
+        Err(Error::Io { reason, .. }) if is_missing(reason.kind()) => return Ok(None),
         Err(error) => return Err(error),
     };
     let step = std::str::from_utf8(&bytes).ok().and_then(|text| step_of(text.trim_end()));
     step.map(Some).ok_or_else(|| Error::damaged(&path, "it does not hold the number of a step"))
+}
+
+/// Whether there is no file of this name. A folder is somebody else's.
+fn is_missing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidInput)
 }
 
 /// The folder of the checkpoint that is chosen. For [`Choice::Latest`] it is the run itself: which of its checkpoints can be
