@@ -82,7 +82,7 @@ fn an_early_stop_ends_a_run_as_finished() {
     }
     let again = bench.ok(resume("pix2pix", "run"));
     assert!(again.err.contains("stopped early at step 4"), "{}", again.err);
-    let on = bench.ok(resume("pix2pix", "run").into_iter().chain(["--set", "patience=2", "--set", "n_epochs=2"]));
+    let on = bench.ok(resume("pix2pix", "run").into_iter().chain(["--set", "patience=2", "--set", "n_epochs=8"]));
     assert!(on.err.contains("stopped early at step 6"), "{}", on.err);
 }
 

@@ -127,7 +127,7 @@ impl Measure for MeanOf {
 
 /// Mean absolute difference in levels of 0 … 255.
 fn mae(made: &Raster<u8>, real: &Raster<u8>) -> f64 {
-    mean(made, real, |difference| f64::from(difference))
+    mean(made, real, f64::from)
 }
 
 /// Peak signal-to-noise ratio in dB: `10 log10(255² / MSE)`, infinite for equal images.

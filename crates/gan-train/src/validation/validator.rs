@@ -107,8 +107,8 @@ impl Validator {
             let (inputs, targets) = self.domains;
             let fresh = (i < inputs, i < targets);
             for (compares, made, real) in item.compare(&measured, fresh).map_err(|error| of_image(error, &batch))? {
-                let wanted = self.metrics.iter_mut().filter(|(metric, _)| metric.compares == compares);
-                wanted.map(|(_, measure)| measure.add(&made, &real)).collect::<Result<()>>()?;
+                let mut wanted = self.metrics.iter_mut().filter(|(metric, _)| metric.compares == compares);
+                wanted.try_for_each(|(_, measure)| measure.add(&made, &real))?;
             }
             images += 1;
         }
