@@ -7,7 +7,7 @@ use super::metric::{Compares, Measure, Metric};
 use crate::method::Method;
 use crate::{Error, Result, WayBack};
 use candle_core::{Device, Tensor};
-use gan_data::{Batch, DataConfig, Dataset, Depth, Image, Loader, Quantize, image_from_lab, image_from_tensor};
+use gan_data::{Batch, DataConfig, Dataset, Depth, Image, Loader, Quantize, Raster, image_from_lab, image_from_tensor};
 use gan_translate::{Model, ModelConfig, Options, OutputKind, TrainedModel};
 use gan_weights::StateDict;
 use std::path::{Path, PathBuf};
@@ -144,7 +144,7 @@ struct Item<'a> {
 impl Item<'_> {
     /// Pairs of images, made and real, for every kind of comparison in `wanted`. `fresh` says of both domains whether the
     /// item's image has not been there before.
-    fn compare(&self, wanted: &[Compares], fresh: (bool, bool)) -> Result<Vec<(Compares, Image, Image)>> {
+    fn compare(&self, wanted: &[Compares], fresh: (bool, bool)) -> Result<Vec<(Compares, Raster<u8>, Raster<u8>)>> {
         let Item { batch, models, .. } = self;
         let mut pairs = Vec::new();
         let forward = models[0].translate_batch(batch)?;
@@ -171,11 +171,18 @@ impl Item<'_> {
     }
 
     /// The image that `translate` would write, of 8 bits a sample.
-    fn image(&self, tensor: &Tensor) -> Result<Image> {
-        if self.colour {
-            return Ok(image_from_lab(&self.batch.a.squeeze(0)?, &tensor.squeeze(0)?)?);
+    fn image(&self, tensor: &Tensor) -> Result<Raster<u8>> {
+        let image = match self.colour {
+            true => image_from_lab(&self.batch.a.squeeze(0)?, &tensor.squeeze(0)?)?,
+            false => image_from_tensor(tensor, Depth::U8, Quantize::Round)?,
+        };
+        match image {
+            Image::U8(levels) => Ok(levels),
+            Image::U16(_) => {
+                let what = "a held-out image".into();
+                Err(Error::Shape { what, got: "16 bits a sample".into(), expected: "8" })
+            }
         }
-        Ok(image_from_tensor(tensor, Depth::U8, Quantize::Round)?)
     }
 }
 
