@@ -81,7 +81,8 @@ impl Validator {
         &**self.loader.dataset()
     }
 
-    /// Translates all images with copies of the networks as they are, and measures; `None` if `stop` is set meanwhile.
+    /// Translates all images with copies of the networks as they are, and measures. `None` if `stop` is set meanwhile, after
+    /// which nothing more can be measured.
     ///
     /// # Errors
     /// [`Error::Data`] for an image that cannot be read, [`Error::Diverged`] if weights or results are not finite,
@@ -90,23 +91,25 @@ impl Validator {
         method.make_room();
         let networks = copies(method, &self.model)?;
         let trained = TrainedModel::in_memory(&self.run, self.model.clone(), networks).map_err(diverged)?;
-        let directions = self.model.generators.iter().map(|generator| generator.direction);
-        let models = directions.map(|direction| {
-            Model::load(&trained, Options { direction: Some(direction), ..self.options.clone() }).map_err(diverged)
+        let measured: Vec<Compares> = self.metrics.iter().map(|(metric, _)| metric.compares).collect();
+        let needed = if measured.contains(&Compares::Cycles) { 2 } else { 1 };
+        let models = self.model.generators.iter().take(needed).map(|generator| {
+            let options = Options { direction: Some(generator.direction), ..self.options.clone() };
+            Model::load(&trained, options).map_err(diverged)
         });
         let models = models.collect::<Result<Vec<_>>>()?;
-        let measured: Vec<Compares> = self.metrics.iter().map(|(metric, _)| metric.compares).collect();
         let mut images = 0;
         for (i, batch) in self.loader.epoch(0, 0).enumerate() {
             if stop.load(Ordering::Relaxed) {
-                self.metrics.iter_mut().try_for_each(|(_, measure)| measure.take().map(drop))?;
                 return Ok(None);
             }
             let batch = batch?;
             let item = Item { batch: &batch, models: &models, colour: self.model.output == OutputKind::Colour };
             let (inputs, targets) = self.domains;
             let fresh = (i < inputs, i < targets);
-            for (compares, made, real) in item.compare(&measured, fresh).map_err(|error| of_image(error, &batch))? {
+            for Pair { compares, made, real } in
+                item.compare(&measured, fresh).map_err(|error| of_image(error, &batch))?
+            {
                 let mut wanted = self.metrics.iter_mut().filter(|(metric, _)| metric.compares == compares);
                 wanted.try_for_each(|(_, measure)| measure.add(&made, &real))?;
             }
@@ -132,6 +135,13 @@ fn copies(method: &mut dyn Method, model: &ModelConfig) -> Result<Vec<(String, S
     Ok(found)
 }
 
+/// Two images that a metric is given.
+struct Pair {
+    compares: Compares,
+    made: Raster<u8>,
+    real: Raster<u8>,
+}
+
 /// An item of the held-out dataset.
 struct Item<'a> {
     batch: &'a Batch,
@@ -144,15 +154,18 @@ struct Item<'a> {
 impl Item<'_> {
     /// Pairs of images, made and real, for every kind of comparison in `wanted`. `fresh` says of both domains whether the
     /// item's image has not been there before.
-    fn compare(&self, wanted: &[Compares], fresh: (bool, bool)) -> Result<Vec<(Compares, Raster<u8>, Raster<u8>)>> {
+    fn compare(&self, wanted: &[Compares], fresh: (bool, bool)) -> Result<Vec<Pair>> {
         let Item { batch, models, .. } = self;
         let mut pairs = Vec::new();
+        let pair = |compares, made: &Tensor, real: &Tensor| -> Result<Pair> {
+            Ok(Pair { compares, made: self.image(made)?, real: self.image(real)? })
+        };
         let forward = models[0].translate_batch(batch)?;
         if let Some(target) = &batch.b {
             for compares in [Compares::Targets, Compares::Domains] {
                 let counts = compares == Compares::Targets || (fresh.0 && fresh.1);
                 if wanted.contains(&compares) && counts {
-                    pairs.push((compares, self.image(&forward)?, self.image(target)?));
+                    pairs.push(pair(compares, &forward, target)?);
                 }
             }
         }
@@ -160,11 +173,11 @@ impl Item<'_> {
             && let [there, back, ..] = models
         {
             if fresh.0 {
-                pairs.push((Compares::Cycles, self.image(&back.translate(&forward)?)?, self.image(&batch.a)?));
+                pairs.push(pair(Compares::Cycles, &back.translate(&forward)?, &batch.a)?);
             }
             if let Some(other) = batch.b.as_ref().filter(|_| fresh.1) {
                 let cycled = there.translate(&back.translate(other)?)?;
-                pairs.push((Compares::Cycles, self.image(&cycled)?, self.image(other)?));
+                pairs.push(pair(Compares::Cycles, &cycled, other)?);
             }
         }
         Ok(pairs)
