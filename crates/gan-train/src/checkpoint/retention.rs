@@ -33,9 +33,9 @@ fn not_deleted(path: &Path, error: &std::io::Error) -> Warning {
     Warning::NotDeleted { path: path.to_owned(), reason: error.to_string() }
 }
 
-/// After `saved` was written: deletes all but the newest `keep` checkpoints up to it (0 keeps all) and those of the steps `stay`,
-/// and sets those of later steps aside. The latter exist when the run was resumed from before them, because they are damaged or by the
-/// user's choice; left in place, the next resume would jump to them.
+/// After `saved` was written: deletes all but the newest `keep` checkpoints up to it (0 keeps all) and those of the steps
+/// `stay`, and sets those of later steps aside. The latter exist when the run was resumed from before them, because they
+/// are damaged or by the user's choice; left in place, the next resume would jump to them.
 pub(super) fn retain(storage: &dyn Storage, dir: &Path, saved: u64, keep: usize, stay: &[u64]) -> Vec<Warning> {
     let entries = match storage.list(dir) {
         Ok(entries) => entries,

@@ -224,3 +224,75 @@ fn of_image(error: Error, batch: &Batch) -> Error {
     }
     error.in_validation(batch)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::ConfigSource;
+    use crate::{DeviceConfig, METHODS, MethodConfig, find};
+    use candle_core::DType;
+    use gan_layers::Missing;
+
+    fn cyclegan(run: &Path) -> (Box<dyn Method>, Validator) {
+        let spec = find(METHODS, "cyclegan").unwrap();
+        let own = ["data.mode=unpaired", "max_dataset_size=2", "workers=0", "validation.every=1"];
+        let settings = spec.smoke_overrides.iter().chain(&own).map(|s| ConfigSource::Setting((*s).into()));
+        let config: Box<dyn MethodConfig> = (spec.resolve)(&settings.collect::<Vec<_>>()).unwrap();
+        let (data, place) = (config.data(), DeviceConfig::cpu());
+        let training = gan_data::open(&data).unwrap();
+        let options = Options { device: place.clone(), ..Options::default() };
+        let validator = Validator::open(config.validation(), &data, &*training, config.model(), options, run);
+        (config.build(&place).unwrap(), validator.unwrap().unwrap())
+    }
+
+    #[test]
+    fn every_image_of_a_domain_counts_once() {
+        let (mut method, validator) = cyclegan(Path::new("run"));
+        let networks = copies(&mut *method, &validator.model).unwrap();
+        let trained = TrainedModel::in_memory(&validator.run, validator.model.clone(), networks).unwrap();
+        let load = |direction| Model::load(&trained, Options { direction: Some(direction), ..Options::default() });
+        let models = [load(gan_data::Direction::A2b).unwrap(), load(gan_data::Direction::B2a).unwrap()];
+        let batch = validator.loader.epoch(0, 0).next().unwrap().unwrap();
+        let item = Item { batch: &batch, models: &models, colour: false };
+        let kinds = |wanted: &[Compares], fresh| -> Vec<Compares> {
+            item.compare(wanted, fresh).unwrap().iter().map(|pair| pair.compares).collect()
+        };
+        use Compares::{Cycles, Domains, Targets};
+        for (fresh, domains, cycles) in [((true, true), 1, 2), ((true, false), 0, 1), ((false, true), 0, 1)] {
+            assert_eq!(kinds(&[Domains], fresh).len(), domains);
+            assert_eq!(kinds(&[Cycles], fresh), vec![Cycles; cycles]);
+            assert_eq!(kinds(&[Targets], fresh), [Targets]);
+        }
+        // The inputs are real, and what comes back is made.
+        let pairs = item.compare(&[Cycles], (true, true)).unwrap();
+        assert_eq!(pairs[0].real, item.image(&batch.a).unwrap());
+        assert_eq!(pairs[1].real, item.image(batch.b.as_ref().unwrap()).unwrap());
+        assert!(pairs.iter().all(|pair| pair.made != pair.real && pair.made.size() == pair.real.size()));
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_are_a_divergence() {
+        let (mut method, mut validator) = cyclegan(Path::new("run"));
+        let stop = AtomicBool::new(false);
+        let first = validator.measure(&mut *method, &stop).unwrap().unwrap();
+        assert_eq!(first.values, validator.measure(&mut *method, &stop).unwrap().unwrap().values);
+        for (_, optimizer, _) in method.state().optimizers.into_iter().take(1) {
+            let mut tensors = optimizer.store().state_dict("g_b.").unwrap();
+            let (name, tensor) = &mut tensors[0];
+            assert_eq!((tensor.dtype(), name.ends_with("weight")), (DType::F32, true));
+            *tensor = (tensor.ones_like().unwrap() * f64::NAN).unwrap();
+            optimizer.store().load("g_b.", &tensors, Missing::Refuse).unwrap();
+        }
+        match validator.measure(&mut *method, &stop) {
+            Err(Error::Diverged { what, .. }) => assert!(what.contains("weight"), "{what}"),
+            other => panic!("{:?}", other.map(|scores| scores.map(|scores| scores.values))),
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_it() {
+        let (mut method, mut validator) = cyclegan(Path::new("run"));
+        assert!(validator.measure(&mut *method, &AtomicBool::new(true)).unwrap().is_none());
+    }
+}

@@ -8,8 +8,8 @@
 //! RUN/checkpoints/best                       name of the best by validation, where there was any
 //! ```
 //!
-//! [`newest`] finds the newest checkpoint of a run that its caller can use, [`chosen`] another one by name. [`Folder`] is one checkpoint whose manifest
-//! verifies; its files are read when they are asked for. All files are read through [`Files`]; [`Disk`] is the file system.
+//! [`newest`] finds the newest checkpoint of a run that its caller can use, [`chosen`] another one by name. [`Folder`] is
+//! one checkpoint whose manifest verifies; its files are read when they are asked for. All files are read through [`Files`]; [`Disk`] is the file system.
 
 mod choice;
 mod error;
