@@ -10,12 +10,12 @@
 mod case;
 #[path = "parity/compare.rs"]
 mod compare;
+#[path = "parity/contrastive.rs"]
+mod contrastive;
 #[path = "parity/image_metrics.rs"]
 mod image_metrics;
 #[path = "parity/metrics.rs"]
 mod metrics;
-#[path = "parity/contrastive.rs"]
-mod contrastive;
 #[path = "parity/networks.rs"]
 mod networks;
 #[path = "parity/others.rs"]

@@ -96,7 +96,7 @@ fn interrupted(method: &'static MethodSpec, run: &Path, cuts: &[u64], workers: &
     for (launch, cut) in cuts.iter().copied().chain([TOTAL]).enumerate() {
         let outcome = go(method, run, workers[launch % workers.len()], launch > 0, cut);
         let finish = if cut < TOTAL { Finish::Interrupted } else { Finish::Complete };
-        assert_eq!(outcome, Outcome { finish, step: cut }, "{}", method.name);
+        assert_eq!(outcome, Outcome { finish, step: cut, best: None }, "{}", method.name);
     }
 }
 

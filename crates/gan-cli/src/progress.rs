@@ -80,6 +80,14 @@ impl Observer for Progress {
                     note!("step {step}/{} {}  ({pace}{})", self.total, self.losses, self.wait);
                 }
             }
+            Event::Validated { step, epoch, metrics, best_step, .. } => {
+                let metrics: Vec<_> = metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+                let best = best_step.map_or(String::new(), |best| match best == *step {
+                    true => ", the best so far".into(),
+                    false => format!(", the best is of step {best}"),
+                });
+                note!("validation after epoch {epoch}, step {step}: {}{best}", metrics.join(" "));
+            }
             Event::Warning { message, .. } => note!("note: {message}"),
             Event::Saved { step, path, .. } if *step == self.total => note!("saved {}", path.display()),
             Event::Finished { reason: Finish::Complete, .. } => self.bar.finish(),

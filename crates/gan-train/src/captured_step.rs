@@ -187,8 +187,12 @@ impl Method for CapturingMethod {
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
-        self.cache.borrow_mut().make_room(&self.device);
+        self.make_room();
         self.method.preview(batch)
+    }
+
+    fn make_room(&self) {
+        self.cache.borrow_mut().make_room(&self.device);
     }
 
     fn state(&mut self) -> MethodState<'_> {

@@ -6,6 +6,7 @@
 //! RUN/checkpoints/5000/state.json            counters and whatever else the method and the trainer keep
 //! RUN/checkpoints/5000/model.json            what the trained model is
 //! RUN/checkpoints/latest                     name of the newest; a hint for people and scripts
+//! RUN/checkpoints/best                       name of the best by validation, where there is any
 //! ```
 //!
 //! **Promise.** After the first successful [`save`] there is always a checkpoint that [`load_latest`] accepts, whatever
@@ -13,8 +14,12 @@
 //! gets its name by one rename, and older ones are deleted only afterwards. A checkpoint that was damaged later is
 //! refused by its hashes, and the next older one is used with a warning.
 //!
+//! The file `best` is replaced as a whole, after the checkpoint that it names has been written and before anything is
+//! deleted. So it never names a checkpoint that is not there; what interrupts a save in between leaves it at the one before.
+//!
 //! Choosing and verifying a checkpoint is in [`gan_weights::checkpoint`], which needs no trainer.
 
+mod best;
 mod instruction_set;
 mod load;
 mod retention;
@@ -29,10 +34,11 @@ use std::path::PathBuf;
 use gan_layers::Tensors;
 pub use gan_weights::checkpoint::{Error, Refused};
 
+pub(crate) use best::name_best;
 pub use instruction_set::instruction_set;
 pub use load::{Loaded, load, load_latest, load_latest_checked};
 pub(crate) use retention::clean;
-pub use save::{Saved, save};
+pub use save::{Keep, Saved, save};
 
 /// Everything a run needs to go on.
 ///
@@ -100,8 +106,15 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
-    /// The file `latest` could not be updated. Resuming does not need it.
+    /// The file `best` could not be read, so that no checkpoint was deleted.
+    Unreadable {
+        /// Why, with its path.
+        reason: String,
+    },
+    /// The file `latest` or `best` could not be updated. Resuming does not need it.
     Hint {
+        /// Its name.
+        file: &'static str,
         /// Why.
         reason: String,
     },
@@ -123,7 +136,10 @@ impl fmt::Display for Warning {
                 )
             }
             Warning::NotDeleted { path, reason } => write!(f, "{} could not be deleted: {reason}", path.display()),
-            Warning::Hint { reason } => write!(f, "the file `latest` was not updated: {reason}"),
+            Warning::Unreadable { reason } => {
+                write!(f, "no checkpoint is deleted, because it cannot be told which one is the best: {reason}")
+            }
+            Warning::Hint { file, reason } => write!(f, "the file `{file}` was not updated: {reason}"),
         }
     }
 }

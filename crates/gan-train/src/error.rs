@@ -210,6 +210,17 @@ impl Error {
         }
     }
 
+    /// The same for a held-out image.
+    pub(crate) fn in_validation(self, batch: &gan_data::Batch) -> Self {
+        match self {
+            Error::Tensor(error) => {
+                let (names, shape) = (batch.names.join(", "), batch.a.dims());
+                Error::Tensor(error.context(format!("validation failed on {names}, of shape {shape:?}")))
+            }
+            other => other,
+        }
+    }
+
     /// A damaged file of a checkpoint or a run.
     pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
         checkpoint::Error::damaged(path, reason).into()

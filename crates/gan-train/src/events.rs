@@ -8,12 +8,15 @@ use crate::method::Panels;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
-pub use json_lines::{JsonLines, ProgressRecord, read_progress};
+pub use json_lines::{JsonLines, ProgressRecord, ValidationRecord, read_progress, read_validations};
 
 use crate::Result;
 
 /// Losses by name, in the order in which the method reports them.
 pub type Losses = Vec<(String, f64)>;
+
+/// Metrics by name, in the order of the configuration.
+pub type Metrics = Vec<(String, f64)>;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone, Serialize)]
@@ -48,6 +51,24 @@ pub enum Event {
         data_wait: f64,
         /// Seconds until the end, where it can be told.
         eta_s: Option<f64>,
+    },
+    /// Held-out images were translated and measured.
+    Validated {
+        /// Steps done.
+        step: u64,
+        /// Epochs done.
+        epoch: u64,
+        /// Images, or pairs.
+        images: u64,
+        /// What was measured.
+        #[serde(serialize_with = "as_map")]
+        metrics: Metrics,
+        /// The metric that decides which checkpoint is the best.
+        best_by: String,
+        /// Step of the best checkpoint so far; none if no value was finite.
+        best_step: Option<u64>,
+        /// How long training stood still for it.
+        seconds: f64,
     },
     /// Images to look at.
     Preview {
@@ -95,10 +116,24 @@ pub enum Event {
 pub enum Finish {
     /// All epochs are done.
     Complete,
+    /// Validation has not improved for as long as the configuration allows (`validation.patience`).
+    EarlyStopped,
     /// The user asked for it.
     Interrupted,
     /// All epochs (or `max_steps`) had been done before: nothing was trained and nothing was written.
     NothingLeft,
+}
+
+/// In words.
+impl std::fmt::Display for Finish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Finish::Complete => "complete",
+            Finish::EarlyStopped => "stopped early",
+            Finish::Interrupted => "interrupted",
+            Finish::NothingLeft => "nothing left",
+        })
+    }
 }
 
 impl Event {
@@ -107,6 +142,7 @@ impl Event {
         match *self {
             Event::Started { step, .. }
             | Event::Progress { step, .. }
+            | Event::Validated { step, .. }
             | Event::Preview { step, .. }
             | Event::Saved { step, .. }
             | Event::Warning { step, .. }
@@ -127,8 +163,8 @@ pub trait Observer {
     fn step(&mut self, _step: u64, _eta_s: Option<f64>) {}
 }
 
-fn as_map<S: Serializer>(losses: &Losses, out: S) -> Result<S::Ok, S::Error> {
-    out.collect_map(losses.iter().map(|(name, value)| (name, value)))
+fn as_map<S: Serializer>(values: &[(String, f64)], out: S) -> Result<S::Ok, S::Error> {
+    out.collect_map(values.iter().map(|(name, value)| (name, value)))
 }
 
 fn labels<S: Serializer>(panels: &Panels, out: S) -> Result<S::Ok, S::Error> {

@@ -1,7 +1,7 @@
-//! The gallery: static pages with loss curves and previews, of bounded size.
+//! The gallery: static pages with curves of losses and validation, and previews, of bounded size.
 //!
 //! ```text
-//! RUN/gallery/index.html       loss curves and the newest previews
+//! RUN/gallery/index.html       curves and the newest previews
 //! RUN/gallery/page-2.html …    older ones
 //! RUN/gallery/images/*.png     the images
 //! RUN/gallery/gallery.json     what is shown; read back when a run is resumed
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::{Event, Observer, read_progress};
+use crate::events::{Event, Observer, read_progress, read_validations};
 use crate::method::Panels;
 use crate::storage::{Durability, Storage, read_limited, replace_file};
 use crate::{Error, Result};
@@ -119,6 +119,13 @@ impl Gallery {
             if record.step <= step {
                 for (name, value) in &record.losses {
                     curves.push(name, record.step, value.unwrap_or(f64::NAN));
+                }
+            }
+        })?;
+        read_validations(&*storage, events, |record| {
+            if record.step <= step {
+                for (name, value) in &record.metrics {
+                    curves.push(&of_validation(name), record.step, value.unwrap_or(f64::NAN));
                 }
             }
         })?;
@@ -222,16 +229,27 @@ impl Observer for Gallery {
                 }
                 Ok(())
             }
+            Event::Validated { step, metrics, .. } => {
+                for (name, value) in metrics {
+                    self.curves.push(&of_validation(name), *step, *value);
+                }
+                self.write_pages()
+            }
             Event::Preview { step, epoch, panels } => self.add(*step, *epoch, panels),
             Event::Finished { epoch, reason, .. } => {
                 self.status.epoch = *epoch;
-                self.status.finished = Some(format!("{reason:?}").to_lowercase());
+                self.status.finished = Some(reason.to_string());
                 self.write_pages()
             }
             Event::Saved { .. } => self.write_pages(),
             Event::Warning { .. } => Ok(()),
         }
     }
+}
+
+/// The name of a metric's curve, beside those of the losses.
+fn of_validation(metric: &str) -> String {
+    format!("validation {metric}")
 }
 
 /// Thins the previews down to `limit`: first and newest stay, and of the others each time the one whose loss leaves

@@ -26,6 +26,7 @@ pub mod schedule;
 pub mod storage;
 mod train_config;
 mod trainer;
+pub mod validation;
 
 pub use backprop::{GradAccumulator, backward};
 pub use batch_fusion::BatchFusion;
@@ -39,6 +40,7 @@ pub use methods::METHODS;
 pub use resume::{require_method, resume_config, run_method};
 pub use train_config::TrainConfig;
 pub use trainer::{Job, Outcome, train};
+pub use validation::ValidationConfig;
 
 /// Runs the example of the README.
 #[cfg(doctest)]

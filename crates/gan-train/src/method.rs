@@ -53,6 +53,9 @@ pub trait Method: Send {
     /// take its shapes.
     fn preview(&self, batch: &Batch) -> Result<Panels>;
 
+    /// Gives up device memory that only makes steps faster, where others need it. Called before work that is no step.
+    fn make_room(&self) {}
+
     /// What makes up its state.
     fn state(&mut self) -> MethodState<'_>;
 

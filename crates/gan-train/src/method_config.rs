@@ -3,6 +3,7 @@
 use crate::config::{self, Ranged, ToTable, unattributed};
 use crate::consistency::{self, BadKey, Contradiction, Demands, Network};
 use crate::method::Method;
+use crate::validation::{self, ValidationConfig};
 use crate::{DeviceConfig, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_nets::GeneratorConfig;
@@ -20,6 +21,11 @@ pub trait MethodConfig: ToTable + Debug + Send + Sync {
 
     /// The dataset, with what follows from the networks: see [`data_of`].
     fn data(&self) -> DataConfig;
+
+    /// When held-out images are translated and measured. By default never.
+    fn validation(&self) -> ValidationConfig {
+        ValidationConfig::default()
+    }
 
     /// The networks that a training step sends images through.
     fn networks(&self) -> Vec<Box<dyn Network>>;
@@ -69,7 +75,9 @@ pub(crate) fn demands(config: &dyn MethodConfig) -> Result<Demands> {
     }
     let data = config.data();
     let demands = Demands::of(networks, data.batch_size)?;
-    let found = consistency::contradictions(config.train(), &data, config.contradictions(), &demands);
+    let mut own = config.contradictions();
+    own.extend(validation::contradictions(&config.validation(), &data, || config.model()));
+    let found = consistency::contradictions(config.train(), &data, own, &demands);
     consistency::refuse(&found).map(|()| demands)
 }
 

@@ -14,7 +14,7 @@ use toml::Table;
 
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers: with another value it would be another run.
-const ALLOWED: [&str; 22] = [
+const ALLOWED: [&str; 28] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",
@@ -32,6 +32,12 @@ const ALLOWED: [&str; 22] = [
     "train.tf32",
     "train.deterministic",
     "train.cuda_graphs",
+    "validation.every",
+    "validation.split",
+    "validation.metrics",
+    "validation.best",
+    "validation.patience",
+    "validation.limit",
     "data.root",
     "data.batch_size",
     "data.cache",

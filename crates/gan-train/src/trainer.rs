@@ -2,6 +2,7 @@
 
 mod deferred_losses;
 mod device_prefetcher;
+mod history;
 mod lr_scheduler;
 mod opening;
 mod position;
@@ -10,6 +11,7 @@ mod progress;
 mod run_loop;
 mod saving;
 mod state;
+mod validating;
 mod way_back;
 
 use crate::eta::{Interval, Monotonic, Pace};
@@ -18,10 +20,12 @@ use crate::gallery::{Gallery, GalleryOptions};
 use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
-use crate::{DeviceConfig, Error, Result, capture_steps, numerics, resume};
+use crate::validation::Best;
+use crate::{DeviceConfig, Error, Result, capture_steps, checkpoint, numerics, resume};
 use device_prefetcher::DevicePrefetcher;
 use gan_data::{Dataset, Loader};
 use gan_kernels::device::device_name;
+use history::History;
 use lr_scheduler::LrScheduler;
 use opening::{Restored, config_text, open_folder, run_info};
 use position::{Data, Position};
@@ -38,7 +42,7 @@ pub struct Job {
     pub method: &'static MethodSpec,
     /// Its resolved configuration. When resuming, what [`resume_config`](crate::resume_config) returns.
     pub config: Box<dyn MethodConfig>,
-    /// The dataset; without one, that of the configuration.
+    /// The dataset; without one, that of the configuration, of which alone a part can be held out for validation.
     pub dataset: Option<Arc<dyn Dataset>>,
     /// The run folder: new, or with `resume` an existing one.
     pub run: PathBuf,
@@ -59,10 +63,13 @@ pub struct Job {
 /// How training ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Why. [`Finish::NothingLeft`] if the run had been complete before: nothing was written then.
+    /// Why. [`Finish::NothingLeft`] if the run had been complete before, and [`Finish::EarlyStopped`] also if it had been
+    /// stopped before: nothing was trained then.
     pub finish: Finish,
     /// Steps done in the whole run.
     pub step: u64,
+    /// The best checkpoint by validation, where there was any.
+    pub best: Option<Best>,
 }
 
 /// Trains. Everything that can be refused is refused before the run folder is made.
@@ -84,10 +91,12 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
     let loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
     numerics::check(train.precision, &job.place)?;
+    let validator = validating::open(&job, &*dataset)?;
     let mut method = capture_steps(job.config.build(&job.place)?, &train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.startup_notes().to_vec();
     warnings.extend(dataset.describe().notes);
+    warnings.extend(validator.iter().flat_map(|validator| validator.dataset().describe().notes));
 
     let (mut folder, restored) = open_folder(&*storage, &job, &mut *method)?;
     let per_epoch = loader.batches_per_epoch() as u64;
@@ -95,14 +104,14 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let data = Data::of(&*dataset, batch_size);
     let mut rate = LrScheduler::new(&train);
     let (mut step, mut position, mut pending, mut log_length) = (0, Position::default(), Pending::default(), 0);
-    let mut slowed_down = None;
+    let (mut slowed_down, mut history) = (None, History::default());
     if let Some(Restored { loaded, sealed }) = restored {
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         step = loaded.snapshot.step;
         log_length = state::events_length(&loaded.snapshot);
         slowed_down = (train.lr < sealed.train().lr).then_some(step);
         let saved;
-        (pending, saved) = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
+        (pending, saved, history) = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
         let saved = saved.unwrap_or_else(|| {
             let data = Data::of(&*dataset, sealed.data().batch_size as u64);
             let position = data.position_of_step(step);
@@ -118,15 +127,26 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     } else if job.resume {
         warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
     }
+    if let Some(best) = history.best() {
+        // A run may have ended between its checkpoint and the file that names the best one.
+        warnings.extend(checkpoint::name_best(&*storage, &job.run, best.step).err().map(|error| error.to_string()));
+    }
+    warnings.extend(validator.as_ref().and_then(|validator| validating::carry_on(&mut history, validator)));
     let total = position.total_steps(step, &train, per_epoch);
-    if job.resume && total <= step {
+    let validation = job.config.validation();
+    let nothing_left = match history.is_due(&validation, &position) {
+        true => None,
+        false if total <= step => Some(Finish::NothingLeft),
+        false => history.is_exhausted(&validation).then_some(Finish::EarlyStopped),
+    };
+    if let Some(finish) = nothing_left.filter(|_| job.resume) {
         for message in warnings {
             for observer in &mut job.observers {
                 // Nobody is left to hear that an observer cannot take a warning.
                 let _ = observer.on(&Event::Warning { step, message: message.clone() });
             }
         }
-        return Ok(Outcome { finish: Finish::NothingLeft, step });
+        return Ok(Outcome { finish, step, best: history.best().cloned() });
     }
     if job.resume {
         warnings.extend(folder.resume(&*storage, &config_text(&*job.config)?, &run_info(&job))?);
@@ -145,6 +165,8 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         data,
         slowed_down,
         pending,
+        validator,
+        history,
         events,
         observers: job.observers,
         autosave: Interval::new(

@@ -39,6 +39,8 @@ enum Source {
     WeightFile,
     /// A folder of the references.
     References,
+    /// Networks that are in memory alone.
+    Memory,
 }
 
 impl TrainedModel {
@@ -118,6 +120,16 @@ impl TrainedModel {
         Self::new(&path, Source::Checkpoint(folder), config, Vec::new()).verified(&[])
     }
 
+    /// A model whose networks are in memory: one in training, as it is at this moment. `path` is what messages name, and what
+    /// holds the styles.
+    ///
+    /// # Errors
+    /// [`Error::NoNetwork`] if the description names a network that is not among them; [`Error::Unusable`] if one is not what
+    /// the description says, or holds values that are not finite.
+    pub fn in_memory(path: &Path, config: ModelConfig, networks: Vec<(String, StateDict)>) -> Result<Self> {
+        Self::new(path, Source::Memory, config, networks).verified(&[])
+    }
+
     fn of_folder(path: &Path, networks: &[&str]) -> Result<Self> {
         let file = path.join(ModelConfig::FILE);
         let refuse = |reason| Error::Description { path: file.clone(), reason };
@@ -160,7 +172,7 @@ impl TrainedModel {
                 checkpoint::Error::damaged(&folder.dir().join(file_name(name)), reason).into()
             }
             Source::Folder(folder) => Error::Unusable { path: folder.join(file_name(name)), source: source.into() },
-            Source::WeightFile | Source::References => {
+            Source::WeightFile | Source::References | Source::Memory => {
                 Error::Unusable { path: self.path.clone(), source: source.into() }
             }
         })
@@ -193,7 +205,7 @@ impl TrainedModel {
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.source {
             Source::Checkpoint(folder) => Some(folder.manifest()),
-            Source::Folder(_) | Source::WeightFile | Source::References => None,
+            Source::Folder(_) | Source::WeightFile | Source::References | Source::Memory => None,
         }
     }
 
@@ -231,7 +243,9 @@ impl TrainedModel {
                 .flatten()
                 .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".safetensors")?.to_owned()))
                 .collect(),
-            Source::WeightFile | Source::References => self.networks.iter().map(|(name, _)| name.clone()).collect(),
+            Source::WeightFile | Source::References | Source::Memory => {
+                self.networks.iter().map(|(name, _)| name.clone()).collect()
+            }
         };
         names.sort();
         names
@@ -248,7 +262,7 @@ impl TrainedModel {
         match &self.source {
             Source::Checkpoint(folder) => Ok(folder.tensors(name)?),
             Source::Folder(folder) => Ok(read_any(folder.join(file_name(name)))?.state),
-            Source::WeightFile | Source::References => {
+            Source::WeightFile | Source::References | Source::Memory => {
                 Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() })
             }
         }

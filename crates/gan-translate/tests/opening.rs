@@ -217,3 +217,23 @@ fn paths_without_a_model_tell_what_there_is() {
         Err(Error::Checkpoint(checkpoint::Error::NoCheckpoint { .. }))
     ));
 }
+
+#[test]
+fn a_model_in_memory_translates_as_its_checkpoint_does() {
+    let run = fixture("pix2pix");
+    let trained = TrainedModel::open(&run).unwrap();
+    let config = trained.config().clone();
+    let networks = vec![("g".to_owned(), trained.network("g").unwrap())];
+    let open = |networks| TrainedModel::in_memory(&run, config.clone(), networks);
+    let model = open(networks.clone()).unwrap();
+    assert_eq!(
+        (model.step(), model.network_names(), model.features_dir()),
+        (None, vec!["g".to_owned()], run.join("features"))
+    );
+    let made = Model::load(&model, Options::default()).unwrap().translate(&waves(3, 12, 9)).unwrap();
+    assert_eq!(values(&made), translated(&run));
+    assert!(matches!(open(Vec::new()), Err(Error::NoNetwork { .. })));
+    let mut broken = networks;
+    broken[0].1 = broken[0].1.iter().map(|(name, t)| (name.to_owned(), (t * f64::NAN).unwrap_or(t.clone()))).collect();
+    assert!(matches!(open(broken), Err(Error::Unusable { .. })));
+}

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use gan_weights::checkpoint::{
-    Disk, Error, FileRecord, Folder, MANIFEST, MODEL, Manifest, Result, STATE, checkpoints_dir, exists, is_checkpoint,
-    newest,
+    BEST, Choice, Disk, Error, FileRecord, Folder, MANIFEST, MODEL, Manifest, Result, STATE, best_step,
+    checkpoints_dir, chosen, exists, is_checkpoint, newest,
 };
 use gan_weights::{StateDict, safetensors};
 
@@ -140,4 +140,39 @@ fn what_is_not_as_it_was_sealed_is_refused() {
     .unwrap();
     seal(&dir, 3);
     refused("tensor `weight` holds NaN at element 0");
+}
+
+#[test]
+fn a_checkpoint_is_chosen_by_name() {
+    let run = tempfile::tempdir().unwrap();
+    let dir = checkpoints_dir(run.path());
+    let find = |choice: &str| chosen(&Disk, run.path(), choice.parse().unwrap());
+    assert!(matches!(find("best"), Err(Error::NoCheckpoint { .. })));
+    write(run.path(), 5, true);
+    let refused = |choice: &str| find(choice).unwrap_err().to_string();
+    assert!(refused("best").ends_with("trained without validation; there is 5"), "{}", refused("best"));
+    write(run.path(), 30, true);
+    write(run.path(), 200, true);
+    fs::write(dir.join(BEST), "30\n").unwrap();
+    assert_eq!(best_step(&Disk, run.path()).unwrap(), Some(30));
+    assert_eq!(find("latest").unwrap(), run.path());
+    assert_eq!(find("best").unwrap(), dir.join("30"));
+    assert_eq!(find("200").unwrap(), dir.join("200"));
+    assert!(refused("7").contains("no checkpoint 7; there are 5, 30 (best), 200"), "{}", refused("7"));
+    // One that is being replaced is still there under its other name.
+    fs::rename(dir.join("30"), dir.join(".old-30-9")).unwrap();
+    assert_eq!(find("best").unwrap(), dir.join(".old-30-9"));
+    fs::remove_dir_all(dir.join(".old-30-9")).unwrap();
+    assert!(refused("best").contains("that of step 30 is gone; there are 5, 200"), "{}", refused("best"));
+    for damaged in ["", "030", "x", "30 40", &"9".repeat(40)] {
+        fs::write(dir.join(BEST), damaged).unwrap();
+        assert!(matches!(find("best"), Err(Error::Damaged { .. })), "{damaged}");
+        assert!(find("5").is_ok());
+    }
+    for wrong in ["", "newest", "05", "-1", "5.0"] {
+        assert!(wrong.parse::<Choice>().unwrap_err().to_string().contains("latest, best or"), "{wrong}");
+    }
+    for choice in [Choice::Latest, Choice::Best, Choice::Step(7)] {
+        assert_eq!(choice.to_string().parse(), Ok(choice));
+    }
 }

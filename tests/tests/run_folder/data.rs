@@ -18,7 +18,7 @@ fn root(folder: &Path) -> String {
 }
 
 fn done(step: u64) -> Outcome {
-    Outcome { finish: Finish::Complete, step }
+    Outcome { finish: Finish::Complete, step, best: None }
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn nothing_left_leaves_everything_as_it_is() {
     let before = contents(&run);
     for more in [&[][..], &["n_epochs=1"], &["max_steps=3"]] {
         let (outcome, said) = resume(&run, more);
-        assert_eq!(outcome.unwrap(), Outcome { finish: Finish::NothingLeft, step: 4 });
+        assert_eq!(outcome.unwrap(), Outcome { finish: Finish::NothingLeft, step: 4, best: None });
         assert!(!said.iter().any(|s| s.starts_with("started")), "{said:?}");
         assert!(contents(&run) == before, "with {more:?}");
     }

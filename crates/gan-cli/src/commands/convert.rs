@@ -1,5 +1,6 @@
 //! `gan-cli convert`.
 
+use crate::commands::checkpoint::CheckpointArgs;
 use crate::commands::model_folder::{is_training_state, listed};
 use crate::commands::trained::{open_trained, open_trained_with};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
@@ -22,6 +23,8 @@ pub(crate) struct Args {
     /// File to write: .pth (or .pt) or .safetensors
     #[arg(value_name = "OUT")]
     to: PathBuf,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
     /// Which network of a run or checkpoint: g, d, e, g_a, g_b, d_a or d_b
     #[arg(long)]
     network: Option<String>,
@@ -61,7 +64,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     if args.to.is_dir() {
         bail!(Coded(USAGE, format!("{} is a folder; name a file", args.to.display())));
     }
-    let (mut state, mut notes) = if is_weight_file(&args.from) { from_file(&args)? } else { from_run(&args)? };
+    let model = args.checkpoint.of(&args.from)?;
+    let (mut state, mut notes) = if is_weight_file(&args.from) { from_file(&args)? } else { from_run(&args, &model)? };
     let mut cleaned = state.clone();
     let mut changes = normalize_keys(&mut cleaned);
     changes.extend(fold_parametrizations(&mut cleaned));
@@ -118,15 +122,16 @@ fn from_file(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
     Ok((loaded.state, loaded.notes))
 }
 
-fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
+/// `model` is the run, or the checkpoint of it that was chosen.
+fn from_run(args: &Args, model: &Path) -> anyhow::Result<(StateDict, Vec<String>)> {
     if args.entry.is_some() {
         bail!(Coded(2, "--entry is for .pth files; a network of a run is named by --network".into()));
     }
     // What is wrong with the folder is said where it is opened for good.
-    let networks = TrainedModel::open(&args.from).map(|trained| trained.network_names()).unwrap_or_default();
-    let from = args.from.display();
+    let networks = TrainedModel::open(model).map(|trained| trained.network_names()).unwrap_or_default();
+    let from = model.display();
     let Some(name) = args.network.as_deref() else {
-        open_trained(&args.from)?;
+        open_trained(model)?;
         let (all, first) = (listed(&networks), networks.first().map_or("g", String::as_str));
         bail!(Coded(USAGE, format!("{from} holds {all}: name one with --network, for example --network {first}")));
     };
@@ -141,7 +146,7 @@ fn from_run(args: &Args) -> anyhow::Result<(StateDict, Vec<String>)> {
             format!("{from} has no network {name}, only {all} (in {files}): name one of these with --network")
         ));
     }
-    let trained = open_trained_with(&args.from, &[name])?;
+    let trained = open_trained_with(model, &[name])?;
     let method = &trained.config().method;
     let note = match trained.step() {
         Some(step) => format!("network {name} after {step} steps of {method}"),

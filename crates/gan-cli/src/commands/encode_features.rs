@@ -1,5 +1,6 @@
 //! `gan-cli encode-features`.
 
+use crate::commands::checkpoint::CheckpointArgs;
 use crate::commands::train::dataset_root;
 use crate::commands::trained::open_trained;
 use crate::device::DeviceArgs;
@@ -15,6 +16,8 @@ pub(crate) struct Args {
     /// Run folder of pix2pixhd, trained with encoder.instance_feat=true
     #[arg(long)]
     model: PathBuf,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
     /// Folder of the images to look at, or the name of a fetched dataset; the default is what the model was trained on
     #[arg(long)]
     data: Option<PathBuf>,
@@ -24,7 +27,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let place = args.place.open()?;
-    let trained = open_trained(&args.model)?;
+    let trained = open_trained(&args.checkpoint.of(&args.model)?)?;
     let data = args.data.as_deref().map(dataset_root);
     let mut inputs = Inputs::default();
     inputs.model(&args.model);

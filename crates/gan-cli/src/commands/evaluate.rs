@@ -7,9 +7,9 @@ mod model;
 mod networks;
 mod report;
 
+use crate::device::DeviceArgs;
 use crate::exit::Done;
 use crate::inputs::Inputs;
-use crate::device::DeviceArgs;
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use gan_fs::Durability;

@@ -2,6 +2,7 @@
 
 mod tensors;
 
+use crate::commands::checkpoint::CheckpointArgs;
 use crate::commands::model_folder::listed;
 use crate::commands::trained::open_trained;
 use crate::commands::weights::WeightArgs;
@@ -21,6 +22,8 @@ pub(crate) struct Args {
     /// Run or checkpoint folder, or a weight file (.pth, .safetensors) of any network, whose layers are shown
     #[arg(long)]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
     /// Which network of a run or checkpoint: g, d, e, g_a, g_b, d_a or d_b; the default is its (first) generator
     #[arg(long)]
     network: Option<String>,
@@ -40,7 +43,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     };
     let network = if !is_weight_file(model) {
         args.weights.refuse_for_runs()?;
-        let trained = open_trained(model)?;
+        let trained = open_trained(&args.checkpoint.of(model)?)?;
         let networks = trained.network_names();
         match args.network.as_deref() {
             Some(name) => of_run(&trained, &networks, name)?,

@@ -39,7 +39,8 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     shortcuts: Shortcuts,
-    /// One setting, over everything else: `train.lr=1e-4`, or `lr=1e-4` where the name is unique
+    /// One setting, over everything else: `train.lr=1e-4`, or `lr=1e-4` where the name is unique. With
+    /// `validation.every=5`, held-out images (`validation.split`) are translated and measured every five epochs
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Resume the run in --out. Its configuration is in the run folder; the command line of the start is accepted as well,

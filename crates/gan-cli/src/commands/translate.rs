@@ -7,6 +7,7 @@ mod paths;
 mod report;
 mod sizes;
 
+use crate::commands::checkpoint::CheckpointArgs;
 use crate::commands::weights::WeightArgs;
 use crate::device::{DeviceArgs, PrecisionArgs};
 use crate::exit::Done;
@@ -38,6 +39,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Args {
     #[command(flatten)]
     paths: PathArgs,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
     /// Write into a folder that holds other images than those of this call; they stay. Without it, results of several
     /// files go into a folder of their own
     #[arg(long)]

@@ -19,3 +19,4 @@ mod signals;
 mod styles;
 mod support;
 mod training;
+mod validation;

@@ -2,9 +2,9 @@
 
 pub mod act;
 pub mod avg_pool;
-pub mod branches;
 pub mod blur_pool;
 pub mod blur_upsample;
+pub mod branches;
 pub mod conv;
 pub mod conv_transpose;
 pub mod dropout;

@@ -5,9 +5,7 @@ use crate::Error;
 
 /// What stands in the way, if the tensors tell it.
 pub(super) fn find(tensors: &Tensors<'_>) -> Option<Error> {
-    let found = spectral_norm(tensors)
-        .or_else(|| weight_norm(tensors))
-        .or_else(|| untracked(tensors));
+    let found = spectral_norm(tensors).or_else(|| weight_norm(tensors)).or_else(|| untracked(tensors));
     found.map(|network| Error::UnsupportedNetwork { network })
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn clean(storage: &dyn Storage, dir: &Path) -> Vec<Warning> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
         Err(error) => return vec![not_deleted(dir, &error)],
     };
-    let stale = |name: &str| [TEMP, TRASH, ".latest"].iter().any(|prefix| name.starts_with(prefix));
+    let stale = |name: &str| [TEMP, TRASH, ".latest", ".best"].iter().any(|prefix| name.starts_with(prefix));
     entries.iter().filter(|entry| stale(&entry.name)).filter_map(|entry| remove(storage, dir, entry)).collect()
 }
 
@@ -33,10 +33,10 @@ fn not_deleted(path: &Path, error: &std::io::Error) -> Warning {
     Warning::NotDeleted { path: path.to_owned(), reason: error.to_string() }
 }
 
-/// After `saved` was written: deletes all but the newest `keep` checkpoints up to it (0 keeps all), and sets those of
-/// later steps aside. The latter exist when the run was resumed from before them, because they are damaged or by the
-/// user's choice; left in place, the next resume would jump to them.
-pub(super) fn retain(storage: &dyn Storage, dir: &Path, saved: u64, keep: usize) -> Vec<Warning> {
+/// After `saved` was written: deletes all but the newest `keep` checkpoints up to it (0 keeps all) and those of the steps
+/// `stay`, and sets those of later steps aside. The latter exist when the run was resumed from before them, because they
+/// are damaged or by the user's choice; left in place, the next resume would jump to them.
+pub(super) fn retain(storage: &dyn Storage, dir: &Path, saved: u64, keep: usize, stay: &[u64]) -> Vec<Warning> {
     let entries = match storage.list(dir) {
         Ok(entries) => entries,
         Err(error) => return vec![not_deleted(dir, &error)],
@@ -50,7 +50,7 @@ pub(super) fn retain(storage: &dyn Storage, dir: &Path, saved: u64, keep: usize)
             warnings.extend(delete(storage, dir, &name));
         } else {
             kept += 1;
-            if keep > 0 && kept > keep {
+            if keep > 0 && kept > keep && !stay.contains(&step) {
                 warnings.extend(delete(storage, dir, &name));
             }
         }

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use gan_weights::checkpoint::{FileRecord, MANIFEST, MODEL, Manifest, REPLACED, STATE, checkpoints_dir};
+use gan_weights::checkpoint::{
+    self, BEST, FileRecord, MANIFEST, MODEL, Manifest, REPLACED, STATE, best_step, checkpoints_dir,
+};
 
 use super::retention::{self, TEMP};
-use super::{Snapshot, Warning, instruction_set, tensors};
+use super::{Snapshot, Warning, instruction_set, name_best, tensors};
 use crate::storage::{Durability, Storage, StorageFile, replace_file};
 use crate::{Error, Result};
 
@@ -22,13 +24,29 @@ pub struct Saved {
     pub warnings: Vec<Warning>,
 }
 
-/// Writes `snapshot` to `RUN/checkpoints/<step>/` and afterwards deletes all but the newest `keep` checkpoints
-/// (0 keeps all). A checkpoint of the same step is replaced.
+/// Which checkpoints stay when one has been written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// So many of the newest; 0 keeps all.
+    pub newest: usize,
+    /// Step of the best by validation, which stays as well and is named by the file `best`. Without one, what that file names
+    /// stays.
+    pub best: Option<u64>,
+}
+
+impl From<usize> for Keep {
+    fn from(newest: usize) -> Self {
+        Keep { newest, best: None }
+    }
+}
+
+/// Writes `snapshot` to `RUN/checkpoints/<step>/` and afterwards deletes all checkpoints but those that `keep` names. A
+/// checkpoint of the same step is replaced.
 ///
 /// # Errors
 /// [`Error::NonFinite`], [`Error::Unsavable`] or [`Error::Files`]. Nothing older has been touched then, and the partial
 /// checkpoint has been removed as far as the disk lets us.
-pub fn save(storage: &dyn Storage, run: &Path, snapshot: &Snapshot, keep: usize) -> Result<Saved> {
+pub fn save(storage: &dyn Storage, run: &Path, snapshot: &Snapshot, keep: impl Into<Keep>) -> Result<Saved> {
     let dir = checkpoints_dir(run);
     storage.create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
     storage.sync_dir(run).map_err(|e| Error::io("flush", run, e))?;
@@ -48,9 +66,25 @@ pub fn save(storage: &dyn Storage, run: &Path, snapshot: &Snapshot, keep: usize)
 
     let hint = dir.join("latest");
     if let Err(error) = replace_file(storage, &hint, format!("{}\n", snapshot.step).as_bytes(), Durability::Flushed) {
-        warnings.push(Warning::Hint { reason: error.to_string() });
+        warnings.push(Warning::Hint { file: "latest", reason: error.to_string() });
     }
-    warnings.extend(retention::retain(storage, &dir, snapshot.step, keep));
+    let keep = keep.into();
+    if let Some(best) = keep.best
+        && let Err(error) = name_best(storage, run, best)
+    {
+        warnings.push(Warning::Hint { file: BEST, reason: error.to_string() });
+    }
+    // What the file names stays, whether or not it could be written. If that cannot be told, nothing is deleted.
+    let (newest, named) = match best_step(storage, run) {
+        Ok(named) => (keep.newest, named),
+        Err(error @ checkpoint::Error::Io { .. }) => {
+            warnings.push(Warning::Unreadable { reason: error.to_string() });
+            (0, None)
+        }
+        Err(_) => (keep.newest, None),
+    };
+    let stay: Vec<u64> = keep.best.into_iter().chain(named).collect();
+    warnings.extend(retention::retain(storage, &dir, snapshot.step, newest, &stay));
     Ok(Saved { path: target, bytes, warnings })
 }
 

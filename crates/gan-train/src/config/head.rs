@@ -1,7 +1,7 @@
 //! The tables that the configurations of all methods share.
 
-/// Declares the configuration of a method that trains a generator against discriminators: the tables `[train]`, `[data]`,
-/// `[generator]` and `[discriminator]`, and after them the method's own. Each of those is a struct with a constant `RANGES`.
+/// Declares the configuration of a method that trains a generator against discriminators: the tables `[train]`, `[validation]`,
+/// `[data]`, `[generator]` and `[discriminator]`, and after them the method's own. Each of those is a struct with a constant `RANGES`.
 ///
 /// The struct reads and writes itself with serde (which the crate that uses this macro needs), refuses keys that no table has,
 /// implements [`Ranged`](crate::config::Ranged), and has `of_defaults()`: every table at its own default, from which
@@ -50,6 +50,8 @@ macro_rules! method_config {
         pub struct $name {
             /// Training loop.
             pub train: $crate::TrainConfig,
+            /// Held-out images.
+            pub validation: $crate::ValidationConfig,
             /// Dataset.
             pub data: $crate::config::head::DataConfig,
             /// Generator.
@@ -62,6 +64,7 @@ macro_rules! method_config {
         impl $crate::config::Ranged for $name {
             const TABLES: $crate::config::Tables = &[
                 ("train", <$crate::TrainConfig>::RANGES),
+                ("validation", <$crate::ValidationConfig>::RANGES),
                 ("data", <$crate::config::head::DataConfig>::RANGES),
                 ("generator", <$crate::config::head::GeneratorConfig>::RANGES),
                 ("discriminator", <$crate::config::head::DiscriminatorConfig>::RANGES),
@@ -74,6 +77,7 @@ macro_rules! method_config {
             fn of_defaults() -> Self {
                 $name {
                     train: Default::default(),
+                    validation: Default::default(),
                     data: Default::default(),
                     generator: Default::default(),
                     discriminator: Default::default(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Observer};
@@ -166,6 +166,24 @@ pub struct ProgressRecord {
     pub lr: f64,
 }
 
+/// A validation as read back.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ValidationRecord {
+    /// Steps done.
+    pub step: u64,
+    /// Epochs done.
+    pub epoch: u64,
+    /// Images, or pairs.
+    pub images: u64,
+    /// Metrics by name, in the order of the configuration; those that were not finite are `None`.
+    #[serde(deserialize_with = "in_order")]
+    pub metrics: Vec<(String, Option<f64>)>,
+    /// The metric that decided.
+    pub best_by: String,
+    /// Step of the best checkpoint so far.
+    pub best_step: Option<u64>,
+}
+
 fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, Option<f64>)>, D::Error> {
     struct InOrder;
 
@@ -173,7 +191,7 @@ fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, Option<f6
         type Value = Vec<(String, Option<f64>)>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("losses by name")
+            f.write_str("numbers by name")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -193,7 +211,20 @@ fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, Option<f6
 ///
 /// # Errors
 /// [`Error::Files`].
-pub fn read_progress(storage: &dyn Storage, path: &Path, mut each: impl FnMut(ProgressRecord)) -> Result<()> {
+pub fn read_progress(storage: &dyn Storage, path: &Path, each: impl FnMut(ProgressRecord)) -> Result<()> {
+    read_records(storage, path, each)
+}
+
+/// As [`read_progress`], for the validations.
+///
+/// # Errors
+/// [`Error::Files`].
+pub fn read_validations(storage: &dyn Storage, path: &Path, each: impl FnMut(ValidationRecord)) -> Result<()> {
+    read_records(storage, path, each)
+}
+
+/// Events of different kinds have different fields, so that a line is of one kind.
+fn read_records<R: DeserializeOwned>(storage: &dyn Storage, path: &Path, mut each: impl FnMut(R)) -> Result<()> {
     let file = match storage.open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -266,6 +297,19 @@ mod tests {
         let mut records = Vec::new();
         read_progress(&*storage, path, |record| records.push(record)).unwrap();
         assert_eq!(records[0].losses, [("g_gan".to_owned(), Some(0.1 * 7.0)), ("d_real".to_owned(), None)]);
+
+        // Those who look for log points pass over validations, and the other way round.
+        let metrics = vec![("psnr".to_owned(), f64::INFINITY), ("l1".to_owned(), 0.1)];
+        let best = (String::from("l1"), Some(4));
+        let (best_by, best_step) = best.clone();
+        log.on(&Event::Validated { step: 8, epoch: 2, images: 5, metrics, best_by, best_step, seconds: 0.5 }).unwrap();
+        let (mut records, mut validations) = (Vec::new(), Vec::new());
+        read_progress(&*storage, path, |record| records.push(record.step)).unwrap();
+        read_validations(&*storage, path, |record| validations.push(record)).unwrap();
+        assert_eq!((records, validations.len()), (vec![7], 1));
+        let read = validations.remove(0);
+        assert_eq!((read.step, read.epoch, read.images, (read.best_by, read.best_step)), (8, 2, 5, best));
+        assert_eq!(read.metrics, [("psnr".to_owned(), None), ("l1".to_owned(), Some(0.1))]);
     }
 
     #[test]

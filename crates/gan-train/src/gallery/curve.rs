@@ -1,9 +1,9 @@
-//! Loss curves of bounded length.
+//! Curves of bounded length.
 
 /// Points that a curve keeps; when they are full, neighbours are averaged.
 pub(super) const POINTS: usize = 512;
 
-/// One loss over the steps.
+/// One loss or metric over the steps.
 #[derive(Debug, Clone)]
 pub(super) struct Curve {
     pub(super) name: String,
@@ -14,7 +14,7 @@ pub(super) struct Curve {
     pending: (f64, u32),
 }
 
-/// All losses, in the order in which they first appeared.
+/// All losses and metrics, in the order in which they first appeared.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Curves(Vec<Curve>);
 

@@ -134,7 +134,7 @@ fn charts(curves: &Curves) -> String {
     if figures.is_empty() { figures } else { format!("<div class=\"curves\">\n{figures}</div>\n") }
 }
 
-/// One loss as an inline SVG of 300 × 90 units.
+/// One curve as an inline SVG of 300 × 90 units.
 fn chart(curve: &Curve) -> String {
     const WIDTH: f64 = 300.0;
     const HEIGHT: f64 = 90.0;

@@ -181,3 +181,34 @@ fn works_on_a_real_disk() {
     gallery.on(&preview(1)).unwrap();
     assert!(dir.join("index.html").exists() && dir.join("images/000000001-0-1.png").exists());
 }
+
+#[test]
+fn validation_has_curves_of_its_own() {
+    let storage = VolatileStorage::new();
+    let mut log = JsonLines::create(Arc::new(storage.clone()), Path::new("/events.jsonl")).unwrap();
+    let mut gallery = open(&storage, 0);
+    for (step, l1) in [(10, 9.0), (20, f64::NAN), (30, 7.0)] {
+        for event in [
+            progress(step, 1.0),
+            Event::Validated {
+                step,
+                epoch: step / 10,
+                images: 4,
+                metrics: vec![("l1".to_owned(), l1)],
+                best_by: "l1".to_owned(),
+                best_step: Some(step),
+                seconds: 1.0,
+            },
+        ] {
+            log.on(&event).unwrap();
+            gallery.on(&event).unwrap();
+        }
+    }
+    let curve = |gallery: &Gallery| gallery.curves.iter().find(|c| c.name == "validation l1").unwrap().points.clone();
+    assert_eq!(curve(&gallery), [(10, 9.0), (30, 7.0)]);
+    let index = text(&storage, "index.html");
+    assert!(index.contains("<b>validation l1</b>") && index.matches("<polyline").count() == 3, "{index}");
+    gallery.on(&Event::Finished { step: 30, epoch: 3, reason: Finish::EarlyStopped }).unwrap();
+    assert!(text(&storage, "index.html").contains("stopped early"));
+    assert_eq!(curve(&open(&storage, 12)), [(10, 9.0)]);
+}

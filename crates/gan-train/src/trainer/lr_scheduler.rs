@@ -19,8 +19,8 @@ pub(super) struct LrScheduler {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct LrState {
     plateau: Plateau,
-    /// Sum of all losses over this epoch, and its steps. Its mean is what the plateau is measured on: there is no
-    /// validation metric, and the reference's constant 0 lowers the rate blindly.
+    /// Sum of all losses over this epoch, and its steps. Its mean is what the plateau is measured on: not every run
+    /// is validated, and the reference's constant 0 lowers the rate blindly.
     sum: f64,
     steps: u64,
 }

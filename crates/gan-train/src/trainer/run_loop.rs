@@ -1,7 +1,8 @@
-//! Steps, log points and previews.
+//! Steps, epochs, log points and previews.
 
 use super::Outcome;
 use super::device_prefetcher::DevicePrefetcher;
+use super::history::History;
 use super::lr_scheduler::LrScheduler;
 use super::position::{Data, Position};
 use super::preview::preview_batch;
@@ -13,6 +14,7 @@ use crate::method_config::MethodConfig;
 use crate::method_spec::MethodSpec;
 use crate::run::RunFolder;
 use crate::storage::Storage;
+use crate::validation::Validator;
 use crate::{DeviceConfig, Error, Result, TrainConfig, WayBack, to_device};
 use gan_data::{Batch, Dataset, Loader};
 use std::sync::Arc;
@@ -42,6 +44,8 @@ pub(super) struct Run<'a> {
     pub(super) slowed_down: Option<u64>,
     pub(super) total: u64,
     pub(super) pending: Pending,
+    pub(super) validator: Option<Validator>,
+    pub(super) history: History,
     pub(super) preview: Option<Batch>,
     pub(super) autosave: Interval,
     pub(super) pace: Pace,
@@ -54,10 +58,11 @@ impl Run<'_> {
     /// Trains to the end, or until `stop` is set.
     pub(super) fn go(&mut self, stop: &AtomicBool) -> Result<Outcome> {
         let per_epoch = self.loader.batches_per_epoch() as u64;
-        let mut finish = Finish::Complete;
+        // A run that was stopped while it validated has that left to do; the checkpoint is written again with the result.
+        let mut finish = if self.validation_due() { self.end_epoch(stop, true)? } else { None };
         let mut upcoming = None;
         self.pace.step();
-        'training: while self.step < self.total {
+        while finish.is_none() && self.step < self.total {
             let (epoch, done) = (self.position.epoch(), self.position.batches);
             let batches = match upcoming.take() {
                 Some(batches) => batches,
@@ -67,32 +72,32 @@ impl Run<'_> {
             upcoming = (self.step + per_epoch - done < self.total).then(|| self.loader.epoch(epoch + 1, 0));
             for batch in batches {
                 let batch = batch.inspect_err(|_| self.save_before_failing())?;
-                self.one_step(batch, epoch)?;
-                if stop.load(Ordering::Relaxed) && self.step < self.total {
-                    finish = Finish::Interrupted;
-                    break 'training;
+                let due = self.one_step(batch, epoch)?;
+                if self.position.batches == 0 {
+                    let due = due || crossed(epoch, epoch - 1, self.train.save_epoch_freq);
+                    finish = self.end_epoch(stop, due)?;
+                } else if due {
+                    self.save_or_warn()?;
                 }
-                if self.step >= self.total {
+                if stop.load(Ordering::Relaxed) && self.step < self.total {
+                    finish = finish.or(Some(Finish::Interrupted));
+                }
+                if finish.is_some() || self.step >= self.total {
                     break;
                 }
             }
-            if self.position.batches == 0
-                && crossed(epoch, epoch - 1, self.train.save_epoch_freq)
-                && self.step < self.total
-                && self.last_saved != Some(self.step)
-            {
-                self.save_or_warn()?;
-            }
         }
+        let finish = finish.unwrap_or(Finish::Complete);
         if self.last_saved != Some(self.step) {
             self.check()?;
             self.save()?;
         }
         self.emit(Event::Finished { step: self.step, epoch: self.position.begun(), reason: finish });
-        Ok(Outcome { finish, step: self.step })
+        Ok(Outcome { finish, step: self.step, best: self.history.best().cloned() })
     }
 
-    fn one_step(&mut self, batch: Batch, epoch: u64) -> Result<()> {
+    /// One step, with what it shows. Returns whether a checkpoint is due.
+    fn one_step(&mut self, batch: Batch, epoch: u64) -> Result<bool> {
         let batch = self.prefetcher.take(batch)?;
         let lr = self.rate.of_epoch(epoch);
         let losses = self
@@ -120,12 +125,8 @@ impl Run<'_> {
         if crossed(images, before, self.train.display_freq) || self.step == 1 || last {
             self.show(epoch)?;
         }
-        if crossed(images, before, self.train.save_latest_freq)
-            || (self.train.save_minutes > 0.0 && self.autosave.due())
-        {
-            self.save_or_warn()?;
-        }
-        Ok(())
+        Ok(crossed(images, before, self.train.save_latest_freq)
+            || (self.train.save_minutes > 0.0 && self.autosave.due()))
     }
 
     /// Whether all gradients so far were finite, on devices that do not tell at once.

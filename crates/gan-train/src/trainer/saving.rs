@@ -2,7 +2,7 @@
 
 use super::run_loop::Run;
 use super::{state, way_back};
-use crate::checkpoint::{self, Snapshot};
+use crate::checkpoint::{self, Keep, Snapshot};
 use crate::events::Event;
 use crate::{Error, Result};
 use std::time::Instant;
@@ -47,8 +47,11 @@ impl Run<'_> {
         snapshot.model = serde_json::to_value(self.config.to_table()?).map_err(unsavable)?;
         snapshot.model_json = Some(serde_json::to_value(self.config.model()).map_err(unsavable)?);
         let place = state::TrainingPosition { position: self.position, data: self.data.clone() };
-        state::fill(&mut snapshot, self.method, events_length, &mut self.pending, &mut self.rate, place)?;
-        let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, self.train.keep);
+        let of_run =
+            state::OfRun { events_length, pending: &mut self.pending, rate: &mut self.rate, history: &self.history };
+        state::fill(&mut snapshot, self.method, of_run, place)?;
+        let keep = Keep { newest: self.train.keep, best: self.history.best().map(|best| best.step) };
+        let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, keep);
         let saved = saved.map_err(way_back::of_snapshot)?;
         self.last_saved = Some(self.step);
         saved.warnings.iter().for_each(|warning| self.warn(warning.to_string()));

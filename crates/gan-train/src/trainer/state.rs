@@ -1,5 +1,6 @@
 //! Between a method's parts and a checkpoint.
 
+use super::history::History;
 use super::lr_scheduler::{LrScheduler, LrState};
 use super::position::{Data, Position};
 use super::progress::{Pending, Sums};
@@ -27,6 +28,17 @@ struct State {
     optimizers: BTreeMap<String, Counters>,
     /// Absent in checkpoints of older versions.
     place: Option<TrainingPosition>,
+    /// Absent in checkpoints of older versions.
+    #[serde(default)]
+    validation: History,
+}
+
+/// What of the run goes into a snapshot, beside the method and the place.
+pub(super) struct OfRun<'a> {
+    pub(super) events_length: u64,
+    pub(super) pending: &'a mut Pending,
+    pub(super) rate: &'a mut LrScheduler,
+    pub(super) history: &'a History,
 }
 
 /// Where the run is, and in which data.
@@ -54,11 +66,10 @@ pub(super) fn events_length(snapshot: &Snapshot) -> u64 {
 pub(super) fn fill(
     snapshot: &mut Snapshot,
     method: &mut dyn Method,
-    events_length: u64,
-    pending: &mut Pending,
-    rate: &mut LrScheduler,
+    of_run: OfRun<'_>,
     place: TrainingPosition,
 ) -> Result<()> {
+    let OfRun { events_length, pending, rate, history } = of_run;
     let parts = method.state();
     let (mut moments, mut counters) = (Vec::new(), BTreeMap::new());
     for (name, optimizer, networks) in parts.optimizers {
@@ -78,7 +89,8 @@ pub(super) fn fill(
     if let Some(what) = pending.not_finite().or(rate.not_finite()) {
         return Err(Error::Diverged { what, way_back: WayBack::Unknown });
     }
-    let state = State { events_length, pending, rate, optimizers: counters, place: Some(place) };
+    let validation = history.clone();
+    let state = State { events_length, pending, rate, optimizers: counters, place: Some(place), validation };
     snapshot.state = serde_json::to_value(state).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     Ok(())
 }
@@ -125,17 +137,18 @@ pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) ->
     }
     let contradiction = state.pending.contradiction(snapshot.step).or(state.rate.contradiction(snapshot.step));
     let place = || state.place.as_ref().and_then(|place| place.position.contradiction(snapshot.step, &place.data));
-    contradiction.or_else(place).map_or(Ok(()), |reason| Err(bad_state(dir, &reason)))
+    let validation = || state.validation.contradiction(snapshot.step);
+    contradiction.or_else(place).or_else(validation).map_or(Ok(()), |reason| Err(bad_state(dir, &reason)))
 }
 
-/// Takes it out again: the losses since the last log point, and the place, where the checkpoint knows it. To be called with
-/// what [`check`] accepts.
+/// Takes it out again: the losses since the last log point, the place, where the checkpoint knows it, and what validation found.
+/// To be called with what [`check`] accepts.
 pub(super) fn restore(
     loaded: &Loaded,
     method: &mut dyn Method,
     rate: &mut LrScheduler,
     device: &Device,
-) -> Result<(Pending, Option<TrainingPosition>)> {
+) -> Result<(Pending, Option<TrainingPosition>, History)> {
     let Loaded { dir, snapshot, .. } = loaded;
     let state = read(dir, snapshot)?;
     let parts = method.state();
@@ -153,7 +166,7 @@ pub(super) fn restore(
         pool.restore(name, snapshot.file(POOL).map_or(&[], Vec::as_slice), device)?;
     }
     rate.restore(state.rate);
-    Ok((Pending::with(state.pending), state.place))
+    Ok((Pending::with(state.pending), state.place, state.validation))
 }
 
 fn read(dir: &Path, snapshot: &Snapshot) -> Result<State> {

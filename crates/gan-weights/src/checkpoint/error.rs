@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Choice;
+
 /// Result of reading a checkpoint.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -37,6 +39,18 @@ pub enum Error {
     NoCheckpoint {
         /// The folder searched.
         path: PathBuf,
+    },
+    /// A run has not the checkpoint that was chosen.
+    #[error("{} has no checkpoint {wanted}{}; there {} {}", .run.display(), why(*.wanted, *.best), if .steps.len() == 1 { "is" } else { "are" }, marked(.steps, *.best))]
+    NotThere {
+        /// The run.
+        run: PathBuf,
+        /// What was chosen.
+        wanted: Choice,
+        /// Steps of the checkpoints that there are, ascending.
+        steps: Vec<u64>,
+        /// Step of the best checkpoint, where one is named.
+        best: Option<u64>,
     },
     /// Every checkpoint was refused.
     #[error("none of the checkpoints in {} can be used:{}; restore one of them from a copy, or start a new run", .path.display(), list(.refused))]
@@ -80,4 +94,19 @@ fn remedy(reason: &io::Error) -> &'static str {
 
 fn list(refused: &[String]) -> String {
     refused.iter().map(|reason| format!("\n  {reason}")).collect()
+}
+
+/// Why the best checkpoint is not there.
+fn why(wanted: Choice, best: Option<u64>) -> String {
+    match (wanted, best) {
+        (Choice::Best, None) => ", because it was trained without validation".to_owned(),
+        (Choice::Best, Some(step)) => format!(": that of step {step} is gone"),
+        _ => String::new(),
+    }
+}
+
+/// `5, 10 (best), 15`.
+fn marked(steps: &[u64], best: Option<u64>) -> String {
+    let mark = |step: &u64| if Some(*step) == best { format!("{step} (best)") } else { step.to_string() };
+    steps.iter().map(mark).collect::<Vec<_>>().join(", ")
 }

@@ -5,11 +5,13 @@
 //! RUN/checkpoints/5000/<stem>.safetensors    one for each network, `optimizer`, `pool`, …
 //! RUN/checkpoints/5000/state.json            counters and whatever else training keeps
 //! RUN/checkpoints/5000/model.json            what the trained model is (since format 2)
+//! RUN/checkpoints/best                       name of the best by validation, where there was any
 //! ```
 //!
-//! [`newest`] finds the newest checkpoint of a run that its caller can use. [`Folder`] is one checkpoint whose manifest
-//! verifies; its files are read when they are asked for. All files are read through [`Files`]; [`Disk`] is the file system.
+//! [`newest`] finds the newest checkpoint of a run that its caller can use, [`chosen`] another one by name. [`Folder`] is
+//! one checkpoint whose manifest verifies; its files are read when they are asked for. All files are read through [`Files`]; [`Disk`] is the file system.
 
+mod choice;
 mod error;
 mod files;
 mod folder;
@@ -19,6 +21,7 @@ mod tensors;
 
 use std::path::{Path, PathBuf};
 
+pub use choice::{BEST, Choice, InvalidChoice, best_step, chosen};
 pub use error::{Error, Result};
 pub use files::{Disk, Entry, Files, read_limited};
 pub use folder::Folder;

@@ -34,7 +34,7 @@ pub struct Candidate {
 }
 
 /// The step of a folder named by its step, written as [`u64`] is displayed.
-fn step_of(name: &str) -> Option<u64> {
+pub(super) fn step_of(name: &str) -> Option<u64> {
     let step: u64 = name.parse().ok()?;
     (step.to_string() == name).then_some(step)
 }

@@ -104,9 +104,7 @@ impl Report {
         }
         self.warnings.iter().for_each(|warning| note!("note: {warning}"));
         if !self.named {
-            self.left_out
-                .iter()
-                .for_each(|LeftOut { metric, reason }| note!("note: no {}: {reason}", metric.name()));
+            self.left_out.iter().for_each(|LeftOut { metric, reason }| note!("note: no {}: {reason}", metric.name()));
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::exit::{Coded, DIVERGED, Done};
 use crate::shell::quoted;
 use gan_train::events::Finish;
+use gan_train::validation::Best;
 use gan_train::{Error, Outcome, TrainConfig, WayBack};
 use std::path::PathBuf;
 
@@ -24,15 +25,32 @@ impl Launch {
         }
         if outcome.finish == Finish::NothingLeft {
             note!("{}", nothing_left(&self.train, outcome.step));
+        }
+        if outcome.finish == Finish::EarlyStopped {
+            note!("{}", self.stopped_early(&outcome));
+        }
+        if let Some(best) = &outcome.best {
+            note!("{}", best_checkpoint(best));
+        }
+        if outcome.finish == Finish::NothingLeft {
             return Ok(Done::Complete);
         }
         let gallery = self.out.join("gallery/index.html");
         note!(
-            "done. Look at {}, translate with `gan-cli translate --model {} …`",
+            "done. Look at {}, translate with `gan-cli translate --model {}{} …`",
             gallery.display(),
-            quoted(&self.out)
+            quoted(&self.out),
+            if outcome.best.is_some() { " --checkpoint best" } else { "" }
         );
         Ok(Done::Complete)
+    }
+
+    /// What to say where validation has not improved for too long.
+    fn stopped_early(&self, outcome: &Outcome) -> String {
+        format!(
+            "stopped early at step {}: validation has not improved for as many times as validation.patience allows; to train on, raise it: {} --set validation.patience=…",
+            outcome.step, self.command
+        )
     }
 
     /// Says how to go on after an interruption.
@@ -78,6 +96,12 @@ impl Launch {
     }
 }
 
+/// What to say of the best checkpoint.
+fn best_checkpoint(best: &Best) -> String {
+    let Best { metric, value, step, epoch } = best;
+    format!("the best checkpoint by validation is that of step {step}, epoch {epoch}: {metric} {value:.4}")
+}
+
 /// What to say where no step was left.
 fn nothing_left(train: &TrainConfig, step: u64) -> String {
     if train.max_steps > 0 && step >= train.max_steps {
@@ -121,5 +145,15 @@ mod tests {
         let train = TrainConfig { max_steps: 50, ..train };
         assert!(nothing_left(&train, 50).contains("raise max_steps"));
         assert!(nothing_left(&train, 20).contains("raise n_epochs"));
+    }
+
+    #[test]
+    fn an_early_stop_says_what_was_best_and_how_to_go_on() {
+        let best = Best { metric: "l1".into(), value: 12.25, step: 6, epoch: 3 };
+        let said = best_checkpoint(&best);
+        assert!(said.contains("step 6, epoch 3: l1 12.2500"), "{said}");
+        let outcome = Outcome { finish: Finish::EarlyStopped, step: 10, best: Some(best) };
+        let said = launch().stopped_early(&outcome);
+        assert!(said.contains("at step 10") && said.contains("--resume --set validation.patience=…"), "{said}");
     }
 }

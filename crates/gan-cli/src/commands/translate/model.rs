@@ -7,6 +7,7 @@ use crate::exit::{Coded, USAGE};
 use crate::wording::worded;
 use anyhow::bail;
 use gan_translate::{DeviceConfig, Error, Model, Options, TrainedModel, WeightOptions};
+use std::path::Path;
 
 const NO_ENCODER: &str = "--encode is for models with an instance feature encoder, which this is not";
 
@@ -24,10 +25,11 @@ pub(super) struct LabelArgs {
 
 /// Opens the model; says what there is to know of it.
 pub(super) fn open(args: &Args, paths: &Paths, device: DeviceConfig) -> anyhow::Result<Model> {
+    let chosen = args.checkpoint.of(&paths.model)?;
     let (trained, direction) = if paths.of_weights() {
         (of_weights(args, paths)?, None)
     } else {
-        (of_run(args, paths)?, (args.direction == Direction::B2a).then_some(gan_translate::Direction::B2a))
+        (of_run(args, &chosen)?, (args.direction == Direction::B2a).then_some(gan_translate::Direction::B2a))
     };
     let options = Options { direction, ..args.options(device) };
     let model = Model::load(&trained, options).map_err(worded)?;
@@ -47,12 +49,13 @@ pub(super) fn open(args: &Args, paths: &Paths, device: DeviceConfig) -> anyhow::
     Ok(model)
 }
 
-fn of_run(args: &Args, paths: &Paths) -> anyhow::Result<TrainedModel> {
+/// `model` is the run, or the checkpoint of it that was chosen.
+fn of_run(args: &Args, model: &Path) -> anyhow::Result<TrainedModel> {
     args.weights.refuse_for_runs()?;
     if args.labels.label_nc.is_some() || args.labels.no_instance {
         bail!(Coded(USAGE, "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()));
     }
-    let trained = open_trained(&paths.model)?;
+    let trained = open_trained(model)?;
     let config = trained.config();
     if args.direction == Direction::B2a
         && let [only] = &config.generators[..]

@@ -1,9 +1,10 @@
 //! Which checkpoints are kept.
 
-use gan_weights::checkpoint::checkpoints_dir;
+use gan_weights::checkpoint::{BEST, best_step, checkpoints_dir};
 
 use super::{assert_same, run, snapshot};
-use crate::checkpoint::{Warning, load_latest, save};
+use crate::checkpoint::{Keep, Warning, load_latest, name_best, save};
+use crate::storage::fault::{Fault, FaultyStorage};
 use crate::storage::volatile::VolatileStorage;
 use crate::storage::{Files, Storage};
 
@@ -57,4 +58,60 @@ fn leftovers_are_removed_and_strangers_left_alone() {
     storage.put(&dir.join("notes.txt"), vec![1]);
     save(&storage, run(), &snapshot(6), 1).unwrap();
     assert_eq!(names(&storage), ["007", "6", "best", "latest", "notes.txt"]);
+}
+
+fn best(newest: usize, step: u64) -> Keep {
+    Keep { newest, best: Some(step) }
+}
+
+#[test]
+fn the_best_stays_beside_the_newest() {
+    let storage = VolatileStorage::new();
+    for (step, of) in [(8, 8), (9, 8), (10, 8), (11, 8)] {
+        save(&storage, run(), &snapshot(step), best(2, of)).unwrap();
+    }
+    assert_eq!(names(&storage), ["10", "11", "8", "best", "latest"]);
+    assert_eq!(best_step(&storage, run()).unwrap(), Some(8));
+    // A save that knows of none keeps what the file names.
+    save(&storage, run(), &snapshot(12), 1).unwrap();
+    assert_eq!(names(&storage), ["12", "8", "best", "latest"]);
+    // With the newer one the older goes, in the same save.
+    save(&storage, run(), &snapshot(13), best(1, 13)).unwrap();
+    assert_eq!(names(&storage), ["13", "best", "latest"]);
+    // What is not there is never named.
+    save(&storage, run(), &snapshot(14), best(0, 9)).unwrap();
+    name_best(&storage, run(), 99).unwrap();
+    assert_eq!(best_step(&storage, run()).unwrap(), Some(13));
+    storage.put(&checkpoints_dir(run()).join(BEST), b"damaged".to_vec());
+    name_best(&storage, run(), 14).unwrap();
+    assert_eq!(best_step(&storage, run()).unwrap(), Some(14));
+}
+
+/// Whatever fails or is cut off, the file names a checkpoint that is there: the new best one, or the one before.
+#[test]
+fn the_best_is_the_new_one_or_the_one_before() {
+    let mut outcomes = std::collections::BTreeSet::new();
+    for at in 1..120 {
+        for cut in [false, true] {
+            let storage = super::empty_run();
+            save(&storage, run(), &snapshot(10), best(1, 10)).unwrap();
+            save(&storage, run(), &snapshot(20), best(1, 10)).unwrap();
+            let failing = if cut {
+                FaultyStorage::from(storage.clone(), Fault::Enospc, at)
+            } else {
+                FaultyStorage::once(storage.clone(), Fault::Eio, at)
+            };
+            let saved = save(&failing, run(), &snapshot(30), best(1, 30));
+            if cut {
+                storage.power_cut(&mut gan_rng::Key::new(at, gan_rng::Purpose::Test).stream());
+            }
+            let named = best_step(&storage, run()).unwrap().unwrap();
+            let read = crate::checkpoint::load(&storage, &checkpoints_dir(run()).join(named.to_string())).unwrap();
+            assert_same(&read.snapshot, &snapshot(named));
+            let undisturbed = saved.is_ok_and(|saved| saved.warnings.is_empty());
+            assert!(named == 30 || named == 10 && !undisturbed, "{named} at {at}");
+            outcomes.insert((cut, named));
+        }
+    }
+    assert_eq!(outcomes.len(), 4, "{outcomes:?}");
 }

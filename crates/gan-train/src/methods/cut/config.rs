@@ -94,6 +94,10 @@ impl MethodConfig for Config {
         data_of(&self.data, &self.generator)
     }
 
+    fn validation(&self) -> ValidationConfig {
+        self.validation.clone()
+    }
+
     fn networks(&self) -> Vec<Box<dyn Network>> {
         let generator = self.generator.clone();
         let input_nc = generator.output_nc;

@@ -6,7 +6,7 @@ use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, data_of, image_model};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{DeviceConfig, Result, TrainConfig};
+use crate::{DeviceConfig, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_losses::GanMode;
 use gan_nets::GeneratorConfig;
@@ -49,6 +49,10 @@ impl Config {
 impl MethodConfig for Config {
     fn train(&self) -> &TrainConfig {
         &self.train
+    }
+
+    fn validation(&self) -> ValidationConfig {
+        self.validation.clone()
     }
 
     fn data(&self) -> DataConfig {

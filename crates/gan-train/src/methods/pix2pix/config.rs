@@ -6,7 +6,7 @@ use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{DeviceConfig, Result, TrainConfig};
+use crate::{DeviceConfig, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
 use gan_losses::GanMode;
@@ -38,6 +38,10 @@ pub struct LossConfig {
 impl MethodConfig for Config {
     fn train(&self) -> &TrainConfig {
         &self.train
+    }
+
+    fn validation(&self) -> ValidationConfig {
+        self.validation.clone()
     }
 
     fn data(&self) -> DataConfig {

@@ -5,7 +5,7 @@ use crate::consistency::{BadKey, Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{mode_name, no_penalty};
-use crate::{DeviceConfig, Result, TrainConfig};
+use crate::{DeviceConfig, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::Builder;
 use gan_losses::Vgg19;
@@ -15,6 +15,10 @@ use gan_translate::{EncoderModel, InputKind, ModelConfig, Styles};
 impl MethodConfig for Config {
     fn train(&self) -> &TrainConfig {
         &self.train
+    }
+
+    fn validation(&self) -> ValidationConfig {
+        self.validation.clone()
     }
 
     fn data(&self) -> DataConfig {
