@@ -24,7 +24,7 @@ fn apart(x: &Tensor) -> Tensor {
 
 /// As the reference has it: padding, then a depth-wise convolution.
 fn pooled(x: &Tensor) -> Tensor {
-    let spec = Conv2d { stride: 2, padding: 1, pad_mode: PadMode::Reflect, ..Conv2d::default() };
+    let spec = Conv2d { stride: 2, padding: [1, 1], pad_mode: PadMode::Reflect, ..Conv2d::default() };
     reference::conv2d(&apart(x), &filter(&[1.0, 2.0, 1.0], 1.0 / 16.0), None, &spec)
 }
 

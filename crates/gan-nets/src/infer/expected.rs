@@ -19,7 +19,8 @@ const MAX_TOLD: usize = 4;
 /// before 0.4.1 did not save, may be missing.
 pub(super) fn check(network: &Network, state: &StateDict) -> Result<()> {
     let unlike = |problems: String| Error::UnlikeNetwork { network: network.to_string(), problems };
-    let wanted = keys(network).map_err(|error| unlike(error.to_string()))?;
+    let recorder = recorded(network).map_err(|error| unlike(error.to_string()))?;
+    let wanted = recorder.keys.take();
     let others: BTreeMap<&str, &RawTensor> = state.others().iter().map(|(name, raw)| (name.as_str(), raw)).collect();
     let mut problems = Vec::new();
     for (name, shape) in &wanted {
@@ -63,9 +64,14 @@ pub(super) fn check(network: &Network, state: &StateDict) -> Result<()> {
 
 /// The keys of a network in the order in which it is built.
 pub(super) fn keys(network: &Network) -> candle_core::Result<Vec<Key>> {
+    Ok(recorded(network)?.keys.take())
+}
+
+/// What a network asks of its source of parameters.
+fn recorded(network: &Network) -> candle_core::Result<Recorder> {
     let recorder = Recorder::default();
     network.build(Builder::new(recorder.clone()))?;
-    Ok(recorder.keys.take())
+    Ok(recorder)
 }
 
 /// Whether two tensors of one shape hold the same numbers, up to rounding.

@@ -6,7 +6,7 @@ use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{images_only, weight};
-use crate::{DeviceConfig, TrainConfig};
+use crate::{DeviceConfig, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::{Builder, InitType};
 use gan_losses::GanMode;
