@@ -111,6 +111,9 @@ pub enum Error {
     /// There is no such device.
     #[error(transparent)]
     Device(#[from] gan_kernels::device::DeviceError),
+    /// A metric of validation cannot be computed.
+    #[error(transparent)]
+    Metrics(#[from] gan_metrics::Error),
     /// A trained model cannot be opened or used.
     #[error(transparent)]
     Translate(Box<gan_translate::Error>),

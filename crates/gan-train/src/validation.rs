@@ -6,12 +6,15 @@
 mod checks;
 mod config;
 mod held_out;
+mod measure;
 mod metric;
+mod networks;
 mod validator;
 
 pub(crate) use checks::contradictions;
 pub use config::ValidationConfig;
-pub use metric::{Better, Compares, METRICS, Measure, Metric};
+pub use measure::Measure;
+pub use metric::{Better, Compares, METRICS, Metric};
 pub(crate) use validator::Validator;
 
 use serde::{Deserialize, Serialize};

@@ -280,9 +280,7 @@ impl TrainedModel {
                 let run = if in_run { beside.parent().unwrap_or(beside) } else { beside };
                 run.join(FEATURES)
             }
-            Source::Checkpoint(_) | Source::Folder(_) | Source::References | Source::Memory => {
-                self.path.join(FEATURES)
-            }
+            Source::Checkpoint(_) | Source::Folder(_) | Source::References | Source::Memory => self.path.join(FEATURES),
             Source::WeightFile => self.path.with_file_name(FEATURES),
         }
     }

@@ -2,9 +2,10 @@
 
 use super::tap_distance::tap_distance;
 use super::trunks;
-use super::weights::{self, KnownFile};
-use crate::Result;
+use super::weights::{self, KnownFile, WeightFiles};
+use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, bail};
+use gan_data::{Image, Raster};
 use gan_layers::{Builder, Conv, ConvSpec, Ctx, Sequence, SequenceBuilder};
 use std::path::Path;
 
@@ -33,6 +34,15 @@ impl LpipsNet {
             LpipsNet::Alex => "alex",
             LpipsNet::Vgg => "vgg",
             LpipsNet::Squeeze => "squeeze",
+        }
+    }
+
+    /// What `cargo xtask fetch-data` calls the files of trunk and heads.
+    pub fn fetch_names(self) -> [&'static str; 2] {
+        match self {
+            LpipsNet::Alex => ["alexnet", "lpips_alex"],
+            LpipsNet::Vgg => ["vgg16", "lpips_vgg"],
+            LpipsNet::Squeeze => ["squeezenet1_1", "lpips_squeeze"],
         }
     }
 
@@ -146,6 +156,32 @@ impl Lpips {
         let heads = channels.iter().enumerate().map(head).collect::<candle_core::Result<_>>()?;
         let constant = |values: [f32; 3]| Tensor::new(&values, device)?.reshape((1, 3, 1, 1));
         Ok(Lpips { net, trunk, heads, shift: constant(SHIFT)?, scale: constant(SCALE)? })
+    }
+
+    /// Loads the published network from the folder of `files`.
+    ///
+    /// # Errors
+    /// Those of [`WeightFiles::find`] and [`Lpips::load`].
+    pub fn find(net: LpipsNet, files: &WeightFiles, device: &Device, dtype: DType) -> Result<Self> {
+        let [trunk, heads] = net.fetch_names();
+        let (trunk, _) = files.find(trunk, &net.trunk())?;
+        let (heads, _) = files.find(heads, &net.heads())?;
+        Self::load(net, &trunk, &heads, device, dtype)
+    }
+
+    /// The distance of two images of one size; grey ones are seen as colours, alpha is left out.
+    ///
+    /// # Errors
+    /// [`Error::Pixels`] for a number of channels that makes no colours; those of [`Lpips::distance`].
+    pub fn of_images(&self, a: &Raster<u8>, b: &Raster<u8>, device: &Device) -> Result<f64> {
+        let tensor = |raster: &Raster<u8>| -> Result<_> {
+            let (width, height) = raster.size();
+            let (channels, samples) = (raster.channels(), raster.samples().len());
+            let colour = Image::U8(raster.clone()).with_channels(3);
+            let colour = colour.ok_or(Error::Pixels { height, width, channels, samples })?;
+            Ok(colour.to_tensor()?.unsqueeze(0)?.to_device(device)?)
+        };
+        Ok(self.distance(&tensor(a)?, &tensor(b)?)?.iter().sum())
     }
 
     /// The distance of each pair of images `[N, 3, H, W]` in [-1, 1], of any size that the trunk takes; 0 for equal ones.

@@ -8,4 +8,4 @@ mod weights;
 
 pub use inception::InceptionV3;
 pub use lpips::{Lpips, LpipsNet};
-pub use weights::{Digest, INCEPTION, KnownFile, OtherFiles, verify};
+pub use weights::{Digest, INCEPTION, KnownFile, OtherFiles, WeightFiles, verify};

@@ -6,7 +6,7 @@ use gan_weights::StateDict;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A published weight file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,40 @@ pub enum OtherFiles {
     Refuse,
     /// It is taken: its digest belongs beside every number computed with it.
     Accept,
+}
+
+/// Where weight files are, and which ones are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightFiles {
+    /// The folder; the files are called as `cargo xtask fetch-data` calls them, `NAME.pth`.
+    pub folder: PathBuf,
+    /// What is done about files that are not the published ones.
+    pub others: OtherFiles,
+}
+
+impl WeightFiles {
+    /// The published files in the folder where `cargo xtask fetch-data` puts them.
+    pub fn fetched() -> Self {
+        WeightFiles { folder: gan_data::data_dir().join("weights"), others: OtherFiles::Refuse }
+    }
+
+    /// The path of the file called `name`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.pth"))
+    }
+
+    /// The file called `name`, with its digest.
+    ///
+    /// # Errors
+    /// [`Error::NoWeights`] if it is not there; those of [`verify`].
+    pub fn find(&self, name: &'static str, known: &KnownFile) -> Result<(PathBuf, Digest)> {
+        let path = self.path(name);
+        if !path.exists() {
+            return Err(Error::NoWeights { path, network: name });
+        }
+        let digest = verify(&path, known, self.others)?;
+        Ok((path, digest))
+    }
 }
 
 /// The digest of the file at `path`, which must be that of the `known` file unless others are accepted.

@@ -1,8 +1,10 @@
 //! The `[validation]` table.
 
 use super::metric::{Compares, METRICS, Metric};
+use gan_metrics::networks::{OtherFiles, WeightFiles};
 use gan_range::Range;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// When the generator is validated, on which images, and what follows from it. Nothing of it changes what is learned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,10 @@ pub struct ValidationConfig {
     pub best: String,
     /// Stop after so many validations without a better one; 0 = never.
     pub patience: u64,
+    /// The folder of the weight files of `lpips` and `kid`; empty: where `cargo xtask fetch-data` puts them.
+    pub weights: PathBuf,
+    /// Takes weight files that are not the published ones: figures then compare with no others.
+    pub other_weights: bool,
     /// Use only this many images of each domain, in order of their names; 0 = as `data.max_dataset_size` says.
     pub limit: usize,
 }
@@ -30,6 +36,8 @@ impl Default for ValidationConfig {
             metrics: Vec::new(),
             best: String::new(),
             patience: 0,
+            weights: PathBuf::new(),
+            other_weights: false,
             limit: 0,
         }
     }
@@ -42,6 +50,18 @@ impl ValidationConfig {
         Range::whole("patience", 0, 1_000_000_000),
         Range::whole("limit", 0, 1_000_000_000_000),
     ];
+
+    /// Where the weight files of metrics are.
+    pub(super) fn weight_files(&self) -> WeightFiles {
+        let mut files = WeightFiles::fetched();
+        if !self.weights.as_os_str().is_empty() {
+            files.folder.clone_from(&self.weights);
+        }
+        if self.other_weights {
+            files.others = OtherFiles::Accept;
+        }
+        files
+    }
 
     /// Whether anything is validated.
     #[must_use]

@@ -1,7 +1,11 @@
 //! The metrics of validation, a line each in [`METRICS`].
 
+use super::measure::{Measure, mean_of};
+use super::networks;
 use crate::{DeviceConfig, Result};
 use gan_data::Raster;
+use gan_metrics::image::{Pixels, mae, ms_ssim, psnr, ssim};
+use gan_metrics::networks::WeightFiles;
 
 /// A metric by name.
 #[derive(Debug)]
@@ -15,7 +19,7 @@ pub struct Metric {
     /// Whether it is measured unless metrics are named: it needs no weights and little time.
     pub by_default: bool,
     /// Makes it ready, on the device where networks translate. Called once a launch.
-    pub open: fn(&DeviceConfig) -> Result<Box<dyn Measure>>,
+    pub open: fn(&DeviceConfig, &WeightFiles) -> Result<Box<dyn Measure>>,
 }
 
 /// Which values of a metric are better.
@@ -38,22 +42,6 @@ pub enum Compares {
     Domains,
 }
 
-/// A metric that sees the held-out images one after the other.
-pub trait Measure: Send {
-    /// Takes an image that was made and the real one, of the same number of channels; of the same size, except where
-    /// [`Compares::Domains`].
-    ///
-    /// # Errors
-    /// Those of networks that look at them.
-    fn add(&mut self, made: &Raster<u8>, real: &Raster<u8>) -> Result<()>;
-
-    /// The value for the images since the last call. Not finite where there is none.
-    ///
-    /// # Errors
-    /// Those of the arithmetic.
-    fn take(&mut self) -> Result<f64>;
-}
-
 /// All metrics. A number of each pair of images, by a network or not, is a [`mean_of`].
 pub const METRICS: &[Metric] = &[
     Metric {
@@ -61,22 +49,44 @@ pub const METRICS: &[Metric] = &[
         better: Better::Lower,
         compares: Compares::Targets,
         by_default: true,
-        open: |_| Ok(mean_of(mae)),
+        open: |_, _| Ok(mean_of(pixels(mae))),
     },
     Metric {
         name: "psnr",
         better: Better::Higher,
         compares: Compares::Targets,
         by_default: true,
-        open: |_| Ok(mean_of(psnr)),
+        open: |_, _| Ok(mean_of(pixels(psnr))),
+    },
+    Metric {
+        name: "ssim",
+        better: Better::Higher,
+        compares: Compares::Targets,
+        by_default: true,
+        open: |_, _| Ok(mean_of(pixels(ssim))),
+    },
+    Metric {
+        name: "ms_ssim",
+        better: Better::Higher,
+        compares: Compares::Targets,
+        by_default: false,
+        open: |_, _| Ok(mean_of(pixels(ms_ssim))),
+    },
+    Metric {
+        name: "lpips",
+        better: Better::Lower,
+        compares: Compares::Targets,
+        by_default: false,
+        open: networks::lpips,
     },
     Metric {
         name: "cycle_l1",
         better: Better::Lower,
         compares: Compares::Cycles,
         by_default: true,
-        open: |_| Ok(mean_of(mae)),
+        open: |_, _| Ok(mean_of(pixels(mae))),
     },
+    Metric { name: "kid", better: Better::Lower, compares: Compares::Domains, by_default: false, open: networks::kid },
 ];
 
 impl Metric {
@@ -99,44 +109,11 @@ impl Better {
     }
 }
 
-/// The mean of a number of each pair of images, in their order.
-struct MeanOf<F> {
-    of: F,
-    sum: f64,
-    images: u64,
-}
-
-fn mean_of(of: impl FnMut(&Raster<u8>, &Raster<u8>) -> Result<f64> + Send + 'static) -> Box<dyn Measure> {
-    Box::new(MeanOf { of, sum: 0.0, images: 0 })
-}
-
-impl<F: FnMut(&Raster<u8>, &Raster<u8>) -> Result<f64> + Send> Measure for MeanOf<F> {
-    fn add(&mut self, made: &Raster<u8>, real: &Raster<u8>) -> Result<()> {
-        self.sum += (self.of)(made, real)?;
-        self.images += 1;
-        Ok(())
-    }
-
-    fn take(&mut self) -> Result<f64> {
-        let mean = self.sum / self.images as f64;
-        (self.sum, self.images) = (0.0, 0);
-        Ok(mean)
-    }
-}
-
-/// Mean absolute difference in levels of 0 … 255.
-fn mae(made: &Raster<u8>, real: &Raster<u8>) -> Result<f64> {
-    Ok(mean(made, real, f64::from))
-}
-
-/// Peak signal-to-noise ratio in dB: `10 log10(255² / MSE)`, infinite for equal images.
-fn psnr(made: &Raster<u8>, real: &Raster<u8>) -> Result<f64> {
-    Ok(10.0 * (255.0 * 255.0 / mean(made, real, |difference| f64::from(difference).powi(2))).log10())
-}
-
-fn mean(made: &Raster<u8>, real: &Raster<u8>, of: impl Fn(u8) -> f64) -> f64 {
-    let pairs = made.samples().iter().zip(real.samples());
-    pairs.map(|(made, real)| of(made.abs_diff(*real))).sum::<f64>() / made.samples().len() as f64
+/// A metric of gan-metrics on two images.
+fn pixels(
+    of: fn(&Pixels<'_>, &Pixels<'_>) -> gan_metrics::Result<f64>,
+) -> impl Fn(&Raster<u8>, &Raster<u8>) -> Result<f64> + Send + 'static {
+    move |made, real| Ok(of(&Pixels::try_from(made)?, &Pixels::try_from(real)?)?)
 }
 
 #[cfg(test)]
@@ -150,7 +127,8 @@ mod tests {
         let images = [([0, 255], [255, 255]), ([10, 20], [12, 16])];
         let of_mse = |mse: f64| 10.0 * (65025.0 / mse).log10();
         for (name, expected) in [("l1", (127.5 + 3.0) / 2.0), ("psnr", (of_mse(32512.5) + of_mse(10.0)) / 2.0)] {
-            let mut measure = (Metric::find(name).unwrap().open)(&DeviceConfig::cpu()).unwrap();
+            let mut measure =
+                (Metric::find(name).unwrap().open)(&DeviceConfig::cpu(), &WeightFiles::fetched()).unwrap();
             assert!(measure.take().unwrap().is_nan(), "there is no image");
             // The second time shows that the first one left nothing.
             for _ in 0..2 {

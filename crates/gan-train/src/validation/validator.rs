@@ -3,7 +3,8 @@
 use super::ValidationConfig;
 use super::checks::possible;
 use super::held_out::{configure, images_of_domains, open};
-use super::metric::{Compares, Measure, Metric};
+use super::measure::Measure;
+use super::metric::{Compares, Metric};
 use crate::method::Method;
 use crate::{Error, Result, WayBack};
 use candle_core::{Device, Tensor};
@@ -58,7 +59,8 @@ impl Validator {
         let pairs = measured.iter().any(|metric| metric.compares == Compares::Targets);
         let dataset = open(&data, training, pairs)?;
         let domains = images_of_domains(&*dataset);
-        let metrics = measured.into_iter().map(|metric| Ok((metric, (metric.open)(&options.device)?)));
+        let files = config.weight_files();
+        let metrics = measured.into_iter().map(|metric| Ok((metric, (metric.open)(&options.device, &files)?)));
         let metrics = metrics.collect::<Result<Vec<_>>>()?;
         // The images are the same in every run and every epoch.
         let loader = Loader::new(dataset, data.loader(0))?;

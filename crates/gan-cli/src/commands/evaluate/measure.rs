@@ -3,7 +3,7 @@
 use super::metric::{Metric, Selection};
 use super::networks::Networks;
 use candle_core::Device;
-use gan_data::{Image, Raster};
+use gan_data::Raster;
 use gan_metrics::distribution::Features;
 use gan_metrics::features::{Extractor, FeatureCache};
 use gan_metrics::image::{Pixels, mae, ms_ssim, psnr, ssim};
@@ -97,16 +97,8 @@ impl<'a> Measure<'a> {
     }
 
     fn perceptual(&self, fake: &Raster<u8>, real: &Raster<u8>) -> gan_metrics::Result<f64> {
-        let tensor = |raster: &Raster<u8>| -> gan_metrics::Result<_> {
-            let colour = Image::U8(raster.clone()).with_channels(3);
-            let (width, height) = raster.size();
-            let (channels, samples) = (raster.channels(), raster.samples().len());
-            let colour = colour.ok_or(gan_metrics::Error::Pixels { height, width, channels, samples })?;
-            Ok(colour.to_tensor()?.unsqueeze(0)?.to_device(self.device)?)
-        };
         let network = self.networks.lpips.as_ref().map(|lpips| &lpips.network);
-        let distances = network.map(|network| network.distance(&tensor(fake)?, &tensor(real)?)).transpose()?;
-        Ok(distances.unwrap_or_default().iter().sum())
+        Ok(network.map(|network| network.of_images(fake, real, self.device)).transpose()?.unwrap_or_default())
     }
 
     pub(super) fn finish(

@@ -4,7 +4,7 @@ use super::Args;
 use super::metric::{Metric, Selection};
 use candle_core::{DType, Device};
 use gan_metrics::features::FeatureCache;
-use gan_metrics::networks::{Digest, INCEPTION, InceptionV3, KnownFile, Lpips, LpipsNet, OtherFiles, verify};
+use gan_metrics::networks::{Digest, INCEPTION, InceptionV3, KnownFile, Lpips, OtherFiles, verify};
 use gan_metrics::protocol::Protocol;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,8 @@ impl Networks {
         }
         if selection.has(Metric::Lpips) {
             let net = args.lpips_net;
-            match files.find([(trunk_name(net), net.trunk()), (heads_name(net), net.heads())])? {
+            let [trunk, heads] = net.fetch_names();
+            match files.find([(trunk, net.trunk()), (heads, net.heads())])? {
                 Ok([(trunk, trunk_digest), (heads, heads_digest)]) => {
                     let network = Lpips::load(net, &trunk, &heads, device, DType::F32)?;
                     networks.lpips = Some(Perceptual { network, trunk: trunk_digest, heads: heads_digest });
@@ -57,23 +58,6 @@ impl Networks {
         self.inception
             .as_ref()
             .map_or_else(FeatureCache::none, |(_, weights)| FeatureCache::open(protocol, weights, kind))
-    }
-}
-
-/// Names under which `cargo xtask fetch-data` knows the files.
-fn trunk_name(net: LpipsNet) -> &'static str {
-    match net {
-        LpipsNet::Alex => "alexnet",
-        LpipsNet::Vgg => "vgg16",
-        LpipsNet::Squeeze => "squeezenet1_1",
-    }
-}
-
-fn heads_name(net: LpipsNet) -> &'static str {
-    match net {
-        LpipsNet::Alex => "lpips_alex",
-        LpipsNet::Vgg => "lpips_vgg",
-        LpipsNet::Squeeze => "lpips_squeeze",
     }
 }
 
