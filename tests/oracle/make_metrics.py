@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 
 
 def save(path, tensors, config):
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata={"config": json.dumps(config)})
+    save_file({k: np.array(v, order="C") for k, v in tensors.items()}, path, metadata={"config": json.dumps(config)})
     print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB")
 
 

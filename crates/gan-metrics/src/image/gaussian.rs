@@ -70,8 +70,8 @@ fn band_sum(x: &Plane, y: &Plane, taps: &[f64; TAPS], rows: std::ops::Range<usiz
                 mean.iter_mut().zip(from).for_each(|(mean, v)| *mean += tap * v);
             }
         }
-        for column in 0..columns {
-            let [mx, my, xx, yy, xy] = from_fn(|moment| means[moment][column]);
+        let [mx, my, xx, yy, xy] = &means;
+        for (((mx, my), (xx, yy)), xy) in mx.iter().zip(my).zip(xx.iter().zip(yy)).zip(xy) {
             let (vx, vy, vxy) = (xx - mx * mx, yy - my * my, xy - mx * my);
             let contrast_structure = (2.0 * vxy + C2) / (vx + vy + C2);
             sum.contrast_structure += contrast_structure;
