@@ -30,18 +30,26 @@ pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     match cause.downcast_ref::<gan_train::Error>()? {
         gan_train::Error::Data(error) => of_data(error),
         gan_train::Error::Device(error) => of_device(error),
-        gan_train::Error::Metrics(gan_metrics::Error::NoWeights { .. }) => Some(
-            "fetch them with `cargo xtask fetch-data inception` (kid) or `cargo xtask fetch-data alexnet lpips_alex` (lpips), or \
-             name their folder with `--set validation.weights=DIR`",
-        ),
-        gan_train::Error::Metrics(gan_metrics::Error::OtherFile { .. }) => Some(
-            "fetch the published file with `cargo xtask fetch-data`, or take this one with `--set validation.other_weights=true`: \
-             its figures compare with no others",
-        ),
+        gan_train::Error::Metrics(error) => of_metrics(error),
         gan_train::Error::NoBf16 => Some("--device cuda trains on the first GPU"),
         gan_train::Error::Loss(gan_losses::Error::NoVgg19 { .. }) => Some(
             "fetch VGG19 with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train \
              without it (`--set loss.perceptual=none`)",
+        ),
+        _ => None,
+    }
+}
+
+/// Of a metric of validation.
+fn of_metrics(error: &gan_metrics::Error) -> Option<&'static str> {
+    match error {
+        gan_metrics::Error::NoWeights { .. } => Some(
+            "fetch them with `cargo xtask fetch-data inception` (kid) or `cargo xtask fetch-data alexnet lpips_alex` (lpips), or \
+             name their folder with `--set validation.weights=DIR`",
+        ),
+        gan_metrics::Error::OtherFile { .. } => Some(
+            "fetch the published file with `cargo xtask fetch-data`, or take this one with `--set validation.other_weights=true`: \
+             its figures compare with no others",
         ),
         _ => None,
     }

@@ -113,7 +113,7 @@ pub enum Error {
     Device(#[from] gan_kernels::device::DeviceError),
     /// A metric of validation cannot be computed.
     #[error(transparent)]
-    Metrics(#[from] gan_metrics::Error),
+    Metrics(Box<gan_metrics::Error>),
     /// A trained model cannot be opened or used.
     #[error(transparent)]
     Translate(Box<gan_translate::Error>),
@@ -131,6 +131,12 @@ pub enum Error {
 impl From<gan_translate::Error> for Error {
     fn from(error: gan_translate::Error) -> Self {
         Error::Translate(Box::new(error))
+    }
+}
+
+impl From<gan_metrics::Error> for Error {
+    fn from(error: gan_metrics::Error) -> Self {
+        Error::Metrics(Box::new(error))
     }
 }
 

@@ -33,7 +33,7 @@ pub struct FileError {
     /// What was being done.
     pub stage: Stage,
     /// What went wrong.
-    pub error: Error,
+    pub error: Box<Error>,
 }
 
 /// What is done with a file.
@@ -154,18 +154,18 @@ impl Model {
         if skip(job) {
             return Ok(None);
         }
-        self.read(&job.files).map(Some).map_err(|error| FileError { stage: Stage::Read, error })
+        self.read(&job.files).map(Some).map_err(|error| FileError { stage: Stage::Read, error: error.into() })
     }
 
     fn compute(&self, input: Input) -> Result<(Translated, Image)> {
         let translated = Translated { alpha_lost: self.loses_alpha(&input) };
         let image = self.translate_input(input);
-        Ok((translated, image.map_err(|error| FileError { stage: Stage::Translate, error })?))
+        Ok((translated, image.map_err(|error| FileError { stage: Stage::Translate, error: error.into() })?))
     }
 }
 
 fn not_written(error: gan_data::Error) -> FileError {
-    FileError { stage: Stage::Write, error: error.into() }
+    FileError { stage: Stage::Write, error: Box::new(error.into()) }
 }
 
 /// Writes images until there are no more.

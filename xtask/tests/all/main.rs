@@ -1,4 +1,5 @@
 //! The commands of `cargo xtask`. One program, because each program of tests is linked with everything.
+#![allow(clippy::unwrap_used)]
 
 mod check_command;
 mod cuda_toolchain_command;

@@ -224,7 +224,7 @@ fn is_whole(path: &Path) -> bool {
 
 /// The failure of one file in this program's words.
 fn said(FileError { stage, error }: FileError, job: &Translation) -> anyhow::Error {
-    let error = worded(error);
+    let error = worded(*error);
     match stage {
         Stage::Translate => error.context(format!("cannot translate {}", job.input.display())),
         Stage::Read | Stage::Write => error,

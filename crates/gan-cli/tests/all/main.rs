@@ -1,4 +1,5 @@
 //! The program, as its users meet it. One program, because each program of tests is linked with everything.
+#![allow(clippy::unwrap_used)]
 
 mod bad_input;
 mod cli;

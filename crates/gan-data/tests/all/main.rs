@@ -1,4 +1,5 @@
 //! Datasets, decoding and loading through the public functions. One program, because each program of tests is linked with everything.
+#![allow(clippy::unwrap_used)]
 
 mod cache;
 mod channels;

@@ -1,4 +1,5 @@
 //! Layers and sequences through the public functions. One program, because each program of tests is linked with everything.
+#![allow(clippy::unwrap_used)]
 
 mod antialias;
 mod branches;
