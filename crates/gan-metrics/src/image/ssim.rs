@@ -2,7 +2,7 @@
 //! structural similarity", IEEE TIP 2004).
 //!
 //! A Gaussian window of 11x11 pixels with sigma 1.5, K1 = 0.01, K2 = 0.03, biased covariances, means over the windows that lie inside
-//! the image. That is scikit-image with `gaussian_weights=True, sigma=1.5, use_sample_covariance=False`.
+//! the image. That is scikit-image with `gaussian_weights`, `sigma` 1.5 and without `use_sample_covariance`.
 
 use super::Pixels;
 use super::gaussian::{TAPS, similarity};
