@@ -14,7 +14,7 @@ pub struct ValidationConfig {
     pub every: u64,
     /// The part of the dataset that is held out: `val`, `test`, …
     pub split: String,
-    /// Names of [`METRICS`]; none: those that suit the data and need no weights.
+    /// Names of [`METRICS`]; none: those that suit the data.
     pub metrics: Vec<String>,
     /// The metric that decides which checkpoint is the best; empty: the first.
     pub best: String,
