@@ -16,7 +16,7 @@ pub struct Metric {
     pub better: Better,
     /// What it is given.
     pub compares: Compares,
-    /// Whether it is measured unless metrics are named: it needs no weights and little time.
+    /// Whether it is measured unless metrics are named, where what it compares is the best that the data allows.
     pub by_default: bool,
     /// Makes it ready, on the device where networks translate. Called once a launch.
     pub open: fn(&DeviceConfig, &WeightFiles) -> Result<Box<dyn Measure>>,
@@ -86,7 +86,7 @@ pub const METRICS: &[Metric] = &[
         by_default: true,
         open: |_, _| Ok(mean_of(pixels(mae))),
     },
-    Metric { name: "kid", better: Better::Lower, compares: Compares::Domains, by_default: false, open: networks::kid },
+    Metric { name: "kid", better: Better::Lower, compares: Compares::Domains, by_default: true, open: networks::kid },
 ];
 
 impl Metric {
