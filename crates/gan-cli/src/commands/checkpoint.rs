@@ -15,6 +15,14 @@ pub(crate) struct CheckpointArgs {
 }
 
 impl CheckpointArgs {
+    /// Refuses a choice where no run is named.
+    pub(crate) fn refuse(&self) -> anyhow::Result<()> {
+        if self.checkpoint != Choice::Latest {
+            bail!(Coded(USAGE, "--checkpoint is for runs: name one with --model, or leave it out".into()));
+        }
+        Ok(())
+    }
+
     /// What to open for the model that the user named.
     pub(crate) fn of(&self, model: &Path) -> anyhow::Result<PathBuf> {
         if self.checkpoint == Choice::Latest {

@@ -7,6 +7,7 @@ mod model;
 mod networks;
 mod report;
 
+use crate::commands::checkpoint::CheckpointArgs;
 use crate::device::DeviceArgs;
 use crate::exit::Done;
 use crate::inputs::Inputs;
@@ -39,6 +40,8 @@ pub(crate) struct Args {
     /// Run whose model translates the images of --split
     #[arg(long)]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
     /// Dataset for --model: a folder, or the name of a fetched one; the default is the run's own
     #[arg(long, requires = "model")]
     data: Option<PathBuf>,
@@ -91,6 +94,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         inputs.refuse([json.as_path()])?;
     }
     let mut selection = Selection::of(&args.metrics);
+    if args.model.is_none() {
+        args.checkpoint.refuse()?;
+    }
     let device = args.place.open()?;
     let networks = Networks::load(&args, &mut selection, &device.device)?;
     let cache = networks.cache(args.protocol, &device.device);

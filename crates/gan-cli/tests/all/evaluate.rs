@@ -175,6 +175,9 @@ fn a_run_is_measured_on_its_held_out_images() {
     bench.ok(model.into_iter().chain(["--json", "again.json"]));
     assert_eq!(json(&bench, "again.json"), report);
     bench.run(model.into_iter().chain(["--data", "elsewhere"])).fails(2, &["--data"]);
+    bench.ok(model.into_iter().chain(["--checkpoint", "1", "--json", "chosen.json"]));
+    assert_eq!(json(&bench, "chosen.json")["values"], report["values"]);
+    bench.run(model.into_iter().chain(["--checkpoint", "7"])).fails(4, &["7", "1"]);
     bench.run(["evaluate", "--model", "nowhere"]).fails(4, &["nowhere"]);
 }
 
@@ -199,6 +202,7 @@ fn a_run_and_the_folder_of_its_translations_agree() {
     bench.ok(["translate", "--model", "run", "--input", "inputs", "--output", "fake"]);
     bench.ok(evaluate(&["--metrics", "l1,psnr,ssim", "--json", "folders.json"]));
     assert_eq!(json(&bench, "model.json")["values"], json(&bench, "folders.json")["values"]);
+    bench.run(evaluate(&["--checkpoint", "best"])).fails(2, &["--checkpoint is for runs"]);
 }
 
 #[test]

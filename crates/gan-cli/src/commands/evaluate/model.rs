@@ -27,7 +27,7 @@ pub(super) fn measure(
     mut measure: Measure<'_>,
 ) -> anyhow::Result<Measured> {
     let options = Options { device: device.clone(), ..Options::default() };
-    let trained = open_trained(run)?;
+    let trained = open_trained(&args.checkpoint.of(run)?)?;
     let model = Model::load(&trained, options).map_err(worded)?;
     let data = held_out(args, run)?;
     let dataset = gan_data::open(&data)?;
