@@ -65,6 +65,9 @@ pub(crate) struct Entry {
     #[serde(skip, default = "dataset")]
     pub(crate) kind: Kind,
     pub(crate) name: String,
+    /// A name that several entries answer to, for those that are of use together.
+    #[serde(default)]
+    pub(crate) group: Option<String>,
     #[serde(default)]
     each: Vec<String>,
     pub(crate) about: String,
@@ -205,20 +208,26 @@ impl Catalog {
         }
         for (i, entry) in entries.iter().enumerate() {
             entry.validate().with_context(|| format!("entry `{}`", entry.name))?;
-            if entries[..i].iter().any(|other| other.name.eq_ignore_ascii_case(&entry.name)) {
+            let answers =
+                |other: &Entry| other.group.as_ref().is_some_and(|group| group.eq_ignore_ascii_case(&entry.name));
+            if entries[..i].iter().any(|other| other.name.eq_ignore_ascii_case(&entry.name))
+                || entries.iter().any(answers)
+            {
                 bail!("the name `{}` is used twice", entry.name);
             }
         }
         Ok(Self { entries })
     }
 
-    /// The entry of that name.
+    /// The entry of that name, or those of that group.
     ///
     /// # Errors
     /// When there is none; the message offers the nearest names.
-    pub(crate) fn find(&self, name: &str) -> Result<&Entry> {
-        if let Some(entry) = self.entries.iter().find(|entry| entry.name == name) {
-            return Ok(entry);
+    pub(crate) fn find(&self, name: &str) -> Result<Vec<&Entry>> {
+        let answers = |entry: &&Entry| entry.name == name || entry.group.as_deref() == Some(name);
+        let found: Vec<&Entry> = self.entries.iter().filter(answers).collect();
+        if !found.is_empty() {
+            return Ok(found);
         }
         let mut near: Vec<_> = self
             .entries
@@ -271,9 +280,9 @@ mod tests {
         ] {
             catalog.find(name).unwrap();
         }
-        let vgg = catalog.find("vgg19").unwrap();
+        let vgg = catalog.find("vgg19").unwrap()[0];
         assert_eq!(vgg.stored(), "weights/vgg19.safetensors");
-        assert!(catalog.find("cityscapes").unwrap().urls.is_empty(), "its licence forbids mirrors");
+        assert!(catalog.find("cityscapes").unwrap()[0].urls.is_empty(), "its licence forbids mirrors");
         for entry in &catalog.entries {
             assert!(entry.licence.chars().count() <= 27, "{}: the list would not fit 80 columns", entry.name);
             assert!(entry.name.len() <= 32, "{}: the list would not fit 80 columns", entry.name);
@@ -311,6 +320,8 @@ mod tests {
     #[test]
     fn a_misspelt_name_is_answered_with_a_near_one() {
         let catalog = Catalog::embedded().unwrap();
+        let lpips: Vec<&str> = catalog.find("lpips").unwrap().iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(lpips, ["alexnet", "lpips_alex"], "what LPIPS needs unless another network is chosen");
         assert!(catalog.find("horse2zebr").unwrap_err().to_string().contains("`horse2zebra`"));
         assert!(catalog.find("qqqqqqqqqqqq").unwrap_err().to_string().contains("--list"));
     }

@@ -82,7 +82,7 @@ pub(crate) fn command(words: Vec<String>) -> Result<()> {
     }
     let mut entries = Vec::new();
     for name in &options.names {
-        entries.push(catalog.find(name).map_err(|error| UsageError(error.to_string()))?);
+        entries.extend(catalog.find(name).map_err(|error| UsageError(error.to_string()))?);
     }
     let _lock = match options.offline {
         true => None,
