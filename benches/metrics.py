@@ -61,7 +61,7 @@ def make_images(photos, work, count):
 
 def pairs(fake, real):
     for path in sorted(fake.iterdir()):
-        yield [np.asarray(Image.open(folder / path.name)) for folder in (fake, real)]
+        yield [np.array(Image.open(folder / path.name)) for folder in (fake, real)]
 
 
 # ---- this project ---------------------------------------------------------------------------------------------------
@@ -103,8 +103,16 @@ def clean_fid(weights, fake, real):
 
     options = dict(mode="clean", num_workers=0, device=torch.device("cpu"), verbose=False)
     sets = [cleanfid.fid.get_folder_features(str(folder), features, **options) for folder in (fake, real)]
-    statistics_of = [value for f in sets for value in (np.mean(f, axis=0), np.cov(f, rowvar=False))]
-    return {"FID": cleanfid.fid.frechet_distance(*statistics_of), "KID": cleanfid.fid.kernel_distance(*sets)}
+    return {"FID": cleanfid.fid.fid_from_feats(*sets), "KID": cleanfid.fid.kernel_distance(*sets)}, exact_fid(*(f.astype(float) for f in sets))
+
+
+def exact_fid(x, y):
+    """FID of features without the root of a singular matrix: its trace is the sum of the singular values of Xc Yc^T / sqrt((n1-1)(n2-1))."""
+    means = x.mean(0), y.mean(0)
+    x, y = x - means[0], y - means[1]
+    n, m = len(x) - 1, len(y) - 1
+    root = np.linalg.svd(x @ y.T / np.sqrt(n * m), compute_uv=False).sum()
+    return ((means[0] - means[1]) ** 2).sum() + (x**2).sum() / n + (y**2).sum() / m - 2 * root
 
 
 def torch_fidelity(weights, fake, real, kid):
@@ -167,7 +175,10 @@ def compare(a):
         for net, trunk in (("alex", "alexnet"), ("vgg", "vgg16"), ("squeeze", "squeezenet1_1")):
             rows(ours(a, fake, real, "lpips", "--lpips-net", net), {"LPIPS": perceptual(weights, net, trunk, fake, real)}, net, "lpips")
     if "sets" in a.only:
-        rows(ours(a, fake, real, "fid,kid", "--protocol", "clean"), clean_fid(weights, fake, real), "clean", "clean-fid")
+        mine = ours(a, fake, real, "fid,kid", "--protocol", "clean")
+        theirs, exact = clean_fid(weights, fake, real)
+        rows(mine, theirs, "clean", "clean-fid")
+        rows(mine, {"FID": exact}, "clean", "clean-fid's features, exact trace")
         rows(ours(a, fake, real, "fid", "--protocol", "pytorch"), {"FID": pytorch_fid(weights, fake, real)}, "pytorch", "pytorch-fid")
         metrics = "fid,kid,pr" if kid else "fid,pr"
         rows(ours(a, fake, real, metrics, "--protocol", "torch-fidelity"), torch_fidelity(weights, fake, real, kid), "torch-fidelity", "torch-fidelity")
