@@ -98,6 +98,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     Some(match cause.downcast_ref::<gan_train::Error>()? {
         gan_train::Error::Translate(error) => return of_translate(error),
+        gan_train::Error::Metrics(error) => return of_metrics(error),
         gan_train::Error::Data(error) => of_data(error),
         gan_train::Error::Device(_) => DEVICE,
         gan_train::Error::Diverged { .. } | gan_train::Error::NonFinite { .. } => DIVERGED,

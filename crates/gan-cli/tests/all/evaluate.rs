@@ -275,3 +275,24 @@ fn sets_are_measured_and_their_features_kept() {
     assert_eq!(other["protocol"]["features_computed"], 9);
     assert_ne!(value(&other, "FID"), value(&first, "FID"));
 }
+
+/// CUT on unpaired images has no metric but KID, whose network is a file.
+#[test]
+fn a_run_is_validated_by_its_sets() {
+    let bench = Bench::new();
+    bench.synth("unpaired", "drawn", 32, 2, 2);
+    let settings =
+        ["data.mode=unaligned", "n_epochs=1", "n_epochs_decay=0", "validation.every=1", "validation.split=test"];
+    let train = |run: &str, more: &[&str]| {
+        let all: Vec<&str> = settings.iter().chain(more).copied().collect();
+        bench.run(tiny_in("cut", run, &all).into_iter().chain(["--data".into(), "drawn".into()]))
+    };
+    train("none", &[]).fails(4, &["inception.pth", "cargo xtask fetch-data inception", "validation.weights=DIR"]);
+    write_inception(&bench.path("weights/inception.pth"));
+    train("other", &["validation.weights=weights"]).fails(4, &["6726825d", "validation.other_weights=true"]);
+    assert!(!bench.path("other").exists(), "what cannot be measured is refused before the run folder exists");
+    let ran = train("run", &["validation.weights=weights", "validation.other_weights=true"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.contains("validation after epoch 1, step 2: kid "), "{}", ran.err);
+    assert_eq!(fs::read_to_string(bench.path("run/checkpoints/best")).unwrap(), "2\n");
+}
