@@ -6,7 +6,7 @@ use gan_data::Raster;
 /// A metric that sees the held-out images one after the other.
 pub trait Measure: Send {
     /// Takes an image that was made and the real one, of the same number of channels; of the same size, except where
-    /// [`Compares::Domains`].
+    /// [`Compares::Domains`](super::Compares::Domains).
     ///
     /// # Errors
     /// Those of networks that look at them.

@@ -42,7 +42,7 @@ pub enum Compares {
     Domains,
 }
 
-/// All metrics. A number of each pair of images, by a network or not, is a [`mean_of`].
+/// All metrics. A number of each pair of images, by a network or not, is a `mean_of`.
 pub const METRICS: &[Metric] = &[
     Metric {
         name: "l1",
