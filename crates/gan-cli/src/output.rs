@@ -1,6 +1,6 @@
-//! `out!` and `note!` for this program.
+//! `out!` and `note!`: answers on standard output, notes on standard error.
 //!
-//! The standard ones panic when nobody listens any more. Training must outlive the terminal or the pipe that it talks
+//! The standard macros panic when nobody listens any more. Training must outlive the terminal or the pipe that it talks
 //! to, and `gan-cli summary … | head` is no failure.
 
 use indicatif::{ProgressBar, WeakProgressBar};
