@@ -18,21 +18,21 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Draw a dataset, train on it for two minutes and show the result; needs no files and no network
+    /// Draw a dataset, train on it for two minutes and show the result; no files, no network
     Demo(demo::Args),
     /// Train a method on a dataset
     Train(train::Args),
     /// Translate images with a trained model
     Translate(translate::Args),
-    /// Carry weights over between PyTorch's .pth and .safetensors
+    /// Convert weights between PyTorch's .pth and .safetensors
     Convert(convert::Args),
-    /// Find the styles that a pix2pixHD model with an instance feature encoder can draw from
+    /// Cluster the instance features of a pix2pixHD model, for `translate --style`
     EncodeFeatures(encode_features::Args),
     /// Measure translated images against real ones
     Evaluate(evaluate::Args),
     /// Show layers, shapes, parameters and multiply-adds of a model
     Summary(summary::Args),
-    /// Look at datasets and make them
+    /// Validate and make datasets
     Dataset(dataset::Args),
     /// Time training steps and translations
     Bench(bench::Args),

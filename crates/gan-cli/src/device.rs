@@ -8,7 +8,7 @@ use gan_translate::{DeviceConfig, check_precision};
 
 #[derive(Args, Clone)]
 pub(crate) struct DeviceArgs {
-    /// Where to compute: cpu, cuda (the first GPU) or cuda:N
+    /// Device: cpu, cuda (the first GPU) or cuda:N
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
 }
@@ -31,7 +31,7 @@ pub(crate) struct PrecisionArgs {
 enum Arithmetic {
     /// f32 throughout
     F32,
-    /// f32 whose convolutions round factors to TF32's 10 bits of mantissa: faster
+    /// TF32 convolutions (10-bit mantissa): faster
     Tf32,
     /// bf16 activations: fastest, half the memory
     Bf16,

@@ -9,6 +9,7 @@ mod allocator;
 mod args;
 mod commands;
 mod device;
+mod examples;
 mod exit;
 mod inputs;
 mod interrupt;

@@ -1,9 +1,10 @@
 //! What to write instead of an option that does not exist here.
 
 use crate::args::Cli;
+use crate::examples::with_examples;
 use crate::process;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use gan_train::METHODS;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -69,7 +70,8 @@ const TRANSLATE: &[(&str, &str)] = &[
 
 /// Reads the command line. What clap refuses or answers by itself is printed; then the exit code comes back.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
-    Cli::try_parse().map_err(|mut error| {
+    let matches = with_examples(Cli::command()).try_get_matches();
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|mut error| {
         if error.kind() == ErrorKind::UnknownArgument {
             advise(&mut error);
         }

@@ -25,10 +25,10 @@ pub(crate) struct Args {
     /// Images in a batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
-    /// Counted runs
+    /// Timed runs
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Runs before them that are not counted. The default is 2, and 4 on CUDA devices, where the third run is captured
+    /// Warm-up runs, which are not timed. The default is 2, and 4 on CUDA devices, where the third run is captured
     #[arg(long)]
     warmup: Option<u32>,
     /// One setting of a training step over those of the case: for example `checkpointing=true`. Translations take

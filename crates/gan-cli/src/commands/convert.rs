@@ -11,7 +11,7 @@ use gan_translate::{TrainedModel, is_weight_file};
 use gan_weights::{StateDict, fold_parametrizations, normalize_keys, pth, read_any, read_entry, safetensors};
 use std::path::{Path, PathBuf};
 
-/// Carry weights over between PyTorch's .pth and .safetensors
+/// Convert weights between PyTorch's .pth and .safetensors
 ///
 /// Keys, element types and every bit stay as they are, so that converting there and back gives the same tensors; equal
 /// tensors give equal files. A .pth is written as a plain state dict that `torch.load(weights_only=True)` takes.

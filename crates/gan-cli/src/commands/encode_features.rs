@@ -18,7 +18,7 @@ pub(crate) struct Args {
     model: PathBuf,
     #[command(flatten)]
     checkpoint: CheckpointArgs,
-    /// Folder of the images to look at, or the name of a fetched dataset; the default is what the model was trained on
+    /// Folder of the images, or the name of a fetched dataset; the default is what the model was trained on
     #[arg(long)]
     data: Option<PathBuf>,
     #[command(flatten)]

@@ -16,7 +16,7 @@ const NAMES_SHOWN: usize = 10;
 pub(crate) struct Args {
     /// Folder of the dataset, or the name of a fetched one
     data: PathBuf,
-    /// How it is to be read: aligned, unaligned, labelled, single or colorization; guessed from the folders if left out
+    /// Layout: aligned, unaligned, labelled, single or colorization; guessed from the folders if left out
     #[arg(long)]
     mode: Option<String>,
     /// A key of the data table, for example `crop_size=512` or `label_nc=35`
@@ -44,7 +44,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     if config.mode == DataMode::Colorization {
         (config.input_nc, config.output_nc) = (1, 2);
     }
-    let bar = bar(0, "looking");
+    let bar = bar(0, "inspecting");
     let mut report = gan_data::inspect(&config, |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);

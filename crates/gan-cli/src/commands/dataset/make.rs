@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Pairs {
     /// Folder of photos
     photos: PathBuf,
-    /// What the input is made of the photo
+    /// How the input is made from the photo
     #[arg(long, value_enum, default_value_t = Kind::Edges)]
     kind: Kind,
-    /// Blur: deviation in pixels. Mosaic: side of a square. Downscale: factor
+    /// Blur: sigma in pixels. Mosaic: side of a block in pixels. Downscale: factor
     #[arg(long, default_value_t = 8.0)]
     amount: f32,
     /// Folder to write; training reads its `train` folder, so end it with /train. It must not hold other files
@@ -24,15 +24,15 @@ pub(crate) struct Pairs {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Kind {
-    /// Without colour
+    /// Grey levels
     Grey,
     /// A line drawing (Canny)
     Edges,
-    /// Out of focus
+    /// Gaussian blur
     Blur,
-    /// Flat squares
+    /// Pixelated
     Mosaic,
-    /// Shrunk and enlarged again
+    /// Downscaled and enlarged again
     Downscale,
 }
 
@@ -49,18 +49,18 @@ pub(crate) struct Combine {
 
 #[derive(clap::Args)]
 pub(crate) struct Split {
-    /// Folder to divide; its files are copied
+    /// Folder to split; its files are copied
     source: PathBuf,
     /// Folder to write: gets train, val and test, which must not hold other files
     #[arg(long)]
     out: PathBuf,
-    /// Share for validation
+    /// Fraction for validation
     #[arg(long, default_value_t = 0.0)]
     val: f64,
-    /// Share for testing
+    /// Fraction for testing
     #[arg(long, default_value_t = 0.1)]
     test: f64,
-    /// Seed of the choice; folders with the same names divide alike with the same seed
+    /// Seed of the choice; folders with the same names are split alike with the same seed
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }

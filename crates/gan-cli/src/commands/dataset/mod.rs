@@ -15,13 +15,13 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Look a dataset over and report every problem at once
+    /// Validate a dataset and report all problems
     Inspect(inspect::Args),
     /// Make pairs (input beside photo) from a folder of photos
     Pairs(make::Pairs),
     /// Join two folders into pairs side by side
     Combine(make::Combine),
-    /// Divide a folder into train, val and test
+    /// Split a folder into train, val and test
     Split(make::Split),
     /// Draw a procedural dataset
     Synth(synth::Args),
