@@ -1,0 +1,102 @@
+//! The examples below each command's `--help`.
+
+use clap::Command;
+
+/// A command, by its words, and lines to type.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("demo", &["gan-cli demo", "gan-cli demo --set max_steps=100"]),
+    (
+        "train",
+        &[
+            "gan-cli train pix2pix --data photos/ --out runs/photos --preset edges2photo",
+            "gan-cli train cyclegan --data day-night/ --out runs/night --preset horse2zebra --size 128",
+            "gan-cli train --out runs/photos --resume",
+        ],
+    ),
+    (
+        "translate",
+        &[
+            "gan-cli translate runs/photos drawings/ photos/",
+            "gan-cli translate latest_net_G.pth photo.jpg painting.png",
+            "gan-cli translate runs/photos drawings/ photos/ --checkpoint best --format jpg --skip-existing",
+        ],
+    ),
+    ("convert", &["gan-cli convert latest_net_G.pth g.safetensors", "gan-cli convert runs/photos g.pth --network g"]),
+    ("encode-features", &["gan-cli encode-features --model runs/streets"]),
+    (
+        "evaluate",
+        &[
+            "gan-cli evaluate --model runs/photos --split val",
+            "gan-cli evaluate --fake out/ --real photos/test/ --metrics l1,ssim --json report.json",
+        ],
+    ),
+    ("summary", &["gan-cli summary --model runs/photos --network d", "gan-cli summary latest_net_G.pth"]),
+    (
+        "bench",
+        &[
+            "gan-cli bench --case step-pix2pix --size 256 256 --runs 5",
+            "gan-cli bench --case infer-unet256 --device cuda --json",
+        ],
+    ),
+    ("completions", &["gan-cli completions bash > ~/.local/share/bash-completion/completions/gan-cli"]),
+    (
+        "dataset inspect",
+        &["gan-cli dataset inspect photos/", "gan-cli dataset inspect city/ --mode labelled --set label_nc=35"],
+    ),
+    ("dataset pairs", &["gan-cli dataset pairs my-photos/ --kind edges --out photos/train"]),
+    ("dataset combine", &["gan-cli dataset combine drawings/ photos/ --out pairs/train"]),
+    ("dataset split", &["gan-cli dataset split all-pairs/ --out pairs --val 0.1 --test 0.1"]),
+    ("dataset synth", &["gan-cli dataset synth facades --out facades --size 128 --count 100"]),
+];
+
+/// The command line with its examples.
+pub(crate) fn with_examples(mut cli: Command) -> Command {
+    for (path, lines) in EXAMPLES {
+        let text = format!("Examples:\n  {}", lines.join("\n  "));
+        cli = at(cli, path, |command| {
+            let more = command.get_after_long_help().map_or(String::new(), |more| format!("\n\n{more}"));
+            command.after_long_help(text + &more)
+        });
+    }
+    cli
+}
+
+/// The same with the command of a path changed.
+fn at(cli: Command, path: &str, change: impl FnOnce(Command) -> Command) -> Command {
+    let (first, rest) = path.split_once(' ').unwrap_or((path, ""));
+    cli.mut_subcommand(first, |command| if rest.is_empty() { change(command) } else { at(command, rest, change) })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::args::Cli;
+    use clap::CommandFactory;
+
+    /// The words of each command that runs.
+    fn runnable(command: &Command, path: &str, found: &mut Vec<String>) {
+        for sub in command.get_subcommands() {
+            let path = format!("{path} {}", sub.get_name()).trim().to_owned();
+            if !sub.has_subcommands() {
+                found.push(path.clone());
+            }
+            runnable(sub, &path, found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_that_parse() {
+        let mut commands = Vec::new();
+        runnable(&Cli::command(), "", &mut commands);
+        let listed: Vec<_> = EXAMPLES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        assert_eq!(std::collections::BTreeSet::from_iter(commands), listed.into_iter().collect());
+        for (path, lines) in EXAMPLES {
+            for line in *lines {
+                assert!(line.starts_with(&format!("gan-cli {path}")), "{line}");
+                let words = line.split(' ').take_while(|word| *word != ">");
+                Cli::command().try_get_matches_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+            }
+        }
+    }
+}
