@@ -2,6 +2,9 @@
 //! and the number of loader threads.
 #![allow(clippy::unwrap_used)]
 
+#[path = "resume/accumulated.rs"]
+mod accumulated;
+
 use gan_data::DataMode;
 use gan_train::checkpoint::{self, Snapshot};
 use gan_train::config::ConfigSource;

@@ -9,7 +9,7 @@ static REMEDY: OnceLock<&'static str> = OnceLock::new();
 pub(crate) fn prepare(command: &Command) {
     let remedy = match command {
         Command::Train(_) | Command::Demo(_) => {
-            "lower batch_size, load_size and crop_size, or give --set train.checkpointing=true"
+            "lower batch_size (train.accumulate makes up for it), load_size and crop_size, or give --set train.checkpointing=true"
         }
         Command::Translate(_) => "use smaller images, for example by --preprocess scale_width --load-size 512",
         Command::Bench(_) => "lower --size and --batch",

@@ -102,7 +102,7 @@ impl Observer for Progress {
         let done = step.saturating_sub(self.first);
         // The first step of a launch also allocates; it says little about the next.
         let (2.., Some(eta), left @ 1..) = (done, eta_s, self.total.saturating_sub(step)) else { return };
-        let pace = pace(self.start.batch_size as f64 * left as f64 / eta.max(1e-9), eta_s);
+        let pace = pace(self.start.images_per_step() as f64 * left as f64 / eta.max(1e-9), eta_s);
         self.bar.set_message(format!("{pace}{}  {}", self.wait, self.losses));
         if self.due(SILENT) {
             note!("step {step}/{}  ({pace}{})", self.total, self.wait);

@@ -10,7 +10,9 @@ pub(crate) struct Start {
     /// Images (or pairs) of an epoch.
     images: usize,
     /// Images of a batch.
-    pub(crate) batch_size: usize,
+    batch_size: usize,
+    /// Batches of a step.
+    accumulate: usize,
     /// Parameters of the generator, where they can be counted.
     parameters: Option<usize>,
     preset: Option<String>,
@@ -32,6 +34,7 @@ impl Start {
         Ok(Start {
             images: description.items,
             batch_size: data.batch_size,
+            accumulate: config.train().accumulate as usize,
             parameters: parameters(config),
             preset: preset.map(String::from),
             sides: sides(&data, &description.folders),
@@ -40,17 +43,25 @@ impl Start {
         })
     }
 
+    /// Images of a full step.
+    pub(crate) fn images_per_step(&self) -> usize {
+        self.batch_size.saturating_mul(self.accumulate).min(self.images.next_multiple_of(self.batch_size.max(1)))
+    }
+
     /// The lines to show when training begins after `step` of `total` steps.
     pub(crate) fn lines(&self, method: &str, device: &str, step: u64, total: u64) -> Vec<String> {
         let count = |n: u64, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
         let from = if step > 0 { format!(" from step {step}") } else { String::new() };
-        let per_epoch = (self.images.div_ceil(self.batch_size.max(1)) as u64).max(1);
-        let facts = format!(
+        let per_epoch = self.images.div_ceil(self.batch_size.max(1)).div_ceil(self.accumulate).max(1) as u64;
+        let mut facts = format!(
             "{}, {}, batch size {}",
             count(self.images as u64, "image"),
             count(total.div_ceil(per_epoch), "epoch"),
             self.batch_size
         );
+        if self.accumulate > 1 {
+            facts += &format!(", {} batches a step", self.accumulate);
+        }
         let mut line = format!("training {method} on {device}{from}: {} ({facts})", count(total, "step"));
         if let Some(parameters) = self.parameters {
             let rounded = match parameters as f64 {

@@ -2,9 +2,10 @@
 
 use candle_core::{DType, Result, Shape, Tensor};
 use gan_kernels::conv::WeightGrad;
+use gan_kernels::elementwise::add_assign;
 use gan_kernels::grad::GradState;
 use gan_kernels::storage::undefined;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A parameter's gradient. Cheap to clone.
 ///
@@ -21,6 +22,8 @@ struct Slot {
     lasts: bool,
     tensor: Mutex<Option<Tensor>>,
     state: GradState,
+    /// The sum over micro-batches, on the CPU; on a device the store has one for all parameters.
+    total: Mutex<Option<Tensor>>,
 }
 
 impl Grad {
@@ -35,12 +38,13 @@ impl Grad {
     }
 
     fn of(shape: Shape, dtype: DType, tensor: Option<Tensor>, state: GradState) -> Self {
-        Grad(Arc::new(Slot { shape, dtype, lasts: tensor.is_some(), tensor: Mutex::new(tensor), state }))
+        let (lasts, tensor, total) = (tensor.is_some(), Mutex::new(tensor), Mutex::default());
+        Grad(Arc::new(Slot { shape, dtype, lasts, tensor, state, total }))
     }
 
     /// The memory; the state tells what is in it.
     pub(crate) fn buffer(&self) -> Result<Tensor> {
-        let mut tensor = self.0.tensor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tensor = lock(&self.0.tensor);
         match &mut *tensor {
             Some(tensor) => Ok(tensor.clone()),
             none => Ok(none.insert(undefined(&self.0.shape, self.0.dtype)?).clone()),
@@ -68,15 +72,43 @@ impl Grad {
 
     /// Whether it is finite.
     pub(crate) fn finite(&self) -> Result<bool> {
-        let tensor = self.0.tensor.lock().unwrap_or_else(PoisonError::into_inner);
+        let tensor = lock(&self.0.tensor);
         tensor.as_ref().map_or(Ok(true), |tensor| self.0.state.finite(tensor))
+    }
+
+    /// Adds the gradient times `weight` to the total, and forgets it. On the CPU.
+    pub(crate) fn add_to_total(&self, weight: f64) -> Result<()> {
+        let Some(gradient) = lock(&self.0.tensor).take() else { return Ok(()) };
+        self.0.state.materialize(&gradient)?;
+        self.0.state.clear();
+        let gradient = if weight == 1.0 { gradient } else { (gradient * weight)? };
+        let mut total = lock(&self.0.total);
+        match &*total {
+            Some(total) => add_assign(total, &gradient),
+            None => {
+                *total = Some(gradient);
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes the total times `scale` the gradient, and forgets the total. On the CPU.
+    pub(crate) fn take_total(&self, scale: f64) -> Result<()> {
+        match lock(&self.0.total).take() {
+            Some(total) => self.accumulator()?.slice_set(&(total * scale)?, 0, 0),
+            None => Ok(()),
+        }
     }
 
     /// Forgets it.
     pub(crate) fn clear(&self) {
         self.0.state.clear();
         if !self.0.lasts {
-            *self.0.tensor.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *lock(&self.0.tensor) = None;
         }
     }
+}
+
+fn lock(tensor: &Mutex<Option<Tensor>>) -> MutexGuard<'_, Option<Tensor>> {
+    tensor.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -64,6 +64,16 @@ pub struct Optimizer {
     /// Updates that are known to have been made of finite gradients.
     checked: u64,
     captured: Option<CapturedUpdate>,
+    gathering: Option<Gathering>,
+}
+
+/// What [`Optimizer::update`] does instead of an update.
+#[derive(Debug)]
+struct Gathering {
+    /// Factor of the gradients that are gathered next.
+    weight: f64,
+    /// Learning rate of the update that is due.
+    due: Option<f64>,
 }
 
 /// An update that is, or is going to be, part of a captured step.
@@ -85,7 +95,7 @@ impl Optimizer {
     pub fn new(store: ParamStore, beta1: f64) -> Result<Self> {
         let range = 0..store.len();
         let guard = NonFiniteGuard::new(store.device())?;
-        Ok(Optimizer { store, beta1, range, updates: 0, guard, checked: 0, captured: None })
+        Ok(Optimizer { store, beta1, range, updates: 0, guard, checked: 0, captured: None, gathering: None })
     }
 
     /// The parameters.
@@ -133,11 +143,17 @@ impl Optimizer {
     }
 
     /// Updates the parameters from the gathered gradients. Refused, with nothing changed, if a gradient is not finite. On
-    /// a CUDA device nothing changes any more from then on, and [`Optimizer::check`] tells.
+    /// a CUDA device nothing changes any more from then on, and [`Optimizer::check`] tells. After [`Optimizer::gather`] the
+    /// gradients are added to a total instead.
     ///
     /// # Errors
     /// [`UpdateError::NonFinite`]; [`UpdateError::Tensor`] for a second update in a captured step.
     pub fn update(&mut self, lr: f64) -> Result<(), UpdateError> {
+        if let Some(gathering) = &mut self.gathering {
+            gathering.due = Some(lr);
+            self.captured.iter_mut().filter(|c| c.open).for_each(|c| c.used = true);
+            return Ok(self.store.add_to_total(gathering.weight)?);
+        }
         let step = self.adam_step(lr);
         if let Some(captured) = self.captured.as_mut().filter(|c| c.open) {
             if std::mem::replace(&mut captured.used, true) {
@@ -150,6 +166,27 @@ impl Optimizer {
         self.updates += 1;
         self.store.guarded_adam(self.range.clone(), &step, &self.guard)?;
         if self.store.device().is_cpu() { self.check() } else { Ok(()) }
+    }
+
+    /// From now on, [`Optimizer::update`] is told that the gradients of a micro-batch are complete: it adds them times `weight` to a
+    /// total and updates nothing, until [`Optimizer::update_gathered`].
+    pub fn gather(&mut self, weight: f64) {
+        self.gathering.get_or_insert(Gathering { weight, due: None }).weight = weight;
+    }
+
+    /// The factor of the gradients that are gathered next; `None` if [`Optimizer::update`] updates.
+    pub fn gathering(&self) -> Option<f64> {
+        self.gathering.as_ref().map(|gathering| gathering.weight)
+    }
+
+    /// Updates the parameters from the total times `scale`, if anything was gathered. From now on, [`Optimizer::update`] updates.
+    ///
+    /// # Errors
+    /// As [`Optimizer::update`].
+    pub fn update_gathered(&mut self, scale: f64) -> Result<(), UpdateError> {
+        let Some(lr) = self.gathering.take().and_then(|gathering| gathering.due) else { return Ok(()) };
+        self.store.take_total(scale)?;
+        self.update(lr)
     }
 
     /// The numbers of the next update.
@@ -181,6 +218,10 @@ impl Optimizer {
     pub fn before_launch(&mut self, lr: f64) -> Result<()> {
         let step = self.adam_step(lr);
         if let Some(captured) = self.captured.as_ref().filter(|c| c.used) {
+            if let Some(gathering) = &mut self.gathering {
+                gathering.due = Some(lr);
+                return Ok(());
+            }
             captured.factors.write(&step.factors().map(f64::to_bits))?;
             self.updates += 1;
             self.store.touch();

@@ -10,6 +10,7 @@ use gan_rng::Key;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 /// Named tensors in state-dict order.
 pub type Tensors = Vec<(String, Tensor)>;
@@ -25,6 +26,8 @@ pub struct ParamStore {
     state: Tensor,
     /// All gradients in one, on a device.
     grads: Option<Tensor>,
+    /// The sum of gradients over micro-batches, from the first one on; zeros between updates. On a device.
+    total: OnceLock<Tensor>,
     version: Version,
 }
 
@@ -87,7 +90,8 @@ impl ParamStore {
             };
             Ok(Entry { name, kind })
         });
-        let store = ParamStore { entries: buffers.collect::<Result<_>>()?, state, grads, version: Version::default() };
+        let (entries, total) = (buffers.collect::<Result<_>>()?, OnceLock::new());
+        let store = ParamStore { entries, state, grads, total, version: Version::default() };
         let anchor = Var::zeros((), DType::F32, device)?;
         let networks = build(&Builder::new(Views { store: &store, anchor }))?;
         Ok((store, networks))
@@ -141,6 +145,38 @@ impl ParamStore {
         }
         self.params().for_each(|(_, _, grad)| grad.clear());
         Ok(())
+    }
+
+    /// Adds the gradients of a micro-batch times `weight` to a running total. Products are rounded before they are added. On the
+    /// CPU the gradients are forgotten.
+    ///
+    /// # Errors
+    /// The device fails or has no memory for the total.
+    pub fn add_to_total(&self, weight: f64) -> Result<()> {
+        let Some(grads) = &self.grads else {
+            return self.params().try_for_each(|(_, _, grad)| grad.add_to_total(weight));
+        };
+        if self.total.get().is_none() {
+            let _ = self.total.set(grads.zeros_like()?); // nobody else sets it
+        }
+        let Some(total) = self.total.get() else { return Ok(()) };
+        match weight == 1.0 {
+            true => k::elementwise::add_assign(total, grads),
+            false => k::elementwise::add_assign(total, &(grads * weight)?),
+        }
+    }
+
+    /// Makes the total times `scale` the gradients. The next total begins at zero.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn take_total(&self, scale: f64) -> Result<()> {
+        let Some(grads) = &self.grads else {
+            return self.params().try_for_each(|(_, _, grad)| grad.take_total(scale));
+        };
+        let Some(total) = self.total.get() else { return Ok(()) };
+        grads.slice_set(&(total * scale)?, 0, 0)?;
+        k::elementwise::zero(total)
     }
 
     /// Name, place and gradient of every parameter.

@@ -3,7 +3,8 @@
 //! A step of small images is some thousand short kernels, which the host cannot ask for as fast as the device does them. A
 //! CUDA graph asks for all at once. A method opts in by [`Method::graph_key`]: once batches of one shape have come with
 //! one key often enough in a row, one call of `step` is captured instead of being done, and launched then, and for every
-//! further batch of that shape with that key.
+//! further batch of that shape with that key. Where an update is made of several micro-batches, the call for one of them is captured,
+//! of two passes the second; the updates are not part of it.
 //!
 //! What differs from step to step is brought to fixed addresses before each launch: the batch, the key of the dropout masks,
 //! the numbers of the optimizers, the choices of the pools. What a step changes on the host (counts of updates and batches, the
@@ -42,6 +43,8 @@ struct CapturingMethod {
 struct StepKey {
     /// The method's own.
     method: u64,
+    /// The bits of the weight with which gradients are gathered: the host computes it.
+    weight: Option<u64>,
     /// Shape and element type of each tensor of the batch.
     tensors: [Option<(Vec<usize>, DType)>; 3],
 }
@@ -67,9 +70,19 @@ struct CapturedStep {
 struct Step<'a> {
     method: &'a mut dyn Method,
     device: &'a Device,
+    /// Of a step of several micro-batches.
+    pass: Option<usize>,
     batch: &'a Batch,
     cx: &'a StepContext,
     returned: &'a mut (usize, DType),
+}
+
+/// A step of one batch, or a pass of one of its micro-batches.
+fn issue(method: &mut dyn Method, pass: Option<usize>, batch: &Batch, cx: &StepContext) -> Result<Losses> {
+    match pass {
+        Some(pass) => method.pass(pass, batch, cx),
+        None => method.step(batch, cx),
+    }
 }
 
 impl Capturable for Step<'_> {
@@ -81,7 +94,7 @@ impl Capturable for Step<'_> {
     const REPEATABLE: bool = false;
 
     fn run(&mut self) -> Result<Losses> {
-        let losses = self.method.step(self.batch, self.cx)?;
+        let losses = issue(&mut *self.method, self.pass, self.batch, self.cx)?;
         *self.returned = (losses.len(), losses.first().map_or(DType::F32, |(_, value)| value.dtype()));
         Ok(losses)
     }
@@ -137,7 +150,7 @@ impl Capturable for Step<'_> {
 impl Step<'_> {
     /// The graph of a step with this batch, the names of its losses, and where it leaves them.
     fn capture_graph(&mut self, batch: &Batch, dropout: &GraphParams) -> Result<(Graph, Vec<&'static str>, Tensor)> {
-        let Step { method, device, cx, returned, .. } = self;
+        let Step { method, device, pass, cx, returned, .. } = self;
         let (count, dtype) = **returned;
         let losses = Tensor::zeros(count, dtype, device)?;
         let parts = method.state();
@@ -148,7 +161,7 @@ impl Step<'_> {
             pool.begin_capture(device, cx.key(Purpose::Pool))?;
         }
         let step = || -> Result<Vec<&'static str>> {
-            let step = method.step(batch, cx)?;
+            let step = issue(&mut **method, *pass, batch, cx)?;
             if step.len() != count {
                 return Err(not_captured("the step returns another number of losses than before"));
             }
@@ -171,19 +184,36 @@ impl Step<'_> {
     }
 }
 
-impl Method for CapturingMethod {
-    fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
+impl CapturingMethod {
+    fn call(&mut self, pass: Option<usize>, batch: &Batch, cx: &StepContext) -> Result<Losses> {
         let CapturingMethod { method, device, cache, returned } = self;
         let cache = cache.get_mut();
-        let Some(key) = method.graph_key(cx) else {
-            return cache.call_uncaptured(device, || method.step(batch, cx));
+        // There is one graph: that of the pass in which the generators are trained.
+        let last = pass.is_none_or(|pass| Some(pass + 1) == method.passes());
+        let Some(key) = method.graph_key(cx).filter(|_| last) else {
+            return cache.call_uncaptured(device, || issue(&mut **method, pass, batch, cx));
         };
         if !method.state().pools.iter().all(|(_, pool)| pool.can_launch()) {
             cache.invalidate();
         }
         let tensors = parts(batch).map(|t| t.map(|t| (t.dims().to_vec(), t.dtype())));
-        let mut step = Step { method: &mut **method, device, batch, cx, returned };
-        cache.call(device, StepKey { method: key, tensors }, &mut step)
+        let weight = method.state().optimizers.iter().find_map(|(_, optimizer, _)| optimizer.gathering());
+        let key = StepKey { method: key, weight: weight.map(f64::to_bits), tensors };
+        cache.call(device, key, &mut Step { method: &mut **method, device, pass, batch, cx, returned })
+    }
+}
+
+impl Method for CapturingMethod {
+    fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
+        self.call(None, batch, cx)
+    }
+
+    fn passes(&self) -> Option<usize> {
+        self.method.passes()
+    }
+
+    fn pass(&mut self, pass: usize, batch: &Batch, cx: &StepContext) -> Result<Losses> {
+        self.call(Some(pass), batch, cx)
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {

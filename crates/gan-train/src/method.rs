@@ -18,7 +18,7 @@ pub type Panels = Vec<(String, Tensor)>;
 pub struct StepContext {
     /// Epoch, from 1.
     pub epoch: u64,
-    /// Steps done before this one in the whole run.
+    /// Batches done before this one in the whole run. A step takes one, or with `train.accumulate` several.
     pub step: u64,
     /// Learning rate.
     pub lr: f64,
@@ -27,7 +27,7 @@ pub struct StepContext {
 }
 
 impl StepContext {
-    /// The random sequence of this step for a purpose.
+    /// The random sequence of this batch for a purpose.
     pub fn key(&self, purpose: Purpose) -> Key {
         Key::new(self.seed, purpose).at(self.step)
     }
@@ -46,6 +46,22 @@ pub trait Method: Send {
     /// later.
     fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses>;
 
+    /// How often the micro-batches of a step pass where an update is made of several (`train.accumulate`): 1, or 2 where a second loss
+    /// sees networks that the first one has updated. `None`, the default, for a method that takes one batch a step.
+    fn passes(&self) -> Option<usize> {
+        None
+    }
+
+    /// The gradients of one micro-batch in a pass, counted from 0. As [`Method::step`], which it is by default, but calls of
+    /// [`Optimizer::update`], one an optimizer at most, add the gradients to a total. All updates of a pass are made at its end.
+    /// What an earlier pass computed is computed again with the same keys.
+    ///
+    /// # Errors
+    /// As [`Method::step`].
+    fn pass(&mut self, _pass: usize, batch: &Batch, cx: &StepContext) -> Result<Losses> {
+        self.step(batch, cx)
+    }
+
     /// Images that show what the networks do to a batch.
     ///
     /// # Errors
@@ -61,7 +77,7 @@ pub trait Method: Send {
 
     /// Cache key of the captured CUDA graph; `None`, the default, for a step that is never captured.
     ///
-    /// Two steps with equal keys and batches of equal shapes must issue identical kernels: every branch that a step takes on
+    /// Two steps, or two calls of [`Method::pass`] for the last pass, with equal keys and batches of equal shapes must issue identical kernels: every branch that a step takes on
     /// the host has to show in the key. What differs beside the batch is the learning rate, the masks of dropout and the
     /// choices of the pools in [`Method::state`]; other numbers that the host computes are repeated as they were captured.
     /// A step with a key keeps no tensor that it has allocated.

@@ -14,13 +14,14 @@ use toml::Table;
 
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers: with another value it would be another run.
-const ALLOWED: [&str; 28] = [
+const ALLOWED: [&str; 29] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",
     "train.lr_policy",
     "train.lr_decay_iters",
     "train.max_steps",
+    "train.accumulate",
     "train.print_freq",
     "train.display_freq",
     "train.save_latest_freq",

@@ -26,6 +26,9 @@ pub struct TrainConfig {
     pub lr_decay_iters: u32,
     /// Stop after this many steps; 0 = after the last epoch.
     pub max_steps: u64,
+    /// Batches that make up one update: their gradients are added up, as those of one batch of all their images. A step is an
+    /// update. The last step of an epoch takes what is left.
+    pub accumulate: u64,
     /// Images kept per image pool.
     pub pool_size: usize,
     /// Images between log points.
@@ -67,6 +70,7 @@ impl Default for TrainConfig {
             lr_policy: LrPolicy::Linear,
             lr_decay_iters: 50,
             max_steps: 0,
+            accumulate: 1,
             pool_size: 0,
             print_freq: 100,
             display_freq: 400,
@@ -85,6 +89,8 @@ impl Default for TrainConfig {
 
 /// Most steps, images or epochs that anything is counted in.
 const COUNT: u64 = 1_000_000_000_000;
+/// Most batches of an update.
+pub(crate) const ACCUMULATE: u64 = 65_536;
 /// Most epochs of a schedule.
 const EPOCHS: u64 = 1_000_000_000;
 
@@ -98,6 +104,7 @@ impl TrainConfig {
         Range::whole("n_epochs_decay", 0, EPOCHS),
         Range::whole("lr_decay_iters", 1, EPOCHS),
         Range::whole("max_steps", 0, COUNT),
+        Range::whole("accumulate", 1, ACCUMULATE),
         Range::whole("pool_size", 0, 1_000_000),
         Range::whole("print_freq", 0, COUNT),
         Range::whole("display_freq", 0, COUNT),

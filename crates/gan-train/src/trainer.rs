@@ -21,7 +21,7 @@ use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
 use crate::validation::Best;
-use crate::{DeviceConfig, Error, Result, capture_steps, checkpoint, numerics, resume};
+use crate::{DeviceConfig, Error, Result, accumulation, capture_steps, checkpoint, numerics, resume};
 use device_prefetcher::DevicePrefetcher;
 use gan_data::{Dataset, Loader};
 use gan_kernels::device::device_name;
@@ -93,6 +93,9 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     numerics::check(train.precision, &job.place)?;
     let validator = validating::open(&job, &*dataset)?;
     let mut method = capture_steps(job.config.build(&job.place)?, &train, &job.place);
+    if train.accumulate > 1 {
+        accumulation::passes(&*method)?;
+    }
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.startup_notes().to_vec();
     warnings.extend(dataset.describe().notes);
@@ -124,6 +127,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         let notes;
         (position, notes) = data.carry_on(&saved.data, saved.position);
         warnings.extend(notes);
+        position.seen = position.seen.max(step);
     } else if job.resume {
         warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
     }

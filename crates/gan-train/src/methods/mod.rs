@@ -10,7 +10,7 @@ use crate::method::StepContext;
 use crate::{Error, MethodSpec, Result, TrainConfig};
 use candle_core::Tensor;
 use gan_data::Batch;
-use gan_layers::{Ctx, Weights};
+use gan_layers::{Ctx, NormMode, Weights};
 use gan_rng::Purpose;
 
 /// The methods of this crate. Only programs look a method up here: [`train`](crate::train) takes any.
@@ -21,6 +21,11 @@ pub fn contexts(train: &TrainConfig, cx: &StepContext) -> (Ctx, Ctx) {
     let TrainConfig { checkpointing, precision, .. } = *train;
     let ctx = Ctx { checkpointing, precision, math: train.math_mode(), ..Ctx::train(cx.key(Purpose::Dropout)) };
     (ctx, Ctx { weights: Weights::Frozen, ..ctx })
+}
+
+/// The context of a pass whose results were computed before: running statistics have moved already.
+pub fn again(ctx: Ctx) -> Ctx {
+    Ctx { norm: NormMode::Batch { update: false }, ..ctx }
 }
 
 /// The context of previews.

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn every_so_many_epochs_once() {
         let mut history = History::default();
-        let at = |epochs, batches| Position { epochs, batches, images: 0 };
+        let at = |epochs, batches| Position { epochs, batches, ..Position::default() };
         let due = |history: &History, epochs, batches| history.is_due(&config(2, 0), &at(epochs, batches));
         assert!(!due(&history, 0, 0) && !due(&history, 1, 0) && due(&history, 2, 0) && !due(&history, 2, 1));
         assert!(!history.is_due(&config(0, 0), &at(2, 0)));

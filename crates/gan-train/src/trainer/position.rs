@@ -1,6 +1,7 @@
 //! Where a run is in its data.
 
 use crate::TrainConfig;
+use crate::train_config::ACCUMULATE;
 use gan_data::Dataset;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ pub(super) struct Position {
     pub(super) batches: u64,
     /// Images that frequencies count: each batch adds `batch_size`, as in the references, also if it is not full.
     pub(super) images: u64,
+    /// Batches of the whole run. Older checkpoints lack it; each of their steps took one.
+    #[serde(default)]
+    pub(super) seen: u64,
 }
 
 impl Position {
@@ -30,6 +34,7 @@ impl Position {
     /// Counts a batch. True if it was the last of its epoch.
     pub(super) fn advance(&mut self, per_epoch: u64, batch_size: u64) -> bool {
         self.images += batch_size;
+        self.seen += 1;
         self.batches += 1;
         let last = self.batches >= per_epoch;
         if last {
@@ -40,21 +45,33 @@ impl Position {
 
     /// Steps of the whole run, of which `step` are done; not more than `step` if nothing is left to do.
     pub(super) fn total_steps(&self, step: u64, train: &TrainConfig, per_epoch: u64) -> u64 {
+        let steps = |batches: u64| batches.div_ceil(train.accumulate);
         let epochs = u64::from(train.schedule().last_epoch()).saturating_sub(self.epochs);
-        let left = epochs.saturating_mul(per_epoch).saturating_sub(self.batches);
+        let left = match epochs.checked_sub(1) {
+            Some(later) => {
+                steps(per_epoch.saturating_sub(self.batches)).saturating_add(later.saturating_mul(steps(per_epoch)))
+            }
+            None => 0,
+        };
         let all = step.saturating_add(left);
         if train.max_steps == 0 { all } else { all.min(train.max_steps) }
     }
 
     /// What no run of `step` steps on this data can be at.
     pub(super) fn contradiction(&self, step: u64, data: &Data) -> Option<String> {
-        let Position { epochs, batches, images } = *self;
+        let Position { epochs, batches, images, seen } = *self;
+        let seen = if seen == 0 { step } else { seen };
         // Each epoch took a step, and no batch holds 2^17 images. A whole epoch is never left uncounted.
         let fits = epochs <= step.min(u64::from(u32::MAX))
-            && images <= step.saturating_mul(1 << 17).min(1 << 62)
+            && (step..=step.saturating_mul(ACCUMULATE)).contains(&seen)
+            && images <= seen.saturating_mul(1 << 17).min(1 << 62)
             && data.batch_size > 0
             && batches < data.per_epoch();
-        (!fits).then(|| format!("it claims {epochs} epochs, {batches} batches and {images} images in {step} steps"))
+        (!fits).then(|| {
+            format!(
+                "it claims {epochs} epochs, {batches} batches and {images} images in {step} steps of {seen} batches"
+            )
+        })
     }
 }
 
@@ -81,7 +98,7 @@ impl Data {
     pub(super) fn position_of_step(&self, step: u64) -> Position {
         let per_epoch = self.per_epoch();
         let images = step.saturating_mul(self.batch_size);
-        Position { epochs: step / per_epoch, batches: step % per_epoch, images }
+        Position { epochs: step / per_epoch, batches: step % per_epoch, images, seen: step }
     }
 
     fn per_epoch(&self) -> u64 {
@@ -151,6 +168,24 @@ mod tests {
         }
     }
 
+    /// An epoch of 7 batches is 3 steps of up to 3.
+    #[test]
+    fn steps_of_several_batches_end_with_their_epoch() {
+        let train = TrainConfig { accumulate: 3, ..train(4, 0) };
+        let mut position = Position::default();
+        for (step, batches) in [3, 3, 1].into_iter().cycle().take(12).enumerate() {
+            assert_eq!(position.total_steps(step as u64, &train, 7), 12);
+            let last = (0..batches).map(|_| position.advance(7, 2)).last();
+            assert_eq!(last, Some(batches == 1));
+        }
+        assert_eq!(position, Position { epochs: 4, batches: 0, images: 56, seen: 28 });
+        assert_eq!(position.total_steps(12, &train, 7), 12);
+        // Gone on with after two batches, as after another setting.
+        let within = Position { epochs: 3, batches: 2, images: 46, seen: 23 };
+        assert_eq!(within.total_steps(10, &train, 7), 12);
+        assert!(within.total_steps(10, &TrainConfig { n_epochs: 3, ..train }, 7) <= 10);
+    }
+
     #[test]
     fn epochs_stay_whatever_the_length() {
         // 10 epochs of 7 are done; 20 are wanted, of 1.
@@ -163,7 +198,7 @@ mod tests {
         assert!(now.total_steps(70, &train(10, 0), 1) <= 70);
         assert!(now.total_steps(70, &train(20, 60), 1) <= 70);
         // A longer one does not set it back.
-        let within = Position { epochs: 5, batches: 3, images: 28 };
+        let within = Position { epochs: 5, batches: 3, images: 28, seen: 28 };
         let (now, notes) = data(7, "b", 1).carry_on(&data(5, "a", 1), within);
         assert_eq!((now.epochs, now.batches), (5, 0));
         assert!(notes[0].contains("epoch 6 starts anew"), "{notes:?}");
@@ -171,7 +206,7 @@ mod tests {
 
     #[test]
     fn other_names_and_batch_sizes() {
-        let position = Position { epochs: 2, batches: 3, images: 22 };
+        let position = Position { epochs: 2, batches: 3, images: 22, seen: 11 };
         assert_eq!(data(8, "a", 2).carry_on(&data(8, "a", 2), position), (position, Vec::new()));
         let (now, notes) = data(8, "b", 2).carry_on(&data(8, "a", 2), position);
         assert!(now == position && notes[0].contains("8 images as before"), "{notes:?}");
@@ -185,8 +220,12 @@ mod tests {
 
     #[test]
     fn positions_that_cannot_be() {
-        let of_ten = |epochs, batches, images| Position { epochs, batches, images }.contradiction(10, &data(8, "", 2));
+        let at = |epochs, batches, images, seen| Position { epochs, batches, images, seen };
+        let of_ten = |epochs, batches, images| at(epochs, batches, images, 0).contradiction(10, &data(8, "", 2));
         assert_eq!(of_ten(2, 3, 20), None);
+        for (seen, fits) in [(9, false), (10, true), (31, true), (u64::MAX, false)] {
+            assert_eq!(at(2, 3, 20, seen).contradiction(10, &data(8, "", 2)).is_none(), fits);
+        }
         for (epochs, batches, images) in [(11, 0, 0), (2, 4, 0), (0, 0, u64::MAX), (u64::MAX, 0, 0), (0, u64::MAX, 0)] {
             assert!(of_ten(epochs, batches, images).is_some());
         }

@@ -54,8 +54,11 @@ impl Pending {
                 self.read.names = losses.iter().map(|(name, _)| (*name).to_string()).collect();
                 self.read.sums = vec![0.0; losses.len()];
             }
-            for (sum, (_, value)) in self.read.sums.iter_mut().zip(&losses) {
-                *sum += value;
+            // By name: with several batches a step they come in another order.
+            for (name, value) in losses {
+                if let Some(at) = self.read.names.iter().position(|known| known == name) {
+                    self.read.sums[at] += value;
+                }
             }
             self.read.steps += 1;
         }

@@ -15,7 +15,7 @@ use crate::method_spec::MethodSpec;
 use crate::run::RunFolder;
 use crate::storage::Storage;
 use crate::validation::Validator;
-use crate::{DeviceConfig, Error, Result, TrainConfig, WayBack, to_device};
+use crate::{DeviceConfig, Error, Result, TrainConfig, WayBack, accumulated_step, to_device};
 use gan_data::{Batch, Dataset, Loader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,15 +64,19 @@ impl Run<'_> {
         self.pace.step();
         while finish.is_none() && self.step < self.total {
             let (epoch, done) = (self.position.epoch(), self.position.batches);
-            let batches = match upcoming.take() {
+            let mut batches = match upcoming.take() {
                 Some(batches) => batches,
                 None => self.loader.epoch(epoch, done as usize),
             };
             // Small datasets have short epochs: the next one is prepared while this one is trained on.
-            upcoming = (self.step + per_epoch - done < self.total).then(|| self.loader.epoch(epoch + 1, 0));
-            for batch in batches {
-                let batch = batch.inspect_err(|_| self.save_before_failing())?;
-                let due = self.one_step(batch, epoch)?;
+            let left = (per_epoch - done).div_ceil(self.train.accumulate);
+            upcoming = (self.step + left < self.total).then(|| self.loader.epoch(epoch + 1, 0));
+            while batches.len() > 0 {
+                // All of a step first: what fails to be read fails between two steps.
+                let of_step =
+                    batches.by_ref().take(self.train.accumulate as usize).collect::<gan_data::Result<Vec<_>>>();
+                let of_step = of_step.inspect_err(|_| self.save_before_failing())?;
+                let due = self.one_step(&of_step, epoch)?;
                 if self.position.batches == 0 {
                     let due = due || crossed(epoch, epoch - 1, self.train.save_epoch_freq);
                     finish = self.end_epoch(stop, due)?;
@@ -97,13 +101,11 @@ impl Run<'_> {
     }
 
     /// One step, with what it shows. Returns whether a checkpoint is due.
-    fn one_step(&mut self, batch: Batch, epoch: u64) -> Result<bool> {
-        let batch = self.prefetcher.take(batch)?;
+    fn one_step(&mut self, batches: &[Batch], epoch: u64) -> Result<bool> {
         let lr = self.rate.of_epoch(epoch);
-        let losses = self
-            .method
-            .step(&batch, &StepContext { epoch, step: self.step, lr, seed: self.train.seed })
-            .map_err(|error| error.in_step(self.step + 1, &batch))?;
+        let cx = StepContext { epoch, step: self.position.seen, lr, seed: self.train.seed };
+        let upload = |batch| self.prefetcher.take(batch);
+        let losses = accumulated_step(self.method, batches, upload, &cx, self.step + 1)?;
         if let Some(message) = self.method.take_warning() {
             self.emit(Event::Warning { step: self.step, message });
         }
@@ -111,7 +113,8 @@ impl Run<'_> {
         self.pending.push(losses)?;
         let before = self.position.images;
         self.step += 1;
-        if self.position.advance(self.loader.batches_per_epoch() as u64, self.batch_size) {
+        let per_epoch = self.loader.batches_per_epoch() as u64;
+        if batches.iter().fold(false, |_, _| self.position.advance(per_epoch, self.batch_size)) {
             self.rate.end_epoch()?; // before a checkpoint can be written
         }
         self.pace.step();
@@ -149,13 +152,14 @@ impl Run<'_> {
             return Err(Error::Diverged { what: format!("the loss {name}"), way_back: WayBack::Unknown });
         }
         let waited = self.loader.waited();
+        let per_step = self.train.accumulate.min(self.loader.batches_per_epoch() as u64);
         let elapsed = self.logged.elapsed().as_secs_f64().max(1e-9);
         let event = Event::Progress {
             step: self.step,
             epoch,
             losses,
             lr,
-            images_per_s: self.pace.images_per_s(self.batch_size as usize).unwrap_or(0.0),
+            images_per_s: self.pace.images_per_s((self.batch_size * per_step) as usize).unwrap_or(0.0),
             data_wait: ((waited - self.waited).as_secs_f64() / elapsed).min(1.0),
             eta_s: self.eta(),
         };

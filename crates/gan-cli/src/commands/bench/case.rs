@@ -9,7 +9,9 @@ use gan_losses::Vgg19;
 use gan_nets::{Arch, CapturedGenerator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
 use gan_train::config::ConfigSource;
-use gan_train::{DeviceConfig, METHODS, Method, StepContext, TrainConfig, capture_steps, find, numerics, to_device};
+use gan_train::{
+    DeviceConfig, METHODS, Method, StepContext, TrainConfig, accumulated_step, capture_steps, find, numerics, to_device,
+};
 use gan_translate::Condition;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +35,7 @@ const REGION: usize = 8;
 /// Something to time.
 pub(super) enum Case {
     Translate { generator: Box<CapturedGenerator>, x: Condition },
-    Step { method: Box<dyn Method>, batch: Batch, step: u64 },
+    Step { method: Box<dyn Method>, batches: Vec<Batch>, done: u64 },
 }
 
 impl Case {
@@ -57,9 +59,10 @@ impl Case {
             Case::Translate { generator, x } => {
                 generator.forward(&*x)?;
             }
-            Case::Step { method, batch, step } => {
-                method.step(batch, &StepContext { epoch: 1, step: *step, lr: 2e-4, seed: 0 })?;
-                *step += 1;
+            Case::Step { method, batches, done } => {
+                let cx = StepContext { epoch: 1, step: *done * batches.len() as u64, lr: 2e-4, seed: 0 };
+                *done += 1;
+                accumulated_step(&mut **method, batches, Ok, &cx, *done)?;
             }
         }
         Ok(())
@@ -154,7 +157,7 @@ fn training(
     let train = config.train();
     numerics::check(train.precision, place)?;
     let method = capture_steps(config.build(place)?, train, place);
-    Ok(Case::Step { method, batch, step: 0 })
+    Ok(Case::Step { method, batches: vec![batch; train.accumulate as usize], done: 0 })
 }
 
 /// Images `[n, 3, h, w]` in [-1, 1], on the host.

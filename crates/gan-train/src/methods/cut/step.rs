@@ -5,7 +5,7 @@ use super::{Config, Draws, LossConfig};
 use crate::backprop::{GradAccumulator, backward};
 use crate::method::{Losses, Method, MethodState, Panels, StepContext};
 use crate::method_config::validate;
-use crate::methods::{contexts, preview_context, target};
+use crate::methods::{again, contexts, preview_context, target};
 use crate::{DeviceConfig, Result, TrainConfig, numerics};
 use candle_core::Tensor;
 use gan_data::Batch;
@@ -75,31 +75,51 @@ impl Cut {
     /// # Errors
     /// As [`Method::step`].
     pub fn step_with(&mut self, batch: &Batch, cx: &StepContext, draws: &Draws) -> Result<Losses> {
-        let (a, b) = (&batch.a, target(batch)?);
-        let (train, frozen) = contexts(&self.train, cx);
-        let LossConfig { gan_mode: mode, lambda_gan, nce_idt, .. } = self.loss;
-        // Images of unequal sizes pass one by one; norms over a batch then see them apart.
-        let together = nce_idt && a.dims() == b.dims();
-        // The gradients of the step before give way to D's passes.
+        let fakes = self.generate(batch, draws.flip, &contexts(&self.train, cx).0)?;
+        let of_d = self.train_d(batch, &fakes, cx)?;
+        let mut losses = self.train_g(batch, &fakes, cx, draws)?;
+        losses.splice(1..1, of_d);
+        Ok(losses)
+    }
+
+    /// Images of unequal sizes pass one by one; norms over a batch then see them apart.
+    fn together(&self, batch: &Batch) -> Result<bool> {
+        Ok(self.loss.nce_idt && batch.a.dims() == target(batch)?.dims())
+    }
+
+    /// The fakes of a batch, behind them the images of the other domain that pass along. The gradients of the step before give way.
+    fn generate(&self, batch: &Batch, flip: bool, ctx: &Ctx) -> Result<Tensor> {
         self.opt_g.zero_grad()?;
         if let Some(opt_f) = &self.opt_f {
             opt_f.zero_grad()?;
         }
-        let shown = |real: &Tensor| if draws.flip { mirrored_images(real) } else { Ok(real.clone()) };
-        let real = if together { Tensor::cat(&[a, b], 0)? } else { a.clone() };
-        let fakes = self.g.forward(&shown(&real)?, &train)?;
-        let n = a.dim(0)?;
-        let fake = fakes.detach().narrow(0, 0, n)?;
+        let a = &batch.a;
+        let real = if self.together(batch)? { Tensor::cat(&[a, target(batch)?], 0)? } else { a.clone() };
+        Ok(self.g.forward(&shown(&real, flip)?, ctx)?)
+    }
 
+    /// Trains D on fakes and targets.
+    fn train_d(&mut self, batch: &Batch, fakes: &Tensor, cx: &StepContext) -> Result<Losses> {
+        let mode = self.loss.gan_mode;
+        let (train, _) = contexts(&self.train, cx);
+        let fake = fakes.detach().narrow(0, 0, batch.a.dim(0)?)?;
         self.opt_d.zero_grad()?;
         let d_fake = mode.loss_over_scales(&self.d.scores(&fake, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
-        let d_real = mode.loss_over_scales(&self.d.scores(b, &train)?, true)?;
+        let d_real = mode.loss_over_scales(&self.d.scores(target(batch)?, &train)?, true)?;
         backward(&(&d_real * 0.5)?)?;
         self.opt_d.update(cx.lr)?;
+        Ok(vec![("D_real", d_real.detach()), ("D_fake", d_fake.detach())])
+    }
 
+    /// Trains G and the head through D.
+    fn train_g(&mut self, batch: &Batch, fakes: &Tensor, cx: &StepContext, draws: &Draws) -> Result<Losses> {
+        let (a, b) = (&batch.a, target(batch)?);
+        let (train, frozen) = contexts(&self.train, cx);
+        let LossConfig { gan_mode: mode, lambda_gan, nce_idt, .. } = self.loss;
+        let (n, together) = (a.dim(0)?, self.together(batch)?);
         // Each loss of the fakes is backpropagated as soon as it is complete.
-        let mut of_fakes = GradAccumulator::new(&fakes)?;
+        let mut of_fakes = GradAccumulator::new(fakes)?;
         let part = |leaf: &Tensor, from| leaf.narrow(0, from, n);
         let g_gan = (mode.generator_loss(&self.d.scores(&part(of_fakes.leaf(), 0)?, &frozen)?)? * lambda_gan)?;
         of_fakes.backward(&g_gan)?;
@@ -114,7 +134,7 @@ impl Cut {
         }
         of_fakes.backward_input()?;
         if nce_idt && !together {
-            let same = self.g.forward(&shown(b)?, &train)?;
+            let same = self.g.forward(&shown(b, draws.flip)?, &train)?;
             let loss = self.nce(b, &same, &draws.b, draws.flip, (&train, &frozen))?;
             backward(&(&loss * share)?)?;
             nce_y = Some(loss.detach());
@@ -130,8 +150,8 @@ impl Cut {
             None => nce.clone(),
         };
         let total = (&g_gan + contrast)?;
-        let losses = [("G_GAN", g_gan), ("D_real", d_real.detach()), ("D_fake", d_fake.detach()), ("G", total)];
-        Ok(losses.into_iter().chain([("NCE", nce)]).chain(nce_y.map(|nce_y| ("NCE_Y", nce_y))).collect())
+        let losses = [("G_GAN", g_gan), ("G", total), ("NCE", nce)];
+        Ok(losses.into_iter().chain(nce_y.map(|nce_y| ("NCE_Y", nce_y))).collect())
     }
 
     /// The contrastive loss of what the generator has made of a source: patches of the output are to be recognized by the patches of the source at the
@@ -162,19 +182,45 @@ impl Cut {
         let losses = queries.iter().zip(&keys).map(of_layer).collect::<Result<Vec<_>>>()?;
         Ok((Tensor::stack(&losses, 0)?.sum_all()? * (1.0 / losses.len() as f64))?)
     }
+
+    /// The random choices of a batch.
+    fn draws(&self, batch: &Batch, cx: &StepContext) -> Result<Draws> {
+        let sizes = |image: &Tensor| {
+            let (_, _, h, w) = image.dims4()?;
+            self.g.feature_sizes(&self.loss.nce_layers, (h, w))
+        };
+        let of_b = if self.loss.nce_idt { sizes(target(batch)?)? } else { Vec::new() };
+        Draws::new(&self.loss, cx, [&sizes(&batch.a)?, &of_b], batch.a.device())
+    }
+}
+
+/// What the generator gets of an image.
+fn shown(real: &Tensor, flip: bool) -> candle_core::Result<Tensor> {
+    if flip { mirrored_images(real) } else { Ok(real.clone()) }
 }
 
 impl Method for Cut {
     /// D first; then G and the head through the updated D, with the same fakes. The features that a loss needs are computed at its turn, by the encoder
     /// that has not moved yet.
     fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
-        let sizes = |image: &Tensor| {
-            let (_, _, h, w) = image.dims4()?;
-            self.g.feature_sizes(&self.loss.nce_layers, (h, w))
-        };
-        let of_b = if self.loss.nce_idt { sizes(target(batch)?)? } else { Vec::new() };
-        let draws = Draws::new(&self.loss, cx, [&sizes(&batch.a)?, &of_b], batch.a.device())?;
+        let draws = self.draws(batch, cx)?;
         self.step_with(batch, cx, &draws)
+    }
+
+    fn passes(&self) -> Option<usize> {
+        Some(2)
+    }
+
+    /// D in the first pass, G and the head in the second.
+    fn pass(&mut self, pass: usize, batch: &Batch, cx: &StepContext) -> Result<Losses> {
+        let (train, frozen) = contexts(&self.train, cx);
+        if pass == 0 {
+            let fakes = self.generate(batch, flips(&self.loss, cx), &frozen)?;
+            return self.train_d(batch, &fakes, cx);
+        }
+        let draws = self.draws(batch, cx)?;
+        let fakes = self.generate(batch, draws.flip, &again(train))?;
+        self.train_g(batch, &fakes, cx, &draws)
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {

@@ -186,6 +186,11 @@ impl Method for CycleGan {
         ])
     }
 
+    /// No loss sees an updated network.
+    fn passes(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn preview(&self, batch: &Batch) -> Result<Panels> {
         let ctx = preview_context(&self.train);
         let mut panels: Panels = Vec::new();

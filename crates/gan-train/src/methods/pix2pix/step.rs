@@ -4,12 +4,12 @@ use super::{Config, LossConfig};
 use crate::backprop::backward;
 use crate::method::{Losses, Method, MethodState, Panels, StepContext};
 use crate::method_config::validate;
-use crate::methods::{contexts, preview_context, target};
+use crate::methods::{again, contexts, preview_context, target};
 use crate::pool::ImagePool;
 use crate::{DeviceConfig, Result, TrainConfig, numerics};
 use candle_core::Tensor;
 use gan_data::{Batch, DataMode, image_from_lab};
-use gan_layers::{Init, Optimizer, ParamStore};
+use gan_layers::{Ctx, Init, Optimizer, ParamStore};
 use gan_losses::l1;
 use gan_nets::{Discriminator, Generator};
 use gan_rng::{Key, Purpose};
@@ -53,18 +53,18 @@ impl Pix2Pix {
             colorization: config.data.mode == DataMode::Colorization,
         })
     }
-}
 
-impl Method for Pix2Pix {
-    /// D first, on (A, fake B) and (A, B); then G through the updated D, with the same fake.
-    fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
+    /// The fake of a batch. G's gradients of the step before give way.
+    fn generate(&self, batch: &Batch, ctx: &Ctx) -> Result<Tensor> {
+        self.opt_g.zero_grad()?;
+        Ok(self.g.forward(&batch.a, ctx)?)
+    }
+
+    /// Trains D on (A, fake B) and (A, B).
+    fn train_d(&mut self, batch: &Batch, fake: &Tensor, cx: &StepContext) -> Result<Losses> {
         let (a, b) = (&batch.a, target(batch)?);
         let mode = self.loss.gan_mode;
-        let (train, frozen) = contexts(&self.train, cx);
-        // G's gradients of the step before give way to D's passes.
-        self.opt_g.zero_grad()?;
-        let fake = self.g.forward(a, &train)?;
-
+        let (train, _) = contexts(&self.train, cx);
         self.opt_d.zero_grad()?;
         let pooled = self.pool.query(&Tensor::cat(&[a, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
         let d_fake = mode.loss_over_scales(&self.d.scores(&pooled, &train)?, false)?;
@@ -72,18 +72,44 @@ impl Method for Pix2Pix {
         let d_real = mode.loss_over_scales(&self.d.scores(&Tensor::cat(&[a, b], 1)?, &train)?, true)?;
         backward(&(&d_real * 0.5)?)?;
         self.opt_d.update(cx.lr)?;
+        Ok(vec![("D_real", d_real.detach()), ("D_fake", d_fake.detach())])
+    }
 
-        let g_gan = mode.generator_loss(&self.d.scores(&Tensor::cat(&[a, &fake], 1)?, &frozen)?)?;
-        let g_l1 = (l1(&fake, b)? * self.loss.lambda_l1)?;
+    /// Trains G through D.
+    fn train_g(&mut self, batch: &Batch, fake: &Tensor, cx: &StepContext) -> Result<Losses> {
+        let (a, b) = (&batch.a, target(batch)?);
+        let (_, frozen) = contexts(&self.train, cx);
+        let g_gan = self.loss.gan_mode.generator_loss(&self.d.scores(&Tensor::cat(&[a, fake], 1)?, &frozen)?)?;
+        let g_l1 = (l1(fake, b)? * self.loss.lambda_l1)?;
         backward(&(&g_gan + &g_l1)?)?;
         self.opt_g.update(cx.lr)?;
+        Ok(vec![("G_GAN", g_gan.detach()), ("G_L1", g_l1.detach())])
+    }
+}
 
-        Ok(vec![
-            ("G_GAN", g_gan.detach()),
-            ("G_L1", g_l1.detach()),
-            ("D_real", d_real.detach()),
-            ("D_fake", d_fake.detach()),
-        ])
+impl Method for Pix2Pix {
+    /// D first; then G through the updated D, with the same fake.
+    fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
+        let fake = self.generate(batch, &contexts(&self.train, cx).0)?;
+        let of_d = self.train_d(batch, &fake, cx)?;
+        let mut losses = self.train_g(batch, &fake, cx)?;
+        losses.extend(of_d);
+        Ok(losses)
+    }
+
+    fn passes(&self) -> Option<usize> {
+        Some(2)
+    }
+
+    /// D in the first pass, G in the second.
+    fn pass(&mut self, pass: usize, batch: &Batch, cx: &StepContext) -> Result<Losses> {
+        let (train, frozen) = contexts(&self.train, cx);
+        if pass == 0 {
+            let fake = self.generate(batch, &frozen)?;
+            return self.train_d(batch, &fake, cx);
+        }
+        let fake = self.generate(batch, &again(train))?;
+        self.train_g(batch, &fake, cx)
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {

@@ -155,6 +155,11 @@ impl Method for Pix2PixHd {
         Ok(losses)
     }
 
+    /// No loss sees an updated network.
+    fn passes(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn preview(&self, batch: &Batch) -> Result<Panels> {
         let ctx = preview_context(&self.config.train);
         let cond = Condition::new(batch, self.config.classes(), self.dtype)?;
