@@ -6,6 +6,7 @@
 
 mod backprop;
 mod batch_fusion;
+mod build_method;
 mod captured_step;
 pub mod checkpoint;
 pub mod config;
@@ -30,6 +31,7 @@ pub mod validation;
 
 pub use backprop::{GradAccumulator, backward};
 pub use batch_fusion::BatchFusion;
+pub use build_method::build_method;
 pub use captured_step::capture_steps;
 pub use error::{Error, Result, WayBack};
 pub use gan_translate::{DeviceConfig, to_device};

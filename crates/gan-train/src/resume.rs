@@ -14,7 +14,7 @@ use toml::Table;
 
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers: with another value it would be another run.
-const ALLOWED: [&str; 28] = [
+const ALLOWED: [&str; 29] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",
@@ -27,6 +27,7 @@ const ALLOWED: [&str; 28] = [
     "train.save_minutes",
     "train.save_epoch_freq",
     "train.keep",
+    "train.ema",
     "train.checkpointing",
     "train.precision",
     "train.tf32",

@@ -40,6 +40,10 @@ pub struct TrainConfig {
     pub save_epoch_freq: u64,
     /// Checkpoints kept; 0 keeps all.
     pub keep: usize,
+    /// Decay of an exponential moving average of the weights that translate, for example 0.999; 0 keeps none. The decay of
+    /// update t, counted from 0, is `min(ema, (1 + t) / (10 + t))`. Checkpoints then hold the averages as well, and
+    /// validation, previews and translation take them.
+    pub ema: f64,
     /// Recompute the activations of residual blocks in the backward pass: less memory, more time.
     pub checkpointing: bool,
     /// Element type of activations and their gradients: f32, or bf16 on CUDA devices. Weights, optimizer, statistics of
@@ -74,6 +78,7 @@ impl Default for TrainConfig {
             save_minutes: 10.0,
             save_epoch_freq: 5,
             keep: 3,
+            ema: 0.0,
             checkpointing: false,
             precision: Precision::F32,
             tf32: true,
@@ -105,6 +110,7 @@ impl TrainConfig {
         Range::real("save_minutes", 0.0, 1e6),
         Range::whole("save_epoch_freq", 0, COUNT),
         Range::whole("keep", 0, 1_000_000),
+        Range::below("ema", 0.0, 1.0),
     ];
 
     /// The learning-rate schedule.

@@ -21,7 +21,7 @@ use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
 use crate::validation::Best;
-use crate::{DeviceConfig, Error, Result, capture_steps, checkpoint, numerics, resume};
+use crate::{DeviceConfig, Error, Result, build_method, checkpoint, numerics, resume};
 use device_prefetcher::DevicePrefetcher;
 use gan_data::{Dataset, Loader};
 use gan_kernels::device::device_name;
@@ -92,7 +92,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
     numerics::check(train.precision, &job.place)?;
     let validator = validating::open(&job, &*dataset)?;
-    let mut method = capture_steps(job.config.build(&job.place)?, &train, &job.place);
+    let mut method = build_method(&*job.config, &job.place)?;
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.startup_notes().to_vec();
     warnings.extend(dataset.describe().notes);
@@ -110,9 +110,10 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         step = loaded.snapshot.step;
         log_length = state::events_length(&loaded.snapshot);
         slowed_down = (train.lr < sealed.train().lr).then_some(step);
-        let saved;
-        (pending, saved, history) = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
-        let saved = saved.unwrap_or_else(|| {
+        let state = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
+        (pending, history) = (state.pending, state.history);
+        warnings.extend(state.notes);
+        let saved = state.place.unwrap_or_else(|| {
             let data = Data::of(&*dataset, sealed.data().batch_size as u64);
             let position = data.position_of_step(step);
             warnings.push(format!(

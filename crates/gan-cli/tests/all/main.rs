@@ -1,6 +1,7 @@
 //! The program, as its users meet it. One program, because each program of tests is linked with everything.
 #![allow(clippy::unwrap_used)]
 
+mod averages;
 mod bad_input;
 mod cli;
 mod colorization;

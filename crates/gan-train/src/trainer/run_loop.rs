@@ -9,7 +9,7 @@ use super::preview::preview_batch;
 use super::progress::Pending;
 use crate::eta::{Interval, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
-use crate::method::{Method, StepContext};
+use crate::method::{Method, Panels, StepContext};
 use crate::method_config::MethodConfig;
 use crate::method_spec::MethodSpec;
 use crate::run::RunFolder;
@@ -175,7 +175,7 @@ impl Run<'_> {
             Some(batch) => batch,
             None => self.preview.insert(to_device(preview_batch(&*self.dataset, self.train.seed)?, &self.place)?),
         };
-        let panels = self.method.preview(batch)?;
+        let panels = preview_averaged(self.method, batch)?;
         self.emit(Event::Preview { step: self.step, epoch, panels });
         Ok(())
     }
@@ -198,6 +198,17 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// Previews of the averages where they are tracked: what translation takes.
+fn preview_averaged(method: &mut dyn Method, batch: &Batch) -> Result<Panels> {
+    let swap = |method: &mut dyn Method| {
+        method.state().optimizers.into_iter().try_for_each(|(_, optimizer, _)| optimizer.swap_average())
+    };
+    swap(method)?;
+    let panels = method.preview(batch);
+    swap(method)?;
+    panels
 }
 
 /// Whether a count that went from `before` to `now` passed a multiple of `every` (0: never).

@@ -9,7 +9,7 @@ use gan_losses::Vgg19;
 use gan_nets::{Arch, CapturedGenerator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
 use gan_train::config::ConfigSource;
-use gan_train::{DeviceConfig, METHODS, Method, StepContext, TrainConfig, capture_steps, find, numerics, to_device};
+use gan_train::{DeviceConfig, METHODS, Method, StepContext, TrainConfig, build_method, find, numerics, to_device};
 use gan_translate::Condition;
 use std::path::{Path, PathBuf};
 
@@ -151,10 +151,8 @@ fn training(
     require_multiple(size, config.model().generators[0].config.size_multiple())?;
     let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
     let batch = to_device(batch, place)?;
-    let train = config.train();
-    numerics::check(train.precision, place)?;
-    let method = capture_steps(config.build(place)?, train, place);
-    Ok(Case::Step { method, batch, step: 0 })
+    numerics::check(config.train().precision, place)?;
+    Ok(Case::Step { method: build_method(&*config, place)?, batch, step: 0 })
 }
 
 /// Images `[n, 3, h, w]` in [-1, 1], on the host.
