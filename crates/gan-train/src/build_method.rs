@@ -2,10 +2,10 @@
 
 use crate::method::Method;
 use crate::method_config::MethodConfig;
-use crate::{DeviceConfig, Result, capture_steps};
+use crate::{DeviceConfig, OnNonfinite, Result, capture_steps};
 
 /// Builds the method of a configuration, with what the table `train` asks for around its steps: averages of the networks that
-/// translate (`ema`), and captured CUDA graphs.
+/// translate (`ema`), updates that are skipped (`on_nonfinite`), and captured CUDA graphs.
 ///
 /// # Errors
 /// As [`MethodConfig::build`].
@@ -15,6 +15,9 @@ pub fn build_method(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<B
     for (_, optimizer, networks) in method.state().optimizers {
         if train.ema > 0.0 && model.network_names().any(|name| networks.contains(&name)) {
             optimizer.track_average(train.ema)?;
+        }
+        if train.on_nonfinite == OnNonfinite::Skip {
+            optimizer.skip_non_finite(train.nonfinite_limit)?;
         }
     }
     Ok(capture_steps(method, train, place))

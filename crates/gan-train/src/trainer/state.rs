@@ -32,6 +32,9 @@ struct State {
     /// Absent in checkpoints of older versions.
     #[serde(default)]
     validation: History,
+    /// How often the run was rewound.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    rewinds: u64,
 }
 
 /// What of the run goes into a snapshot, beside the method and the place.
@@ -40,6 +43,7 @@ pub(super) struct OfRun<'a> {
     pub(super) pending: &'a mut Pending,
     pub(super) rate: &'a mut LrScheduler,
     pub(super) history: &'a History,
+    pub(super) rewinds: u64,
 }
 
 /// Where the run is, and in which data.
@@ -56,18 +60,63 @@ struct Counters {
     /// Updates that the moving average is of, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     averaged: Option<u64>,
+    /// Updates that were left out.
+    #[serde(default, skip_serializing_if = "SkippedUpdates::is_none")]
+    skipped: SkippedUpdates,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct SkippedUpdates {
+    /// The last ones in a row.
+    run: u32,
+    total: u32,
+}
+
+impl SkippedUpdates {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What of the run comes out of a checkpoint, beside the method.
 pub(super) struct RestoredState {
     /// The losses since the last log point.
-    pub(super) pending: Pending,
+    pub(super) pending: Sums,
     /// Where the run is, if the checkpoint knows it.
     pub(super) place: Option<TrainingPosition>,
     /// What validation found.
     pub(super) history: History,
+    /// How often the run was rewound.
+    pub(super) rewinds: u64,
+    /// Updates of all optimizers that were left out.
+    pub(super) skipped: u32,
     /// What the user should know.
     pub(super) notes: Vec<String>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Where a run goes on with `data`, and what is to be said about it. A checkpoint of an older version knows its `step` alone;
+/// `sealed` is the data that it is then taken to be of.
+pub(super) fn carry_on(
+    place: Option<TrainingPosition>,
+    step: u64,
+    data: &Data,
+    sealed: Data,
+) -> (Position, Vec<String>) {
+    let mut older = None;
+    let TrainingPosition { position, data: saved } = place.unwrap_or_else(|| {
+        let position = sealed.position_of_step(step);
+        older = Some(format!(
+            "this checkpoint is of an older version, which kept no epoch: with this data, step {step} lies in epoch {}",
+            position.epoch()
+        ));
+        TrainingPosition { position, data: sealed }
+    });
+    let (position, notes) = data.carry_on(&saved, position);
+    (position, older.into_iter().chain(notes).collect())
 }
 
 /// Bytes of `events.jsonl` that belong to the snapshot.
@@ -85,7 +134,7 @@ pub(super) fn fill(
     of_run: OfRun<'_>,
     place: TrainingPosition,
 ) -> Result<()> {
-    let OfRun { events_length, pending, rate, history } = of_run;
+    let OfRun { events_length, pending, rate, history, rewinds } = of_run;
     let parts = method.state();
     let (mut moments, mut counters) = (Vec::new(), BTreeMap::new());
     for (name, optimizer, networks) in parts.optimizers {
@@ -98,8 +147,10 @@ pub(super) fn fill(
         let (m, v) = optimizer.store().moments()?;
         moments.extend([(format!("{name}.m"), m), (format!("{name}.v"), v)]);
         let averaged = optimizer.average().map(MovingAverage::updates);
-        counters
-            .insert(name.to_string(), Counters { updates: optimizer.updates(), range: optimizer.range(), averaged });
+        let Skipped { run, total, .. } = optimizer.skipped()?;
+        let skipped = SkippedUpdates { run, total };
+        let (updates, range) = (optimizer.updates(), optimizer.range());
+        counters.insert(name.to_string(), Counters { updates, range, averaged, skipped });
     }
     snapshot.tensors.push((OPTIMIZER.into(), moments));
     let pools = parts.pools.into_iter().map(|(name, pool)| pool.save(name)).collect::<Result<Vec<_>>>()?.concat();
@@ -111,7 +162,7 @@ pub(super) fn fill(
         return Err(Error::Diverged { what, way_back: WayBack::Unknown });
     }
     let validation = history.clone();
-    let state = State { events_length, pending, rate, optimizers: counters, place: Some(place), validation };
+    let state = State { events_length, pending, rate, optimizers: counters, place: Some(place), validation, rewinds };
     snapshot.state = serde_json::to_value(state).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     Ok(())
 }
@@ -176,7 +227,7 @@ pub(super) fn restore(
 ) -> Result<RestoredState> {
     let Loaded { dir, snapshot, .. } = loaded;
     let state = read(dir, snapshot)?;
-    let mut notes = Vec::new();
+    let (mut notes, mut skipped) = (Vec::new(), 0);
     let parts = method.state();
     for (name, optimizer, networks) in parts.optimizers {
         for network in &networks {
@@ -186,7 +237,9 @@ pub(super) fn restore(
         let (m, v) = moments(dir, snapshot, name)?;
         optimizer.store().set_moments(m, v)?;
         let counters = counters(dir, &state, name)?;
-        optimizer.restore(counters.updates, counters.range.clone(), Skipped::default())?;
+        let SkippedUpdates { run, total } = counters.skipped;
+        optimizer.restore(counters.updates, counters.range.clone(), Skipped { run, longest: run, total })?;
+        skipped += total;
         let averages = networks.iter().map(|network| Some((*network, snapshot.file(&averaged(network))?)));
         match (counters.averaged, averages.collect::<Option<Vec<_>>>()) {
             (Some(updates), Some(averages)) => {
@@ -208,8 +261,8 @@ pub(super) fn restore(
         pool.restore(name, snapshot.file(POOL).map_or(&[], Vec::as_slice), device)?;
     }
     rate.restore(state.rate);
-    let State { pending, place, validation, .. } = state;
-    Ok(RestoredState { pending: Pending::with(pending), place, history: validation, notes })
+    let State { pending, place, validation, rewinds, .. } = state;
+    Ok(RestoredState { pending, place, history: validation, rewinds, skipped, notes })
 }
 
 fn read(dir: &Path, snapshot: &Snapshot) -> Result<State> {
