@@ -45,6 +45,7 @@ fn settings(method: &MethodSpec, workers: usize) -> Vec<ConfigSource> {
         "save_epoch_freq=0".into(),
         "save_minutes=0".into(),
         "deterministic=true".into(),
+        "ema=0.9".into(),
     ];
     let all = method.smoke_overrides.iter().chain(procedural).map(ToString::to_string).chain(own);
     all.map(ConfigSource::Setting).collect()
@@ -211,7 +212,7 @@ fn every_method_resumes_exactly() {
     });
 }
 
-/// The comparison looks at what moves: weights, moments and pools all differ between two steps of a run.
+/// The comparison looks at what moves: weights, averages, moments and pools all differ between two steps of a run.
 #[test]
 fn differences_are_seen() {
     let _alone = alone();
@@ -222,7 +223,18 @@ fn differences_are_seen() {
     let before = content(&snapshot(&run));
     go(method, &run, 0, true, TOTAL);
     let after = content(&snapshot(&run));
-    for part in ["g_a/", "g_b/", "d_a/", "d_b/", "optimizer/g.m", "optimizer/g.v", "optimizer/d.m", "pool/fake_a"] {
+    for part in [
+        "g_a/",
+        "g_b/",
+        "ema_g_a/",
+        "ema_g_b/",
+        "d_a/",
+        "d_b/",
+        "optimizer/g.m",
+        "optimizer/g.v",
+        "optimizer/d.m",
+        "pool/fake_a",
+    ] {
         let moved = before.iter().filter(|(name, _)| name.starts_with(part));
         let moved = moved.filter(|(name, bytes)| after.iter().any(|(n, b)| n == name && b != bytes)).count();
         assert!(moved > 0, "{part} is the same at step 6 and at step {TOTAL}");

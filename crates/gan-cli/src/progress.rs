@@ -89,6 +89,12 @@ impl Observer for Progress {
                 note!("validation after epoch {epoch}, step {step}: {}{best}", metrics.join(" "));
             }
             Event::Warning { message, .. } => note!("note: {message}"),
+            Event::Rewound { step, from, rewinds, reason } => {
+                self.bar.set_position(*step);
+                note!(
+                    "training diverged after step {from}: {reason} is not finite; rewound to step {step}, from where the images come in another order (rewind {rewinds})"
+                );
+            }
             Event::Saved { step, path, .. } if *step == self.total => note!("saved {}", path.display()),
             Event::Finished { reason: Finish::Complete, .. } => self.bar.finish(),
             Event::Finished { .. } => self.bar.abandon(),

@@ -8,6 +8,13 @@ use gan_translate::Error;
 pub(crate) fn worded(error: Error) -> anyhow::Error {
     let (code, message) = match error {
         Error::NoModel { path, elsewhere } => (BAD_MODEL, instead(&path, &elsewhere)),
+        Error::NoAverage { path } => (
+            BAD_MODEL,
+            format!(
+                "{} holds no moving average of its weights: leave --weights out, or train with --set train.ema=0.999",
+                path.display()
+            ),
+        ),
         Error::NoBf16 => (
             BAD_MODEL,
             "--precision bf16 needs a CUDA device: the operators for the CPU have no bf16 arithmetic; add --device cuda, or leave --precision out".into(),

@@ -57,6 +57,8 @@ impl DataConfig {
 pub struct Loader {
     dataset: Arc<dyn Dataset>,
     config: LoaderConfig,
+    /// Which of the orders of the seed; 0 unless a run was rewound.
+    order: u64,
     waited: Arc<AtomicU64>,
 }
 
@@ -78,7 +80,21 @@ impl Loader {
         if dataset.is_empty() {
             return Err(Error::config("the dataset is empty", "add images"));
         }
-        Ok(Self { dataset, config, waited: Arc::default() })
+        Ok(Self { dataset, config, order: 0, waited: Arc::default() })
+    }
+
+    /// The same data in another order and with other augmentation: number `order` of those that belong to the seed; 0 is the one of
+    /// a new loader.
+    #[must_use]
+    pub fn reordered(&self, order: u64) -> Self {
+        Self { order, ..self.clone() }
+    }
+
+    /// The key of an epoch.
+    fn key(&self, purpose: Purpose, epoch: u64) -> Key {
+        let key = Key::new(self.config.seed, purpose);
+        let key = if self.order == 0 { key } else { key.at_name("order").at(self.order) };
+        key.at(epoch)
     }
 
     /// Number of batches an epoch; the last may be smaller.
@@ -106,14 +122,14 @@ impl Loader {
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> Batches {
         let mut order: Vec<usize> = (0..self.dataset.len()).collect();
         if self.config.shuffle {
-            Key::new(self.config.seed, Purpose::Shuffle).at(epoch).stream().shuffle(&mut order);
+            self.key(Purpose::Shuffle, epoch).stream().shuffle(&mut order);
         }
         let plan = Arc::new(Plan {
             dataset: Arc::clone(&self.dataset),
             order,
             batch_size: self.config.batch_size,
             batches: self.batches_per_epoch(),
-            key: Key::new(self.config.seed, Purpose::Augment).at(epoch),
+            key: self.key(Purpose::Augment, epoch),
         });
         let remaining = plan.batches.saturating_sub(first_batch);
         let queue = Arc::new(Queue::new(first_batch, self.config.prefetch.max(1)));

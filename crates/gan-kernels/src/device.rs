@@ -85,6 +85,14 @@ pub fn peak_memory(device: &Device) -> Result<Option<u64>> {
     on::peak_memory(device)
 }
 
+/// Device memory that can still be had, in bytes: free, or held in reserve by the device's pool. `None` on the CPU.
+///
+/// # Errors
+/// CUDA's.
+pub fn free_memory(device: &Device) -> Result<Option<u64>> {
+    on::free_memory(device)
+}
+
 /// Lets [`peak_memory`] begin anew.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use gan_kernels::dropout::{MaskKey, dropout};
 use gan_kernels::elementwise::{add_assign, all_finite, convert, zero};
 use gan_kernels::graph::{Graph, GraphParams, warm_up, with_dropout_key};
 use gan_kernels::image_pool::{PoolAction, exchange};
-use gan_kernels::optim::{AdamStep, NonFiniteGuard, adam};
+use gan_kernels::optim::{AdamInputs, AdamStep, Average, NonFiniteGuard, Skipped, adam_with};
 use gan_rng::{Key, Purpose};
 use reference::{device, flat, normal, values};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -108,18 +108,35 @@ fn updates_follow_their_numbers() {
     let n = 37;
     let grad = single((1, 1, 1, n), 2).reshape(n).unwrap();
     let [recorded, plain] = [(); 2].map(|()| Tensor::zeros((3, n), DType::F32, &device).unwrap());
-    let watch = NonFiniteGuard::new(&device).unwrap();
-    let numbers = GraphParams::new(&device, 2).unwrap();
+    let [followed, other] = [(); 2].map(|()| Tensor::ones(n, DType::F32, &device).unwrap());
+    let watch = NonFiniteGuard::skipping(&device).unwrap();
+    let numbers = GraphParams::new(&device, 3).unwrap();
     let step = |lr: f64, step: u64| AdamStep { lr, beta1: 0.5, beta2: 0.999, eps: 1e-8, step };
-    let update = || watch.captured_adam(&recorded, &flat(&grad), 0..n, &step(7.0, 99), numbers.tensor());
+    let average = |values, rest| Some(Average { values, rest });
+    let update = || {
+        let average = average(&followed, 0.9);
+        watch.captured_adam(&recorded, &flat(&grad), 5..n, &step(7.0, 99), average, numbers.tensor())
+    };
     let graph = Graph::capture::<_, candle_core::Error>(&device, update).unwrap().0;
     assert_eq!(values(&recorded), vec![0.0; 3 * n], "a recorded update is not made");
-    for (number, lr) in [(1, 1e-2), (2, 3e-3)] {
-        numbers.write(&step(lr, number).factors().map(f64::to_bits)).unwrap();
+    for (number, lr, rest) in [(1, 1e-2, 0.5), (2, 3e-3, 0.1)] {
+        let [size, root] = step(lr, number).factors();
+        numbers.write(&[size, root, rest].map(f64::to_bits)).unwrap();
         graph.launch().unwrap();
-        adam(&plain, &flat(&grad), 0..n, &step(lr, number)).unwrap();
+        let inputs = AdamInputs { average: average(&other, rest), ..AdamInputs::default() };
+        adam_with(&plain, &flat(&grad), 5..n, &step(lr, number), &inputs).unwrap();
         assert_eq!(values(&recorded), values(&plain));
+        assert_eq!(values(&followed), values(&other));
     }
+    // A bad gradient is left out by one launch, and the next one goes on.
+    let (before, good) = (values(&recorded), grad.copy().unwrap());
+    grad.slice_set(&Tensor::new(&[f32::NAN], &device).unwrap(), 0, 3).unwrap();
+    graph.launch().unwrap();
+    assert_eq!(values(&recorded), before);
+    grad.slice_set(&good, 0, 0).unwrap();
+    graph.launch().unwrap();
+    assert_ne!(values(&recorded), before);
+    assert_eq!(watch.skipped().unwrap(), Skipped { run: 0, longest: 1, total: 1 });
 }
 
 /// What cannot be recorded is an error, and everything works as before.

@@ -6,7 +6,7 @@ mod reference;
 use candle_core::{DType, Device, Tensor};
 use gan_kernels::elementwise::all_finite;
 use gan_kernels::loss::scale;
-use gan_kernels::optim::{AdamStep, NonFiniteGuard, adam};
+use gan_kernels::optim::{AdamInputs, AdamStep, Average, NonFiniteGuard, Skipped, adam, adam_with};
 use gan_kernels::upload::Uploader;
 use reference::{device, flat, normal, values};
 
@@ -27,7 +27,7 @@ fn a_watched_update_is_the_update() {
             let watch = NonFiniteGuard::new(&device()).unwrap();
             for number in 1..4 {
                 adam(&plain, &flat(&grad), n / 3..n, &step(number)).unwrap();
-                watch.adam(&watched, &flat(&grad), n / 3..n, &step(number), || all_finite(&grad)).unwrap();
+                watch.adam(&watched, &flat(&grad), n / 3..n, &step(number), None, || all_finite(&grad)).unwrap();
             }
             assert_eq!(values(&watched), values(&plain));
             assert!(!watch.saw_non_finite().unwrap());
@@ -45,21 +45,92 @@ fn nothing_is_updated_from_the_first_bad_gradient_on() {
             numbers[at] = bad;
             let bad = Tensor::from_vec(numbers, n, &device()).unwrap();
             let watch = NonFiniteGuard::new(&device()).unwrap();
-            watch.adam(&state, &flat(&good), 0..n, &step(1), || all_finite(&good)).unwrap();
+            watch.adam(&state, &flat(&good), 0..n, &step(1), None, || all_finite(&good)).unwrap();
             let before = values(&state);
             assert!(!watch.saw_non_finite().unwrap());
             // Also where the bad one lies outside of the range, and ever after.
-            watch.adam(&state, &flat(&bad), 0..n / 2, &step(2), || all_finite(&bad)).unwrap();
-            watch.adam(&state, &flat(&good), 0..n, &step(3), || all_finite(&good)).unwrap();
-            watch.adam(&state, &flat(&bad), 0..n, &step(4), || all_finite(&bad)).unwrap();
+            watch.adam(&state, &flat(&bad), 0..n / 2, &step(2), None, || all_finite(&bad)).unwrap();
+            watch.adam(&state, &flat(&good), 0..n, &step(3), None, || all_finite(&good)).unwrap();
+            watch.adam(&state, &flat(&bad), 0..n, &step(4), None, || all_finite(&bad)).unwrap();
             assert!(watch.saw_non_finite().unwrap());
             assert_eq!(values(&state), before);
+            watch.restore(Skipped::default()).unwrap();
+            watch.adam(&state, &flat(&good), 0..n, &step(5), None, || all_finite(&good)).unwrap();
+            assert!(!watch.saw_non_finite().unwrap() && values(&state) != before);
         }
     }
     let (state, grad) = (normal((3, 4), 1), normal(4, 2));
     let watch = NonFiniteGuard::new(&device()).unwrap();
-    assert!(watch.adam(&state, &flat(&grad), 0..5, &step(1), || Ok(true)).is_err());
-    assert!(watch.adam(&state, &flat(&grad), 0..4, &step(0), || Ok(true)).is_err());
+    assert!(watch.adam(&state, &flat(&grad), 0..5, &step(1), None, || Ok(true)).is_err());
+    assert!(watch.adam(&state, &flat(&grad), 0..4, &step(0), None, || Ok(true)).is_err());
+}
+
+/// An average is what its definition makes of the parameters after each update, those that are not updated included, and
+/// takes no part in the update.
+#[test]
+fn an_average_follows_all_parameters() {
+    for (dtype, tolerance) in [(DType::F64, 1e-15), (DType::F32, 1e-6)] {
+        for n in LENGTHS {
+            let start = || normal((3, n), 1).sqr().unwrap().to_dtype(dtype).unwrap();
+            let (plain, averaged) = (start(), start());
+            let average = normal(n, 3).to_dtype(dtype).unwrap();
+            let mut naive = values(&average);
+            for number in 1..6 {
+                let grad = normal(n, 10 + number).to_dtype(dtype).unwrap();
+                let rest = 1.0 / (number + 1) as f64;
+                let inputs = AdamInputs { average: Some(Average { values: &average, rest }), ..AdamInputs::default() };
+                adam(&plain, &flat(&grad), n / 3..n, &step(number)).unwrap();
+                adam_with(&averaged, &flat(&grad), n / 3..n, &step(number), &inputs).unwrap();
+                let now = values(&plain);
+                naive.iter_mut().zip(&now).for_each(|(a, w)| *a = (1.0 - rest) * *a + rest * w);
+            }
+            assert_eq!(values(&averaged), values(&plain));
+            for (got, expected) in values(&average).into_iter().zip(naive) {
+                assert!((got - expected).abs() <= tolerance * expected.abs().max(1.0), "{got} {expected}");
+            }
+            // What equals its average does not move it.
+            average.slice_set(&plain.get(0).unwrap(), 0, 0).unwrap();
+            let before = values(&average);
+            let inputs = AdamInputs { average: Some(Average { values: &average, rest: 0.3 }), ..AdamInputs::default() };
+            adam_with(&averaged, &[], 0..0, &step(9), &inputs).unwrap();
+            assert_eq!(values(&average), before);
+        }
+    }
+    let (state, grad, short) = (normal((3, 4), 1), normal(4, 2), normal(3, 3));
+    let inputs = AdamInputs { average: Some(Average { values: &short, rest: 0.5 }), ..AdamInputs::default() };
+    assert!(adam_with(&state, &flat(&grad), 0..4, &step(1), &inputs).is_err());
+}
+
+#[test]
+fn a_skipping_guard_leaves_bad_updates_out_alone() {
+    for n in LENGTHS {
+        let start = || normal((3, n), 1).sqr().unwrap().to_dtype(DType::F32).unwrap();
+        let (plain, guarded) = (start(), start());
+        let good = normal(n, 2).to_dtype(DType::F32).unwrap();
+        let mut numbers = good.to_vec1::<f32>().unwrap();
+        numbers[n / 2] = f32::NAN;
+        let bad = Tensor::from_vec(numbers, n, &device()).unwrap();
+        let guard = NonFiniteGuard::skipping(&device()).unwrap();
+        let (average, other) = (normal(n, 3).to_dtype(DType::F32).unwrap(), normal(n, 3).to_dtype(DType::F32).unwrap());
+        for (number, finite) in [true, false, false, true, false].into_iter().enumerate() {
+            let grad = if finite { &good } else { &bad };
+            let step = step(number as u64 + 1);
+            let average = Some(Average { values: &average, rest: 0.25 });
+            guard.adam(&guarded, &flat(grad), 0..n / 2, &step, average, || Ok(finite)).unwrap();
+            if finite {
+                let average = Some(Average { values: &other, rest: 0.25 });
+                let inputs = AdamInputs { average, ..AdamInputs::default() };
+                adam_with(&plain, &flat(&good), 0..n / 2, &step, &inputs).unwrap();
+            }
+            assert_eq!(values(&guarded), values(&plain));
+            assert_eq!(values(average.unwrap().values), values(&other));
+        }
+        assert_eq!(guard.skipped().unwrap(), Skipped { run: 1, longest: 2, total: 3 });
+        assert!(!guard.saw_non_finite().unwrap());
+        guard.restore(Skipped { run: 2, longest: 2, total: 7 }).unwrap();
+        guard.adam(&guarded, &flat(&bad), 0..n, &step(6), None, || Ok(false)).unwrap();
+        assert_eq!(guard.skipped().unwrap(), Skipped { run: 3, longest: 3, total: 8 });
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //!   example memory-mapped safetensors) for translation.
 
 mod autograd;
+mod average;
 mod backward;
 mod builder;
 mod conv_grads;
@@ -34,6 +35,7 @@ mod tape;
 mod taps;
 
 pub use autograd::{avg_pool3s2, custom_grad, halves, instance_mean};
+pub use average::MovingAverage;
 pub use builder::{Builder, Counter, MAX_PARAMS, Param, Role, Source};
 pub use ctx::{Ctx, Dropout, NormMode, Precision, Weights};
 pub use grad::Grad;
@@ -55,6 +57,7 @@ pub use gan_kernels::act::Act;
 pub use gan_kernels::conv::PadMode;
 pub use gan_kernels::math_mode::MathMode;
 pub use gan_kernels::onehot::OneHot;
+pub use gan_kernels::optim::Skipped;
 pub use gan_kernels::pool::Pool2d;
 
 /// Runs the example of the README.

@@ -1,9 +1,10 @@
 //! Adam on a flat parameter store.
 
-use crate::ParamStore;
+use crate::average::MovingAverage;
+use crate::{ParamStore, Tensors};
 use candle_core::Error;
 use gan_kernels::graph::GraphParams;
-use gan_kernels::optim::{AdamStep, NonFiniteGuard};
+use gan_kernels::optim::{AdamStep, NonFiniteGuard, Skipped};
 use std::fmt;
 use std::ops::Range;
 
@@ -20,6 +21,13 @@ pub enum UpdateError {
         /// The gradient was one of so many updates, the last ones.
         updates: u64,
     },
+    /// The gradients of so many updates in a row were not finite, which is more than are skipped.
+    Skipped {
+        /// The first parameter that has such a gradient now; later steps may have had finite ones.
+        parameter: Option<String>,
+        /// The updates.
+        run: u64,
+    },
     /// A tensor operation failed.
     Tensor(Error),
 }
@@ -33,6 +41,7 @@ impl fmt::Display for UpdateError {
             UpdateError::NonFinite { parameter: None, updates } => {
                 write!(f, "a gradient was not finite ({updates} updates since the last check)")
             }
+            UpdateError::Skipped { run, .. } => write!(f, "a gradient in each of {run} updates in a row is not finite"),
             UpdateError::Tensor(error) => error.fmt(f),
         }
     }
@@ -41,7 +50,7 @@ impl fmt::Display for UpdateError {
 impl std::error::Error for UpdateError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            UpdateError::NonFinite { .. } => None,
+            UpdateError::NonFinite { .. } | UpdateError::Skipped { .. } => None,
             UpdateError::Tensor(error) => error.source(),
         }
     }
@@ -61,6 +70,9 @@ pub struct Optimizer {
     range: Range<usize>,
     updates: u64,
     guard: NonFiniteGuard,
+    /// Updates in a row that may be skipped; `None` if none may.
+    skips: Option<u64>,
+    average: Option<MovingAverage>,
     /// Updates that are known to have been made of finite gradients.
     checked: u64,
     captured: Option<CapturedUpdate>,
@@ -79,7 +91,7 @@ struct Gathering {
 /// An update that is, or is going to be, part of a captured step.
 #[derive(Debug)]
 struct CapturedUpdate {
-    /// [`AdamStep::factors`] of the next launch.
+    /// [`AdamStep::factors`] of the next launch, and what moves the average.
     factors: GraphParams,
     /// The capture is under way.
     open: bool,
@@ -95,7 +107,87 @@ impl Optimizer {
     pub fn new(store: ParamStore, beta1: f64) -> Result<Self> {
         let range = 0..store.len();
         let guard = NonFiniteGuard::new(store.device())?;
-        Ok(Optimizer { store, beta1, range, updates: 0, guard, checked: 0, captured: None, gathering: None })
+        Ok(Optimizer {
+            store,
+            beta1,
+            range,
+            updates: 0,
+            guard,
+            skips: None,
+            average: None,
+            checked: 0,
+            captured: None,
+            gathering: None,
+        })
+    }
+
+    /// Lets an average of the parameters follow the updates from now on, which `decay` slows down (see [`MovingAverage`]). To be called
+    /// before anything is captured.
+    ///
+    /// # Errors
+    /// The device has no memory for it.
+    pub fn track_average(&mut self, decay: f64) -> Result<()> {
+        self.average = Some(MovingAverage::new(&self.store, decay)?);
+        Ok(())
+    }
+
+    /// The average, if one is tracked.
+    pub fn average(&self) -> Option<&MovingAverage> {
+        self.average.as_ref()
+    }
+
+    /// As [`ParamStore::state_dict`] with averages in the place of parameters, if they are tracked. Buffers are those in use.
+    ///
+    /// # Errors
+    /// As [`ParamStore::state_dict`].
+    pub fn averaged_state_dict(&self, prefix: &str) -> Result<Option<Tensors>> {
+        self.average.as_ref().map(|average| average.state_dict(&self.store, prefix)).transpose()
+    }
+
+    /// Sets the averages of the parameters under `prefix`, which are of `updates` updates. Without a tracked average, nothing is done.
+    ///
+    /// # Errors
+    /// Values that cannot be converted to the store's element type.
+    pub fn load_average(&mut self, prefix: &str, tensors: &Tensors, updates: u64) -> Result<()> {
+        let Some(average) = &mut self.average else { return Ok(()) };
+        average.load(&self.store, prefix, tensors, updates)
+    }
+
+    /// Lets the average begin anew with the parameters as they are. True if one is tracked.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn restart_average(&mut self) -> Result<bool> {
+        let Some(average) = &mut self.average else { return Ok(false) };
+        average.restart(&self.store)?;
+        Ok(true)
+    }
+
+    /// Exchanges parameters and averages, if they are tracked; a second call restores every bit.
+    ///
+    /// # Errors
+    /// The device has no memory for a copy.
+    pub fn swap_average(&self) -> Result<()> {
+        self.average.as_ref().map_or(Ok(()), |average| average.swap(&self.store))
+    }
+
+    /// Leaves updates out whose gradients are not finite, up to `limit` in a row, where [`Optimizer::update`] would fail
+    /// otherwise. They count as updates. To be called before anything is captured.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn skip_non_finite(&mut self, limit: u64) -> Result<()> {
+        self.guard = NonFiniteGuard::skipping(self.store.device())?;
+        self.skips = Some(limit);
+        Ok(())
+    }
+
+    /// The updates that were left out. Waits for the device.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn skipped(&self) -> Result<Skipped> {
+        if self.skips.is_some() { self.guard.skipped() } else { Ok(Skipped::default()) }
     }
 
     /// The parameters.
@@ -113,10 +205,14 @@ impl Optimizer {
         self.range.clone()
     }
 
-    /// Restores the counters of a checkpoint; the moments are the store's.
-    pub fn restore(&mut self, updates: u64, range: Range<usize>) {
+    /// Restores the counters of a checkpoint; the moments are the store's. Gradients that were not finite are forgotten.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn restore(&mut self, updates: u64, range: Range<usize>, skipped: Skipped) -> Result<()> {
         (self.updates, self.checked) = (updates, updates);
         self.range = range;
+        self.guard.restore(skipped)
     }
 
     /// Updates these parameters from now on. A change starts Adam afresh, as a new optimizer in the reference does.
@@ -143,11 +239,11 @@ impl Optimizer {
     }
 
     /// Updates the parameters from the gathered gradients. Refused, with nothing changed, if a gradient is not finite. On
-    /// a CUDA device nothing changes any more from then on, and [`Optimizer::check`] tells. After [`Optimizer::gather`] the
-    /// gradients are added to a total instead.
+    /// a CUDA device nothing changes any more from then on (but see [`Optimizer::skip_non_finite`]), and
+    /// [`Optimizer::check`] tells. After [`Optimizer::gather`] the gradients are added to a total instead.
     ///
     /// # Errors
-    /// [`UpdateError::NonFinite`]; [`UpdateError::Tensor`] for a second update in a captured step.
+    /// As [`Optimizer::check`]; [`UpdateError::Tensor`] for a second update in a captured step.
     pub fn update(&mut self, lr: f64) -> Result<(), UpdateError> {
         if let Some(gathering) = &mut self.gathering {
             gathering.due = Some(lr);
@@ -155,16 +251,17 @@ impl Optimizer {
             return Ok(self.store.add_to_total(gathering.weight)?);
         }
         let step = self.adam_step(lr);
+        let average = self.average.as_ref().map(MovingAverage::next);
         if let Some(captured) = self.captured.as_mut().filter(|c| c.open) {
             if std::mem::replace(&mut captured.used, true) {
                 let reason = "a captured step makes at most one update of an optimizer";
                 return Err(Error::Msg(reason.to_owned()).into());
             }
             let factors = captured.factors.tensor();
-            return Ok(self.store.captured_adam(self.range.clone(), &step, &self.guard, factors)?);
+            return Ok(self.store.captured_adam(self.range.clone(), &step, &self.guard, average, factors)?);
         }
-        self.updates += 1;
-        self.store.guarded_adam(self.range.clone(), &step, &self.guard)?;
+        self.store.guarded_adam(self.range.clone(), &step, &self.guard, average)?;
+        self.count();
         if self.store.device().is_cpu() { self.check() } else { Ok(()) }
     }
 
@@ -189,6 +286,14 @@ impl Optimizer {
         self.update(lr)
     }
 
+    /// Counts an update.
+    fn count(&mut self) {
+        self.updates += 1;
+        if let Some(average) = &mut self.average {
+            average.count();
+        }
+    }
+
     /// The numbers of the next update.
     fn adam_step(&self, lr: f64) -> AdamStep {
         AdamStep { lr, beta1: self.beta1, beta2: 0.999, eps: 1e-8, step: self.updates + 1 }
@@ -199,7 +304,7 @@ impl Optimizer {
     /// # Errors
     /// The device's.
     pub fn begin_capture(&mut self) -> Result<()> {
-        let factors = GraphParams::new(self.store.device(), 2)?;
+        let factors = GraphParams::new(self.store.device(), 3)?;
         self.captured = Some(CapturedUpdate { factors, open: true, used: false });
         Ok(())
     }
@@ -222,18 +327,27 @@ impl Optimizer {
                 gathering.due = Some(lr);
                 return Ok(());
             }
-            captured.factors.write(&step.factors().map(f64::to_bits))?;
-            self.updates += 1;
+            let [size, root] = step.factors();
+            let rest = self.average.as_ref().map_or(0.0, |average| average.next().rest);
+            captured.factors.write(&[size, root, rest].map(f64::to_bits))?;
+            self.count();
             self.store.touch();
         }
         Ok(())
     }
 
-    /// Refuses to go on if a gradient was not finite at some update so far. Waits for the device.
+    /// Refuses to go on if a gradient was not finite at some update so far; where such updates are skipped, if too many were
+    /// in a row. Waits for the device.
     ///
     /// # Errors
-    /// [`UpdateError::NonFinite`].
+    /// [`UpdateError::NonFinite`], [`UpdateError::Skipped`].
     pub fn check(&mut self) -> Result<(), UpdateError> {
+        if let Some(limit) = self.skips {
+            let run = u64::from(self.guard.skipped()?.longest);
+            if run > limit {
+                return Err(UpdateError::Skipped { parameter: self.store.first_non_finite_grad()?, run });
+            }
+        }
         if self.guard.saw_non_finite()? {
             // Later batches may have had finite gradients.
             let parameter = self.store.first_non_finite_grad()?;

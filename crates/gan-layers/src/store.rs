@@ -4,7 +4,7 @@ use crate::builder::meta_tensor;
 use crate::{Builder, Counter, Grad, Init, Param, Role, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use gan_kernels as k;
-use gan_kernels::optim::{AdamStep, NonFiniteGuard};
+use gan_kernels::optim::{AdamStep, Average, NonFiniteGuard};
 use gan_kernels::weight::{Version, Weight};
 use gan_rng::Key;
 use std::cell::RefCell;
@@ -232,12 +232,18 @@ impl ParamStore {
         Ok(())
     }
 
-    /// The same, unless a gradient is not finite or was not at an earlier update of this guard.
+    /// The same with an average that follows, unless `guard` refuses the gradients.
     ///
     /// # Errors
-    /// As [`ParamStore::adam`]. A gradient that is not finite is no error; [`NonFiniteGuard::saw_non_finite`] tells.
-    pub fn guarded_adam(&self, range: Range<usize>, step: &AdamStep, guard: &NonFiniteGuard) -> Result<()> {
-        guard.adam(&self.state, &self.materialized_grads(&range)?, range, step, || self.grads_finite())?;
+    /// As [`ParamStore::adam`]. A gradient that is not finite is no error; the guard tells.
+    pub fn guarded_adam(
+        &self,
+        range: Range<usize>,
+        step: &AdamStep,
+        guard: &NonFiniteGuard,
+        average: Option<Average<'_>>,
+    ) -> Result<()> {
+        guard.adam(&self.state, &self.materialized_grads(&range)?, range, step, average, || self.grads_finite())?;
         self.version.bump();
         Ok(())
     }
@@ -251,9 +257,10 @@ impl ParamStore {
         range: Range<usize>,
         step: &AdamStep,
         guard: &NonFiniteGuard,
+        average: Option<Average<'_>>,
         factors: &Tensor,
     ) -> Result<()> {
-        guard.captured_adam(&self.state, &self.materialized_grads(&range)?, range, step, factors)?;
+        guard.captured_adam(&self.state, &self.materialized_grads(&range)?, range, step, average, factors)?;
         self.version.bump();
         Ok(())
     }
@@ -320,16 +327,26 @@ impl ParamStore {
         Ok(())
     }
 
+    /// The parameters `[n]`, sharing memory.
+    pub(crate) fn params_flat(&self) -> Result<Tensor> {
+        self.state.get(0)
+    }
+
     /// Copies of the parameters and buffers under `prefix` (a network's name and a dot), with bare keys.
     ///
     /// # Errors
     /// The device fails or has no memory for the copies.
     pub fn state_dict(&self, prefix: &str) -> Result<Tensors> {
+        self.state_dict_of(&self.params_flat()?, prefix)
+    }
+
+    /// The same with the parameters' values from `params`, `[n]`.
+    pub(crate) fn state_dict_of(&self, params: &Tensor, prefix: &str) -> Result<Tensors> {
         let mut out = Vec::new();
         for entry in &self.entries {
             let Some(name) = entry.name.strip_prefix(prefix) else { continue };
             let tensor = match &entry.kind {
-                Kind::Param { offset, shape, .. } => copy_of(&view(&self.state.get(0)?, *offset, shape)?)?,
+                Kind::Param { offset, shape, .. } => copy_of(&view(params, *offset, shape)?)?,
                 Kind::Buffer(t) => copy_of(t)?,
                 Kind::Constant(t) => t.contiguous()?.to_dtype(self.dtype())?.to_device(self.device())?,
                 Kind::Counter(c) => Tensor::new(c.get() as i64, self.device())?,
@@ -369,6 +386,16 @@ impl ParamStore {
         }
         self.version.bump();
         Ok(notes)
+    }
+
+    /// Writes the parameters under `prefix` into `params`, `[n]`. Buffers, and names that one side lacks, are passed over.
+    pub(crate) fn load_params(&self, params: &Tensor, prefix: &str, tensors: &Tensors) -> Result<()> {
+        for (entry, t) in self.fitting(prefix, tensors, Missing::Skip)?.0 {
+            if let Kind::Param { offset, .. } = &entry.kind {
+                write(params, *offset, t)?;
+            }
+        }
+        Ok(())
     }
 
     /// Checks that [`ParamStore::load`] would take these tensors under [`Missing::Refuse`]; nothing is changed.
@@ -428,9 +455,14 @@ impl ParamStore {
 
     /// Writes the flattened tensor into a row of the state.
     fn write(&self, row: usize, offset: usize, t: &Tensor) -> Result<()> {
-        let t = t.to_device(self.state.device())?.to_dtype(self.dtype())?.flatten_all()?.contiguous()?;
-        self.state.get(row)?.slice_set(&t, 0, offset)
+        write(&self.state.get(row)?, offset, t)
     }
+}
+
+/// Writes the flattened tensor into a flat one.
+fn write(flat: &Tensor, offset: usize, t: &Tensor) -> Result<()> {
+    let t = t.to_device(flat.device())?.to_dtype(flat.dtype())?.flatten_all()?.contiguous()?;
+    flat.slice_set(&t, 0, offset)
 }
 
 /// Whether two tensors of one shape hold the same numbers, up to the rounding of F32.

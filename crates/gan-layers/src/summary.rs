@@ -22,6 +22,14 @@ pub struct Row {
     pub macs: u64,
 }
 
+impl Row {
+    /// Values of its output for one image.
+    fn values(&self) -> u64 {
+        let (channels, height, width) = self.output;
+        (channels * height * width) as u64
+    }
+}
+
 /// What a network consists of, for one input size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -38,6 +46,43 @@ impl Summary {
     /// Multiply-adds for one image.
     pub fn macs(&self) -> u64 {
         self.rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.macs))
+    }
+
+    /// Values that a training pass keeps of one image until the backward pass, about: the outputs of convolutions, of
+    /// activations that are not part of what lies in front, of dropout and of sums. With `checkpointing` residual blocks keep
+    /// none of theirs, and those of the largest block are made again.
+    pub fn activations(&self, checkpointing: bool) -> u64 {
+        let parent = |row: &Row| row.path.rsplit_once('.').map(|(parent, _)| parent.to_owned());
+        let mut front: Option<&Row> = None;
+        let mut kept = Vec::new();
+        for row in &self.rows {
+            let joined = front.is_some_and(|front| {
+                parent(front) == parent(row)
+                    && ["Conv", "InstanceNorm", "BatchNorm"].iter().any(|kind| front.kind.starts_with(kind))
+            });
+            let keeps = match row.kind.as_str() {
+                "InstanceNorm" | "BatchNorm" | "Concat" => false,
+                kind if kind.starts_with("Conv") || kind.starts_with("Dropout") || kind == "Sum" => true,
+                _ => !joined,
+            };
+            kept.push((row, if keeps { row.values() } else { 0 }));
+            front = Some(row);
+        }
+        let all = kept.iter().map(|(_, values)| values).sum::<u64>();
+        if !checkpointing {
+            return all;
+        }
+        let within = |block: &Row| -> u64 {
+            let prefix = format!("{}.", block.path);
+            kept.iter().filter(|(row, _)| row.path.starts_with(&prefix)).map(|(_, values)| values).sum()
+        };
+        let blocks: Vec<u64> = self.rows.iter().filter(|row| row.kind == "Sum").map(within).collect();
+        all - blocks.iter().sum::<u64>() + blocks.iter().max().copied().unwrap_or(0)
+    }
+
+    /// Values of the largest output for one image.
+    pub fn largest(&self) -> u64 {
+        self.rows.iter().map(Row::values).max().unwrap_or(0)
     }
 
     /// `(height, width)` of what the last layer puts out for one image, if there is a layer.

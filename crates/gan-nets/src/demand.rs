@@ -88,6 +88,14 @@ impl Demand {
         !alone && (!self.keeps_size || summary.output_hw() == Some((h, w)))
     }
 
+    /// The layers at a height and width.
+    ///
+    /// # Errors
+    /// A layer does not take the size that reaches it.
+    pub fn summary(&self, size: (usize, usize)) -> Result<Summary> {
+        (self.walk)(size)
+    }
+
     /// The sides that it takes in batches of `n`; `None` if it takes no image at all.
     #[must_use]
     pub fn sides(&self, n: usize) -> Option<Sides> {

@@ -203,6 +203,10 @@ impl Error {
                 let parameter = parameter.map_or("a gradient".into(), |name| format!("the gradient of {name}"));
                 Error::Diverged { what: parameter + &when(updates), way_back: WayBack::Unknown }
             }
+            UpdateError::Skipped { run, .. } => {
+                let what = format!("a gradient in each of {run} updates in a row (train.nonfinite_limit)");
+                Error::Diverged { what, way_back: WayBack::Unknown }
+            }
             UpdateError::Tensor(error) => error.into(),
             other => candle_core::Error::Msg(other.to_string()).into(),
         }

@@ -98,6 +98,17 @@ pub enum Event {
         /// What, and what to do about it.
         message: String,
     },
+    /// Training went back to a checkpoint, because numbers were not finite, and goes on with the images in another order.
+    Rewound {
+        /// Steps done there.
+        step: u64,
+        /// Steps done before it went back.
+        from: u64,
+        /// How often the run has been rewound by now.
+        rewinds: u64,
+        /// What was not finite.
+        reason: String,
+    },
     /// Training ends.
     Finished {
         /// Steps done.
@@ -146,6 +157,7 @@ impl Event {
             | Event::Preview { step, .. }
             | Event::Saved { step, .. }
             | Event::Warning { step, .. }
+            | Event::Rewound { step, .. }
             | Event::Finished { step, .. } => step,
         }
     }

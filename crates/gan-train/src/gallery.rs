@@ -76,6 +76,7 @@ struct Shown {
 pub struct Gallery {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
+    events: PathBuf,
     options: GalleryOptions,
     content: Content,
     curves: Curves,
@@ -92,6 +93,7 @@ struct Status {
     images_per_s: Option<f64>,
     eta_s: Option<f64>,
     finished: Option<String>,
+    rewinds: u64,
 }
 
 impl Gallery {
@@ -130,7 +132,8 @@ impl Gallery {
             }
         })?;
         let status = Status { step, ..Status::default() };
-        let gallery = Gallery { storage, dir: dir.to_owned(), options, content, curves, status };
+        let (dir, events) = (dir.to_owned(), events.to_owned());
+        let gallery = Gallery { storage, dir, events, options, content, curves, status };
         gallery.remove_orphans()?;
         Ok(gallery)
     }
@@ -239,6 +242,13 @@ impl Observer for Gallery {
             Event::Finished { epoch, reason, .. } => {
                 self.status.epoch = *epoch;
                 self.status.finished = Some(reason.to_string());
+                self.write_pages()
+            }
+            Event::Rewound { step, rewinds, .. } => {
+                let status = Status { rewinds: *rewinds, ..self.status.clone() };
+                // What was shown of later steps is dropped.
+                let opened = Self::open(self.storage.clone(), &self.dir, &self.events, *step, self.options)?;
+                *self = Gallery { status, ..opened };
                 self.write_pages()
             }
             Event::Saved { .. } => self.write_pages(),

@@ -30,6 +30,12 @@ pub trait MethodConfig: ToTable + Debug + Send + Sync {
     /// The networks that a training step sends images through.
     fn networks(&self) -> Vec<Box<dyn Network>>;
 
+    /// How often the networks of [`MethodConfig::networks`] are there and pass images, in their order; by default once each.
+    /// Estimates of memory are made of it.
+    fn passes(&self) -> Vec<Passes> {
+        self.networks().iter().map(|_| Passes { networks: 1, alive: 1 }).collect()
+    }
+
     /// What only this method knows to contradict itself.
     fn contradictions(&self) -> Vec<Contradiction> {
         Vec::new()
@@ -51,6 +57,15 @@ pub trait MethodConfig: ToTable + Debug + Send + Sync {
     /// [`Error::Config`](crate::Error::Config) for what [`validate`] refuses, and for a precision that the device does not have;
     /// [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
     fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>>;
+}
+
+/// How a training step uses a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passes {
+    /// Networks of this kind.
+    pub networks: usize,
+    /// Forward passes of single images' worth, over all of them, whose activations are there at the peak.
+    pub alive: usize,
 }
 
 /// Refuses a configuration whose numbers are out of their ranges or whose settings contradict each other. What

@@ -2,6 +2,8 @@
 //! in which a user may state wishes.
 
 use crate::checkpoint;
+use crate::checkpointing::Checkpointing::Auto;
+use crate::checkpointing::with_choice;
 use crate::config::{ConfigSource, differences};
 use crate::method_config::MethodConfig;
 use crate::method_spec::{MethodSpec, find};
@@ -14,7 +16,7 @@ use toml::Table;
 
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers: with another value it would be another run.
-const ALLOWED: [&str; 29] = [
+const ALLOWED: [&str; 32] = [
     "train.lr",
     "train.n_epochs",
     "train.n_epochs_decay",
@@ -28,6 +30,9 @@ const ALLOWED: [&str; 29] = [
     "train.save_minutes",
     "train.save_epoch_freq",
     "train.keep",
+    "train.ema",
+    "train.on_nonfinite",
+    "train.nonfinite_limit",
     "train.checkpointing",
     "train.precision",
     "train.tf32",
@@ -48,7 +53,8 @@ const ALLOWED: [&str; 29] = [
 
 /// The configuration with which a run of `method` may go on: the one that its newest checkpoint seals, with the changes that
 /// stand in `RUN/config.toml` and those that `wanted` makes of it, if all of them are allowed. A `config.toml` that is missing
-/// or damaged wishes nothing. Before the first checkpoint, `config.toml` is all there is.
+/// or damaged wishes nothing. Before the first checkpoint, `config.toml` is all there is. What was chosen for
+/// `train.checkpointing = "auto"` stays.
 ///
 /// # Errors
 /// [`Error::RefusedChanges`] with all that are not allowed; [`Error::Config`]; [`Error::RunFolder`] if there is no run, or one of another method;
@@ -83,7 +89,10 @@ pub fn resume_config(
     }
     let wanted = wanted(&*saved)?;
     check_changes(None, sealed.as_deref().unwrap_or(&*saved), &*wanted)?;
-    Ok(wanted)
+    match sealed.map(|sealed| sealed.train().checkpointing) {
+        Some(choice) if choice != Auto && wanted.train().checkpointing == Auto => with_choice(method, &*wanted, choice),
+        _ => Ok(wanted),
+    }
 }
 
 /// The method of a run among `methods`: the one that its newest checkpoint seals, or before there is one, what `run.json`

@@ -1,5 +1,6 @@
 //! The `[train]` table.
 
+use crate::checkpointing::Checkpointing;
 use crate::schedule::{LrPolicy, Schedule};
 use gan_layers::Precision;
 use gan_range::Range;
@@ -43,8 +44,17 @@ pub struct TrainConfig {
     pub save_epoch_freq: u64,
     /// Checkpoints kept; 0 keeps all.
     pub keep: usize,
-    /// Recompute the activations of residual blocks in the backward pass: less memory, more time.
-    pub checkpointing: bool,
+    /// Decay of an exponential moving average of the weights that translate, for example 0.999; 0 keeps none. The decay of
+    /// update t, counted from 0, is `min(ema, (1 + t) / (10 + t))`. Checkpoints then hold the averages as well, and
+    /// validation, previews and translation take them.
+    pub ema: f64,
+    /// What becomes of gradients and losses that are not finite.
+    pub on_nonfinite: OnNonfinite,
+    /// Updates that may be skipped in a row, or how often a run may be rewound, before it ends all the same.
+    pub nonfinite_limit: u64,
+    /// Recompute the activations of residual blocks in the backward pass: less memory, more time. `"auto"` chooses by the
+    /// memory at hand when training begins.
+    pub checkpointing: Checkpointing,
     /// Element type of activations and their gradients: f32, or bf16 on CUDA devices. Weights, optimizer, statistics of
     /// norms and losses are f32 either way.
     pub precision: Precision,
@@ -57,6 +67,20 @@ pub struct TrainConfig {
     /// On CUDA devices, record a training step once and launch it as a whole from then on, where batches have one shape:
     /// small images then do not wait for the host. Results are the same. Without effect on the CPU.
     pub cuda_graphs: bool,
+}
+
+/// What becomes of gradients and losses that are not finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNonfinite {
+    /// Training ends, and says from which checkpoint it can go on.
+    #[default]
+    Stop,
+    /// The update is left out and counted, and so are the losses of its step. What else is not finite, running statistics
+    /// for example, ends training.
+    Skip,
+    /// Training goes back to the newest checkpoint with sound weights, and on from there with the images in another order.
+    Rewind,
 }
 
 impl Default for TrainConfig {
@@ -78,7 +102,10 @@ impl Default for TrainConfig {
             save_minutes: 10.0,
             save_epoch_freq: 5,
             keep: 3,
-            checkpointing: false,
+            ema: 0.0,
+            on_nonfinite: OnNonfinite::Stop,
+            nonfinite_limit: 5,
+            checkpointing: Checkpointing::Off,
             precision: Precision::F32,
             tf32: true,
             deterministic: false,
@@ -112,6 +139,8 @@ impl TrainConfig {
         Range::real("save_minutes", 0.0, 1e6),
         Range::whole("save_epoch_freq", 0, COUNT),
         Range::whole("keep", 0, 1_000_000),
+        Range::below("ema", 0.0, 1.0),
+        Range::whole("nonfinite_limit", 1, 1_000_000),
     ];
 
     /// The learning-rate schedule.

@@ -8,12 +8,14 @@ mod opening;
 mod position;
 mod preview;
 mod progress;
+mod rewind;
 mod run_loop;
 mod saving;
 mod state;
 mod validating;
 mod way_back;
 
+use crate::checkpointing::Checkpointing;
 use crate::eta::{Interval, Monotonic, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
@@ -21,7 +23,7 @@ use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
 use crate::validation::Best;
-use crate::{DeviceConfig, Error, Result, accumulation, capture_steps, checkpoint, numerics, resume};
+use crate::{DeviceConfig, Error, Result, accumulation, build_method, checkpoint, checkpointing, numerics, resume};
 use device_prefetcher::DevicePrefetcher;
 use gan_data::{Dataset, Loader};
 use gan_kernels::device::device_name;
@@ -29,7 +31,7 @@ use history::History;
 use lr_scheduler::LrScheduler;
 use opening::{Restored, config_text, open_folder, run_info};
 use position::{Data, Position};
-use progress::Pending;
+use progress::{Pending, Sums};
 use run_loop::Run;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,6 +82,12 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     if job.resume {
         resume::require_method(&job.run, job.method)?;
     }
+    let mut warnings = Vec::new();
+    if job.config.train().checkpointing == Checkpointing::Auto {
+        let (choice, why) = checkpointing::choose(&*job.config, &job.place)?;
+        job.config = checkpointing::with_choice(job.method, &*job.config, choice)?;
+        warnings.push(why);
+    }
     let demands = demands(&*job.config)?;
     job.config.model().validate().map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     let (train, data) = (job.config.train().clone(), job.config.data());
@@ -89,15 +97,15 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     };
     dataset.check()?;
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
-    let loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
+    let mut loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
     numerics::check(train.precision, &job.place)?;
     let validator = validating::open(&job, &*dataset)?;
-    let mut method = capture_steps(job.config.build(&job.place)?, &train, &job.place);
+    let mut method = build_method(&*job.config, &job.place)?;
     if train.accumulate > 1 {
         accumulation::passes(&*method)?;
     }
     let storage: Arc<dyn Storage> = Arc::new(Disk);
-    let mut warnings: Vec<String> = method.startup_notes().to_vec();
+    warnings.extend(method.startup_notes().iter().cloned());
     warnings.extend(dataset.describe().notes);
     warnings.extend(validator.iter().flat_map(|validator| validator.dataset().describe().notes));
 
@@ -106,28 +114,22 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let batch_size = data.batch_size as u64;
     let data = Data::of(&*dataset, batch_size);
     let mut rate = LrScheduler::new(&train);
-    let (mut step, mut position, mut pending, mut log_length) = (0, Position::default(), Pending::default(), 0);
-    let (mut slowed_down, mut history) = (None, History::default());
+    let (mut step, mut position, mut pending, mut log_length) = (0, Position::default(), Sums::default(), 0);
+    let (mut slowed_down, mut history, mut skipped, mut rewinds) = (None, History::default(), 0, 0);
     if let Some(Restored { loaded, sealed }) = restored {
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         step = loaded.snapshot.step;
         log_length = state::events_length(&loaded.snapshot);
         slowed_down = (train.lr < sealed.train().lr).then_some(step);
-        let saved;
-        (pending, saved, history) = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
-        let saved = saved.unwrap_or_else(|| {
-            let data = Data::of(&*dataset, sealed.data().batch_size as u64);
-            let position = data.position_of_step(step);
-            warnings.push(format!(
-                "this checkpoint is of an older version, which kept no epoch: with this data, step {step} lies in epoch {}",
-                position.epoch()
-            ));
-            state::TrainingPosition { position, data }
-        });
+        let state = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
+        (pending, history, skipped, rewinds) = (state.pending, state.history, state.skipped, state.rewinds);
+        warnings.extend(state.notes);
         let notes;
-        (position, notes) = data.carry_on(&saved.data, saved.position);
+        let sealed = Data::of(&*dataset, sealed.data().batch_size as u64);
+        (position, notes) = state::carry_on(state.place, step, &data, sealed);
         warnings.extend(notes);
         position.seen = position.seen.max(step);
+        loader = loader.reordered(rewinds);
     } else if job.resume {
         warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
     }
@@ -168,7 +170,9 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         position,
         data,
         slowed_down,
-        pending,
+        pending: Pending::of(pending, &train),
+        skipped,
+        rewinds,
         validator,
         history,
         events,

@@ -23,6 +23,12 @@ pub enum Error {
         /// What there is instead.
         elsewhere: Elsewhere,
     },
+    /// The moving average of the weights was asked for where there is none.
+    #[error("{} holds no moving average of its weights", path.display())]
+    NoAverage {
+        /// The model.
+        path: PathBuf,
+    },
     /// A folder has no usable checkpoint, or a checkpoint is damaged.
     #[error(transparent)]
     Checkpoint(#[from] gan_weights::checkpoint::Error),

@@ -45,7 +45,7 @@ pub use pad_to_multiple::smallest_side;
 pub use reader::{Files, Input, is_planes};
 pub use sizes::SizeOptions;
 pub use styles::{StyleClusters, label_of};
-pub use trained_model::TrainedModel;
+pub use trained_model::{TrainedModel, WeightSet};
 pub use weight_file::{WeightFile, WeightOptions, is_weight_file};
 
 /// Runs the example of the README.

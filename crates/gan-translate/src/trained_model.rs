@@ -7,12 +7,21 @@ use crate::weight_file::{WeightFile, WeightOptions, is_weight_file};
 use crate::{Error, Result, legacy};
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
-use gan_weights::checkpoint::{self, Disk, Folder, MANIFEST, Manifest, Refused, is_checkpoint};
+use gan_weights::checkpoint::{self, Disk, Folder, MANIFEST, Manifest, Refused, averaged, is_checkpoint};
 use gan_weights::{StateDict, read_any};
 use std::path::{Path, PathBuf};
 
 /// Largest `model.json` that is read.
 const MAX_DESCRIPTION: u64 = 1 << 20;
+
+/// One of the two sets of weights that networks which translate may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightSet {
+    /// Those that are trained, as the last step left them.
+    Raw,
+    /// Their exponential moving average over the steps (`train.ema`).
+    Ema,
+}
 
 /// A trained model: of a run folder the newest usable checkpoint, a checkpoint folder, a folder of `model.json` and
 /// `NAME.safetensors`, a folder of the references (`latest_net_G.pth`), or a bare weight file.
@@ -24,6 +33,7 @@ pub struct TrainedModel {
     path: PathBuf,
     source: Source,
     config: ModelConfig,
+    weights: WeightSet,
     /// What was read to choose it.
     networks: Vec<(String, StateDict)>,
     warnings: Vec<Refused>,
@@ -44,7 +54,7 @@ enum Source {
 }
 
 impl TrainedModel {
-    /// Opens a model of any kind. Checkpoints whose generators (or encoder) are damaged, not finite or not what their
+    /// Opens a model of any kind, with averaged weights where it has them. Checkpoints whose generators (or encoder) are damaged, not finite or not what their
     /// description says are passed over; [`TrainedModel::warnings`] tells of them.
     ///
     /// # Errors
@@ -59,16 +69,32 @@ impl TrainedModel {
     /// # Errors
     /// As [`TrainedModel::open`].
     pub fn open_with(path: &Path, networks: &[&str]) -> Result<Self> {
+        Self::open_set(path, networks, None)
+    }
+
+    /// The same with a choice of the weights.
+    ///
+    /// # Errors
+    /// As [`TrainedModel::open`]; [`Error::NoAverage`] if averaged weights are wanted where there are none.
+    pub fn open_set(path: &Path, networks: &[&str], weights: Option<WeightSet>) -> Result<Self> {
+        let opened = Self::open_any(path, networks, weights)?;
+        if weights.is_some_and(|wanted| wanted != opened.weights) {
+            return Err(Error::NoAverage { path: path.to_owned() });
+        }
+        Ok(opened)
+    }
+
+    fn open_any(path: &Path, networks: &[&str], weights: Option<WeightSet>) -> Result<Self> {
         if is_weight_file(path) {
             return Self::open_weights(path, &WeightOptions::default());
         }
         if is_checkpoint(path) {
-            return Self::described(path, Folder::open(&Disk, path)?, networks);
+            return Self::described(path, Folder::open(&Disk, path)?, networks, weights);
         }
         if path.join(ModelConfig::FILE).is_file() && !checkpoint::exists(&Disk, path) {
-            return Self::of_folder(path, networks);
+            return Self::of_folder(path, networks, weights);
         }
-        match checkpoint::newest(&Disk, path, |folder| Self::described(path, folder, networks)) {
+        match checkpoint::newest(&Disk, path, |folder| Self::described(path, folder, networks, weights)) {
             Ok((model, warnings)) => Ok(TrainedModel { warnings, ..model }),
             Err(Error::Checkpoint(error @ checkpoint::Error::NoCheckpoint { .. })) => {
                 match ReferenceFolder::open(path)? {
@@ -98,7 +124,7 @@ impl TrainedModel {
     }
 
     /// A checkpoint with the description that lies in it.
-    fn described(path: &Path, folder: Folder<'static>, networks: &[&str]) -> Result<Self> {
+    fn described(path: &Path, folder: Folder<'static>, networks: &[&str], weights: Option<WeightSet>) -> Result<Self> {
         let manifest = folder.manifest();
         let (file, config) = if folder.has_file(ModelConfig::FILE) {
             (ModelConfig::FILE, ModelConfig::from_json(&folder.read(ModelConfig::FILE)?))
@@ -108,10 +134,10 @@ impl TrainedModel {
         // Somebody else may have made this checkpoint: its numbers are checked before anything is built from them.
         let config = config.map_err(|e| checkpoint::Error::damaged(&folder.dir().join(file), e.to_string()))?;
         folder.state()?;
-        Self::new(path, Source::Checkpoint(folder), config, Vec::new()).verified(networks)
+        Self::new(path, Source::Checkpoint(folder), config, Vec::new()).with_set(weights).verified(networks)
     }
 
-    /// A checkpoint whose description is known: reads and builds the networks that it names.
+    /// A checkpoint whose description is known: reads and builds the networks that it names, with the weights that are trained.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if one of them is damaged or not what the description says.
@@ -130,18 +156,36 @@ impl TrainedModel {
         Self::new(path, Source::Memory, config, networks).verified(&[])
     }
 
-    fn of_folder(path: &Path, networks: &[&str]) -> Result<Self> {
+    fn of_folder(path: &Path, networks: &[&str], weights: Option<WeightSet>) -> Result<Self> {
         let file = path.join(ModelConfig::FILE);
         let refuse = |reason| Error::Description { path: file.clone(), reason };
         let text = gan_fs::read_regular(&file, MAX_DESCRIPTION)
             .map_err(|e| refuse(InvalidModel::new(format!("it cannot be read: {e}"))))?;
         let config = ModelConfig::from_json(&text).map_err(refuse)?;
-        Self::new(path, Source::Folder(path.to_owned()), config, Vec::new()).verified(networks)
+        Self::new(path, Source::Folder(path.to_owned()), config, Vec::new()).with_set(weights).verified(networks)
     }
 
     fn new(path: &Path, source: Source, config: ModelConfig, networks: Vec<(String, StateDict)>) -> Self {
         let (warnings, notes, mapping) = (Vec::new(), Vec::new(), Vec::new());
-        TrainedModel { path: path.to_owned(), source, config, networks, warnings, notes, mapping }
+        let weights = WeightSet::Raw;
+        TrainedModel { path: path.to_owned(), source, config, weights, networks, warnings, notes, mapping }
+    }
+
+    /// Chooses the averaged weights if every network that translates has them, unless others are wanted.
+    fn with_set(mut self, wanted: Option<WeightSet>) -> Self {
+        if wanted != Some(WeightSet::Raw) && self.config.network_names().all(|name| self.holds(&averaged(name))) {
+            self.weights = WeightSet::Ema;
+        }
+        self
+    }
+
+    /// Whether there is a file of this stem.
+    fn holds(&self, stem: &str) -> bool {
+        match &self.source {
+            Source::Checkpoint(folder) => folder.has_file(&file_name(stem)),
+            Source::Folder(folder) => folder.join(file_name(stem)).is_file(),
+            Source::WeightFile | Source::References | Source::Memory => false,
+        }
     }
 
     /// Reads and builds every network that translates, and reads the others that are wanted.
@@ -169,9 +213,12 @@ impl TrainedModel {
             // Names and shapes; what follows the first line is where it was raised.
             Source::Checkpoint(folder) => {
                 let reason = source.to_string().lines().next().unwrap_or_default().to_owned();
-                checkpoint::Error::damaged(&folder.dir().join(file_name(name)), reason).into()
+                checkpoint::Error::damaged(&folder.dir().join(file_name(&self.stem(name))), reason).into()
             }
-            Source::Folder(folder) => Error::Unusable { path: folder.join(file_name(name)), source: source.into() },
+            Source::Folder(folder) => {
+                let path = folder.join(file_name(&self.stem(name)));
+                Error::Unusable { path, source: source.into() }
+            }
             Source::WeightFile | Source::References | Source::Memory => {
                 Error::Unusable { path: self.path.clone(), source: source.into() }
             }
@@ -199,6 +246,11 @@ impl TrainedModel {
     /// What the model is.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// Which weights the networks that translate have.
+    pub fn weights(&self) -> WeightSet {
+        self.weights
     }
 
     /// What the chosen checkpoint consists of; `None` for a model that is no checkpoint.
@@ -236,7 +288,7 @@ impl TrainedModel {
 
     /// Names of all networks that there are, those of training included, sorted.
     pub fn network_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = match &self.source {
+        let names: Vec<String> = match &self.source {
             Source::Checkpoint(folder) => folder.networks().map(str::to_owned).collect(),
             Source::Folder(folder) => std::fs::read_dir(folder)
                 .into_iter()
@@ -247,11 +299,13 @@ impl TrainedModel {
                 self.networks.iter().map(|(name, _)| name.clone()).collect()
             }
         };
+        let stems: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut names: Vec<String> = checkpoint::networks(&stems).into_iter().map(str::to_owned).collect();
         names.sort();
         names
     }
 
-    /// The tensors of the network of this name, on the CPU, verified.
+    /// The tensors of the network of this name, on the CPU, verified: averaged ones if these are chosen and there are any.
     ///
     /// # Errors
     /// [`Error::Checkpoint`], [`Error::Weights`] or [`Error::NoNetwork`] if there is none, or if it is not what was written.
@@ -259,13 +313,20 @@ impl TrainedModel {
         if let Some((_, tensors)) = self.networks.iter().find(|(known, _)| known == name) {
             return Ok(tensors.clone());
         }
+        let stem = self.stem(name);
         match &self.source {
-            Source::Checkpoint(folder) => Ok(folder.tensors(name)?),
-            Source::Folder(folder) => Ok(read_any(folder.join(file_name(name)))?.state),
+            Source::Checkpoint(folder) => Ok(folder.tensors(&stem)?),
+            Source::Folder(folder) => Ok(read_any(folder.join(file_name(&stem)))?.state),
             Source::WeightFile | Source::References | Source::Memory => {
                 Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() })
             }
         }
+    }
+
+    /// File stem of the chosen weights of a network.
+    fn stem(&self, network: &str) -> String {
+        let average = averaged(network);
+        if self.weights == WeightSet::Ema && self.holds(&average) { average } else { network.to_owned() }
     }
 
     /// Where the styles of the model are kept: `features` in the run, or in the folder that holds the model.

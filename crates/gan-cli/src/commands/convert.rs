@@ -7,7 +7,7 @@ use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::inputs::Inputs;
 use anyhow::bail;
 use gan_nets::identify;
-use gan_translate::{TrainedModel, is_weight_file};
+use gan_translate::{TrainedModel, WeightSet, is_weight_file};
 use gan_weights::{StateDict, fold_parametrizations, normalize_keys, pth, read_any, read_entry, safetensors};
 use std::path::{Path, PathBuf};
 
@@ -131,7 +131,7 @@ fn from_run(args: &Args, model: &Path) -> anyhow::Result<(StateDict, Vec<String>
     let networks = TrainedModel::open(model).map(|trained| trained.network_names()).unwrap_or_default();
     let from = model.display();
     let Some(name) = args.network.as_deref() else {
-        open_trained(model)?;
+        open_trained(model, args.checkpoint.weights())?;
         let (all, first) = (listed(&networks), networks.first().map_or("g", String::as_str));
         bail!(Coded(USAGE, format!("{from} holds {all}: name one with --network, for example --network {first}")));
     };
@@ -146,11 +146,13 @@ fn from_run(args: &Args, model: &Path) -> anyhow::Result<(StateDict, Vec<String>
             format!("{from} has no network {name}, only {all} (in {files}): name one of these with --network")
         ));
     }
-    let trained = open_trained_with(model, &[name])?;
+    let trained = open_trained_with(model, &[name], args.checkpoint.weights())?;
     let method = &trained.config().method;
+    let averaged = trained.weights() == WeightSet::Ema && trained.config().network_names().any(|known| known == name);
+    let average = if averaged { ", averaged weights" } else { "" };
     let note = match trained.step() {
-        Some(step) => format!("network {name} after {step} steps of {method}"),
-        None => format!("network {name} of {method}"),
+        Some(step) => format!("network {name}{average} after {step} steps of {method}"),
+        None => format!("network {name}{average} of {method}"),
     };
     Ok((trained.network(name)?, vec![note]))
 }

@@ -175,7 +175,7 @@ fn evaluate(run: &Path, data: &DataConfig, place: &DeviceConfig) -> anyhow::Resu
     }
     let mean = mean.map(|sum| sum / train.len() as f64).transpose()?;
     let options = Options { device: place.clone(), ..Options::default() };
-    let model = Model::load(&open_trained(run)?, options).map_err(worded)?;
+    let model = Model::load(&open_trained(run, None)?, options).map_err(worded)?;
     let test = open("test", TESTED)?;
     let mut scores = Scores { model: Score::default(), baseline: Score::default() };
     let mut rows = Vec::new();

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let place = args.place.open()?;
-    let trained = open_trained(&args.checkpoint.of(&args.model)?)?;
+    let trained = open_trained(&args.checkpoint.of(&args.model)?, args.checkpoint.weights())?;
     let data = args.data.as_deref().map(dataset_root);
     let mut inputs = Inputs::default();
     inputs.model(&args.model);

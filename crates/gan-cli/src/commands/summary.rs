@@ -43,7 +43,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     };
     let network = if !is_weight_file(model) {
         args.weights.refuse_for_runs()?;
-        let trained = open_trained(&args.checkpoint.of(model)?)?;
+        let trained = open_trained(&args.checkpoint.of(model)?, args.checkpoint.weights())?;
         let networks = trained.network_names();
         match args.network.as_deref() {
             Some(name) => of_run(&trained, &networks, name)?,

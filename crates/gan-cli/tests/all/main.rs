@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accumulation;
+mod averages;
 mod bad_input;
 mod cli;
 mod colorization;

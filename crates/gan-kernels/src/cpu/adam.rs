@@ -1,4 +1,4 @@
-//! Adam in one pass over parameters, moments and gradients.
+//! Adam in one pass over parameters, moments, gradients and, where there is one, the parameters' average.
 use super::elementwise::CHUNK;
 use crate::cpu::real::Real;
 use crate::dispatch::isa;
@@ -20,7 +20,15 @@ struct Factors<T> {
     root_correction: T,
 }
 
-pub(crate) fn adam<T: Real>(w: &mut [T], m: &mut [T], v: &mut [T], g: &[T], hp: &AdamStep) {
+/// `average` comes with its [`rest`](crate::optim::Average::rest).
+pub(crate) fn adam<T: Real>(
+    w: &mut [T],
+    m: &mut [T],
+    v: &mut [T],
+    g: &[T],
+    average: Option<(&mut [T], f64)>,
+    hp: &AdamStep,
+) {
     let [step_size, root_correction] = hp.factors();
     let f = Factors {
         beta1: T::of(hp.beta1),
@@ -32,10 +40,35 @@ pub(crate) fn adam<T: Real>(w: &mut [T], m: &mut [T], v: &mut [T], g: &[T], hp: 
         root_correction: T::of(root_correction),
     };
     let isa = isa();
-    w.par_chunks_mut(CHUNK)
-        .zip(m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK)))
-        .zip(g.par_chunks(CHUNK))
-        .for_each(|((w, (m, v)), g)| chunk(isa, w, m, v, g, f));
+    let chunks =
+        w.par_chunks_mut(CHUNK).zip(m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK))).zip(g.par_chunks(CHUNK));
+    match average {
+        None => chunks.for_each(|((w, (m, v)), g)| chunk(isa, w, m, v, g, f)),
+        Some((average, rest)) => {
+            chunks.zip(average.par_chunks_mut(CHUNK)).for_each(|(((w, (m, v)), g), average)| {
+                chunk(isa, w, m, v, g, f);
+                // The parameters are still in the cache.
+                follow_chunk(isa, average, w, T::of(rest));
+            });
+        }
+    }
+}
+
+/// Moves an average towards parameters that are not updated.
+pub(crate) fn follow<T: Real>(average: &mut [T], w: &[T], rest: f64) {
+    let isa = isa();
+    average
+        .par_chunks_mut(CHUNK)
+        .zip(w.par_chunks(CHUNK))
+        .for_each(|(average, w)| follow_chunk(isa, average, w, T::of(rest)));
+}
+
+vectorised! {
+    fn follow_chunk<T: Real>(average: &mut [T], w: &[T], rest: T) {
+        for (average, &w) in average.iter_mut().zip(w) {
+            *average += rest * (w - *average);
+        }
+    }
 }
 
 vectorised! {

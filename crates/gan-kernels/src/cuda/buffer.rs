@@ -3,7 +3,7 @@
 use crate::cuda::launch::{Arg, Launch};
 use crate::cuda::module::{Module, module, typed};
 use crate::cuda::operand::{MemoryFormat, Operand, Output, accumulator, device};
-use crate::spec::adam::{AdamInputs, AdamStep};
+use crate::spec::adam::{AdamInputs, AdamStep, Average};
 use candle_core::{DType, Result, Tensor, bail};
 use std::ops::Range;
 
@@ -28,6 +28,7 @@ pub(crate) fn adam(
     let state = accumulator(state, grad.dtype())?;
     let part = |row: usize| state + ((row * n + range.start) * width) as u64;
     let factors = hp.factors();
+    let average = inputs.average.map(|average| average_at(&average, grad.dtype(), range.start)).transpose()?;
     Launch::new(&grad.device, &BUFFER, name)?
         .arg(part(0))
         .arg(part(1))
@@ -39,9 +40,40 @@ pub(crate) fn adam(
         .arg(hp.eps)
         .arg(factors[0])
         .arg(factors[1])
+        .arg(average)
+        .arg(inputs.average.map_or(0.0, |average| average.rest))
         .arg(inputs.factors.map(|f| accumulator(f, DType::F64)).transpose()?)
         .arg(inputs.bad.map(|b| accumulator(b, DType::U32)).transpose()?)
         .threads(range.len().div_ceil(grad.pack()))
+}
+
+/// The address of the average of the parameter `first`.
+fn average_at(average: &Average, dtype: DType, first: usize) -> Result<u64> {
+    Ok(accumulator(average.values, dtype)? + (first * dtype.size_in_bytes()) as u64)
+}
+
+/// Moves the average of parameters that are not updated.
+pub(crate) fn follow(state: &Tensor, range: Range<usize>, average: Average, inputs: &AdamInputs) -> Result<()> {
+    let dtype = state.dtype();
+    let name = match dtype {
+        DType::F32 => "follow_f32",
+        DType::F64 => "follow_f64",
+        other => bail!("adam: parameters are F32 or F64, not {other:?}"),
+    };
+    Launch::new(&device(state)?, &BUFFER, name)?
+        .arg(accumulator(state, dtype)? + (range.start * dtype.size_in_bytes()) as u64)
+        .arg(average_at(&average, dtype, range.start)?)
+        .size(range.len())?
+        .arg(average.rest)
+        .arg(inputs.factors.map(|f| accumulator(f, DType::F64)).transpose()?)
+        .arg(inputs.bad.map(|b| accumulator(b, DType::U32)).transpose()?)
+        .threads(range.len().div_ceil(16 / dtype.size_in_bytes()))
+}
+
+/// Counts in `words` (see [`Skipped`](crate::optim::Skipped)) whether its first one is set, and clears that.
+pub(crate) fn count_skipped(words: &Tensor) -> Result<()> {
+    let words_at = accumulator(words, DType::U32)?;
+    Launch::new(&device(words)?, &BUFFER, "count_skipped")?.arg(words_at).grid((1, 1), 32)
 }
 
 pub(crate) fn zero(x: &Tensor) -> Result<()> {

@@ -76,12 +76,25 @@ pub(crate) fn give_back_graph_memory(stream: &CudaStream) -> Result<()> {
 pub(super) fn graphs_leave_room(device: &Device) -> Result<bool> {
     let Ok(cuda) = device.as_cuda_device() else { return Ok(true) };
     let context = cuda.cuda_stream().context().clone();
-    let Some(pool) = pool(&context)? else { return Ok(true) };
+    let Some(free) = free_in(&context)? else { return Ok(true) };
+    let of_graphs = get_of_graphs(&context, sys::CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT)?;
+    Ok(free >= of_graphs)
+}
+
+pub(super) fn free_memory(device: &Device) -> Result<Option<u64>> {
+    match device.as_cuda_device() {
+        Ok(cuda) => free_in(cuda.cuda_stream().context()),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Memory that is free, or held in reserve by the pool; `None` where the driver has no pools.
+fn free_in(context: &CudaContext) -> Result<Option<u64>> {
+    let Some(pool) = pool(context)? else { return Ok(None) };
     let reserved = get(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?;
     let used = get(pool, sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?;
-    let of_graphs = get_of_graphs(&context, sys::CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT)?;
     let (free, _) = context.mem_get_info().w()?;
-    Ok(free as u64 + reserved.saturating_sub(used) >= of_graphs)
+    Ok(Some(free as u64 + reserved.saturating_sub(used)))
 }
 
 /// What graphs took is beside what the pool gave: the sum is the most there was, unless the two were at different times.

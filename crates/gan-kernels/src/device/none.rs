@@ -15,6 +15,10 @@ pub(super) fn peak_memory(_: &Device) -> Result<Option<u64>> {
     Ok(None)
 }
 
+pub(super) fn free_memory(_: &Device) -> Result<Option<u64>> {
+    Ok(None)
+}
+
 pub(super) fn graphs_leave_room(_: &Device) -> Result<bool> {
     Ok(true)
 }

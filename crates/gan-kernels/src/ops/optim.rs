@@ -2,9 +2,9 @@
 use crate::cpu;
 use crate::cpu::real::by_dtype;
 use crate::dispatch::on_cuda;
-pub use crate::ops::non_finite::NonFiniteGuard;
+pub use crate::ops::non_finite::{NonFiniteGuard, Skipped};
 use crate::ops::storage::{apart, plain, slices, update};
-pub use crate::spec::adam::{AdamInputs, AdamStep};
+pub use crate::spec::adam::{AdamInputs, AdamStep, Average};
 use candle_core::{Result, Tensor, bail};
 use std::ops::Range;
 
@@ -19,10 +19,11 @@ pub fn adam(state: &Tensor, grads: &[(usize, Tensor)], range: Range<usize>, hp: 
     adam_with(state, grads, range, hp, &AdamInputs::default())
 }
 
-/// [`adam`] with inputs in device memory (CUDA; on the CPU only without any).
+/// [`adam`] with inputs in device memory (CUDA; on the CPU only without any), and an average that follows in the same pass.
 ///
 /// # Errors
-/// As [`adam`]; `inputs` are given for parameters that are not on CUDA.
+/// As [`adam`]; inputs in device memory are given for parameters that are not on CUDA; the average has not one value for each
+/// parameter.
 pub fn adam_with(
     state: &Tensor,
     grads: &[(usize, Tensor)],
@@ -31,21 +32,44 @@ pub fn adam_with(
     inputs: &AdamInputs,
 ) -> Result<()> {
     checked(state, grads, &range, hp)?;
+    let n = state.dim(1)?;
+    if let Some(Average { values, .. }) = inputs.average
+        && values.dims() != [n]
+    {
+        bail!("adam: an average {:?} of {n} parameters", values.dims())
+    }
     for (first, grad) in grads {
         // What of the range this gradient is for.
         let to = range.end.min(first + grad.elem_count());
         let from = range.start.max(*first).min(to);
         adam_of(state, &grad.narrow(0, from.saturating_sub(*first), to - from)?, from..to, hp, inputs)?;
     }
+    if let Some(average) = inputs.average {
+        for at in [0..range.start, range.end..n].into_iter().filter(|at| !at.is_empty()) {
+            follow(state, at, average, inputs)?;
+        }
+    }
     Ok(())
+}
+
+/// Moves the average of a range of parameters that are not updated.
+fn follow(state: &Tensor, at: Range<usize>, average: Average, inputs: &AdamInputs) -> Result<()> {
+    on_cuda!(state, buffer::follow(state, at, average, inputs));
+    on_host(inputs)?;
+    let w = plain(&state.get(0)?.narrow(0, at.start, at.len())?)?;
+    by_dtype!(w, T => {
+        slices!(T; w = w);
+        update(average.values, |a: &mut [T]| {
+            cpu::adam::follow(&mut a[at], w, average.rest);
+            Ok(())
+        })
+    })
 }
 
 /// Updates a range of the parameters from a gradient of its length.
 fn adam_of(state: &Tensor, grad: &Tensor, at: Range<usize>, hp: &AdamStep, inputs: &AdamInputs) -> Result<()> {
     on_cuda!(state, buffer::adam(state, grad, at, hp, inputs));
-    if inputs.factors.is_some() || inputs.bad.is_some() {
-        bail!("adam_with: inputs in device memory need the parameters on CUDA")
-    }
+    on_host(inputs)?;
     let n = state.dim(1)?;
     let grad = plain(&apart(grad, state)?)?;
     by_dtype!(grad, T => {
@@ -53,10 +77,24 @@ fn adam_of(state: &Tensor, grad: &Tensor, at: Range<usize>, hp: &AdamStep, input
         update(state, |s: &mut [T]| {
             let (w, moments) = s.split_at_mut(n);
             let (m, v) = moments.split_at_mut(n);
-            cpu::adam::adam(&mut w[at.clone()], &mut m[at.clone()], &mut v[at], g, hp);
-            Ok(())
+            let (w, m, v) = (&mut w[at.clone()], &mut m[at.clone()], &mut v[at.clone()]);
+            let Some(Average { values, rest }) = inputs.average else {
+                cpu::adam::adam(w, m, v, g, None, hp);
+                return Ok(());
+            };
+            update(values, |a: &mut [T]| {
+                cpu::adam::adam(w, m, v, g, Some((&mut a[at], rest)), hp);
+                Ok(())
+            })
         })
     })
+}
+
+fn on_host(inputs: &AdamInputs) -> Result<()> {
+    if inputs.factors.is_some() || inputs.bad.is_some() {
+        bail!("adam_with: inputs in device memory need the parameters on CUDA")
+    }
+    Ok(())
 }
 
 fn checked(state: &Tensor, grads: &[(usize, Tensor)], range: &Range<usize>, hp: &AdamStep) -> Result<()> {

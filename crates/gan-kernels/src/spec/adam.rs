@@ -26,12 +26,24 @@ impl AdamStep {
     }
 }
 
-/// What [`adam_with`](crate::optim::adam_with) reads from device memory at the time when the update runs, so that the host need not wait and a
-/// captured launch can be replayed.
+/// An exponential moving average of the parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Average<'a> {
+    /// One value for each parameter, `[n]`, of their element type.
+    pub values: &'a Tensor,
+    /// 1 − decay: an update moves each value by this share of its distance to the parameter.
+    pub rest: f64,
+}
+
+/// What [`adam_with`](crate::optim::adam_with) does beside the update, and what it reads from device memory at the time when the update runs, so
+/// that the host need not wait and a captured launch can be replayed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AdamInputs<'a> {
-    /// [`AdamStep::factors`] as an F64 tensor `[2]`, in place of the argument's.
+    /// [`AdamStep::factors`] as an F64 tensor `[2]`, in place of the argument's; with an average `[3]`, the last one its
+    /// [`Average::rest`].
     pub factors: Option<&'a Tensor>,
     /// A flag (see [`mark_non_finite`](crate::optim::mark_non_finite)); once it is set, updates change nothing.
     pub bad: Option<&'a Tensor>,
+    /// Follows all parameters, those that are not updated included.
+    pub average: Option<Average<'a>>,
 }

@@ -50,3 +50,63 @@ fn another_selection_starts_afresh() {
     let (m, v) = optimizer.store().moments().unwrap();
     assert!(numbers(&m).iter().chain(&numbers(&v)).all(|&x| x == 0.0));
 }
+
+/// The average is that of its definition, over all parameters, whichever are updated. Previews swap it in and out.
+#[test]
+fn an_average_follows_its_definition() {
+    let (store, net) = drawn();
+    let some = store.range(&["net.model.4."]);
+    let mut optimizer = Optimizer::new(store, 0.5).unwrap();
+    assert!(optimizer.averaged_state_dict("").unwrap().is_none() && !optimizer.restart_average().unwrap());
+    optimizer.track_average(0.4).unwrap();
+    let averages = |optimizer: &Optimizer| -> Vec<f64> {
+        optimizer.averaged_state_dict("").unwrap().unwrap().iter().flat_map(|(_, t)| numbers(t)).collect()
+    };
+    let mut naive = weights(optimizer.store());
+    assert_eq!(averages(&optimizer), naive);
+    for t in 0..9 {
+        if t == 6 {
+            optimizer.select(some.clone()).unwrap();
+        }
+        backward(&net, &optimizer, 1.0);
+        optimizer.update(1e-2).unwrap();
+        let decay = 0.4f64.min(f64::from(1 + t) / f64::from(10 + t));
+        let now = weights(optimizer.store());
+        naive.iter_mut().zip(&now).for_each(|(a, w)| *a = decay * *a + (1.0 - decay) * w);
+        let worst = averages(&optimizer).iter().zip(&naive).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(worst < 1e-14, "after update {t}: {worst}");
+    }
+    let (raw, averaged) = (weights(optimizer.store()), averages(&optimizer));
+    assert_ne!(raw, averaged);
+    optimizer.swap_average().unwrap();
+    assert_eq!((weights(optimizer.store()), averages(&optimizer)), (averaged.clone(), raw.clone()));
+    optimizer.swap_average().unwrap();
+    assert_eq!((weights(optimizer.store()), averages(&optimizer)), (raw.clone(), averaged.clone()));
+    // What was saved comes back.
+    let saved = optimizer.averaged_state_dict("net.").unwrap().unwrap();
+    assert!(optimizer.restart_average().unwrap());
+    assert_eq!((averages(&optimizer), optimizer.average().unwrap().updates()), (raw, 0));
+    optimizer.load_average("net.", &saved, 9).unwrap();
+    assert_eq!((averages(&optimizer), optimizer.average().unwrap().updates()), (averaged, 9));
+}
+
+#[test]
+fn bad_updates_are_skipped_up_to_a_limit() {
+    let (store, net) = drawn();
+    let mut optimizer = Optimizer::new(store, 0.5).unwrap();
+    optimizer.skip_non_finite(2).unwrap();
+    optimizer.track_average(0.9).unwrap();
+    let update = |optimizer: &mut Optimizer, scale: f64| {
+        backward(&net, optimizer, scale);
+        let before = weights(optimizer.store());
+        optimizer.update(1e-3).and_then(|()| optimizer.check()).map(|()| weights(optimizer.store()) != before)
+    };
+    for (scale, moves) in [(f64::NAN, false), (1.0, true), (f64::INFINITY, false), (f64::NAN, false)] {
+        assert_eq!(update(&mut optimizer, scale).unwrap(), moves);
+    }
+    let skipped = optimizer.skipped().unwrap();
+    assert_eq!((skipped.run, skipped.longest, skipped.total, optimizer.updates()), (2, 2, 3, 4));
+    let UpdateError::Skipped { parameter: Some(_), run: 3 } = update(&mut optimizer, f64::NAN).unwrap_err() else {
+        panic!("three in a row are more than two")
+    };
+}

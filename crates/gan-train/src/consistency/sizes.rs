@@ -4,6 +4,7 @@ use super::Contradiction;
 use super::networks::Network;
 use crate::Result;
 use gan_data::{DataConfig, Preprocess};
+use gan_layers::Summary;
 use gan_nets::{Demand, MAX_SIDE};
 
 /// What a method's networks ask of images.
@@ -29,6 +30,11 @@ impl Demands {
         let (network, demand) =
             self.networks.iter().find(|(_, demand)| !demand.fits((height, width), self.batch_size))?;
         Some(self.words(&**network, demand))
+    }
+
+    /// The layers of each network for images of this height and width.
+    pub(crate) fn summaries(&self, size: (usize, usize)) -> Result<Vec<Summary>> {
+        self.networks.iter().map(|(_, demand)| Ok(demand.summary(size)?)).collect()
     }
 
     fn words(&self, network: &dyn Network, demand: &Demand) -> String {

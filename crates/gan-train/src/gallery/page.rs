@@ -81,6 +81,9 @@ fn summary(status: &Status) -> String {
     });
     parts.extend(status.lr.map(|lr| format!("learning rate {}", short(lr))));
     parts.extend(status.images_per_s.map(|rate| format!("{rate:.1} images/s")));
+    if status.rewinds > 0 {
+        parts.push(format!("rewinds: {}", status.rewinds));
+    }
     match (&status.finished, status.eta_s) {
         (Some(reason), _) => parts.push(reason.clone()),
         (None, Some(eta)) => parts.push(format!("about {} left", duration(eta))),

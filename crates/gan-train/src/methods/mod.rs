@@ -18,7 +18,7 @@ pub const METHODS: &[MethodSpec] = &[pix2pix::SPEC, pix2pixhd::SPEC, cyclegan::S
 
 /// The contexts of a step: of networks that are being trained, and of those that are held fixed meanwhile.
 pub fn contexts(train: &TrainConfig, cx: &StepContext) -> (Ctx, Ctx) {
-    let TrainConfig { checkpointing, precision, .. } = *train;
+    let (checkpointing, precision) = (train.checkpointing.is_on(), train.precision);
     let ctx = Ctx { checkpointing, precision, math: train.math_mode(), ..Ctx::train(cx.key(Purpose::Dropout)) };
     (ctx, Ctx { weights: Weights::Frozen, ..ctx })
 }

@@ -43,7 +43,7 @@ impl LrScheduler {
             base: train.lr,
             schedule: train.schedule(),
             state: LrState::default(),
-            deferred: DeferredLosses::default(),
+            deferred: DeferredLosses::new(train),
         }
     }
 

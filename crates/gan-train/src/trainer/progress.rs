@@ -1,13 +1,12 @@
 //! Losses between two log points.
 
 use super::deferred_losses::DeferredLosses;
-use crate::Result;
 use crate::method::Losses;
+use crate::{Result, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 /// Losses since the last log point. They are read from the device only when somebody asks, and they are part of a
 /// checkpoint, so that the first log point after resuming shows what it would have shown.
-#[derive(Default)]
 pub(super) struct Pending {
     deferred: DeferredLosses,
     read: Sums,
@@ -36,8 +35,8 @@ impl Sums {
 }
 
 impl Pending {
-    pub(super) fn with(read: Sums) -> Self {
-        Pending { deferred: DeferredLosses::default(), read }
+    pub(super) fn of(read: Sums, train: &TrainConfig) -> Self {
+        Pending { deferred: DeferredLosses::new(train), read }
     }
 
     pub(super) fn push(&mut self, losses: Losses) -> Result<()> {

@@ -9,13 +9,13 @@ use super::preview::preview_batch;
 use super::progress::Pending;
 use crate::eta::{Interval, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
-use crate::method::{Method, StepContext};
+use crate::method::{Method, Panels, StepContext};
 use crate::method_config::MethodConfig;
 use crate::method_spec::MethodSpec;
 use crate::run::RunFolder;
 use crate::storage::Storage;
 use crate::validation::Validator;
-use crate::{DeviceConfig, Error, Result, TrainConfig, WayBack, accumulated_step, to_device};
+use crate::{DeviceConfig, Error, OnNonfinite, Result, TrainConfig, WayBack, accumulated_step, to_device};
 use gan_data::{Batch, Dataset, Loader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +44,9 @@ pub(super) struct Run<'a> {
     pub(super) slowed_down: Option<u64>,
     pub(super) total: u64,
     pub(super) pending: Pending,
+    /// Updates left out so far that were told of.
+    pub(super) skipped: u32,
+    pub(super) rewinds: u64,
     pub(super) validator: Option<Validator>,
     pub(super) history: History,
     pub(super) preview: Option<Batch>,
@@ -55,8 +58,19 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Trains to the end, or until `stop` is set.
+    /// Trains to the end, or until `stop` is set, and rewinds as often as that is wanted.
     pub(super) fn go(&mut self, stop: &AtomicBool) -> Result<Outcome> {
+        loop {
+            match self.go_on(stop) {
+                Err(Error::Diverged { what, .. }) if self.train.on_nonfinite == OnNonfinite::Rewind => {
+                    self.rewind(what)?
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    fn go_on(&mut self, stop: &AtomicBool) -> Result<Outcome> {
         let per_epoch = self.loader.batches_per_epoch() as u64;
         // A run that was stopped while it validated has that left to do; the checkpoint is written again with the result.
         let mut finish = if self.validation_due() { self.end_epoch(stop, true)? } else { None };
@@ -134,14 +148,17 @@ impl Run<'_> {
 
     /// Whether all gradients so far were finite, on devices that do not tell at once.
     pub(super) fn check(&mut self) -> Result<()> {
-        let mut optimizers = self.method.state().optimizers;
         let step = self.step;
         // A step is an update.
         let when = |updates| match updates {
             0 | 1 => format!(" in step {step}"),
             n => format!(" in one of the steps {} to {step}", (step + 1).saturating_sub(n)),
         };
-        optimizers.iter_mut().try_for_each(|(_, o, _)| o.check().map_err(|error| Error::of_update(error, when)))
+        let optimizers = self.method.state().optimizers.into_iter();
+        optimizers
+            .map(|(_, o, _)| o.check())
+            .try_for_each(|checked| checked.map_err(|error| Error::of_update(error, when)))?;
+        self.report_skipped()
     }
 
     fn log(&mut self, epoch: u64, lr: f64) -> Result<()> {
@@ -179,7 +196,7 @@ impl Run<'_> {
             Some(batch) => batch,
             None => self.preview.insert(to_device(preview_batch(&*self.dataset, self.train.seed)?, &self.place)?),
         };
-        let panels = self.method.preview(batch)?;
+        let panels = preview_averaged(self.method, batch)?;
         self.emit(Event::Preview { step: self.step, epoch, panels });
         Ok(())
     }
@@ -202,6 +219,17 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// Previews of the averages where they are tracked: what translation takes.
+fn preview_averaged(method: &mut dyn Method, batch: &Batch) -> Result<Panels> {
+    let swap = |method: &mut dyn Method| {
+        method.state().optimizers.into_iter().try_for_each(|(_, optimizer, _)| optimizer.swap_average())
+    };
+    swap(method)?;
+    let panels = method.preview(batch);
+    swap(method)?;
+    panels
 }
 
 /// Whether a count that went from `before` to `now` passed a multiple of `every` (0: never).

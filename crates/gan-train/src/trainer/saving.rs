@@ -47,8 +47,13 @@ impl Run<'_> {
         snapshot.model = serde_json::to_value(self.config.to_table()?).map_err(unsavable)?;
         snapshot.model_json = Some(serde_json::to_value(self.config.model()).map_err(unsavable)?);
         let place = state::TrainingPosition { position: self.position, data: self.data.clone() };
-        let of_run =
-            state::OfRun { events_length, pending: &mut self.pending, rate: &mut self.rate, history: &self.history };
+        let of_run = state::OfRun {
+            events_length,
+            pending: &mut self.pending,
+            rate: &mut self.rate,
+            history: &self.history,
+            rewinds: self.rewinds,
+        };
         state::fill(&mut snapshot, self.method, of_run, place)?;
         let keep = Keep { newest: self.train.keep, best: self.history.best().map(|best| best.step) };
         let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, keep);

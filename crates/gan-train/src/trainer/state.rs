@@ -9,7 +9,8 @@ use crate::error::first_line;
 use crate::method::Method;
 use crate::{Error, Result, WayBack};
 use candle_core::{DType, Device, Tensor};
-use gan_layers::{Missing, ParamStore, Tensors};
+use gan_layers::{Missing, MovingAverage, ParamStore, Skipped, Tensors};
+use gan_weights::checkpoint::averaged;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,6 +32,9 @@ struct State {
     /// Absent in checkpoints of older versions.
     #[serde(default)]
     validation: History,
+    /// How often the run was rewound.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    rewinds: u64,
 }
 
 /// What of the run goes into a snapshot, beside the method and the place.
@@ -39,6 +43,7 @@ pub(super) struct OfRun<'a> {
     pub(super) pending: &'a mut Pending,
     pub(super) rate: &'a mut LrScheduler,
     pub(super) history: &'a History,
+    pub(super) rewinds: u64,
 }
 
 /// Where the run is, and in which data.
@@ -52,6 +57,66 @@ pub(super) struct TrainingPosition {
 struct Counters {
     updates: u64,
     range: Range<usize>,
+    /// Updates that the moving average is of, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    averaged: Option<u64>,
+    /// Updates that were left out.
+    #[serde(default, skip_serializing_if = "SkippedUpdates::is_none")]
+    skipped: SkippedUpdates,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct SkippedUpdates {
+    /// The last ones in a row.
+    run: u32,
+    total: u32,
+}
+
+impl SkippedUpdates {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What of the run comes out of a checkpoint, beside the method.
+pub(super) struct RestoredState {
+    /// The losses since the last log point.
+    pub(super) pending: Sums,
+    /// Where the run is, if the checkpoint knows it.
+    pub(super) place: Option<TrainingPosition>,
+    /// What validation found.
+    pub(super) history: History,
+    /// How often the run was rewound.
+    pub(super) rewinds: u64,
+    /// Updates of all optimizers that were left out.
+    pub(super) skipped: u32,
+    /// What the user should know.
+    pub(super) notes: Vec<String>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Where a run goes on with `data`, and what is to be said about it. A checkpoint of an older version knows its `step` alone;
+/// `sealed` is the data that it is then taken to be of.
+pub(super) fn carry_on(
+    place: Option<TrainingPosition>,
+    step: u64,
+    data: &Data,
+    sealed: Data,
+) -> (Position, Vec<String>) {
+    let mut older = None;
+    let TrainingPosition { position, data: saved } = place.unwrap_or_else(|| {
+        let position = sealed.position_of_step(step);
+        older = Some(format!(
+            "this checkpoint is of an older version, which kept no epoch: with this data, step {step} lies in epoch {}",
+            position.epoch()
+        ));
+        TrainingPosition { position, data: sealed }
+    });
+    let (position, notes) = data.carry_on(&saved, position);
+    (position, older.into_iter().chain(notes).collect())
 }
 
 /// Bytes of `events.jsonl` that belong to the snapshot.
@@ -69,16 +134,23 @@ pub(super) fn fill(
     of_run: OfRun<'_>,
     place: TrainingPosition,
 ) -> Result<()> {
-    let OfRun { events_length, pending, rate, history } = of_run;
+    let OfRun { events_length, pending, rate, history, rewinds } = of_run;
     let parts = method.state();
     let (mut moments, mut counters) = (Vec::new(), BTreeMap::new());
     for (name, optimizer, networks) in parts.optimizers {
         for network in networks {
-            snapshot.tensors.push((network.to_string(), optimizer.store().state_dict(&format!("{network}."))?));
+            let prefix = format!("{network}.");
+            snapshot.tensors.push((network.to_string(), optimizer.store().state_dict(&prefix)?));
+            let averages = optimizer.averaged_state_dict(&prefix)?;
+            snapshot.tensors.extend(averages.map(|tensors| (averaged(network), tensors)));
         }
         let (m, v) = optimizer.store().moments()?;
         moments.extend([(format!("{name}.m"), m), (format!("{name}.v"), v)]);
-        counters.insert(name.to_string(), Counters { updates: optimizer.updates(), range: optimizer.range() });
+        let averaged = optimizer.average().map(MovingAverage::updates);
+        let Skipped { run, total, .. } = optimizer.skipped()?;
+        let skipped = SkippedUpdates { run, total };
+        let (updates, range) = (optimizer.updates(), optimizer.range());
+        counters.insert(name.to_string(), Counters { updates, range, averaged, skipped });
     }
     snapshot.tensors.push((OPTIMIZER.into(), moments));
     let pools = parts.pools.into_iter().map(|(name, pool)| pool.save(name)).collect::<Result<Vec<_>>>()?.concat();
@@ -90,7 +162,7 @@ pub(super) fn fill(
         return Err(Error::Diverged { what, way_back: WayBack::Unknown });
     }
     let validation = history.clone();
-    let state = State { events_length, pending, rate, optimizers: counters, place: Some(place), validation };
+    let state = State { events_length, pending, rate, optimizers: counters, place: Some(place), validation, rewinds };
     snapshot.state = serde_json::to_value(state).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     Ok(())
 }
@@ -104,6 +176,11 @@ pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) ->
         for network in networks {
             check_network(store, network, file(dir, snapshot, network)?)
                 .map_err(|reason| Error::damaged(&path(dir, network), reason))?;
+            let averages = averaged(network);
+            if let Some(tensors) = snapshot.file(&averages) {
+                check_network(store, network, tensors)
+                    .map_err(|reason| Error::damaged(&path(dir, &averages), reason))?;
+            }
         }
         let bad = |reason: String| Error::damaged(&path(dir, OPTIMIZER), reason);
         let (m, v) = moments(dir, snapshot, name)?;
@@ -119,7 +196,7 @@ pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) ->
         }
         let counters = counters(dir, &state, name)?;
         // Each step makes one update.
-        if counters.updates > snapshot.step {
+        if counters.updates.max(counters.averaged.unwrap_or(0)) > snapshot.step {
             return Err(bad_state(dir, &format!("{} updates in {} steps", counters.updates, snapshot.step)));
         }
         if counters.range.start > counters.range.end || counters.range.end > store.len() {
@@ -141,32 +218,51 @@ pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) ->
     contradiction.or_else(place).or_else(validation).map_or(Ok(()), |reason| Err(bad_state(dir, &reason)))
 }
 
-/// Takes it out again: the losses since the last log point, the place, where the checkpoint knows it, and what validation found.
-/// To be called with what [`check`] accepts.
+/// Takes it out again. To be called with what [`check`] accepts.
 pub(super) fn restore(
     loaded: &Loaded,
     method: &mut dyn Method,
     rate: &mut LrScheduler,
     device: &Device,
-) -> Result<(Pending, Option<TrainingPosition>, History)> {
+) -> Result<RestoredState> {
     let Loaded { dir, snapshot, .. } = loaded;
     let state = read(dir, snapshot)?;
+    let (mut notes, mut skipped) = (Vec::new(), 0);
     let parts = method.state();
     for (name, optimizer, networks) in parts.optimizers {
-        for network in networks {
+        for network in &networks {
             let tensors = file(dir, snapshot, network)?;
             optimizer.store().load(&format!("{network}."), tensors, Missing::Refuse)?;
         }
         let (m, v) = moments(dir, snapshot, name)?;
         optimizer.store().set_moments(m, v)?;
         let counters = counters(dir, &state, name)?;
-        optimizer.restore(counters.updates, counters.range.clone());
+        let SkippedUpdates { run, total } = counters.skipped;
+        optimizer.restore(counters.updates, counters.range.clone(), Skipped { run, longest: run, total })?;
+        skipped += total;
+        let averages = networks.iter().map(|network| Some((*network, snapshot.file(&averaged(network))?)));
+        match (counters.averaged, averages.collect::<Option<Vec<_>>>()) {
+            (Some(updates), Some(averages)) => {
+                for (network, tensors) in averages {
+                    optimizer.load_average(&format!("{network}."), tensors, updates)?;
+                }
+            }
+            _ if optimizer.restart_average()? => {
+                notes.push(format!(
+                    "the moving average of {} begins with the weights of step {}",
+                    networks.join(", "),
+                    snapshot.step
+                ));
+            }
+            _ => {}
+        }
     }
     for (name, pool) in parts.pools {
         pool.restore(name, snapshot.file(POOL).map_or(&[], Vec::as_slice), device)?;
     }
     rate.restore(state.rate);
-    Ok((Pending::with(state.pending), state.place, state.validation))
+    let State { pending, place, validation, rewinds, .. } = state;
+    Ok(RestoredState { pending, place, history: validation, rewinds, skipped, notes })
 }
 
 fn read(dir: &Path, snapshot: &Snapshot) -> Result<State> {

@@ -122,14 +122,16 @@ impl Validator {
     }
 }
 
-/// The networks that translate, on the CPU. Nothing that is done with them reaches those in training.
+/// The networks that translate, on the CPU, averaged where averages are tracked. Nothing that is done with them reaches those in training.
 fn copies(method: &mut dyn Method, model: &ModelConfig) -> Result<Vec<(String, StateDict)>> {
-    let encoder = model.encoder.as_ref().map(|encoder| &encoder.network);
-    let wanted: Vec<&String> = model.generators.iter().map(|generator| &generator.network).chain(encoder).collect();
     let mut found = Vec::new();
     for (_, optimizer, networks) in method.state().optimizers {
-        for network in networks.into_iter().filter(|network| wanted.iter().any(|wanted| wanted == network)) {
-            let tensors = optimizer.store().state_dict(&format!("{network}."))?;
+        for network in networks.into_iter().filter(|network| model.network_names().any(|wanted| wanted == *network)) {
+            let prefix = format!("{network}.");
+            let tensors = match optimizer.averaged_state_dict(&prefix)? {
+                Some(averages) => averages,
+                None => optimizer.store().state_dict(&prefix)?,
+            };
             let tensors = tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?)));
             found.push((network.to_owned(), tensors.collect::<Result<StateDict>>()?));
         }

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    Error, Files, MANIFEST, Manifest, Result, STATE, TRAINING_STATE, read_limited, read_manifest, read_tensors,
-};
+use super::{Error, Files, MANIFEST, Manifest, Result, STATE, networks, read_limited, read_manifest, read_tensors};
 use crate::StateDict;
 
 /// A checkpoint folder whose manifest verifies. Its files are read, and verified, when they are asked for; all of them
@@ -41,7 +39,7 @@ impl<'a> Folder<'a> {
     /// Names of the networks, which are the stems of their files, in the order of the manifest.
     pub fn networks(&self) -> impl Iterator<Item = &str> {
         let stems = self.manifest.files.iter().filter_map(|file| file.name.strip_suffix(".safetensors"));
-        stems.filter(|stem| !TRAINING_STATE.contains(stem))
+        networks(&stems.collect::<Vec<_>>()).into_iter()
     }
 
     /// Whether the manifest lists the file `name`.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RUN/checkpoints/5000/manifest.json         sizes and blake3 hashes of the files below, and a seal over itself
-//! RUN/checkpoints/5000/<stem>.safetensors    one for each network, `optimizer`, `pool`, …
+//! RUN/checkpoints/5000/<stem>.safetensors    one for each network and, as `ema_NAME`, its average; `optimizer`, `pool`, …
 //! RUN/checkpoints/5000/state.json            counters and whatever else training keeps
 //! RUN/checkpoints/5000/model.json            what the trained model is (since format 2)
 //! RUN/checkpoints/best                       name of the best by validation, where there was any
@@ -43,6 +43,20 @@ pub const MODEL: &str = "model.json";
 
 /// File stems of tensors that belong to training and to no network.
 pub const TRAINING_STATE: [&str; 2] = ["optimizer", "pool"];
+
+/// Prefix of the file stems of moving averages.
+const AVERAGED: &str = "ema_";
+
+/// File stem of the moving average of a network's weights.
+pub fn averaged(network: &str) -> String {
+    format!("{AVERAGED}{network}")
+}
+
+/// Names of networks among file stems: without the tensors of training, and without averages of networks that are there.
+pub fn networks<'a>(stems: &[&'a str]) -> Vec<&'a str> {
+    let is_average = |stem: &str| stem.strip_prefix(AVERAGED).is_some_and(|network| stems.contains(&network));
+    stems.iter().copied().filter(|stem| !TRAINING_STATE.contains(stem) && !is_average(stem)).collect()
+}
 
 /// The folder of a run that holds its checkpoints.
 pub fn checkpoints_dir(run: &Path) -> PathBuf {

@@ -10,7 +10,7 @@ use gan_nets::{Arch, CapturedGenerator, GeneratorConfig};
 use gan_rng::{Key, Purpose};
 use gan_train::config::ConfigSource;
 use gan_train::{
-    DeviceConfig, METHODS, Method, StepContext, TrainConfig, accumulated_step, capture_steps, find, numerics, to_device,
+    DeviceConfig, METHODS, Method, StepContext, TrainConfig, accumulated_step, build_method, find, numerics, to_device,
 };
 use gan_translate::Condition;
 use std::path::{Path, PathBuf};
@@ -156,8 +156,8 @@ fn training(
     let batch = to_device(batch, place)?;
     let train = config.train();
     numerics::check(train.precision, place)?;
-    let method = capture_steps(config.build(place)?, train, place);
-    Ok(Case::Step { method, batches: vec![batch; train.accumulate as usize], done: 0 })
+    let batches = vec![batch; train.accumulate as usize];
+    Ok(Case::Step { method: build_method(&*config, place)?, batches, done: 0 })
 }
 
 /// Images `[n, 3, h, w]` in [-1, 1], on the host.

@@ -17,7 +17,7 @@ use gan_metrics::features::{rgb8, to_u8};
 use gan_rng::{Key, Purpose};
 use gan_train::config::ConfigSource;
 use gan_train::resume_config;
-use gan_translate::{DeviceConfig, Model, Options, OutputKind};
+use gan_translate::{DeviceConfig, Model, Options, OutputKind, WeightSet};
 use std::path::Path;
 
 pub(super) fn measure(
@@ -27,7 +27,7 @@ pub(super) fn measure(
     mut measure: Measure<'_>,
 ) -> anyhow::Result<Measured> {
     let options = Options { device: device.clone(), ..Options::default() };
-    let trained = open_trained(&args.checkpoint.of(run)?)?;
+    let trained = open_trained(&args.checkpoint.of(run)?, args.checkpoint.weights())?;
     let model = Model::load(&trained, options).map_err(worded)?;
     let data = held_out(args, run)?;
     let dataset = gan_data::open(&data)?;
@@ -44,7 +44,8 @@ pub(super) fn measure(
         measure.selection.leave_out(Metric::is_paired, &reason);
     }
     let mut sets = [ImageSet::default(), ImageSet::default()];
-    sets[0].source = format!("{} translating {}", run.display(), described(&data));
+    let average = if trained.weights() == WeightSet::Ema { " with averaged weights" } else { "" };
+    sets[0].source = format!("{}{average} translating {}", run.display(), described(&data));
     sets[1].source = described(&data);
     let [inputs, targets] = lengths(&*dataset, &data);
     let mut extractors = measure.extractor().zip(measure.extractor());

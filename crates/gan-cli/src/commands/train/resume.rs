@@ -49,16 +49,15 @@ pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<Box<dyn
     let of_start = files(args, method)?;
     let whole = !of_start.is_empty();
     let root = root(args)?;
-    let mut changes = Vec::new();
+    let mut before = toml::Table::new();
     let resumed = resume_config(&args.out, method, |saved| {
         let mut base = match whole {
             true => of_start.into_iter().chain([rooted(&saved.data().root.to_string_lossy())]).collect(),
             false => vec![ConfigSource::saved(saved)?],
         };
         base.extend(root);
-        let wanted = over(base, args, method)?;
-        changes = differences(&saved.to_table()?, &wanted.to_table()?)?;
-        Ok(wanted)
+        before = saved.to_table()?;
+        over(base, args, method)
     });
     let config = resumed.map_err(|error| match error {
         Error::RefusedChanges { file: None, .. } if whole => {
@@ -67,7 +66,7 @@ pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<Box<dyn
         }
         other => other.into(),
     })?;
-    for change in changes {
+    for change in differences(&before, &config.to_table()?)? {
         note!("note: this run changes {change}");
     }
     Ok(config)

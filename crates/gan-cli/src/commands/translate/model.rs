@@ -55,7 +55,7 @@ fn of_run(args: &Args, model: &Path) -> anyhow::Result<TrainedModel> {
     if args.labels.label_nc.is_some() || args.labels.no_instance {
         bail!(Coded(USAGE, "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()));
     }
-    let trained = open_trained(model)?;
+    let trained = open_trained(model, args.checkpoint.weights())?;
     let config = trained.config();
     if args.direction == Direction::B2a
         && let [only] = &config.generators[..]

@@ -1,16 +1,25 @@
 // The optimizer's operations on whole buffers.
 #include "common.cuh"
 
-// Adam without weight decay. `numbers`, if given, holds the step's size lr / (1 - beta1^t) and its root correction
-// sqrt(1 - beta2^t) in device memory, so that a captured launch can be replayed with other ones. A set `bad` flag makes the
-// update do nothing.
+// Moves averages towards the values of a pack.
+template <typename F> __device__ void follow(F *average, const Pack<F> &w, unsigned at, unsigned n, double rest) {
+    const bool fast = aligned(average);
+    Pack<F> pa = load(average, at, n, fast);
+    for (unsigned j = 0; j < Pack<F>::N; j++) pa.v[j] += F(rest) * (w.v[j] - pa.v[j]);
+    store(average, at, n, fast, pa);
+}
+
+// Adam without weight decay. `average`, if given, follows the parameters by the share `rest`. `numbers`, if given, holds the
+// step's size lr / (1 - beta1^t), its root correction sqrt(1 - beta2^t) and, with an average, `rest` in device memory, so that
+// a captured launch can be replayed with other ones. A set `bad` flag makes the update do nothing.
 template <typename F>
 __device__ void adam(F *w, F *m, F *v, const F *g, unsigned n, double beta1, double beta2, double eps, double step_size,
-                     double root_correction, const double *numbers, const unsigned *bad) {
+                     double root_correction, F *average, double rest, const double *numbers, const unsigned *bad) {
     if (bad && *bad) return;
     if (numbers) {
         step_size = numbers[0];
         root_correction = numbers[1];
+        if (average) rest = numbers[2];
     }
     const F b1 = F(beta1), r1 = F(1 - beta1), b2 = F(beta2), r2 = F(1 - beta2), e = F(eps);
     const F size = F(step_size), root = F(root_correction);
@@ -27,6 +36,26 @@ __device__ void adam(F *w, F *m, F *v, const F *g, unsigned n, double beta1, dou
     store(w, at, n, fast, pw);
     store(m, at, n, fast, pm);
     store(v, at, n, fast, pv);
+    if (average) follow(average, pw, at, n, rest);
+}
+
+// The averages of parameters that are not updated.
+template <typename F>
+__device__ void follow_all(const F *w, F *average, unsigned n, double rest, const double *numbers, const unsigned *bad) {
+    if (bad && *bad) return;
+    if (numbers) rest = numbers[2];
+    const unsigned at = thread_number() * Pack<F>::N;
+    if (at < n) follow(average, load(w, at, n, aligned(w)), at, n, rest);
+}
+
+// An update has come by: was it skipped? The words are the flag, the updates skipped in a row, the longest such row, all of them.
+extern "C" __global__ void count_skipped(unsigned *words) {
+    if (thread_number() > 0) return;
+    const unsigned bad = words[0];
+    words[0] = 0;
+    words[1] = bad ? words[1] + 1 : 0;
+    if (words[1] > words[2]) words[2] = words[1];
+    words[3] += bad;
 }
 
 template <typename T> __device__ void zero(T *x, unsigned n) {
@@ -109,9 +138,13 @@ FOR_TYPES(DEFINE)
 
 #define DEFINE_REAL(NAME, F)                                                                                           \
     extern "C" __global__ void adam_##NAME(F *w, F *m, F *v, const F *g, unsigned n, double beta1, double beta2,       \
-                                           double eps, double step_size, double root_correction,                       \
-                                           const double *numbers, const unsigned *bad) {                               \
-        adam(w, m, v, g, n, beta1, beta2, eps, step_size, root_correction, numbers, bad);                              \
+                                           double eps, double step_size, double root_correction, F *average,           \
+                                           double rest, const double *numbers, const unsigned *bad) {                  \
+        adam(w, m, v, g, n, beta1, beta2, eps, step_size, root_correction, average, rest, numbers, bad);               \
+    }                                                                                                                  \
+    extern "C" __global__ void follow_##NAME(const F *w, F *average, unsigned n, double rest, const double *numbers,   \
+                                             const unsigned *bad) {                                                    \
+        follow_all(w, average, n, rest, numbers, bad);                                                                 \
     }                                                                                                                  \
     extern "C" __global__ void update_running_##NAME(const F *mean, const F *var, F *running_mean, F *running_var,     \
                                                      unsigned n, double momentum, double unbias) {                     \

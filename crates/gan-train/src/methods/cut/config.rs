@@ -4,7 +4,7 @@ use super::Cut;
 use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config;
-use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
+use crate::method_config::{MethodConfig, Passes, data_of, image_model, one_generator};
 use crate::methods::contradictions::{images_only, weight};
 use crate::{DeviceConfig, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
@@ -102,6 +102,12 @@ impl MethodConfig for Config {
         let generator = self.generator.clone();
         let input_nc = generator.output_nc;
         vec![Box::new(generator), Box::new(DiscriminatorOf { config: self.discriminator.clone(), input_nc })]
+    }
+
+    /// The generator makes images, of both domains with the identity loss, and its encoder sees them again.
+    fn passes(&self) -> Vec<Passes> {
+        let images = 1 + usize::from(self.loss.nce_idt);
+        vec![Passes { networks: 1, alive: images + 1 }, Passes { networks: 1, alive: 1 }]
     }
 
     fn contradictions(&self) -> Vec<Contradiction> {

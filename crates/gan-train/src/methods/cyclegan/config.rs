@@ -4,7 +4,7 @@ use super::CycleGan;
 use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config;
-use crate::method_config::{MethodConfig, data_of, image_model};
+use crate::method_config::{MethodConfig, Passes, data_of, image_model};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
 use crate::{DeviceConfig, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
@@ -71,6 +71,16 @@ impl MethodConfig for Config {
             .into_iter()
             .chain(differs.then(|| one_way(inverse)).into_iter().flatten())
             .collect()
+    }
+
+    /// One direction: both generators, one of them also with the identity loss, and a discriminator.
+    fn passes(&self) -> Vec<Passes> {
+        let identity = usize::from(self.loss.lambda_identity > 0.0);
+        let of = |networks, alive| Passes { networks, alive };
+        match self.networks().len() {
+            2 => vec![of(2, 2 + identity), of(2, 1)],
+            _ => vec![of(1, 1 + identity), of(1, 1), of(1, 1), of(1, 0)],
+        }
     }
 
     fn contradictions(&self) -> Vec<Contradiction> {

@@ -150,7 +150,7 @@ fn a_head_without_perceptrons_has_no_state() {
 #[test]
 fn recomputed_activations_change_nothing() {
     let plain = step(&config(|_| ()), &batch(1), &at(3));
-    assert_same("checkpointing", &step(&config(|c| c.train.checkpointing = true), &batch(1), &at(3)), &plain);
+    assert_same("checkpointing", &step(&config(|c| c.train.checkpointing = true.into()), &batch(1), &at(3)), &plain);
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn what_passes_together_is_what_passes_one_by_one() {
     };
     for n in [1, 2] {
         compare("instance norm", &config(), n);
-        compare("recomputed", &with(&|c| c.train.checkpointing = true), n);
+        compare("recomputed", &with(&|c| c.train.checkpointing = true.into()), n);
     }
     for gan_mode in [GanMode::Vanilla, GanMode::Wgangp] {
         compare("another objective", &with(&|c| c.loss.gan_mode = gan_mode), 1);

@@ -1,0 +1,155 @@
+//! Whether activations are computed again in the backward pass (`train.checkpointing`).
+
+mod available;
+mod estimate;
+
+use crate::config::ConfigSource;
+use crate::method_config::MethodConfig;
+use crate::method_spec::MethodSpec;
+use crate::{DeviceConfig, Result};
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+pub use estimate::{Estimate, estimate};
+
+/// Whether residual blocks keep their activations for the backward pass or compute them again (Chen et al., 2016).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checkpointing {
+    /// They are kept.
+    #[default]
+    Off,
+    /// They are computed again: less memory, more time. Results are the same.
+    On,
+    /// What the memory at hand allows when training begins; a resumed run keeps the choice. A method that is built without
+    /// the trainer keeps them.
+    Auto,
+}
+
+impl Checkpointing {
+    /// Whether activations are computed again.
+    pub fn is_on(self) -> bool {
+        self == Checkpointing::On
+    }
+}
+
+impl From<bool> for Checkpointing {
+    fn from(on: bool) -> Self {
+        if on { Checkpointing::On } else { Checkpointing::Off }
+    }
+}
+
+/// `true`, `false` or `"auto"`.
+impl Serialize for Checkpointing {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Checkpointing::Auto => to.serialize_str("auto"),
+            other => to.serialize_bool(other.is_on()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Checkpointing {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Choice;
+
+        impl Visitor<'_> for Choice {
+            type Value = Checkpointing;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or \"auto\"")
+            }
+
+            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Checkpointing, E> {
+                Ok(on.into())
+            }
+
+            /// A setting on the command line is text where `"auto"` was before.
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Checkpointing, E> {
+                match text {
+                    "auto" => Ok(Checkpointing::Auto),
+                    "true" => Ok(Checkpointing::On),
+                    "false" => Ok(Checkpointing::Off),
+                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+
+        from.deserialize_any(Choice)
+    }
+}
+
+/// The same configuration with this choice.
+pub(crate) fn with_choice(
+    method: &MethodSpec,
+    config: &dyn MethodConfig,
+    choice: Checkpointing,
+) -> Result<Box<dyn MethodConfig>> {
+    let choice = ConfigSource::Setting(format!("train.checkpointing={}", choice.is_on()));
+    (method.resolve)(&[ConfigSource::saved(config)?, choice])
+}
+
+/// Chooses where the configuration leaves it to the memory: kept activations may take nine tenths of what is at hand. Also
+/// returns why, in words.
+pub(crate) fn choose(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<(Checkpointing, String)> {
+    let chosen = |on: bool, why: String| {
+        let what = if on { "are computed again" } else { "are kept" };
+        Ok((on.into(), format!("train.checkpointing = \"auto\": activations {what}: {why}")))
+    };
+    let Some(Estimate { kept, recomputed }) = estimate(config, place)? else {
+        return chosen(true, "the sizes of the images are not known beforehand".into());
+    };
+    let needed = format!("a step takes about {} with them", gib(kept));
+    let Some(available) = available::memory(&place.device)? else {
+        return chosen(false, format!("{needed}; the memory at hand is not known"));
+    };
+    if recomputed >= kept {
+        return chosen(false, format!("{needed}, of {}; computing them again saves none here", gib(available)));
+    }
+    let on = kept > available / 10 * 9;
+    let saved = if on { format!(", {} without", gib(recomputed)) } else { String::new() };
+    chosen(on, format!("{needed}{saved}, of {}", gib(available)))
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::methods::{METHODS, pix2pix};
+
+    #[test]
+    fn three_values_as_toml_and_as_settings() {
+        let read = |settings: &[&str]| {
+            let layers: Vec<_> = settings.iter().map(|text| ConfigSource::Setting((*text).to_owned())).collect();
+            (pix2pix::SPEC.resolve)(&layers).map(|config| config.train().checkpointing)
+        };
+        assert_eq!(read(&[]).unwrap(), Checkpointing::Off);
+        for (text, value) in [("true", Checkpointing::On), ("false", Checkpointing::Off), ("auto", Checkpointing::Auto)]
+        {
+            let setting = format!("checkpointing={text}");
+            assert_eq!(read(&[&setting]).unwrap(), value);
+            // Text was there before.
+            assert_eq!(read(&["checkpointing=auto", &setting]).unwrap(), value);
+            let config = (pix2pix::SPEC.resolve)(&[ConfigSource::Setting(setting)]).unwrap();
+            let saved = (pix2pix::SPEC.resolve)(&[ConfigSource::saved(&*config).unwrap()]).unwrap();
+            assert_eq!(saved.train().checkpointing, value);
+        }
+        let error = read(&["checkpointing=often"]).unwrap_err().to_string();
+        assert!(error.contains("expected true, false or \"auto\""), "{error}");
+    }
+
+    #[test]
+    fn the_choice_is_part_of_the_configuration() {
+        for method in METHODS {
+            let config = (method.resolve)(&[ConfigSource::Setting("checkpointing=auto".into())]).unwrap();
+            let (choice, why) = choose(&*config, &DeviceConfig::cpu()).unwrap();
+            assert!(choice != Checkpointing::Auto && why.contains("GiB"), "{why}");
+            let chosen = with_choice(method, &*config, choice).unwrap();
+            assert_eq!(chosen.train().checkpointing, choice);
+        }
+    }
+}
