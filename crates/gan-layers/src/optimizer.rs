@@ -59,6 +59,9 @@ pub struct Optimizer {
     store: ParamStore,
     beta1: f64,
     range: Range<usize>,
+    /// Parts of the store that no update changes, ascending.
+    frozen: Vec<Range<usize>>,
+    lr_scale: f64,
     updates: u64,
     guard: NonFiniteGuard,
     /// Updates that are known to have been made of finite gradients.
@@ -85,7 +88,8 @@ impl Optimizer {
     pub fn new(store: ParamStore, beta1: f64) -> Result<Self> {
         let range = 0..store.len();
         let guard = NonFiniteGuard::new(store.device())?;
-        Ok(Optimizer { store, beta1, range, updates: 0, guard, checked: 0, captured: None })
+        let frozen = Vec::new();
+        Ok(Optimizer { store, beta1, range, frozen, lr_scale: 1.0, updates: 0, guard, checked: 0, captured: None })
     }
 
     /// The parameters.
@@ -124,6 +128,35 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Changes these parameters (see [`ParamStore::ranges`]) no more, whatever is selected. Their moments stay as they are.
+    pub fn freeze(&mut self, frozen: Vec<Range<usize>>) {
+        self.frozen = frozen;
+    }
+
+    /// Multiplies the learning rate of every update by this from now on: optimizers that follow one schedule may learn at
+    /// different rates.
+    pub fn scale_lr(&mut self, scale: f64) {
+        self.lr_scale = scale;
+    }
+
+    /// The selected parameters without the frozen ones; one empty range where all are frozen, so that an update still looks
+    /// at the gradients.
+    fn trained(&self) -> Vec<Range<usize>> {
+        let end = self.range.end;
+        let (mut trained, mut from) = (Vec::new(), self.range.start);
+        for frozen in &self.frozen {
+            let to = frozen.start.min(end);
+            if from < to {
+                trained.push(from..to);
+            }
+            from = from.max(frozen.end).min(end);
+        }
+        if from < end || trained.is_empty() {
+            trained.push(from..end);
+        }
+        trained
+    }
+
     /// Forgets the gradients.
     ///
     /// # Errors
@@ -138,23 +171,28 @@ impl Optimizer {
     /// # Errors
     /// [`UpdateError::NonFinite`]; [`UpdateError::Tensor`] for a second update in a captured step.
     pub fn update(&mut self, lr: f64) -> Result<(), UpdateError> {
-        let step = self.adam_step(lr);
+        let (step, trained) = (self.adam_step(lr), self.trained());
         if let Some(captured) = self.captured.as_mut().filter(|c| c.open) {
             if std::mem::replace(&mut captured.used, true) {
                 let reason = "a captured step makes at most one update of an optimizer";
                 return Err(Error::Msg(reason.to_owned()).into());
             }
             let factors = captured.factors.tensor();
-            return Ok(self.store.captured_adam(self.range.clone(), &step, &self.guard, factors)?);
+            for range in trained {
+                self.store.captured_adam(range, &step, &self.guard, factors)?;
+            }
+            return Ok(());
         }
         self.updates += 1;
-        self.store.guarded_adam(self.range.clone(), &step, &self.guard)?;
+        for range in trained {
+            self.store.guarded_adam(range, &step, &self.guard)?;
+        }
         if self.store.device().is_cpu() { self.check() } else { Ok(()) }
     }
 
     /// The numbers of the next update.
     fn adam_step(&self, lr: f64) -> AdamStep {
-        AdamStep { lr, beta1: self.beta1, beta2: 0.999, eps: 1e-8, step: self.updates + 1 }
+        AdamStep { lr: lr * self.lr_scale, beta1: self.beta1, beta2: 0.999, eps: 1e-8, step: self.updates + 1 }
     }
 
     /// From now on, an update is part of a step that is being captured: nothing is updated or counted yet.

@@ -1,7 +1,7 @@
 //! The parameters of one optimizer, flat.
 
 use crate::builder::meta_tensor;
-use crate::{Builder, Counter, Grad, Init, Param, Role, Source};
+use crate::{Builder, Counter, Grad, Init, Misfit, Param, Role, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use gan_kernels as k;
 use gan_kernels::optim::{AdamStep, NonFiniteGuard};
@@ -254,6 +254,18 @@ impl ParamStore {
         start.min(end)..end
     }
 
+    /// The parameters whose names `select` takes, as positions in the flat store, ascending; neighbours make one range.
+    pub fn ranges(&self, mut select: impl FnMut(&str) -> bool) -> Vec<Range<usize>> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for (_, at, _) in self.params().filter(|(name, ..)| select(name)) {
+            match ranges.last_mut() {
+                Some(last) if last.end == at.start => last.end = at.end,
+                _ => ranges.push(at),
+            }
+        }
+        ranges
+    }
+
     /// Forgets the Adam moments.
     ///
     /// # Errors
@@ -320,7 +332,7 @@ impl ParamStore {
     /// Values that cannot be converted to the store's element type.
     pub fn load(&self, prefix: &str, tensors: &[(String, Tensor)], missing: Missing) -> Result<Vec<String>> {
         // What is refused must not leave half a network behind.
-        let (fitting, notes) = self.fitting(prefix, tensors, missing)?;
+        let (fitting, misfits) = self.fitting(prefix, tensors, missing)?;
         for (entry, t) in fitting {
             match &entry.kind {
                 Kind::Counter(c) => {
@@ -332,7 +344,7 @@ impl ParamStore {
             }
         }
         self.version.bump();
-        Ok(notes)
+        Ok(misfits.iter().map(ToString::to_string).collect())
     }
 
     /// Checks that [`ParamStore::load`] would take these tensors under [`Missing::Refuse`]; nothing is changed.
@@ -343,18 +355,26 @@ impl ParamStore {
         self.fitting(prefix, tensors, Missing::Refuse).map(drop)
     }
 
-    /// The entries under `prefix` with the tensors that fit them, and a line for each name that was left out.
+    /// What [`ParamStore::load`] would leave out of these tensors under [`Missing::Skip`]; nothing is changed.
+    ///
+    /// # Errors
+    /// The values of a constant cannot be read.
+    pub fn misfits(&self, prefix: &str, tensors: &[(String, Tensor)]) -> Result<Vec<Misfit>> {
+        Ok(self.fitting(prefix, tensors, Missing::Skip)?.1)
+    }
+
+    /// The entries under `prefix` with the tensors that fit them, and what does not fit.
     fn fitting<'a>(
         &'a self,
         prefix: &str,
         tensors: &'a [(String, Tensor)],
         missing: Missing,
-    ) -> Result<(Vec<Fitting<'a>>, Vec<String>)> {
-        let mut notes = Vec::new();
-        let mut problem = |text: String| match missing {
-            Missing::Refuse => bail!("{text}"),
+    ) -> Result<(Vec<Fitting<'a>>, Vec<Misfit>)> {
+        let mut misfits = Vec::new();
+        let mut problem = |misfit: Misfit| match missing {
+            Missing::Refuse => bail!("{misfit}"),
             Missing::Skip => {
-                notes.push(text);
+                misfits.push(misfit);
                 Ok(())
             }
         };
@@ -366,7 +386,7 @@ impl ParamStore {
             known.push(key);
             let Some(t) = find(key) else {
                 if !matches!(entry.kind, Kind::Counter(_) | Kind::Constant(_)) {
-                    problem(format!("{key}: not in the file"))?;
+                    problem(Misfit::Missing(key.to_owned()))?;
                 }
                 continue;
             };
@@ -377,17 +397,18 @@ impl ParamStore {
             };
             if shape == t.dims() {
                 match &entry.kind {
-                    Kind::Constant(values) if !same_values(values, t)? => problem(format!("{key}: another filter"))?,
+                    Kind::Constant(values) if !same_values(values, t)? => problem(Misfit::Constant(key.to_owned()))?,
                     _ => fitting.push((entry, t)),
                 }
             } else {
-                problem(format!("{key}: {:?} in the file, {shape:?} in the network", t.dims()))?;
+                let (given, network) = (t.dims().to_vec(), shape.to_vec());
+                problem(Misfit::Shape { key: key.to_owned(), given, network })?;
             }
         }
         for (key, _) in tensors.iter().filter(|(k, _)| !known.contains(&k.as_str())) {
-            problem(format!("{key}: not in the network"))?;
+            problem(Misfit::LeftOver(key.clone()))?;
         }
-        Ok((fitting, notes))
+        Ok((fitting, misfits))
     }
 
     /// Writes the flattened tensor into a row of the state.

@@ -21,7 +21,7 @@ use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
 use crate::validation::Best;
-use crate::{DeviceConfig, Error, Result, capture_steps, checkpoint, numerics, resume};
+use crate::{DeviceConfig, Error, Result, capture_steps, checkpoint, fine_tuning, numerics, resume};
 use device_prefetcher::DevicePrefetcher;
 use gan_data::{Dataset, Loader};
 use gan_kernels::device::device_name;
@@ -95,6 +95,11 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let mut method = capture_steps(job.config.build(&job.place)?, &train, &job.place);
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let mut warnings: Vec<String> = method.startup_notes().to_vec();
+    warnings.extend(fine_tuning::prepare(&mut *method, &train)?);
+    // A resumed run has weights of its own; what it started from may be gone.
+    if !job.resume {
+        warnings.extend(fine_tuning::load(&mut *method, &*job.config)?);
+    }
     warnings.extend(dataset.describe().notes);
     warnings.extend(validator.iter().flat_map(|validator| validator.dataset().describe().notes));
 
@@ -109,7 +114,8 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         step = loaded.snapshot.step;
         log_length = state::events_length(&loaded.snapshot);
-        slowed_down = (train.lr < sealed.train().lr).then_some(step);
+        let slower = |optimizer: &str| train.lr_of(optimizer) < sealed.train().lr_of(optimizer);
+        slowed_down = (slower("g") || slower("d")).then_some(step);
         let saved;
         (pending, saved, history) = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
         let saved = saved.unwrap_or_else(|| {
@@ -125,6 +131,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         (position, notes) = data.carry_on(&saved.data, saved.position);
         warnings.extend(notes);
     } else if job.resume {
+        warnings.extend(fine_tuning::load(&mut *method, &*job.config)?);
         warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
     }
     if let Some(best) = history.best() {
