@@ -62,7 +62,9 @@ fn of_model(path: &Path, network: &str) -> Result<Vec<Candidate>> {
 
 fn no_network(model: &TrainedModel, network: &str) -> Error {
     let (path, names) = (model.path(), model.network_names());
-    let first = names.first().map_or("g", String::as_str);
+    // The likeliest is of the same kind.
+    let like = names.iter().find(|name| name.chars().next() == network.chars().next());
+    let first = like.or(names.first()).map_or("g", String::as_str);
     let folder = match model.step() {
         Some(step) if !is_checkpoint(path) => path.join(CHECKPOINTS).join(step.to_string()),
         _ => path.to_owned(),

@@ -1,6 +1,6 @@
 //! The settings with which a configuration builds the network that a file holds.
 
-use gan_nets::{DiscriminatorConfig, EncoderConfig, GeneratorConfig, NetD, Network};
+use gan_nets::{Arch, DiscriminatorConfig, EncoderConfig, GeneratorConfig, NetD, Network};
 use gan_translate::{InputKind, ModelConfig};
 use serde::Serialize;
 use toml::{Table, Value};
@@ -13,7 +13,10 @@ pub(crate) type Setting = (String, String);
 pub(super) fn settings(model: &ModelConfig, name: &str, own: &Network, found: &Network) -> Vec<Setting> {
     match (own, found) {
         (Network::Generator(own), Network::Generator(found)) => {
-            let mut settings = changed("generator", own, found, &unused(found));
+            // Of the dropout of a U-Net there is no trace.
+            let dropout = model.generators.iter().find(|g| g.network == name).map_or(own.dropout, |g| g.config.dropout);
+            let own = GeneratorConfig { dropout, ..own.clone() };
+            let mut settings = changed("generator", &own, found, &unused(found));
             let labels = matches!(model.input, InputKind::Labels { .. }) || model.instances || model.encoder.is_some();
             settings.retain(|(key, _)| !(labels && key == "generator.input_nc"));
             // The second generator of a cycle has the channels of the first one exchanged.
@@ -39,10 +42,11 @@ pub(super) fn settings(model: &ModelConfig, name: &str, own: &Network, found: &N
     }
 }
 
-/// The keys that its architecture has no use for, those with a fixed number included.
+/// The keys that its architecture has no use for, those with a fixed number included, and those that tensors do not tell.
 fn unused(config: &GeneratorConfig) -> Vec<&'static str> {
     let without_numbers = GeneratorConfig { n_blocks: 0, num_downs: 0, ..config.clone() };
-    without_numbers.unused_keys().iter().map(|unused| unused.key).collect()
+    let untold = matches!(config.arch, Arch::Unet | Arch::Unet128 | Arch::Unet256).then_some("dropout");
+    without_numbers.unused_keys().iter().map(|unused| unused.key).chain(untold).collect()
 }
 
 /// The keys of a table that differ.
