@@ -107,6 +107,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         | gan_train::Error::RunFolder { .. }
         | gan_train::Error::Config { .. }
         | gan_train::Error::NoBf16
+        | gan_train::Error::InitialWeights { .. }
         | gan_train::Error::RefusedChanges { .. }
         | gan_train::Error::Loss(_) => BAD_MODEL,
         _ => 1,

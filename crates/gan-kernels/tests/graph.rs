@@ -115,7 +115,8 @@ fn updates_follow_their_numbers() {
     let average = |values, rest| Some(Average { values, rest });
     let update = || {
         let average = average(&followed, 0.9);
-        watch.captured_adam(&recorded, &flat(&grad), 5..n, &step(7.0, 99), average, numbers.tensor())
+        let inputs = AdamInputs { average, factors: Some(numbers.tensor()), ..AdamInputs::default() };
+        watch.captured_adam(&recorded, &flat(&grad), 5..n, &step(7.0, 99), &inputs)
     };
     let graph = Graph::capture::<_, candle_core::Error>(&device, update).unwrap().0;
     assert_eq!(values(&recorded), vec![0.0; 3 * n], "a recorded update is not made");

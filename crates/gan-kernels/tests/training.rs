@@ -27,7 +27,9 @@ fn a_watched_update_is_the_update() {
             let watch = NonFiniteGuard::new(&device()).unwrap();
             for number in 1..4 {
                 adam(&plain, &flat(&grad), n / 3..n, &step(number)).unwrap();
-                watch.adam(&watched, &flat(&grad), n / 3..n, &step(number), None, || all_finite(&grad)).unwrap();
+                watch
+                    .adam(&watched, &flat(&grad), n / 3..n, &step(number), &AdamInputs::default(), || all_finite(&grad))
+                    .unwrap();
             }
             assert_eq!(values(&watched), values(&plain));
             assert!(!watch.saw_non_finite().unwrap());
@@ -45,24 +47,24 @@ fn nothing_is_updated_from_the_first_bad_gradient_on() {
             numbers[at] = bad;
             let bad = Tensor::from_vec(numbers, n, &device()).unwrap();
             let watch = NonFiniteGuard::new(&device()).unwrap();
-            watch.adam(&state, &flat(&good), 0..n, &step(1), None, || all_finite(&good)).unwrap();
+            watch.adam(&state, &flat(&good), 0..n, &step(1), &AdamInputs::default(), || all_finite(&good)).unwrap();
             let before = values(&state);
             assert!(!watch.saw_non_finite().unwrap());
             // Also where the bad one lies outside of the range, and ever after.
-            watch.adam(&state, &flat(&bad), 0..n / 2, &step(2), None, || all_finite(&bad)).unwrap();
-            watch.adam(&state, &flat(&good), 0..n, &step(3), None, || all_finite(&good)).unwrap();
-            watch.adam(&state, &flat(&bad), 0..n, &step(4), None, || all_finite(&bad)).unwrap();
+            watch.adam(&state, &flat(&bad), 0..n / 2, &step(2), &AdamInputs::default(), || all_finite(&bad)).unwrap();
+            watch.adam(&state, &flat(&good), 0..n, &step(3), &AdamInputs::default(), || all_finite(&good)).unwrap();
+            watch.adam(&state, &flat(&bad), 0..n, &step(4), &AdamInputs::default(), || all_finite(&bad)).unwrap();
             assert!(watch.saw_non_finite().unwrap());
             assert_eq!(values(&state), before);
             watch.restore(Skipped::default()).unwrap();
-            watch.adam(&state, &flat(&good), 0..n, &step(5), None, || all_finite(&good)).unwrap();
+            watch.adam(&state, &flat(&good), 0..n, &step(5), &AdamInputs::default(), || all_finite(&good)).unwrap();
             assert!(!watch.saw_non_finite().unwrap() && values(&state) != before);
         }
     }
     let (state, grad) = (normal((3, 4), 1), normal(4, 2));
     let watch = NonFiniteGuard::new(&device()).unwrap();
-    assert!(watch.adam(&state, &flat(&grad), 0..5, &step(1), None, || Ok(true)).is_err());
-    assert!(watch.adam(&state, &flat(&grad), 0..4, &step(0), None, || Ok(true)).is_err());
+    assert!(watch.adam(&state, &flat(&grad), 0..5, &step(1), &AdamInputs::default(), || Ok(true)).is_err());
+    assert!(watch.adam(&state, &flat(&grad), 0..4, &step(0), &AdamInputs::default(), || Ok(true)).is_err());
 }
 
 /// An average is what its definition makes of the parameters after each update, those that are not updated included, and
@@ -101,6 +103,26 @@ fn an_average_follows_all_parameters() {
     assert!(adam_with(&state, &flat(&grad), 0..4, &step(1), &inputs).is_err());
 }
 
+/// Frozen parts keep parameters and moments; an average follows them all the same.
+#[test]
+fn frozen_parts_are_left_alone() {
+    let n = 40;
+    let (start, grad) = (normal((3, n), 1).sqr().unwrap(), normal(n, 2));
+    let [state, naive] = [(); 2].map(|()| start.copy().unwrap());
+    let average = normal(n, 3);
+    let before = values(&average);
+    let average_of = Some(Average { values: &average, rest: 0.25 });
+    let inputs = AdamInputs { average: average_of, frozen: &[0..7, 12..13, 30..40], ..AdamInputs::default() };
+    adam_with(&state, &flat(&grad), 4..36, &step(1), &inputs).unwrap();
+    for range in [7..12, 13..30] {
+        adam(&naive, &flat(&grad), range, &step(1)).unwrap();
+    }
+    assert_eq!(values(&state), values(&naive));
+    assert_ne!(values(&state), values(&start));
+    let followed = before.iter().zip(values(&state)).map(|(a, w)| a + 0.25 * (w - a));
+    assert!(values(&average).iter().zip(followed).all(|(a, b)| (a - b).abs() < 1e-12));
+}
+
 #[test]
 fn a_skipping_guard_leaves_bad_updates_out_alone() {
     for n in LENGTHS {
@@ -115,20 +137,18 @@ fn a_skipping_guard_leaves_bad_updates_out_alone() {
         for (number, finite) in [true, false, false, true, false].into_iter().enumerate() {
             let grad = if finite { &good } else { &bad };
             let step = step(number as u64 + 1);
-            let average = Some(Average { values: &average, rest: 0.25 });
-            guard.adam(&guarded, &flat(grad), 0..n / 2, &step, average, || Ok(finite)).unwrap();
+            let of = |values| AdamInputs { average: Some(Average { values, rest: 0.25 }), ..AdamInputs::default() };
+            guard.adam(&guarded, &flat(grad), 0..n / 2, &step, &of(&average), || Ok(finite)).unwrap();
             if finite {
-                let average = Some(Average { values: &other, rest: 0.25 });
-                let inputs = AdamInputs { average, ..AdamInputs::default() };
-                adam_with(&plain, &flat(&good), 0..n / 2, &step, &inputs).unwrap();
+                adam_with(&plain, &flat(&good), 0..n / 2, &step, &of(&other)).unwrap();
             }
             assert_eq!(values(&guarded), values(&plain));
-            assert_eq!(values(average.unwrap().values), values(&other));
+            assert_eq!(values(&average), values(&other));
         }
         assert_eq!(guard.skipped().unwrap(), Skipped { run: 1, longest: 2, total: 3 });
         assert!(!guard.saw_non_finite().unwrap());
         guard.restore(Skipped { run: 2, longest: 2, total: 7 }).unwrap();
-        guard.adam(&guarded, &flat(&bad), 0..n, &step(6), None, || Ok(false)).unwrap();
+        guard.adam(&guarded, &flat(&bad), 0..n, &step(6), &AdamInputs::default(), || Ok(false)).unwrap();
         assert_eq!(guard.skipped().unwrap(), Skipped { run: 3, longest: 3, total: 8 });
     }
 }

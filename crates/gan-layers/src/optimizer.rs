@@ -4,7 +4,7 @@ use crate::average::MovingAverage;
 use crate::{ParamStore, Tensors};
 use candle_core::Error;
 use gan_kernels::graph::GraphParams;
-use gan_kernels::optim::{AdamStep, NonFiniteGuard, Skipped};
+use gan_kernels::optim::{AdamInputs, AdamStep, NonFiniteGuard, Skipped};
 use std::fmt;
 use std::ops::Range;
 
@@ -68,6 +68,9 @@ pub struct Optimizer {
     store: ParamStore,
     beta1: f64,
     range: Range<usize>,
+    /// Parts of the store that no update changes, ascending.
+    frozen: Vec<Range<usize>>,
+    lr_scale: f64,
     updates: u64,
     guard: NonFiniteGuard,
     /// Updates in a row that may be skipped; `None` if none may.
@@ -111,6 +114,8 @@ impl Optimizer {
             store,
             beta1,
             range,
+            frozen: Vec::new(),
+            lr_scale: 1.0,
             updates: 0,
             guard,
             skips: None,
@@ -230,6 +235,17 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Changes these parameters (see [`ParamStore::ranges`]) no more, whatever is selected. Their moments stay as they are.
+    pub fn freeze(&mut self, frozen: Vec<Range<usize>>) {
+        self.frozen = frozen;
+    }
+
+    /// Multiplies the learning rate of every update by this from now on: optimizers that follow one schedule may learn at
+    /// different rates.
+    pub fn scale_lr(&mut self, scale: f64) {
+        self.lr_scale = scale;
+    }
+
     /// Forgets the gradients.
     ///
     /// # Errors
@@ -252,15 +268,17 @@ impl Optimizer {
         }
         let step = self.adam_step(lr);
         let average = self.average.as_ref().map(MovingAverage::next);
+        let inputs = AdamInputs { average, frozen: &self.frozen, ..AdamInputs::default() };
         if let Some(captured) = self.captured.as_mut().filter(|c| c.open) {
             if std::mem::replace(&mut captured.used, true) {
                 let reason = "a captured step makes at most one update of an optimizer";
                 return Err(Error::Msg(reason.to_owned()).into());
             }
             let factors = captured.factors.tensor();
-            return Ok(self.store.captured_adam(self.range.clone(), &step, &self.guard, average, factors)?);
+            let inputs = AdamInputs { factors: Some(factors), ..inputs };
+            return Ok(self.store.captured_adam(self.range.clone(), &step, &self.guard, &inputs)?);
         }
-        self.store.guarded_adam(self.range.clone(), &step, &self.guard, average)?;
+        self.store.guarded_adam(self.range.clone(), &step, &self.guard, &inputs)?;
         self.count();
         if self.store.device().is_cpu() { self.check() } else { Ok(()) }
     }
@@ -296,7 +314,7 @@ impl Optimizer {
 
     /// The numbers of the next update.
     fn adam_step(&self, lr: f64) -> AdamStep {
-        AdamStep { lr, beta1: self.beta1, beta2: 0.999, eps: 1e-8, step: self.updates + 1 }
+        AdamStep { lr: lr * self.lr_scale, beta1: self.beta1, beta2: 0.999, eps: 1e-8, step: self.updates + 1 }
     }
 
     /// From now on, an update is part of a step that is being captured: nothing is updated or counted yet.

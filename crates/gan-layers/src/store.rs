@@ -1,10 +1,10 @@
 //! The parameters of one optimizer, flat.
 
 use crate::builder::meta_tensor;
-use crate::{Builder, Counter, Grad, Init, Param, Role, Source};
+use crate::{Builder, Counter, Grad, Init, Misfit, Param, Role, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use gan_kernels as k;
-use gan_kernels::optim::{AdamStep, Average, NonFiniteGuard};
+use gan_kernels::optim::{AdamInputs, AdamStep, NonFiniteGuard};
 use gan_kernels::weight::{Version, Weight};
 use gan_rng::Key;
 use std::cell::RefCell;
@@ -232,7 +232,7 @@ impl ParamStore {
         Ok(())
     }
 
-    /// The same with an average that follows, unless `guard` refuses the gradients.
+    /// The same with `inputs` (see [`gan_kernels::optim::adam_with`]), unless `guard` refuses the gradients.
     ///
     /// # Errors
     /// As [`ParamStore::adam`]. A gradient that is not finite is no error; the guard tells.
@@ -241,14 +241,14 @@ impl ParamStore {
         range: Range<usize>,
         step: &AdamStep,
         guard: &NonFiniteGuard,
-        average: Option<Average<'_>>,
+        inputs: &AdamInputs<'_>,
     ) -> Result<()> {
-        guard.adam(&self.state, &self.materialized_grads(&range)?, range, step, average, || self.grads_finite())?;
+        guard.adam(&self.state, &self.materialized_grads(&range)?, range, step, inputs, || self.grads_finite())?;
         self.version.bump();
         Ok(())
     }
 
-    /// The same as part of a captured graph, which finds `factors` in device memory (see [`NonFiniteGuard::captured_adam`]).
+    /// The same as part of a captured graph, which finds `inputs.factors` in device memory (see [`NonFiniteGuard::captured_adam`]).
     ///
     /// # Errors
     /// As [`ParamStore::adam`]; also if the store is on the CPU, where nothing is captured.
@@ -257,10 +257,9 @@ impl ParamStore {
         range: Range<usize>,
         step: &AdamStep,
         guard: &NonFiniteGuard,
-        average: Option<Average<'_>>,
-        factors: &Tensor,
+        inputs: &AdamInputs<'_>,
     ) -> Result<()> {
-        guard.captured_adam(&self.state, &self.materialized_grads(&range)?, range, step, average, factors)?;
+        guard.captured_adam(&self.state, &self.materialized_grads(&range)?, range, step, inputs)?;
         self.version.bump();
         Ok(())
     }
@@ -295,6 +294,18 @@ impl ParamStore {
             }
         }
         start.min(end)..end
+    }
+
+    /// The parameters whose names `select` takes, as positions in the flat store, ascending; neighbours make one range.
+    pub fn ranges(&self, mut select: impl FnMut(&str) -> bool) -> Vec<Range<usize>> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for (_, at, _) in self.params().filter(|(name, ..)| select(name)) {
+            match ranges.last_mut() {
+                Some(last) if last.end == at.start => last.end = at.end,
+                _ => ranges.push(at),
+            }
+        }
+        ranges
     }
 
     /// Forgets the Adam moments.
@@ -373,7 +384,7 @@ impl ParamStore {
     /// Values that cannot be converted to the store's element type.
     pub fn load(&self, prefix: &str, tensors: &[(String, Tensor)], missing: Missing) -> Result<Vec<String>> {
         // What is refused must not leave half a network behind.
-        let (fitting, notes) = self.fitting(prefix, tensors, missing)?;
+        let (fitting, misfits) = self.fitting(prefix, tensors, missing)?;
         for (entry, t) in fitting {
             match &entry.kind {
                 Kind::Counter(c) => {
@@ -385,7 +396,7 @@ impl ParamStore {
             }
         }
         self.version.bump();
-        Ok(notes)
+        Ok(misfits.iter().map(ToString::to_string).collect())
     }
 
     /// Writes the parameters under `prefix` into `params`, `[n]`. Buffers, and names that one side lacks, are passed over.
@@ -406,18 +417,26 @@ impl ParamStore {
         self.fitting(prefix, tensors, Missing::Refuse).map(drop)
     }
 
-    /// The entries under `prefix` with the tensors that fit them, and a line for each name that was left out.
+    /// What [`ParamStore::load`] would leave out of these tensors under [`Missing::Skip`]; nothing is changed.
+    ///
+    /// # Errors
+    /// The values of a constant cannot be read.
+    pub fn misfits(&self, prefix: &str, tensors: &[(String, Tensor)]) -> Result<Vec<Misfit>> {
+        Ok(self.fitting(prefix, tensors, Missing::Skip)?.1)
+    }
+
+    /// The entries under `prefix` with the tensors that fit them, and what does not fit.
     fn fitting<'a>(
         &'a self,
         prefix: &str,
         tensors: &'a [(String, Tensor)],
         missing: Missing,
-    ) -> Result<(Vec<Fitting<'a>>, Vec<String>)> {
-        let mut notes = Vec::new();
-        let mut problem = |text: String| match missing {
-            Missing::Refuse => bail!("{text}"),
+    ) -> Result<(Vec<Fitting<'a>>, Vec<Misfit>)> {
+        let mut misfits = Vec::new();
+        let mut problem = |misfit: Misfit| match missing {
+            Missing::Refuse => bail!("{misfit}"),
             Missing::Skip => {
-                notes.push(text);
+                misfits.push(misfit);
                 Ok(())
             }
         };
@@ -429,7 +448,7 @@ impl ParamStore {
             known.push(key);
             let Some(t) = find(key) else {
                 if !matches!(entry.kind, Kind::Counter(_) | Kind::Constant(_)) {
-                    problem(format!("{key}: not in the file"))?;
+                    problem(Misfit::Missing(key.to_owned()))?;
                 }
                 continue;
             };
@@ -440,17 +459,18 @@ impl ParamStore {
             };
             if shape == t.dims() {
                 match &entry.kind {
-                    Kind::Constant(values) if !same_values(values, t)? => problem(format!("{key}: another filter"))?,
+                    Kind::Constant(values) if !same_values(values, t)? => problem(Misfit::Constant(key.to_owned()))?,
                     _ => fitting.push((entry, t)),
                 }
             } else {
-                problem(format!("{key}: {:?} in the file, {shape:?} in the network", t.dims()))?;
+                let (given, network) = (t.dims().to_vec(), shape.to_vec());
+                problem(Misfit::Shape { key: key.to_owned(), given, network })?;
             }
         }
         for (key, _) in tensors.iter().filter(|(k, _)| !known.contains(&k.as_str())) {
-            problem(format!("{key}: not in the network"))?;
+            problem(Misfit::LeftOver(key.clone()))?;
         }
-        Ok((fitting, notes))
+        Ok((fitting, misfits))
     }
 
     /// Writes the flattened tensor into a row of the state.

@@ -61,6 +61,20 @@ pub enum Error {
         /// What is wrong, and what would be right.
         message: String,
     },
+    /// The weights that a network is to start from do not fit it.
+    #[error("{network} cannot start from {}: {reason}{}", .path.display(), ways_out(.settings, *.partly))]
+    InitialWeights {
+        /// The network.
+        network: String,
+        /// The file or folder of the weights.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+        /// Keys, and values as TOML, of a configuration that they fit.
+        settings: Vec<(String, String)>,
+        /// Whether some of the tensors fit.
+        partly: bool,
+    },
     /// A run cannot go on with what a configuration changes.
     #[error("{}a resumed run keeps its configuration; these changes are refused:\n  {}\nstart a new run for them. What may change: {}", .file.as_ref().map_or(String::new(), |file| format!("{file}: ")), .changes.join("\n  "), .allowed.join(", "))]
     RefusedChanges {
@@ -144,6 +158,15 @@ impl From<UpdateError> for Error {
     fn from(error: UpdateError) -> Self {
         Error::of_update(error, |_| String::new())
     }
+}
+
+/// What helps where initial weights do not fit.
+fn ways_out(settings: &[(String, String)], partly: bool) -> String {
+    let settings: Vec<String> = settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    let alike = (!settings.is_empty()).then(|| format!("; they fit with {}", settings.join(" and ")));
+    let rest = partly
+        .then_some("; train.init_partial = true takes the tensors that fit and keeps fresh values for the others");
+    alike.unwrap_or_default() + rest.unwrap_or_default()
 }
 
 /// From where a run that diverged can go on.

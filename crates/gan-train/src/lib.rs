@@ -16,6 +16,7 @@ pub mod consistency;
 mod error;
 pub mod eta;
 pub mod events;
+mod fine_tuning;
 pub mod gallery;
 mod method;
 mod method_config;

@@ -16,8 +16,10 @@ use toml::Table;
 
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers: with another value it would be another run.
-const ALLOWED: [&str; 32] = [
+const ALLOWED: [&str; 34] = [
     "train.lr",
+    "train.lr_g",
+    "train.lr_d",
     "train.n_epochs",
     "train.n_epochs_decay",
     "train.lr_policy",

@@ -5,6 +5,8 @@ use crate::schedule::{LrPolicy, Schedule};
 use gan_layers::Precision;
 use gan_range::Range;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Options of the training loop that all methods share. Frequencies count images, as in the references; they fire when
 /// the count crosses a multiple, whatever the batch size. 0 turns one off.
@@ -15,6 +17,10 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Learning rate of Adam.
     pub lr: f64,
+    /// That of the generators and of what is trained with them (encoder, feature head); without it, `lr`.
+    pub lr_g: Option<f64>,
+    /// That of the discriminators; without it, `lr`.
+    pub lr_d: Option<f64>,
     /// Decay of Adam's first moment.
     pub beta1: f64,
     /// Epochs at the full learning rate.
@@ -67,6 +73,14 @@ pub struct TrainConfig {
     /// On CUDA devices, record a training step once and launch it as a whole from then on, where batches have one shape:
     /// small images then do not wait for the host. Results are the same. Without effect on the CPU.
     pub cuda_graphs: bool,
+    /// Keeps fresh values where the weights of `init` do not fit, instead of refusing them.
+    pub init_partial: bool,
+    /// Where networks start from, by their names in a checkpoint: a weight file, a run, a checkpoint, a folder of a model or
+    /// of the references. A resumed run does not read it again.
+    pub init: BTreeMap<String, PathBuf>,
+    /// Layers that are not trained, by network: paths, and ranges of numbers in them, as in `"model.1..model.10,model.13"`.
+    /// Running statistics of their norms go on following the images.
+    pub freeze: BTreeMap<String, String>,
 }
 
 /// What becomes of gradients and losses that are not finite.
@@ -88,6 +102,8 @@ impl Default for TrainConfig {
         TrainConfig {
             seed: 0,
             lr: 2e-4,
+            lr_g: None,
+            lr_d: None,
             beta1: 0.5,
             n_epochs: 100,
             n_epochs_decay: 100,
@@ -110,6 +126,9 @@ impl Default for TrainConfig {
             tf32: true,
             deterministic: false,
             cuda_graphs: true,
+            init_partial: false,
+            init: BTreeMap::new(),
+            freeze: BTreeMap::new(),
         }
     }
 }
@@ -126,6 +145,8 @@ impl TrainConfig {
     pub const RANGES: &'static [Range] = &[
         Range::whole("seed", 0, i64::MAX as u64),
         Range::positive("lr", f64::MAX),
+        Range::positive("lr_g", f64::MAX),
+        Range::positive("lr_d", f64::MAX),
         Range::below("beta1", 0.0, 1.0),
         Range::whole("n_epochs", 0, EPOCHS),
         Range::whole("n_epochs_decay", 0, EPOCHS),
@@ -142,6 +163,13 @@ impl TrainConfig {
         Range::below("ema", 0.0, 1.0),
         Range::whole("nonfinite_limit", 1, 1_000_000),
     ];
+
+    /// The learning rate of an optimizer at the start of the schedule, by the optimizer's name in
+    /// [`MethodState`](crate::MethodState): `d` is that of the discriminators.
+    pub fn lr_of(&self, optimizer: &str) -> f64 {
+        let own = if optimizer == "d" { self.lr_d } else { self.lr_g };
+        own.unwrap_or(self.lr)
+    }
 
     /// The learning-rate schedule.
     pub fn schedule(&self) -> Schedule {

@@ -23,7 +23,9 @@ use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
 use crate::validation::Best;
-use crate::{DeviceConfig, Error, Result, accumulation, build_method, checkpoint, checkpointing, numerics, resume};
+use crate::{
+    DeviceConfig, Error, Result, accumulation, build_method, checkpoint, checkpointing, fine_tuning, numerics, resume,
+};
 use device_prefetcher::DevicePrefetcher;
 use gan_data::{Dataset, Loader};
 use gan_kernels::device::device_name;
@@ -106,6 +108,11 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     }
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     warnings.extend(method.startup_notes().iter().cloned());
+    warnings.extend(fine_tuning::prepare(&mut *method, &train)?);
+    // A resumed run has weights of its own; what it started from may be gone.
+    if !job.resume {
+        warnings.extend(fine_tuning::load(&mut *method, &*job.config)?);
+    }
     warnings.extend(dataset.describe().notes);
     warnings.extend(validator.iter().flat_map(|validator| validator.dataset().describe().notes));
 
@@ -120,7 +127,8 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         step = loaded.snapshot.step;
         log_length = state::events_length(&loaded.snapshot);
-        slowed_down = (train.lr < sealed.train().lr).then_some(step);
+        let slower = |optimizer: &str| train.lr_of(optimizer) < sealed.train().lr_of(optimizer);
+        slowed_down = (slower("g") || slower("d")).then_some(step);
         let state = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
         (pending, history, skipped, rewinds) = (state.pending, state.history, state.skipped, state.rewinds);
         warnings.extend(state.notes);
@@ -131,6 +139,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         position.seen = position.seen.max(step);
         loader = loader.reordered(rewinds);
     } else if job.resume {
+        warnings.extend(fine_tuning::load(&mut *method, &*job.config)?);
         warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
     }
     if let Some(best) = history.best() {

@@ -43,6 +43,7 @@ pub use model_config::{
 pub use options::{Options, check_precision};
 pub use pad_to_multiple::smallest_side;
 pub use reader::{Files, Input, is_planes};
+pub use reference_folder::reference_file;
 pub use sizes::SizeOptions;
 pub use styles::{StyleClusters, label_of};
 pub use trained_model::{TrainedModel, WeightSet};

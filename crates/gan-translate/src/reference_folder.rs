@@ -102,6 +102,14 @@ impl ReferenceFolder {
     }
 }
 
+/// The file of a network in a folder of the references, of the last state that the folder holds. The network is called as in a
+/// run here: `g`, `g_a`, `d_b`, `f`.
+#[must_use]
+pub fn reference_file(folder: &Path, network: &str) -> Option<PathBuf> {
+    let files = Files::of(folder);
+    files.path(&files.last()?, &network.to_uppercase()).map(Path::to_owned)
+}
+
 /// The weight files of a folder, by label (`latest`, `200`, `iter_5000`) and network (`G_A`).
 struct Files(Vec<(String, String, PathBuf)>);
 

@@ -1,5 +1,6 @@
 //! `gan-cli train`.
 
+mod fine_tuning;
 mod finish;
 pub(crate) mod resume;
 mod settings;
@@ -13,6 +14,7 @@ use crate::start::Start;
 use crate::{interrupt, presets, process};
 use anyhow::bail;
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use fine_tuning::FineTuningArgs;
 use gan_data::DataConfig;
 use gan_train::{Error, Job, METHODS};
 use settings::Shortcuts;
@@ -39,6 +41,8 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     shortcuts: Shortcuts,
+    #[command(flatten)]
+    fine_tuning: FineTuningArgs,
     /// One setting, over everything else: `train.lr=1e-4`, or `lr=1e-4` where the name is unique. With
     /// `validation.every=5`, held-out images (`validation.split`) are translated and measured every five epochs
     #[arg(long, value_name = "KEY=VALUE")]
@@ -81,6 +85,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     });
     match ended {
         Err(error @ Error::RunFolder { .. }) if !args.resume => Err(taken(error, &args)),
+        Err(error @ Error::InitialWeights { .. }) => Err(fine_tuning::worded(error)),
         ended => launch.report(ended),
     }
 }

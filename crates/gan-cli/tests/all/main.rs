@@ -11,6 +11,7 @@ mod dataset_commands;
 mod documented;
 mod evaluate;
 mod files_in_files_out;
+mod fine_tuning;
 mod foreign_networks;
 mod foreign_weights;
 mod images;

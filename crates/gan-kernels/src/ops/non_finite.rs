@@ -4,7 +4,7 @@ use crate::dispatch::on_cuda;
 #[cfg(feature = "cuda")]
 use crate::ops::optim::mark_non_finite;
 use crate::ops::optim::{adam, adam_with};
-use crate::spec::adam::{AdamInputs, AdamStep, Average};
+use crate::spec::adam::{AdamInputs, AdamStep};
 use candle_core::{Device, Result, Tensor};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,7 +74,7 @@ impl NonFiniteGuard {
         Ok(NonFiniteGuard { flag: Flag::Host(AtomicBool::new(false), Mutex::default()), skips })
     }
 
-    /// [`adam`] with an average that follows, unless an element of the whole of `grads` is not finite (or, without skipping, was
+    /// [`adam_with`], unless an element of the whole of `grads` is not finite (or, without skipping, was
     /// not at an earlier update). On the CPU `finite` tells whether all are, which is often known already.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl NonFiniteGuard {
         grads: &[(usize, Tensor)],
         range: Range<usize>,
         hp: &AdamStep,
-        average: Option<Average<'_>>,
+        inputs: &AdamInputs<'_>,
         finite: impl FnOnce() -> Result<bool>,
     ) -> Result<()> {
         match &self.flag {
@@ -100,15 +100,15 @@ impl NonFiniteGuard {
                     // An update of nothing still checks its arguments.
                     return adam(state, grads, range.end..range.end, hp);
                 }
-                adam_with(state, grads, range, hp, &AdamInputs { average, ..Default::default() })
+                adam_with(state, grads, range, hp, inputs)
             }
             #[cfg(feature = "cuda")]
-            Flag::Cuda(_) => self.on_device(state, grads, range, hp, AdamInputs { average, ..Default::default() }),
+            Flag::Cuda(_) => self.on_device(state, grads, range, hp, inputs),
         }
     }
 
     /// The same as part of a captured [`Graph`](crate::graph::Graph): what depends on the learning rate and on the number of the
-    /// update is read from `factors` (see [`AdamInputs`](crate::optim::AdamInputs)) when the graph is launched.
+    /// update is read from `inputs.factors` (see [`AdamInputs`](crate::optim::AdamInputs)) when the graph is launched.
     ///
     /// # Errors
     /// As [`adam_with`](crate::optim::adam_with).
@@ -118,12 +118,10 @@ impl NonFiniteGuard {
         grads: &[(usize, Tensor)],
         range: Range<usize>,
         hp: &AdamStep,
-        average: Option<Average<'_>>,
-        factors: &Tensor,
+        inputs: &AdamInputs<'_>,
     ) -> Result<()> {
-        let inputs = AdamInputs { factors: Some(factors), average, bad: None };
         match &self.flag {
-            Flag::Host(..) => adam_with(state, grads, range, hp, &inputs),
+            Flag::Host(..) => adam_with(state, grads, range, hp, inputs),
             #[cfg(feature = "cuda")]
             Flag::Cuda(_) => self.on_device(state, grads, range, hp, inputs),
         }
@@ -137,12 +135,12 @@ impl NonFiniteGuard {
         grads: &[(usize, Tensor)],
         range: Range<usize>,
         hp: &AdamStep,
-        inputs: AdamInputs<'_>,
+        inputs: &AdamInputs<'_>,
     ) -> Result<()> {
         let Flag::Cuda(words) = &self.flag else { return Ok(()) };
         let bad = words.narrow(0, 0, 1)?;
         grads.iter().try_for_each(|(_, grad)| mark_non_finite(grad, &bad))?;
-        adam_with(state, grads, range, hp, &AdamInputs { bad: Some(&bad), ..inputs })?;
+        adam_with(state, grads, range, hp, &AdamInputs { bad: Some(&bad), ..*inputs })?;
         if self.skips {
             on_cuda!(words, buffer::count_skipped(words));
         }

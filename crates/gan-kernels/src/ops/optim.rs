@@ -38,18 +38,32 @@ pub fn adam_with(
     {
         bail!("adam: an average {:?} of {n} parameters", values.dims())
     }
+    let updated = without(&range, inputs.frozen);
     for (first, grad) in grads {
-        // What of the range this gradient is for.
-        let to = range.end.min(first + grad.elem_count());
-        let from = range.start.max(*first).min(to);
-        adam_of(state, &grad.narrow(0, from.saturating_sub(*first), to - from)?, from..to, hp, inputs)?;
+        for updated in &updated {
+            // What of them this gradient is for.
+            let to = updated.end.min(first + grad.elem_count());
+            let from = updated.start.max(*first).min(to);
+            adam_of(state, &grad.narrow(0, from.saturating_sub(*first), to - from)?, from..to, hp, inputs)?;
+        }
     }
     if let Some(average) = inputs.average {
-        for at in [0..range.start, range.end..n].into_iter().filter(|at| !at.is_empty()) {
+        for at in without(&(0..n), &updated) {
             follow(state, at, average, inputs)?;
         }
     }
     Ok(())
+}
+
+/// What is left of a range without these parts of it, which ascend.
+fn without(range: &Range<usize>, parts: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut left, mut from) = (Vec::new(), range.start);
+    for part in parts.iter().chain([&(range.end..range.end)]) {
+        left.push(from..part.start.min(range.end));
+        from = from.max(part.end);
+    }
+    left.retain(|at| !at.is_empty());
+    left
 }
 
 /// Moves the average of a range of parameters that are not updated.

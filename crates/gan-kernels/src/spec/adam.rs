@@ -1,6 +1,7 @@
 //! Parameters of an Adam update.
 
 use candle_core::Tensor;
+use std::ops::Range;
 
 /// One Adam update's numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,4 +47,6 @@ pub struct AdamInputs<'a> {
     pub bad: Option<&'a Tensor>,
     /// Follows all parameters, those that are not updated included.
     pub average: Option<Average<'a>>,
+    /// Parts of the range that are not updated, ascending.
+    pub frozen: &'a [Range<usize>],
 }

@@ -110,3 +110,51 @@ fn bad_updates_are_skipped_up_to_a_limit() {
         panic!("three in a row are more than two")
     };
 }
+
+#[test]
+fn frozen_parameters_keep_every_bit() {
+    let (store, net) = drawn();
+    let frozen = store.ranges(|name| name.starts_with("net.model.4.") || name.ends_with("bias"));
+    assert!(frozen.len() > 1 && frozen.windows(2).all(|pair| pair[0].end < pair[1].start), "{frozen:?}");
+    let is_frozen = |at: usize| frozen.iter().any(|range| range.contains(&at));
+    let flat = |optimizer: &Optimizer| -> Vec<f64> {
+        let state = optimizer.store().state_dict("").unwrap();
+        let parameters = state.iter().filter(|(name, _)| name.ends_with("weight") || name.ends_with("bias"));
+        parameters.flat_map(|(_, t)| numbers(t)).collect()
+    };
+    let mut optimizer = Optimizer::new(store, 0.5).unwrap();
+    optimizer.freeze(frozen.clone());
+    let before = flat(&optimizer);
+    assert_eq!(before.len(), optimizer.store().len());
+    for _ in 0..2 {
+        backward(&net, &optimizer, 1.0);
+        optimizer.update(1e-3).unwrap();
+    }
+    let (m, v) = optimizer.store().moments().unwrap();
+    let moments: Vec<(f64, f64)> = numbers(&m).into_iter().zip(numbers(&v)).collect();
+    let moved: Vec<bool> = before.iter().zip(flat(&optimizer)).map(|(a, b)| *a != b).collect();
+    assert!((0..before.len()).all(|at| !is_frozen(at) || !moved[at] && moments[at] == (0.0, 0.0)));
+    assert!((0..before.len()).filter(|&at| moved[at]).count() > before.len() / 4);
+    // With a selection that is frozen as a whole, nothing moves, and what is not finite is found all the same.
+    optimizer.select(frozen[0].clone()).unwrap();
+    let before = flat(&optimizer);
+    backward(&net, &optimizer, 1.0);
+    optimizer.update(1e-3).unwrap();
+    assert_eq!(flat(&optimizer), before);
+    backward(&net, &optimizer, f64::INFINITY);
+    assert!(optimizer.update(1e-3).and_then(|()| optimizer.check()).is_err());
+}
+
+#[test]
+fn a_scaled_rate_is_another_rate() {
+    let after = |lr: f64, scale: f64| {
+        let (store, net) = drawn();
+        let mut optimizer = Optimizer::new(store, 0.5).unwrap();
+        optimizer.scale_lr(scale);
+        backward(&net, &optimizer, 1.0);
+        optimizer.update(lr).unwrap();
+        weights(optimizer.store())
+    };
+    assert_eq!(after(1e-3, 0.25), after(0.25e-3, 1.0));
+    assert_ne!(after(1e-3, 0.25), after(1e-3, 1.0));
+}

@@ -72,11 +72,9 @@ impl Launch {
     }
 
     fn after_divergence(&self, way_back: &WayBack) -> String {
-        // Where the rate was wild, a tenth of it is as well.
-        let lr = (self.train.lr / 10.0).min(TrainConfig::default().lr);
-        // Two digits are enough.
-        let lr: f64 = format!("{lr:.1e}").parse().unwrap_or(lr);
-        let lr = if (1e-3..1e3).contains(&lr) { format!("{lr}") } else { format!("{lr:e}") };
+        let TrainConfig { lr, lr_g, lr_d, .. } = self.train;
+        let own = [("lr_g", lr_g), ("lr_d", lr_d)].map(|(key, lr)| Some(format!(" --set {key}={}", lower(lr?))));
+        let lr = lower(lr) + &own.into_iter().flatten().collect::<String>();
         let anew = format!("start anew with a lower learning rate (--lr {lr}) and another --out");
         let slower = format!("{} --lr {lr}\nIf that diverges as well, {anew}", self.command);
         match way_back {
@@ -94,6 +92,14 @@ impl Launch {
             _ => format!("there is no checkpoint: {anew}"),
         }
     }
+}
+
+/// A learning rate to try instead of one that was too high: a tenth of it, and no more than the default.
+fn lower(lr: f64) -> String {
+    let lr = (lr / 10.0).min(TrainConfig::default().lr);
+    // Two digits are enough.
+    let lr: f64 = format!("{lr:.1e}").parse().unwrap_or(lr);
+    if (1e-3..1e3).contains(&lr) { format!("{lr}") } else { format!("{lr:e}") }
 }
 
 /// What to say of the best checkpoint.
@@ -132,6 +138,9 @@ mod tests {
         assert!(kept.contains("step 9") && kept.contains("gan-cli train pix2pix --out r --resume --lr 2e-4"));
         let kept = launch().after_divergence(&WayBack::Step { step: 9, newer: vec![12] });
         assert!(kept.contains("delete checkpoints/12 and resume: gan-cli"), "{kept}");
+        let own_rate = TrainConfig { lr: 0.5, lr_d: Some(1e-3), ..TrainConfig::default() };
+        let kept = Launch { train: own_rate, ..launch() }.after_divergence(&WayBack::Nothing);
+        assert!(kept.contains("(--lr 2e-4 --set lr_d=1e-4)"), "{kept}");
         for way_back in [WayBack::Useless, WayBack::Nothing] {
             let text = launch().after_divergence(&way_back);
             assert!(text.contains("start anew") && !text.contains("--resume"), "{text}");

@@ -99,15 +99,16 @@ pub(super) fn over(
     args: &Args,
     method: &MethodSpec,
 ) -> gan_train::Result<Box<dyn MethodConfig>> {
-    let with = |size: &[ConfigSource]| {
-        let settings = args.set.iter().cloned().map(ConfigSource::Setting);
+    let with = |size: &[ConfigSource], fine_tuning: &[ConfigSource]| {
+        let settings = args.set.iter().cloned().map(ConfigSource::Setting).chain(fine_tuning.iter().cloned());
         let layers = base.iter().cloned().chain(args.shortcuts.layers()).chain(size.iter().cloned()).chain(settings);
         (method.resolve)(&layers.collect::<Vec<_>>())
     };
-    let config = with(&[])?;
-    let Some(side) = args.shortcuts.size else { return Ok(config) };
+    let config = with(&[], &[])?;
     let data = config.data();
-    with(&sized(side, data.preprocess, data.load_size, data.crop_size))
+    let size = args.shortcuts.size.map(|side| sized(side, data.preprocess, data.load_size, data.crop_size));
+    let (size, fine_tuning) = (size.unwrap_or_default(), args.fine_tuning.layers(config.train())?);
+    if size.is_empty() && fine_tuning.is_empty() { Ok(config) } else { with(&size, &fine_tuning) }
 }
 
 /// The settings that make images of this side, where they are now loaded and cropped at these sizes.
