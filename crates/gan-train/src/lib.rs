@@ -4,6 +4,7 @@
 //! each a folder in [`methods`]; one of your own needs no place in the list (`examples/own_method.rs`). [`train`] runs one of
 //! them on a dataset into a run folder; [`gan_translate`] opens what it left for translation.
 
+mod augmentation;
 mod backprop;
 mod batch_fusion;
 mod captured_step;
@@ -28,6 +29,7 @@ mod train_config;
 mod trainer;
 pub mod validation;
 
+pub use augmentation::{AugmentConfig, Augmentation};
 pub use backprop::{GradAccumulator, backward};
 pub use batch_fusion::BatchFusion;
 pub use captured_step::capture_steps;
