@@ -6,6 +6,8 @@
 
 #![allow(clippy::print_stdout)] // the largest error of each case is worth reading
 
+#[path = "parity/augmentation.rs"]
+mod augmentation;
 #[path = "parity/case.rs"]
 mod case;
 #[path = "parity/compare.rs"]
@@ -41,6 +43,7 @@ fn run(case: &Case, dtype: DType) -> Report {
         "network" => networks::run(case, dtype),
         "trajectory" => trajectories::run(case, dtype),
         "perceptual" => others::perceptual(case, dtype),
+        "diffaugment" => augmentation::run(case, dtype),
         "conditioning" => others::conditioning(case, dtype),
         "gan_losses" => others::gan_losses(case, dtype),
         "inception" => {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::channels::has_alpha;
 use crate::decode::{AlphaPolicy, DecodeLimits, DecodeOptions};
 use crate::error::Result;
+use crate::jitter::JitterOn;
 use crate::label_rule::LabelRule;
 use crate::preprocess::Preprocess;
 use crate::transform::Transform;
@@ -75,6 +76,19 @@ pub struct DataConfig {
     pub multiple: usize,
     /// Whether half of the images are mirrored.
     pub flip: bool,
+    /// Images are rotated at random by up to so many degrees, either way; what comes in at the border is reflected. As for all
+    /// changes of geometry, the parts of an item change alike, and label and instance maps are not interpolated.
+    pub rotate: f64,
+    /// Images are enlarged or reduced at random by factors up to 1 + this.
+    pub scale: f64,
+    /// Images are deformed at random by a grid of 4 x 4 cells whose nodes move by this standard deviation, as a part of the
+    /// shorter side.
+    pub elastic: f64,
+    /// Brightness, contrast and saturation are multiplied at random by factors within this of 1; input and target of a pair
+    /// alike. Label maps stay.
+    pub color_jitter: f64,
+    /// Which images `color_jitter` changes.
+    pub color_jitter_on: JitterOn,
     /// Items a batch.
     pub batch_size: usize,
     /// Whether the order changes every epoch; without, unaligned partners are taken in order as well.
@@ -114,6 +128,11 @@ impl Default for DataConfig {
             crop_size: 256,
             multiple: 4,
             flip: true,
+            rotate: 0.0,
+            scale: 0.0,
+            elastic: 0.0,
+            color_jitter: 0.0,
+            color_jitter_on: JitterOn::Both,
             batch_size: 1,
             shuffle: true,
             max_dataset_size: None,
@@ -141,10 +160,14 @@ impl DataConfig {
         Range::whole("prefetch", 1, 65_536),
         Range::whole("label_nc", 0, 65_535),
         Range::whole("dont_care", 0, u32::MAX as u64),
+        Range::real("rotate", 0.0, 180.0),
+        Range::real("scale", 0.0, 1.0),
+        Range::real("elastic", 0.0, 0.1),
+        Range::real("color_jitter", 0.0, 1.0),
     ];
 
-    /// The values of the keys in [`RANGES`](Self::RANGES), in that order.
-    fn numbers(&self) -> [Option<u64>; Self::RANGES.len()] {
+    /// The values of the first keys in [`RANGES`](Self::RANGES), in that order: the whole numbers.
+    fn whole_numbers(&self) -> [Option<u64>; 9] {
         let whole = |n: usize| Some(n as u64);
         [
             whole(self.load_size),
@@ -158,6 +181,17 @@ impl DataConfig {
             whole(self.label_nc),
             self.dont_care.map(u64::from),
         ]
+    }
+
+    /// The values of the last keys in [`RANGES`](Self::RANGES), in that order.
+    fn real_numbers(&self) -> [f64; 4] {
+        [self.rotate, self.scale, self.elastic, self.color_jitter]
+    }
+
+    /// The same images as they are: what is drawn at random is drawn no more, but for crops.
+    #[must_use]
+    pub fn without_augmentation(self) -> Self {
+        Self { flip: false, rotate: 0.0, scale: 0.0, elastic: 0.0, color_jitter: 0.0, ..self }
     }
 
     /// The rule for the ids of label maps.
@@ -181,8 +215,12 @@ impl DataConfig {
 
     /// Refuses numbers out of their range.
     pub(crate) fn check_ranges(&self) -> Result<()> {
-        for (range, value) in Self::RANGES.iter().zip(self.numbers()) {
+        let (whole, real) = Self::RANGES.split_at(self.whole_numbers().len());
+        for (range, value) in whole.iter().zip(self.whole_numbers()) {
             value.map_or(Ok(()), |value| range.check_whole(value))?;
+        }
+        for (range, value) in real.iter().zip(self.real_numbers()) {
+            range.check_real(value)?;
         }
         Ok(())
     }
@@ -208,6 +246,10 @@ mod tests {
             (DataConfig { workers: usize::MAX, ..default() }, "workers"),
             (DataConfig { prefetch: Some(0), ..default() }, "prefetch"),
             (DataConfig { label_nc: 65_536, ..default() }, "label_nc"),
+            (DataConfig { rotate: 181.0, ..default() }, "rotate"),
+            (DataConfig { scale: -0.1, ..default() }, "scale"),
+            (DataConfig { elastic: f64::NAN, ..default() }, "elastic"),
+            (DataConfig { color_jitter: 1.5, ..default() }, "color_jitter"),
         ] {
             let text = config.validate().unwrap_err().to_string();
             assert!(text.contains(key) && text.contains("out of range"), "{text}");
@@ -229,7 +271,8 @@ mod tests {
         numeric.sort_unstable();
         ranged.sort_unstable();
         assert_eq!(numeric, ranged);
-        for (range, number) in DataConfig::RANGES.iter().zip(all.numbers()) {
+        assert_eq!(all.whole_numbers().len() + all.real_numbers().len(), ranged.len());
+        for (range, number) in DataConfig::RANGES.iter().zip(all.whole_numbers()) {
             let value = table[range.key].as_integer().unwrap() as u64;
             assert!(number.is_none_or(|number| number == value), "{}", range.key);
         }

@@ -4,8 +4,10 @@ use candle_core::{Device, Tensor};
 use image::metadata::Orientation;
 
 use crate::error::Result;
+use crate::jitter::JitterFactors;
 use crate::raster::Raster;
 use crate::resample::{Filter, resize_u8, resize_u16};
+use crate::warp::Field;
 
 /// An image of 8 or 16 bits a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,30 @@ impl Image {
     /// Mirrors left and right in place.
     pub fn flip_horizontal(&mut self) {
         either!(self, raster => raster.flip_horizontal());
+    }
+
+    /// Every pixel from where the field says, interpolated between four.
+    #[must_use]
+    pub fn warp(&self, field: &Field) -> Self {
+        match self {
+            Self::U8(raster) => Self::U8(field.bilinear(raster, f64::from, |v| (v + 0.5) as u8)),
+            Self::U16(raster) => Self::U16(field.bilinear(raster, f64::from, |v| (v + 0.5) as u16)),
+        }
+    }
+
+    /// With brightness, contrast and saturation changed; alpha stays.
+    #[must_use]
+    pub fn jitter(mut self, factors: JitterFactors) -> Self {
+        let channels = self.channels();
+        match &mut self {
+            Self::U8(raster) => {
+                factors.apply(raster.samples_mut(), channels, 255.0, f64::from, |v| (v + 0.5) as u8);
+            }
+            Self::U16(raster) => {
+                factors.apply(raster.samples_mut(), channels, 65535.0, f64::from, |v| (v + 0.5) as u16);
+            }
+        }
+        self
     }
 
     /// The image turned upright.

@@ -5,6 +5,7 @@ use candle_core::{Device, Tensor};
 use crate::error::Result;
 use crate::raster::Raster;
 use crate::resample::resize_nearest;
+use crate::warp::Field;
 
 /// A map of ids, one a pixel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,12 @@ impl IdMap {
     /// Mirrors left and right in place.
     pub fn flip_horizontal(&mut self) {
         self.0.flip_horizontal();
+    }
+
+    /// Every pixel from where it is nearest in the field.
+    #[must_use]
+    pub fn warp(&self, field: &Field) -> Self {
+        Self(field.nearest(&self.0))
     }
 
     /// Replaces one id by another.

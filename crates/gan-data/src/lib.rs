@@ -36,6 +36,7 @@ mod ids;
 mod image_file;
 mod image_name;
 mod inspect;
+mod jitter;
 mod kind;
 mod kinds;
 mod lab;
@@ -57,6 +58,7 @@ mod sizes;
 mod sniff;
 mod synth;
 mod transform;
+mod warp;
 mod writable;
 
 pub use batch::{Batch, Item};
@@ -74,6 +76,7 @@ pub use image_file::{ImageFile, distinct_names, with_suffix};
 pub use inspect::{
     FolderReport, Guess, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, guess, inspect,
 };
+pub use jitter::{Jitter, JitterFactors, JitterOn, Part};
 pub use kinds::{Aligned, Colorization, LabelScan, Labelled, Single, Unaligned, open};
 pub use lab::{image_from_lab, lab_tensors, lab_to_rgb, rgb_to_lab};
 pub use label_rule::LabelRule;
@@ -89,6 +92,7 @@ pub use resample::{Filter, resize_f32, resize_nearest, resize_u8, resize_u16};
 pub use sizes::check_sizes;
 pub use synth::{FACADE_CLASSES, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth};
 pub use transform::{SharedDraws, Transform, round_to_multiple};
+pub use warp::{Field, Warp};
 pub use writable::WriteFormat;
 
 /// The directory of fetched datasets (`datasets/NAME`) and weights (`weights/NAME.safetensors`): `GAN_DATA_DIR`, else

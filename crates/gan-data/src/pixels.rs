@@ -2,7 +2,9 @@
 
 use crate::dynamic_image::Image;
 use crate::ids::IdMap;
+use crate::jitter::JitterFactors;
 use crate::resample::Filter;
+use crate::warp::Field;
 
 /// What a transform acts on: images are interpolated, ids are picked.
 pub trait Pixels: Sized {
@@ -16,6 +18,12 @@ pub trait Pixels: Sized {
     fn cropped(&self, x: usize, y: usize, width: usize, height: usize) -> Self;
     /// Mirrors left and right.
     fn flip(&mut self);
+    /// With every pixel from where the field says; the field is of this size.
+    #[must_use]
+    fn warped(self, field: &Field) -> Self;
+    /// With other colours, if it has any.
+    #[must_use]
+    fn jittered(self, factors: JitterFactors) -> Self;
 }
 
 impl Pixels for Image {
@@ -31,6 +39,12 @@ impl Pixels for Image {
     fn flip(&mut self) {
         self.flip_horizontal();
     }
+    fn warped(self, field: &Field) -> Self {
+        self.warp(field)
+    }
+    fn jittered(self, factors: JitterFactors) -> Self {
+        self.jitter(factors)
+    }
 }
 
 impl Pixels for IdMap {
@@ -45,5 +59,11 @@ impl Pixels for IdMap {
     }
     fn flip(&mut self) {
         self.flip_horizontal();
+    }
+    fn warped(self, field: &Field) -> Self {
+        self.warp(field)
+    }
+    fn jittered(self, _: JitterFactors) -> Self {
+        self
     }
 }

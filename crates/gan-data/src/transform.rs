@@ -1,4 +1,4 @@
-//! Resize, crop, flip: the augmentation of the reference, in its fixed order, with keyed randomness.
+//! Resize, crop, flip: the augmentation of the reference, in its fixed order, with keyed randomness; and what goes beyond it.
 
 use std::path::Path;
 
@@ -7,11 +7,13 @@ use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::jitter::{Jitter, Part};
 use crate::pixels::Pixels;
 use crate::preprocess::Preprocess;
+use crate::warp::Warp;
 
 /// The whole augmentation of a dataset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Transform {
     /// Which steps run.
@@ -26,6 +28,10 @@ pub struct Transform {
     pub multiple: usize,
     /// Whether scaling to a width keeps the height at `crop_size` or more. Datasets of label maps do not, as their reference.
     pub minimum_height: bool,
+    /// How geometry changes, after resizing and before the crop.
+    pub warp: Warp,
+    /// How colours change, at the end.
+    pub jitter: Jitter,
 }
 
 impl Default for Transform {
@@ -37,6 +43,8 @@ impl Default for Transform {
             flip: true,
             multiple: 4,
             minimum_height: true,
+            warp: Warp::default(),
+            jitter: Jitter::default(),
         }
     }
 }
@@ -50,6 +58,8 @@ pub struct SharedDraws {
     pub y: usize,
     /// Whether to mirror.
     pub flip: bool,
+    /// What the warp and the jitter are drawn from.
+    pub key: Key,
 }
 
 impl Transform {
@@ -98,28 +108,28 @@ impl Transform {
         let mut stream = key.stream();
         let mut position = |side: usize| stream.below(side.saturating_sub(self.crop_size) as u64 + 1) as usize;
         let (x, y) = (position(width), position(height));
-        SharedDraws { x, y, flip: stream.uniform() > 0.5 }
+        SharedDraws { x, y, flip: stream.uniform() > 0.5, key }
     }
 
     /// Transforms one part of an item whose parts share their draws. Where the image is smaller than the crop, the
     /// rest is black.
     #[must_use]
-    pub fn apply_shared<P: Pixels>(&self, pixels: P, draws: SharedDraws) -> P {
-        let mut pixels = self.sized(pixels);
+    pub fn apply_shared<P: Pixels>(&self, pixels: P, part: Part, draws: SharedDraws) -> P {
+        let mut pixels = self.warped(self.sized(pixels), draws.key);
         let (width, height) = pixels.size();
         if self.preprocess.crops() && (width > self.crop_size || height > self.crop_size) {
             pixels = pixels.cropped(draws.x, draws.y, self.crop_size, self.crop_size);
         }
-        self.finish(pixels, draws.flip)
+        self.finish(pixels, draws.flip, part, draws.key)
     }
 
     /// Transforms an image that stands alone.
     ///
     /// # Errors
     /// [`Error::Item`], naming `path`, if the image is smaller than the crop.
-    pub fn apply_alone<P: Pixels>(&self, pixels: P, key: Key, path: &Path) -> Result<P> {
+    pub fn apply_alone<P: Pixels>(&self, pixels: P, part: Part, key: Key, path: &Path) -> Result<P> {
         self.check_source(pixels.size(), path)?;
-        let mut pixels = self.sized(pixels);
+        let mut pixels = self.warped(self.sized(pixels), key);
         let mut stream = key.stream();
         if self.preprocess.crops() {
             let (width, height) = pixels.size();
@@ -133,7 +143,7 @@ impl Transform {
                 pixels = pixels.cropped(left, top, crop, crop);
             }
         }
-        Ok(self.finish(pixels, stream.uniform() < 0.5))
+        Ok(self.finish(pixels, stream.uniform() < 0.5, part, key))
     }
 
     /// The error about an image that stands alone and is smaller than the crop.
@@ -195,7 +205,14 @@ impl Transform {
         if pixels.size() == (width, height) { pixels } else { pixels.resized(width, height) }
     }
 
-    fn finish<P: Pixels>(&self, mut pixels: P, flip: bool) -> P {
+    fn warped<P: Pixels>(&self, pixels: P, key: Key) -> P {
+        match self.warp.draw(pixels.size(), key.at_name("warp")) {
+            Some(field) => pixels.warped(&field),
+            None => pixels,
+        }
+    }
+
+    fn finish<P: Pixels>(&self, mut pixels: P, flip: bool, part: Part, key: Key) -> P {
         if self.preprocess == Preprocess::None {
             let (width, height) = pixels.size();
             let rounded = self.size_after_crop((width, height));
@@ -206,7 +223,10 @@ impl Transform {
         if self.flip && flip {
             pixels.flip();
         }
-        pixels
+        match self.jitter.draw(part, key.at_name("jitter")) {
+            Some(factors) => pixels.jittered(factors),
+            None => pixels,
+        }
     }
 }
 
@@ -280,8 +300,8 @@ mod tests {
         for index in 0..200 {
             let draws = transform.draw((9, 7), key(index));
             corners.insert((draws.x, draws.y, draws.flip));
-            let ids = transform.apply_shared(ids.clone(), draws);
-            let Image::U16(image) = transform.apply_shared(image.clone(), draws) else { panic!("depth") };
+            let ids = transform.apply_shared(ids.clone(), Part::Input, draws);
+            let Image::U16(image) = transform.apply_shared(image.clone(), Part::Target, draws) else { panic!("depth") };
             let ids: Vec<u32> = ids.raster().samples().to_vec();
             let levels: Vec<u32> = image.samples().iter().map(|&s| u32::from(s)).collect();
             assert_eq!(ids, levels);
@@ -292,26 +312,27 @@ mod tests {
     #[test]
     fn shared_crop_pads_with_zero_and_leaves_small_images_alone() {
         let transform = transform(Preprocess::Crop, 0, 5);
-        let draws = SharedDraws { x: 1, y: 0, flip: false };
-        let wide = transform.apply_shared(numbered(8, 3), draws);
+        let draws = SharedDraws { x: 1, y: 0, flip: false, key: key(0) };
+        let wide = transform.apply_shared(numbered(8, 3), Part::Input, draws);
         assert_eq!(wide.size(), (5, 5));
         assert_eq!(wide.raster().row(2), [2002, 2003, 2004, 2005, 2006]);
         assert_eq!(wide.raster().row(3), [0; 5]);
-        assert_eq!(transform.apply_shared(numbered(4, 3), draws).size(), (4, 3));
+        assert_eq!(transform.apply_shared(numbered(4, 3), Part::Input, draws).size(), (4, 3));
     }
 
     #[test]
     fn a_lone_image_smaller_than_the_crop_is_an_error_that_helps() {
         let transform = transform(Preprocess::Crop, 0, 5);
-        let error = transform.apply_alone(numbered(4, 9), key(0), Path::new("dog.png")).unwrap_err().to_string();
+        let error =
+            transform.apply_alone(numbered(4, 9), Part::Input, key(0), Path::new("dog.png")).unwrap_err().to_string();
         assert!(error.contains("dog.png") && error.contains("4x9") && error.contains("resize_and_crop"), "{error}");
-        assert_eq!(transform.apply_alone(numbered(5, 5), key(0), Path::new("")).unwrap(), numbered(5, 5));
+        assert_eq!(transform.apply_alone(numbered(5, 5), Part::Input, key(0), Path::new("")).unwrap(), numbered(5, 5));
     }
 
     #[test]
     fn the_same_key_gives_the_same_image_and_others_differ() {
         let transform = Transform { flip: true, ..transform(Preprocess::ResizeAndCrop, 20, 8) };
-        let apply = |index| transform.apply_alone(numbered(30, 31), key(index), Path::new("")).unwrap();
+        let apply = |index| transform.apply_alone(numbered(30, 31), Part::Input, key(index), Path::new("")).unwrap();
         assert_eq!(apply(3), apply(3));
         assert!((0..5).any(|i| apply(i) != apply(3)));
     }
@@ -319,8 +340,11 @@ mod tests {
     #[test]
     fn none_rounds_and_nothing_else() {
         let transform = transform(Preprocess::None, 1, 1);
-        assert_eq!(transform.apply_alone(numbered(18, 22), key(0), Path::new("")).unwrap().size(), (16, 24));
+        assert_eq!(
+            transform.apply_alone(numbered(18, 22), Part::Input, key(0), Path::new("")).unwrap().size(),
+            (16, 24)
+        );
         let hd = Transform { multiple: 32, ..transform };
-        assert_eq!(hd.apply_alone(numbered(100, 9), key(0), Path::new("")).unwrap().size(), (96, 32));
+        assert_eq!(hd.apply_alone(numbered(100, 9), Part::Input, key(0), Path::new("")).unwrap().size(), (96, 32));
     }
 }

@@ -4,6 +4,7 @@
 //! scalar tensor in candle's graph. Targets are constants: no gradient flows into them.
 
 mod adversarial;
+mod diff_augment;
 mod error;
 mod matching;
 mod patch_nce;
@@ -11,6 +12,7 @@ mod reconstruction;
 mod vgg19;
 
 pub use adversarial::GanMode;
+pub use diff_augment::AugmentPolicy;
 pub use error::Error;
 pub use matching::feature_matching;
 pub use patch_nce::patch_nce;

@@ -5,6 +5,7 @@
 //! them on a dataset into a run folder; [`gan_translate`] opens what it left for translation.
 
 mod accumulation;
+mod augmentation;
 mod backprop;
 mod batch_fusion;
 mod build_method;
@@ -33,6 +34,7 @@ mod trainer;
 pub mod validation;
 
 pub use accumulation::accumulated_step;
+pub use augmentation::{AugmentConfig, Augmentation};
 pub use backprop::{GradAccumulator, backward};
 pub use batch_fusion::BatchFusion;
 pub use build_method::build_method;

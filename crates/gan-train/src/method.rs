@@ -1,6 +1,7 @@
 //! What a method is to the trainer: the [`Method`] trait.
 
 use crate::Result;
+use crate::augmentation::Augmentation;
 use crate::pool::ImagePool;
 use candle_core::Tensor;
 use gan_data::Batch;
@@ -103,4 +104,6 @@ pub struct MethodState<'a> {
     pub optimizers: Vec<(&'static str, &'a mut Optimizer, Vec<&'static str>)>,
     /// Image pools by name.
     pub pools: Vec<(&'static str, &'a mut ImagePool)>,
+    /// What changes the inputs of discriminators.
+    pub augmentations: Vec<&'a Augmentation>,
 }

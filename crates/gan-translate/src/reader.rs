@@ -6,8 +6,8 @@ use crate::options::Options;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use gan_data::{
-    AlphaPolicy, Batch, DecodeOptions, Depth, IdMap, Image, LabelRule, Pixels, SharedDraws, Transform, adapt_channels,
-    decode, decode_ids, has_alpha,
+    AlphaPolicy, Batch, DecodeOptions, Depth, IdMap, Image, LabelRule, Part, Pixels, SharedDraws, Transform,
+    adapt_channels, decode, decode_ids, has_alpha,
 };
 use gan_rng::{Key, Purpose};
 use std::path::Path;
@@ -141,7 +141,7 @@ impl Reader {
 
     fn alone(&self, image: Image, files: &Files<'_>) -> Result<Image> {
         Ok(match &self.transform {
-            Some(transform) => transform.apply_alone(image, key(files), files.input)?,
+            Some(transform) => transform.apply_alone(image, Part::Input, key(files), files.input)?,
             None => image,
         })
     }
@@ -194,7 +194,7 @@ struct Frame<'a> {
 impl Frame<'_> {
     fn apply<P: Pixels>(&self, pixels: P) -> P {
         match self.transform {
-            Some((transform, draws)) => transform.apply_shared(pixels, draws),
+            Some((transform, draws)) => transform.apply_shared(pixels, Part::Input, draws),
             None => pixels,
         }
     }

@@ -16,7 +16,7 @@ pub struct SizeOptions {
 }
 
 impl Sizes {
-    /// The transform of training, without mirroring.
+    /// The transform of training, without augmentation.
     #[must_use]
     pub fn transform(&self) -> Transform {
         Transform {
@@ -26,6 +26,7 @@ impl Sizes {
             flip: false,
             multiple: self.multiple,
             minimum_height: self.minimum_height,
+            ..Transform::default()
         }
     }
 

@@ -157,7 +157,8 @@ impl std::fmt::Display for Score {
 /// Translates held-out label maps, measures against the truth and draws a few as an image of rows.
 fn evaluate(run: &Path, data: &DataConfig, place: &DeviceConfig) -> anyhow::Result<Scores> {
     let open = |phase: &str, items| {
-        gan_data::open(&DataConfig { phase: phase.into(), flip: false, max_dataset_size: Some(items), ..data.clone() })
+        let data = data.clone().without_augmentation();
+        gan_data::open(&DataConfig { phase: phase.into(), max_dataset_size: Some(items), ..data })
     };
     let item = |set: &dyn Dataset, i: usize| {
         Batch::collate(vec![set.item(i, Key::new(0, Purpose::Augment).at(i as u64))?])

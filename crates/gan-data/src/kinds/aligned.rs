@@ -12,6 +12,7 @@ use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::halves;
+use crate::jitter::Part;
 use crate::kind::{Files, Kind, no_demands};
 use crate::layout::{Layout, images, limited, locate_pairs};
 use crate::pairing::{Names, pair_by_stem};
@@ -144,9 +145,9 @@ impl Dataset for Aligned {
         let pair = &self.pairs[index];
         let (a, b) = self.read(pair)?;
         let draws = self.transform.draw(a.size(), key);
-        let a = self.transform.apply_shared(a, draws).to_tensor()?;
-        let b = self.transform.apply_shared(b, draws).to_tensor()?;
         let (a, b) = if self.direction == Direction::A2b { (a, b) } else { (b, a) };
+        let a = self.transform.apply_shared(a, Part::Input, draws).to_tensor()?;
+        let b = self.transform.apply_shared(b, Part::Target, draws).to_tensor()?;
         Ok(Item { a, b: Some(b), inst: None, name: pair.name.clone() })
     }
 

@@ -10,6 +10,7 @@ use crate::config::DataConfig;
 use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
+use crate::jitter::{JitterOn, Part};
 use crate::kind::{Files, Kind, one_direction};
 use crate::lab::lab_tensors;
 use crate::layout::{images, limited, locate_photographs};
@@ -32,6 +33,10 @@ fn check(config: &DataConfig) -> Result<()> {
     if (config.input_nc, config.output_nc) != (1, 2) {
         let reason = "colorization turns lightness into two colour channels";
         return Err(Error::config(reason, "set input_nc = 1 and output_nc = 2"));
+    }
+    if config.color_jitter > 0.0 && config.color_jitter_on != JitterOn::Both {
+        let reason = "input and target of colorization are one photograph, whose colours change as a whole";
+        return Err(Error::config(reason, "set color_jitter_on = \"both\""));
     }
     one_direction(config)
 }
@@ -82,7 +87,7 @@ impl Dataset for Colorization {
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
         let image = self.reader.image(&file.path, CHANNELS)?;
-        let (a, b) = lab_tensors(&self.transform.apply_alone(image, key, &file.path)?)?;
+        let (a, b) = lab_tensors(&self.transform.apply_alone(image, Part::Input, key, &file.path)?)?;
         Ok(Item { a, b: Some(b), inst: None, name: file.name() })
     }
 

@@ -12,6 +12,7 @@ use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
 use crate::image_file::ImageFile;
+use crate::jitter::Part;
 use crate::kind::{Files, Kind, one_direction};
 use crate::label_rule::LabelRule;
 use crate::layout::{images, limited, locate_beside, locate_folder, phase_note};
@@ -204,22 +205,22 @@ impl Dataset for Labelled {
             let ids = self.label_map(path)?;
             size = ids.size();
             draws = self.transform.draw(size, key);
-            a = self.transform.apply_shared(ids, draws).to_tensor()?;
+            a = self.transform.apply_shared(ids, Part::Input, draws).to_tensor()?;
         } else {
             let image = self.reader.image(path, self.channels.0)?;
             size = image.size();
             draws = self.transform.draw(size, key);
-            a = self.transform.apply_shared(image, draws).to_tensor()?;
+            a = self.transform.apply_shared(image, Part::Input, draws).to_tensor()?;
         }
         let image = |path: &PathBuf, draws: SharedDraws| {
             let image = self.reader.image(path, self.channels.1)?;
             self.require_size(entry, size, path, image.size())?;
-            self.transform.apply_shared(image, draws).to_tensor()
+            self.transform.apply_shared(image, Part::Target, draws).to_tensor()
         };
         let inst = |path: &PathBuf, draws: SharedDraws| {
             let ids = self.reader.ids(path)?;
             self.require_size(entry, size, path, ids.size())?;
-            self.transform.apply_shared(ids, draws).to_tensor_u32()
+            self.transform.apply_shared(ids, Part::Input, draws).to_tensor_u32()
         };
         Ok(Item {
             a,

@@ -19,9 +19,11 @@ pub use self::unaligned::Unaligned;
 use crate::config::{DataConfig, DataMode};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::jitter::Jitter;
 use crate::kind::Kind;
 use crate::preprocess::Preprocess;
 use crate::transform::{Transform, check_pixels};
+use crate::warp::Warp;
 
 /// Most bytes that the input and target tensors of a batch may take.
 const MAX_BATCH_BYTES: u128 = 1 << 36;
@@ -75,6 +77,8 @@ impl DataConfig {
             flip: self.flip,
             multiple: self.multiple,
             minimum_height: self.mode.kind().minimum_height,
+            warp: Warp { rotate: self.rotate, scale: self.scale, elastic: self.elastic },
+            jitter: Jitter { strength: self.color_jitter, on: self.color_jitter_on },
         }
     }
 

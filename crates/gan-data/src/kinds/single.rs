@@ -11,6 +11,7 @@ use crate::dataset::{Dataset, Description};
 use crate::error::Result;
 use crate::image_file::ImageFile;
 use crate::image_name::is_planes;
+use crate::jitter::Part;
 use crate::kind::{Files, Kind, no_demands};
 use crate::layout::{images, limited, missing};
 use crate::listing::{Exclude, LeftOut};
@@ -90,7 +91,7 @@ impl Dataset for Single {
     fn item(&self, index: usize, key: Key) -> Result<Item> {
         let file = &self.files[index];
         let image = self.reader.image(&file.path, self.channels)?;
-        let a = self.transform.apply_alone(image, key, &file.path)?.to_tensor()?;
+        let a = self.transform.apply_alone(image, Part::Input, key, &file.path)?.to_tensor()?;
         Ok(Item { a, b: None, inst: None, name: file.name() })
     }
 

@@ -8,6 +8,7 @@ use crate::batch::Item;
 use crate::config::DataConfig;
 use crate::dataset::{Dataset, Description};
 use crate::error::{Error, Result};
+use crate::jitter::Part;
 use crate::kind::{Kind, one_direction};
 use crate::synth::{SEED, STREET_CLASSES, Scenes, check_scenes, item_name, street};
 
@@ -42,9 +43,9 @@ impl Dataset for Streets {
         let (labels, instances, photo) = street(SEED, self.0.number(index as u64), self.0.size);
         let draws = self.0.draw(key);
         Ok(Item {
-            a: self.0.transform.apply_shared(labels, draws).to_tensor()?,
+            a: self.0.transform.apply_shared(labels, Part::Input, draws).to_tensor()?,
             b: Some(self.0.target(photo, draws)?),
-            inst: Some(self.0.transform.apply_shared(instances, draws).to_tensor_u32()?),
+            inst: Some(self.0.transform.apply_shared(instances, Part::Input, draws).to_tensor_u32()?),
             name: item_name(index),
         })
     }

@@ -10,6 +10,7 @@ use crate::config::{DataConfig, Direction};
 use crate::dataset::{Dataset, Description, ItemFiles};
 use crate::error::Result;
 use crate::image_file::ImageFile;
+use crate::jitter::Part;
 use crate::kind::{Files, Kind, no_demands};
 use crate::layout::{images, limited, locate_collections};
 use crate::reader::Reader;
@@ -91,12 +92,12 @@ impl Dataset for Unaligned {
         } else {
             index % self.targets.len()
         };
-        let prepare = |file: &ImageFile, channels: usize, key: Key| {
+        let prepare = |file: &ImageFile, channels: usize, part: Part, key: Key| {
             let image = self.reader.image(&file.path, channels)?;
-            self.transform.apply_alone(image, key, &file.path)?.to_tensor()
+            self.transform.apply_alone(image, part, key, &file.path)?.to_tensor()
         };
-        let a = prepare(input, self.channels.0, key.at(0))?;
-        let b = prepare(&self.targets[partner], self.channels.1, key.at(1))?;
+        let a = prepare(input, self.channels.0, Part::Input, key.at(0))?;
+        let b = prepare(&self.targets[partner], self.channels.1, Part::Target, key.at(1))?;
         Ok(Item { a, b: Some(b), inst: None, name: input.name() })
     }
 

@@ -7,6 +7,7 @@ use crate::batch::Item;
 use crate::config::{DataConfig, Direction};
 use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
+use crate::jitter::Part;
 use crate::raster::Raster;
 use crate::transform::{SharedDraws, Transform};
 
@@ -82,26 +83,26 @@ impl Scenes {
 
     /// A painted target `[C, H, W]`, transformed.
     pub(crate) fn target(&self, painted: Raster<u8>, draws: SharedDraws) -> Result<Tensor> {
-        self.image(painted, self.channels.1, draws)
+        self.image(painted, self.channels.1, Part::Target, draws)
     }
 
     /// An item of a scene painted in both domains, A and B; input and target each have their draws.
     pub(crate) fn pair(&self, index: usize, (a, b): (Raster<u8>, Raster<u8>), draws: [SharedDraws; 2]) -> Result<Item> {
         let (input, target) = if self.direction == Direction::A2b { (a, b) } else { (b, a) };
         Ok(Item {
-            a: self.image(input, self.channels.0, draws[0])?,
+            a: self.image(input, self.channels.0, Part::Input, draws[0])?,
             b: Some(self.target(target, draws[1])?),
             inst: None,
             name: name(index),
         })
     }
 
-    fn image(&self, painted: Raster<u8>, channels: usize, draws: SharedDraws) -> Result<Tensor> {
+    fn image(&self, painted: Raster<u8>, channels: usize, part: Part, draws: SharedDraws) -> Result<Tensor> {
         let image = Image::U8(painted).with_channels(channels).ok_or_else(|| {
             let reason = format!("procedural images have 3 channels and {channels} are wanted");
             Error::config(reason, "set input_nc and output_nc to 3")
         })?;
-        self.transform.apply_shared(image, draws).to_tensor()
+        self.transform.apply_shared(image, part, draws).to_tensor()
     }
 }
 

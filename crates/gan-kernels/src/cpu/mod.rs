@@ -1,5 +1,6 @@
 //! The operators over slices.
 pub(crate) mod adam;
+pub(crate) mod augment;
 pub(crate) mod blur;
 pub(crate) mod conv;
 pub(crate) mod dropout;

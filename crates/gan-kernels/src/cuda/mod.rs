@@ -10,6 +10,7 @@
 //!   every thread, and must be used by a single one.)
 
 pub(crate) mod act;
+pub(crate) mod augment;
 pub(crate) mod buffer;
 pub(crate) mod conv;
 pub(crate) mod dropout;

@@ -1,6 +1,7 @@
 //! What operators are told: shapes, geometry, padding, epilogues, numbers. Nothing here computes or knows a device.
 pub(crate) mod act;
 pub(crate) mod adam;
+pub(crate) mod augment;
 pub(crate) mod conv;
 pub(crate) mod dropout;
 pub(crate) mod epilogue;

@@ -4,6 +4,7 @@ use super::history::History;
 use super::lr_scheduler::{LrScheduler, LrState};
 use super::position::{Data, Position};
 use super::progress::{Pending, Sums};
+use crate::augmentation::Augmentation;
 use crate::checkpoint::{Loaded, Snapshot};
 use crate::error::first_line;
 use crate::method::Method;
@@ -19,6 +20,7 @@ use std::path::Path;
 /// File stems beside the networks'.
 const OPTIMIZER: &str = "optimizer";
 const POOL: &str = "pool";
+const AUGMENT: &str = "augment";
 
 /// `state.json`.
 #[derive(Serialize, Deserialize)]
@@ -157,6 +159,10 @@ pub(super) fn fill(
     if !pools.is_empty() {
         snapshot.tensors.push((POOL.into(), pools));
     }
+    let augment: Tensors = parts.augmentations.into_iter().filter_map(Augmentation::save).collect();
+    if !augment.is_empty() {
+        snapshot.tensors.push((AUGMENT.into(), augment));
+    }
     let (pending, rate) = (pending.sums()?.clone(), rate.state()?.clone());
     if let Some(what) = pending.not_finite().or(rate.not_finite()) {
         return Err(Error::Diverged { what, way_back: WayBack::Unknown });
@@ -206,6 +212,10 @@ pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) ->
     let pooled = snapshot.file(POOL).map_or(&[][..], Vec::as_slice);
     for (name, pool) in &parts.pools {
         pool.check(name, pooled).map_err(|reason| Error::damaged(&path(dir, POOL), reason))?;
+    }
+    let augment = snapshot.file(AUGMENT).map_or(&[][..], Vec::as_slice);
+    for augmentation in &parts.augmentations {
+        augmentation.check(augment).map_err(|reason| Error::damaged(&path(dir, AUGMENT), reason))?;
     }
     let known =
         |key: &str| key.split_once('.').is_some_and(|(pool, _)| parts.pools.iter().any(|(name, _)| *name == pool));
@@ -259,6 +269,9 @@ pub(super) fn restore(
     }
     for (name, pool) in parts.pools {
         pool.restore(name, snapshot.file(POOL).map_or(&[], Vec::as_slice), device)?;
+    }
+    for augmentation in parts.augmentations {
+        augmentation.restore(snapshot.file(AUGMENT).map_or(&[], Vec::as_slice))?;
     }
     rate.restore(state.rate);
     let State { pending, place, validation, rewinds, .. } = state;

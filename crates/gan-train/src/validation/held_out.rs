@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use gan_data::{DataConfig, Dataset, Preprocess, check_sizes};
 use std::sync::Arc;
 
-/// The configuration of the held-out part. Its images are whole: nothing is cropped or mirrored. They have the size that the
+/// The configuration of the held-out part. Its images are whole: nothing is cropped or augmented. They have the size that the
 /// references' test scripts give them, or else the scale of training.
 pub(super) fn configure(data: &DataConfig, validation: &ValidationConfig) -> DataConfig {
     let (mut load_size, mut multiple) = (data.load_size, data.multiple);
@@ -30,11 +30,10 @@ pub(super) fn configure(data: &DataConfig, validation: &ValidationConfig) -> Dat
         preprocess,
         load_size,
         multiple,
-        flip: false,
         shuffle: false,
         batch_size: 1,
         max_dataset_size: if validation.limit == 0 { data.max_dataset_size } else { Some(validation.limit) },
-        ..data.clone()
+        ..data.clone().without_augmentation()
     }
 }
 

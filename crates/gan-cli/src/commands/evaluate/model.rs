@@ -110,10 +110,9 @@ fn held_out(args: &Args, run: &Path) -> anyhow::Result<DataConfig> {
         root,
         load_size,
         phase: args.split.clone(),
-        flip: false,
         shuffle: false,
         max_dataset_size: args.limit,
-        ..data
+        ..data.without_augmentation()
     })
 }
 

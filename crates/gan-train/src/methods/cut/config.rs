@@ -6,7 +6,7 @@ use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, Passes, data_of, image_model, one_generator};
 use crate::methods::contradictions::{images_only, weight};
-use crate::{DeviceConfig, TrainConfig, ValidationConfig};
+use crate::{AugmentConfig, DeviceConfig, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::{Builder, InitType};
 use gan_losses::GanMode;
@@ -24,6 +24,8 @@ method_config! {
         pub head: HeadConfig,
         /// Losses.
         pub loss: LossConfig,
+        /// What discriminators see.
+        pub augment: AugmentConfig,
     }
 }
 
@@ -112,7 +114,8 @@ impl MethodConfig for Config {
 
     fn contradictions(&self) -> Vec<Contradiction> {
         let images = images_only("cut", &self.data, "unaligned", "unpaired");
-        self.unlike_channels().into_iter().chain(self.no_features()).chain(images).collect()
+        let augment = self.augment.contradiction();
+        self.unlike_channels().into_iter().chain(self.no_features()).chain(augment).chain(images).collect()
     }
 
     fn model(&self) -> ModelConfig {

@@ -6,7 +6,7 @@ use crate::backprop::{GradAccumulator, backward};
 use crate::method::{Losses, Method, MethodState, Panels, StepContext};
 use crate::method_config::validate;
 use crate::methods::{again, contexts, preview_context, target};
-use crate::{DeviceConfig, Result, TrainConfig, numerics};
+use crate::{Augmentation, DeviceConfig, Result, TrainConfig, numerics};
 use candle_core::Tensor;
 use gan_data::Batch;
 use gan_kernels::patches::{mirrored, mirrored_images};
@@ -24,6 +24,7 @@ pub struct Cut {
     opt_d: Optimizer,
     /// `None` where the head has no parameters.
     opt_f: Option<Optimizer>,
+    augment: Augmentation,
     loss: LossConfig,
     train: TrainConfig,
 }
@@ -65,6 +66,7 @@ impl Cut {
             opt_g: optimizer(g_store)?,
             opt_d: optimizer(d_store)?,
             opt_f: f_store.map(optimizer).transpose()?,
+            augment: Augmentation::new(&config.augment, "ada_p", 0, config.loss.gan_mode, place)?,
             loss: config.loss.clone(),
             train: config.train.clone(),
         })
@@ -104,9 +106,11 @@ impl Cut {
         let (train, _) = contexts(&self.train, cx);
         let fake = fakes.detach().narrow(0, 0, batch.a.dim(0)?)?;
         self.opt_d.zero_grad()?;
-        let d_fake = mode.loss_over_scales(&self.d.scores(&fake, &train)?, false)?;
+        let d_fake = mode.loss_over_scales(&self.d.scores(&self.augment.apply(&fake, cx, "fake")?, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
-        let d_real = mode.loss_over_scales(&self.d.scores(target(batch)?, &train)?, true)?;
+        let on_real = self.d.scores(&self.augment.apply(target(batch)?, cx, "real")?, &train)?;
+        self.augment.observe(&on_real)?;
+        let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
         self.opt_d.update(cx.lr)?;
         Ok(vec![("D_real", d_real.detach()), ("D_fake", d_fake.detach())])
@@ -121,7 +125,8 @@ impl Cut {
         // Each loss of the fakes is backpropagated as soon as it is complete.
         let mut of_fakes = GradAccumulator::new(fakes)?;
         let part = |leaf: &Tensor, from| leaf.narrow(0, from, n);
-        let g_gan = (mode.generator_loss(&self.d.scores(&part(of_fakes.leaf(), 0)?, &frozen)?)? * lambda_gan)?;
+        let fake = self.augment.apply(&part(of_fakes.leaf(), 0)?, cx, "generator")?;
+        let g_gan = (mode.generator_loss(&self.d.scores(&fake, &frozen)?)? * lambda_gan)?;
         of_fakes.backward(&g_gan)?;
         let share = if nce_idt { 0.5 } else { 1.0 };
         let nce = self.nce(a, &part(of_fakes.leaf(), 0)?, &draws.a, draws.flip, (&train, &frozen))?;
@@ -151,7 +156,8 @@ impl Cut {
         };
         let total = (&g_gan + contrast)?;
         let losses = [("G_GAN", g_gan), ("G", total), ("NCE", nce)];
-        Ok(losses.into_iter().chain(nce_y.map(|nce_y| ("NCE_Y", nce_y))).collect())
+        let more = nce_y.map(|nce_y| ("NCE_Y", nce_y)).into_iter().chain(self.augment.probability()?);
+        Ok(losses.into_iter().chain(more).collect())
     }
 
     /// The contrastive loss of what the generator has made of a source: patches of the output are to be recognized by the patches of the source at the
@@ -238,7 +244,7 @@ impl Method for Cut {
     fn state(&mut self) -> MethodState<'_> {
         let mut optimizers = vec![("g", &mut self.opt_g, vec!["g"]), ("d", &mut self.opt_d, vec!["d"])];
         optimizers.extend(self.opt_f.as_mut().map(|opt_f| ("f", opt_f, vec!["f"])));
-        MethodState { optimizers, pools: Vec::new() }
+        MethodState { optimizers, augmentations: vec![&self.augment], ..MethodState::default() }
     }
 
     /// Steps with batches of one shape do the same, but for those that mirror.

@@ -6,7 +6,7 @@ use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, Passes, data_of, image_model};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{DeviceConfig, Result, TrainConfig, ValidationConfig};
+use crate::{AugmentConfig, DeviceConfig, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_losses::GanMode;
 use gan_nets::GeneratorConfig;
@@ -19,6 +19,8 @@ method_config! {
     pub struct Config {
         /// Losses.
         pub loss: LossConfig,
+        /// What discriminators see.
+        pub augment: AugmentConfig,
     }
 }
 
@@ -93,7 +95,8 @@ impl MethodConfig for Config {
             Contradiction::new(what, &[&["loss.lambda_identity = 0"]])
         });
         let images = images_only("cyclegan", &self.data, "unaligned", "unpaired");
-        no_penalty(self.loss.lambda_gp).into_iter().chain(identity).chain(images).collect()
+        let augment = self.augment.contradiction();
+        no_penalty(self.loss.lambda_gp).into_iter().chain(identity).chain(augment).chain(images).collect()
     }
 
     fn model(&self) -> ModelConfig {

@@ -7,7 +7,7 @@ use crate::method::{Losses, Method, MethodState, Panels, StepContext};
 use crate::method_config::validate;
 use crate::methods::{contexts, preview_context, target};
 use crate::pool::ImagePool;
-use crate::{DeviceConfig, Result, TrainConfig, numerics};
+use crate::{Augmentation, DeviceConfig, Result, TrainConfig, numerics};
 use candle_core::Tensor;
 use gan_data::Batch;
 use gan_layers::{Ctx, Init, Optimizer, ParamStore, halves};
@@ -25,6 +25,8 @@ pub struct CycleGan {
     opt_d: Optimizer,
     pool_a: ImagePool,
     pool_b: ImagePool,
+    augment_a: Augmentation,
+    augment_b: Augmentation,
     /// An image for the cycle and one for the identity loss,
     fusion_g: BatchFusion,
     /// a real image and a fake.
@@ -49,6 +51,7 @@ impl CycleGan {
         let (d_store, (d_a, d_b)) = ParamStore::build(place.dtype, &place.device, |b| {
             Ok((dc.build(gc.output_nc, b.pp("d_a"))?, dc.build(gc.input_nc, b.pp("d_b"))?))
         })?;
+        let augment = |name| Augmentation::new(&config.augment, name, 0, config.loss.gan_mode, place);
         let key = Key::new(config.train.seed, Purpose::Init);
         g_store.init(&Init { init_type: gc.init_type, init_gain: gc.init_gain, ..Init::default() }, key)?;
         d_store.init(&Init { init_type: dc.init_type, init_gain: dc.init_gain, ..Init::default() }, key)?;
@@ -61,6 +64,8 @@ impl CycleGan {
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
             pool_a: ImagePool::new(config.train.pool_size).of_channels(gc.input_nc).numbered(1),
             pool_b: ImagePool::new(config.train.pool_size).of_channels(gc.output_nc).numbered(0),
+            augment_a: augment("ada_p_A")?,
+            augment_b: augment("ada_p_B")?,
             fusion_g: BatchFusion::of_generator(gc),
             fusion_d: BatchFusion::of_discriminator(dc),
             loss: config.loss.clone(),
@@ -69,7 +74,7 @@ impl CycleGan {
     }
 
     /// The generator losses of one direction: adversarial, cycle, and identity if an image for it passes along.
-    fn cycle(&self, side: Side<'_>, train: &Ctx, frozen: &Ctx) -> Result<Cycled> {
+    fn cycle(&self, side: Side<'_>, cx: &StepContext, train: &Ctx, frozen: &Ctx) -> Result<Cycled> {
         let (fake, identity) = match side.along {
             Some((image, lambda)) => {
                 let (fake, same) = halves(&side.generator.forward(&Tensor::cat(&[side.real, image], 0)?, train)?)?;
@@ -78,7 +83,8 @@ impl CycleGan {
             None => (side.generator.forward(side.real, train)?, None),
         };
         let rec = side.inverse.forward(&fake, train)?;
-        let gan = self.loss.gan_mode.generator_loss(&side.discriminator.scores(&fake, frozen)?)?;
+        let shown = side.augment.apply(&fake, cx, "generator")?;
+        let gan = self.loss.gan_mode.generator_loss(&side.discriminator.scores(&shown, frozen)?)?;
         let cycle = (l1(&rec, side.real)? * side.lambda)?;
         let mut loss = (&gan + &cycle)?;
         if let Some(identity) = &identity {
@@ -102,14 +108,28 @@ impl CycleGan {
     }
 
     /// The loss of a discriminator: half the sum over a real image and a pooled fake.
-    fn discriminator_loss(&self, d: &Discriminator, real: &Tensor, fake: &Tensor, train: &Ctx) -> Result<Tensor> {
+    fn discriminator_loss(
+        &self,
+        (d, augment): (&Discriminator, &Augmentation),
+        real: &Tensor,
+        fake: &Tensor,
+        cx: &StepContext,
+        train: &Ctx,
+    ) -> Result<Tensor> {
         let mode = self.loss.gan_mode;
+        let (real, fake) = (&augment.apply(real, cx, "real")?, &augment.apply(fake, cx, "fake")?);
         if self.fusion_d.can_concat(real, fake) {
-            let loss = (mode.loss_of_both(&d.scores(&Tensor::cat(&[real, fake], 0)?, train)?)? * 0.5)?;
+            let on_both = d.scores(&Tensor::cat(&[real, fake], 0)?, train)?;
+            let of_real =
+                |stages: &Vec<Tensor>| stages.last().map(|map| map.narrow(0, 0, real.dim(0)?)).into_iter().collect();
+            augment.observe(&on_both.iter().map(of_real).collect::<candle_core::Result<Vec<_>>>()?)?;
+            let loss = (mode.loss_of_both(&on_both)? * 0.5)?;
             backward(&loss)?;
             return Ok(loss.detach());
         }
-        let on_real = (mode.loss_over_scales(&d.scores(real, train)?, true)? * 0.5)?;
+        let on_real = d.scores(real, train)?;
+        augment.observe(&on_real)?;
+        let on_real = (mode.loss_over_scales(&on_real, true)? * 0.5)?;
         backward(&on_real)?;
         let on_fake = (mode.loss_over_scales(&d.scores(fake, train)?, false)? * 0.5)?;
         backward(&on_fake)?;
@@ -125,6 +145,7 @@ struct Side<'a> {
     generator: &'a Generator,
     inverse: &'a Generator,
     discriminator: &'a Discriminator,
+    augment: &'a Augmentation,
     lambda: f64,
 }
 
@@ -151,11 +172,13 @@ impl Method for CycleGan {
         let identity = lambda_identity > 0.0;
         let joined = identity && self.fusion_g.can_concat(a, b);
         let along = joined.then_some((b, lambda_b));
-        let side = Side { real: a, along, generator: g_a, inverse: g_b, discriminator: d_a, lambda: lambda_a };
-        let a_to_b = self.cycle(side, &train, &frozen)?;
+        let (discriminator, augment) = (d_a, &self.augment_a);
+        let side = Side { real: a, along, generator: g_a, inverse: g_b, discriminator, augment, lambda: lambda_a };
+        let a_to_b = self.cycle(side, cx, &train, &frozen)?;
         let along = joined.then_some((a, lambda_a));
-        let side = Side { real: b, along, generator: g_b, inverse: g_a, discriminator: d_b, lambda: lambda_b };
-        let b_to_a = self.cycle(side, &train, &frozen)?;
+        let (discriminator, augment) = (d_b, &self.augment_b);
+        let side = Side { real: b, along, generator: g_b, inverse: g_a, discriminator, augment, lambda: lambda_b };
+        let b_to_a = self.cycle(side, cx, &train, &frozen)?;
         // The weights are crossed in the reference as well: G_A's identity belongs to domain B.
         let (idt_a, idt_b) = match (a_to_b.identity, b_to_a.identity) {
             (Some(idt_a), Some(idt_b)) => (idt_a, idt_b),
@@ -169,12 +192,12 @@ impl Method for CycleGan {
         self.opt_d.zero_grad()?;
         let key = cx.key(Purpose::Pool);
         let pooled_b = self.pool_b.query(&a_to_b.fake, key)?;
-        let d_a = self.discriminator_loss(&self.d_a, b, &pooled_b, &train)?;
+        let d_a = self.discriminator_loss((&self.d_a, &self.augment_a), b, &pooled_b, cx, &train)?;
         let pooled_a = self.pool_a.query(&b_to_a.fake, key)?;
-        let d_b = self.discriminator_loss(&self.d_b, a, &pooled_a, &train)?;
+        let d_b = self.discriminator_loss((&self.d_b, &self.augment_b), a, &pooled_a, cx, &train)?;
         self.opt_d.update(cx.lr)?;
 
-        Ok(vec![
+        let losses = vec![
             ("D_A", d_a),
             ("G_A", a_to_b.gan),
             ("cycle_A", a_to_b.cycle),
@@ -183,7 +206,9 @@ impl Method for CycleGan {
             ("G_B", b_to_a.gan),
             ("cycle_B", b_to_a.cycle),
             ("idt_B", idt_b),
-        ])
+        ];
+        let probabilities = [self.augment_a.probability()?, self.augment_b.probability()?];
+        Ok(losses.into_iter().chain(probabilities.into_iter().flatten()).collect())
     }
 
     /// No loss sees an updated network.
@@ -216,6 +241,7 @@ impl Method for CycleGan {
         MethodState {
             optimizers: vec![("g", &mut self.opt_g, vec!["g_a", "g_b"]), ("d", &mut self.opt_d, vec!["d_a", "d_b"])],
             pools: vec![("fake_b", &mut self.pool_b), ("fake_a", &mut self.pool_a)],
+            augmentations: vec![&self.augment_a, &self.augment_b],
         }
     }
 

@@ -6,7 +6,7 @@ use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{DeviceConfig, Result, TrainConfig, ValidationConfig};
+use crate::{AugmentConfig, DeviceConfig, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
 use gan_losses::GanMode;
@@ -20,6 +20,8 @@ method_config! {
     pub struct Config {
         /// Losses.
         pub loss: LossConfig,
+        /// What discriminators see.
+        pub augment: AugmentConfig,
     }
 }
 
@@ -56,7 +58,7 @@ impl MethodConfig for Config {
 
     fn contradictions(&self) -> Vec<Contradiction> {
         let images = images_only("pix2pix", &self.data, "aligned", "facades");
-        no_penalty(self.loss.lambda_gp).into_iter().chain(images).collect()
+        no_penalty(self.loss.lambda_gp).into_iter().chain(self.augment.contradiction()).chain(images).collect()
     }
 
     fn model(&self) -> ModelConfig {

@@ -6,7 +6,7 @@ use crate::method::{Losses, Method, MethodState, Panels, StepContext};
 use crate::method_config::validate;
 use crate::methods::{again, contexts, preview_context, target};
 use crate::pool::ImagePool;
-use crate::{DeviceConfig, Result, TrainConfig, numerics};
+use crate::{Augmentation, DeviceConfig, Result, TrainConfig, numerics};
 use candle_core::Tensor;
 use gan_data::{Batch, DataMode, image_from_lab};
 use gan_layers::{Ctx, Init, Optimizer, ParamStore};
@@ -21,6 +21,7 @@ pub struct Pix2Pix {
     opt_g: Optimizer,
     opt_d: Optimizer,
     pool: ImagePool,
+    augment: Augmentation,
     loss: LossConfig,
     train: TrainConfig,
     colorization: bool,
@@ -48,6 +49,7 @@ impl Pix2Pix {
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
             pool: ImagePool::new(config.train.pool_size).of_channels(gc.input_nc + gc.output_nc),
+            augment: Augmentation::new(&config.augment, "ada_p", gc.input_nc, config.loss.gan_mode, place)?,
             loss: config.loss.clone(),
             train: config.train.clone(),
             colorization: config.data.mode == DataMode::Colorization,
@@ -67,19 +69,24 @@ impl Pix2Pix {
         let (train, _) = contexts(&self.train, cx);
         self.opt_d.zero_grad()?;
         let pooled = self.pool.query(&Tensor::cat(&[a, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
-        let d_fake = mode.loss_over_scales(&self.d.scores(&pooled, &train)?, false)?;
+        let d_fake =
+            mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, cx, "fake")?, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
-        let d_real = mode.loss_over_scales(&self.d.scores(&Tensor::cat(&[a, b], 1)?, &train)?, true)?;
+        let on_real = self.d.scores(&self.augment.apply(&Tensor::cat(&[a, b], 1)?, cx, "real")?, &train)?;
+        self.augment.observe(&on_real)?;
+        let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
         self.opt_d.update(cx.lr)?;
-        Ok(vec![("D_real", d_real.detach()), ("D_fake", d_fake.detach())])
+        let losses = [("D_real", d_real.detach()), ("D_fake", d_fake.detach())];
+        Ok(losses.into_iter().chain(self.augment.probability()?).collect())
     }
 
     /// Trains G through D.
     fn train_g(&mut self, batch: &Batch, fake: &Tensor, cx: &StepContext) -> Result<Losses> {
         let (a, b) = (&batch.a, target(batch)?);
         let (_, frozen) = contexts(&self.train, cx);
-        let g_gan = self.loss.gan_mode.generator_loss(&self.d.scores(&Tensor::cat(&[a, fake], 1)?, &frozen)?)?;
+        let shown = self.augment.apply(&Tensor::cat(&[a, fake], 1)?, cx, "generator")?;
+        let g_gan = self.loss.gan_mode.generator_loss(&self.d.scores(&shown, &frozen)?)?;
         let g_l1 = (l1(fake, b)? * self.loss.lambda_l1)?;
         backward(&(&g_gan + &g_l1)?)?;
         self.opt_g.update(cx.lr)?;
@@ -125,6 +132,7 @@ impl Method for Pix2Pix {
         MethodState {
             optimizers: vec![("g", &mut self.opt_g, vec!["g"]), ("d", &mut self.opt_d, vec!["d"])],
             pools: vec![("fake", &mut self.pool)],
+            augmentations: vec![&self.augment],
         }
     }
 

@@ -40,7 +40,8 @@ impl MethodConfig for Config {
 
     fn contradictions(&self) -> Vec<Contradiction> {
         let Config { data, generator, encoder, enhancer, .. } = self;
-        let mut found: Vec<_> = no_penalty(self.loss.lambda_gp).into_iter().collect();
+        let mut found: Vec<_> =
+            no_penalty(self.loss.lambda_gp).into_iter().chain(self.augment.contradiction()).collect();
         let mut say = |what: String, remedies: &[&[&str]]| found.push(Contradiction::new(what, remedies));
         let mode = mode_name(data.mode);
         match data.mode {

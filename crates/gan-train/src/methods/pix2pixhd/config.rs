@@ -1,5 +1,6 @@
 //! The configuration of pix2pixHD.
 
+use crate::AugmentConfig;
 use crate::method_config;
 use crate::methods::contradictions::weight;
 use gan_data::{DataConfig, DataMode};
@@ -15,6 +16,8 @@ method_config! {
     pub struct Config {
         /// Losses.
         pub loss: LossConfig,
+        /// What discriminators see.
+        pub augment: AugmentConfig,
         /// Instance feature encoder.
         pub encoder: FeatureConfig,
         /// Coarse to fine.

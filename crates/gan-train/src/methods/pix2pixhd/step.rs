@@ -8,7 +8,7 @@ use crate::method::{Losses, Method, MethodState, Panels, StepContext};
 use crate::method_config::validate;
 use crate::methods::{contexts, preview_context, target};
 use crate::pool::ImagePool;
-use crate::{DeviceConfig, Result, numerics};
+use crate::{Augmentation, DeviceConfig, Result, numerics};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
 use gan_layers::{BiasInit, Ctx, Init, Optimizer, ParamStore, Sequence, instance_mean};
@@ -25,6 +25,7 @@ pub struct Pix2PixHd {
     opt_g: Optimizer,
     opt_d: Optimizer,
     pool: ImagePool,
+    augment: Augmentation,
     perceptual: Option<PerceptualLoss>,
     config: Config,
     dtype: DType,
@@ -65,6 +66,7 @@ impl Pix2PixHd {
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
             pool: ImagePool::new(config.train.pool_size).of_channels(d_nc),
+            augment: Augmentation::new(&config.augment, "ada_p", config.condition_nc(), config.loss.gan_mode, place)?,
             perceptual: perceptual_loss(config, place)?,
             config: config.clone(),
             dtype: place.dtype,
@@ -121,17 +123,22 @@ impl Method for Pix2PixHd {
         // D's gradients are gathered here, before G's, so that its graphs are gone; it is updated last all the same.
         self.opt_d.zero_grad()?;
         let pooled = self.pool.query(&Tensor::cat(&[&cond, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
-        let d_fake = mode.loss_over_scales(&self.d.scores(&pooled, &train)?, false)?;
+        let d_fake =
+            mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, cx, "fake")?, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
         drop(pooled);
-        let on_real = self.discriminate(&Tensor::cat(&[&cond, real], 1)?, &train)?;
+        // Features are matched of images that are changed alike.
+        let matched = if self.config.loss.feature_matching { "real" } else { "generator" };
+        let on_real = self.discriminate(&self.augment.apply(&Tensor::cat(&[&cond, real], 1)?, cx, "real")?, &train)?;
+        self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
         let on_real: Vec<Vec<Tensor>> = on_real.iter().map(|s| s.iter().map(Tensor::detach).collect()).collect();
 
         // The losses are backpropagated one by one: their graphs are gone when G's backward pass begins.
         let mut at_fake = GradAccumulator::new(&fake)?;
-        let on_fake = self.discriminate(&Tensor::cat(&[&cond, at_fake.leaf()], 1)?, &frozen)?;
+        let shown = Tensor::cat(&[&cond, at_fake.leaf()], 1)?;
+        let on_fake = self.discriminate(&self.augment.apply(&shown, cx, matched)?, &frozen)?;
         let g_gan = mode.generator_loss(&on_fake)?;
         let mut losses = vec![("G_GAN", g_gan.detach())];
         let mut of_d = g_gan;
@@ -141,7 +148,7 @@ impl Method for Pix2PixHd {
             of_d = (of_d + loss)?;
         }
         at_fake.backward(&of_d)?;
-        drop((on_fake, on_real, of_d, cond));
+        drop((shown, on_fake, on_real, of_d, cond));
         if let Some(perceptual) = &self.perceptual {
             let loss = (perceptual.loss(at_fake.leaf(), real)? * lambda)?;
             losses.push(("G_VGG", loss.detach()));
@@ -152,6 +159,7 @@ impl Method for Pix2PixHd {
         self.opt_d.update(cx.lr)?;
 
         losses.extend([("D_real", d_real.detach()), ("D_fake", d_fake.detach())]);
+        losses.extend(self.augment.probability()?);
         Ok(losses)
     }
 
@@ -177,6 +185,7 @@ impl Method for Pix2PixHd {
         MethodState {
             optimizers: vec![("g", &mut self.opt_g, generators), ("d", &mut self.opt_d, vec!["d"])],
             pools: vec![("fake", &mut self.pool)],
+            augmentations: vec![&self.augment],
         }
     }
 

@@ -99,10 +99,10 @@ pub fn encode_features(
     Ok(report)
 }
 
-/// One image at a time, in order and not mirrored.
+/// One image at a time, in order and not augmented.
 fn in_order(config: DataConfig, data: Option<&Path>) -> DataConfig {
     let root = data.map_or_else(|| config.root.clone(), Path::to_path_buf);
-    DataConfig { root, flip: false, shuffle: false, batch_size: 1, ..config }
+    DataConfig { root, shuffle: false, batch_size: 1, ..config.without_augmentation() }
 }
 
 /// Adds the instances of one image.
