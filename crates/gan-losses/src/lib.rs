@@ -5,6 +5,7 @@
 
 mod adversarial;
 mod error;
+mod gradient_penalty;
 mod matching;
 mod patch_nce;
 mod reconstruction;
@@ -12,6 +13,7 @@ mod vgg19;
 
 pub use adversarial::GanMode;
 pub use error::Error;
+pub use gradient_penalty::{r1, wgan_gp};
 pub use matching::feature_matching;
 pub use patch_nce::patch_nce;
 pub use reconstruction::l1;

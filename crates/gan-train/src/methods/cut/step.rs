@@ -96,6 +96,7 @@ impl Cut {
         backward(&(&d_fake * 0.5)?)?;
         let d_real = mode.loss_over_scales(&self.d.scores(b, &train)?, true)?;
         backward(&(&d_real * 0.5)?)?;
+        let penalties = self.loss.penalty().backward(&self.d, [b, &fake], ["D_GP", "D_R1"], &train, cx)?;
         self.opt_d.update(cx.lr)?;
 
         // Each loss of the fakes is backpropagated as soon as it is complete.
@@ -131,7 +132,12 @@ impl Cut {
         };
         let total = (&g_gan + contrast)?;
         let losses = [("G_GAN", g_gan), ("D_real", d_real.detach()), ("D_fake", d_fake.detach()), ("G", total)];
-        Ok(losses.into_iter().chain([("NCE", nce)]).chain(nce_y.map(|nce_y| ("NCE_Y", nce_y))).collect())
+        Ok(losses
+            .into_iter()
+            .chain([("NCE", nce)])
+            .chain(nce_y.map(|nce_y| ("NCE_Y", nce_y)))
+            .chain(penalties)
+            .collect())
     }
 
     /// The contrastive loss of what the generator has made of a source: patches of the output are to be recognized by the patches of the source at the
@@ -195,9 +201,9 @@ impl Method for Cut {
         MethodState { optimizers, pools: Vec::new() }
     }
 
-    /// Steps with batches of one shape do the same, but for those that mirror.
+    /// Steps with batches of one shape do the same, but for those that mirror and penalties that come now and then.
     fn graph_key(&self, cx: &StepContext) -> Option<u64> {
-        Some(u64::from(flips(&self.loss, cx)))
+        Some(self.loss.penalty().graph_key(u64::from(flips(&self.loss, cx)), cx))
     }
 }
 

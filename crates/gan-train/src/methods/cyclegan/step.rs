@@ -172,9 +172,12 @@ impl Method for CycleGan {
         let d_a = self.discriminator_loss(&self.d_a, b, &pooled_b, &train)?;
         let pooled_a = self.pool_a.query(&b_to_a.fake, key)?;
         let d_b = self.discriminator_loss(&self.d_b, a, &pooled_a, &train)?;
+        let penalty = self.loss.penalty();
+        let mut penalties = penalty.backward(&self.d_a, [b, &pooled_b], ["GP_A", "R1_A"], &train, cx)?;
+        penalties.extend(penalty.backward(&self.d_b, [a, &pooled_a], ["GP_B", "R1_B"], &train, cx)?);
         self.opt_d.update(cx.lr)?;
 
-        Ok(vec![
+        let losses = [
             ("D_A", d_a),
             ("G_A", a_to_b.gan),
             ("cycle_A", a_to_b.cycle),
@@ -183,7 +186,8 @@ impl Method for CycleGan {
             ("G_B", b_to_a.gan),
             ("cycle_B", b_to_a.cycle),
             ("idt_B", idt_b),
-        ])
+        ];
+        Ok(losses.into_iter().chain(penalties).collect())
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
@@ -214,9 +218,9 @@ impl Method for CycleGan {
         }
     }
 
-    /// Every step with batches of one shape does the same.
-    fn graph_key(&self, _: &StepContext) -> Option<u64> {
-        Some(0)
+    /// Steps with batches of one shape do the same, but for penalties that come now and then.
+    fn graph_key(&self, cx: &StepContext) -> Option<u64> {
+        Some(self.loss.penalty().graph_key(0, cx))
     }
 }
 

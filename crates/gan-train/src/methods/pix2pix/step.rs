@@ -69,8 +69,11 @@ impl Method for Pix2Pix {
         let pooled = self.pool.query(&Tensor::cat(&[a, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
         let d_fake = mode.loss_over_scales(&self.d.scores(&pooled, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
-        let d_real = mode.loss_over_scales(&self.d.scores(&Tensor::cat(&[a, b], 1)?, &train)?, true)?;
+        let real = Tensor::cat(&[a, b], 1)?;
+        let d_real = mode.loss_over_scales(&self.d.scores(&real, &train)?, true)?;
         backward(&(&d_real * 0.5)?)?;
+        let names = ["D_GP", "D_R1"];
+        let penalties = self.loss.penalty().backward(&self.d, [&real, &pooled], names, &train, cx)?;
         self.opt_d.update(cx.lr)?;
 
         let g_gan = mode.generator_loss(&self.d.scores(&Tensor::cat(&[a, &fake], 1)?, &frozen)?)?;
@@ -78,12 +81,13 @@ impl Method for Pix2Pix {
         backward(&(&g_gan + &g_l1)?)?;
         self.opt_g.update(cx.lr)?;
 
-        Ok(vec![
+        let losses = [
             ("G_GAN", g_gan.detach()),
             ("G_L1", g_l1.detach()),
             ("D_real", d_real.detach()),
             ("D_fake", d_fake.detach()),
-        ])
+        ];
+        Ok(losses.into_iter().chain(penalties).collect())
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
@@ -102,9 +106,9 @@ impl Method for Pix2Pix {
         }
     }
 
-    /// Every step with batches of one shape does the same.
-    fn graph_key(&self, _: &StepContext) -> Option<u64> {
-        Some(0)
+    /// Steps with batches of one shape do the same, but for penalties that come now and then.
+    fn graph_key(&self, cx: &StepContext) -> Option<u64> {
+        Some(self.loss.penalty().graph_key(0, cx))
     }
 }
 

@@ -123,8 +123,12 @@ impl Method for Pix2PixHd {
         let pooled = self.pool.query(&Tensor::cat(&[&cond, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
         let d_fake = mode.loss_over_scales(&self.d.scores(&pooled, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
+        let pair = Tensor::cat(&[&cond, real], 1)?;
+        let penalty = self.config.loss.penalty();
+        let penalties = penalty.backward(&self.d, [&pair, &pooled], ["D_GP", "D_R1"], &train, cx)?;
         drop(pooled);
-        let on_real = self.discriminate(&Tensor::cat(&[&cond, real], 1)?, &train)?;
+        let on_real = self.discriminate(&pair, &train)?;
+        drop(pair);
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
         let on_real: Vec<Vec<Tensor>> = on_real.iter().map(|s| s.iter().map(Tensor::detach).collect()).collect();
@@ -152,6 +156,7 @@ impl Method for Pix2PixHd {
         self.opt_d.update(cx.lr)?;
 
         losses.extend([("D_real", d_real.detach()), ("D_fake", d_fake.detach())]);
+        losses.extend(penalties);
         Ok(losses)
     }
 
@@ -175,9 +180,10 @@ impl Method for Pix2PixHd {
         }
     }
 
-    /// When the whole generator begins to be trained, a step does other work.
+    /// When the whole generator begins to be trained, a step does other work; penalties may come now and then.
     fn graph_key(&self, cx: &StepContext) -> Option<u64> {
-        Some(u64::from(cx.epoch > self.config.enhancer.n_epochs_fix_global))
+        let whole = cx.epoch > self.config.enhancer.n_epochs_fix_global;
+        Some(self.config.loss.penalty().graph_key(u64::from(whole), cx))
     }
 
     fn startup_notes(&self) -> &[String] {
