@@ -22,6 +22,8 @@ mod metrics;
 mod networks;
 #[path = "parity/others.rs"]
 mod others;
+#[path = "parity/penalties.rs"]
+mod penalties;
 #[path = "parity/trajectories.rs"]
 mod trajectories;
 
@@ -59,6 +61,7 @@ fn run(case: &Case, dtype: DType) -> Report {
             image_metrics::network_inputs(case, dtype, &mut report);
             report
         }
+        "gradient_penalty" => penalties::run(case, dtype),
         "patch_sample" => contrastive::patch_sample(case, dtype),
         "patch_nce" => contrastive::patch_nce(case, dtype),
         kind => panic!("{}: unknown kind of case `{kind}`", case.name),

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Storage, Tensor, bail};
 use gan_kernels::pool::{Pool2d, avg_pool, avg_pool_backward};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +19,16 @@ pub fn custom_grad(
 ) -> Result<Tensor> {
     // Who called may have kept `y`.
     computed(x, Handover::shared(y), backward)
+}
+
+/// As [`custom_grad`], of two tensors.
+pub(crate) fn custom_grad2(
+    x: &Tensor,
+    u: &Tensor,
+    y: Tensor,
+    backward: impl Fn(&Tensor) -> Result<(Tensor, Tensor)> + Send + Sync + 'static,
+) -> Result<Tensor> {
+    x.apply_op2(u, Computed { y: Handover::shared(y), backward })
 }
 
 fn computed(
@@ -143,5 +153,22 @@ impl<F: Fn(&Tensor) -> Result<Tensor>> CustomOp1 for Computed<F> {
     }
     fn bwd(&self, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         (self.backward)(&dy.detach().contiguous()?).map(Some)
+    }
+}
+
+impl<F: Fn(&Tensor) -> Result<(Tensor, Tensor)>> CustomOp2 for Computed<F> {
+    fn name(&self) -> &'static str {
+        "computed of two"
+    }
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.y.cpu()
+    }
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.y.cuda()
+    }
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (x, u) = (self.backward)(&dy.detach().contiguous()?)?;
+        Ok((Some(x), Some(u)))
     }
 }

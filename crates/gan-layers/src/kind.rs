@@ -6,7 +6,7 @@ use crate::plan::{Fused, Plan, Step};
 use crate::summary::Rows;
 use crate::tape::foreign;
 use crate::{Ctx, Layer, Param, Weights};
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor, Var, bail};
 use gan_kernels::act::Act;
 use gan_kernels::onehot::OneHot;
 use std::any::Any;
@@ -90,6 +90,11 @@ pub(crate) trait Op: Kind {
     /// wanted.
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>>;
 
+    /// Of a value and a direction: its result and the derivative of that along the direction, both differentiable.
+    fn jvp(&self, _: (Tensor, Tensor), pass: &Jvp<'_>) -> Result<(Tensor, Tensor)> {
+        bail!("{}: second derivatives are there for layers of discriminators, not for this one", pass.path)
+    }
+
     /// Asked of the last layer: lets go of the result if the record holds it. Returns whether the result is this layer's own, so
     /// that no record and no input shares memory with it any longer.
     fn give_up_result(&self, _: &mut Record) -> Result<bool> {
@@ -148,6 +153,16 @@ impl Backward<'_> {
             None => foreign(),
         }
     }
+}
+
+/// What a derivative along a direction tells a layer.
+pub(crate) struct Jvp<'a> {
+    pub(crate) ctx: &'a Ctx,
+    /// The layer's path.
+    pub(crate) path: &'a str,
+    /// What it takes over from its neighbors. An activation is a step of its own, unless it was [absorbed](Op::absorbs).
+    pub(crate) fused: &'a Fused,
+    pub(crate) anchor: &'a Option<Var>,
 }
 
 /// What a layer needs for its backward pass: a type of the layer's own.

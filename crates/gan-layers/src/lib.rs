@@ -20,6 +20,7 @@ mod forward;
 mod grad;
 mod init;
 mod input;
+mod jvp;
 mod kind;
 mod layer;
 pub mod layers;

@@ -13,7 +13,7 @@ pub enum GanMode {
     Lsgan,
     /// Binary cross-entropy on logits (Goodfellow et al., 2014; non-saturating for the generator).
     Vanilla,
-    /// Critic difference: −mean score for real, +mean score for fake. Without gradient penalty, as the references ship it.
+    /// Critic difference: −mean score for real, +mean score for fake (Arjovsky et al., 2017). Its gradient penalty is [`wgan_gp`](crate::wgan_gp).
     Wgangp,
     /// mean max(0, 1 − score) for real, mean max(0, 1 + score) for fake; generators ask for −mean score (Lim & Ye, 2017; SPADE's default).
     Hinge,

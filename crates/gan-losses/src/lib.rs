@@ -6,6 +6,7 @@
 mod adversarial;
 mod diff_augment;
 mod error;
+mod gradient_penalty;
 mod matching;
 mod patch_nce;
 mod reconstruction;
@@ -14,6 +15,7 @@ mod vgg19;
 pub use adversarial::GanMode;
 pub use diff_augment::AugmentPolicy;
 pub use error::Error;
+pub use gradient_penalty::{r1, wgan_gp};
 pub use matching::feature_matching;
 pub use patch_nce::patch_nce;
 pub use reconstruction::l1;

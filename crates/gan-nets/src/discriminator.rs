@@ -28,6 +28,23 @@ impl Discriminator {
         self.on_each_scale(x, |stages, x| Ok(vec![score(stages, x, ctx)?]))
     }
 
+    /// The derivative of the score maps at `x` along `dx`, both `[N, C, H, W]`; finest scale first. Its backward pass gives second
+    /// derivatives ([`Sequence::jvp`]): with `dx` the gradient of a penalty by the gradient of the scores, those of the penalty.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward); `dx` has another shape than `x`.
+    pub fn scores_jvp(&self, x: &Tensor, dx: &Tensor, ctx: &Ctx) -> Result<Vec<Tensor>> {
+        let (mut x, mut dx) = (x.clone(), dx.clone());
+        let mut out = Vec::new();
+        for (i, stages) in self.scales.iter().enumerate() {
+            if i > 0 {
+                (x, dx) = (avg_pool3s2(&x)?, avg_pool3s2(&dx)?);
+            }
+            out.push(Sequence::chain(stages).jvp(&x, &dx, ctx)?.1);
+        }
+        Ok(out)
+    }
+
     fn on_each_scale(
         &self,
         x: &Tensor,

@@ -14,8 +14,8 @@ pub use sizes::Demands;
 ///
 /// ```
 /// # use gan_train::consistency::Contradiction;
-/// let contradiction = Contradiction::new("a penalty needs gradients of gradients".into(), &[&["loss.lambda_gp = 0"]]);
-/// assert_eq!(contradiction.to_string(), "a penalty needs gradients of gradients: use loss.lambda_gp = 0");
+/// let contradiction = Contradiction::new("streets come with instance maps".into(), &[&["data.instances = true"]]);
+/// assert_eq!(contradiction.to_string(), "streets come with instance maps: use data.instances = true");
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contradiction {

@@ -9,7 +9,7 @@ use gan_nets::{
 };
 use serde_json::Value;
 
-enum Network {
+pub(crate) enum Network {
     Generator(Generator),
     Discriminator(Discriminator),
     Encoder(gan_layers::Sequence),
@@ -64,7 +64,7 @@ pub(crate) fn generator(c: &Value, input_nc: usize, output_nc: usize) -> Generat
     }
 }
 
-fn build(case: &Case, at: Builder<'_>) -> Result<Network> {
+pub(crate) fn build(case: &Case, at: Builder<'_>) -> Result<Network> {
     let c = &case.config;
     let input_nc = case.tensor("input.0").dim(1)?;
     let ndf = number(c, "ndf", 64);

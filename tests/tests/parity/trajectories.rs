@@ -67,7 +67,9 @@ fn method(case: &Case, place: &DeviceConfig) -> Box<dyn Method> {
                 loss: pix2pix::LossConfig {
                     gan_mode: gan_mode(c),
                     lambda_l1: float(c, "lambda_l1", 100.0),
-                    lambda_gp: 0.0,
+                    r1_gamma: float(c, "r1_gamma", 0.0),
+                    r1_every: number(c, "r1_every", 16) as u64,
+                    ..Default::default()
                 },
                 ..Default::default()
             };
@@ -83,7 +85,7 @@ fn method(case: &Case, place: &DeviceConfig) -> Box<dyn Method> {
                     lambda_a: float(c, "lambda_a", 10.0),
                     lambda_b: float(c, "lambda_b", 10.0),
                     lambda_identity: float(c, "lambda_idt", 0.5),
-                    lambda_gp: 0.0,
+                    ..Default::default()
                 },
                 ..Default::default()
             };
@@ -121,6 +123,7 @@ fn method(case: &Case, place: &DeviceConfig) -> Box<dyn Method> {
                     num_patches: number(c, "num_patches", 256),
                     nce_includes_all_negatives_from_minibatch: c["all_negatives"].as_bool() == Some(true),
                     flip_equivariance: c["flip_equivariance"].as_bool() == Some(true),
+                    ..Default::default()
                 },
                 ..Default::default()
             };

@@ -1,9 +1,9 @@
 //! Activation.
 
-use crate::kind::{Backward, Forward, Kind, Op, Record};
+use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
 use crate::plan::{Fused, Plan};
 use crate::summary::Rows;
-use crate::{Layer, SequenceBuilder};
+use crate::{Layer, SequenceBuilder, custom_grad};
 use candle_core::{Result, Tensor, bail};
 use gan_kernels as k;
 use gan_kernels::act::Act;
@@ -64,6 +64,10 @@ impl Op for Activation {
         }
     }
 
+    fn jvp(&self, at: (Tensor, Tensor), _: &Jvp<'_>) -> Result<(Tensor, Tensor)> {
+        jvp(at, self.0)
+    }
+
     fn give_up_result(&self, record: &mut Record) -> Result<bool> {
         record.get_mut::<Kept>()?.0 = None;
         Ok(true)
@@ -73,4 +77,15 @@ impl Op for Activation {
         record.get_mut::<Kept>()?.0.get_or_insert_with(|| result.detach());
         Ok(())
     }
+}
+
+/// An activation of a value, and its derivative along a direction.
+pub(super) fn jvp((x, dx): (Tensor, Tensor), act: Act) -> Result<(Tensor, Tensor)> {
+    if act == Act::Tanh {
+        bail!("second derivatives are there for activations that are linear in pieces, not for {act:?}")
+    }
+    let y = k::act::act(&x.detach(), act)?;
+    let slope = |y: Tensor| move |d: &Tensor| k::act::act_backward(&y, d, act);
+    let dy = k::act::act_backward(&y, &dx.detach(), act)?;
+    Ok((custom_grad(&x, y.clone(), slope(y.clone()))?, custom_grad(&dx, dy, slope(y))?))
 }

@@ -1,6 +1,6 @@
 //! Anti-aliased halving.
 
-use crate::kind::{Backward, Forward, Kind, Op, Record};
+use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
 use crate::plan::Plan;
 use crate::summary::Rows;
 use crate::{Builder, Layer, SequenceBuilder};
@@ -58,5 +58,9 @@ impl Op for BlurPool {
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {
         let Kept(hw) = record.open()?;
         k::blur::blur_pool_backward(dy, hw).map(Some)
+    }
+
+    fn jvp(&self, (x, dx): (Tensor, Tensor), pass: &Jvp<'_>) -> Result<(Tensor, Tensor)> {
+        Ok((pass.run(*self, &x)?, pass.run(*self, &dx)?))
     }
 }

@@ -1,11 +1,11 @@
 //! Convolution.
 
 use crate::conv_grads::{ConvGradBuffers, ConvInput};
-use crate::kind::{Backward, Forward, Kind, Op, Record};
+use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
 use crate::plan::{Fused, Plan};
 use crate::summary::Rows;
 use crate::{Builder, Layer, Param, Precision, Role, SequenceBuilder};
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Result, Tensor, bail};
 use gan_kernels as k;
 use gan_kernels::act::Act;
 use gan_kernels::conv::{Conv2d, PadMode};
@@ -180,5 +180,14 @@ impl Op for Conv {
 
     fn drops_bias(&self) -> bool {
         true
+    }
+
+    fn jvp(&self, (x, dx): (Tensor, Tensor), pass: &Jvp<'_>) -> Result<(Tensor, Tensor)> {
+        if let Some(pad) = pass.fused.pad {
+            bail!("{}: second derivatives are there for zero padding, not for {pad:?}", pass.path)
+        }
+        let bias = self.bias.clone().filter(|_| pass.fused.bias);
+        let linear = Conv { bias: None, ..self.clone() };
+        Ok((pass.run(Conv { bias, ..self.clone() }, &x)?, pass.run(linear, &dx)?))
     }
 }

@@ -1,7 +1,8 @@
 //! Normalization.
 
+use super::act;
 use super::identity::Identity;
-use crate::kind::{Backward, Forward, Kind, Op, Record};
+use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
 use crate::plan::{Fused, Plan};
 use crate::summary::Rows;
 use crate::{Builder, Counter, Layer, NormMode, Param, Role, SequenceBuilder};
@@ -130,7 +131,7 @@ struct Kept {
 }
 
 impl NormLayer {
-    fn spec(&self, act: Act) -> Norm {
+    pub(super) fn spec(&self, act: Act) -> Norm {
         let (group, eps) = match self {
             NormLayer::Instance | NormLayer::InstanceAffine(_) => (Group::Instance, EPS),
             NormLayer::Batch(b) => (Group::Batch, b.eps),
@@ -139,7 +140,7 @@ impl NormLayer {
     }
 
     /// Scale and shift.
-    fn params(&self) -> Option<(&Param, &Param)> {
+    pub(super) fn params(&self) -> Option<(&Param, &Param)> {
         match self {
             NormLayer::Instance => None,
             NormLayer::InstanceAffine(a) => Some((&a.weight, &a.bias)),
@@ -147,7 +148,7 @@ impl NormLayer {
         }
     }
 
-    fn affine(&self) -> Option<Affine<'_>> {
+    pub(super) fn affine(&self) -> Option<Affine<'_>> {
         self.params().map(|(weight, bias)| Affine { weight: weight.tensor(), bias: bias.tensor() })
     }
 
@@ -238,5 +239,11 @@ impl Op for NormLayer {
         } else {
             k::norm::norm_backward(&x, &moments, dy, &spec, self.affine(), grads)
         }
+    }
+
+    fn jvp(&self, (x, dx): (Tensor, Tensor), pass: &Jvp<'_>) -> Result<(Tensor, Tensor)> {
+        let y = pass.run(self.clone(), &x)?;
+        let dy = self.derivative(&x, &dx, pass)?;
+        act::jvp((y, dy), pass.fused.act)
     }
 }

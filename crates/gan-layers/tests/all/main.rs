@@ -4,6 +4,7 @@
 mod antialias;
 mod branches;
 mod fold;
+mod jvp;
 mod kinds;
 mod labels;
 mod linear;

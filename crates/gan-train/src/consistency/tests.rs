@@ -83,7 +83,6 @@ fn every_remedy_works() {
         ("pix2pix", vec!["mode=streets"]),
         ("pix2pix", vec!["mode=single"]),
         ("pix2pix", vec!["n_epochs=0", "n_epochs_decay=0"]),
-        ("pix2pix", vec!["lambda_gp=10"]),
         ("cyclegan", vec!["crop_size=30"]),
         ("cyclegan", vec!["crop_size=8", "load_size=8"]),
         ("cyclegan", vec!["generator.output_nc=1"]),

@@ -9,11 +9,8 @@ pub(super) const fn weight(key: &'static str) -> Range {
     Range::real(key, 0.0, 1e12)
 }
 
-/// A gradient penalty needs gradients of gradients, which candle's graph does not give.
-pub(super) fn no_penalty(lambda_gp: f64) -> Option<Contradiction> {
-    let what = "a gradient penalty (loss.lambda_gp) needs second-order gradients, which are not available (the references train `wgangp` without penalty, too)";
-    (lambda_gp != 0.0).then(|| Contradiction::new(what.to_owned(), &[&["loss.lambda_gp = 0"]]))
-}
+/// The range of `r1_every`.
+pub(super) const R1_EVERY: Range = Range::whole("r1_every", 1, 1_000_000);
 
 /// What a mode of the dataset is called in a configuration.
 pub(super) fn mode_name(mode: DataMode) -> String {

@@ -5,8 +5,8 @@ use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, Passes, data_of, image_model, one_generator};
-use crate::methods::contradictions::{images_only, weight};
-use crate::{AugmentConfig, DeviceConfig, TrainConfig, ValidationConfig};
+use crate::methods::contradictions::{R1_EVERY, images_only, weight};
+use crate::{AugmentConfig, DeviceConfig, GradientPenalty, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::{Builder, InitType};
 use gan_losses::GanMode;
@@ -62,6 +62,12 @@ pub struct LossConfig {
     pub nce_includes_all_negatives_from_minibatch: bool,
     /// Gives the generator mirrored images in half of the steps (FastCUT).
     pub flip_equivariance: bool,
+    /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
+    pub lambda_gp: f64,
+    /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
+    pub r1_gamma: f64,
+    /// Steps from one R1 penalty to the next, which counts as many times.
+    pub r1_every: u64,
 }
 
 /// A list of numbers, or the reference's form of it, which a command line has.
@@ -168,7 +174,16 @@ impl LossConfig {
         weight("lambda_nce"),
         Range::positive("nce_t", 1e6),
         Range::whole("num_patches", 1, 1 << 16),
+        weight("lambda_gp"),
+        weight("r1_gamma"),
+        R1_EVERY,
     ];
+
+    /// The gradient penalties of the discriminator.
+    pub fn penalty(&self) -> GradientPenalty {
+        let LossConfig { lambda_gp, r1_gamma, r1_every, .. } = *self;
+        GradientPenalty { lambda_gp, r1_gamma, r1_every }
+    }
 }
 
 impl Default for Config {
@@ -202,6 +217,9 @@ impl Default for LossConfig {
             num_patches: 256,
             nce_includes_all_negatives_from_minibatch: false,
             flip_equivariance: false,
+            lambda_gp: 0.0,
+            r1_gamma: 0.0,
+            r1_every: 16,
         }
     }
 }

@@ -112,8 +112,11 @@ impl Cut {
         self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
+        let names = ["D_GP", "D_R1"];
+        let penalties = self.loss.penalty().backward(&self.d, [target(batch)?, &fake], names, &train, cx)?;
         self.opt_d.update(cx.lr)?;
-        Ok(vec![("D_real", d_real.detach()), ("D_fake", d_fake.detach())])
+        let losses = [("D_real", d_real.detach()), ("D_fake", d_fake.detach())];
+        Ok(losses.into_iter().chain(penalties).collect())
     }
 
     /// Trains G and the head through D.
@@ -247,9 +250,9 @@ impl Method for Cut {
         MethodState { optimizers, augmentations: vec![&self.augment], ..MethodState::default() }
     }
 
-    /// Steps with batches of one shape do the same, but for those that mirror.
+    /// Steps with batches of one shape do the same, but for those that mirror and penalties that come now and then.
     fn graph_key(&self, cx: &StepContext) -> Option<u64> {
-        Some(u64::from(flips(&self.loss, cx)))
+        Some(self.loss.penalty().graph_key(u64::from(flips(&self.loss, cx)), cx))
     }
 }
 

@@ -5,8 +5,8 @@ use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, Passes, data_of, image_model};
-use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{AugmentConfig, DeviceConfig, Result, TrainConfig, ValidationConfig};
+use crate::methods::contradictions::{R1_EVERY, images_only, weight};
+use crate::{AugmentConfig, DeviceConfig, GradientPenalty, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_losses::GanMode;
 use gan_nets::GeneratorConfig;
@@ -36,8 +36,12 @@ pub struct LossConfig {
     pub lambda_b: f64,
     /// Weight of the identity losses relative to the cycles; 0 turns them off.
     pub lambda_identity: f64,
-    /// Weight of a gradient penalty; only 0 is possible.
+    /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
     pub lambda_gp: f64,
+    /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
+    pub r1_gamma: f64,
+    /// Steps from one R1 penalty to the next, which counts as many times.
+    pub r1_every: u64,
 }
 
 impl Config {
@@ -95,8 +99,7 @@ impl MethodConfig for Config {
             Contradiction::new(what, &[&["loss.lambda_identity = 0"]])
         });
         let images = images_only("cyclegan", &self.data, "unaligned", "unpaired");
-        let augment = self.augment.contradiction();
-        no_penalty(self.loss.lambda_gp).into_iter().chain(identity).chain(augment).chain(images).collect()
+        identity.into_iter().chain(self.augment.contradiction()).chain(images).collect()
     }
 
     fn model(&self) -> ModelConfig {
@@ -114,8 +117,20 @@ impl MethodConfig for Config {
 
 impl LossConfig {
     /// The ranges of the numeric keys.
-    pub const RANGES: &'static [Range] =
-        &[weight("lambda_a"), weight("lambda_b"), weight("lambda_identity"), weight("lambda_gp")];
+    pub const RANGES: &'static [Range] = &[
+        weight("lambda_a"),
+        weight("lambda_b"),
+        weight("lambda_identity"),
+        weight("lambda_gp"),
+        weight("r1_gamma"),
+        R1_EVERY,
+    ];
+
+    /// The gradient penalties of the discriminator.
+    pub fn penalty(&self) -> GradientPenalty {
+        let LossConfig { lambda_gp, r1_gamma, r1_every, .. } = *self;
+        GradientPenalty { lambda_gp, r1_gamma, r1_every }
+    }
 }
 
 impl Default for Config {
@@ -130,6 +145,14 @@ impl Default for Config {
 
 impl Default for LossConfig {
     fn default() -> Self {
-        LossConfig { gan_mode: GanMode::Lsgan, lambda_a: 10.0, lambda_b: 10.0, lambda_identity: 0.5, lambda_gp: 0.0 }
+        LossConfig {
+            gan_mode: GanMode::Lsgan,
+            lambda_a: 10.0,
+            lambda_b: 10.0,
+            lambda_identity: 0.5,
+            lambda_gp: 0.0,
+            r1_gamma: 0.0,
+            r1_every: 16,
+        }
     }
 }

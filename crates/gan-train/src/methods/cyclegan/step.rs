@@ -195,9 +195,12 @@ impl Method for CycleGan {
         let d_a = self.discriminator_loss((&self.d_a, &self.augment_a), b, &pooled_b, cx, &train)?;
         let pooled_a = self.pool_a.query(&b_to_a.fake, key)?;
         let d_b = self.discriminator_loss((&self.d_b, &self.augment_b), a, &pooled_a, cx, &train)?;
+        let penalty = self.loss.penalty();
+        let mut penalties = penalty.backward(&self.d_a, [b, &pooled_b], ["GP_A", "R1_A"], &train, cx)?;
+        penalties.extend(penalty.backward(&self.d_b, [a, &pooled_a], ["GP_B", "R1_B"], &train, cx)?);
         self.opt_d.update(cx.lr)?;
 
-        let losses = vec![
+        let losses = [
             ("D_A", d_a),
             ("G_A", a_to_b.gan),
             ("cycle_A", a_to_b.cycle),
@@ -208,7 +211,7 @@ impl Method for CycleGan {
             ("idt_B", idt_b),
         ];
         let probabilities = [self.augment_a.probability()?, self.augment_b.probability()?];
-        Ok(losses.into_iter().chain(probabilities.into_iter().flatten()).collect())
+        Ok(losses.into_iter().chain(penalties).chain(probabilities.into_iter().flatten()).collect())
     }
 
     /// No loss sees an updated network.
@@ -245,9 +248,9 @@ impl Method for CycleGan {
         }
     }
 
-    /// Every step with batches of one shape does the same.
-    fn graph_key(&self, _: &StepContext) -> Option<u64> {
-        Some(0)
+    /// Steps with batches of one shape do the same, but for penalties that come now and then.
+    fn graph_key(&self, cx: &StepContext) -> Option<u64> {
+        Some(self.loss.penalty().graph_key(0, cx))
     }
 }
 

@@ -5,8 +5,8 @@ use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
-use crate::methods::contradictions::{images_only, no_penalty, weight};
-use crate::{AugmentConfig, DeviceConfig, Result, TrainConfig, ValidationConfig};
+use crate::methods::contradictions::{R1_EVERY, images_only, weight};
+use crate::{AugmentConfig, DeviceConfig, GradientPenalty, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
 use gan_losses::GanMode;
@@ -33,8 +33,12 @@ pub struct LossConfig {
     pub gan_mode: GanMode,
     /// Weight of the L1 term.
     pub lambda_l1: f64,
-    /// Weight of a gradient penalty; only 0 is possible.
+    /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
     pub lambda_gp: f64,
+    /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
+    pub r1_gamma: f64,
+    /// Steps from one R1 penalty to the next, which counts as many times.
+    pub r1_every: u64,
 }
 
 impl MethodConfig for Config {
@@ -58,7 +62,7 @@ impl MethodConfig for Config {
 
     fn contradictions(&self) -> Vec<Contradiction> {
         let images = images_only("pix2pix", &self.data, "aligned", "facades");
-        no_penalty(self.loss.lambda_gp).into_iter().chain(self.augment.contradiction()).chain(images).collect()
+        self.augment.contradiction().into_iter().chain(images).collect()
     }
 
     fn model(&self) -> ModelConfig {
@@ -73,7 +77,13 @@ impl MethodConfig for Config {
 
 impl LossConfig {
     /// The ranges of the numeric keys.
-    pub const RANGES: &'static [Range] = &[weight("lambda_l1"), weight("lambda_gp")];
+    pub const RANGES: &'static [Range] = &[weight("lambda_l1"), weight("lambda_gp"), weight("r1_gamma"), R1_EVERY];
+
+    /// The gradient penalties of the discriminator.
+    pub fn penalty(&self) -> GradientPenalty {
+        let LossConfig { lambda_gp, r1_gamma, r1_every, .. } = *self;
+        GradientPenalty { lambda_gp, r1_gamma, r1_every }
+    }
 }
 
 impl Default for Config {
@@ -94,6 +104,6 @@ impl Default for Config {
 
 impl Default for LossConfig {
     fn default() -> Self {
-        LossConfig { gan_mode: GanMode::Vanilla, lambda_l1: 100.0, lambda_gp: 0.0 }
+        LossConfig { gan_mode: GanMode::Vanilla, lambda_l1: 100.0, lambda_gp: 0.0, r1_gamma: 0.0, r1_every: 16 }
     }
 }

@@ -72,13 +72,16 @@ impl Pix2Pix {
         let d_fake =
             mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, cx, "fake")?, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
-        let on_real = self.d.scores(&self.augment.apply(&Tensor::cat(&[a, b], 1)?, cx, "real")?, &train)?;
+        let real = Tensor::cat(&[a, b], 1)?;
+        let on_real = self.d.scores(&self.augment.apply(&real, cx, "real")?, &train)?;
         self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
+        let names = ["D_GP", "D_R1"];
+        let penalties = self.loss.penalty().backward(&self.d, [&real, &pooled], names, &train, cx)?;
         self.opt_d.update(cx.lr)?;
         let losses = [("D_real", d_real.detach()), ("D_fake", d_fake.detach())];
-        Ok(losses.into_iter().chain(self.augment.probability()?).collect())
+        Ok(losses.into_iter().chain(penalties).chain(self.augment.probability()?).collect())
     }
 
     /// Trains G through D.
@@ -136,9 +139,9 @@ impl Method for Pix2Pix {
         }
     }
 
-    /// Every step with batches of one shape does the same.
-    fn graph_key(&self, _: &StepContext) -> Option<u64> {
-        Some(0)
+    /// Steps with batches of one shape do the same, but for penalties that come now and then.
+    fn graph_key(&self, cx: &StepContext) -> Option<u64> {
+        Some(self.loss.penalty().graph_key(0, cx))
     }
 }
 

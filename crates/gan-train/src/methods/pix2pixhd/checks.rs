@@ -4,7 +4,7 @@ use super::{Config, Perceptual, Pix2PixHd};
 use crate::consistency::{BadKey, Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
-use crate::methods::contradictions::{mode_name, no_penalty};
+use crate::methods::contradictions::mode_name;
 use crate::{DeviceConfig, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::Builder;
@@ -40,8 +40,7 @@ impl MethodConfig for Config {
 
     fn contradictions(&self) -> Vec<Contradiction> {
         let Config { data, generator, encoder, enhancer, .. } = self;
-        let mut found: Vec<_> =
-            no_penalty(self.loss.lambda_gp).into_iter().chain(self.augment.contradiction()).collect();
+        let mut found: Vec<_> = self.augment.contradiction().into_iter().collect();
         let mut say = |what: String, remedies: &[&[&str]]| found.push(Contradiction::new(what, remedies));
         let mode = mode_name(data.mode);
         match data.mode {

@@ -1,8 +1,8 @@
 //! The configuration of pix2pixHD.
 
-use crate::AugmentConfig;
 use crate::method_config;
-use crate::methods::contradictions::weight;
+use crate::methods::contradictions::{R1_EVERY, weight};
+use crate::{AugmentConfig, GradientPenalty};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
 use gan_losses::GanMode;
@@ -39,8 +39,12 @@ pub struct LossConfig {
     pub perceptual: Perceptual,
     /// File of VGG19's weights; empty = where `cargo xtask fetch-data vgg19` puts them.
     pub vgg19: PathBuf,
-    /// Weight of a gradient penalty; only 0 is possible.
+    /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
     pub lambda_gp: f64,
+    /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
+    pub r1_gamma: f64,
+    /// Steps from one R1 penalty to the next, which counts as many times.
+    pub r1_every: u64,
 }
 
 /// Which perceptual loss is used.
@@ -81,7 +85,13 @@ pub struct EnhancerConfig {
 
 impl LossConfig {
     /// The ranges of the numeric keys.
-    pub const RANGES: &'static [Range] = &[weight("lambda_feat"), weight("lambda_gp")];
+    pub const RANGES: &'static [Range] = &[weight("lambda_feat"), weight("lambda_gp"), weight("r1_gamma"), R1_EVERY];
+
+    /// The gradient penalties of the discriminator.
+    pub fn penalty(&self) -> GradientPenalty {
+        let LossConfig { lambda_gp, r1_gamma, r1_every, .. } = *self;
+        GradientPenalty { lambda_gp, r1_gamma, r1_every }
+    }
 }
 
 impl FeatureConfig {
@@ -123,6 +133,8 @@ impl Default for LossConfig {
             perceptual: Perceptual::Vgg19,
             vgg19: PathBuf::new(),
             lambda_gp: 0.0,
+            r1_gamma: 0.0,
+            r1_every: 16,
         }
     }
 }

@@ -126,10 +126,14 @@ impl Method for Pix2PixHd {
         let d_fake =
             mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, cx, "fake")?, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
+        let pair = Tensor::cat(&[&cond, real], 1)?;
+        let penalty = self.config.loss.penalty();
+        let penalties = penalty.backward(&self.d, [&pair, &pooled], ["D_GP", "D_R1"], &train, cx)?;
         drop(pooled);
         // Features are matched of images that are changed alike.
         let matched = if self.config.loss.feature_matching { "real" } else { "generator" };
-        let on_real = self.discriminate(&self.augment.apply(&Tensor::cat(&[&cond, real], 1)?, cx, "real")?, &train)?;
+        let on_real = self.discriminate(&self.augment.apply(&pair, cx, "real")?, &train)?;
+        drop(pair);
         self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
@@ -159,7 +163,7 @@ impl Method for Pix2PixHd {
         self.opt_d.update(cx.lr)?;
 
         losses.extend([("D_real", d_real.detach()), ("D_fake", d_fake.detach())]);
-        losses.extend(self.augment.probability()?);
+        losses.extend(penalties.into_iter().chain(self.augment.probability()?));
         Ok(losses)
     }
 
@@ -189,9 +193,10 @@ impl Method for Pix2PixHd {
         }
     }
 
-    /// When the whole generator begins to be trained, a step does other work.
+    /// When the whole generator begins to be trained, a step does other work; penalties may come now and then.
     fn graph_key(&self, cx: &StepContext) -> Option<u64> {
-        Some(u64::from(cx.epoch > self.config.enhancer.n_epochs_fix_global))
+        let whole = cx.epoch > self.config.enhancer.n_epochs_fix_global;
+        Some(self.config.loss.penalty().graph_key(u64::from(whole), cx))
     }
 
     fn startup_notes(&self) -> &[String] {
