@@ -149,6 +149,9 @@ pub fn encode_image(name: &Path, image: &Image, options: &WriteOptions) -> Resul
         }
         _ => {}
     }
+    if WriteFormat::of(name) == WriteFormat::Unsupported {
+        return Err(refuse("this format is not written".to_owned(), "write a .png"));
+    }
     let format = ImageFormat::from_path(name).map_err(|e| refuse(e.to_string(), "write a .png"))?;
     let color = match (channels, image.depth()) {
         (1, 8) => ExtendedColorType::L8,

@@ -3,7 +3,7 @@
 mod json;
 mod validate;
 
-use gan_data::{AlphaPolicy, DecodeOptions, Direction, Preprocess};
+use gan_data::{AlphaPolicy, DecodeOptions, Direction, LabelsAs, Preprocess};
 use gan_nets::{EncoderConfig, GeneratorConfig};
 use serde::{Deserialize, Serialize};
 

@@ -53,6 +53,8 @@ impl<'a> Gif<'a> {
             let kind = part(file, at, 1)?[0];
             match kind {
                 TRAILER => break,
+                // Some writers end their data twice.
+                0 => at += 1,
                 EXTENSION => {
                     let (blocks, end) = sub_blocks(file, at + 2)?;
                     if part(file, at + 1, 1)?[0] == GRAPHIC_CONTROL

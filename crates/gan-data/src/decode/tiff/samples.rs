@@ -37,41 +37,52 @@ pub(in crate::decode) struct Uncommon<'a> {
     decoder: Decoder<Cursor<Cow<'a, [u8]>>>,
     size: (u32, u32),
     channels: usize,
-    bits: usize,
-    planar: bool,
+    kind: Kind,
     palette: Option<Vec<[u8; 3]>>,
+}
+
+/// How samples are stored.
+struct Kind {
+    indexed: bool,
+    bits: usize,
+    unsigned: bool,
+    planar: bool,
     /// What the file says that black and white are.
     range: Option<(f64, f64)>,
+}
+
+impl Kind {
+    /// `None` if the general decoder reads it.
+    fn of(layout: &Layout<'_>, directory: &Directory) -> Result<Option<Self>, Flaw> {
+        let first = |tag, absent| layout.first(directory, tag, absent);
+        let (bits, samples) = (first(BITS, 1)?, first(SAMPLES, 1)?);
+        let (photometric, unsigned) = (first(PHOTOMETRIC, BLACK_IS_ZERO)?, first(FORMAT, 1)? == 1);
+        let grey = photometric <= BLACK_IS_ZERO;
+        let usual = unsigned && bits <= 16 && !(grey && (samples > 1 || matches!(bits, 2 | 4)));
+        if photometric > PALETTE || photometric < PALETTE && usual {
+            return Ok(None);
+        }
+        let range = layout.real(directory, LEAST)?.zip(layout.real(directory, MOST)?);
+        Ok(Some(Kind {
+            indexed: photometric == PALETTE,
+            bits: bits as usize,
+            unsigned,
+            planar: first(PLANAR, 1)? == 2,
+            range: range.filter(|(low, high)| low < high),
+        }))
+    }
 }
 
 impl<'a> Uncommon<'a> {
     /// Opens the first page within the limits; `None` if the general decoder reads its kind.
     pub(in crate::decode) fn open(path: &'a Path, file: &'a [u8], limits: &DecodeLimits) -> Result<Option<Self>> {
-        let layout = Layout::of(file).map_err(|flaw| flaw.of(path))?;
-        let read = |directory: &Directory| {
-            let first = |tag, absent| layout.first(directory, tag, absent);
-            let (bits, samples) = (first(BITS, 1)?, first(SAMPLES, 1)?);
-            let (photometric, format) = (first(PHOTOMETRIC, BLACK_IS_ZERO)?, first(FORMAT, 1)?);
-            let grey = photometric <= BLACK_IS_ZERO;
-            let usual = format == 1 && bits <= 16 && !(grey && (samples > 1 || matches!(bits, 2 | 4)));
-            let common = photometric > PALETTE || photometric < PALETTE && usual;
-            let range = layout.real(directory, LEAST)?.zip(layout.real(directory, MOST)?);
-            Ok::<_, Flaw>((
-                common,
-                photometric == PALETTE,
-                bits,
-                first(PLANAR, 1)? == 2,
-                range.filter(|(low, high)| low < high),
-            ))
-        };
-        let directory = layout.directory(layout.first_directory).map_err(|flaw| flaw.of(path))?;
-        let (common, indexed, bits, planar, range) = read(&directory).map_err(|flaw| flaw.of(path))?;
-        if common {
-            return Ok(None);
-        }
+        let flawed = |flaw: Flaw| flaw.of(path);
+        let layout = Layout::of(file).map_err(flawed)?;
+        let directory = layout.directory(layout.first_directory).map_err(flawed)?;
+        let Some(kind) = Kind::of(&layout, &directory).map_err(flawed)? else { return Ok(None) };
         let (mut palette, mut bytes) = (None, Cow::Borrowed(file));
-        if indexed {
-            palette = Some(colours(&layout, &directory).map_err(|flaw| flaw.of(path))?);
+        if kind.indexed {
+            palette = Some(colours(&layout, &directory).map_err(flawed)?);
             // The decoder refuses palettes, and reads indices as levels of grey.
             if let Some(field) = directory.field(PHOTOMETRIC) {
                 bytes = Cow::Owned(layout.with_first(field, BLACK_IS_ZERO as u32));
@@ -84,11 +95,11 @@ impl<'a> Uncommon<'a> {
         let mut decoder = decoder.with_limits(allowed);
         let (width, height) = decoder.dimensions().map_err(|error| refused(path, error))?;
         let channels = decoder.colortype().map_err(|error| refused(path, error))?.num_samples();
-        let total = u64::from(width) * u64::from(height) * u64::from(channels) * bits.div_ceil(8);
+        let total = u64::from(width) * u64::from(height) * u64::from(channels) * kind.bits.div_ceil(8) as u64;
         limits.check(path, width, height, total)?;
         limits.check_ratio(path, file.len() as u64, total, MOST_EXPANSION)?;
-        let (size, channels, bits) = ((width, height), usize::from(channels), bits as usize);
-        Ok(Some(Uncommon { path, decoder, size, channels, bits, planar, palette, range }))
+        let (size, channels) = ((width, height), usize::from(channels));
+        Ok(Some(Uncommon { path, decoder, size, channels, kind, palette }))
     }
 
     /// What [`Uncommon::image`] will be, before it is turned.
@@ -97,7 +108,8 @@ impl<'a> Uncommon<'a> {
         let channels = u8::try_from(channels).map_err(|_| {
             Error::decode(self.path, format!("it has {channels} channels"), "at most 255 are supported")
         })?;
-        let depth = if self.palette.is_some() || self.bits <= 8 { 8 } else { 16 };
+        let eight = self.palette.is_some() || self.kind.unsigned && self.kind.bits <= 8;
+        let depth = if eight { 8 } else { 16 };
         Ok(Header { width: self.size.0, height: self.size.1, channels, depth })
     }
 
@@ -119,7 +131,7 @@ impl<'a> Uncommon<'a> {
                     Ok(Image::U8(Raster::new(width, height, 3, samples.into_iter().flatten().copied().collect())))
                 }
                 None => {
-                    let scale = u8::MAX / (u8::MAX >> (8 - self.bits.clamp(1, 8)));
+                    let scale = u8::MAX / (u8::MAX >> (8 - self.kind.bits.clamp(1, 8)));
                     let samples = values.into_iter().map(|value| value * scale).collect();
                     Ok(Image::U8(Raster::new(width, height, self.channels, samples)))
                 }
@@ -164,17 +176,18 @@ impl<'a> Uncommon<'a> {
         let mut result = DecodingResult::U8(Vec::new());
         self.decoder.read_image_to_buffer(&mut result).map_err(|error| refused(self.path, error))?;
         let (width, pixels) = (self.size.0 as usize, self.size.0 as usize * self.size.1 as usize);
-        if self.bits < 8
+        if self.kind.bits < 8
             && let DecodingResult::U8(packed) = &result
         {
-            if !matches!(self.bits, 1 | 2 | 4) {
+            if !matches!(self.kind.bits, 1 | 2 | 4) {
                 return Err(self.other_kind());
             }
-            let row = (width * self.channels * self.bits).div_ceil(8);
-            let samples = packed.chunks_exact(row).flat_map(|row| unpacked(row, self.bits).take(width * self.channels));
+            let row = (width * self.channels * self.kind.bits).div_ceil(8);
+            let samples =
+                packed.chunks_exact(row).flat_map(|row| unpacked(row, self.kind.bits).take(width * self.channels));
             result = DecodingResult::U8(samples.collect());
         }
-        let (planes, expected) = (if self.planar { self.channels } else { 1 }, pixels * self.channels);
+        let (planes, expected) = (if self.kind.planar { self.channels } else { 1 }, pixels * self.channels);
         macro_rules! each_type {
             ($($kind:ident)*) => {
                 match result {
@@ -196,7 +209,7 @@ impl<'a> Uncommon<'a> {
 
     /// Levels of 16 bits; `usual` is black and white where the file does not say.
     fn levels(&self, values: &[f64], usual: (f64, f64), whole: bool) -> Result<Vec<u16>> {
-        let (low, high) = self.range.unwrap_or(usual);
+        let (low, high) = self.kind.range.unwrap_or(usual);
         let outside = |value: &f64| !(low..=high).contains(value);
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -209,10 +222,10 @@ impl<'a> Uncommon<'a> {
             ));
         }
         // Eight bits in a wider type would be one grey all over.
-        if whole && self.range.is_none() && self.bits > 8 && least >= 0.0 && (1.0..256.0).contains(&most) {
+        if whole && self.kind.range.is_none() && self.kind.bits > 8 && least >= 0.0 && (1.0..256.0).contains(&most) {
             return refused(format!(
                 "its values go from {least} to {most}, and of {} bits they would show next to nothing",
-                self.bits
+                self.kind.bits
             ));
         }
         Ok(values.iter().map(|value| ((value - low) / (high - low) * 65_535.0 + 0.5) as u16).collect())
