@@ -20,4 +20,5 @@ mod signals;
 mod styles;
 mod support;
 mod training;
+mod translate_io;
 mod validation;
