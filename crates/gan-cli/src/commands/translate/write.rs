@@ -29,8 +29,8 @@ impl Writer<'_> {
         let Made { index, job, image, shown } = made;
         let target = self.targets.map_or(Ok(None), |targets| targets.of_result(job.files.name))?;
         if self.side_by_side {
-            let row =
-                beside(shown.into_iter().chain([image.clone()]).chain(target).collect(), image.size(), job.output)?;
+            let size = image.size();
+            let row = beside(shown.into_iter().chain([image]).chain(target).collect(), size, job.output)?;
             self.to_output(job.output, &row)?;
             return self.page.map_or(Ok(()), |page| page.keep(index, job, &row, None, None));
         }
