@@ -1,7 +1,7 @@
 //! Errors of gan-translate in the words of the command line: what to do about each by which option.
 
 use crate::commands::model_folder::instead;
-use crate::exit::{BAD_DATA, BAD_MODEL, Coded};
+use crate::exit::{BAD_DATA, BAD_MODEL, Coded, USAGE};
 use gan_translate::Error;
 
 /// The same error, with the option that helps where there is one.
@@ -60,6 +60,15 @@ pub(crate) fn worded(error: Error) -> anyhow::Error {
         Error::Keys { path, source } => {
             (BAD_MODEL, format!("{}: {source}; correct the file of --keys", path.display()))
         }
+        Error::TooManyChannels { model, output, channels } => (
+            USAGE,
+            format!(
+                "{} makes {channels} channels, which {} does not hold; add --format tiff (a grey page each), npy or planes, or name a file \
+                 that ends like one of them",
+                model.display(),
+                output.display()
+            ),
+        ),
         Error::TooSmall { size: (w, h), smallest } => (
             BAD_DATA,
             format!(

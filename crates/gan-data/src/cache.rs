@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use blake3::Hash;
 use gan_fs::Durability;
 
-use crate::decode::{AlphaPolicy, DecodeLimits, DecodeOptions};
+use crate::decode::{AlphaPolicy, DecodeLimits, DecodeOptions, LabelsAs};
 use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
@@ -142,7 +142,7 @@ impl Cache {
 /// The name of an entry. What decides about its samples is all in here.
 fn key(kind: Kind, content: &[u8], options: &DecodeOptions) -> Hash {
     // Named one by one: a new option cannot be forgotten here.
-    let DecodeOptions { limits, alpha, exif } = options;
+    let DecodeOptions { limits, alpha, exif, labels_as, page } = options;
     let DecodeLimits { max_pixels, max_bytes, max_side } = limits;
     let alpha = match alpha {
         AlphaPolicy::Drop => "drop",
@@ -150,8 +150,12 @@ fn key(kind: Kind, content: &[u8], options: &DecodeOptions) -> Hash {
         AlphaPolicy::Composite => "composite",
     };
     let crate_version = env!("CARGO_PKG_VERSION");
-    let options =
+    let mut options =
         format!("{VERSION} {crate_version} {kind:?} alpha={alpha} exif={exif} {max_pixels} {max_bytes} {max_side}",);
+    // Entries of earlier versions stay good for what those could read.
+    if (*labels_as, *page) != (LabelsAs::Ids, 0) {
+        options += &format!(" labels_as={labels_as:?} page={page}");
+    }
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(options.len() as u64).to_le_bytes()).update(options.as_bytes()).update(content);
     hasher.finalize()

@@ -6,7 +6,7 @@ use gan_range::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::channels::has_alpha;
-use crate::decode::{AlphaPolicy, DecodeLimits, DecodeOptions};
+use crate::decode::{AlphaPolicy, DecodeOptions, LabelsAs};
 use crate::error::Result;
 use crate::jitter::JitterOn;
 use crate::label_rule::LabelRule;
@@ -105,6 +105,8 @@ pub struct DataConfig {
     pub instances: bool,
     /// Label of pixels that nobody labelled (often 255); it becomes label `label_nc`.
     pub dont_care: Option<u32>,
+    /// What label and instance maps hold: ids, or colours whose red, green and blue are the id.
+    pub labels_as: LabelsAs,
     /// Whether the EXIF orientation of photographs is obeyed.
     pub exif: bool,
     /// What becomes of an alpha channel where the network has no channel for it.
@@ -141,6 +143,7 @@ impl Default for DataConfig {
             label_nc: 35,
             instances: true,
             dont_care: None,
+            labels_as: LabelsAs::Ids,
             exif: true,
             alpha: AlphaPolicy::Drop,
             cache: PathBuf::new(),
@@ -210,7 +213,7 @@ impl DataConfig {
     #[must_use]
     pub fn decode_options_for(&self, channels: usize) -> DecodeOptions {
         let alpha = if has_alpha(channels) { AlphaPolicy::Keep } else { self.alpha };
-        DecodeOptions { limits: DecodeLimits::default(), alpha, exif: self.exif }
+        DecodeOptions { alpha, exif: self.exif, labels_as: self.labels_as, ..DecodeOptions::default() }
     }
 
     /// Refuses numbers out of their range.

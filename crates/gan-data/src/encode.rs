@@ -1,17 +1,21 @@
 //! Writing images, and turning tensors back into images.
 
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use gan_fs::Durability;
 use image::{ExtendedColorType, ImageFormat};
+use tiff::encoder::TiffEncoder;
+use tiff::encoder::colortype::{Gray8, Gray16};
 
 use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
+use crate::image_name::extension;
 use crate::raster::Raster;
+use crate::writable::WriteFormat;
 
 /// Bits a sample of an image that is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,8 +93,11 @@ impl Default for WriteOptions {
     }
 }
 
-/// Writes an image of 1 … 4 channels; the extension picks the format (png, jpg, webp, bmp, ppm, tiff). The file
-/// appears whole or not at all.
+/// Writes an image; the extension picks the format. The file appears whole or not at all.
+///
+/// png, webp and bmp take 1 … 4 channels (grey or colour, with or without alpha), jpg 1 or 3, ppm 3 (grey is repeated) and pgm 1. tiff
+/// takes any number: above four, each is a grey page. So do npy (NumPy's `[H, W, C]` of unsigned integers, or `[H, W]` of one channel)
+/// and planes (a folder; see [`write_planes`]).
 ///
 /// # Errors
 /// [`Error::Encode`] if the format cannot hold the image, [`Error::Io`] if the disk refuses.
@@ -103,11 +110,50 @@ pub fn write_image(path: &Path, image: &Image) -> Result<()> {
 /// # Errors
 /// As [`write_image`].
 pub fn write_image_with(path: &Path, image: &Image, options: &WriteOptions) -> Result<()> {
-    const REMEDY: &str = "write a .png";
-    let refuse = |reason: String| Error::Encode { path: path.to_path_buf(), reason, remedy: REMEDY };
-    let format = ImageFormat::from_path(path).map_err(|e| refuse(e.to_string()))?;
+    if WriteFormat::is_planes_name(path) {
+        return write_planes(path, image);
+    }
+    write_whole(path, &encode_image(path, image, options)?)
+}
+
+/// What [`write_image_with`] would write into a file of this name.
+///
+/// # Errors
+/// [`Error::Encode`] if the format cannot hold the image.
+pub fn encode_image(name: &Path, image: &Image, options: &WriteOptions) -> Result<Vec<u8>> {
+    let refuse = |reason: String, remedy| Error::Encode { path: name.to_path_buf(), reason, remedy };
     let (width, height) = image.size();
-    let color = match (image.channels(), image.depth()) {
+    let channels = image.channels();
+    let extension = extension(name).unwrap_or_default();
+    match &*extension {
+        "npy" => return Ok(npy(image)),
+        "ppm" | "pgm" | "pnm" => {
+            let wanted = match &*extension {
+                "pgm" => 1,
+                "pnm" if channels == 1 => 1,
+                _ => 3,
+            };
+            let grey_to_colour = channels == 1 && wanted == 3;
+            if channels != wanted && !grey_to_colour {
+                let reason = format!("a .{extension} has {wanted} channels, and this image has {channels}");
+                return Err(refuse(
+                    reason,
+                    if channels == 3 { "write a .ppm or a .png" } else { "write a .png or a .tiff" },
+                ));
+            }
+            let image = image.clone().with_channels(wanted).unwrap_or_else(|| image.clone());
+            return Ok(pnm(&image));
+        }
+        "tif" | "tiff" if channels > 4 => {
+            return planes_as_pages(image).map_err(|e| refuse(e.to_string(), "write a folder NAME.planes"));
+        }
+        _ => {}
+    }
+    if WriteFormat::of(name) == WriteFormat::Unsupported {
+        return Err(refuse("this format is not written".to_owned(), "write a .png"));
+    }
+    let format = ImageFormat::from_path(name).map_err(|e| refuse(e.to_string(), "write a .png"))?;
+    let color = match (channels, image.depth()) {
         (1, 8) => ExtendedColorType::L8,
         (2, 8) => ExtendedColorType::La8,
         (3, 8) => ExtendedColorType::Rgb8,
@@ -116,7 +162,10 @@ pub fn write_image_with(path: &Path, image: &Image, options: &WriteOptions) -> R
         (2, _) => ExtendedColorType::La16,
         (3, _) => ExtendedColorType::Rgb16,
         (4, _) => ExtendedColorType::Rgba16,
-        (channels, _) => return Err(refuse(format!("{channels} channels do not make an image"))),
+        _ => {
+            let reason = format!("{channels} channels do not fit into this format");
+            return Err(refuse(reason, "write a .tiff, a .npy, or a folder NAME.planes"));
+        }
     };
     let deep: Vec<u8>;
     let samples = match image {
@@ -133,26 +182,79 @@ pub fn write_image_with(path: &Path, image: &Image, options: &WriteOptions) -> R
     } else {
         image::write_buffer_with_format(&mut encoded, samples, width as u32, height as u32, color, format)
     }
-    .map_err(|e| refuse(e.to_string()))?;
-    write_whole(path, encoded.get_ref())
+    .map_err(|e| refuse(e.to_string(), "write a .png"))?;
+    Ok(encoded.into_inner())
+}
+
+/// A binary portable map of one or three channels: P5 or P6.
+fn pnm(image: &Image) -> Vec<u8> {
+    let ((width, height), kind) = (image.size(), if image.channels() == 1 { 5 } else { 6 });
+    let head = |most: u16| format!("P{kind}\n{width} {height}\n{most}\n").into_bytes();
+    match image {
+        Image::U8(raster) => [&head(u8::MAX.into())[..], raster.samples()].concat(),
+        Image::U16(raster) => {
+            let samples = raster.samples().iter().flat_map(|s| s.to_be_bytes());
+            head(u16::MAX).into_iter().chain(samples).collect()
+        }
+    }
+}
+
+/// NumPy's format, version 1.0.
+fn npy(image: &Image) -> Vec<u8> {
+    const ALIGNMENT: usize = 64;
+    let ((width, height), channels) = (image.size(), image.channels());
+    let shape = if channels == 1 { format!("({height}, {width})") } else { format!("({height}, {width}, {channels})") };
+    let kind = if image.depth() == 8 { "|u1" } else { "<u2" };
+    let mut head = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
+    let prefix = b"\x93NUMPY\x01\x00";
+    // The header ends in a line end, and the samples begin at a multiple.
+    let length = (prefix.len() + 2 + head.len() + 1).next_multiple_of(ALIGNMENT) - prefix.len() - 2;
+    head += &" ".repeat(length - 1 - head.len());
+    head.push('\n');
+    let start = [&prefix[..], &(length as u16).to_le_bytes(), head.as_bytes()].concat();
+    match image {
+        Image::U8(raster) => [&start, raster.samples()].concat(),
+        Image::U16(raster) => start.into_iter().chain(raster.samples().iter().flat_map(|s| s.to_le_bytes())).collect(),
+    }
+}
+
+/// A TIFF of one grey page a channel.
+fn planes_as_pages(image: &Image) -> tiff::TiffResult<Vec<u8>> {
+    let mut encoded = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut encoded)?;
+    let (width, height) = (image.size().0 as u32, image.size().1 as u32);
+    for channel in 0..image.channels() {
+        match image {
+            Image::U8(raster) => encoder.write_image::<Gray8>(width, height, raster.channel(channel).samples())?,
+            Image::U16(raster) => encoder.write_image::<Gray16>(width, height, raster.channel(channel).samples())?,
+        }
+    }
+    Ok(encoded.into_inner())
 }
 
 /// Writes an image of any number of channels as a folder `….planes` of grey PNGs, `000.png`, `001.png`, …; what
-/// [`crate::decode`] reads back. Each file appears whole or not at all.
+/// [`crate::decode`] reads back. Planes of an earlier image that this one has not are removed; each file appears whole or not at all.
 ///
 /// # Errors
 /// [`Error::Encode`] unless the folder's name ends in `.planes`, [`Error::Io`] if the disk refuses.
 pub fn write_planes(folder: &Path, image: &Image) -> Result<()> {
-    if folder.extension().is_none_or(|e| e != "planes") {
+    if !WriteFormat::is_planes_name(folder) {
         let reason = "the name of a folder of planes ends in .planes".to_owned();
         return Err(Error::Encode { path: folder.to_path_buf(), reason, remedy: "rename it" });
     }
+    let name = |channel: usize| folder.join(format!("{channel:03}.png"));
     for channel in 0..image.channels() {
         let plane = match image {
             Image::U8(raster) => Image::U8(raster.channel(channel)),
             Image::U16(raster) => Image::U16(raster.channel(channel)),
         };
-        write_image(&folder.join(format!("{channel:03}.png")), &plane)?;
+        write_image(&name(channel), &plane)?;
+    }
+    for channel in image.channels().. {
+        match fs::remove_file(name(channel)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            removed => removed.map_err(|e| Error::io("write", &name(channel), e))?,
+        }
     }
     Ok(())
 }

@@ -29,6 +29,26 @@ pub enum Error {
         /// What to try.
         remedy: &'static str,
     },
+    /// A label or instance map holds colours where ids are needed.
+    #[error(
+        "cannot take {} for a map of ids: {reason}; save it as PNG with one channel (8 or 16 bits) or with a palette, or set \
+         labels_as = \"rgb\" if red, green and blue each are the id",
+        path.display()
+    )]
+    InColour {
+        /// The map.
+        path: PathBuf,
+        /// What it holds.
+        reason: String,
+    },
+    /// A map of colours holds some that no label has.
+    #[error("{}: {}", path.display(), unknown_text(unknown))]
+    UnknownColours {
+        /// The map.
+        path: PathBuf,
+        /// These colours, the most frequent first; never empty.
+        unknown: Vec<UnknownColour>,
+    },
     /// The image's header announces more than the limits allow; nothing was allocated.
     #[error("{} is {width}x{height}: {limit}; scale it down, or raise the decoding limits", path.display())]
     TooLarge {
@@ -179,6 +199,19 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+/// A colour that no label has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownColour {
+    /// Red, green and blue.
+    pub colour: [u8; 3],
+    /// Column of its first pixel, in reading order.
+    pub x: usize,
+    /// Row of that pixel.
+    pub y: usize,
+    /// Number of pixels of that colour.
+    pub pixels: usize,
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { action, path: path.to_path_buf(), source }
@@ -211,6 +244,15 @@ fn failures_text(failures: &[Error]) -> String {
     let shown = failures.iter().take(NAMES_SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("\n  ");
     let more = failures.len().saturating_sub(NAMES_SHOWN);
     if more > 0 { format!("\n  {shown}\n  and {more} more") } else { format!("\n  {shown}") }
+}
+
+fn unknown_text(unknown: &[UnknownColour]) -> String {
+    let listed = unknown.iter().take(NAMES_SHOWN).map(|UnknownColour { colour: [r, g, b], x, y, pixels }| {
+        format!("{r},{g},{b} ({pixels} pixels, first at x={x}, y={y})")
+    });
+    let more = unknown.len().saturating_sub(NAMES_SHOWN);
+    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{} colours are not in the palette: {}{tail}", unknown.len(), listed.collect::<Vec<_>>().join(", "))
 }
 
 /// At most this many names of each side, or failures, are spelt out.

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 /// File names that count as images, in lower case; the case of a name does not matter.
-const EXTENSIONS: [&str; 14] =
-    ["jpg", "jpeg", "jpe", "jfif", "jif", "png", "webp", "bmp", "ppm", "pgm", "pbm", "pnm", "tif", "tiff"];
+const EXTENSIONS: [&str; 15] =
+    ["jpg", "jpeg", "jpe", "jfif", "jif", "png", "webp", "gif", "bmp", "ppm", "pgm", "pbm", "pnm", "tif", "tiff"];
 
 /// Endings of images and films that cannot be read here.
-pub(crate) const UNSUPPORTED: [&str; 46] = [
-    "3fr", "arw", "avi", "avif", "bpg", "cr2", "cr3", "dds", "dng", "eps", "exr", "farbfeld", "gif", "hdr", "heic",
-    "heics", "heif", "hif", "icns", "ico", "j2k", "jp2", "jpx", "jxl", "jxr", "kra", "m4v", "mkv", "mov", "mp4",
-    "mpeg", "mpg", "nef", "orf", "pam", "pcx", "pdf", "pfm", "psd", "qoi", "raf", "rw2", "svg", "tga", "webm", "xcf",
+pub(crate) const UNSUPPORTED: [&str; 45] = [
+    "3fr", "arw", "avi", "avif", "bpg", "cr2", "cr3", "dds", "dng", "eps", "exr", "farbfeld", "hdr", "heic", "heics",
+    "heif", "hif", "icns", "ico", "j2k", "jp2", "jpx", "jxl", "jxr", "kra", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg",
+    "nef", "orf", "pam", "pcx", "pdf", "pfm", "psd", "qoi", "raf", "rw2", "svg", "tga", "webm", "xcf",
 ];
 
 /// Whether a name is that of an image. (`._x.jpg` holds a desktop's notes about `x.jpg`, not an image.)

@@ -40,6 +40,7 @@ mod jitter;
 mod kind;
 mod kinds;
 mod lab;
+mod label_colours;
 mod label_rule;
 mod layout;
 mod listing;
@@ -47,6 +48,7 @@ mod loader;
 mod pages;
 mod pairing;
 mod pairs;
+mod palette;
 mod pixels;
 mod preprocess;
 mod raster;
@@ -65,12 +67,16 @@ pub use batch::{Batch, Item};
 pub use channels::{adapt_channels, has_alpha};
 pub use config::{DataConfig, DataMode, Direction};
 pub use dataset::{Dataset, Description, ItemFiles};
-pub use decode::{AlphaPolicy, DecodeLimits, DecodeOptions, Header, decode, decode_ids, probe};
+pub use decode::{
+    AlphaPolicy, DecodeLimits, DecodeOptions, Header, LabelsAs, decode, decode_bytes, decode_ids, decode_ids_bytes,
+    probe,
+};
 pub use dynamic_image::Image;
 pub use encode::{
-    Depth, Quantize, WriteOptions, image_from_tensor, write_ids, write_image, write_image_with, write_planes,
+    Depth, Quantize, WriteOptions, encode_image, image_from_tensor, write_ids, write_image, write_image_with,
+    write_planes,
 };
-pub use error::{Error, Result};
+pub use error::{Error, Result, UnknownColour};
 pub use ids::IdMap;
 pub use image_file::{ImageFile, distinct_names, with_suffix};
 pub use inspect::{
@@ -79,12 +85,16 @@ pub use inspect::{
 pub use jitter::{Jitter, JitterFactors, JitterOn, Part};
 pub use kinds::{Aligned, Colorization, LabelScan, Labelled, Single, Unaligned, open};
 pub use lab::{image_from_lab, lab_tensors, lab_to_rgb, rgb_to_lab};
+pub use label_colours::{label_colour, label_colours};
 pub use label_rule::LabelRule;
 pub use listing::{Exclude, LeftOut, Listing, Reason, image_files, list_images};
 pub use loader::{Batches, Loader, LoaderConfig};
-pub use pages::{pages, pages_note};
+pub use pages::{pages, pages_note, tiff_pages};
 pub use pairing::{pair_images, partner};
-pub use pairs::{Canny, PairInput, SplitRatio, Written, canny_edges, combine, make_pairs, separate, split};
+pub use pairs::{
+    Canny, PairInput, SplitRatio, Written, canny_edges, combine, label_maps, make_pairs, separate, side_by_side, split,
+};
+pub use palette::{Palette, PaletteLabel};
 pub use pixels::Pixels;
 pub use preprocess::Preprocess;
 pub use raster::Raster;

@@ -1,4 +1,4 @@
-//! How many images one file holds: pages of a TIFF, frames of an animated PNG or WebP. Only the first is ever used.
+//! How many images one file holds: pages of a TIFF, frames of an animated PNG, WebP or GIF. Of frames only the first is ever used.
 
 use std::io::{BufReader, Cursor, Read, Result, Seek, SeekFrom};
 use std::path::Path;
@@ -6,9 +6,10 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::image_file::ImageFile;
+use crate::image_name::extension;
 
 /// Endings of formats that may hold several images, in lower case.
-const CANDIDATES: [&str; 4] = ["png", "webp", "tif", "tiff"];
+const CANDIDATES: [&str; 5] = ["png", "webp", "gif", "tif", "tiff"];
 
 /// Names spelt out in a note.
 const NAMES_SHOWN: usize = 3;
@@ -25,15 +26,20 @@ pub fn pages(bytes: &[u8]) -> usize {
 
 /// One sentence about the files that have further pages. Reads headers of files whose names promise such a format.
 pub(crate) fn note(files: &[ImageFile]) -> Option<String> {
-    let several: Vec<&ImageFile> = files.par_iter().filter(|file| pages_of(&file.path) > 1).collect();
-    sentence(&several.into_iter().map(ImageFile::name).collect::<Vec<_>>())
+    let several = files.par_iter().map(|file| (pages_of(&file.path), file)).filter(|(pages, _)| *pages > 1);
+    sentence(&several.map(|(pages, file)| named(&file.name(), pages)).collect::<Vec<_>>())
 }
 
 /// The same sentence about files that were named one by one.
 #[must_use]
 pub fn pages_note<'a>(files: impl IntoIterator<Item = &'a Path>) -> Option<String> {
-    let several = files.into_iter().filter(|path| pages_of(path) > 1);
-    sentence(&several.map(|path| path.display().to_string()).collect::<Vec<_>>())
+    let several = files.into_iter().map(|path| (pages_of(path), path)).filter(|(pages, _)| *pages > 1);
+    sentence(&several.map(|(pages, path)| named(&path.display().to_string(), pages)).collect::<Vec<_>>())
+}
+
+/// A file and how much of it is used.
+pub(crate) fn named(name: &str, pages: usize) -> String {
+    format!("{name}: 1 of {pages}")
 }
 
 /// What to say about files, by their names, that have further pages.
@@ -49,8 +55,14 @@ pub(crate) fn sentence(names: &[String]) -> Option<String> {
 }
 
 fn pages_of(path: &Path) -> usize {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    if extension.is_some_and(|e| CANDIDATES.contains(&e.as_str())) { of_file(path) } else { 1 }
+    if extension(path).is_some_and(|e| CANDIDATES.contains(&e.as_str())) { of_file(path) } else { 1 }
+}
+
+/// Number of pages of a TIFF; 1 for files of other formats, whose frames are not to be had, and for what cannot be read.
+#[must_use]
+pub fn tiff_pages(path: &Path) -> usize {
+    let is_tiff = extension(path).is_some_and(|extension| matches!(&*extension, "tif" | "tiff"));
+    if is_tiff { of_file(path) } else { 1 }
 }
 
 /// As [`pages`], of a file; only headers are read.
@@ -63,6 +75,7 @@ fn count(source: &mut (impl Read + Seek)) -> usize {
     let found = source.read_exact(&mut head).and_then(|()| match &head {
         b"\x89PNG\r\n\x1a\n" => png(source),
         [b'R', b'I', b'F', b'F', ..] => webp(source),
+        [b'G', b'I', b'F', b'8', ..] => gif(source),
         [b'I', b'I', 42 | 43, 0, ..] => tiff(source, false, head[2] == 43),
         [b'M', b'M', 0, 42 | 43, ..] => tiff(source, true, head[3] == 43),
         _ => Ok(1),
@@ -98,6 +111,37 @@ fn webp(source: &mut (impl Read + Seek)) -> Result<usize> {
             _ => {}
         }
         source.seek_relative(i64::from(length) + i64::from(length % 2))?;
+    }
+    Ok(frames)
+}
+
+/// The images on the canvas.
+fn gif(source: &mut (impl Read + Seek)) -> Result<usize> {
+    let skip_table = |source: &mut _, flags: u8| {
+        let length = if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
+        Seek::seek_relative(source, length)
+    };
+    let canvas = bytes::<5>(source)?;
+    skip_table(source, canvas[2])?;
+    let mut frames = 0;
+    for _ in 0..MOST {
+        match bytes::<1>(source) {
+            Ok([b',']) => {
+                let image = bytes::<9>(source)?;
+                skip_table(source, image[8])?;
+                frames += 1;
+            }
+            Ok([b'!']) => {}
+            _ => break,
+        }
+        // The size of codes, or the kind of an extension; then the blocks of data.
+        source.seek_relative(1)?;
+        loop {
+            match bytes::<1>(source)? {
+                [0] => break,
+                [length] => source.seek_relative(length.into())?,
+            }
+        }
     }
     Ok(frames)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cache::Cache;
 use crate::channels::{adapt_channels, has_alpha};
 use crate::config::DataConfig;
-use crate::decode::{AlphaPolicy, DecodeOptions, ids_from_bytes, image_from_bytes, join_planes};
+use crate::decode::{AlphaPolicy, DecodeOptions, decode_bytes, decode_ids_bytes, join_planes};
 use crate::dynamic_image::Image;
 use crate::error::Result;
 use crate::ids::IdMap;
@@ -46,7 +46,7 @@ impl Reader {
         let options = DecodeOptions { alpha, ..self.options };
         // Hashing and decoding see the same bytes: a file replaced in between cannot enter under a wrong key.
         let bytes = self.options.limits.read(path)?;
-        let decode = || image_from_bytes(path, &bytes, &options);
+        let decode = || decode_bytes(path, &bytes, &options);
         match &self.cache {
             Some(cache) => cache.image(&bytes, &options, decode),
             None => decode(),
@@ -56,7 +56,7 @@ impl Reader {
     /// A map of ids; see [`crate::decode_ids`].
     pub(crate) fn ids(&self, path: &Path) -> Result<IdMap> {
         let bytes = self.options.limits.read(path)?;
-        let decode = || ids_from_bytes(path, &bytes, &self.options);
+        let decode = || decode_ids_bytes(path, &bytes, &self.options);
         match &self.cache {
             Some(cache) => cache.ids(&bytes, &self.options, decode),
             None => decode(),

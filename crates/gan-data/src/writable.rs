@@ -4,13 +4,17 @@ use std::path::Path;
 
 use image::ImageFormat;
 
+use crate::image_name::extension;
+
 /// What [`crate::write_image`] would make of a file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteFormat {
-    /// The extension is that of a format that is written; `alpha` says whether it has room for an alpha channel.
+    /// The extension is that of a format that is written.
     Writable {
         /// Whether the format stores alpha.
         alpha: bool,
+        /// Whether it stores any number of channels; others store up to four.
+        any_channels: bool,
     },
     /// The extension is that of an image format that is not written here.
     Unsupported,
@@ -20,23 +24,36 @@ pub enum WriteFormat {
 
 impl WriteFormat {
     /// The formats that are written, in words.
-    pub const WRITABLE: &str = "png, jpg, webp, tiff, bmp or ppm";
+    pub const WRITABLE: &str = "png, jpg, webp, tiff, bmp, ppm, pgm, npy or planes";
 
     /// What the extension of `path` says. The file need not exist.
     #[must_use]
     pub fn of(path: &Path) -> Self {
+        let extension = extension(path).unwrap_or_default();
+        let any_channels = matches!(&*extension, "npy" | "planes" | "tif" | "tiff");
+        match &*extension {
+            "npy" | "planes" => return Self::Writable { alpha: true, any_channels },
+            // Bitmaps of black and white, and what few programs read.
+            "pbm" | "pam" => return Self::Unsupported,
+            _ => {}
+        }
         match ImageFormat::from_path(path) {
             Ok(format) if format.writing_enabled() => {
-                Self::Writable { alpha: !matches!(format, ImageFormat::Jpeg | ImageFormat::Pnm) }
+                let alpha = !matches!(format, ImageFormat::Jpeg | ImageFormat::Pnm);
+                Self::Writable { alpha, any_channels }
             }
             Ok(_) => Self::Unsupported,
             Err(_) => {
                 // Formats that people have and the decoder's library has never heard of.
                 let foreign = ["heic", "heif", "jxl", "jp2", "psd", "svg"];
-                let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-                if extension.is_some_and(|e| foreign.contains(&e.as_str())) { Self::Unsupported } else { Self::NoImage }
+                if foreign.contains(&&*extension) { Self::Unsupported } else { Self::NoImage }
             }
         }
+    }
+
+    /// Whether a path is called like a folder of planes.
+    pub(crate) fn is_planes_name(path: &Path) -> bool {
+        extension(path).is_some_and(|extension| extension == "planes")
     }
 }
 
@@ -52,8 +69,8 @@ mod tests {
         let dir = tempfile::TempDir::new().unwrap();
         let of_channels = |channels| Image::U8(Raster::new(2, 2, channels, vec![7; 4 * channels]));
         for name in [
-            "a.png", "a.JPG", "a.jpeg", "a.webp", "a.tif", "a.tiff", "a.bmp", "a.ppm", "a.gif", "a.avif", "a.tga",
-            "a.ico",
+            "a.png", "a.JPG", "a.jpeg", "a.webp", "a.tif", "a.tiff", "a.bmp", "a.ppm", "a.npy", "a.planes", "a.gif",
+            "a.avif", "a.tga", "a.ico", "a.pbm",
         ] {
             let path = dir.path().join(name);
             let format = WriteFormat::of(&path);
@@ -62,10 +79,9 @@ mod tests {
                 matches!(format, WriteFormat::Writable { .. }),
                 "{name}"
             );
-            // A pnm with alpha is a pam, which nothing else reads under such a name.
-            if !name.ends_with("ppm") {
-                let alpha = write_image(&path, &of_channels(4)).is_ok();
-                assert_eq!(alpha, format == (WriteFormat::Writable { alpha: true }), "{name}");
+            if let WriteFormat::Writable { alpha, any_channels } = format {
+                assert_eq!(write_image(&path, &of_channels(4)).is_ok(), alpha, "{name}");
+                assert_eq!(write_image(&path, &of_channels(6)).is_ok(), any_channels, "{name}");
             }
         }
         for word in WriteFormat::WRITABLE.split([',', ' ']).filter(|w| !["", "or"].contains(w)) {

@@ -124,7 +124,7 @@ pub fn image_model(method: &str, generators: Vec<Generator>, data: &DataConfig) 
             multiple: transform.multiple,
             minimum_height: transform.minimum_height,
         },
-        read: ReadOptions { exif: data.exif, alpha: data.alpha },
+        read: ReadOptions { exif: data.exif, alpha: data.alpha, labels_as: data.labels_as },
     }
 }
 

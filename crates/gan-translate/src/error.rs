@@ -191,15 +191,17 @@ pub enum Error {
         /// What both sides have to be multiples of.
         multiple: usize,
     },
-    /// The output has more channels than an image file.
+    /// The output has more channels than the format of its file.
     #[error(
-        "{} makes {channels} channels, and images are written with 1 to 4: its results cannot be written",
-        model.display()
+        "{} makes {channels} channels, which {} does not hold; write a .tiff (a grey page each), a .npy, or a folder NAME.planes",
+        model.display(), output.display()
     )]
     TooManyChannels {
         /// The model.
         model: PathBuf,
-        /// Channels of its output.
+        /// The file that was to be written.
+        output: PathBuf,
+        /// Channels of the model's output.
         channels: usize,
     },
     /// A tensor has another shape than the model takes.

@@ -154,7 +154,7 @@ impl Config {
                 multiple: data.multiple.max(multiple(&generators[0].config)),
                 minimum_height: !data.is_labelled(),
             },
-            read: ReadOptions { exif: data.exif, alpha: data.alpha },
+            read: ReadOptions { exif: data.exif, alpha: data.alpha, ..ReadOptions::default() },
             generators,
         }
     }

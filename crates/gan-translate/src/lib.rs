@@ -35,7 +35,7 @@ pub use elsewhere::Elsewhere;
 pub use encoder::FeatureEncoder;
 pub use error::{Error, Result};
 pub use gan_data::Direction;
-pub use many::{EachFile, FileError, FileJob, FileOutcome, Stage};
+pub use many::{EachFile, FileError, FileJob, FileOutcome, Made, Stage};
 pub use model::{Model, Translated};
 pub use model_config::{
     EncoderModel, Generator, InputKind, InvalidModel, ModelConfig, OutputKind, ReadOptions, Sizes, Styles,

@@ -2,7 +2,8 @@
 
 use crate::reader::{Files, Input};
 use crate::{Error, Model, Translated};
-use gan_data::{Image, WriteOptions, write_image_with};
+use candle_core::Tensor;
+use gan_data::{Batch, Image};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -49,24 +50,50 @@ pub enum Stage {
 
 type Result<T> = std::result::Result<T, FileError>;
 
+/// A result that is to be written.
+#[derive(Debug)]
+pub struct Made<'a> {
+    /// Which job it is of.
+    pub index: usize,
+    /// That job.
+    pub job: &'a FileJob<'a>,
+    /// The result.
+    pub image: Image,
+    /// The input as people see it ([`Model::shown`]), if [`EachFile::show`] asks for it.
+    pub shown: Option<Image>,
+}
+
 /// What the caller has to say about each file.
 pub struct EachFile<'a> {
+    /// Most inputs that are translated as one batch: those of one shape that follow one another. Models whose results depend on the batch
+    /// ([`Model::batches`]) translate one at a time, whatever it says. On the CPU, results are the same bits.
+    pub batch: usize,
+    /// Whether the input is wanted as people see it, beside the result.
+    pub show: bool,
     /// Whether a file is left out. Asked on another thread, before the file is read.
     pub skip: &'a (dyn Fn(&FileJob<'_>) -> bool + Sync),
+    /// Writes a result; on another thread, in order.
+    pub write: &'a (dyn Fn(Made<'_>) -> gan_data::Result<()> + Sync),
     /// Told of every file in order; may end the work.
     pub done: &'a mut dyn FnMut(usize, Result<FileOutcome>) -> ControlFlow<()>,
 }
 
+/// An input, and the same as people see it.
+type Shown = (Input, Option<Image>);
+
 /// A file that was read, `None` if it is left out.
-type Read = Result<Option<Input>>;
+type Read = Result<Option<Shown>>;
+
+/// What the model made of an input.
+type Computed = Result<(Translated, Image, Option<Image>)>;
 
 impl Model {
-    /// Translates files in order, one at a time, as [`Model::translate_files`] does. At most two more images than the one that is being
-    /// translated are in memory: the next, and the one before. When [`EachFile::done`] ends the work, the one before has been
+    /// Translates files in order, as [`Model::translate_files`] does. At most two more images than the batch that is being
+    /// translated are in memory: the next, and the one before. When [`EachFile::done`] ends the work, what came before has been
     /// written, and nothing after it.
     ///
     /// ```no_run
-    /// use gan_data::WriteOptions;
+    /// use gan_data::write_image;
     /// use gan_translate::{EachFile, FileJob, Files, Model};
     /// use std::{ops::ControlFlow, path::Path};
     ///
@@ -80,42 +107,48 @@ impl Model {
     ///     println!("file {i}: {outcome:?}");
     ///     ControlFlow::Continue(())
     /// };
-    /// model.translate_each(&jobs, &WriteOptions::default(), EachFile { skip: &|_| false, done: &mut done });
+    /// model.translate_each(&jobs, EachFile {
+    ///     batch: 1,
+    ///     show: false,
+    ///     skip: &|_| false,
+    ///     write: &|made| write_image(made.job.output, &made.image),
+    ///     done: &mut done,
+    /// });
     /// # Ok(()) }
     /// ```
-    pub fn translate_each(&self, jobs: &[FileJob<'_>], write: &WriteOptions, mut each: EachFile<'_>) {
+    pub fn translate_each(&self, jobs: &[FileJob<'_>], mut each: EachFile<'_>) {
         // A pool of the calling thread alone serves no other thread.
         let alone = rayon::current_thread_index().is_some();
-        if jobs.len() < 2 || alone || self.pipelined(jobs, write, &mut each).is_none() {
-            self.one_by_one(jobs, write, &mut each);
+        if jobs.len() < 2 || alone || self.pipelined(jobs, &mut each).is_none() {
+            self.one_by_one(jobs, &mut each);
         }
     }
 
-    fn one_by_one(&self, jobs: &[FileJob<'_>], write: &WriteOptions, each: &mut EachFile<'_>) {
-        for (i, job) in jobs.iter().enumerate() {
-            let outcome = self.read_unless(job, each.skip).and_then(|input| {
+    fn one_by_one(&self, jobs: &[FileJob<'_>], each: &mut EachFile<'_>) {
+        for (index, job) in jobs.iter().enumerate() {
+            let outcome = self.read_unless(job, each.skip, each.show).and_then(|input| {
                 let Some(input) = input else { return Ok(FileOutcome::Skipped) };
-                let (translated, image) = self.compute(input)?;
-                write_image_with(job.output, &image, write).map_err(not_written)?;
+                let (translated, image, shown) = self.compute(input)?;
+                (each.write)(Made { index, job, image, shown }).map_err(not_written)?;
                 Ok(FileOutcome::Written(translated))
             });
-            if (each.done)(i, outcome).is_break() {
+            if (each.done)(index, outcome).is_break() {
                 return;
             }
         }
     }
 
     /// `None`, and nothing done, if the system gives no threads.
-    fn pipelined(&self, jobs: &[FileJob<'_>], write: &WriteOptions, each: &mut EachFile<'_>) -> Option<()> {
+    fn pipelined(&self, jobs: &[FileJob<'_>], each: &mut EachFile<'_>) -> Option<()> {
         // Nothing waits in the channels: each thread holds the one image that it works on.
         let (to_model, inputs) = sync_channel::<Read>(0);
-        let (to_disk, images) = sync_channel::<(&Path, Image)>(0);
+        let (to_disk, images) = sync_channel::<Made<'_>>(0);
         let (to_report, reports) = channel();
-        let skip = each.skip;
+        let EachFile { batch, show, skip, write, .. } = *each;
         thread::scope(|scope| {
             let reader = move || {
                 for job in jobs {
-                    if to_model.send(self.read_unless(job, skip)).is_err() {
+                    if to_model.send(self.read_unless(job, skip, show)).is_err() {
                         return;
                     }
                 }
@@ -124,8 +157,9 @@ impl Model {
             thread::Builder::new().name("write".into()).spawn_scoped(scope, writer).ok()?;
             thread::Builder::new().name("read".into()).spawn_scoped(scope, reader).ok()?;
             let mut writing = Writing { to_disk, reports, pending: VecDeque::new(), done: &mut *each.done };
+            let batch = if self.batches() { batch } else { 1 };
             // A break drops the channels, at which both threads end.
-            if self.translate_inputs(jobs, inputs, &mut writing).is_continue() {
+            if self.translate_inputs(jobs, inputs, batch, &mut writing).is_continue() {
                 let _ = writing.report(true);
             }
             Some(())
@@ -136,32 +170,102 @@ impl Model {
         &self,
         jobs: &'p [FileJob<'p>],
         inputs: Receiver<Read>,
+        batch: usize,
         writing: &mut Writing<'_, 'p>,
     ) -> ControlFlow<()> {
-        for ((i, job), input) in jobs.iter().enumerate().zip(inputs) {
-            match input.and_then(|input| input.map(|input| self.compute(input)).transpose()) {
-                Ok(Some((translated, image))) => writing.write(i, translated, (job.output, image))?,
+        let mut inputs = inputs.into_iter().peekable();
+        let mut index = 0;
+        while let Some(input) = inputs.next() {
+            let first = match input {
+                Ok(Some(first)) => first,
                 other => {
                     writing.report(true)?;
-                    (writing.done)(i, other.map(|_| FileOutcome::Skipped))?;
+                    (writing.done)(index, other.map(|_| FileOutcome::Skipped))?;
+                    index += 1;
+                    continue;
                 }
+            };
+            let mut group = vec![first];
+            // The next input is waited for only if there is room for it.
+            while group.len() < batch
+                && let Some(Ok(Some(next))) = inputs.next_if(|next| is_like(&group[0].0, next))
+            {
+                group.push(next);
+            }
+            for computed in self.compute_all(group) {
+                match computed {
+                    Ok((translated, image, shown)) => {
+                        writing.write(translated, Made { index, job: &jobs[index], image, shown })?;
+                    }
+                    Err(error) => {
+                        writing.report(true)?;
+                        (writing.done)(index, Err(error))?;
+                    }
+                }
+                index += 1;
             }
         }
         ControlFlow::Continue(())
     }
 
-    fn read_unless(&self, job: &FileJob<'_>, skip: &(dyn Fn(&FileJob<'_>) -> bool + Sync)) -> Read {
+    fn read_unless(&self, job: &FileJob<'_>, skip: &(dyn Fn(&FileJob<'_>) -> bool + Sync), show: bool) -> Read {
         if skip(job) {
             return Ok(None);
         }
-        self.read(&job.files).map(Some).map_err(|error| FileError { stage: Stage::Read, error: error.into() })
+        let read = || {
+            let input = self.read(&job.files)?;
+            let shown = show.then(|| self.shown(&input)).transpose()?;
+            Ok((input, shown))
+        };
+        read().map(Some).map_err(|error: Error| FileError { stage: Stage::Read, error: error.into() })
     }
 
-    fn compute(&self, input: Input) -> Result<(Translated, Image)> {
+    fn compute(&self, (input, shown): Shown) -> Computed {
         let translated = Translated { alpha_lost: self.loses_alpha(&input) };
-        let image = self.translate_input(input);
-        Ok((translated, image.map_err(|error| FileError { stage: Stage::Translate, error: error.into() })?))
+        Ok((translated, self.translate_input(input).map_err(not_translated)?, shown))
     }
+
+    /// Inputs of one shape as one batch. If that fails, each by itself: the failure of one, or of the memory for all, costs no other.
+    fn compute_all(&self, group: Vec<Shown>) -> Vec<Computed> {
+        if group.len() == 1 {
+            return group.into_iter().map(|input| self.compute(input)).collect();
+        }
+        match stacked(&group).and_then(|batch| self.output(&batch)) {
+            Ok(outputs) => {
+                let each = |(i, (input, shown)): (usize, Shown)| {
+                    let translated = Translated { alpha_lost: self.loses_alpha(&input) };
+                    let image = outputs.narrow(0, i, 1).map_err(Error::from).and_then(|y| self.image(&y, input));
+                    Ok((translated, image.map_err(not_translated)?, shown))
+                };
+                group.into_iter().enumerate().map(each).collect()
+            }
+            Err(_) => group.into_iter().map(|input| self.compute(input)).collect(),
+        }
+    }
+}
+
+/// Whether an input can be stacked onto another one.
+fn is_like(first: &Input, next: &Read) -> bool {
+    let key = |input: &Input| {
+        let Batch { a, inst, b, .. } = &input.batch;
+        (a.dtype(), a.dims().to_vec(), inst.is_some(), b.is_some())
+    };
+    matches!(next, Ok(Some((next, _))) if key(next) == key(first))
+}
+
+/// The batches of inputs as one.
+fn stacked(group: &[Shown]) -> crate::Result<Batch> {
+    let cat = |part: &dyn Fn(&Batch) -> Option<Tensor>| {
+        let parts: Vec<Tensor> = group.iter().filter_map(|(input, _)| part(&input.batch)).collect();
+        if parts.is_empty() { Ok(None) } else { Tensor::cat(&parts, 0).map(Some) }
+    };
+    let names = group.iter().flat_map(|(input, _)| input.batch.names.clone()).collect();
+    let a = Tensor::cat(&group.iter().map(|(input, _)| &input.batch.a).collect::<Vec<_>>(), 0)?;
+    Ok(Batch { a, b: cat(&|batch| batch.b.clone())?, inst: cat(&|batch| batch.inst.clone())?, names })
+}
+
+fn not_translated(error: Error) -> FileError {
+    FileError { stage: Stage::Translate, error: error.into() }
 }
 
 fn not_written(error: gan_data::Error) -> FileError {
@@ -169,9 +273,13 @@ fn not_written(error: gan_data::Error) -> FileError {
 }
 
 /// Writes images until there are no more.
-fn write_all(images: &Receiver<(&Path, Image)>, options: &WriteOptions, to_report: &Sender<gan_data::Result<()>>) {
-    for (path, image) in images {
-        if to_report.send(write_image_with(path, &image, options)).is_err() {
+fn write_all(
+    images: &Receiver<Made<'_>>,
+    write: &(dyn Fn(Made<'_>) -> gan_data::Result<()> + Sync),
+    to_report: &Sender<gan_data::Result<()>>,
+) {
+    for made in images {
+        if to_report.send(write(made)).is_err() {
             return;
         }
     }
@@ -179,7 +287,7 @@ fn write_all(images: &Receiver<(&Path, Image)>, options: &WriteOptions, to_repor
 
 /// The images that are being written.
 struct Writing<'a, 'p> {
-    to_disk: SyncSender<(&'p Path, Image)>,
+    to_disk: SyncSender<Made<'p>>,
     reports: Receiver<gan_data::Result<()>>,
     /// Those that the writer has not reported yet, in order.
     pending: VecDeque<(usize, Translated)>,
@@ -187,10 +295,10 @@ struct Writing<'a, 'p> {
 }
 
 impl<'p> Writing<'_, 'p> {
-    fn write(&mut self, i: usize, translated: Translated, image: (&'p Path, Image)) -> ControlFlow<()> {
-        self.pending.push_back((i, translated));
+    fn write(&mut self, translated: Translated, made: Made<'p>) -> ControlFlow<()> {
+        self.pending.push_back((made.index, translated));
         // The writer lives as long as this end of its channel.
-        let _ = self.to_disk.send(image);
+        let _ = self.to_disk.send(made);
         self.report(false)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::alpha::{self, Alpha};
 use crate::device::to_device;
-use crate::model_config::{ModelConfig, OutputKind};
+use crate::model_config::{InputKind, ModelConfig, OutputKind};
 use crate::networks::Networks;
 use crate::options::Options;
 use crate::reader::{Files, Input, Reader};
@@ -10,7 +10,8 @@ use crate::trained_model::TrainedModel;
 use crate::weight_file::{WeightOptions, is_weight_file};
 use crate::{Error, Result};
 use candle_core::Tensor;
-use gan_data::{Batch, Image, image_from_lab, image_from_tensor, write_image};
+use gan_data::{Batch, Image, Quantize, WriteFormat, image_from_lab, image_from_tensor, label_colours, write_image};
+use gan_layers::NormKind;
 use gan_nets::GeneratorConfig;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,8 @@ impl Model {
     /// # Errors
     /// As [`Model::open_with`].
     pub fn load(trained: &TrainedModel, options: Options) -> Result<Self> {
-        let config = trained.config().clone();
+        let mut config = trained.config().clone();
+        config.read.labels_as = options.labels_as.unwrap_or(config.read.labels_as);
         let generator = config.generator(options.direction).ok_or_else(|| {
             let trained = config.generators[0].direction;
             Error::NoDirection { trained, wanted: options.direction.unwrap_or(trained) }
@@ -141,23 +143,36 @@ impl Model {
     /// # Errors
     /// As [`Model::translate_file`].
     pub fn translate_files(&self, files: &Files<'_>, output: &Path) -> Result<Translated> {
-        self.check_writable()?;
+        self.check_writable(output)?;
         let input = self.read(files)?;
         let alpha_lost = self.loses_alpha(&input);
         write_image(output, &self.translate_input(input)?)?;
         Ok(Translated { alpha_lost })
     }
 
-    /// Refuses a model whose outputs no image file holds.
+    /// Channels of the images that it makes.
+    pub fn output_channels(&self) -> usize {
+        if self.config.output == OutputKind::Colour { 3 } else { self.generator.output_nc }
+    }
+
+    /// Refuses a file whose format does not hold as many channels as the model makes.
     ///
     /// # Errors
     /// [`Error::TooManyChannels`].
-    pub fn check_writable(&self) -> Result<()> {
-        let channels = self.generator.output_nc;
-        if self.config.output == OutputKind::Colour || (1..=4).contains(&channels) {
+    pub fn check_writable(&self, output: &Path) -> Result<()> {
+        let channels = self.output_channels();
+        if channels <= 4 || matches!(WriteFormat::of(output), WriteFormat::Writable { any_channels: true, .. }) {
             return Ok(());
         }
-        Err(Error::TooManyChannels { model: self.path.clone(), channels })
+        Err(Error::TooManyChannels { model: self.path.clone(), output: output.to_owned(), channels })
+    }
+
+    /// Whether the results of several images translated as one batch are those of each alone: there is no norm over the batch, nothing
+    /// drawn for it, and no encoder.
+    pub fn batches(&self) -> bool {
+        let GeneratorConfig { norm, dropout, .. } = self.generator;
+        let norm = norm != NormKind::Batch || self.options.eval;
+        norm && !(dropout && self.options.dropout.is_some()) && self.config.encoder.is_none()
     }
 
     /// Reads an input as the model's training read it.
@@ -180,20 +195,47 @@ impl Model {
     /// [`Error::TooSmall`] and [`Error::NotMultiple`] for sizes that were chosen, [`Error::NoStyles`]; [`Error::Data`] if values
     /// are not finite; [`Error::Tensor`] if the device has no memory.
     pub fn translate_input(&self, input: Input) -> Result<Image> {
-        let Input { batch, depth, lightness, alpha } = input;
-        let batch = to_device(batch, &self.options.device)?;
-        let y = if self.reader.transform.is_some() {
-            self.networks.translate_exact(&batch)?
+        let y = self.output(&input.batch)?;
+        self.image(&y, input)
+    }
+
+    /// `[N, C, H, W]` in [-1, 1] for the batch of an input, or of several.
+    pub(crate) fn output(&self, batch: &Batch) -> Result<Tensor> {
+        let batch = to_device(batch.clone(), &self.options.device)?;
+        if self.reader.transform.is_some() {
+            self.networks.translate_exact(&batch)
         } else {
-            self.networks.translate_any_size(&batch)?
-        };
+            self.networks.translate_any_size(&batch)
+        }
+    }
+
+    /// The image that the output `[1, C, H, W]` for an input is.
+    pub(crate) fn image(&self, y: &Tensor, input: Input) -> Result<Image> {
+        let Input { depth, lightness, alpha, .. } = input;
         let image = match lightness {
             Some(lightness) => image_from_lab(&lightness, &y.squeeze(0)?)?,
-            None => image_from_tensor(&y, depth, self.options.quantize)?,
+            None => image_from_tensor(y, depth, self.options.quantize)?,
         };
         Ok(match alpha.filter(|_| self.options.alpha == Alpha::Restore) {
             Some(alpha) => alpha::join(image, alpha),
             None => image,
         })
+    }
+
+    /// An input as people see it, in the size in which the model sees it: label maps in colours, alpha left out, of more than four channels
+    /// the first three.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] passes on what candle answers.
+    pub fn shown(&self, input: &Input) -> Result<Image> {
+        let a = &input.batch.a;
+        if matches!(self.config.input, InputKind::Labels { .. }) {
+            return Ok(Image::U8(label_colours(a, self.config.classes())?));
+        }
+        let channels = match a.dim(1)? {
+            2 => 1,
+            channels => channels.min(3),
+        };
+        Ok(image_from_tensor(&a.narrow(1, 0, channels)?, input.depth, Quantize::Round)?)
     }
 }

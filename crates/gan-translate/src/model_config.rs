@@ -3,7 +3,7 @@
 mod json;
 mod validate;
 
-use gan_data::{AlphaPolicy, DecodeLimits, DecodeOptions, Direction, Preprocess};
+use gan_data::{AlphaPolicy, DecodeOptions, Direction, LabelsAs, Preprocess};
 use gan_nets::{EncoderConfig, GeneratorConfig};
 use serde::{Deserialize, Serialize};
 
@@ -130,11 +130,18 @@ pub struct ReadOptions {
     pub exif: bool,
     /// What becomes of an alpha channel that the network has no channel for.
     pub alpha: AlphaPolicy,
+    /// What label and instance maps hold. Left out where it is ids, so that earlier versions read the file.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub labels_as: LabelsAs,
+}
+
+fn is_default(labels_as: &LabelsAs) -> bool {
+    *labels_as == LabelsAs::default()
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        ReadOptions { exif: true, alpha: AlphaPolicy::Drop }
+        ReadOptions { exif: true, alpha: AlphaPolicy::Drop, labels_as: LabelsAs::Ids }
     }
 }
 
@@ -190,6 +197,6 @@ impl ReadOptions {
     #[must_use]
     pub fn decode_options(&self, keep_alpha: bool) -> DecodeOptions {
         let alpha = if keep_alpha { AlphaPolicy::Keep } else { self.alpha };
-        DecodeOptions { limits: DecodeLimits::default(), alpha, exif: self.exif }
+        DecodeOptions { alpha, exif: self.exif, labels_as: self.labels_as, ..DecodeOptions::default() }
     }
 }

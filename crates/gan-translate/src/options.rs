@@ -5,7 +5,7 @@ use crate::device::DeviceConfig;
 use crate::sizes::SizeOptions;
 use crate::weight_file::WeightOptions;
 use crate::{Error, Result};
-use gan_data::{Direction, Quantize};
+use gan_data::{Direction, LabelsAs, Quantize};
 use gan_layers::{Ctx, Dropout, MathMode, Precision};
 use gan_nets::{CapturedGenerator, Generator};
 use gan_rng::{Key, Purpose};
@@ -36,6 +36,8 @@ pub struct Options {
     pub weights: WeightOptions,
     /// What becomes of an alpha channel that the model does not take.
     pub alpha: Alpha,
+    /// What label and instance maps hold; without it, what those of the training held.
+    pub labels_as: Option<LabelsAs>,
     /// How values become levels of an image file.
     pub quantize: Quantize,
     /// Resizing and cropping of image files; without it, results have the size of their inputs.

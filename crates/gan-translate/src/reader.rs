@@ -7,7 +7,7 @@ use crate::{Error, Result};
 use candle_core::Tensor;
 use gan_data::{
     AlphaPolicy, Batch, DecodeOptions, Depth, IdMap, Image, LabelRule, Part, Pixels, SharedDraws, Transform,
-    adapt_channels, decode, decode_ids, has_alpha,
+    adapt_channels, decode, decode_bytes, decode_ids, decode_ids_bytes, has_alpha,
 };
 use gan_rng::{Key, Purpose};
 use std::path::Path;
@@ -23,6 +23,10 @@ pub struct Files<'a> {
     pub instances: Option<&'a Path>,
     /// An image that lends its style.
     pub style: Option<&'a Path>,
+    /// What the input holds, if it is not to be read from its path. The path is for messages then.
+    pub content: Option<&'a [u8]>,
+    /// Which page of a TIFF the input is, counted from 0.
+    pub page: usize,
 }
 
 impl<'a> Files<'a> {
@@ -30,7 +34,25 @@ impl<'a> Files<'a> {
     #[must_use]
     pub fn new(input: &'a Path) -> Self {
         let name = input.file_stem().map_or(input, Path::new);
-        Files { input, name, instances: None, style: None }
+        Files { input, name, instances: None, style: None, content: None, page: 0 }
+    }
+
+    /// The input as an image.
+    fn decode(&self, options: &DecodeOptions) -> Result<Image> {
+        let options = DecodeOptions { page: self.page, ..*options };
+        Ok(match self.content {
+            Some(content) => decode_bytes(self.input, content, &options)?,
+            None => decode(self.input, &options)?,
+        })
+    }
+
+    /// The input as a map of ids.
+    fn decode_ids(&self, options: &DecodeOptions) -> Result<IdMap> {
+        let options = DecodeOptions { page: self.page, ..*options };
+        Ok(match self.content {
+            Some(content) => decode_ids_bytes(self.input, content, &options)?,
+            None => decode_ids(self.input, &options)?,
+        })
     }
 }
 
@@ -77,7 +99,7 @@ impl Reader {
     }
 
     fn label_map(&self, rule: LabelRule, files: &Files<'_>) -> Result<Input> {
-        let map = decode_ids(files.input, &self.decode_options())?;
+        let map = files.decode_ids(&self.decode_options())?;
         let labels = rule.apply(map, files.input).map_err(|error| match error {
             gan_data::Error::Label { path, x, y, value, .. } => {
                 Error::LabelOutOfRange { path, x, y, label: value, label_nc: rule.label_nc }
@@ -92,7 +114,7 @@ impl Reader {
     }
 
     fn lightness(&self, files: &Files<'_>) -> Result<Input> {
-        let (image, alpha) = self.decode(files.input, None)?;
+        let (image, alpha) = self.decode(files, None)?;
         let (depth, alpha) = (depth(&image), alpha.map(|alpha| self.alone(alpha, files)).transpose()?);
         let (lightness, _) = gan_data::lab_tensors(&self.alone(image, files)?)?;
         let batch = Batch { a: lightness.unsqueeze(0)?, b: None, inst: None, names: names(files) };
@@ -100,7 +122,7 @@ impl Reader {
     }
 
     fn image(&self, files: &Files<'_>) -> Result<Input> {
-        let (image, alpha) = self.decode(files.input, Some(self.channels.0))?;
+        let (image, alpha) = self.decode(files, Some(self.channels.0))?;
         let depth = depth(&image);
         let names = names(files);
         if !self.config.instances {
@@ -120,9 +142,9 @@ impl Reader {
 
     /// Reads an image as so many channels (grey or colour, as it is, without a number), and the alpha that is not among
     /// them. Alpha that is laid over white is not lost, unless it is to be written back.
-    fn decode(&self, path: &Path, channels: Option<usize>) -> Result<(Image, Option<Image>)> {
-        let policy = self.config.read.alpha;
-        let image = decode(path, &self.config.read.decode_options(true))?;
+    fn decode(&self, files: &Files<'_>, channels: Option<usize>) -> Result<(Image, Option<Image>)> {
+        let (policy, path) = (self.config.read.alpha, files.input);
+        let image = files.decode(&self.config.read.decode_options(true))?;
         let channels = channels.unwrap_or(if image.channels() > 2 { 3 } else { 1 });
         let restore = self.alpha == Alpha::Restore;
         let apart = (policy != AlphaPolicy::Composite || restore) && !has_alpha(channels) && !is_planes(path);
@@ -159,7 +181,7 @@ impl Reader {
 
     fn style(&self, frame: &Frame<'_>, files: &Files<'_>) -> Result<Option<Tensor>> {
         let Some(path) = files.style.filter(|_| self.config.encoder.is_some()) else { return Ok(None) };
-        let (image, _) = self.decode(path, Some(self.channels.1))?;
+        let (image, _) = self.decode(&Files::new(path), Some(self.channels.1))?;
         frame.check(image.size(), path, files.input)?;
         Ok(Some(frame.apply(image).to_tensor()?.unsqueeze(0)?))
     }

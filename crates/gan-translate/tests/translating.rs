@@ -5,12 +5,17 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor};
-use gan_data::{Batch, Direction, Preprocess};
+use gan_data::{Batch, Direction, Image, Preprocess};
+use gan_layers::NormKind;
 use gan_nets::{Arch, GeneratorConfig};
-use gan_translate::{Alpha, Error, Files, Model, ModelConfig, Options, SizeOptions, StyleClusters};
+use gan_translate::{
+    Alpha, EachFile, Error, FileError, FileJob, FileOutcome, Files, Made, Model, ModelConfig, Options, SizeOptions,
+    Stage, StyleClusters,
+};
 use gan_weights::{StateDict, safetensors};
 use image::{GrayImage, Luma, Rgba, RgbaImage};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use support::{copy, fixture, images, resnet, values, waves, write_model};
 
@@ -159,4 +164,65 @@ fn outputs_that_no_image_holds_are_tensors_only() {
     let output = folder.path().join("out.png");
     let error = model.translate_file(fixture("input.png"), &output).unwrap_err();
     assert!(matches!(error, Error::TooManyChannels { channels: 5, .. }) && !output.exists(), "{error}");
+    for name in ["out.tiff", "out.npy", "out.planes"] {
+        model.translate_file(fixture("input.png"), folder.path().join(name)).unwrap();
+    }
+    let planes = gan_data::decode(&folder.path().join("out.planes"), &gan_data::DecodeOptions::default()).unwrap();
+    assert_eq!(planes.channels(), 5);
+    assert_eq!(gan_data::tiff_pages(&folder.path().join("out.tiff")), 5);
+}
+
+/// Translates files of several sizes, one of which cannot be read, in batches of so many.
+fn in_batches(model: &Model, folder: &Path, batch: usize) -> Vec<Result<Image, Stage>> {
+    let inputs: Vec<PathBuf> = (0..9).map(|i| folder.join(format!("{i}.png"))).collect();
+    for (i, path) in inputs.iter().enumerate() {
+        let width = if i == 5 { 40 } else { 33 };
+        RgbaImage::from_fn(width, 35, |x, y| Rgba([(9 * x) as u8, (7 * y) as u8, (31 * i) as u8, 255]))
+            .save(path)
+            .unwrap();
+    }
+    std::fs::write(&inputs[7], "no image").unwrap();
+    let output = folder.join("x.png");
+    let jobs: Vec<_> = inputs.iter().map(|input| FileJob { files: Files::new(input), output: &output }).collect();
+    let images = std::sync::Mutex::new(BTreeMap::new());
+    let mut ends = Vec::new();
+    let write = |made: Made<'_>| {
+        assert_eq!(made.shown.unwrap().size(), made.image.size());
+        images.lock().unwrap().insert(made.index, made.image);
+        Ok(())
+    };
+    let mut done = |i: usize, outcome: Result<FileOutcome, FileError>| {
+        assert_eq!(i, ends.len());
+        ends.push(outcome.map_err(|error| error.stage));
+        ControlFlow::Continue(())
+    };
+    model.translate_each(&jobs, EachFile { batch, show: true, skip: &|_| false, write: &write, done: &mut done });
+    let mut images = images.into_inner().unwrap();
+    ends.into_iter().enumerate().map(|(i, end)| end.map(|_| images.remove(&i).unwrap())).collect()
+}
+
+#[test]
+fn batches_change_no_bit() {
+    let unet = GeneratorConfig { arch: Arch::Unet, num_downs: 5, ..resnet(3, 3) };
+    for (config, batches) in [
+        (resnet(3, 3), true),
+        (unet, true),
+        (GeneratorConfig { norm: NormKind::None, ..resnet(3, 3) }, true),
+        (GeneratorConfig { norm: NormKind::Batch, ..resnet(3, 3) }, false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Model::open(model_in(folder.path(), &images(&[("g", Direction::A2b, config)]))).unwrap();
+        assert_eq!(model.batches(), batches);
+        let one = in_batches(&model, folder.path(), 1);
+        assert_eq!(one.iter().filter(|image| image.is_ok()).count(), 8);
+        assert_eq!(one[7], Err(Stage::Read));
+        for batch in [2, 4, 100] {
+            assert!(in_batches(&model, folder.path(), batch) == one, "{batch}");
+        }
+    }
+    // With running statistics, nothing is shared.
+    let folder = tempfile::tempdir().unwrap();
+    let config = GeneratorConfig { norm: NormKind::Batch, ..resnet(3, 3) };
+    let path = model_in(folder.path(), &images(&[("g", Direction::A2b, config)]));
+    assert!(Model::open_with(path, Options { eval: true, ..Options::default() }).unwrap().batches());
 }

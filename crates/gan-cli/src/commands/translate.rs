@@ -3,29 +3,37 @@
 mod files;
 mod model;
 mod names;
+mod page;
 mod paths;
+mod pattern;
 mod report;
 mod sizes;
+mod write;
 
 use crate::commands::checkpoint::CheckpointArgs;
 use crate::commands::weights::WeightArgs;
 use crate::device::{DeviceArgs, PrecisionArgs};
-use crate::exit::Done;
+use crate::exit::{Coded, Done, USAGE};
 use crate::progress::bar;
 use crate::wording::worded;
 use clap::ValueEnum;
 use files::{Plan, Request, Translation};
 use gan_data::{DecodeOptions, Quantize, WriteFormat, WriteOptions};
 use gan_translate::{
-    Alpha, DeviceConfig, EachFile, FileError, FileJob, FileOutcome, Files, Options, Stage, Translated,
+    Alpha, DeviceConfig, EachFile, FileError, FileJob, FileOutcome, Files, Model, Options, Stage, Translated,
 };
 use model::LabelArgs;
-use paths::PathArgs;
+use page::Page;
+use paths::{PathArgs, Paths};
+use pattern::{ModelFacts, Pattern};
 use report::Report;
 use sizes::SizeArgs;
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use write::{Targets, Writer};
 
 /// Translate images with a trained model
 ///
@@ -33,8 +41,8 @@ use std::path::{Path, PathBuf};
 /// tensors. Images come back in their own size unless --preprocess asks for the references' sizes.
 ///
 /// Results in a folder are called like their inputs, `STEM.png` (or the extension of --format); inputs that share a stem keep
-/// their extension (`STEM.jpg.png`). Results of an earlier call are replaced, inputs never. A file that fails does not end the call: the
-/// failures are listed at the end, and the exit code is that of the worst.
+/// their extension (`STEM.jpg.png`); --name calls them otherwise. Results of an earlier call are replaced, inputs never. A file that fails
+/// does not end the call: the failures are listed at the end, and the exit code is that of the worst.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -54,6 +62,25 @@ pub(crate) struct Args {
     /// Format of results in a folder: that of each input (keep), or one for all; PNG unless set
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
+    /// Name of results in a folder, with fields: {stem} and {name} of the input without and with its extension, {ext} of the result,
+    /// {model}, {step} of the checkpoint, {index} from 1, {folder} of the input below the one that was named. Clashes get a number
+    #[arg(long, value_name = "PATTERN")]
+    name: Option<Pattern>,
+    /// Write input and result side by side, and the target if there is one
+    #[arg(long)]
+    side_by_side: bool,
+    /// What the results should look like, for --side-by-side and --html: an image, or a folder with the names of the inputs
+    #[arg(long, value_name = "PATH")]
+    target: Option<PathBuf>,
+    /// Write a page, index.html, that shows inputs and results, and the targets if there are any
+    #[arg(long)]
+    html: bool,
+    /// Most images of one size that are translated at once. On the CPU the results are the same
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = batch_size)]
+    batch: usize,
+    /// Which page of TIFF files: a number from 1, or all. The first unless set
+    #[arg(long, value_name = "N|all", default_value = "first", hide_default_value = true)]
+    page: PagesArg,
     /// Quality of JPEG files; 95 unless set
     #[arg(long, value_name = "1..100", value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Option<u8>,
@@ -107,15 +134,53 @@ enum Direction {
     B2a,
 }
 
+/// Which pages of TIFF files are translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PagesArg {
+    /// The first, with a note where there are others.
+    First,
+    /// One, counted from 1.
+    One(usize),
+    /// Each, to a result of its own.
+    All,
+}
+
+impl FromStr for PagesArg {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "first" => Ok(PagesArg::First),
+            "all" => Ok(PagesArg::All),
+            number => match number.parse() {
+                Ok(page @ 1..) => Ok(PagesArg::One(page)),
+                _ => Err("give the number of a page, from 1, or all"),
+            },
+        }
+    }
+}
+
+fn batch_size(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(batch @ 1..=4096) => Ok(batch),
+        _ => Err("give a number from 1 to 4096"),
+    }
+}
+
 /// The format of results in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum FormatArg {
-    /// That of the input; PNG for formats that are not written
+    /// That of the input; PNG for formats that are not written, ppm for pgm and pbm
     Keep,
     Png,
     Jpg,
     Webp,
+    /// Above four channels, a grey page each
     Tiff,
+    /// An array for NumPy, of any number of channels
+    Npy,
+    /// A folder of grey images, one a channel
+    Planes,
 }
 
 impl FormatArg {
@@ -123,13 +188,20 @@ impl FormatArg {
     fn extension(self, input: &Path) -> OsString {
         let fixed = match self {
             FormatArg::Keep => {
-                let writable = matches!(WriteFormat::of(input), WriteFormat::Writable { .. }) && !input.is_dir();
-                return input.extension().filter(|_| writable).map_or_else(|| "png".into(), OsString::from);
+                let Some(extension) = input.extension() else { return "png".into() };
+                return match extension.to_ascii_lowercase().to_str() {
+                    // What they hold is grey, and the result may be in colour.
+                    Some("pgm" | "pbm" | "pnm") => "ppm".into(),
+                    _ if matches!(WriteFormat::of(input), WriteFormat::Writable { .. }) => extension.to_owned(),
+                    _ => "png".into(),
+                };
             }
             FormatArg::Png => "png",
             FormatArg::Jpg => "jpg",
             FormatArg::Webp => "webp",
             FormatArg::Tiff => "tiff",
+            FormatArg::Npy => "npy",
+            FormatArg::Planes => "planes",
         };
         fixed.into()
     }
@@ -154,18 +226,21 @@ impl Args {
             precision: self.precision.activations(),
             math: self.precision.math(),
             alpha: if self.alpha == Some(AlphaArg::Keep) { Alpha::Restore } else { Alpha::Drop },
+            labels_as: self.labels.labels_as(),
             quantize: if self.truncate { Quantize::Truncate } else { Quantize::Round },
             sizes: self.sizes.options(),
             ..Options::default()
         }
     }
 
-    fn file_job<'a>(&'a self, job: &'a Translation) -> FileJob<'a> {
+    fn file_job<'a>(&'a self, job: &'a Translation, content: Option<&'a [u8]>) -> FileJob<'a> {
         let files = Files {
             input: &job.input,
             name: &job.stem,
             instances: self.inst.as_deref(),
             style: self.encode.as_deref(),
+            content,
+            page: job.page,
         };
         FileJob { files, output: &job.output }
     }
@@ -173,27 +248,82 @@ impl Args {
     fn write_options(&self) -> WriteOptions {
         self.quality.map_or_else(WriteOptions::default, |quality| WriteOptions { quality })
     }
+
+    /// Refuses options that have no use together.
+    fn check(&self, paths: &Paths) -> anyhow::Result<()> {
+        let refuse = |message: &str| Err(Coded(USAGE, message.into()).into());
+        let to_standard_output = paths.output == Path::new("-");
+        if to_standard_output && self.json {
+            return refuse(
+                "--json prints to standard output, where the image goes: name a file as the output, or leave it out",
+            );
+        }
+        if to_standard_output && std::io::stdout().is_terminal() {
+            return refuse("standard output (-) is a terminal, which shows no images: send it to a file or a program");
+        }
+        if paths.inputs.iter().any(|input| input == Path::new("-")) {
+            if self.paths.reads_list_from_standard_input() {
+                return refuse("--list - and the input - both read standard input: name one of them");
+            }
+            if self.page == PagesArg::All {
+                return refuse("--page all needs files: of standard input name one page");
+            }
+        }
+        if self.target.is_some() && !self.side_by_side && !self.html {
+            return refuse("--target is shown by --side-by-side and --html: add one of them");
+        }
+        Ok(())
+    }
+}
+
+/// Opens the device and the model; with the step of the checkpoint.
+fn open(args: &Args, paths: &Paths) -> anyhow::Result<(Model, Option<u64>)> {
+    let device = args.place.open()?;
+    args.precision.check(&device)?;
+    model::open(args, paths, device)
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let paths = args.paths.resolve()?;
-    let plan = Plan::new(&Request {
+    args.check(&paths)?;
+    // The step is in the names of the results, and known only of a model that can be used.
+    let opened = args.name.as_ref().is_some_and(Pattern::uses_step).then(|| open(&args, &paths)).transpose()?;
+    let facts = ModelFacts { name: paths.model_name(), step: opened.as_ref().and_then(|(_, step)| *step) };
+    let mut plan = Plan::new(&Request {
         inputs: &paths.inputs,
         output: &paths.output,
         model: &paths.model,
         inst: args.inst.as_deref(),
         encode: args.encode.as_deref(),
+        target: args.target.as_deref(),
         merge: args.merge,
         skip_existing: args.skip_existing,
         alpha: args.alpha == Some(AlphaArg::Keep),
         format: args.format,
+        name: args.name.as_ref().map(|pattern| (pattern, &facts)),
+        pages: args.page,
+        html: args.html,
     })?;
-    let device = args.place.open()?;
-    args.precision.check(&device)?;
-    let model = model::open(&args, &paths, device)?;
-    let notes = model::check(&args, &model, plan.jobs.len())?;
+    let page = if args.html { Some(Page::beside(&paths.output)?) } else { None };
+    let content = if plan.piped { Some(paths::read_standard_input()?) } else { None };
+    let model = match opened {
+        Some((model, _)) => model,
+        None => open(&args, &paths)?.0,
+    };
+    let notes = model::check(&args, &model, &plan)?;
     plan.notes.iter().map(String::as_str).chain(notes).for_each(|note| note!("note: {note}"));
-    let jobs: Vec<FileJob<'_>> = plan.jobs.iter().map(|job| args.file_job(job)).collect();
+    if args.batch > 1 && model.batches() {
+        plan.sort_by_size();
+    }
+    let jobs: Vec<FileJob<'_>> = plan.jobs.iter().map(|job| args.file_job(job, content.as_deref())).collect();
+    let targets = args.target.as_deref().map(|path| Targets::of(path, plan.jobs.len())).transpose()?;
+    let writer = Writer {
+        options: args.write_options(),
+        format: args.format.unwrap_or(FormatArg::Png).extension(Path::new("")),
+        side_by_side: args.side_by_side,
+        targets: targets.as_ref(),
+        page: page.as_ref(),
+    };
     let mut report = Report::default();
     let bar = bar(plan.jobs.len(), "translating");
     let fail_fast = args.fail_fast || jobs.len() == 1;
@@ -201,7 +331,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let mut done = |i: usize, outcome: Result<FileOutcome, FileError>| {
         bar.inc(1);
         match outcome {
-            Ok(FileOutcome::Skipped) => report.skipped(),
+            Ok(FileOutcome::Skipped) => {
+                page.iter().for_each(|page| page.keep_earlier(i, &plan.jobs[i]));
+                report.skipped();
+            }
             Ok(FileOutcome::Written(Translated { alpha_lost })) => {
                 report.wrote(alpha_lost && args.alpha.is_none());
             }
@@ -209,17 +342,31 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         }
         if ended.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    let skip = |job: &FileJob<'_>| args.skip_existing && is_whole(job.output);
-    model.translate_each(&jobs, &args.write_options(), EachFile { skip: &skip, done: &mut done });
+    let each = EachFile {
+        batch: args.batch,
+        show: args.side_by_side || args.html,
+        skip: &|job| args.skip_existing && is_whole(job.output),
+        write: &|made| writer.write(made),
+        done: &mut done,
+    };
+    model.translate_each(&jobs, each);
     bar.finish_and_clear();
+    if let Some(page) = page {
+        page.write(&facts, &plan.jobs, &report)?;
+    }
+    if let Some(note) = targets.as_ref().and_then(Targets::note) {
+        note!("note: {note}");
+    }
     ended?;
     report.end(&plan, &paths.output, args.json)?;
     Ok(Done::Complete)
 }
 
-/// Whether there is an image that can be read to its end.
+/// Whether there is a result that can be read to its end.
 fn is_whole(path: &Path) -> bool {
-    path.is_file() && gan_data::decode(path, &DecodeOptions::default()).is_ok()
+    // What NumPy reads is not read here, and such a file appears whole or not at all.
+    let is_array = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
+    if is_array { path.is_file() } else { path.exists() && gan_data::decode(path, &DecodeOptions::default()).is_ok() }
 }
 
 /// The failure of one file in this program's words.

@@ -26,7 +26,7 @@ fn every_dataset_command_names_what_it_leaves_out() {
     let bench = Bench::new();
     for side in ["A", "B"] {
         photo(&bench.path(side).join("x.png"), 24, 16);
-        fs::write(bench.path(side).join("film.gif"), "GIF89a").unwrap();
+        fs::write(bench.path(side).join("film.avif"), "\0\0\0\x1cftypavif").unwrap();
         fs::write(bench.path(side).join("notes.txt"), "").unwrap();
     }
     for args in [
@@ -37,7 +37,7 @@ fn every_dataset_command_names_what_it_leaves_out() {
         &["inspect", "A", "--mode", "colorization"],
     ] {
         let text = said(&bench.run([&["dataset"], args].concat()));
-        assert!(text.contains("1 file was left out: 1 .gif (format not supported)"), "{args:?}: {text}");
+        assert!(text.contains("1 file was left out: 1 .avif (format not supported)"), "{args:?}: {text}");
     }
 }
 

@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use support::{Bench, Ran, tiny_in};
 
 /// A bench with the weights of a tiny ResNet in `g.safetensors`.
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     let bench = Bench::new();
     model(&bench, "g.safetensors", 3, |_, value| value);
     bench
 }
 
 /// Writes a ResNet of `channels` in and out, whose parameters `change` may change by name.
-fn model(bench: &Bench, name: &str, channels: usize, change: impl Fn(&str, f32) -> f32) {
+pub(crate) fn model(bench: &Bench, name: &str, channels: usize, change: impl Fn(&str, f32) -> f32) {
     let config = GeneratorConfig {
         arch: Arch::Resnet,
         input_nc: channels,
@@ -46,25 +46,25 @@ fn model(bench: &Bench, name: &str, channels: usize, change: impl Fn(&str, f32) 
     safetensors::write(bench.path(name), &state).unwrap();
 }
 
-fn image(path: &Path, width: u32, height: u32) {
+pub(crate) fn image(path: &Path, width: u32, height: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     RgbImage::from_fn(width, height, |x, y| Rgb([(5 * x) as u8, (7 * y) as u8, 99])).save(path).unwrap();
 }
 
-fn translate(bench: &Bench, input: &str, output: &str, more: &[&str]) -> Ran {
+pub(crate) fn translate(bench: &Bench, input: &str, output: &str, more: &[&str]) -> Ran {
     let args = ["translate", "--model", "g.safetensors", "--input"];
     let inputs = input.split(' ');
     bench.run(args.into_iter().chain(inputs).chain(["--output", output]).chain(more.iter().copied()))
 }
 
 #[track_caller]
-fn ok(ran: Ran) -> Ran {
+pub(crate) fn ok(ran: Ran) -> Ran {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran
 }
 
 /// Every file below a folder with its content, by path within it.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut pending = vec![folder.to_path_buf()];
     while let Some(current) = pending.pop() {
@@ -80,7 +80,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     files(folder).keys().map(|path| path.to_string_lossy().replace('\\', "/")).collect()
 }
 
@@ -216,7 +216,11 @@ fn further_pages_are_noted() {
     let tiff = [&b"II*\0\x0a\0\0\0\x50\x60"[..], &page(8, 10 + length), &page(9, 0)].concat();
     fs::write(bench.path("two.tif"), tiff).unwrap();
     let ran = ok(translate(&bench, "two.tif", "out.png", &[]));
-    assert!(ran.err.contains("1 file has further pages or frames; the first is used (two.tif)"), "{}", ran.err);
+    assert!(
+        ran.err.contains("1 file has further pages or frames; the first is used (two.tif: 1 of 2); --page N"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
@@ -353,8 +357,9 @@ fn outputs_that_cannot_be_are_refused_before_anything_is_computed() {
         ("in", "two.gif", ["two.gif", "a folder"]),
         ("in", "file", ["file", "name a folder"]),
         ("in/a.png", "file", ["file", "name a folder"]),
-        ("in/a.png", "-", ["standard output", "./-"]),
-        ("in", "-", ["standard output", "./-"]),
+        ("in", "-", ["standard output", "one image"]),
+        ("in/a.png in/b.png", "-", ["standard output", "one image"]),
+        ("in/a.png -", "out", ["standard input", "./-"]),
     ] {
         // Nor is the model looked at.
         let inputs = input.split(' ');

@@ -23,4 +23,5 @@ mod signals;
 mod styles;
 mod support;
 mod training;
+mod translate_io;
 mod validation;

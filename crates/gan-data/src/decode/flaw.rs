@@ -12,18 +12,25 @@ pub(super) enum Flaw {
     Truncated,
     /// Something else that no encoder writes.
     Damaged(&'static str),
+    /// The file has no page of this number.
+    NoPage {
+        /// The page that was asked for, counted from 0.
+        page: usize,
+        /// How many there are.
+        pages: usize,
+    },
 }
 
 impl Flaw {
     /// The error for the file at `path`.
     pub(super) fn of(self, path: &Path) -> Error {
-        Error::decode(path, self.reason(), REPLACE)
-    }
-
-    fn reason(self) -> &'static str {
         match self {
-            Self::Truncated => "the file is truncated: its image data ends early",
-            Self::Damaged(reason) => reason,
+            Self::Truncated => Error::decode(path, "the file is truncated: its image data ends early", REPLACE),
+            Self::Damaged(reason) => Error::decode(path, reason, REPLACE),
+            Self::NoPage { page, pages } => {
+                let reason = format!("page {} was asked for, and it has {pages}", page + 1);
+                Error::decode(path, reason, "name a page that it has")
+            }
         }
     }
 }

@@ -1,33 +1,41 @@
 //! Reading label and instance maps: the stored integers, never the colours they stand for.
 
+use std::fmt::Display;
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageFormat};
+use image::ImageFormat;
+use image::metadata::Orientation;
 
 use super::flaw::Flaw;
 use super::limits::MOST_EXPANSION;
 use super::source::Source;
-use super::{DecodeOptions, REPLACE, pixels, source};
+use super::tiff::Uncommon;
+use super::{DecodeOptions, LabelsAs, REPLACE, pixels, source};
+use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
 use crate::raster::Raster;
 
-const NOT_IDS: &str = "save it as PNG with one channel (8 or 16 bits) or with a palette";
-
-/// Reads a map of integer ids: grey samples of up to 16 bits as stored, or the *indices* of a palette (PNG).
+/// Reads a map of integer ids: grey samples as stored, the *indices* of a palette (PNG, TIFF), or with [`LabelsAs::Rgb`] the level of
+/// colours whose red, green and blue are equal.
 ///
 /// # Errors
-/// As [`super::decode`]; and [`Error::Decode`] for colour images and for JPEG, which changes ids.
+/// As [`super::decode`]; and [`Error::Decode`] for other colour images and for JPEG, which changes ids.
 pub fn decode_ids(path: &Path, options: &DecodeOptions) -> Result<IdMap> {
-    ids_from_bytes(path, &options.limits.read(path)?, options)
+    decode_ids_bytes(path, &options.limits.read(path)?, options)
 }
 
-/// Decodes a map that was read already; `path` is for messages.
-pub(crate) fn ids_from_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
+/// Decodes a map that was read already, as [`decode_ids`] does; `path` is for messages.
+///
+/// # Errors
+/// As [`decode_ids`].
+pub fn decode_ids_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Png) => from_png(path, &source(path, bytes)?.0, options),
         Ok(ImageFormat::Jpeg) => Err(Error::decode(path, "JPEG compression changes ids", "export the map as PNG")),
+        _ if options.labels_as == LabelsAs::Rgb => from_levels(path, bytes, options),
+        Ok(ImageFormat::Png) => from_png(path, &source(path, bytes, options)?.0, options),
+        Ok(ImageFormat::Tiff) => from_tiff(path, bytes, options),
         _ => from_grey(path, bytes, options),
     }
 }
@@ -46,8 +54,7 @@ fn from_png(path: &Path, source: &Source<'_>, options: &DecodeOptions) -> Result
         png::ColorType::Grayscale | png::ColorType::Indexed => 1,
         png::ColorType::GrayscaleAlpha => 2,
         png::ColorType::Rgb | png::ColorType::Rgba => {
-            let reason = "the map is in colour, but ids are needed";
-            return Err(Error::decode(path, reason, NOT_IDS));
+            return Err(in_colour(path));
         }
     };
     let bytes = reader.output_buffer_size().unwrap_or(usize::MAX);
@@ -79,16 +86,53 @@ fn unpacked(row: &[u8], bits: usize) -> impl Iterator<Item = u32> + '_ {
     row.iter().flat_map(move |&byte| (0..8 / bits).map(move |i| (u32::from(byte) >> (8 - bits * (i + 1))) & mask))
 }
 
+fn from_tiff(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
+    let (source, _) = source(path, bytes, options)?;
+    match Uncommon::open(path, &source.bytes, &options.limits)? {
+        Some(page) => Ok(IdMap::new(page.ids()?.oriented(source.orientation(options)))),
+        None => from_grey(path, bytes, options),
+    }
+}
+
 fn from_grey(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
     let (image, orientation) = pixels(path, bytes, options)?;
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    let ids = match image {
-        DynamicImage::ImageLuma8(grey) => grey.into_raw().into_iter().map(u32::from).collect(),
-        DynamicImage::ImageLuma16(grey) => grey.into_raw().into_iter().map(u32::from).collect(),
-        other => {
-            let reason = format!("pixels of kind {:?} are not ids", other.color());
-            return Err(Error::decode(path, reason, NOT_IDS));
+    match image.channels() {
+        1 => Ok(first_channel(&image, orientation)),
+        _ => Err(in_colour(path)),
+    }
+}
+
+/// Grey, or colours that are grey; alpha does not matter.
+fn from_levels(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
+    fn find<T: Copy + Default + PartialEq + Display>(raster: &Raster<T>) -> Option<(usize, String)> {
+        let mut pixels = raster.samples().chunks_exact(raster.channels());
+        let at = pixels.clone().position(|pixel| pixel[0] != pixel[1] || pixel[0] != pixel[2])?;
+        pixels.nth(at).map(|pixel| (at, format!("{}, {}, {}", pixel[0], pixel[1], pixel[2])))
+    }
+    let (image, orientation) = pixels(path, bytes, options)?;
+    if image.channels() > 2 {
+        let coloured = match &image {
+            Image::U8(raster) => find(raster),
+            Image::U16(raster) => find(raster),
+        };
+        if let Some((at, colour)) = coloured {
+            let (x, y) = (at % image.size().0, at / image.size().0);
+            let reason = format!("at x={x}, y={y} it holds {colour}, and red, green and blue have to be equal");
+            return Err(Error::InColour { path: path.to_path_buf(), reason });
         }
+    }
+    Ok(first_channel(&image, orientation))
+}
+
+fn first_channel(image: &Image, orientation: Orientation) -> IdMap {
+    let (width, height) = image.size();
+    let ids = match image {
+        Image::U8(raster) => raster.samples().iter().step_by(raster.channels()).map(|&v| v.into()).collect(),
+        Image::U16(raster) => raster.samples().iter().step_by(raster.channels()).map(|&v| v.into()).collect(),
     };
-    Ok(IdMap::new(Raster::new(width, height, 1, ids).oriented(orientation)))
+    IdMap::new(Raster::new(width, height, 1, ids).oriented(orientation))
+}
+
+fn in_colour(path: &Path) -> Error {
+    Error::InColour { path: path.to_path_buf(), reason: "it is in colour, and ids are needed".to_owned() }
 }

@@ -1,13 +1,14 @@
-//! Reading image files: png, jpeg, webp, bmp, pnm and tiff; 8 or 16 bits; grey or colour, with or without alpha.
+//! Reading image files: png, jpeg, webp, gif, bmp, pnm and tiff; 8 or 16 bits; grey or colour, with or without alpha.
 
 mod flaw;
+mod gif;
 mod id_files;
 mod jpeg;
 mod limits;
 mod planes;
 mod png_chunks;
 mod source;
-mod tiff_extents;
+mod tiff;
 mod webp_chunks;
 
 use std::io::{self, Cursor};
@@ -19,15 +20,17 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 use serde::{Deserialize, Serialize};
 
 use self::flaw::Flaw;
-pub use self::id_files::decode_ids;
-pub(crate) use self::id_files::ids_from_bytes;
+use self::gif::Gif;
+pub use self::id_files::{decode_ids, decode_ids_bytes};
 pub use self::limits::DecodeLimits;
 pub(crate) use self::planes::join_planes;
 use self::source::Source;
+use self::tiff::Uncommon;
 use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::image_name::is_planes;
 use crate::raster::Raster;
+use crate::sniff::{Content, of_bytes};
 
 /// What becomes of an alpha channel that a network has no channel for; see [`crate::adapt_channels`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,17 @@ pub enum AlphaPolicy {
     Composite,
 }
 
+/// What the values of label and instance maps are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LabelsAs {
+    /// Grey samples as stored, and the indices of palettes.
+    #[default]
+    Ids,
+    /// Colours whose red, green and blue are equal: that level is the id. Grey samples count as well.
+    Rgb,
+}
+
 /// How to read an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeOptions {
@@ -51,11 +65,16 @@ pub struct DecodeOptions {
     pub alpha: AlphaPolicy,
     /// Whether the EXIF orientation is obeyed (photographs stand upright) or ignored (as the reference does).
     pub exif: bool,
+    /// What the values of label and instance maps are; images do not mind.
+    pub labels_as: LabelsAs,
+    /// Which page of a TIFF, counted from 0. Other formats have one page.
+    pub page: usize,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { limits: DecodeLimits::default(), alpha: AlphaPolicy::Drop, exif: true }
+        let (limits, alpha, labels_as) = (DecodeLimits::default(), AlphaPolicy::Drop, LabelsAs::Ids);
+        Self { limits, alpha, exif: true, labels_as, page: 0 }
     }
 }
 
@@ -68,9 +87,12 @@ pub struct Header {
     pub height: u32,
     /// Samples a pixel as decoded (palettes count as colour).
     pub channels: u8,
-    /// Bits a sample: 8 or 16 (32 for floating point, which [`decode`] refuses).
+    /// Bits a sample: 8 or 16.
     pub depth: u32,
 }
+
+/// What is wrong with a TIFF that is whole and cannot be read.
+const OTHER_TIFF: &str = "of TIFF, grey, RGB and palettes, with integers of up to 32 bits or floating point, can be read, and this is of another kind";
 
 /// The remedy for what most often ails an image file.
 const REPLACE: &str = "copy or download it again, or save it anew as PNG";
@@ -90,14 +112,16 @@ pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Image> {
     if is_planes(path) {
         return join_planes(path, options, |file| decode(file, options));
     }
-    image_from_bytes(path, &options.limits.read(path)?, options)
+    decode_bytes(path, &options.limits.read(path)?, options)
 }
 
-/// Decodes a file that was read already; `path` is for messages.
-pub(crate) fn image_from_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<Image> {
+/// Decodes a file that was read already, as [`decode`] does; `path` is for messages.
+///
+/// # Errors
+/// [`Error::TooLarge`] or [`Error::Decode`].
+pub fn decode_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<Image> {
     let (image, orientation) = pixels(path, bytes, options)?;
-    let image = from_dynamic(path, image)?.with_alpha(options.alpha);
-    Ok(image.oriented(orientation))
+    Ok(image.with_alpha(options.alpha).oriented(orientation))
 }
 
 /// Reads the header; pixels are not decoded.
@@ -109,35 +133,73 @@ pub fn probe(path: &Path, options: &DecodeOptions) -> Result<Header> {
         return planes::probe(path, options);
     }
     let file = options.limits.read(path)?;
-    let (source, format) = source(path, &file)?;
-    let decoder = open_decoder(path, &source.bytes, format, &options.limits)?;
+    let (source, format) = source(path, &file, options)?;
+    let header = header(path, &source.bytes, format, &options.limits)?;
+    let sideways = source.orientation(options).to_exif() >= 5;
+    let (width, height) = if sideways { (header.height, header.width) } else { (header.width, header.height) };
+    Ok(Header { width, height, ..header })
+}
+
+fn header(path: &Path, source: &[u8], format: ImageFormat, limits: &DecodeLimits) -> Result<Header> {
+    if format == ImageFormat::Gif {
+        return Gif::of(source).map_err(|flaw| flaw.of(path))?.header(path, limits);
+    }
+    if format == ImageFormat::Tiff
+        && let Some(page) = Uncommon::open(path, source, limits)?
+    {
+        return page.header();
+    }
+    let decoder = open_decoder(path, source, format, limits)?;
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
     let channels = color.channel_count();
-    let depth = u32::from(color.bits_per_pixel()) / u32::from(channels);
-    let sideways = source.orientation(options).to_exif() >= 5;
-    let (width, height) = if sideways { (height, width) } else { (width, height) };
-    Ok(Header { width, height, channels, depth })
+    Ok(Header { width, height, channels, depth: u32::from(color.bits_per_pixel()) / u32::from(channels) })
 }
 
 /// Decodes a file to the pixels it stores, and says how they are to be turned.
-fn pixels(path: &Path, file: &[u8], options: &DecodeOptions) -> Result<(DynamicImage, Orientation)> {
-    let (source, format) = source(path, file)?;
-    let decoder = open_decoder(path, &source.bytes, format, &options.limits)?;
-    if format == ImageFormat::Jpeg {
-        jpeg::check(&source.bytes).map_err(|flaw| flaw.of(path))?;
+fn pixels(path: &Path, file: &[u8], options: &DecodeOptions) -> Result<(Image, Orientation)> {
+    let (source, format) = source(path, file, options)?;
+    Ok((stored(path, &source.bytes, format, &options.limits)?, source.orientation(options)))
+}
+
+fn stored(path: &Path, source: &[u8], format: ImageFormat, limits: &DecodeLimits) -> Result<Image> {
+    if format == ImageFormat::Gif {
+        return Gif::of(source).map_err(|flaw| flaw.of(path))?.decode(path, limits);
     }
-    let image = DynamicImage::from_decoder(decoder).map_err(|e| refused(path, &e))?;
-    Ok((image, source.orientation(options)))
+    if format == ImageFormat::Tiff
+        && let Some(page) = Uncommon::open(path, source, limits)?
+    {
+        return page.image();
+    }
+    let decoder = open_decoder(path, source, format, limits)?;
+    if format == ImageFormat::Jpeg {
+        jpeg::check(source).map_err(|flaw| flaw.of(path))?;
+    }
+    from_dynamic(path, DynamicImage::from_decoder(decoder).map_err(|e| refused(path, &e))?)
 }
 
 /// What a decoder gets to see of a file, and the format it is in.
-fn source<'a>(path: &Path, file: &'a [u8]) -> Result<(Source<'a>, ImageFormat)> {
-    let format = image::guess_format(file).map_err(|_| {
-        let reason = "the content is not an image of a known format";
-        Error::decode(path, reason, "supported are png, jpeg, webp, bmp, pnm and tiff")
-    })?;
-    Ok((Source::of(file, format).map_err(|flaw| flaw.of(path))?, format))
+fn source<'a>(path: &Path, file: &'a [u8], options: &DecodeOptions) -> Result<(Source<'a>, ImageFormat)> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, Tiff, WebP};
+    let known = image::guess_format(file).ok().filter(|f| matches!(f, Bmp | Gif | Jpeg | Png | Pnm | Tiff | WebP));
+    let Some(format) = known else {
+        return Err(match of_bytes(file, file.len() as u64) {
+            Content::Unsupported(name) => {
+                let reason = format!("it is an image of the format {name}, which cannot be read here");
+                Error::decode(
+                    path,
+                    reason,
+                    "convert it to PNG or JPEG, for example with `magick FILE FILE.png` (ImageMagick)",
+                )
+            }
+            _ => Error::decode(
+                path,
+                "the content is not an image of a known format",
+                "supported are png, jpeg, webp, gif, bmp, pnm and tiff",
+            ),
+        });
+    };
+    Ok((Source::of(file, format, options.page).map_err(|flaw| flaw.of(path))?, format))
 }
 
 /// A decoder over a file whose header is within the limits.
@@ -172,9 +234,7 @@ fn refused(path: &Path, error: &ImageError) -> Error {
             Error::decode(path, error, "it needs more memory than the decoding limits allow; scale it down")
         }
         ImageError::Unsupported(kind) if kind.format_hint() == ImageFormatHint::Exact(ImageFormat::Tiff) => {
-            let reason =
-                "of TIFF, grey and colour of 8 or 16 bits without sign can be read, and this is of another kind";
-            Error::decode(path, reason, "save it anew as 8- or 16-bit PNG")
+            Error::decode(path, OTHER_TIFF, "save it anew as 8- or 16-bit PNG")
         }
         ImageError::Unsupported(_) => Error::decode(path, error, "save it anew as 8- or 16-bit PNG"),
         _ if ends_early(error) => Flaw::Truncated.of(path),

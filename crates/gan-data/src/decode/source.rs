@@ -11,7 +11,7 @@ use image::metadata::Orientation;
 
 use super::DecodeOptions;
 use super::flaw::Flaw;
-use super::{jpeg, png_chunks, tiff_extents, webp_chunks};
+use super::{jpeg, png_chunks, tiff, webp_chunks};
 
 /// A file without its side data.
 #[derive(Debug)]
@@ -23,13 +23,14 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Checks the structure of a file and leaves its side data out.
-    pub(super) fn of(file: &'a [u8], format: ImageFormat) -> Result<Self, Flaw> {
+    /// Checks the structure of a file and leaves its side data out. `page` is counted from 0.
+    pub(super) fn of(file: &'a [u8], format: ImageFormat, page: usize) -> Result<Self, Flaw> {
         match format {
+            ImageFormat::Tiff => tiff::source(file, page),
+            _ if page > 0 => Err(Flaw::NoPage { page, pages: 1 }),
             ImageFormat::Png => png_chunks::source(file),
             ImageFormat::Jpeg => jpeg::source(file),
             ImageFormat::WebP => webp_chunks::source(file),
-            ImageFormat::Tiff => tiff_extents::source(file),
             // Of a number that was cut off, decoders take what is left. White space follows each number that is whole.
             ImageFormat::Pnm if matches!(file, [b'P', b'2' | b'3', .., b'0'..=b'9']) => Err(Flaw::Truncated),
             // Decoders of these formats miss every byte that is not there, and the formats have no side data.

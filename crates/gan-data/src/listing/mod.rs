@@ -207,8 +207,8 @@ mod tests {
     fn formats_are_counted_by_name_and_by_content() {
         let (stems, note, listing) = listed(
             &[
-                ("a.gif", b""),
-                ("b.GIF", b""),
+                ("a.psd", b""),
+                ("b.PSD", b""),
                 ("c.avif", b""),
                 ("photo.dat", b"\xff\xd8\xff\xe0"),
                 ("movie", b"\0\0\0\x20ftypheic"),
@@ -218,7 +218,7 @@ mod tests {
             none,
         );
         assert_eq!((stems.len(), listing.left_out.others()), (0, 2));
-        let expected = "5 files were left out: 2 .gif, 1 .avif, 1 .heic (formats not supported), \
+        let expected = "5 files were left out: 2 .psd, 1 .avif, 1 .heic (formats not supported), \
                         1 image whose name does not end like an image's (photo.dat)";
         assert_eq!(note.unwrap(), expected);
     }

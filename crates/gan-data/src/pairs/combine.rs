@@ -158,19 +158,34 @@ pub(super) fn beside_images(left: Image, right: Image, path: &Path) -> Result<Im
         let reason = format!("it is {w}x{h} and its partner is {rw}x{rh}");
         return Err(Error::item(path, reason, "resize one of them: the parts of a pair have one size"));
     }
-    let channels = match left.channels().max(right.channels()) {
-        // Grey with alpha beside colour needs colour with alpha.
-        3 if left.channels() == 2 || right.channels() == 2 => 4,
-        channels => channels,
-    };
+    side_by_side(vec![left, right], path)
+}
+
+/// Images of one height in a row; the narrower kinds (grey, 8 bits) are adapted to the others. `path` is for messages.
+///
+/// # Errors
+/// [`Error::Item`] for images of several heights, and where one cannot be given the channels of another.
+pub fn side_by_side(images: Vec<Image>, path: &Path) -> Result<Image> {
+    let most = images.iter().map(Image::channels).max().unwrap_or(1);
+    // Grey with alpha beside colour needs colour with alpha.
+    let channels = if most == 3 && images.iter().any(|image| image.channels() == 2) { 4 } else { most };
+    let height = images.first().map_or(0, |image| image.size().1);
+    if let Some(other) = images.iter().find(|image| image.size().1 != height) {
+        let reason = format!("images of {height} and of {} rows do not stand side by side", other.size().1);
+        return Err(Error::item(path, reason, "resize them to one height"));
+    }
     let adapt = |image: Image| {
-        let error = || Error::item(path, format!("it cannot have {channels} channels"), "convert the pair to RGB");
+        let error = || Error::item(path, format!("it cannot have {channels} channels"), "convert the images to RGB");
         image.with_channels(channels).ok_or_else(error)
     };
-    Ok(match (adapt(left)?, adapt(right)?) {
-        (Image::U8(left), Image::U8(right)) => Image::U8(beside(&left, &right)),
-        (left, right) => Image::U16(beside(&sixteen_bits(left), &sixteen_bits(right))),
-    })
+    let images = images.into_iter().map(adapt).collect::<Result<Vec<_>>>()?;
+    let eight: Option<Vec<&Raster<u8>>> =
+        images.iter().map(|image| if let Image::U8(raster) = image { Some(raster) } else { None }).collect();
+    if let Some(eight) = eight {
+        return Ok(Image::U8(row(&eight)));
+    }
+    let sixteen: Vec<Raster<u16>> = images.into_iter().map(sixteen_bits).collect();
+    Ok(Image::U16(row(&sixteen.iter().collect::<Vec<_>>())))
 }
 
 /// Eight bits stretched to sixteen: 255 becomes 65535.
@@ -186,10 +201,16 @@ fn sixteen_bits(image: Image) -> Raster<u16> {
 
 /// Two images of one height, left and right.
 pub(crate) fn beside<T: Copy + Default>(left: &Raster<T>, right: &Raster<T>) -> Raster<T> {
-    let mut samples = Vec::with_capacity(left.samples().len() + right.samples().len());
-    for y in 0..left.height() {
-        samples.extend_from_slice(left.row(y));
-        samples.extend_from_slice(right.row(y));
+    row(&[left, right])
+}
+
+/// Images of one height and number of channels, from left to right.
+fn row<T: Copy + Default>(images: &[&Raster<T>]) -> Raster<T> {
+    let width = images.iter().map(|image| image.width()).sum();
+    let (height, channels) = images.first().map_or((0, 1), |image| (image.height(), image.channels()));
+    let mut samples = Vec::with_capacity(width * height * channels);
+    for y in 0..height {
+        images.iter().for_each(|image| samples.extend_from_slice(image.row(y)));
     }
-    Raster::new(left.width() + right.width(), left.height(), left.channels(), samples)
+    Raster::new(width, height, channels, samples)
 }

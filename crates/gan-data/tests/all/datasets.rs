@@ -364,7 +364,7 @@ fn what_is_left_out_is_noted_by_every_dataset() {
         }
         flat(&at("labelled/train_img/x.png"), 20, 20, 9);
         write_ids(&at("labelled/train_label/x.png"), &IdMap::new(Raster::new(20, 20, 1, vec![1; 400]))).unwrap();
-        fs::write(at(folder).join("film.gif"), "GIF89a").unwrap();
+        fs::write(at(folder).join("film.avif"), "\0\0\0\x1cftypavif").unwrap();
         // An animation of two frames, by its header alone: the still image within is what is read.
         let mut png = fs::read(at("single/x.png")).unwrap();
         png.splice(33..33, *b"\0\0\0\x08acTL\0\0\0\x02\0\0\0\0\xf3\x8d\x93\x70");
@@ -372,14 +372,17 @@ fn what_is_left_out_is_noted_by_every_dataset() {
         let (input_nc, output_nc) = if mode == DataMode::Colorization { (1, 2) } else { (3, 3) };
         let config = DataConfig { input_nc, output_nc, instances: false, ..config(&root, mode) };
         let notes = open(&config).unwrap().describe().notes.join("\n");
-        assert!(notes.contains("1 file was left out: 1 .gif (format not supported)"), "{folder}: {notes}");
-        assert!(notes.contains("1 file has further pages or frames; the first is used (x)"), "{folder}: {notes}");
+        assert!(notes.contains("1 file was left out: 1 .avif (format not supported)"), "{folder}: {notes}");
+        assert!(
+            notes.contains("1 file has further pages or frames; the first is used (x: 1 of 2)"),
+            "{folder}: {notes}"
+        );
         assert_eq!(open(&config).unwrap().len(), 1);
     }
     fs::create_dir_all(at("none/train")).unwrap();
-    fs::write(at("none/train/only.gif"), "").unwrap();
+    fs::write(at("none/train/only.avif"), "").unwrap();
     let text = open(&config(&at("none"), DataMode::Aligned)).err().unwrap().to_string();
-    assert!(text.contains("not one image") && text.contains("1 .gif"), "{text}");
+    assert!(text.contains("not one image") && text.contains("1 .avif"), "{text}");
 }
 
 #[test]

@@ -165,16 +165,16 @@ fn what_is_not_read_is_reported() {
     let dir = TempDir::new().unwrap();
     let at = |name: &str| dir.path().join(name);
     flat(&at("a.png"), 40, 40, 4);
-    fs::write(at("b.gif"), "GIF89a").unwrap();
+    fs::write(at("b.psd"), "8BPS").unwrap();
     fs::write(at("notes.txt"), "").unwrap();
     let report = inspect(&config(dir.path(), DataMode::Single), |_, _| ());
     assert!(report.is_usable());
     let folder = &report.folders[0];
     assert_eq!(folder.alpha_dropped, ["a"]);
-    assert_eq!(folder.left_out["1 .gif"], ["b.gif"]);
+    assert_eq!(folder.left_out["1 .psd"], ["b.psd"]);
     assert_eq!(folder.left_out["1 other file"], ["notes.txt"]);
     let notes = report.notes.join("\n");
-    assert!(notes.contains("1 .gif") && notes.contains("alpha of 1 image is dropped"), "{notes}");
+    assert!(notes.contains("1 .psd") && notes.contains("alpha of 1 image is dropped"), "{notes}");
     let kept = DataConfig { alpha: gan_data::AlphaPolicy::Composite, ..config(dir.path(), DataMode::Single) };
     assert!(inspect(&kept, |_, _| ()).folders[0].alpha_dropped.is_empty());
 }

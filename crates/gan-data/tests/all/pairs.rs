@@ -112,7 +112,7 @@ fn pairs_lose_no_photograph() {
     for (level, name) in ["x.jpg", "x.webp", "y.png", "sub/x.bmp"].iter().enumerate() {
         scene(&at("photos").join(name), 10, 40 * level as u8);
     }
-    std::fs::write(at("photos/z.gif"), "GIF89a").unwrap();
+    std::fs::write(at("photos/z.psd"), "8BPS").unwrap();
     write_image(&at("photos/y.png"), &Image::U8(Raster::new(2, 2, 4, vec![9; 16]))).unwrap();
     let options = DecodeOptions::default();
     // Once into a folder of its own, once below the photographs, and there twice.
@@ -122,7 +122,7 @@ fn pairs_lose_no_photograph() {
         assert_eq!(made.files, names);
         assert!(names.iter().all(|path| path.exists()));
         let notes = made.notes.join("\n");
-        assert!(notes.contains("1 file was left out: 1 .gif") && notes.contains("x.jpg.png"), "{notes}");
+        assert!(notes.contains("1 file was left out: 1 .psd") && notes.contains("x.jpg.png"), "{notes}");
         assert!(notes.contains("alpha of 1 image is dropped"), "{notes}");
     }
     assert_eq!(image_files(&at("photos")).unwrap().len(), 8);

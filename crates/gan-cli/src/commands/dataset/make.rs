@@ -76,14 +76,14 @@ pub(crate) fn pairs(args: Pairs) -> anyhow::Result<Done> {
     let bar = bar(0, "making pairs");
     let progress = |done, all| advance(&bar, done, all);
     let made = gan_data::make_pairs(&args.photos, &args.out, input, &DecodeOptions::default(), progress);
-    finish(&bar, made, &args.out)
+    finish(&bar, made, "pairs", &args.out)
 }
 
 pub(crate) fn combine(args: Combine) -> anyhow::Result<Done> {
     let bar = bar(0, "joining");
     let progress = |done, all| advance(&bar, done, all);
     let made = gan_data::combine(&args.a, &args.b, &args.out, &DecodeOptions::default(), progress);
-    finish(&bar, made, &args.out)
+    finish(&bar, made, "pairs", &args.out)
 }
 
 pub(crate) fn split(args: Split) -> anyhow::Result<Done> {
@@ -114,15 +114,20 @@ fn usage(error: gan_data::Error) -> anyhow::Error {
     }
 }
 
-fn advance(bar: &ProgressBar, done: usize, all: usize) {
+pub(super) fn advance(bar: &ProgressBar, done: usize, all: usize) {
     bar.set_length(all as u64);
     bar.set_position(done as u64);
 }
 
-fn finish(bar: &ProgressBar, made: gan_data::Result<Written>, out: &Path) -> anyhow::Result<Done> {
+pub(super) fn finish(
+    bar: &ProgressBar,
+    made: gan_data::Result<Written>,
+    what: &str,
+    out: &Path,
+) -> anyhow::Result<Done> {
     bar.finish_and_clear();
     let made = made.map_err(usage)?;
     made.notes.iter().for_each(|note| note!("note: {note}"));
-    note!("{} pairs in {}", made.files.len(), out.display());
+    note!("{} {what} in {}", made.files.len(), out.display());
     Ok(Done::Complete)
 }

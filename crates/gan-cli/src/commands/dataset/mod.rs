@@ -1,6 +1,7 @@
 //! `gan-cli dataset`.
 
 mod inspect;
+mod labels;
 mod make;
 mod synth;
 
@@ -21,6 +22,8 @@ enum Command {
     Pairs(make::Pairs),
     /// Join two folders into pairs side by side
     Combine(make::Combine),
+    /// Make label maps of maps in colour
+    Labels(labels::Args),
     /// Split a folder into train, val and test
     Split(make::Split),
     /// Draw a procedural dataset
@@ -32,6 +35,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         Command::Inspect(args) => inspect::run(args),
         Command::Pairs(args) => make::pairs(args),
         Command::Combine(args) => make::combine(args),
+        Command::Labels(args) => labels::run(args),
         Command::Split(args) => make::split(args),
         Command::Synth(args) => synth::run(args),
     }

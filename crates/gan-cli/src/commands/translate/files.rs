@@ -1,17 +1,21 @@
 //! Which files are translated, and where the results go. Everything that can be refused about paths is refused here,
 //! before a model is opened.
 
-use super::FormatArg;
 use super::names::{self, Source};
+use super::pattern::{ModelFacts, Pattern};
+use super::{FormatArg, PagesArg};
 use crate::exit::{BAD_DATA, Coded, USAGE};
 use crate::inputs::Inputs;
 use anyhow::bail;
-use gan_data::{Exclude, WriteFormat, list_images, pages_note};
+use gan_data::{DecodeOptions, Exclude, WriteFormat, list_images, pages_note, probe, tiff_pages};
 use gan_fs::{FileId, is_same, resolve};
 use gan_translate::is_planes;
+use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+const ALPHA_IN_JPEG: &str = "--alpha keep needs a format with alpha: JPEG has none; use --format png, webp or tiff";
 
 /// What the command line says about files.
 pub(super) struct Request<'a> {
@@ -21,19 +25,28 @@ pub(super) struct Request<'a> {
     pub(super) model: &'a Path,
     pub(super) inst: Option<&'a Path>,
     pub(super) encode: Option<&'a Path>,
+    pub(super) target: Option<&'a Path>,
     /// Results are written into a folder that holds other images.
     pub(super) merge: bool,
     /// What is there already stays.
     pub(super) skip_existing: bool,
     /// Results need a format with alpha.
     pub(super) alpha: bool,
-    /// Format of results in a folder.
+    /// Format of results in a folder, or on standard output.
     pub(super) format: Option<FormatArg>,
+    /// How results in a folder are called.
+    pub(super) name: Option<(&'a Pattern, &'a ModelFacts)>,
+    /// Which pages of TIFF files.
+    pub(super) pages: PagesArg,
+    /// Beside the results, a page that shows them.
+    pub(super) html: bool,
 }
 
 /// A file to translate.
 pub(super) struct Translation {
     pub(super) input: PathBuf,
+    /// Which page of it, counted from 0.
+    pub(super) page: usize,
     /// Its path within the folder that was given, without extension.
     pub(super) stem: PathBuf,
     pub(super) output: PathBuf,
@@ -44,6 +57,8 @@ pub(super) struct Plan {
     pub(super) jobs: Vec<Translation>,
     /// Whether one file was named, and not a folder.
     pub(super) single: bool,
+    /// Whether the one input is what standard input brings.
+    pub(super) piped: bool,
     pub(super) notes: Vec<String>,
 }
 
@@ -55,11 +70,20 @@ impl Plan {
     /// a folder has no images.
     pub(super) fn new(request: &Request<'_>) -> anyhow::Result<Self> {
         let Request { inputs, output, .. } = *request;
+        let piped = inputs.iter().any(|input| input == Path::new("-"));
+        if piped && inputs.len() > 1 {
+            bail!(Coded(
+                USAGE,
+                "- is the one image on standard input; name it alone (./- for a file of this name)".into()
+            ));
+        }
         let to_file = to_file(request)?;
         let mut notes = Vec::new();
         let mut sources = Vec::new();
         for input in inputs {
-            if is_folder(input) {
+            if piped {
+                sources.push(Source::standard_input());
+            } else if is_folder(input) {
                 if !to_file && is_same(input, output) {
                     let input = input.display();
                     let message = format!(
@@ -68,37 +92,35 @@ impl Plan {
                     bail!(Coded(USAGE, message));
                 }
                 let listing = list_images(input, &Exclude::outputs([output]))?;
+                let left_out = listing.left_out.note();
                 if listing.files.is_empty() {
-                    let left_out = listing.left_out.note().map_or(String::new(), |note| format!(" ({note})"));
+                    let left_out = left_out.map_or(String::new(), |note| format!(" ({note})"));
                     bail!(Coded(BAD_DATA, format!("there are no images in {}{left_out}", input.display())));
                 }
-                notes.extend(listing.notes(input));
+                notes.extend(left_out.map(|note| format!("{}: {note}", input.display())));
                 sources.extend(listing.files.into_iter().map(|file| Source::within(input, file)));
             } else {
                 sources.push(Source::alone(input));
             }
         }
-        notes.extend(pages_note(inputs.iter().filter(|input| input.is_file()).map(PathBuf::as_path)));
         let sources = without_repetitions(sources);
-        let jobs = if to_file {
-            let output = output.to_owned();
-            sources.into_iter().map(|s| Translation { input: s.input, stem: s.stem, output: output.clone() }).collect()
-        } else {
-            if request.alpha && request.format == Some(FormatArg::Jpg) {
-                let message = "--alpha keep needs a format with alpha: JPEG has none; use --format png, webp or tiff";
-                bail!(Coded(USAGE, message.into()));
-            }
-            let (names, note) =
-                names::unique(&sources, &|input| request.format.unwrap_or(FormatArg::Png).extension(input));
-            notes.extend(note);
-            let place = |(source, name): (Source, PathBuf)| Translation {
-                input: source.input,
-                stem: source.stem,
-                output: output.join(name),
-            };
-            sources.into_iter().zip(names).map(place).collect()
+        let (sources, note) = of_pages(sources, request.pages);
+        notes.extend(note);
+        if to_file && sources.len() > 1 {
+            let (pages, output) = (sources.len(), output.display());
+            bail!(Coded(
+                USAGE,
+                format!("{output} is one image, and the input has {pages} pages; name a folder, or one --page")
+            ));
+        }
+        let names = if to_file { vec![output.to_owned()] } else { in_folder(request, &sources, &mut notes)? };
+        let place = |(source, output): (Source, PathBuf)| {
+            let Source { input, page, stem, .. } = source;
+            Translation { input, page, stem, output }
         };
-        let plan = Plan { jobs, single: inputs.len() == 1 && !is_folder(&inputs[0]), notes };
+        let jobs = sources.into_iter().zip(names).map(place).collect();
+        let single = inputs.len() == 1 && !is_folder(&inputs[0]);
+        let plan = Plan { jobs, single, piped, notes };
         plan.refuse_inputs(request)?;
         if !to_file {
             plan.refuse_neighbours(request)?;
@@ -107,18 +129,29 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Puts images of one size together, so that they can share a batch. What cannot be read comes first.
+    pub(super) fn sort_by_size(&mut self) {
+        let size = |job: &Translation| {
+            let options = DecodeOptions { page: job.page, ..DecodeOptions::default() };
+            probe(&job.input, &options).ok().map(|header| (header.width, header.height))
+        };
+        let mut sized: Vec<_> = std::mem::take(&mut self.jobs).into_par_iter().map(|job| (size(&job), job)).collect();
+        sized.sort_by_key(|(size, _)| *size);
+        self.jobs = sized.into_iter().map(|(_, job)| job).collect();
+    }
+
     /// No result takes the place of something that is read.
     fn refuse_inputs(&self, request: &Request<'_>) -> anyhow::Result<()> {
         let mut inputs = Inputs::default();
-        for job in &self.jobs {
+        for job in self.jobs.iter().filter(|_| !self.piped) {
             // A folder of planes is one image.
             if job.input.is_dir() { inputs.folder(&job.input) } else { inputs.file(&job.input) }
         }
         inputs.model(request.model);
-        for path in [request.inst, request.encode].into_iter().flatten() {
+        for path in [request.inst, request.encode, request.target].into_iter().flatten() {
             if path.is_dir() { inputs.folder(path) } else { inputs.file(path) }
         }
-        inputs.refuse(self.jobs.iter().map(|job| &*job.output))
+        inputs.refuse(self.jobs.iter().map(|job| &*job.output).filter(|output| *output != Path::new("-")))
     }
 
     /// Beside an input, a file of the result's name is more likely another original than an earlier result.
@@ -167,14 +200,25 @@ fn to_file(request: &Request<'_>) -> anyhow::Result<bool> {
     let Request { inputs, output, .. } = *request;
     let refuse = |message: String| Err(anyhow::Error::from(Coded(USAGE, message)));
     let shown = output.display();
+    if request.html && output == Path::new("-") {
+        return refuse("--html writes a page beside the results: name a folder as the output".into());
+    }
     if output == Path::new("-") {
-        return refuse(
-            "--output -: images are not written to standard output; name a file or a folder (./- for this name)".into(),
-        );
+        if inputs.len() > 1 || is_folder(&inputs[0]) {
+            return refuse("standard output (-) takes one image: name one input, or a folder as the output".into());
+        }
+        if request.name.is_some() {
+            return refuse("standard output has no name: leave --name out".into());
+        }
+        return match request.format.unwrap_or(FormatArg::Png) {
+            FormatArg::Planes => refuse("--format planes is a folder, which standard output cannot take".into()),
+            FormatArg::Jpg if request.alpha => refuse(ALPHA_IN_JPEG.into()),
+            _ => Ok(true),
+        };
     }
     let ends_in_separator =
         output.as_os_str().as_encoded_bytes().last().is_some_and(|&b| std::path::is_separator(b.into()));
-    let folder = output.is_dir() || ends_in_separator;
+    let folder = is_folder(output) || ends_in_separator;
     let format = WriteFormat::of(output);
     let single = inputs.len() == 1 && !is_folder(&inputs[0]);
     if folder || single && output.extension().is_none() || !single && format == WriteFormat::NoImage {
@@ -188,11 +232,14 @@ fn to_file(request: &Request<'_>) -> anyhow::Result<bool> {
             "{shown} is the name of one image, and there are several inputs; name a folder ({shown}/ if it is to be called that)"
         ));
     }
-    if request.format.is_some() {
-        return refuse(format!("{shown} is one file, whose extension picks the format: leave --format out"));
+    let unused = [("--format", request.format.is_some()), ("--name", request.name.is_some()), ("--html", request.html)];
+    if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
+        return refuse(format!(
+            "{shown} is one file, whose extension picks the format: leave {option} out, or name a folder ({shown}/)"
+        ));
     }
     match format {
-        WriteFormat::Writable { alpha: false } if request.alpha => refuse(format!(
+        WriteFormat::Writable { alpha: false, .. } if request.alpha => refuse(format!(
             "{shown}: this format has no alpha channel; name a .png, .webp or .tiff, or leave --alpha keep out"
         )),
         WriteFormat::Writable { .. } => Ok(true),
@@ -200,6 +247,64 @@ fn to_file(request: &Request<'_>) -> anyhow::Result<bool> {
             "{shown}: this format cannot be written; name a file that ends in {}, or a folder ({shown}/ if it is to be called that)",
             WriteFormat::WRITABLE
         )),
+    }
+}
+
+/// Where in the output folder the results go.
+fn in_folder(request: &Request<'_>, sources: &[Source], notes: &mut Vec<String>) -> anyhow::Result<Vec<PathBuf>> {
+    let extension = |input: &Path| request.format.unwrap_or(FormatArg::Png).extension(input);
+    let (names, note) = match request.name {
+        Some((pattern, _)) if pattern.picks_format() && request.format.is_some() => {
+            bail!(Coded(
+                USAGE,
+                "the ending of --name picks the format: leave --format out, or end the name in {ext}".into()
+            ))
+        }
+        Some((pattern, model)) => pattern.names(sources, model, &extension)?,
+        None => names::unique(sources, &extension),
+    };
+    notes.extend(note);
+    if request.alpha
+        && let Some(name) =
+            names.iter().find(|name| matches!(WriteFormat::of(name), WriteFormat::Writable { alpha: false, .. }))
+    {
+        if request.format == Some(FormatArg::Jpg) {
+            bail!(Coded(USAGE, ALPHA_IN_JPEG.into()));
+        }
+        let name = name.display();
+        // Formats that were kept are written without alpha where they have none.
+        if request.format != Some(FormatArg::Keep) {
+            bail!(Coded(
+                USAGE,
+                format!("--alpha keep needs a format with alpha, and --name makes {name}; end it in .png")
+            ));
+        }
+    }
+    Ok(names.into_iter().map(|name| request.output.join(name)).collect())
+}
+
+/// A source for each page that was asked for. The second value is what the user should know.
+fn of_pages(mut sources: Vec<Source>, pages: PagesArg) -> (Vec<Source>, Option<String>) {
+    match pages {
+        PagesArg::All => {
+            let pages = |source: Source| match tiff_pages(&source.input) {
+                1 => vec![source],
+                count => source.pages(count),
+            };
+            (sources.into_iter().flat_map(pages).collect(), None)
+        }
+        PagesArg::One(page) => {
+            sources.iter_mut().for_each(|source| source.page = page - 1);
+            (sources, None)
+        }
+        PagesArg::First => {
+            let files = sources.iter().filter(|source| source.input.is_file());
+            let note = pages_note(files.map(|source| &*source.input)).map(|note| {
+                let tiff = sources.iter().any(|source| tiff_pages(&source.input) > 1);
+                if tiff { note + "; --page N or --page all takes other pages of a TIFF" } else { note }
+            });
+            (sources, note)
+        }
     }
 }
 

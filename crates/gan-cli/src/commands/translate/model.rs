@@ -1,12 +1,15 @@
 //! What translates: a run, a checkpoint, or a bare weight file.
 
+use super::files::Plan;
 use super::paths::Paths;
-use super::{Args, Direction};
+use super::{Args, Direction, FormatArg};
 use crate::commands::trained::open_trained;
 use crate::exit::{Coded, USAGE};
 use crate::wording::worded;
 use anyhow::bail;
-use gan_translate::{DeviceConfig, Error, Model, Options, TrainedModel, WeightOptions};
+use clap::ValueEnum;
+use gan_data::LabelsAs;
+use gan_translate::{DeviceConfig, Error, InputKind, Model, Options, TrainedModel, WeightOptions};
 use std::path::Path;
 
 const NO_ENCODER: &str = "--encode is for models with an instance feature encoder, which this is not";
@@ -21,10 +24,30 @@ pub(super) struct LabelArgs {
     /// The generator sees no edges of instance maps
     #[arg(long)]
     no_instance: bool,
+    /// What label and instance maps hold; without it, what those of the training held
+    #[arg(long, value_enum)]
+    labels_as: Option<LabelsArg>,
 }
 
-/// Opens the model; says what there is to know of it.
-pub(super) fn open(args: &Args, paths: &Paths, device: DeviceConfig) -> anyhow::Result<Model> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LabelsArg {
+    /// Ids: grey levels, or indices of a palette
+    Ids,
+    /// Colours whose red, green and blue are the id, each
+    Rgb,
+}
+
+impl LabelArgs {
+    pub(super) fn labels_as(&self) -> Option<LabelsAs> {
+        self.labels_as.map(|labels| match labels {
+            LabelsArg::Ids => LabelsAs::Ids,
+            LabelsArg::Rgb => LabelsAs::Rgb,
+        })
+    }
+}
+
+/// Opens the model, and tells the step of its checkpoint; says what there is to know of it.
+pub(super) fn open(args: &Args, paths: &Paths, device: DeviceConfig) -> anyhow::Result<(Model, Option<u64>)> {
     let chosen = args.checkpoint.of(&paths.model)?;
     let (trained, direction) = if paths.of_weights() {
         (of_weights(args, paths)?, None)
@@ -33,7 +56,6 @@ pub(super) fn open(args: &Args, paths: &Paths, device: DeviceConfig) -> anyhow::
     };
     let options = Options { direction, ..args.options(device) };
     let model = Model::load(&trained, options).map_err(worded)?;
-    model.check_writable().map_err(worded)?;
     trained.notes().iter().for_each(|note| note!("{note}"));
     if !trained.mapping().is_empty() {
         note!("`gan-cli summary --model {}` shows which layer is which", paths.model.display());
@@ -46,7 +68,7 @@ pub(super) fn open(args: &Args, paths: &Paths, device: DeviceConfig) -> anyhow::
             note!("this generator has no dropout: --dropout changes nothing");
         }
     }
-    Ok(model)
+    Ok((model, trained.step()))
 }
 
 /// `model` is the run, or the checkpoint of it that was chosen.
@@ -90,8 +112,30 @@ fn of_weights(args: &Args, paths: &Paths) -> anyhow::Result<TrainedModel> {
 }
 
 /// Refuses what would fail for every file alike, and returns what the user should know.
-pub(super) fn check(args: &Args, model: &Model, files: usize) -> anyhow::Result<Vec<&'static str>> {
-    let mut notes = Vec::new();
+pub(super) fn check(args: &Args, model: &Model, plan: &Plan) -> anyhow::Result<Vec<&'static str>> {
+    let (mut notes, files) = (Vec::new(), plan.jobs.len());
+    if args.side_by_side && model.output_channels() > 4 {
+        let channels = model.output_channels();
+        bail!(Coded(
+            USAGE,
+            format!("--side-by-side shows images, and this model makes {channels} channels; leave it out")
+        ));
+    }
+    let format = args.format.unwrap_or(FormatArg::Png).extension(Path::new(""));
+    for job in &plan.jobs {
+        let piped = job.output == Path::new("-");
+        let output = if piped { Path::new("standard output").with_extension(&format) } else { job.output.clone() };
+        model.check_writable(&output).map_err(worded)?;
+    }
+    if args.batch > 1 && !model.batches() {
+        notes.push("what this model makes of an image depends on the others of a batch: --batch changes nothing");
+    }
+    if args.labels.labels_as.is_some()
+        && !model.config().instances
+        && !matches!(model.config().input, InputKind::Labels { .. })
+    {
+        notes.push("this model takes no label maps: --labels-as changes nothing");
+    }
     match &args.inst {
         None if model.config().instances => return Err(worded(Error::NeedsInstances)),
         Some(_) if !model.config().instances => {

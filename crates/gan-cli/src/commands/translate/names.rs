@@ -6,14 +6,19 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// What messages call an input that is no file.
+pub(super) const STANDARD_INPUT: &str = "standard input";
+
 /// A file to translate, before its result has a name.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) input: PathBuf,
+    /// Which page of it, counted from 0.
+    pub(super) page: usize,
     /// Its path within the folder that was given, without extension.
     pub(super) stem: PathBuf,
-    /// The same with extension and byte by byte.
-    relative: PathBuf,
+    /// The same with extension, byte by byte, and with the page where a file has several results.
+    pub(super) relative: PathBuf,
     /// The folder that was given, or the file's.
     folder: PathBuf,
 }
@@ -22,17 +27,40 @@ impl Source {
     /// A file that was listed in a folder.
     pub(super) fn within(folder: &Path, file: ImageFile) -> Self {
         let relative = file.path.strip_prefix(folder).unwrap_or(&file.path).to_owned();
-        Source { input: file.path, stem: file.stem, relative, folder: folder.to_owned() }
+        Source { input: file.path, page: 0, stem: file.stem, relative, folder: folder.to_owned() }
     }
 
     /// A file that was named itself.
     pub(super) fn alone(path: &Path) -> Self {
         Source {
             input: path.to_owned(),
+            page: 0,
             stem: path.file_stem().map(PathBuf::from).unwrap_or_default(),
             relative: path.file_name().map(PathBuf::from).unwrap_or_default(),
             folder: path.parent().unwrap_or(Path::new("")).to_owned(),
         }
+    }
+
+    /// The image on standard input.
+    pub(super) fn standard_input() -> Self {
+        let name = PathBuf::from("stdin");
+        Source { input: STANDARD_INPUT.into(), page: 0, stem: name.clone(), relative: name, folder: PathBuf::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn below(folder: &str, name: &str) -> Self {
+        let (relative, folder) = (PathBuf::from(name), PathBuf::from(folder));
+        Source { input: folder.join(name), page: 0, stem: relative.with_extension(""), relative, folder }
+    }
+
+    /// One source for each page, with names that end in the page, counted from 1.
+    pub(super) fn pages(self, count: usize) -> Vec<Self> {
+        let width = count.to_string().len();
+        let page = |page: usize| {
+            let relative = numbered(&self.relative, &format!("{:0width$}", page + 1));
+            Source { input: self.input.clone(), page, stem: self.stem.clone(), relative, folder: self.folder.clone() }
+        };
+        (0..count).map(page).collect()
     }
 
     /// The name of the result: without the extension, with it, in a folder of the folder's name, with a number.
@@ -63,10 +91,7 @@ pub(super) fn unique(sources: &[Source], extension: &dyn Fn(&Path) -> OsString) 
             named.map(|(i, (source, &distinction))| source.name(distinction, i + 1, extension)).collect();
         let mut sharing: HashMap<OsString, Vec<usize>> = HashMap::new();
         for (i, name) in names.iter().enumerate() {
-            // These systems do not tell A.png from a.png.
-            let folds = cfg!(any(windows, target_os = "macos"));
-            let key = if folds { name.as_os_str().to_ascii_lowercase() } else { name.as_os_str().to_owned() };
-            sharing.entry(key).or_default().push(i);
+            sharing.entry(distinct_key(name)).or_default().push(i);
         }
         sharing.retain(|_, files| files.len() > 1);
         if sharing.is_empty() {
@@ -81,6 +106,24 @@ pub(super) fn unique(sources: &[Source], extension: &dyn Fn(&Path) -> OsString) 
             }
         }
     }
+}
+
+/// What two names of different files differ in.
+pub(super) fn distinct_key(name: &Path) -> OsString {
+    // These systems do not tell A.png from a.png.
+    let folds = cfg!(any(windows, target_os = "macos"));
+    if folds { name.as_os_str().to_ascii_lowercase() } else { name.as_os_str().to_owned() }
+}
+
+/// `a-2.png` of `a.png`.
+pub(super) fn numbered(name: &Path, number: &str) -> PathBuf {
+    let mut file = name.file_stem().unwrap_or_default().to_owned();
+    file.push(format!("-{number}"));
+    if let Some(extension) = name.extension() {
+        file.push(".");
+        file.push(extension);
+    }
+    name.with_file_name(file)
 }
 
 fn note(names: &[PathBuf], distinctions: &[u8]) -> Option<String> {

@@ -2,7 +2,10 @@
 
 use crate::exit::{BAD_DATA, Coded, USAGE};
 use anyhow::bail;
+use gan_data::DecodeLimits;
+use gan_fs::resolve;
 use gan_translate::is_weight_file;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -15,14 +18,14 @@ pub(super) struct PathArgs {
     /// Run folder, checkpoint folder, or weight file (.pth, .safetensors)
     #[arg(long, required_unless_present = "paths")]
     model: Option<PathBuf>,
-    /// Images (for pix2pixHD: label maps) or folders of them
+    /// Images (for pix2pixHD: label maps) or folders of them; - is one image on standard input
     #[arg(long, required_unless_present_any = ["paths", "list"], num_args = 1..)]
     input: Vec<PathBuf>,
     /// A file that names inputs, one a line (or each ended by a NUL byte, as `find -print0` writes them); - is standard input
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
-    /// Where to write: a folder, or a file (png, jpg, webp, tiff, bmp, ppm) if the input is one file. Below an input
-    /// folder, it is left out of the input
+    /// Where to write: a folder, or a file (png, jpg, webp, tiff, bmp, ppm, pgm, npy, planes) if the input is one file; - is standard
+    /// output. Below an input folder, it is left out of the input
     #[arg(long, required_unless_present = "paths")]
     output: Option<PathBuf>,
 }
@@ -54,11 +57,43 @@ impl PathArgs {
     }
 }
 
+impl PathArgs {
+    pub(super) fn reads_list_from_standard_input(&self) -> bool {
+        self.list.as_deref() == Some(Path::new("-"))
+    }
+}
+
 impl Paths {
+    /// What the model is called: its folder, or its file without the extension.
+    pub(super) fn model_name(&self) -> OsString {
+        let model = resolve(&self.model);
+        let name = if self.of_weights() { model.file_stem() } else { model.file_name() };
+        name.unwrap_or(OsStr::new("model")).to_owned()
+    }
+
     /// Whether the model is a bare weight file.
     pub(super) fn of_weights(&self) -> bool {
         is_weight_file(&self.model)
     }
+}
+
+/// The image that standard input brings.
+///
+/// # Errors
+/// [`Coded`]: it cannot be read, brings nothing, or more than an image may have.
+pub(super) fn read_standard_input() -> anyhow::Result<Vec<u8>> {
+    let most = DecodeLimits::default().max_bytes;
+    let mut bytes = Vec::new();
+    if let Err(error) = std::io::stdin().lock().take(most + 1).read_to_end(&mut bytes) {
+        bail!(Coded(BAD_DATA, format!("cannot read an image from standard input: {error}")));
+    }
+    if bytes.is_empty() {
+        bail!(Coded(BAD_DATA, "standard input is empty; send it one image".into()));
+    }
+    if bytes.len() as u64 > most {
+        bail!(Coded(BAD_DATA, format!("standard input brings more than {} MiB; scale the image down", most >> 20)));
+    }
+    Ok(bytes)
 }
 
 fn read_list(list: &Path) -> anyhow::Result<Vec<PathBuf>> {

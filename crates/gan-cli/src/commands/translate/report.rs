@@ -56,6 +56,11 @@ impl Report {
         Ok(())
     }
 
+    /// What failed so far, a line each.
+    pub(super) fn failures(&self) -> impl Iterator<Item = &str> {
+        self.failures.iter().map(|failure| failure.error.as_str())
+    }
+
     /// Says what was done.
     ///
     /// # Errors

@@ -2,61 +2,7 @@
 
 use crate::Result;
 use candle_core::{DType, Tensor};
-
-/// The colours of Cityscapes' 35 ids.
-const CITYSCAPES: [[u8; 3]; 35] = [
-    [0, 0, 0],
-    [0, 0, 0],
-    [0, 0, 0],
-    [0, 0, 0],
-    [0, 0, 0],
-    [111, 74, 0],
-    [81, 0, 81],
-    [128, 64, 128],
-    [244, 35, 232],
-    [250, 170, 160],
-    [230, 150, 140],
-    [70, 70, 70],
-    [102, 102, 156],
-    [190, 153, 153],
-    [180, 165, 180],
-    [150, 100, 100],
-    [150, 120, 90],
-    [153, 153, 153],
-    [153, 153, 153],
-    [250, 170, 30],
-    [220, 220, 0],
-    [107, 142, 35],
-    [152, 251, 152],
-    [70, 130, 180],
-    [220, 20, 60],
-    [255, 0, 0],
-    [0, 0, 142],
-    [0, 0, 70],
-    [0, 60, 100],
-    [0, 0, 90],
-    [0, 0, 110],
-    [0, 80, 100],
-    [0, 0, 230],
-    [119, 11, 32],
-    [0, 0, 142],
-];
-
-/// The colour of a label: Cityscapes' table for 35 classes, otherwise the id's bits spread over the three channels (as in
-/// PASCAL VOC's and the reference's colour maps).
-fn colour(label: u32, classes: usize) -> [u8; 3] {
-    if classes == CITYSCAPES.len() {
-        return CITYSCAPES.get(label as usize).copied().unwrap_or([0; 3]);
-    }
-    let mut rgb = [0u8; 3];
-    for j in 0..7 {
-        let bits = label >> (3 * j);
-        for (channel, value) in rgb.iter_mut().enumerate() {
-            *value |= ((bits >> channel & 1) as u8) << (7 - j);
-        }
-    }
-    rgb
-}
+use gan_data::label_colour;
 
 /// Label ids `[N, 1, H, W]` as an image `[N, 3, H, W]` in [-1, 1].
 pub(super) fn colours(labels: &Tensor, classes: usize) -> Result<Tensor> {
@@ -65,25 +11,9 @@ pub(super) fn colours(labels: &Tensor, classes: usize) -> Result<Tensor> {
     let mut out = vec![0f32; 3 * ids.len()];
     for (i, &id) in ids.iter().enumerate() {
         let (image, pixel) = (i / (h * w), i % (h * w));
-        for (c, value) in colour(id, classes).into_iter().enumerate() {
+        for (c, value) in label_colour(id, classes).into_iter().enumerate() {
             out[(image * 3 + c) * h * w + pixel] = f32::from(value) / 127.5 - 1.0;
         }
     }
     Ok(Tensor::from_vec(out, (n, 3, h, w), labels.device())?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::colour;
-
-    #[test]
-    fn colours_of_the_reference() {
-        assert_eq!(colour(7, 35), [128, 64, 128]);
-        assert_eq!(colour(40, 35), [0, 0, 0]);
-        assert_eq!(colour(0, 20), [0, 0, 0]);
-        assert_eq!(colour(1, 20), [128, 0, 0]);
-        assert_eq!(colour(3, 20), [128, 128, 0]);
-        assert_eq!(colour(8, 20), [64, 0, 0]);
-        assert_eq!(colour(12, 20), [64, 0, 128]);
-    }
 }

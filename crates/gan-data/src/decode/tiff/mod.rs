@@ -1,0 +1,8 @@
+//! TIFF files: their structure, their pages, and kinds of samples that the general decoder lacks.
+
+mod extents;
+mod layout;
+mod samples;
+
+pub(super) use self::extents::source;
+pub(super) use self::samples::Uncommon;

@@ -1,0 +1,272 @@
+//! Samples that the general decoder of TIFF lacks: palettes, integers with a sign or of 32 bits, floating point, many channels.
+
+use std::borrow::Cow;
+use std::io::{Cursor, ErrorKind};
+use std::path::Path;
+
+use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::{TiffError, TiffUnsupportedError};
+
+use super::layout::{Directory, Layout};
+use crate::decode::flaw::Flaw;
+use crate::decode::limits::{DecodeLimits, MOST_EXPANSION};
+use crate::decode::{Header, OTHER_TIFF, REPLACE};
+use crate::dynamic_image::Image;
+use crate::error::{Error, Result};
+use crate::raster::Raster;
+
+const BITS: u16 = 258;
+const PHOTOMETRIC: u16 = 262;
+const SAMPLES: u16 = 277;
+const PLANAR: u16 = 284;
+const COLOUR_MAP: u16 = 320;
+const FORMAT: u16 = 339;
+const LEAST: u16 = 340;
+const MOST: u16 = 341;
+
+/// Values of [`PHOTOMETRIC`].
+const BLACK_IS_ZERO: u64 = 1;
+const PALETTE: u64 = 3;
+
+const SAY_THE_RANGE: &str = "store what black and white are in its tags SMinSampleValue and SMaxSampleValue, or save it anew as 8- or 16-bit PNG";
+const NOT_IDS: &str = "save it as PNG with one channel (8 or 16 bits) or with a palette";
+
+/// The first page of a file, of a kind that the general decoder lacks.
+pub(in crate::decode) struct Uncommon<'a> {
+    path: &'a Path,
+    decoder: Decoder<Cursor<Cow<'a, [u8]>>>,
+    size: (u32, u32),
+    channels: usize,
+    kind: Kind,
+    palette: Option<Vec<[u8; 3]>>,
+}
+
+/// How samples are stored.
+struct Kind {
+    indexed: bool,
+    bits: usize,
+    unsigned: bool,
+    planar: bool,
+    /// What the file says that black and white are.
+    range: Option<(f64, f64)>,
+}
+
+impl Kind {
+    /// `None` if the general decoder reads it.
+    fn of(layout: &Layout<'_>, directory: &Directory) -> Result<Option<Self>, Flaw> {
+        let first = |tag, absent| layout.first(directory, tag, absent);
+        let (bits, samples) = (first(BITS, 1)?, first(SAMPLES, 1)?);
+        let (photometric, unsigned) = (first(PHOTOMETRIC, BLACK_IS_ZERO)?, first(FORMAT, 1)? == 1);
+        let grey = photometric <= BLACK_IS_ZERO;
+        let usual = unsigned && bits <= 16 && !(grey && (samples > 1 || matches!(bits, 2 | 4)));
+        if photometric > PALETTE || photometric < PALETTE && usual {
+            return Ok(None);
+        }
+        let range = layout.real(directory, LEAST)?.zip(layout.real(directory, MOST)?);
+        Ok(Some(Kind {
+            indexed: photometric == PALETTE,
+            bits: bits as usize,
+            unsigned,
+            planar: first(PLANAR, 1)? == 2,
+            range: range.filter(|(low, high)| low < high),
+        }))
+    }
+}
+
+impl<'a> Uncommon<'a> {
+    /// Opens the first page within the limits; `None` if the general decoder reads its kind.
+    pub(in crate::decode) fn open(path: &'a Path, file: &'a [u8], limits: &DecodeLimits) -> Result<Option<Self>> {
+        let flawed = |flaw: Flaw| flaw.of(path);
+        let layout = Layout::of(file).map_err(flawed)?;
+        let directory = layout.directory(layout.first_directory).map_err(flawed)?;
+        let Some(kind) = Kind::of(&layout, &directory).map_err(flawed)? else { return Ok(None) };
+        let (mut palette, mut bytes) = (None, Cow::Borrowed(file));
+        if kind.indexed {
+            palette = Some(colours(&layout, &directory).map_err(flawed)?);
+            // The decoder refuses palettes, and reads indices as levels of grey.
+            if let Some(field) = directory.field(PHOTOMETRIC) {
+                bytes = Cow::Owned(layout.with_first(field, BLACK_IS_ZERO as u32));
+            }
+        }
+        let most = usize::try_from(limits.max_bytes).unwrap_or(usize::MAX);
+        let mut allowed = Limits::default();
+        (allowed.decoding_buffer_size, allowed.intermediate_buffer_size) = (most, most);
+        let decoder = Decoder::new(Cursor::new(bytes)).map_err(|error| refused(path, error))?;
+        let mut decoder = decoder.with_limits(allowed);
+        let (width, height) = decoder.dimensions().map_err(|error| refused(path, error))?;
+        let channels = decoder.colortype().map_err(|error| refused(path, error))?.num_samples();
+        let total = u64::from(width) * u64::from(height) * u64::from(channels) * kind.bits.div_ceil(8) as u64;
+        limits.check(path, width, height, total)?;
+        limits.check_ratio(path, file.len() as u64, total, MOST_EXPANSION)?;
+        let (size, channels) = ((width, height), usize::from(channels));
+        Ok(Some(Uncommon { path, decoder, size, channels, kind, palette }))
+    }
+
+    /// What [`Uncommon::image`] will be, before it is turned.
+    pub(in crate::decode) fn header(&self) -> Result<Header> {
+        let channels = if self.palette.is_some() { 3 } else { self.channels };
+        let channels = u8::try_from(channels).map_err(|_| {
+            Error::decode(self.path, format!("it has {channels} channels"), "at most 255 are supported")
+        })?;
+        let eight = self.palette.is_some() || self.kind.unsigned && self.kind.bits <= 8;
+        let depth = if eight { 8 } else { 16 };
+        Ok(Header { width: self.size.0, height: self.size.1, channels, depth })
+    }
+
+    /// The page as an image: palettes as colours, and all that is neither 8 nor 16 bits without sign as levels of 16 bits.
+    ///
+    /// Black and white are what the file says. Without that they are the ends of the type, of 16 bits for integers of 32 bits, and 0
+    /// and 1 for floating point. So files of one kind stay comparable, whatever they show.
+    pub(in crate::decode) fn image(mut self) -> Result<Image> {
+        let result = self.decode()?;
+        let (width, height) = (self.size.0 as usize, self.size.1 as usize);
+        let wide = |samples| Image::U16(Raster::new(width, height, self.channels, samples));
+        let whole = |values: Vec<f64>, least: f64, most: f64| self.levels(&values, (least, most), true).map(wide);
+        match result {
+            DecodingResult::U8(values) => match &self.palette {
+                Some(palette) => {
+                    let missing = || Error::decode(self.path, "a pixel has a colour that its palette lacks", REPLACE);
+                    let colour = |index: u8| palette.get(usize::from(index)).ok_or_else(missing);
+                    let samples = values.into_iter().map(colour).collect::<Result<Vec<_>>>()?;
+                    Ok(Image::U8(Raster::new(width, height, 3, samples.into_iter().flatten().copied().collect())))
+                }
+                None => {
+                    let scale = u8::MAX / (u8::MAX >> (8 - self.kind.bits.clamp(1, 8)));
+                    let samples = values.into_iter().map(|value| value * scale).collect();
+                    Ok(Image::U8(Raster::new(width, height, self.channels, samples)))
+                }
+            },
+            DecodingResult::U16(samples) if self.palette.is_none() => Ok(wide(samples)),
+            DecodingResult::I8(values) => whole(values.into_iter().map(f64::from).collect(), -128.0, 127.0),
+            DecodingResult::I16(values) => whole(values.into_iter().map(f64::from).collect(), -32_768.0, 32_767.0),
+            DecodingResult::I32(values) => whole(values.into_iter().map(f64::from).collect(), -32_768.0, 32_767.0),
+            DecodingResult::U32(values) => whole(values.into_iter().map(f64::from).collect(), 0.0, 65_535.0),
+            DecodingResult::F16(values) => self.reals(&values.iter().map(|v| v.to_f64()).collect::<Vec<_>>()).map(wide),
+            DecodingResult::F32(values) => self.reals(&values.iter().map(|&v| v.into()).collect::<Vec<_>>()).map(wide),
+            DecodingResult::F64(values) => self.reals(&values).map(wide),
+            _ => Err(self.other_kind()),
+        }
+    }
+
+    /// The page as a map of ids: the stored integers, or the indices of the palette.
+    pub(in crate::decode) fn ids(mut self) -> Result<Raster<u32>> {
+        let refused = |reason: String| Error::decode(self.path, reason, NOT_IDS);
+        if self.channels != 1 {
+            return Err(refused(format!("it has {} channels, but ids are needed", self.channels)));
+        }
+        let path = self.path;
+        let signed = |value: i32| {
+            let negative = |_| Error::decode(path, format!("it holds {value}, and ids are not negative"), NOT_IDS);
+            u32::try_from(value).map_err(negative)
+        };
+        let ids = match self.decode()? {
+            DecodingResult::U8(values) => values.into_iter().map(u32::from).collect(),
+            DecodingResult::U16(values) => values.into_iter().map(u32::from).collect(),
+            DecodingResult::U32(values) => values,
+            DecodingResult::I8(values) => values.into_iter().map(|v| signed(v.into())).collect::<Result<_>>()?,
+            DecodingResult::I16(values) => values.into_iter().map(|v| signed(v.into())).collect::<Result<_>>()?,
+            DecodingResult::I32(values) => values.into_iter().map(signed).collect::<Result<_>>()?,
+            _ => return Err(Error::decode(path, "its pixels are no integers of up to 32 bits", NOT_IDS)),
+        };
+        Ok(Raster::new(self.size.0 as usize, self.size.1 as usize, 1, ids))
+    }
+
+    /// All samples, interleaved, one element each.
+    fn decode(&mut self) -> Result<DecodingResult> {
+        let mut result = DecodingResult::U8(Vec::new());
+        self.decoder.read_image_to_buffer(&mut result).map_err(|error| refused(self.path, error))?;
+        let (width, pixels) = (self.size.0 as usize, self.size.0 as usize * self.size.1 as usize);
+        if self.kind.bits < 8
+            && let DecodingResult::U8(packed) = &result
+        {
+            if !matches!(self.kind.bits, 1 | 2 | 4) {
+                return Err(self.other_kind());
+            }
+            let row = (width * self.channels * self.kind.bits).div_ceil(8);
+            let samples =
+                packed.chunks_exact(row).flat_map(|row| unpacked(row, self.kind.bits).take(width * self.channels));
+            result = DecodingResult::U8(samples.collect());
+        }
+        let (planes, expected) = (if self.kind.planar { self.channels } else { 1 }, pixels * self.channels);
+        macro_rules! each_type {
+            ($($kind:ident)*) => {
+                match result {
+                    $(DecodingResult::$kind(values) => {
+                        if values.len() != expected {
+                            return Err(Flaw::Truncated.of(self.path));
+                        }
+                        DecodingResult::$kind(interleaved(values, planes))
+                    })*
+                }
+            };
+        }
+        Ok(each_type!(U8 U16 U32 U64 I8 I16 I32 I64 F16 F32 F64))
+    }
+
+    fn reals(&self, values: &[f64]) -> Result<Vec<u16>> {
+        self.levels(values, (0.0, 1.0), false)
+    }
+
+    /// Levels of 16 bits; `usual` is black and white where the file does not say.
+    fn levels(&self, values: &[f64], usual: (f64, f64), whole: bool) -> Result<Vec<u16>> {
+        let (low, high) = self.kind.range.unwrap_or(usual);
+        let outside = |value: &f64| !(low..=high).contains(value);
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let refused = |reason: String| Err(Error::decode(self.path, reason, SAY_THE_RANGE));
+        if let Some(at) = values.iter().position(outside) {
+            let (pixel, width) = (at / self.channels, self.size.0 as usize);
+            let (value, x, y) = (values[at], pixel % width, pixel / width);
+            return refused(format!(
+                "its values go from {least} to {most}, and {low} to {high} can be read (first {value} at x={x}, y={y})"
+            ));
+        }
+        // Eight bits in a wider type would be one grey all over.
+        if whole && self.kind.range.is_none() && self.kind.bits > 8 && least >= 0.0 && (1.0..256.0).contains(&most) {
+            return refused(format!(
+                "its values go from {least} to {most}, and of {} bits they would show next to nothing",
+                self.kind.bits
+            ));
+        }
+        Ok(values.iter().map(|value| ((value - low) / (high - low) * 65_535.0 + 0.5) as u16).collect())
+    }
+
+    fn other_kind(&self) -> Error {
+        refused(self.path, TiffError::UnsupportedError(TiffUnsupportedError::UnknownInterpretation))
+    }
+}
+
+/// Samples of 1, 2 or 4 bits, most significant first.
+fn unpacked(row: &[u8], bits: usize) -> impl Iterator<Item = u8> + '_ {
+    let mask = u8::MAX >> (8 - bits);
+    row.iter().flat_map(move |&byte| (0..8 / bits).map(move |i| (byte >> (8 - bits * (i + 1))) & mask))
+}
+
+/// Samples that were stored in so many planes, pixel by pixel.
+fn interleaved<T: Copy>(values: Vec<T>, planes: usize) -> Vec<T> {
+    if planes < 2 {
+        return values;
+    }
+    let pixels = values.len() / planes;
+    (0..values.len()).map(|at| values[at % planes * pixels + at / planes]).collect()
+}
+
+/// The colours of a palette: all reds, then all greens, then all blues, of 16 bits (some writers use 8 of them).
+fn colours(layout: &Layout<'_>, directory: &Directory) -> Result<Vec<[u8; 3]>, Flaw> {
+    let field = directory.field(COLOUR_MAP).ok_or(Flaw::Damaged("its palette is missing"))?;
+    let levels: Vec<u64> = layout.numbers(field)?.collect();
+    let shift = if levels.iter().all(|&level| level < 256) { 0 } else { 8 };
+    let count = levels.len() / 3;
+    Ok((0..count).map(|i| [0, 1, 2].map(|channel| (levels[channel * count + i] >> shift) as u8)).collect())
+}
+
+fn refused(path: &Path, error: TiffError) -> Error {
+    match error {
+        TiffError::LimitsExceeded => {
+            Error::decode(path, error, "it needs more memory than the decoding limits allow; scale it down")
+        }
+        TiffError::UnsupportedError(_) => Error::decode(path, OTHER_TIFF, "save it anew as 8- or 16-bit PNG"),
+        TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => Flaw::Truncated.of(path),
+        _ => Error::decode(path, error, REPLACE),
+    }
+}
