@@ -53,12 +53,15 @@ const PLAIN: &[Arch] = &[
     Arch::Unet128,
     Arch::Unet,
 ];
+const UNETS: &[Arch] = &[Arch::Unet256, Arch::Unet128, Arch::Unet];
 const PYRAMIDS: &[Arch] = &[Arch::Global, Arch::Local];
 
 const GENERATOR: &[Key<GeneratorConfig, Arch>] = &[
     Key::new("dropout", PLAIN),
     Key::new("padding", RESNETS),
+    Key::new("down_padding", PLAIN),
     Key::new("upsample", PLAIN),
+    Key::new("unet_layout", UNETS),
     Key::new("antialias", RESNETS),
     Key::new("antialias_up", RESNETS),
     Key {
@@ -164,11 +167,13 @@ mod tests {
     #[test]
     fn unused_keys_are_those_that_change_nothing() {
         type Change<C> = (&'static str, fn(&mut C));
-        let changes: [Change<GeneratorConfig>; 10] = [
+        let changes: [Change<GeneratorConfig>; 12] = [
             ("antialias", |c| c.antialias = true),
             ("antialias_up", |c| c.antialias_up = true),
             ("dropout", |c| c.dropout = true),
+            ("down_padding", |c| c.down_padding = crate::Padding::Reflect),
             ("upsample", |c| c.upsample = crate::Upsample::Resize),
+            ("unet_layout", |c| c.unet_layout = crate::UnetLayout::PostActivation),
             ("n_blocks", |c| c.n_blocks = 2),
             ("num_downs", |c| c.num_downs = 6),
             ("n_downsample_global", |c| c.n_downsample_global = 2),

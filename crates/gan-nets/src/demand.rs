@@ -158,7 +158,7 @@ mod tests {
     use gan_layers::{Ctx, NormKind};
 
     use super::*;
-    use crate::{Arch, NetD, Padding};
+    use crate::{Arch, NetD, Padding, UnetLayout};
 
     fn generators() -> Vec<GeneratorConfig> {
         let small = |arch| GeneratorConfig { arch, ngf: 1, n_blocks: 1, num_downs: 5, ..GeneratorConfig::default() };
@@ -170,6 +170,13 @@ mod tests {
             GeneratorConfig { antialias: true, antialias_up: true, ..small(Arch::Resnet) },
             small(Arch::Unet),
             GeneratorConfig { norm: NormKind::Batch, ..small(Arch::Unet) },
+            GeneratorConfig { unet_layout: UnetLayout::PostActivationResize, ..small(Arch::Unet) },
+            GeneratorConfig {
+                unet_layout: UnetLayout::PostActivation,
+                down_padding: Padding::Reflect,
+                ..small(Arch::Unet)
+            },
+            GeneratorConfig { down_padding: Padding::Reflect, ..small(Arch::Resnet) },
             hd.clone(),
             GeneratorConfig { arch: Arch::Local, n_local_enhancers: 2, ..hd },
         ]

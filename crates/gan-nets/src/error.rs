@@ -39,6 +39,14 @@ pub enum Error {
         /// The network, in words.
         found: String,
     },
+    /// What a user says about the network does not fit its tensors.
+    #[error("{said} was assumed, which does not fit the tensors: they are of a {found}")]
+    Assumed {
+        /// Keys and values.
+        said: String,
+        /// The network, in words.
+        found: String,
+    },
     /// A number of a network's description is out of its range.
     #[error(transparent)]
     OutOfRange(#[from] gan_range::OutOfRange),

@@ -2,7 +2,7 @@
 
 use crate::bounds::{self, Factor};
 use crate::local::LocalEnhancer;
-use crate::{GlobalConfig, LocalConfig, Padding, ResnetConfig, UnetConfig, Upsample};
+use crate::{GlobalConfig, LocalConfig, Padding, ResnetConfig, UnetConfig, UnetLayout, Upsample};
 use candle_core::{Result, Tensor, bail};
 use gan_layers::{Builder, Ctx, InitType, Input, NormKind, Sequence, Summary};
 use gan_range::Range;
@@ -80,8 +80,12 @@ pub struct GeneratorConfig {
     pub dropout: bool,
     /// Padding of ResNet blocks.
     pub padding: Padding,
+    /// Padding of the halvings of a ResNet or a U-Net.
+    pub down_padding: Padding,
     /// How a ResNet or a U-Net doubles the size.
     pub upsample: Upsample,
+    /// Where a U-Net has activations and biases.
+    pub unet_layout: UnetLayout,
     /// ResNets halve by a blur behind a convolution with stride 1 (CUT).
     pub antialias: bool,
     /// ResNets double by a blur in front of a convolution (CUT).
@@ -114,7 +118,9 @@ impl Default for GeneratorConfig {
             norm: NormKind::Instance,
             dropout: false,
             padding: Padding::Reflect,
+            down_padding: Padding::Zero,
             upsample: Upsample::Deconv,
+            unet_layout: UnetLayout::Reference,
             antialias: false,
             antialias_up: false,
             n_blocks: 9,
@@ -183,6 +189,7 @@ impl GeneratorConfig {
             norm: self.norm,
             dropout: self.dropout,
             padding: self.padding,
+            down_padding: self.down_padding,
             upsample: self.upsample,
             antialias: self.antialias,
             antialias_up: self.antialias_up,
@@ -198,6 +205,8 @@ impl GeneratorConfig {
             norm: self.norm,
             dropout: self.dropout,
             upsample: self.upsample,
+            layout: self.unet_layout,
+            down_padding: self.down_padding,
         }
     }
 

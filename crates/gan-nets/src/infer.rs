@@ -1,5 +1,6 @@
 //! Which network a state dict belongs to, read off its keys and shapes.
 
+mod assumptions;
 mod discriminator;
 mod expected;
 mod identified;
@@ -16,11 +17,13 @@ use std::fmt;
 use gan_layers::{Builder, NormKind, Summary};
 use gan_weights::StateDict;
 
+pub use self::assumptions::Assumptions;
 pub use self::identified::Identified;
-pub use self::parts::identify;
+pub use self::parts::{identify, identify_assuming};
 use self::tensors::Tensors;
 use crate::{
-    Arch, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result, Upsample,
+    Arch, EncoderConfig, Error, GeneratorConfig, MultiscaleConfig, PatchConfig, PixelConfig, Result, UnetLayout,
+    Upsample,
 };
 
 /// A network of this crate, as a state dict describes it.
@@ -143,7 +146,19 @@ fn generator_kind(c: &GeneratorConfig) -> String {
         Upsample::Resize => ", resize-convolutions",
         Upsample::ResizeZero => ", resize-convolutions with zero padding",
     };
-    format!("{blurs}{} generator{counts}{blocks}{resized}", c.arch.name())
+    let layout = match c.unet_layout {
+        UnetLayout::Reference => "",
+        UnetLayout::Biased => ", a bias at its ends",
+        UnetLayout::PostActivation => ", activations behind norms",
+        UnetLayout::PostActivationRelu => ", activations behind norms, innermost ReLU",
+        UnetLayout::PostActivationResize => ", activations behind norms, resize-convolution at the end",
+    };
+    let halvings = match c.down_padding {
+        crate::Padding::Zero => "",
+        crate::Padding::Reflect => ", reflecting halvings",
+        crate::Padding::Replicate => ", replicating halvings",
+    };
+    format!("{blurs}{} generator{counts}{blocks}{resized}{layout}{halvings}", c.arch.name())
 }
 
 /// The network that the tensors of `state` belong to. All of its keys and shapes are checked, both ways.

@@ -34,6 +34,7 @@ mod patch;
 mod patch_sample;
 mod resnet;
 mod unet;
+mod unet_layout;
 mod upsample;
 
 pub use arch_keys::UnusedKey;
@@ -45,7 +46,7 @@ pub use error::{Error, Result};
 pub use gan_layers::{Builder, Ctx, Dropout, NormKind, Summary};
 pub use generator::{Arch, Generator, GeneratorConfig};
 pub use global::{EncoderConfig, GlobalConfig};
-pub use infer::{Identified, Network, identify, infer};
+pub use infer::{Assumptions, Identified, Network, identify, identify_assuming, infer};
 pub use local::LocalConfig;
 pub use multiscale::MultiscaleConfig;
 pub use padding::Padding;
@@ -53,6 +54,7 @@ pub use patch::{PatchConfig, PixelConfig};
 pub use patch_sample::{NetF, PatchSample, PatchSampleConfig};
 pub use resnet::ResnetConfig;
 pub use unet::UnetConfig;
+pub use unet_layout::UnetLayout;
 pub use upsample::Upsample;
 
 /// Runs the example of the README.

@@ -25,6 +25,7 @@ impl From<&ResnetConfig> for GeneratorConfig {
             n_blocks: c.n_blocks,
             dropout: c.dropout,
             padding: c.padding,
+            down_padding: c.down_padding,
             upsample: c.upsample,
             antialias: c.antialias,
             antialias_up: c.antialias_up,
@@ -54,6 +55,8 @@ impl From<&UnetConfig> for GeneratorConfig {
             num_downs: c.num_downs,
             dropout: c.dropout,
             upsample: c.upsample,
+            unet_layout: c.layout,
+            down_padding: c.down_padding,
             ..GeneratorConfig::default()
         }
     }

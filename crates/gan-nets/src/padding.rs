@@ -17,6 +17,16 @@ pub enum Padding {
 }
 
 impl Padding {
+    /// The name in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Padding::Reflect => "reflect",
+            Padding::Replicate => "replicate",
+            Padding::Zero => "zero",
+        }
+    }
+
     /// The mode of a padding layer; `None` if the convolution pads with zeros itself.
     pub(crate) fn layer(self) -> Option<PadMode> {
         match self {

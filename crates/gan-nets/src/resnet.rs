@@ -30,6 +30,8 @@ pub struct ResnetConfig {
     pub dropout: bool,
     /// Padding inside the blocks (the 7x7 ends always reflect).
     pub padding: Padding,
+    /// Padding of the halvings.
+    pub down_padding: Padding,
     /// How the second half doubles the size.
     pub upsample: Upsample,
     /// Halvings are a convolution with stride 1 and a blur that takes every second sample, in place of a convolution with stride 2 (CUT).
@@ -48,6 +50,7 @@ impl Default for ResnetConfig {
             norm: NormKind::Instance,
             dropout: false,
             padding: Padding::Reflect,
+            down_padding: Padding::Zero,
             upsample: Upsample::Deconv,
             antialias: false,
             antialias_up: false,
@@ -69,7 +72,14 @@ impl ResnetConfig {
         s = s.pad(PadMode::Reflect, 3).conv(conv(self.input_nc, ngf, 7, 1, 0, bias))?.norm(norm, ngf)?.act(Act::Relu);
         for c in [ngf, 2 * ngf] {
             let stride = if self.antialias { 1 } else { 2 };
-            s = s.conv(conv(c, 2 * c, 3, stride, 1, bias))?.norm(norm, 2 * c)?.act(Act::Relu);
+            let zeros = match self.down_padding.layer() {
+                Some(mode) => {
+                    s = s.pad(mode, 1);
+                    0
+                }
+                None => 1,
+            };
+            s = s.conv(conv(c, 2 * c, 3, stride, zeros, bias))?.norm(norm, 2 * c)?.act(Act::Relu);
             if self.antialias {
                 s = s.blur_pool(2 * c)?;
             }

@@ -19,6 +19,16 @@ pub enum Upsample {
 }
 
 impl Upsample {
+    /// The name in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Upsample::Deconv => "deconv",
+            Upsample::Resize => "resize",
+            Upsample::ResizeZero => "resize_zero",
+        }
+    }
+
     /// Place of the convolution among the layers of [`Upsample::double`], of which it is the last.
     pub(crate) fn conv_index(self) -> usize {
         match self {

@@ -3,7 +3,7 @@
 use crate::model_config::{Generator, InputKind, ModelConfig, OutputKind, ReadOptions, Sizes};
 use crate::{Error, Result};
 use gan_data::{Direction, Preprocess};
-use gan_nets::{Arch, GeneratorConfig, Network, identify};
+use gan_nets::{Arch, Assumptions, GeneratorConfig, Network, identify_assuming};
 use gan_weights::{KeyMap, Loaded, StateDict, entries, fold_parametrizations, normalize_keys, read_any, read_entry};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,8 @@ pub struct WeightOptions {
     pub instances: Option<bool>,
     /// New names for tensors of the file, where its own are not those of a network that is known.
     pub keys: KeyMap,
+    /// What its tensors do not tell of the generator.
+    pub assumptions: Assumptions,
     /// Whether a U-Net was trained with dropout, of which its tensors show no trace.
     pub dropout: bool,
 }
@@ -55,24 +57,25 @@ fn networks(path: &Path, loaded: Loaded, options: &WeightOptions) -> Result<Vec<
     read.extend(fold_parametrizations(&mut state));
     options.keys.apply(&mut state).map_err(|source| Error::Keys { path: path.to_owned(), source })?;
     let unusable = |source| Error::Unusable { path: path.to_owned(), source: Box::new(source) };
-    let found = identify(&state, options.arch).map_err(unusable)?.into_iter().map(|found| {
-        let entry: Vec<&str> =
-            options.entry.as_deref().into_iter().chain([&*found.prefix]).filter(|part| !part.is_empty()).collect();
-        let mut notes = vec![format!("{}: {}", path.display(), found.network)];
-        notes.extend(read.iter().cloned());
-        if !found.prefix.is_empty() {
-            notes.push(format!("prefix \"{}.\" removed from its keys", found.prefix));
-        }
-        notes.extend(found.notes);
-        let file = WeightFile {
-            path: path.to_owned(),
-            state: found.state,
-            network: found.network,
-            mapping: found.mapping,
-            notes,
-        };
-        (entry.join("."), file)
-    });
+    let found =
+        identify_assuming(&state, options.arch, &options.assumptions).map_err(unusable)?.into_iter().map(|found| {
+            let entry: Vec<&str> =
+                options.entry.as_deref().into_iter().chain([&*found.prefix]).filter(|part| !part.is_empty()).collect();
+            let mut notes = vec![format!("{}: {}", path.display(), found.network)];
+            notes.extend(read.iter().cloned());
+            if !found.prefix.is_empty() {
+                notes.push(format!("prefix \"{}.\" removed from its keys", found.prefix));
+            }
+            notes.extend(found.notes);
+            let file = WeightFile {
+                path: path.to_owned(),
+                state: found.state,
+                network: found.network,
+                mapping: found.mapping,
+                notes,
+            };
+            (entry.join("."), file)
+        });
     Ok(found.collect())
 }
 

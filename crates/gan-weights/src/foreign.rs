@@ -3,6 +3,10 @@
 /// The remedy where the weights exist in PyTorch as well.
 const FROM_PYTORCH: &str = "take the weights from the PyTorch network: torch.save(net.state_dict(), path)";
 
+/// The remedy for what Python's own pickle module wrote.
+pub(crate) const FROM_PICKLE: &str =
+    "if you trust it, load it in Python and save its state dict: torch.save(pickle.load(open(path, 'rb')), out)";
+
 /// The remedy for what was packed once more.
 const UNPACK: &str = "unpack it and give the weight file in it";
 
@@ -26,10 +30,39 @@ fn kind(file: &[u8]) -> (String, &'static str) {
         return ("a file of nothing but zeros".to_owned(), "copy or download it again");
     }
     match text(file) {
+        Some(line) if line.starts_with("<?xml") => xml(file),
         Some(line) if line.starts_with('<') => ("an HTML page".to_owned(), HTML),
-        Some(line) if line.starts_with(['{', '[']) => ("a JSON file".to_owned(), GIVE_WEIGHTS),
+        Some(line) if line.starts_with(['{', '[']) => json(file),
         Some(line) => (format!("a text file that begins with \"{line}\""), GIVE_WEIGHTS),
         None => ("a file of an unknown kind".to_owned(), GIVE_WEIGHTS),
+    }
+}
+
+/// Whether `text` is in the first megabyte of a file.
+fn within(file: &[u8], text: &[u8]) -> bool {
+    file[..file.len().min(1 << 20)].windows(text.len()).any(|window| window == text)
+}
+
+fn json(file: &[u8]) -> (String, &'static str) {
+    if !within(file, b"\"weight_map\"") {
+        return ("a JSON file".to_owned(), GIVE_WEIGHTS);
+    }
+    let what = "the index of weights in several files".to_owned();
+    if within(file, b".safetensors\"") {
+        (
+            what,
+            "join them in Python: safetensors.torch.save_file({k: v for p in parts for k, v in safetensors.torch.load_file(p).items()}, out)",
+        )
+    } else {
+        (what, "join them in Python: torch.save({k: v for p in parts for k, v in torch.load(p).items()}, out)")
+    }
+}
+
+fn xml(file: &[u8]) -> (String, &'static str) {
+    if within(file, b"<net ") {
+        ("the layers of an OpenVINO model".to_owned(), FROM_PYTORCH)
+    } else {
+        ("an XML page".to_owned(), HTML)
     }
 }
 
@@ -45,6 +78,9 @@ const MAGICS: &[(&[u8], &str, &str)] = &[
         "make a .safetensors file of all arrays of the network in Python: safetensors.numpy.save_file({name: array}, out)",
     ),
     (b"MATLAB 5.0", "a MATLAB file", FROM_PYTORCH),
+    (b"ccollections\n", "a bare pickle of protocol 0", FROM_PICKLE),
+    (b"(dp", "a bare pickle of protocol 0", FROM_PICKLE),
+    (b"(lp", "a bare pickle of protocol 0", FROM_PICKLE),
     (b"GGUF", "a GGUF file", FROM_PYTORCH),
     (b"model_checkpoint_path:", "the index of TensorFlow checkpoints", FROM_PYTORCH),
     // A table, or an object, with the number 1.
@@ -90,6 +126,8 @@ fn structured(file: &[u8]) -> Option<(&'static str, &'static str)> {
         [0x08, 0x01, 0x12, ..] => Some(("a TensorFlow model (.pb)", FROM_PYTORCH)),
         // The format's version, then the producer's name, its version, a domain or the graph.
         [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x3a, ..] => Some(("an ONNX model", FROM_PYTORCH)),
+        // A map of few entries whose first key is text.
+        [0x81..=0x8f, 0xa1..=0xbf, ..] => Some(("a MessagePack file (Flax)", FROM_PYTORCH)),
         [0x0a, ..] if within(b"Placeholder") || within(b"\x12\x05Const") || within(b"MetaGraph") => {
             Some(("a TensorFlow graph (.pb)", FROM_PYTORCH))
         }
@@ -134,6 +172,10 @@ pub(crate) fn recognise_archive<'a>(names: impl Iterator<Item = &'a str>) -> (St
         let remedy = "save its weights from Python: torch.save(torch.export.load(path).state_dict, out)";
         return ("a program of torch.export".to_owned(), remedy);
     }
+    if ends(".data/extern_modules").is_some() {
+        let remedy = "load it in Python (torch.package.PackageImporter) and save the state dict of its network";
+        return ("an archive of torch.package".to_owned(), remedy);
+    }
     match [".pth", ".pt", ".safetensors", ".ckpt"].into_iter().find_map(ends) {
         Some(name) => (format!("a zip archive that holds {}", crate::shown(name)), UNPACK),
         None => ("a zip archive without data.pkl, so not written by torch.save".to_owned(), GIVE_WEIGHTS),
@@ -171,6 +213,12 @@ mod tests {
             (b"\x89PNG\r\n\x1a\n", "PNG", ".pth"),
             (b"RIFF\0\0\0\0WEBPVP8 ", "WebP", ".pth"),
             (b"{\"a\": 1}", "JSON", ".pth"),
+            (b"{\"weight_map\": {\"a\": \"x-00001-of-00002.safetensors\"}}", "several files", "safetensors.torch"),
+            (b"{\"weight_map\": {\"a\": \"x-00001-of-00002.bin\"}}", "several files", "torch.load"),
+            (b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code>", "XML page", "download"),
+            (b"<?xml version=\"1.0\"?>\n<net name=\"g\">", "OpenVINO", "PyTorch"),
+            (b"ccollections\nOrderedDict\n", "bare pickle", "pickle.load"),
+            (b"\x81\xa6params\x81\xa4conv", "MessagePack", "PyTorch"),
             (b" \n<html>", "HTML page", "download"),
             (b"Entry not found", "\"Entry not found\"", ".pth"),
             ("Zugriff verweigert: größer".as_bytes(), "text file", ".pth"),

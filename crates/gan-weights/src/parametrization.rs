@@ -10,20 +10,22 @@ use crate::StateDict;
 #[derive(Debug, Clone, Copy)]
 enum Parametrization {
     Spectral,
+    /// A wrapper that many repositories copy: it goes a step of the power iteration before each pass, in evaluation, too.
+    SpectralStep,
     Weight,
 }
 
 impl Parametrization {
     fn name(self) -> &'static str {
         match self {
-            Self::Spectral => "spectral norm",
+            Self::Spectral | Self::SpectralStep => "spectral norm",
             Self::Weight => "weight norm",
         }
     }
 }
 
 /// The names behind a layer's path: of the tensor that begins the weight, of what else there has to be, and of what may be.
-const FORMS: [(Parametrization, &str, &str, Option<&str>); 4] = [
+const FORMS: [(Parametrization, &str, &str, Option<&str>); 5] = [
     // `torch.nn.utils.spectral_norm`, of which old versions saved no `weight_v`.
     (Parametrization::Spectral, "weight_orig", "weight_u", Some("weight_v")),
     // `torch.nn.utils.parametrizations.spectral_norm`
@@ -33,6 +35,8 @@ const FORMS: [(Parametrization, &str, &str, Option<&str>); 4] = [
         "parametrizations.weight.0._u",
         Some("parametrizations.weight.0._v"),
     ),
+    // `SpectralNorm(layer)` of pytorch-spectral-normalization-gan.
+    (Parametrization::SpectralStep, "weight_bar", "weight_u", Some("weight_v")),
     (Parametrization::Weight, "weight_v", "weight_g", None),
     (Parametrization::Weight, "parametrizations.weight.original1", "parametrizations.weight.original0", None),
 ];
@@ -54,6 +58,7 @@ pub fn fold_parametrizations(state: &mut StateDict) -> Vec<String> {
             let (Some(original), Some(other)) = (named(first), named(second)) else { continue };
             let weight = match kind {
                 Parametrization::Spectral => spectral(original, other, third.and_then(named)),
+                Parametrization::SpectralStep => spectral_step(original, other),
                 Parametrization::Weight => weight_norm(original, other),
             };
             let Ok(weight) = weight else { continue };
@@ -113,6 +118,19 @@ fn spectral(weight: &Tensor, u: &Tensor, v: Option<&Tensor>) -> Result<Tensor> {
         }
         _ => candle_core::bail!("no singular value of {:?} along {:?}", weight.shape(), u.shape()),
     }
+}
+
+/// `W / σ` behind a step of the power iteration from `u`. Rows are the first dimension of every weight.
+fn spectral_step(weight: &Tensor, u: &Tensor) -> Result<Tensor> {
+    let unit = |v: Tensor| -> Result<Tensor> { v.broadcast_div(&(v.sqr()?.sum_all()?.sqrt()? + 1e-12)?) };
+    let w = matrix(weight, 0)?;
+    let v = unit(w.t()?.matmul(&u.to_dtype(DType::F64)?.unsqueeze(1)?)?)?;
+    let wv = w.matmul(&v)?;
+    let sigma = (unit(wv.clone())? * wv)?.sum_all()?.to_scalar::<f64>()?;
+    if sigma == 0.0 || !sigma.is_finite() {
+        candle_core::bail!("no singular value of {:?}", weight.shape());
+    }
+    (weight.to_dtype(DType::F64)? / sigma)?.to_dtype(weight.dtype())
 }
 
 /// `g v / ‖v‖` (Salimans and Kingma, 2016), with a norm for each index of the one dimension in which `g` is not 1.
@@ -192,6 +210,19 @@ mod tests {
         state.push("up.weight_v", tensor(&[1., 0.], &[2]));
         fold_parametrizations(&mut state);
         close(&values(&state, "up.weight"), &[1., 0., 0., 0., 0.5, 0.]);
+    }
+
+    #[test]
+    fn wrappers_go_a_step_of_the_power_iteration() {
+        // Singular values 3 and 1; from u = (0.6, 0.8) the step leads to v = (0.8, 1.8) / |.|, Wv = (5.4, 0.8) / |v|.
+        let mut state = StateDict::new();
+        state.push("a.module.weight_bar", tensor(&[0., 3., 1., 0.], &[2, 2, 1, 1]));
+        state.push("a.module.weight_u", tensor(&[0.6, 0.8], &[2]));
+        state.push("a.module.weight_v", tensor(&[1., 0.], &[2]));
+        fold_parametrizations(&mut state);
+        let sigma = (5.4_f64.powi(2) + 0.8_f64.powi(2)).sqrt() / (0.8_f64.powi(2) + 1.8_f64.powi(2)).sqrt();
+        assert!(state.names().eq(["a.module.weight"]));
+        close(&values(&state, "a.module.weight"), &[0., 3. / sigma, 1. / sigma, 0.]);
     }
 
     #[test]

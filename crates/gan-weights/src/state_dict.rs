@@ -10,12 +10,14 @@ use crate::{Error, RawTensor, Result, first_non_finite, shown};
 /// The tensors of a network by their PyTorch keys, in the order in which they were put in, which for a file is the
 /// order of the file. Tensors are on the CPU. A name occurs once.
 ///
-/// Tensors of element types that candle lacks stand apart ([`StateDict::others`]).
+/// Tensors of element types that candle lacks stand apart ([`StateDict::others`]), and so does what was no plain tensor
+/// ([`StateDict::unread`]).
 #[derive(Debug, Clone, Default)]
 pub struct StateDict {
     entries: Vec<(String, Tensor)>,
     index: HashMap<String, usize>,
     others: Vec<(String, RawTensor)>,
+    unread: Vec<(String, &'static str)>,
 }
 
 impl StateDict {
@@ -57,6 +59,17 @@ impl StateDict {
             Some((_, known)) => *known = tensor,
             None => self.others.push((name, tensor)),
         }
+    }
+
+    /// Names, as they stood in the file, of what holds numbers and was not read: quantized and sparse tensors, NumPy arrays. With
+    /// what they are, in words.
+    pub fn unread(&self) -> &[(String, &'static str)] {
+        &self.unread
+    }
+
+    /// Remembers what holds numbers and was not read.
+    pub(crate) fn push_unread(&mut self, name: impl Into<String>, what: &'static str) {
+        self.unread.push((name.into(), what));
     }
 
     /// The tensors whose names begin with `prefix` and a dot, under the rest of their names.

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Weight file whose tensors are listed: names, shapes, element types and sizes
-    #[arg(value_name = "FILE", required_unless_present = "model", conflicts_with_all = ["model", "network", "size", "arch", "keys"])]
+    #[arg(value_name = "FILE", required_unless_present = "model", conflicts_with_all = ["model", "network", "size", "arch", "keys", "assume"])]
     file: Option<PathBuf>,
     /// Run or checkpoint folder, or a weight file (.pth, .safetensors) of any network, whose layers are shown
     #[arg(long)]

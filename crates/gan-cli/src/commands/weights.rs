@@ -3,9 +3,10 @@
 use crate::exit::{BAD_MODEL, Coded, USAGE};
 use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use gan_nets::Arch;
+use gan_nets::{Arch, Assumptions};
 use gan_translate::WeightOptions;
 use gan_weights::KeyMap;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,11 @@ pub(crate) struct WeightArgs {
     /// names, or paths of layers, in the weight file, and whose values are those of the reference ("" leaves a tensor out)
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
+    /// What the tensors of a bare weight file do not tell, where the note about it is wrong: padding, down_padding (reflect,
+    /// replicate, zero), upsample (resize, resize_zero), unet_layout (reference, biased, post_activation,
+    /// post_activation_relu, post_activation_resize) or skip_first (true, false)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assumption)]
+    pub(crate) assume: Vec<(String, Value)>,
 }
 
 impl WeightArgs {
@@ -35,15 +41,18 @@ impl WeightArgs {
     /// The file of `--keys` cannot be read.
     pub(crate) fn options(&self) -> anyhow::Result<WeightOptions> {
         let keys = self.keys.as_deref().map(read_keys).transpose()?.unwrap_or_default();
-        Ok(WeightOptions { arch: self.arch, entry: self.entry.clone(), keys, ..WeightOptions::default() })
+        let assumed = Value::Object(self.assume.iter().cloned().collect());
+        let assumptions = serde_json::from_value::<Assumptions>(assumed)
+            .map_err(|error| Coded(USAGE, format!("--assume: {error}")))?;
+        Ok(WeightOptions { arch: self.arch, entry: self.entry.clone(), keys, assumptions, ..WeightOptions::default() })
     }
 
     /// Refuses what only bare weight files need.
     pub(crate) fn refuse_for_runs(&self) -> anyhow::Result<()> {
-        if self.arch.is_some() || self.entry.is_some() || self.keys.is_some() {
+        if self.arch.is_some() || self.entry.is_some() || self.keys.is_some() || !self.assume.is_empty() {
             bail!(Coded(
                 USAGE,
-                "--arch, --entry and --keys are for bare weight files: a run knows its networks".into()
+                "--arch, --entry, --assume and --keys are for bare weight files: a run knows its networks".into()
             ));
         }
         Ok(())
@@ -52,6 +61,17 @@ impl WeightArgs {
 
 fn arch(name: &str) -> Result<Arch, String> {
     Arch::ALL.iter().find(|(n, _)| *n == name).map(|(_, arch)| *arch).ok_or_else(|| format!("no architecture {name}"))
+}
+
+/// A key and its value, which is a word.
+fn assumption(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    let value = match value.trim() {
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        word => word.into(),
+    };
+    Ok((key.trim().to_owned(), value))
 }
 
 /// The new names in a file.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use gan_weights::{StateDict, normalize_keys};
 
 use super::identified::Identified;
-use super::{Network, infer, structure};
+use super::tensors::Tensors;
+use super::{Assumptions, Network, infer, structure, unsupported};
 use crate::{Arch, Error, Result};
 
 /// Components of a prefix: `state_dict.netG_A.module` has three.
@@ -15,14 +16,39 @@ const MAX_COMPONENTS: usize = 3;
 const MAX_PREFIXES: usize = 512;
 
 /// The networks that the tensors of `state` belong to, in order: one, if all of it is of one network ([`infer`]); else
-/// those under prefixes (`netG_A.`, `generators.photo.`); else ResNet generators whose layers have other names, told by the
-/// order and the shapes of their layers.
+/// those under prefixes (`netG_A.`, `generators.photo.`); else ResNet and U-Net generators whose layers have other names,
+/// told by the order and the shapes of their layers.
 ///
 /// Call [`gan_weights::normalize_keys`] first for files whose origin is not known.
 ///
 /// # Errors
 /// Those of [`infer`], where nothing is found.
 pub fn identify(state: &StateDict, arch: Option<Arch>) -> Result<Vec<Identified>> {
+    identify_assuming(state, arch, &Assumptions::default())
+}
+
+/// As [`identify`], of generators of which the caller knows what their tensors do not tell.
+///
+/// # Errors
+/// Also [`Error::Assumed`], where an assumption fits none of them.
+pub fn identify_assuming(state: &StateDict, arch: Option<Arch>, assumptions: &Assumptions) -> Result<Vec<Identified>> {
+    let found = find(state, arch, assumptions)?;
+    let mut refusal = None;
+    let assume = |found: Identified| match assumptions.of(&found) {
+        Ok(network) => Some(Identified { network, ..found }),
+        Err(error) => {
+            refusal = Some(error);
+            None
+        }
+    };
+    let kept: Vec<_> = found.into_iter().filter_map(assume).collect();
+    match (kept.is_empty(), refusal) {
+        (true, Some(error)) => Err(error),
+        _ => Ok(kept),
+    }
+}
+
+fn find(state: &StateDict, arch: Option<Arch>, assumptions: &Assumptions) -> Result<Vec<Identified>> {
     let error = match infer(state, arch) {
         Ok(network) => return Ok(vec![exact(String::new(), network, state.clone(), Vec::new())]),
         // The tensors are of one network, with which something is wrong.
@@ -42,11 +68,11 @@ pub fn identify(state: &StateDict, arch: Option<Arch>) -> Result<Vec<Identified>
     if by_name.iter().any(|found| matches!(found.network, Network::Generator(_))) {
         return refuse_other(by_name, arch);
     }
-    let by_structure = match structure::find(state) {
+    let by_structure = match structure::find(state, assumptions) {
         Some(whole) => vec![whole],
         None => networks(state, |prefix| {
             let (part, mut notes) = under(prefix);
-            let found = structure::find(&part)?;
+            let found = structure::find(&part, assumptions)?;
             notes.extend(found.notes);
             Some(Identified { prefix: prefix.to_owned(), notes, ..found })
         }),
@@ -54,7 +80,7 @@ pub fn identify(state: &StateDict, arch: Option<Arch>) -> Result<Vec<Identified>
     match (by_structure.is_empty(), by_name.is_empty()) {
         (false, _) => refuse_other(by_structure, arch),
         (true, false) => refuse_other(by_name, arch),
-        (true, true) => Err(error),
+        (true, true) => Err(unsupported::family(&Tensors(state)).unwrap_or(error)),
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) struct Trunk {
     pub(super) n_downsample: usize,
     pub(super) n_blocks: usize,
     padding: Padding,
+    down_padding: Padding,
     dropout: bool,
     upsample: Upsample,
     /// Blurs behind the halvings, and in front of the convolutions that double.
@@ -23,12 +24,14 @@ pub(super) struct Trunk {
 impl Trunk {
     pub(super) fn find(tensors: &Tensors<'_>) -> Option<Self> {
         let [width, input_nc, 7] = tensors.conv("model.1")? else { return None };
-        let antialias = tensors.filter("model.7") == Some(3);
-        let halving = if antialias { 4 } else { 3 };
+        // A padding layer in front of a halving takes the place of the convolution.
+        let pad = usize::from(tensors.conv("model.4").is_none() && tensors.conv("model.5").is_some());
+        let antialias = tensors.filter(&format!("model.{}", 7 + pad)) == Some(3);
+        let halving = 3 + pad + usize::from(antialias);
         let n_downsample = tensors.count(|tensors, i| {
             // Behind the last halving the same index holds the first doubling, whose shape is narrower.
             tensors
-                .conv(&format!("model.{}", 4 + halving * i))
+                .conv(&format!("model.{}", 4 + pad + halving * i))
                 .is_some_and(|[out, c, side]| Some(c) == width.checked_shl(i as u32) && out == 2 * c && side == 3)
         });
         let first = 4 + halving * n_downsample;
@@ -55,6 +58,7 @@ impl Trunk {
             n_downsample,
             n_blocks,
             padding: if zero { Padding::Zero } else { Padding::Reflect },
+            down_padding: if pad == 1 { Padding::Reflect } else { Padding::Zero },
             dropout,
             upsample,
             antialias,
@@ -77,7 +81,8 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
     let bias = tensors.bias("model.1");
     let batch_norm = tensors.batch_norm("model.2");
     let blurs = trunk.antialias || trunk.antialias_up;
-    let hd = bias && trunk.padding == Padding::Reflect && !trunk.dropout && !blurs;
+    let hd =
+        bias && (trunk.padding, trunk.down_padding) == (Padding::Reflect, Padding::Zero) && !trunk.dropout && !blurs;
     if trunk.n_blocks == 0 && hd {
         return Ok(Network::Encoder(EncoderConfig {
             input_nc: trunk.input_nc,
@@ -95,6 +100,7 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
         ngf: trunk.width,
         dropout: trunk.dropout,
         padding: trunk.padding,
+        down_padding: trunk.down_padding,
         upsample: trunk.upsample,
         antialias: trunk.antialias,
         antialias_up: trunk.antialias_up,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::budget::Budget;
 use super::bytes::Cursor;
 use super::pickle::{self, Heap, Pickle, StorageRef, Value};
-use super::refusal::{Checked, RESAVE, Refusal};
+use super::refusal::{Checked, Refusal};
 use super::zip::Archive;
 use crate::{Format, foreign};
 
@@ -103,7 +103,10 @@ fn legacy<'a>(file: &'a [u8], budget: &mut Budget) -> Checked<Contents<'a>> {
     match magic.root {
         Value::Long(digits) if digits == LEGACY_MAGIC => {}
         _ => {
-            return Err(Refusal::Unsupported("a bare pickle, which torch.save did not write".into(), RESAVE));
+            return Err(Refusal::Unsupported(
+                "a bare pickle, which torch.save did not write".into(),
+                foreign::FROM_PICKLE,
+            ));
         }
     }
     let version = pickle::run(file, magic.end, budget)?;

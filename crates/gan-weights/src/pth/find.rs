@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::module;
 use super::pickle::{Heap, Value, forbidden};
 use super::refusal::{Checked, RESAVE, Refusal};
+use super::unread::Instead;
 use crate::shown;
 
 /// Training loops keep state dicts at most this many dicts deep.
@@ -48,6 +49,9 @@ pub(super) struct Found {
 pub(super) fn state_dict<'a>(root: Value<'a>, heap: &Heap<'a>, entry: Option<&str>) -> Checked<Found> {
     let candidates = candidates(root, heap)?;
     if candidates.is_empty() {
+        if let Some((what, remedy)) = Instead::of(root, heap).said() {
+            return Err(Refusal::Unsupported(format!("the file holds {what}"), remedy));
+        }
         match root {
             Value::Opaque(index) => {
                 let (module, name) = heap.class(index);

@@ -29,6 +29,7 @@ mod module;
 mod pickle;
 mod refusal;
 mod tensors;
+mod unread;
 mod write;
 mod zip;
 
@@ -114,10 +115,17 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
         if !names.insert(name) {
             return Err(Refusal::Damaged(format!("the state dict holds {} twice", shown(name))));
         }
+        if let Some(what) = unread::kind(value, heap) {
+            budget.take(name.len() as u64, "the names of the tensors")?;
+            state.push_unread(name, what);
+        }
         let Value::Tensor(tensor) = value else {
             others += 1;
             if others <= MAX_NOTED {
-                notes.push(format!("{} ({}) ignored: not a tensor", shown(name), shown(&heap.kind(&value))));
+                notes.push(match unread::kind(value, heap) {
+                    Some(what) => format!("{} ignored: {what}", shown(name)),
+                    None => format!("{} ({}) ignored: not a tensor", shown(name), shown(&heap.kind(&value))),
+                });
             }
             continue;
         };

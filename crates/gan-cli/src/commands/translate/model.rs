@@ -58,7 +58,10 @@ pub(super) fn open(args: &Args, paths: &Paths, device: DeviceConfig) -> anyhow::
     let model = Model::load(&trained, options).map_err(worded)?;
     trained.notes().iter().for_each(|note| note!("{note}"));
     if !trained.mapping().is_empty() {
-        note!("`gan-cli summary --model {}` shows which layer is which", paths.model.display());
+        note!(
+            "`gan-cli summary --model {}` shows which layer is which; --assume KEY=VALUE corrects what is assumed",
+            paths.model.display()
+        );
     }
     if paths.of_weights() {
         if args.direction == Direction::B2a {
