@@ -1,40 +1,61 @@
 //! Curves of bounded length.
 
+use serde::Serialize;
+
 /// Points that a curve keeps; when they are full, neighbours are averaged.
 pub(super) const POINTS: usize = 512;
 
+/// What a curve is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Loss,
+    Validation,
+    /// The learning rate.
+    Rate,
+}
+
 /// One loss or metric over the steps.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Curve {
     pub(super) name: String,
+    pub(super) kind: Kind,
     /// Step and mean of `stride` values.
     pub(super) points: Vec<(u64, f64)>,
     pub(super) last: f64,
+    #[serde(skip)]
     stride: u32,
+    #[serde(skip)]
     pending: (f64, u32),
 }
 
 /// All losses and metrics, in the order in which they first appeared.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Curves(Vec<Curve>);
 
 impl Curves {
     /// Adds a value; those that are not finite cannot be drawn and are left out.
-    pub(super) fn push(&mut self, name: &str, step: u64, value: f64) {
+    pub(super) fn push(&mut self, kind: Kind, name: &str, step: u64, value: f64) {
         if !value.is_finite() {
             return;
         }
-        let at = match self.0.iter().position(|curve| curve.name == name) {
+        let at = match self.0.iter().position(|curve| curve.kind == kind && curve.name == name) {
             Some(at) => at,
             None => {
                 let name = name.to_owned();
-                self.0.push(Curve { name, points: Vec::new(), last: value, stride: 1, pending: (0.0, 0) });
+                self.0.push(Curve { name, kind, points: Vec::new(), last: value, stride: 1, pending: (0.0, 0) });
                 self.0.len() - 1
             }
         };
         self.0[at].push(step, value);
     }
 
+    /// The last step of any of them.
+    pub(super) fn last_step(&self) -> u64 {
+        self.0.iter().filter_map(|curve| curve.points.last()).map(|&(step, _)| step).max().unwrap_or(0)
+    }
+
+    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Curve> {
         self.0.iter()
     }
@@ -71,9 +92,9 @@ mod tests {
     fn length_is_bounded_and_shape_kept() {
         let mut curves = Curves::default();
         for step in 0..100_000u64 {
-            curves.push("g", step, step as f64);
+            curves.push(Kind::Loss, "g", step, step as f64);
         }
-        curves.push("g", 100_000, f64::NAN);
+        curves.push(Kind::Loss, "g", 100_000, f64::NAN);
         let curve = curves.iter().next().unwrap();
         assert!((POINTS / 2..=POINTS).contains(&curve.points.len()));
         assert_eq!(curve.last, 99_999.0);

@@ -10,7 +10,7 @@ use crate::storage::volatile::VolatileStorage;
 use crate::storage::{Disk, Files};
 
 fn options() -> GalleryOptions {
-    GalleryOptions { previews: 10, per_page: 4, rows: 2, max_side: 16 }
+    GalleryOptions { previews: 10, rows: 2, max_side: 16 }
 }
 
 fn open(storage: &VolatileStorage, step: u64) -> Gallery {
@@ -44,7 +44,7 @@ fn text(storage: &VolatileStorage, name: &str) -> String {
 }
 
 fn steps(gallery: &Gallery) -> Vec<u64> {
-    gallery.content.previews.iter().map(|preview| preview.step).collect()
+    gallery.shown.content.previews.iter().map(|preview| preview.step).collect()
 }
 
 #[test]
@@ -59,12 +59,19 @@ fn size_is_bounded_and_previews_stay_spread() {
     assert_eq!((kept[0], kept[9]), (1, 120));
     let gaps: Vec<u64> = kept.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|&gap| gap <= 32), "{kept:?}");
-    assert_eq!(names(&storage, "/g"), ["gallery.json", "index.html", "page-2.html", "page-3.html"]);
+    assert_eq!(names(&storage, "/g"), ["data.js", "gallery.json", "index.html"]);
     assert_eq!(names(&storage, "/g/images").len(), 10 * 2 * 2, "10 previews, 2 rows, 2 columns");
 }
 
+/// The data of a page, as its script reads it.
+fn data(html: &str) -> serde_json::Value {
+    let start = "<script type=\"application/json\" id=\"data\">";
+    let json = html.split_once(start).unwrap().1.split_once("</script>").unwrap().0;
+    serde_json::from_str(json).unwrap()
+}
+
 #[test]
-fn every_image_and_page_that_is_named_exists() {
+fn the_page_holds_its_data_and_names_images_that_exist() {
     let storage = VolatileStorage::new();
     let mut gallery = open(&storage, 0);
     gallery.on(&Event::Started { method: "pix2pix".into(), step: 0, total_steps: 100, device: "cpu".into() }).unwrap();
@@ -72,26 +79,82 @@ fn every_image_and_page_that_is_named_exists() {
         gallery.on(&progress(step, 1.0 / step as f64)).unwrap();
         gallery.on(&preview(step)).unwrap();
     }
-    for page in ["index.html", "page-2.html"] {
-        let html = text(&storage, page);
-        for attribute in ["src=\"", "href=\""] {
-            for part in html.split(attribute).skip(1) {
-                let target = part.split('"').next().unwrap();
-                assert!(!storage.content(&Path::new("/g").join(target)).is_empty(), "{target}");
-            }
-        }
-        assert!(!html.contains("<b>\"fake\""), "labels are escaped");
-        assert!(html.contains("&lt;b&gt;&quot;fake&quot;"));
-        assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("<script"), "self-contained");
+    let html = text(&storage, "index.html");
+    let without_names = html.replace("http://www.w3.org/2000/svg", "");
+    assert!(!without_names.contains("http://") && !without_names.contains("https://"), "self-contained");
+    assert!(!html.contains("<b>\"fake\"") && html.contains("&lt;b&gt;&quot;fake&quot;"), "labels are escaped");
+    assert!(!html.contains("{{") && html.contains("step 15 of 100") && html.contains("about 2 h 2 min left"));
+    let shown = data(&html);
+    let run = &shown[0];
+    assert_eq!((&run["name"], &run["total"], &run["finished"]), (&"pix2pix".into(), &100.into(), &false.into()));
+    let curves = run["curves"].as_array().unwrap();
+    let names: Vec<_> =
+        curves.iter().map(|curve| (curve["kind"].as_str().unwrap(), curve["name"].as_str().unwrap())).collect();
+    assert_eq!(names, [("loss", "g_gan"), ("loss", "d_<real>"), ("rate", "learning rate")]);
+    assert_eq!(curves[0]["points"][4], serde_json::json!([15, 1.0 / 15.0]));
+    assert_eq!(run["epochs"], serde_json::json!([[1, 3]]));
+    let previews = run["previews"].as_array().unwrap();
+    assert_eq!(previews.len(), 5);
+    for image in
+        previews.iter().flat_map(|preview| preview["rows"].as_array().unwrap()).flat_map(|row| row.as_array().unwrap())
+    {
+        let file = image["file"].as_str().unwrap();
+        assert!(!storage.content(&Path::new("/g/images").join(file)).is_empty(), "{file}");
     }
-    let index = text(&storage, "index.html");
-    assert!(index.contains("step 15 of 100") && index.contains("about 2 h 2 min left") && index.contains("refresh"));
-    assert_eq!(index.matches("<polyline").count(), 2);
-    assert!(index.contains("d_&lt;real&gt;"));
-    assert!(index.contains("Epoch 1, step 15") && !index.contains("step 3<"));
+    // What an open page looks for is the same.
+    let newer = text(&storage, "data.js");
+    let json = newer.strip_prefix("window.galleryData(").unwrap().trim_end().strip_suffix(");").unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(json).unwrap(), shown);
     gallery.on(&Event::Finished { step: 20, epoch: 2, reason: Finish::Complete }).unwrap();
-    let index = text(&storage, "index.html");
-    assert!(index.contains("complete") && !index.contains("refresh"));
+    let html = text(&storage, "index.html");
+    assert!(html.contains("complete") && data(&html)[0]["finished"] == true);
+}
+
+#[test]
+fn log_points_refresh_the_data_alone_and_not_too_often() {
+    let storage = VolatileStorage::new();
+    let mut gallery = open(&storage, 0);
+    gallery.on(&Event::Started { method: "cut".into(), step: 0, total_steps: 9, device: "cpu".into() }).unwrap();
+    let (page, first) = (text(&storage, "index.html"), text(&storage, "data.js"));
+    gallery.on(&progress(1, 0.5)).unwrap();
+    assert_eq!(text(&storage, "data.js"), first, "written a moment ago");
+    gallery.written = None;
+    gallery.on(&progress(2, 0.25)).unwrap();
+    assert!(text(&storage, "data.js").contains("[2,0.25]"));
+    assert_eq!(text(&storage, "index.html"), page);
+}
+
+#[test]
+fn an_export_holds_several_runs_and_their_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = ["one", "two"].map(|name| folder.path().join(name));
+    for (run, value) in runs.iter().zip([1.0, 2.0]) {
+        std::fs::create_dir_all(run).unwrap();
+        std::fs::write(run.join("config.toml"), "[train]\nlr = 0.5\n").unwrap();
+        let mut log = JsonLines::create(Arc::new(Disk), &run.join("events.jsonl")).unwrap();
+        log.on(&progress(10, value)).unwrap();
+        log.sync().unwrap();
+        let (dir, events) = (run.join("gallery"), run.join("events.jsonl"));
+        let mut gallery = Gallery::open(Arc::new(Disk), &dir, &events, 10, options()).unwrap();
+        for step in 1..=30 {
+            gallery.on(&preview(step)).unwrap();
+        }
+    }
+    let html = export(&Disk, &runs).unwrap();
+    let shown = data(&html);
+    for (i, name) in ["one", "two"].into_iter().enumerate() {
+        let run = &shown[i];
+        assert_eq!(
+            (run["name"].as_str(), run["live"].as_bool(), run["step"].as_u64()),
+            (Some(name), Some(false), Some(10))
+        );
+        assert_eq!(run["curves"][0]["points"], serde_json::json!([[10, (i + 1) as f64]]));
+        assert!(run["settings"].as_str().unwrap().contains("lr = 0.5"));
+        let images = run["images"].as_object().unwrap();
+        assert_eq!(images.len(), 10 * 2 * 2);
+        assert!(images.values().all(|image| image.as_str().unwrap().starts_with("data:image/png;base64,iVBOR")));
+    }
+    assert!(export(&Disk, &[folder.path().join("none")]).unwrap_err().to_string().contains("no run"));
 }
 
 #[test]
@@ -106,7 +169,7 @@ fn resume_drops_what_is_computed_again() {
     storage.put(Path::new("/g/images/left-over.png"), vec![1]);
     let gallery = open(&storage, 12);
     assert_eq!(steps(&gallery), [5, 10]);
-    let curve = gallery.curves.iter().find(|curve| curve.name == "g_gan").unwrap();
+    let curve = gallery.shown.curves.iter().find(|curve| curve.name == "g_gan").unwrap();
     assert_eq!(curve.points, [(5, 5.0), (10, 10.0)]);
     let images = names(&storage, "/g/images");
     assert!(
@@ -168,8 +231,8 @@ fn a_panel_that_cannot_be_drawn_does_not_take_the_others_with_it() {
     let error = gallery.on(&Event::Preview { step: 1, epoch: 0, panels }).unwrap_err().to_string();
     assert!(error.contains("output"), "{error}");
     assert_eq!(names(&storage, "/g/images").len(), 4);
-    let index = text(&storage, "index.html");
-    assert!(index.contains("input") && index.contains("target") && !index.contains("output"));
+    let labels: Vec<_> = gallery.shown.content.previews[0].rows[0].iter().map(|image| &*image.label).collect();
+    assert_eq!(labels, ["input", "target"]);
 }
 
 #[test]
@@ -204,10 +267,10 @@ fn validation_has_curves_of_its_own() {
             gallery.on(&event).unwrap();
         }
     }
-    let curve = |gallery: &Gallery| gallery.curves.iter().find(|c| c.name == "validation l1").unwrap().points.clone();
+    let curve =
+        |gallery: &Gallery| gallery.shown.curves.iter().find(|c| c.name == "validation l1").unwrap().points.clone();
     assert_eq!(curve(&gallery), [(10, 9.0), (30, 7.0)]);
-    let index = text(&storage, "index.html");
-    assert!(index.contains("<b>validation l1</b>") && index.matches("<polyline").count() == 3, "{index}");
+    assert_eq!(data(&text(&storage, "index.html"))[0]["curves"][3]["kind"], "validation");
     gallery.on(&Event::Finished { step: 30, epoch: 3, reason: Finish::EarlyStopped }).unwrap();
     assert!(text(&storage, "index.html").contains("stopped early"));
     assert_eq!(curve(&open(&storage, 12)), [(10, 9.0)]);
