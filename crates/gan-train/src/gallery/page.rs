@@ -77,7 +77,7 @@ pub(super) fn page(title: &str, runs: &[RunView], data: &str) -> String {
 fn static_rows(run: &RunView, preview: &Preview) -> String {
     let mut html = format!("<p>Epoch {}, step {}</p>\n", preview.epoch, preview.step);
     for (i, row) in preview.rows.iter().enumerate() {
-        let _ = writeln!(html, "<div class=\"row\" style=\"--columns: {}\">", row.len());
+        let _ = writeln!(html, "<div class=\"row\" style=\"--columns: {0}; --narrow: {0}\">", row.len());
         for image in row {
             let (label, file) = (escape(&image.label), escape(&image.file));
             let source = run.images.get(&image.file).cloned().unwrap_or_else(|| format!("images/{file}"));

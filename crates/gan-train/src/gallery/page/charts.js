@@ -1,5 +1,7 @@
 // Curves of losses, validation and the learning rate, drawn as SVG.
-const COLOURS = ["#2f6fed", "#d1480f", "#1a8754", "#a63fbf", "#b08000", "#00809c", "#c2185b", "#6b7280"];
+const COLOURS = matchMedia("(prefers-color-scheme: dark)").matches
+  ? ["#7aa7ff", "#ff9e64", "#5fd39a", "#d895ee", "#e0b84c", "#57c7dd", "#ff8ab5", "#a9b1bb"]
+  : ["#1d4ed8", "#c2410c", "#15703f", "#9333b5", "#8a6500", "#00708a", "#b8154f", "#57606a"];
 const MEANINGS = {
   G_GAN: "the generator against the discriminator", G_L1: "distance to the target, times lambda_l1", G_GAN_Feat: "feature matching",
   G_VGG: "distance of VGG19's features", G: "all of the generator's losses", NCE: "patches of input and output belong together", NCE_Y: "the same for images of the target domain",
@@ -66,7 +68,7 @@ function drawChart(name, kind, series, settings) {
   caption.append(title, last);
   const meaning = document.createElement("small");
   meaning.textContent = MEANINGS[name] || "";
-  const [width, height, left, right, top, bottom] = [360, 170, 52, 8, 8, 22];
+  const [width, height, left, right, top, bottom] = [360, 170, 52, 16, 8, 22];
   const log = settings.log && series.every(s => s.points.every(([, v]) => v > 0));
   const on = log ? Math.log10 : v => v;
   const weight = kind === "loss" ? settings.smoothing : 0;

@@ -84,6 +84,7 @@ function drawRows(target, run, index) {
   target.replaceChildren(...preview.rows.map((row, r) => {
     const line = control("div", { className: "row" });
     line.style.setProperty("--columns", row.length);
+    line.style.setProperty("--narrow", row.length > 4 ? 4 : row.length);
     row.forEach((shown, column) => {
       const [figure, button] = image(shown, altOf(preview, r, shown.label), sourceOf(run, shown));
       button.onclick = () => openViewer(run, index, r, column);
