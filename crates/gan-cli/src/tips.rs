@@ -25,7 +25,11 @@ const TRAIN: &[(&str, &str)] = &[
     ("batchSize", "use '--batch-size'"),
     ("loadSize", "use '--set load_size=PIXELS', or '--size'"),
     ("fineSize image_size resolution", "use '--size', or '--set crop_size=PIXELS'"),
-    ("continue_train epoch_count epoch load_iter which_epoch", "use '--resume': it knows where the run was"),
+    (
+        "continue_train epoch_count epoch load_iter which_epoch",
+        "use '--resume': it knows where the run was; weights of another program are named with '--init'",
+    ),
+    ("pretrained finetune weights load_from init_weights", "name weights to start from with '--init g=FILE'"),
     ("no_flip", "use '--set flip=false'"),
     ("no_dropout", "use '--set generator.dropout=false'"),
     ("serial_batches", "use '--set shuffle=false'"),

@@ -34,7 +34,7 @@ impl Candidate {
     }
 }
 
-/// The candidates at a path for the network of this name, at least one.
+/// The candidates at a path for the network of this name.
 ///
 /// # Errors
 /// Those of reading it; [`Error::InitialWeights`] for a model without this network.
@@ -87,13 +87,14 @@ fn no_network(model: &TrainedModel, network: &str) -> Error {
 fn of_file(path: &Path, network: &str) -> Result<Vec<Candidate>> {
     let loaded = match read_any(path) {
         Ok(loaded) => vec![(String::new(), loaded)],
+        // What else lies in the file need not be readable as a network.
         Err(gan_weights::Error::SeveralStateDicts { entries, .. }) => {
-            let read = |entry: String| Ok((entry.clone(), read_entry(path, &entry)?));
-            entries.into_iter().map(read).collect::<gan_weights::Result<_>>().map_err(gan_translate::Error::from)?
+            entries.into_iter().filter_map(|entry| Some((entry.clone(), read_entry(path, &entry).ok()?))).collect()
         }
         Err(error) => return Err(gan_translate::Error::from(error).into()),
     };
-    Ok(loaded.into_iter().flat_map(|(entry, loaded)| of_state_dict(&entry, loaded, network)).collect())
+    let of_entry = |(entry, loaded): (String, Loaded)| of_state_dict(&entry, loaded, network);
+    Ok(loaded.into_iter().flat_map(of_entry).collect())
 }
 
 /// The networks of a state dict. What is not recognised is taken by its names.

@@ -106,6 +106,9 @@ impl<'a> Start<'a> {
             let network = c.candidate.network.as_ref().map_or("not recognised".to_owned(), ToString::to_string);
             format!("{} ({network})", c.candidate.entry)
         };
+        if compared.is_empty() {
+            return Err(self.error("none of its state dicts can be read as a network".to_owned(), Vec::new(), false));
+        }
         let all: Vec<String> = compared.iter().map(described).collect();
         let reason =
             format!("it holds several networks that may be meant: {}; write one to a file of its own", some(&all));

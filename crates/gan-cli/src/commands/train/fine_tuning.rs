@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 #[derive(clap::Args)]
 pub(super) struct FineTuningArgs {
-    /// Start a network from weights that exist (train.init): `g=latest_net_G.pth`, or a .safetensors file, a run, a
+    /// Start a network from weights that exist (train.init): g=latest_net_G.pth, or a .safetensors file, a run, a
     /// checkpoint, a folder of a model or of the references. Once for each network: g, d; g_a, g_b, d_a, d_b of cyclegan; e of
     /// pix2pixhd; f of cut
     #[arg(long, value_name = "NETWORK=PATH", value_parser = assignment)]
@@ -19,7 +19,7 @@ pub(super) struct FineTuningArgs {
     #[arg(long)]
     init_partial: bool,
     /// Layers of a network that are not trained (train.freeze): paths, and ranges of numbers in them, as in
-    /// `g=model.1..model.10,model.13`
+    /// g=model.1..model.10,model.13
     #[arg(long, value_name = "NETWORK=LAYERS", value_parser = assignment)]
     freeze: Vec<(String, String)>,
 }
