@@ -99,16 +99,14 @@ pub(crate) fn choose(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<
     let Some(Estimate { kept, recomputed }) = estimate(config, place)? else {
         return chosen(true, "the sizes of the images are not known beforehand".into());
     };
-    let needed = format!("a step takes about {} with them", gib(kept));
-    let Some(available) = available::memory(&place.device)? else {
-        return chosen(false, format!("{needed}; the memory at hand is not known"));
-    };
-    if recomputed >= kept {
-        return chosen(false, format!("{needed}, of {}; computing them again saves none here", gib(available)));
+    let needed = format!("a step takes about {} with them and {} without", gib(kept), gib(recomputed));
+    match available::memory(&place.device)? {
+        Some(available) => {
+            let on = recomputed < kept && kept > available / 10 * 9;
+            chosen(on, format!("{needed}, of {}", gib(available)))
+        }
+        None => chosen(false, format!("{needed}; the memory at hand is not known")),
     }
-    let on = kept > available / 10 * 9;
-    let saved = if on { format!(", {} without", gib(recomputed)) } else { String::new() };
-    chosen(on, format!("{needed}{saved}, of {}", gib(available)))
 }
 
 fn gib(bytes: u64) -> String {
