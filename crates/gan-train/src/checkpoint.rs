@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RUN/checkpoints/5000/manifest.json         sizes and blake3 hashes of the files below, and a seal over itself
-//! RUN/checkpoints/5000/<stem>.safetensors    one for each network, `optimizer`, `pool`, …
+//! RUN/checkpoints/5000/<stem>.safetensors    one for each network and, as `ema_NAME`, its average; `optimizer`, `pool`, …
 //! RUN/checkpoints/5000/state.json            counters and whatever else the method and the trainer keep
 //! RUN/checkpoints/5000/model.json            what the trained model is
 //! RUN/checkpoints/latest                     name of the newest; a hint for people and scripts

@@ -3,8 +3,8 @@
 
 use crate::checkpoint;
 use crate::checkpointing::Checkpointing::Auto;
-use crate::checkpointing::with_choice;
 use crate::config::{ConfigSource, differences};
+use crate::memory::with_choice;
 use crate::method_config::MethodConfig;
 use crate::method_spec::{MethodSpec, find};
 use crate::storage::Disk;

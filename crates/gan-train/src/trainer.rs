@@ -24,7 +24,7 @@ use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
 use crate::validation::Best;
 use crate::{
-    DeviceConfig, Error, Result, accumulation, build_method, checkpoint, checkpointing, fine_tuning, numerics, resume,
+    DeviceConfig, Error, Result, accumulation, build_method, checkpoint, fine_tuning, memory, numerics, resume,
 };
 use device_prefetcher::DevicePrefetcher;
 use gan_data::{Dataset, Loader};
@@ -86,8 +86,8 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     }
     let mut warnings = Vec::new();
     if job.config.train().checkpointing == Checkpointing::Auto {
-        let (choice, why) = checkpointing::choose(&*job.config, &job.place)?;
-        job.config = checkpointing::with_choice(job.method, &*job.config, choice)?;
+        let (choice, why) = memory::choose(&*job.config, &job.place)?;
+        job.config = memory::with_choice(job.method, &*job.config, choice)?;
         warnings.push(why);
     }
     let demands = demands(&*job.config)?;

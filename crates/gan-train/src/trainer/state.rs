@@ -202,8 +202,9 @@ pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) ->
         }
         let counters = counters(dir, &state, name)?;
         // Each step makes one update.
-        if counters.updates.max(counters.averaged.unwrap_or(0)) > snapshot.step {
-            return Err(bad_state(dir, &format!("{} updates in {} steps", counters.updates, snapshot.step)));
+        let updates = counters.updates.max(counters.averaged.unwrap_or(0));
+        if updates > snapshot.step {
+            return Err(bad_state(dir, &format!("{updates} updates in {} steps", snapshot.step)));
         }
         if counters.range.start > counters.range.end || counters.range.end > store.len() {
             return Err(bad_state(dir, &format!("range {:?} of {} parameters", counters.range, store.len())));

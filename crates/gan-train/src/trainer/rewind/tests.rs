@@ -230,7 +230,8 @@ fn a_bad_step_stops_by_default() {
     let folder = tempfile::tempdir().unwrap();
     poison(100, 5..6, None);
     let (outcome, _) = start(folder.path(), 100, &[], 0);
-    assert!(diverged(outcome).contains("in step 6"));
+    let what = diverged(outcome);
+    assert!(what.starts_with("the gradient of d."), "{what}");
     assert_eq!(newest(folder.path()).step, 4);
 }
 
@@ -312,5 +313,5 @@ fn rewinds_are_limited() {
     // There is nothing to go back to.
     poison(106, 0..TOTAL, None);
     let what = diverged(start(&at("at-once"), 106, &rewind, 0).0);
-    assert!(what.contains("in step 1"), "{what}");
+    assert!(what.starts_with("the gradient of d."), "{what}");
 }

@@ -1,0 +1,84 @@
+//! Which activations the memory at hand allows to keep (`train.checkpointing = "auto"`).
+
+mod available;
+mod estimate;
+
+use crate::config::ConfigSource;
+use crate::method_config::MethodConfig;
+use crate::method_spec::MethodSpec;
+use crate::{Checkpointing, DeviceConfig, Result};
+
+pub use estimate::{Estimate, estimate};
+
+/// The same configuration with this choice.
+pub(crate) fn with_choice(
+    method: &MethodSpec,
+    config: &dyn MethodConfig,
+    choice: Checkpointing,
+) -> Result<Box<dyn MethodConfig>> {
+    let choice = ConfigSource::Setting(format!("train.checkpointing={}", choice.is_on()));
+    (method.resolve)(&[ConfigSource::saved(config)?, choice])
+}
+
+/// Chooses where the configuration leaves it to the memory: kept activations may take nine tenths of what is at hand. Also
+/// returns why, in words.
+pub(crate) fn choose(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<(Checkpointing, String)> {
+    let chosen = |on: bool, why: String| {
+        let what = if on { "are computed again" } else { "are kept" };
+        Ok((on.into(), format!("train.checkpointing = \"auto\": activations {what}: {why}")))
+    };
+    let Some(Estimate { kept, recomputed }) = estimate(config, place)? else {
+        return chosen(true, "the sizes of the images are not known beforehand".into());
+    };
+    let needed = format!("a step takes about {} with them and {} without", gib(kept), gib(recomputed));
+    match available::memory(&place.device)? {
+        Some(available) => {
+            let on = recomputed < kept && kept > available / 10 * 9;
+            chosen(on, format!("{needed}, of {}", gib(available)))
+        }
+        None => chosen(false, format!("{needed}; the memory at hand is not known")),
+    }
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::methods::{METHODS, pix2pix};
+
+    #[test]
+    fn three_values_as_toml_and_as_settings() {
+        let read = |settings: &[&str]| {
+            let layers: Vec<_> = settings.iter().map(|text| ConfigSource::Setting((*text).to_owned())).collect();
+            (pix2pix::SPEC.resolve)(&layers).map(|config| config.train().checkpointing)
+        };
+        assert_eq!(read(&[]).unwrap(), Checkpointing::Off);
+        for (text, value) in [("true", Checkpointing::On), ("false", Checkpointing::Off), ("auto", Checkpointing::Auto)]
+        {
+            let setting = format!("checkpointing={text}");
+            assert_eq!(read(&[&setting]).unwrap(), value);
+            // Text was there before.
+            assert_eq!(read(&["checkpointing=auto", &setting]).unwrap(), value);
+            let config = (pix2pix::SPEC.resolve)(&[ConfigSource::Setting(setting)]).unwrap();
+            let saved = (pix2pix::SPEC.resolve)(&[ConfigSource::saved(&*config).unwrap()]).unwrap();
+            assert_eq!(saved.train().checkpointing, value);
+        }
+        let error = read(&["checkpointing=often"]).unwrap_err().to_string();
+        assert!(error.contains("expected true, false or \"auto\""), "{error}");
+    }
+
+    #[test]
+    fn the_choice_is_part_of_the_configuration() {
+        for method in METHODS {
+            let config = (method.resolve)(&[ConfigSource::Setting("checkpointing=auto".into())]).unwrap();
+            let (choice, why) = choose(&*config, &DeviceConfig::cpu()).unwrap();
+            assert!(choice != Checkpointing::Auto && why.contains("GiB"), "{why}");
+            let chosen = with_choice(method, &*config, choice).unwrap();
+            assert_eq!(chosen.train().checkpointing, choice);
+        }
+    }
+}
