@@ -11,7 +11,7 @@ use gan_data::Batch;
 /// One step from micro-batches. `upload` brings one to the device whenever it passes. `cx` is that of the first; the others
 /// count on, so that no two share a key. `number` is the step's, counted from 1, for messages.
 ///
-/// Returns the losses' means over the images, pass by pass.
+/// Returns the losses' means over the images; those of later passes, the generators', come first.
 ///
 /// # Errors
 /// Those of `upload`, and as [`Method::step`]; [`Error::Config`] for several batches where [`Method::passes`] is `None`. A step that
@@ -31,16 +31,18 @@ pub fn accumulated_step(
     let (first, all) = (images.first().copied().unwrap_or(1.0), images.iter().sum::<f64>());
     let mut means = Losses::new();
     for pass in 0..passes(method)? {
+        let mut of_pass = Losses::new();
         for ((batch, at), n) in batches.iter().zip(cx.step..).zip(&images) {
             let batch = upload(batch.clone())?;
             // Relative to the first one: 1 for full batches, which spares a multiplication.
             method.state().optimizers.into_iter().for_each(|(_, optimizer, _)| optimizer.gather(n / first));
             let losses = method.pass(pass, &batch, &StepContext { step: at, ..*cx });
-            add(&mut means, losses.map_err(|error| error.in_step(number, &batch))?, n / all)?;
+            add(&mut of_pass, losses.map_err(|error| error.in_step(number, &batch))?, n / all)?;
         }
         for (_, optimizer, _) in method.state().optimizers {
             optimizer.update_gathered(first / all)?;
         }
+        means.splice(0..0, of_pass);
     }
     Ok(means)
 }
