@@ -228,7 +228,8 @@ fn check_augmented(method: &'static MethodSpec) {
         "augment.policy=color,translation,cutout",
         "augment.adaptive=true",
         "augment.ada_kimg=0.02",
-        // A sign is at least -1: the probability only rises.
+        "gan_mode=hinge",
+        // A mean sign is at least -1: the probability never falls.
         "augment.ada_target=-1",
         "rotate=10",
         "data.scale=0.2",
@@ -242,7 +243,7 @@ fn check_augmented(method: &'static MethodSpec) {
     let last = log(&whole).pop().unwrap().losses;
     for (name, state) in states {
         let state = state.to_vec1::<f64>().unwrap();
-        assert!(state[0] > 0.3 && state[4] == 0.0, "{}: {name} {state:?}", method.name);
+        assert!(state[0] > 0.0 && state[4] == 0.0, "{}: {name} {state:?}", method.name);
         assert!(last.iter().any(|(loss, p)| *loss == name && p.is_some_and(|p| p > 0.0)), "{}: {last:?}", method.name);
     }
     for (cut, workers) in [(2, [1, 4]), (8, [4, 1])] {
