@@ -152,8 +152,10 @@ const SIZES: [usize; 10] = [1, 1, 1, 1, 2, 1, 1, 1, 2, 1];
 #[test]
 fn captured_steps_are_the_same_steps() {
     let Some((place, _turn)) = device() else { return };
+    let augmented = ["augment.policy=color,translation,cutout", "augment.adaptive=true", "ada_kimg=0.02"];
     for spec in METHODS {
         compare(spec, &place, &[], &SIZES, |_, _, _| {});
+        compare(spec, &place, &augmented, &SIZES, |_, _, _| {});
     }
 }
 

@@ -29,7 +29,7 @@ fn alone() -> Option<MutexGuard<'static, ()>> {
 }
 
 /// The settings of a method's tiny run on procedural data. Log points and pools are out of step with the cuts.
-fn settings(method: &MethodSpec, workers: usize) -> Vec<ConfigSource> {
+fn settings(method: &MethodSpec, workers: usize, more: &[&str]) -> Vec<ConfigSource> {
     let defaults = (method.resolve)(&[]).unwrap();
     let procedural: &[&str] = match defaults.data().mode {
         DataMode::Unaligned => &["data.mode=unpaired"],
@@ -47,7 +47,7 @@ fn settings(method: &MethodSpec, workers: usize) -> Vec<ConfigSource> {
         "deterministic=true".into(),
         "ema=0.9".into(),
     ];
-    let all = method.smoke_overrides.iter().chain(procedural).map(ToString::to_string).chain(own);
+    let all = method.smoke_overrides.iter().chain(procedural).chain(more).map(ToString::to_string).chain(own);
     all.map(ConfigSource::Setting).collect()
 }
 
@@ -71,12 +71,24 @@ impl Observer for StopAfter {
 
 /// Trains from the start or from the newest checkpoint, until the end or until `stop_after` steps are done.
 fn go(method: &'static MethodSpec, run: &Path, workers: usize, resume: bool, stop_after: u64) -> Outcome {
+    go_with(method, run, workers, resume, stop_after, &[])
+}
+
+/// As [`go`], with `more` settings at the start.
+fn go_with(
+    method: &'static MethodSpec,
+    run: &Path,
+    workers: usize,
+    resume: bool,
+    stop_after: u64,
+    more: &[&str],
+) -> Outcome {
     let config = if resume {
         resume_config(run, method, |saved| {
             (method.resolve)(&[ConfigSource::saved(saved)?, ConfigSource::Setting(format!("workers={workers}"))])
         })
     } else {
-        (method.resolve)(&settings(method, workers))
+        (method.resolve)(&settings(method, workers, more))
     };
     let stop = Arc::new(AtomicBool::new(false));
     let observer = StopAfter { step: stop_after, stop: stop.clone() };
@@ -132,6 +144,7 @@ fn tensor_bytes(tensor: &candle_core::Tensor) -> Vec<u8> {
     let flat = tensor.flatten_all().unwrap();
     match flat.dtype() {
         candle_core::DType::F32 => flat.to_vec1::<f32>().unwrap().into_iter().flat_map(f32::to_ne_bytes).collect(),
+        candle_core::DType::F64 => flat.to_vec1::<f64>().unwrap().into_iter().flat_map(f64::to_ne_bytes).collect(),
         candle_core::DType::I64 => flat.to_vec1::<i64>().unwrap().into_iter().flat_map(i64::to_ne_bytes).collect(),
         other => panic!("unexpected element type {other:?}"),
     }
@@ -210,6 +223,45 @@ fn every_method_resumes_exactly() {
             scope.spawn(move || check(method));
         }
     });
+}
+
+/// What discriminators see is changed with a probability that adapts every four steps: its state is stopped between two
+/// changes and right after one.
+fn check_augmented(method: &'static MethodSpec) {
+    let settings = [
+        "augment.policy=color,translation,cutout",
+        "augment.adaptive=true",
+        "augment.ada_kimg=0.02",
+        "gan_mode=hinge",
+        // A mean sign is at least -1: the probability never falls.
+        "augment.ada_target=-1",
+        "rotate=10",
+        "data.scale=0.2",
+        "elastic=0.02",
+        "color_jitter=0.2",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    go_with(method, &whole, 0, false, TOTAL, &settings);
+    let states = snapshot(&whole).file("augment").unwrap().clone();
+    let last = log(&whole).pop().unwrap().losses;
+    for (name, state) in states {
+        let state = state.to_vec1::<f64>().unwrap();
+        assert!(state[0] > 0.0 && state[4] == 0.0, "{}: {name} {state:?}", method.name);
+        assert!(last.iter().any(|(loss, p)| *loss == name && p.is_some_and(|p| p > 0.0)), "{}: {last:?}", method.name);
+    }
+    for (cut, workers) in [(2, [1, 4]), (8, [4, 1])] {
+        let run = folder.path().join(format!("cut-{cut}"));
+        go_with(method, &run, workers[0], false, cut, &settings);
+        go_with(method, &run, workers[1], true, TOTAL, &settings);
+        assert_same(&format!("{}, augmented, stopped at {cut}", method.name), &run, &whole);
+    }
+}
+
+#[test]
+fn augmentation_resumes_exactly() {
+    let _alone = alone();
+    METHODS.iter().for_each(check_augmented);
 }
 
 /// The comparison looks at what moves: weights, averages, moments and pools all differ between two steps of a run.

@@ -9,6 +9,7 @@ use std::fmt::Write;
 /// (method, name, TOML). The first line of the TOML is a comment that says what the preset is for.
 pub(crate) const PRESETS: &[(&str, &str, &str)] = &[
     ("pix2pix", "pairs", include_str!("../presets/pix2pix/pairs.toml")),
+    ("pix2pix", "few", include_str!("../presets/pix2pix/few.toml")),
     ("pix2pix", "edges2photo", include_str!("../presets/pix2pix/edges2photo.toml")),
     ("pix2pix", "colorization", include_str!("../presets/pix2pix/colorization.toml")),
     ("pix2pix", "facades", include_str!("../presets/pix2pix/facades.toml")),
@@ -102,6 +103,6 @@ mod tests {
         assert!(refused("pix2pix", "facade").contains("did you mean `facades`?"));
         assert!(refused("pix2pix", "edges2phto").contains("did you mean `edges2photo`?"));
         assert!(refused("cyclegan", "facades").contains("is for pix2pix"));
-        assert!(refused("pix2pix", "none").contains("pairs, edges2photo"));
+        assert!(refused("pix2pix", "none").contains("pairs, few, edges2photo"));
     }
 }

@@ -33,6 +33,7 @@ fn the_start_says_which_side_is_the_input() {
     let small = ["--size", "32", "--out"];
     let run = |out: &'static str, more: &[&'static str]| bench.ok(on_pairs(&[&small[..], &[out], more].concat()));
     assert_says(&run("own", &["--preset", "pairs"]), "input: left half (A), target: right half (B)");
+    assert_says(&run("few", &["--preset", "few"]), "input: left half (A), target: right half (B)");
     assert_says(&run("archive", &["--preset", "facades"]), "input: right half (B), target: left half (A)");
     assert_says(
         &run("turned", &["--direction", "AtoB", "--preset", "facades"]),

@@ -1,6 +1,7 @@
 //! Datasets, decoding and loading through the public functions. One program, because each program of tests is linked with everything.
 #![allow(clippy::unwrap_used)]
 
+mod augmentation;
 mod cache;
 mod channels;
 mod datasets;

@@ -20,6 +20,10 @@ fn config() -> Config {
     }
 }
 
+fn adaptive() -> crate::AugmentConfig {
+    crate::AugmentConfig { policy: "color".parse().unwrap(), adaptive: true, ..crate::AugmentConfig::default() }
+}
+
 fn batch(n: usize) -> Batch {
     let image = |part: u64| {
         let mut values = vec![0f32; n * 3 * SIDE * SIDE];
@@ -43,6 +47,7 @@ fn step(config: &Config, n: usize, join: bool) -> Vec<(String, Vec<f64>)> {
             out.extend(gradients.into_iter().map(|(key, gradient)| (prefix.clone() + &key, gradient)));
         }
     }
+    out.extend([&method.augment_a, &method.augment_b].into_iter().filter_map(|augment| augment.save()));
     out.into_iter().map(|(name, t)| (name, t.flatten_all().unwrap().to_vec1().unwrap())).collect()
 }
 
@@ -73,6 +78,8 @@ fn what_passes_together_is_what_passes_one_by_one() {
         compare("another objective", &with(&|c| c.loss.gan_mode = gan_mode), 1);
     }
     compare("no identity loss", &with(&|c| c.loss.lambda_identity = 0.0), 1);
+    compare("augmented", &with(&|c| c.augment.policy = "color,translation,cutout".parse().unwrap()), 2);
+    compare("adaptive", &with(&|c| c.augment = adaptive()), 2);
     compare("no norm", &with(&|c| c.generator.norm = gan_layers::NormKind::None), 1);
     compare("several scales", &with(&|c| c.discriminator.arch = gan_nets::NetD::Multiscale), 1);
     compare("discriminators only", &with(&|c| c.generator.dropout = true), 1);
