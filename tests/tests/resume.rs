@@ -47,6 +47,9 @@ fn settings(method: &MethodSpec, workers: usize) -> Vec<ConfigSource> {
     all.map(ConfigSource::Setting).collect()
 }
 
+/// Both gradient penalties, R1 out of step with cuts and log points.
+const PENALTIES: [&str; 4] = ["gan_mode=wgangp", "lambda_gp=10", "r1_gamma=10", "r1_every=5"];
+
 /// Sets the flag that stops the run when a step is done.
 struct StopAfter {
     step: u64,
@@ -67,12 +70,25 @@ impl Observer for StopAfter {
 
 /// Trains from the start or from the newest checkpoint, until the end or until `stop_after` steps are done.
 fn go(method: &'static MethodSpec, run: &Path, workers: usize, resume: bool, stop_after: u64) -> Outcome {
+    go_with(&[], method, run, workers, resume, stop_after)
+}
+
+/// With settings for the start.
+fn go_with(
+    more: &[&str],
+    method: &'static MethodSpec,
+    run: &Path,
+    workers: usize,
+    resume: bool,
+    stop_after: u64,
+) -> Outcome {
     let config = if resume {
         resume_config(run, method, |saved| {
             (method.resolve)(&[ConfigSource::saved(saved)?, ConfigSource::Setting(format!("workers={workers}"))])
         })
     } else {
-        (method.resolve)(&settings(method, workers))
+        let more = more.iter().map(|setting| ConfigSource::Setting((*setting).into()));
+        (method.resolve)(&settings(method, workers).into_iter().chain(more).collect::<Vec<_>>())
     };
     let stop = Arc::new(AtomicBool::new(false));
     let observer = StopAfter { step: stop_after, stop: stop.clone() };
@@ -223,5 +239,29 @@ fn differences_are_seen() {
         let moved = before.iter().filter(|(name, _)| name.starts_with(part));
         let moved = moved.filter(|(name, bytes)| after.iter().any(|(n, b)| n == name && b != bytes)).count();
         assert!(moved > 0, "{part} is the same at step 6 and at step {TOTAL}");
+    }
+}
+
+#[test]
+fn gradient_penalties_resume_exactly() {
+    let _alone = alone();
+    for method in METHODS {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
+        go_with(&PENALTIES, method, &whole, 0, false, TOTAL);
+        for (launch, cut) in [4, 5, TOTAL].into_iter().enumerate() {
+            go_with(&PENALTIES, method, &run, launch, launch > 0, cut);
+        }
+        assert_same(method.name, &run, &whole);
+        // R1 is in steps 1, 6 and 11, of which the second log point follows none.
+        for record in log(&whole) {
+            let of =
+                |name: &str| record.losses.iter().filter(|(loss, _)| loss.contains(name)).map(|(_, v)| *v).collect();
+            let (gp, r1): (Vec<f64>, Vec<f64>) = (of("GP"), of("R1"));
+            let discriminators = if method.name == "cyclegan" { 2 } else { 1 };
+            assert_eq!([gp.len(), r1.len()], [discriminators; 2], "{record:?}");
+            assert!(gp.iter().all(|v| *v > 0.0), "{record:?}");
+            assert!(r1.iter().all(|v| (*v > 0.0) == [1, 6, 12].contains(&record.step)), "{record:?}");
+        }
     }
 }
