@@ -23,7 +23,7 @@ TABLE = [
     ("infer-resnet9", 256, 256, 1), ("infer-unet256", 256, 256, 1), ("infer-global", 256, 512, 1), ("infer-global", 512, 1024, 1),
     ("step-pix2pix", 256, 256, 1), ("step-pix2pix", 256, 256, 4), ("step-cyclegan", 256, 256, 1), ("step-pix2pixhd", 256, 512, 1),
     ("step-pix2pix", 64, 64, 1), ("step-pix2pix", 128, 128, 1), ("step-cyclegan", 64, 64, 1), ("step-cyclegan", 128, 128, 1),
-    ("step-pix2pixhd", 64, 128, 1),
+    ("step-pix2pixhd", 64, 128, 1), ("step-cut", 256, 256, 1), ("step-fastcut", 256, 256, 1),
 ]
 
 # Seconds before every turn. Idle threads may look for work for a while after a turn, at the expense of the next program.

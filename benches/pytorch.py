@@ -26,7 +26,7 @@ import nets  # noqa: E402
 import steps  # noqa: E402
 
 LABELS = 35
-CASES = ["infer-resnet9", "infer-unet256", "infer-global", "infer-local", "step-pix2pix", "step-cyclegan", "step-pix2pixhd", "step-cut"]
+CASES = ["infer-resnet9", "infer-unet256", "infer-global", "infer-local", "step-pix2pix", "step-cyclegan", "step-pix2pixhd", "step-cut", "step-fastcut"]
 VARIANTS = ["eager", "fused", "channels_last", "compile", "amp", "amp_channels_last", "amp_compile", "onnxruntime"]
 
 
@@ -66,10 +66,10 @@ def build(a):
     elif a.case == "step-cyclegan":
         modules = [nets.ResnetGenerator() for _ in range(2)] + [nets.PatchDiscriminator(3, norm="instance") for _ in range(2)]
         method, data = steps.CycleGan, (pictures(a), pictures(a))
-    elif a.case == "step-cut":
+    elif a.case in ("step-cut", "step-fastcut"):
         modules = [nets.ResnetGenerator(antialias=True, antialias_up=True), nets.PatchDiscriminator(3, norm="instance", antialias=True)]
         modules.append(nets.PatchSample([3, 128, 256, 256, 256]))
-        method, data = steps.Cut, (pictures(a), pictures(a))
+        method, data = (steps.FastCut if a.case == "step-fastcut" else steps.Cut), (pictures(a), pictures(a))
     else:
         modules = [nets.GlobalGenerator(LABELS + 1), nets.MultiscaleDiscriminator(LABELS + 4, num_d=2), nets.Vgg19Slices()]
         modules[2].requires_grad_(False)

@@ -51,6 +51,9 @@ fn settings(method: &MethodSpec, workers: usize, more: &[&str]) -> Vec<ConfigSou
     all.map(ConfigSource::Setting).collect()
 }
 
+/// Both gradient penalties, R1 out of step with cuts and log points.
+const PENALTIES: [&str; 4] = ["gan_mode=wgangp", "lambda_gp=10", "r1_gamma=10", "r1_every=5"];
+
 /// Sets the flag that stops the run when a step is done.
 struct StopAfter {
     step: u64,
@@ -290,5 +293,31 @@ fn differences_are_seen() {
         let moved = before.iter().filter(|(name, _)| name.starts_with(part));
         let moved = moved.filter(|(name, bytes)| after.iter().any(|(n, b)| n == name && b != bytes)).count();
         assert!(moved > 0, "{part} is the same at step 6 and at step {TOTAL}");
+    }
+}
+
+#[test]
+fn gradient_penalties_resume_exactly() {
+    let _alone = alone();
+    for method in METHODS {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
+        go_with(method, &whole, 0, false, TOTAL, &PENALTIES);
+        for (launch, cut) in [4, 5, TOTAL].into_iter().enumerate() {
+            go_with(method, &run, launch, launch > 0, cut, &PENALTIES);
+        }
+        assert_same(method.name, &run, &whole);
+        // R1 is in steps 1, 6 and 11, and a record holds means since the one before.
+        for record in log(&whole) {
+            let of = |name: &str| -> Vec<f64> {
+                let named = record.losses.iter().filter(|(loss, _)| loss.contains(name));
+                named.map(|(_, value)| value.expect("a finite loss")).collect()
+            };
+            let (gp, r1) = (of("GP"), of("R1"));
+            let discriminators = if method.name == "cyclegan" { 2 } else { 1 };
+            assert_eq!([gp.len(), r1.len()], [discriminators; 2], "{record:?}");
+            assert!(gp.iter().all(|v| *v > 0.0), "{record:?}");
+            assert!(r1.iter().all(|v| (*v > 0.0) == [1, 6, 12].contains(&record.step)), "{record:?}");
+        }
     }
 }

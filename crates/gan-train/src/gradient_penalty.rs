@@ -114,3 +114,92 @@ fn penalize(
 fn sum(scales: &[Tensor]) -> candle_core::Result<Tensor> {
     Tensor::stack(&scales.iter().map(Tensor::sum_all).collect::<candle_core::Result<Vec<_>>>()?, 0)?.sum_all()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use candle_core::Device;
+    use gan_layers::{Init, Missing, NormKind, ParamStore};
+    use gan_nets::PatchConfig;
+    use gan_rng::Key;
+
+    fn cx(step: u64) -> StepContext {
+        StepContext { epoch: 1, step, lr: 2e-4, seed: 3 }
+    }
+
+    fn noise(seed: u64, shape: (usize, usize, usize, usize), dtype: DType) -> Tensor {
+        let mut values = vec![0f32; shape.0 * shape.1 * shape.2 * shape.3];
+        Key::new(seed, Purpose::Test).fill_normal(0, &mut values);
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+    }
+
+    /// The gradients of both penalties for the discriminator of pix2pix at full width, with the same weights in every type.
+    fn gradients(norm: NormKind, side: usize, dtype: DType) -> Tensor {
+        let config = PatchConfig { input_nc: 6, norm, ..PatchConfig::default() };
+        let build = |dtype| ParamStore::build(dtype, &Device::Cpu, |b| config.build(b.pp("d"))).unwrap();
+        let (drawn, _) = build(DType::F32);
+        drawn.init(&Init::default(), Key::new(1, Purpose::Init)).unwrap();
+        let (store, d) = build(dtype);
+        let weights = drawn.state_dict("d.").unwrap().into_iter();
+        let weights = weights.map(|(n, t)| (n, if t.dtype() == DType::F32 { t.to_dtype(dtype).unwrap() } else { t }));
+        store.load("d.", &weights.collect::<Vec<_>>(), Missing::Refuse).unwrap();
+        store.zero_grad().unwrap();
+        let penalty = GradientPenalty { lambda_gp: 10.0, r1_gamma: 10.0, r1_every: 1 };
+        let [real, fake] = [1, 2].map(|seed| noise(seed, (1, 6, side, side), dtype));
+        let train = Ctx::train(Key::new(0, Purpose::Dropout));
+        penalty.backward(&d, [&real, &fake], ["gp", "r1"], &train, &cx(0)).unwrap();
+        let all: Vec<_> = store.grad_dict("").unwrap().iter().map(|(_, g)| g.flatten_all().unwrap()).collect();
+        Tensor::cat(&all, 0).unwrap().to_dtype(DType::F64).unwrap()
+    }
+
+    #[test]
+    fn f32_is_close_to_f64_at_full_width() {
+        let side = std::env::var("SIDE").map_or(64, |s| s.parse().unwrap());
+        let length = |t: Tensor| t.sqr().unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap().sqrt();
+        for norm in [NormKind::None, NormKind::Instance, NormKind::Batch] {
+            let [have, want] = [DType::F32, DType::F64].map(|dtype| gradients(norm, side, dtype));
+            let error = length((have - &want).unwrap()) / length(want);
+            println!("{norm:?} {error:.2e}");
+            assert!(error < 1e-4, "{norm:?}: {error:.2e}");
+        }
+    }
+
+    #[test]
+    fn steps_with_r1_have_graphs_of_their_own() {
+        let penalty = GradientPenalty { lambda_gp: 0.0, r1_gamma: 1.0, r1_every: 4 };
+        let keys = |penalty: GradientPenalty| (0..6).map(|step| penalty.graph_key(3, &cx(step))).collect::<Vec<_>>();
+        assert_eq!(keys(penalty), [7, 6, 6, 6, 7, 6]);
+        assert_eq!(keys(GradientPenalty { r1_gamma: 0.0, ..penalty }), [6; 6]);
+    }
+
+    /// Each image has a share of its own, another one in every step and for every discriminator.
+    #[test]
+    fn interpolates_lie_between_by_keyed_shares() {
+        let shape = (3, 2, 4, 4);
+        let (real, fake) = (Tensor::ones(shape, DType::F64, &Device::Cpu).unwrap(), noise(1, shape, DType::F64));
+        let shares = |name: &str, step| {
+            let x = interpolates(&real, &fake, MaskKey::named(cx(step).key(Purpose::Dropout), name)).unwrap();
+            let shares = ((x - &fake).unwrap() / (&real - &fake).unwrap()).unwrap().flatten_from(1).unwrap();
+            shares.to_vec2::<f64>().unwrap()
+        };
+        let mut first = Vec::new();
+        for (name, step) in [("a", 0), ("a", 1), ("b", 0)] {
+            for image in shares(name, step) {
+                assert!(image.iter().all(|share| (share - image[0]).abs() < 1e-9 && (0.0..1.0).contains(share)));
+                first.push((image[0] * 1e9) as u64);
+            }
+        }
+        assert_eq!(shares("a", 0), shares("a", 0));
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!(first.len(), 9);
+    }
+
+    #[test]
+    fn images_of_two_sizes_are_an_error_with_a_way_out() {
+        let (real, fake) = (noise(1, (1, 3, 16, 16), DType::F32), noise(2, (1, 3, 16, 20), DType::F32));
+        let error = interpolates(&real, &fake, Key::new(0, Purpose::Test).into()).unwrap_err().to_string();
+        assert!(error.contains("lambda_gp") && error.contains("r1_gamma"), "{error}");
+    }
+}

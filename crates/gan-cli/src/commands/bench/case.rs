@@ -16,7 +16,7 @@ use gan_translate::Condition;
 use std::path::{Path, PathBuf};
 
 /// Names of the cases.
-pub(super) const NAMES: [&str; 8] = [
+pub(super) const NAMES: [&str; 9] = [
     "infer-resnet9",
     "infer-unet256",
     "infer-global",
@@ -25,6 +25,7 @@ pub(super) const NAMES: [&str; 8] = [
     "step-cyclegan",
     "step-pix2pixhd",
     "step-cut",
+    "step-fastcut",
 ];
 
 /// Classes of the label maps (Cityscapes').
@@ -135,7 +136,7 @@ fn training(
     settings: &[String],
     place: &DeviceConfig,
 ) -> anyhow::Result<Case> {
-    let method = find(METHODS, name)?;
+    let method = find(METHODS, if name == "fastcut" { "cut" } else { name })?;
     let mut vgg19 = None;
     let own: Vec<String> = match name {
         "pix2pix" => vec!["generator.arch=unet".into(), format!("num_downs={}", halvings(size))],
@@ -147,6 +148,7 @@ fn training(
                 format!("loss.vgg19={}", toml::Value::String(file.path().display().to_string())),
             ]
         }
+        "fastcut" => ["nce_idt=false", "lambda_nce=10", "flip_equivariance=true"].map(String::from).to_vec(),
         _ => Vec::new(),
     };
     let layers: Vec<_> = own.into_iter().chain(settings.iter().cloned()).map(ConfigSource::Setting).collect();
