@@ -416,7 +416,7 @@ for kind, thing in [
     ("a NumPy generator", np.random.default_rng(3)),
     ("an optimizer object", opt),
     ("a scheduler's state", scheduler.state_dict()),
-    ("functions and classes", [sorted, nn.ReLU, foreign.MlcConv, argparse.ArgumentParser]),
+    ("functions and classes", [foreign.conv_norm_relu, nn.ReLU, foreign.MlcConv, argparse.ArgumentParser]),
     ("a loss module", nn.L1Loss()),
     ("a deep structure", {"a": [{"b": ({"c": [None, True, "d" * 300]},)}]}),
     ("text of every kind", ["größer", "日本", "", "a\nb"]),

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Gives the files of make_foreign_weights.py to gan-cli: run_foreign_weights.py GAN_CLI DIR [--table FILE] (needs numpy and Pillow).
+"""Gives the files of make_foreign_weights.py to gan-cli: run_foreign_weights.py GAN_CLI DIR [--table FILE] [--damage N] (needs numpy and Pillow).
 
 Images have to be PyTorch's to one level, words those of cases.json, every remedy by --entry has to work. Prints a line a failure and
-the counts; --table writes the table of docs/weights.md.
+the counts; --table writes the table of docs/weights.md. With --damage, files with bytes changed or cut off are read instead, N times:
+each has to be listed or refused, within seconds and 2 GiB.
 """
 import argparse
 import collections
 import json
 import pathlib
+import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -19,6 +22,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("cli")
 parser.add_argument("folder", type=pathlib.Path)
 parser.add_argument("--table", type=pathlib.Path)
+parser.add_argument("--damage", type=int, metavar="N")
 args = parser.parse_args()
 folder = args.folder
 
@@ -77,7 +81,42 @@ def check(case, scratch):
     return problems, "mapped" if mapped else "read", said
 
 
+def damage(cases, count):
+    """Reads damaged copies; returns how many were listed, how many refused, and what went wrong."""
+    codes, wrong = collections.Counter(), []
+    dice = random.Random(1)
+    limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))  # noqa: E731
+    with tempfile.TemporaryDirectory() as scratch:
+        file = pathlib.Path(scratch) / "damaged.pth"
+        for at in range(count):
+            case = dice.choice(cases)
+            content = bytearray((folder / case["file"]).read_bytes())
+            changes = []
+            for _ in range(dice.choice([1, 1, 2, 8, 64]) if content else 0):
+                # Headers and pickles, at either end, are what readers trip over.
+                place = dice.choice([dice.randrange(len(content)), dice.randrange(min(2000, len(content))), -1 - dice.randrange(min(4000, len(content)))])
+                content[place] = dice.choice([0, 255, 128, dice.randrange(256)])
+                changes.append(place)
+            if dice.random() < 0.1:
+                del content[dice.randrange(len(content) + 1):]
+            file.write_bytes(content)
+            command = [["summary", str(file)], ["summary", "--model", str(file)]][at % 2]
+            try:
+                done = subprocess.run([args.cli, *command], capture_output=True, text=True, errors="replace", timeout=20, preexec_fn=limit)
+                codes[done.returncode] += 1
+                if done.returncode not in (0, 2, 4) or "panicked" in done.stderr:
+                    wrong.append(f"{case['file']} {changes}: exit {done.returncode}: {done.stderr[-200:]}")
+            except subprocess.TimeoutExpired:
+                wrong.append(f"{case['file']} {changes}: no answer")
+    return codes, wrong
+
+
 cases = json.loads((folder / "cases.json").read_text())
+if args.damage:
+    codes, wrong = damage(cases, args.damage)
+    print("\n".join(wrong))
+    print(f"{args.damage} damaged files: {codes[0]} listed, {codes[2] + codes[4]} refused, {len(wrong)} failed")
+    sys.exit(bool(wrong))
 counts, failed, rows = collections.Counter(), 0, []
 with tempfile.TemporaryDirectory() as scratch:
     for case in cases:

@@ -69,6 +69,38 @@ fn images_are_those_of_pytorch() {
     translates(&fixture("foreign/tutorial_batch.pth"), &["--eval"], "foreign/tutorial_batch_eval.png");
 }
 
+#[test]
+fn networks_of_other_repositories_are_known_by_structure_and_names() {
+    for (name, says) in [
+        ("gan_unet", "unet_layout = post_activation_resize, down_padding = zero, skip_first = false"),
+        ("mirroring_unet", "unet_layout = post_activation_relu, down_padding = reflect, skip_first = false"),
+        ("function_unet", "unet_layout = biased, down_padding = zero, skip_first = false"),
+        ("mirroring_resnet", "down_padding = reflect is assumed"),
+    ] {
+        let (model, image) = (fixture(&format!("foreign/{name}.pth")), format!("foreign/{name}.png"));
+        let said = translates(&model, &["--eval"], &image);
+        assert!(said.contains(says) && said.contains("--assume KEY=VALUE"), "{name}: {said}");
+        // Converted and cleaned, it needs no names.
+        let folder = tempfile::tempdir().unwrap();
+        let clean = folder.path().join("clean.safetensors");
+        answer(&["convert", &model, clean.to_str().unwrap(), "--clean"]);
+        let said = translates(clean.to_str().unwrap(), &["--eval"], &image);
+        assert!(!said.contains("assumed"), "{name}: {said}");
+    }
+    let model = fixture("foreign/gan_unet.pth");
+    let photo = fixture("interchange/photo.png");
+    let args = ["translate", "--model", &model, "--input", &photo, "--output", "never.png", "--assume"];
+    for (assumption, code, said) in [
+        ("padding=zero", 4, "padding = zero was assumed, which does not fit the tensors"),
+        ("pading=zero", 2, "unknown field `pading`, expected one of `padding`"),
+        ("padding=mirror", 2, "unknown variant `mirror`"),
+        ("padding", 2, "write KEY=VALUE"),
+    ] {
+        let words = refused(code, &[&args[..], &[assumption]].concat());
+        assert!(words.contains(said), "{assumption}: {words}");
+    }
+}
+
 /// As Python's safetensors writes it: names sorted.
 fn sorted(state: &StateDict) -> StateDict {
     let mut entries = state.entries().to_vec();

@@ -44,13 +44,13 @@ impl Tensors<'_> {
     }
 
     /// Whether the layer at `path` scales and shifts channels: a norm.
-    pub(super) fn is_affine(&self, path: &str) -> bool {
+    fn is_affine(&self, path: &str) -> bool {
         let bias = self.dims(&format!("{path}.bias"));
         self.dims(&format!("{path}.weight")).is_some_and(|dims| dims.len() == 1 && bias == Some(dims))
     }
 
     /// Whether the norm at `path` has running statistics.
-    pub(super) fn has_statistics(&self, path: &str) -> bool {
+    fn has_statistics(&self, path: &str) -> bool {
         ["running_mean", "running_var"].iter().any(|field| self.0.contains(&format!("{path}.{field}")))
     }
 
@@ -94,10 +94,13 @@ impl Tensors<'_> {
         if self.0.len() > SHOWN {
             parts.push("…".to_owned());
         }
-        match self.0.len() {
-            0 => "no tensors".to_owned(),
-            1 => format!("one tensor, {}", parts.join("")),
-            n => format!("{n} tensors: {}", parts.join(", ")),
+        match (self.0.len(), self.0.others()) {
+            (0, [(name, raw), ..]) => {
+                format!("{} has elements of {}, with which no network computes", shown(name), raw.element().name())
+            }
+            (0, []) => "no tensors".to_owned(),
+            (1, _) => format!("one tensor, {}", parts.join("")),
+            (n, _) => format!("{n} tensors: {}", parts.join(", ")),
         }
     }
 }

@@ -7,7 +7,7 @@ use gan_layers::ParamStore;
 use gan_weights::normalize_keys;
 
 use super::*;
-use crate::{Padding, Upsample};
+use crate::{Padding, UnetLayout, Upsample};
 
 /// A state dict of the network, as training would save it.
 fn state(network: &Network) -> StateDict {
@@ -32,6 +32,18 @@ fn generators() -> Vec<GeneratorConfig> {
         for (arch, n_blocks) in [(Arch::Resnet9Blocks, 9), (Arch::Resnet4Blocks, 4), (Arch::Resnet, 2)] {
             for (antialias, antialias_up) in [(true, true), (true, false), (false, true)] {
                 all.push(GeneratorConfig { arch, n_blocks, norm, antialias, antialias_up, ..base.clone() });
+            }
+        }
+        for down_padding in [Padding::Zero, Padding::Reflect] {
+            let resnet = GeneratorConfig { arch: Arch::Resnet, n_blocks: 2, norm, down_padding, ..base.clone() };
+            all.push(GeneratorConfig { antialias: true, antialias_up: true, ..resnet.clone() });
+            all.push(resnet);
+            for (_, unet_layout) in UnetLayout::ALL {
+                // With biases everywhere, there are none to tell them apart.
+                if unet_layout != UnetLayout::Biased || !norm.is_instance() {
+                    let unet = GeneratorConfig { arch: Arch::Unet, num_downs: 5, norm, unet_layout, ..base.clone() };
+                    all.push(GeneratorConfig { down_padding, ..unet });
+                }
             }
         }
         for (arch, num_downs) in [(Arch::Unet256, 8), (Arch::Unet128, 7), (Arch::Unet, 5), (Arch::Unet, 6)] {
@@ -217,8 +229,7 @@ fn networks_that_are_not_supported_are_named() {
     let kept = |name: &str, tensor: &Tensor| vec![(name.to_owned(), tensor.clone())];
     let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
     let config = GeneratorConfig { ngf: 2, n_blocks: 1, arch: Arch::Resnet, ..Default::default() };
-    let plain = Network::Generator(config.clone());
-    let batch = Network::Generator(GeneratorConfig { norm: NormKind::Batch, ..config });
+    let plain = Network::Generator(config);
     let unet = Network::Generator(GeneratorConfig { ngf: 2, norm: NormKind::Batch, ..Default::default() });
     let patch = Network::Patch(PatchConfig { ndf: 2, n_layers: 3, ..PatchConfig::default() });
     let spectral = |name: &str, tensor: &Tensor| match name.strip_suffix(".weight") {
@@ -235,21 +246,31 @@ fn networks_that_are_not_supported_are_named() {
         Some(layer) => vec![(format!("{layer}.weight_g"), zeros(&[2])), (format!("{layer}.weight_v"), tensor.clone())],
         None => kept(name, tensor),
     };
-    let untracked = |name: &str, tensor: &Tensor| {
-        let statistic = ["running_mean", "running_var", "num_batches_tracked"].iter().any(|s| name.ends_with(s));
-        if statistic { Vec::new() } else { kept(name, tensor) }
-    };
     for (state, said) in [
         (changed(&plain, spectral), "spectral norm (model.1.weight_orig)"),
         (changed(&unet, spectral), "spectral norm"),
         (changed(&patch, parametrized), "spectral norm (model.0.parametrizations.weight.original)"),
         (changed(&plain, weighted), "weight norm"),
-        (changed(&batch, untracked), "batch norm without running statistics (model.2.weight"),
-        (changed(&unet, untracked), "batch norm without running statistics"),
     ] {
         let error = infer(&state, None).unwrap_err();
         assert!(matches!(error, Error::UnsupportedNetwork { .. }), "{error}");
         assert!(error.to_string().contains(said) && error.to_string().contains("not supported"), "{error}");
+    }
+}
+
+/// A batch norm without running statistics is an instance norm, image for image. The convolutions in front of it have no bias.
+#[test]
+fn batch_norms_without_statistics_are_instance_norms() {
+    let unet = GeneratorConfig { ngf: 2, arch: Arch::Unet, num_downs: 5, ..Default::default() };
+    for config in [resnet(1, NormKind::Batch, Upsample::Deconv), GeneratorConfig { norm: NormKind::Batch, ..unet }] {
+        let state = changed(&Network::Generator(config.clone()), |name, tensor| {
+            let statistic = ["running_mean", "running_var", "num_batches_tracked"].iter().any(|s| name.ends_with(s));
+            if statistic { Vec::new() } else { vec![(name.to_owned(), tensor.clone())] }
+        });
+        let found = identify(&state, None).unwrap();
+        let affine = GeneratorConfig { norm: NormKind::InstanceAffine, ..config };
+        assert_eq!(found[0].network, Network::Generator(affine));
+        assert!(found[0].notes.iter().any(|note| note.contains("have no bias: zero is used")), "{:?}", found[0].notes);
     }
 }
 
@@ -350,6 +371,165 @@ fn resnets_under_other_names_are_told_by_their_structure() {
             }
         }
     }
+}
+
+/// The tensors of a U-Net as reimplementations have them: one name a layer, `name(number of the convolution, whether it is its
+/// norm)`, and what comes from below in front of what is skipped.
+fn one_by_one(state: &StateDict, skip_first: bool, name: impl Fn(usize, bool) -> String) -> StateDict {
+    let is_conv = |tensor: &Tensor| tensor.rank() == 4;
+    let downs = state.iter().filter(|(_, tensor)| is_conv(tensor)).count() / 2;
+    let (mut at, mut theirs) = (0, StateDict::new());
+    let mut last = "";
+    for (key, tensor) in state.iter() {
+        let (path, field) = key.rsplit_once('.').unwrap();
+        let norm = !is_conv(state.get(&format!("{path}.weight")).unwrap());
+        at += usize::from(!norm && path != last);
+        last = path;
+        let joined = at > downs + 1 && is_conv(tensor) && !skip_first;
+        let swapped = || {
+            let half = tensor.dims()[0] / 2;
+            let halves = [half, 0].map(|start| tensor.narrow(0, start, half).unwrap());
+            Tensor::cat(&halves, 0).unwrap()
+        };
+        let tensor = if joined { swapped() } else { tensor.clone() };
+        theirs.push(format!("{}.{field}", name(at - 1, norm)), tensor);
+    }
+    theirs
+}
+
+#[test]
+fn unets_under_other_names_are_told_by_their_structure() {
+    let base = GeneratorConfig { arch: Arch::Unet, num_downs: 5, ngf: 2, output_nc: 2, ..Default::default() };
+    let half =
+        |at: usize, down: &str, up: &str| if at < 5 { format!("{down}{}", at + 1) } else { format!("{up}{}", at - 4) };
+    type Name<'a> = &'a dyn Fn(usize, bool) -> String;
+    let blocks = |at: usize, norm: bool| format!("{}.model.{}", half(at, "down", "up"), usize::from(norm));
+    let named = |at: usize, norm: bool| format!("{}.{}", half(at, "enc.", "dec."), if norm { "bn" } else { "conv" });
+    let functions = |at: usize, norm: bool| format!("{}{}", half(at, "conv", "deconv"), if norm { "_bn" } else { "" });
+    let in_front = |at: usize, norm: bool| {
+        let first = usize::from(at != 0);
+        format!("{}.{}", half(at, "encoder.", "decoder."), first + usize::from(norm))
+    };
+    let bottleneck = |at: usize, norm: bool| if at == 4 { "bottleneck.0".to_owned() } else { blocks(at, norm) };
+    let mirrors = |at: usize, norm: bool| match at {
+        0 => "initial_down.0".to_owned(),
+        4 => "bottleneck.0".to_owned(),
+        9 => "final_up.0".to_owned(),
+        at => format!("{}.conv.{}", half(at - usize::from(at < 5), "down", "up"), usize::from(norm)),
+    };
+    let (behind, relu) = (UnetLayout::PostActivation, UnetLayout::PostActivationRelu);
+    let (plain, reflects) = (Padding::Zero, Padding::Reflect);
+    for norm in [NormKind::Instance, NormKind::InstanceAffine, NormKind::Batch] {
+        let biased = if norm.is_instance() { UnetLayout::Reference } else { UnetLayout::Biased };
+        let all: [(Name<'_>, UnetLayout, Padding); 6] = [
+            (&blocks, behind, plain),
+            (&named, behind, plain),
+            (&functions, biased, plain),
+            (&in_front, biased, plain),
+            (&bottleneck, relu, plain),
+            (&mirrors, relu, reflects),
+        ];
+        for (name, unet_layout, down_padding) in all {
+            let config = GeneratorConfig { norm, unet_layout, down_padding, ..base.clone() };
+            let ours = numbered(&state(&Network::Generator(config.clone())));
+            // Numbers by position, so that halves that change places show.
+            let ours: StateDict = ours
+                .iter()
+                .map(|(name, tensor)| {
+                    let count = Tensor::arange(0f32, tensor.elem_count() as f32, &Device::Cpu).unwrap();
+                    let tensor = tensor.to_dtype(DType::F32).unwrap();
+                    (name.to_owned(), (tensor.clone() + count.reshape(tensor.dims()).unwrap()).unwrap())
+                })
+                .collect();
+            for sorted in [false, true] {
+                let mut theirs = one_by_one(&ours, false, name).into_iter().collect::<Vec<_>>();
+                if sorted {
+                    theirs.sort_by(|a, b| a.0.cmp(&b.0));
+                }
+                let found = identify(&theirs.into_iter().collect(), None).unwrap();
+                assert_eq!(found[0].network, Network::Generator(config.clone()), "{sorted} {}", name(1, false));
+                assert!(same(&found[0].state, &ours), "{sorted} {}: tensors change places", name(1, false));
+            }
+            // What the names tell wrongly can be said.
+            let first = Assumptions { skip_first: Some(true), ..Assumptions::default() };
+            let found = identify_assuming(&one_by_one(&ours, true, name), None, &first).unwrap();
+            assert!(same(&found[0].state, &ours), "{}", name(1, false));
+        }
+    }
+}
+
+#[test]
+fn the_last_stage_of_a_unet_may_be_a_convolution() {
+    let config = GeneratorConfig {
+        arch: Arch::Unet,
+        num_downs: 5,
+        ngf: 2,
+        unet_layout: UnetLayout::PostActivationResize,
+        ..Default::default()
+    };
+    let ours = state(&Network::Generator(config.clone()));
+    let name = |at: usize, norm: bool| format!("{}.{}", if at < 5 { at } else { at + 10 }, usize::from(norm));
+    let mut theirs = one_by_one(&ours, false, name);
+    theirs.push("19.0.weight", Tensor::ones((3, 4, 4, 4), DType::F32, &Device::Cpu).unwrap());
+    let found = identify(&theirs, None).unwrap();
+    assert_eq!(found[0].network, Network::Generator(config));
+    let last = found[0].state.iter().find(|(_, tensor)| tensor.dims() == [4, 3, 6, 6]).unwrap().1;
+    assert_eq!(
+        last.get(0).unwrap().get(0).unwrap().get(3).unwrap().to_vec1::<f32>().unwrap(),
+        [0., 2., 4., 4., 4., 2.]
+    );
+}
+
+#[test]
+fn anti_aliased_resnets_may_have_other_names() {
+    for (antialias, antialias_up) in [(true, true), (true, false), (false, true)] {
+        let config =
+            GeneratorConfig { antialias, antialias_up, ..resnet(2, NormKind::InstanceAffine, Upsample::Deconv) };
+        let ours = numbered_weights(&state(&Network::Generator(config.clone())));
+        let theirs: StateDict =
+            ours.iter().map(|(name, tensor)| (name.replace("model.", "layers."), tensor.clone())).collect();
+        let found = identify(&theirs, None).unwrap();
+        assert_eq!(found[0].network, Network::Generator(config));
+        assert!(same(&found[0].state, &ours));
+    }
+}
+
+/// As [`numbered`], but for the constant filters.
+fn numbered_weights(state: &StateDict) -> StateDict {
+    let numbers = numbered(state);
+    let of = |(name, tensor): (&str, &Tensor)| {
+        let kept = name.ends_with(".filt");
+        (name.to_owned(), if kept { tensor.clone() } else { numbers.get(name).unwrap().clone() })
+    };
+    state.iter().map(of).collect()
+}
+
+#[test]
+fn what_is_assumed_has_to_fit() {
+    let exact = state(&Network::Generator(resnet(2, NormKind::Instance, Upsample::Deconv)));
+    let assume = |text: &str| serde_json::from_str::<Assumptions>(text).unwrap();
+    let found = identify_assuming(&exact, None, &assume(r#"{"padding": "replicate"}"#)).unwrap();
+    let Network::Generator(config) = &found[0].network else { panic!("not a generator") };
+    assert_eq!(config.padding, Padding::Replicate);
+    for text in [
+        r#"{"padding": "zero"}"#,
+        r#"{"down_padding": "reflect"}"#,
+        r#"{"upsample": "resize"}"#,
+        r#"{"unet_layout": "post_activation"}"#,
+        r#"{"skip_first": true}"#,
+    ] {
+        let error = identify_assuming(&exact, None, &assume(text)).unwrap_err();
+        assert!(matches!(error, Error::Assumed { .. }), "{text}: {error}");
+    }
+    assert!(serde_json::from_str::<Assumptions>(r#"{"pading": "zero"}"#).unwrap_err().to_string().contains("padding"));
+    let other =
+        renamed(&resnet(2, NormKind::Batch, Upsample::Resize), false, |path| tutorial(path, 2, Upsample::Resize));
+    let text = r#"{"padding": "zero", "down_padding": "reflect", "upsample": "resize_zero"}"#;
+    let found = identify_assuming(&other, None, &assume(text)).unwrap();
+    let Network::Generator(config) = &found[0].network else { panic!("not a generator") };
+    let assumed = (config.padding, config.down_padding, config.upsample);
+    assert_eq!(assumed, (Padding::Zero, Padding::Reflect, Upsample::ResizeZero));
+    assert!(found[0].notes.iter().all(|note| !note.contains("assumed")), "{:?}", found[0].notes);
 }
 
 #[test]

@@ -45,9 +45,17 @@ impl Order {
         let convs = convs(layers);
         let ends: Vec<(usize, [usize; 3])> = convs.iter().copied().filter(|(_, [.., side])| *side == 7).collect();
         let &[a, b] = &ends[..] else { return None };
-        // The last convolution takes what the first one makes.
-        let (stem, head) = [(a, b), (b, a)].into_iter().find(|(stem, head)| stem.1[0] == head.1[1])?;
+        [(a, b), (b, a)].into_iter().find_map(|(stem, head)| Self::between(stem, head, layers))
+    }
+
+    /// The network that begins and ends with these convolutions.
+    fn between(stem: (usize, [usize; 3]), head: (usize, [usize; 3]), layers: &[Layer<'_>]) -> Option<Self> {
         let ngf = stem.1[0];
+        // The last convolution takes what the first one makes.
+        if head.1[1] != ngf {
+            return None;
+        }
+        let convs = convs(layers);
         let inner: Vec<(usize, [usize; 3])> = convs.iter().copied().filter(|(_, [.., side])| *side != 7).collect();
         if inner.iter().any(|(_, [.., side])| *side != 3) {
             return None;
@@ -158,13 +166,24 @@ impl Order {
         };
         let [antialias, antialias_up] = [0, 1].map(|half| !self.blurs[half].is_empty());
         let upsample = if antialias_up { Upsample::Deconv } else { self.resize_padding(layers, assumptions, notes) };
-        let down_padding = assumptions.down_padding.unwrap_or_else(|| {
+        let down_padding = assumptions.down_padding.or_else(|| self.told_down_padding(layers)).unwrap_or_else(|| {
             let padding = if reflects_halvings(layers) { Padding::Reflect } else { Padding::Zero };
             notes.push(format!("its halvings do not tell how they pad: down_padding = {} is assumed", padding.name()));
             padding
         });
         let padding = assumptions.padding.unwrap_or(padding);
         GeneratorConfig { arch, n_blocks, padding, down_padding, dropout, upsample, antialias, antialias_up, ..config }
+    }
+
+    /// How halvings pad, where the numbers of the first two convolutions leave room for a padding layer, or none.
+    fn told_down_padding(&self, layers: &[Layer<'_>]) -> Option<Padding> {
+        let (stem, down) = (&layers[self.stem], &layers[self.downs[0]]);
+        let between = down.index()?.checked_sub(stem.index()?).filter(|_| stem.parent() == down.parent())?;
+        match between {
+            3 => Some(Padding::Zero),
+            4 => Some(Padding::Reflect),
+            _ => None,
+        }
     }
 
     /// A resize-convolution pads with zeros where its number leaves no room for a padding layer.

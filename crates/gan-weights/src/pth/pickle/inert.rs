@@ -15,6 +15,8 @@ pub(super) fn is_inert(module: &str, name: &str) -> bool {
         "datetime" => ["date", "datetime", "time", "timedelta", "timezone"].contains(&name),
         "functools" => name == "partial",
         "pathlib" | "pathlib._local" => PATHS.contains(&name),
+        // What sparse tensors name their layout by.
+        "torch.serialization" => name == "_get_layout",
         "typing" => is_class(name),
         "numpy" => ["dtype", "ndarray"].contains(&name) || is_scalar(name),
         "torch" => name == "device" || is_class(name) || is_torch_constant(name),
@@ -50,7 +52,7 @@ fn is_identifier(part: &str) -> bool {
 
 /// An element type, a layout or a memory format of PyTorch.
 fn is_torch_constant(name: &str) -> bool {
-    const FORMATS: [&str; 5] = ["strided", "sparse_coo", "contiguous_format", "channels_last", "preserve_format"];
+    const FORMATS: [&str; 4] = ["strided", "contiguous_format", "channels_last", "preserve_format"];
     const KINDS: [&str; 16] = [
         "float", "bfloat", "int", "uint", "complex", "qint", "quint", "bits", "bool", "half", "double", "short",
         "long", "chalf", "cfloat", "cdouble",
@@ -58,7 +60,9 @@ fn is_torch_constant(name: &str) -> bool {
     let of = |kind: &&str| {
         name.strip_prefix(*kind).is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()))
     };
-    FORMATS.contains(&name) || KINDS.iter().any(of)
+    // Layouts, and how quantized elements are scaled.
+    let family = ["sparse_", "per_tensor_", "per_channel_"].iter().any(|family| name.starts_with(family));
+    FORMATS.contains(&name) || family && is_identifier(name) || KINDS.iter().any(of)
 }
 
 /// `long`, `unicode` and `xrange` are what protocol 2 calls `int`, `str` and `range`.
@@ -122,6 +126,9 @@ mod tests {
             ("omegaconf.dictconfig", "DictConfig"),
             ("torch.optim.lr_scheduler", "LambdaLR"),
             ("torch", "float32"),
+            ("torch", "sparse_csr"),
+            ("torch", "per_tensor_affine"),
+            ("torch.serialization", "_get_layout"),
             ("typing", "Any"),
             ("builtins", "ValueError"),
             ("torch", "uint16"),
@@ -167,6 +174,7 @@ mod tests {
             ("os.path", "join"),
             ("concurrent.futures", "ThreadPoolExecutor"),
             ("torch", "load"),
+            ("torch.serialization", "load"),
             ("torch.optim.adam", "Adam.step"),
             ("torch.hub", "load"),
             ("os", "system"),
