@@ -70,7 +70,7 @@ fn go(
             (method.resolve)(&all.collect::<Vec<_>>())
         })
     } else {
-        let all = settings(method, 0).into_iter().chain(own.iter().chain(more).map(|s| set(s)));
+        let all = settings(method, 0, &[]).into_iter().chain(own.iter().chain(more).map(|s| set(s)));
         (method.resolve)(&all.collect::<Vec<_>>())
     };
     let config = config?;
