@@ -280,6 +280,27 @@ fn previews_and_bf16_copies_of_weights_do_not_disturb() {
 }
 
 #[test]
+fn frozen_layers_and_rates_of_optimizers_are_captured() {
+    let Some((place, _turn)) = device() else { return };
+    for spec in METHODS {
+        let twins = twins(spec, &place, &[], |mut method, _| {
+            for (name, optimizer, _) in method.state().optimizers {
+                optimizer.scale_lr(if name == "d" { 2.0 } else { 0.25 });
+                // Every second tensor, so that an update is of many parts.
+                let mut count = 0;
+                let frozen = optimizer.store().ranges(|_| {
+                    count += 1;
+                    count % 2 == 0
+                });
+                optimizer.freeze(frozen);
+            }
+            method
+        });
+        compare_twins(spec, &place, twins, &SIZES, |_, _, _| {});
+    }
+}
+
+#[test]
 fn recomputed_activations_are_captured() {
     let Some((place, _turn)) = device() else { return };
     let spec = find(METHODS, "cyclegan").unwrap();

@@ -145,8 +145,8 @@ impl TrainConfig {
     pub const RANGES: &'static [Range] = &[
         Range::whole("seed", 0, i64::MAX as u64),
         Range::positive("lr", f64::MAX),
-        Range::positive("lr_g", f64::MAX),
-        Range::positive("lr_d", f64::MAX),
+        Range::positive("lr_g", 1e6),
+        Range::positive("lr_d", 1e6),
         Range::below("beta1", 0.0, 1.0),
         Range::whole("n_epochs", 0, EPOCHS),
         Range::whole("n_epochs_decay", 0, EPOCHS),

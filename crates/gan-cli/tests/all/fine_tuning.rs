@@ -61,10 +61,12 @@ fn every_method_goes_on_from_files() {
             let file = format!("{folder}/latest_net_{}.pth", name.to_uppercase());
             bench.ok(["convert", method, &file, "--network", name]);
         }
-        let file = |name: &String| format!("{folder}/latest_net_{}.pth", name.to_uppercase());
-        let sources: [(&str, &dyn Fn(&String) -> String); 3] =
-            [("folder", &|_| folder.clone()), ("files", &file), ("run", &|_| method.to_owned())];
-        for (kind, source) in sources {
+        for kind in ["folder", "files", "run"] {
+            let source = |name: &String| match kind {
+                "folder" => folder.clone(),
+                "files" => format!("{folder}/latest_net_{}.pth", name.to_uppercase()),
+                _ => method.to_owned(),
+            };
             let run = format!("{method}-{kind}");
             let other = [STILL, &["load_size=64", "crop_size=64", "batch_size=2"]].concat();
             let init = names.iter().flat_map(|name| ["--init".to_owned(), format!("{name}={}", source(name))]);

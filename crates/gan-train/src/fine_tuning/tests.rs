@@ -1,3 +1,5 @@
+//! Runs that start from other runs, frozen layers, and rates of single optimizers.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::checkpoint::{self, Snapshot};
