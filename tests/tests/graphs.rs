@@ -11,7 +11,7 @@ use gan_train::events::Finish;
 use gan_train::storage::Disk;
 use gan_train::{
     DeviceConfig, Job, Losses, METHODS, Method, MethodConfig, MethodSpec, MethodState, Panels, StepContext,
-    TrainConfig, capture_steps, find, resume_config, to_device, train,
+    TrainConfig, accumulated_step, capture_steps, find, resume_config, to_device, train,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -133,10 +133,7 @@ fn compare_twins(
             losses.into_iter().map(|(name, value)| (name, bits(&value))).collect::<Vec<_>>()
         });
         assert_eq!(losses[0], losses[1], "{} step {step}", spec.name);
-        assert_eq!(captured.take_warning(), None, "{} step {step}", spec.name);
-        for ((name, want), (_, have)) in state(&mut *plain).iter().zip(&state(&mut *captured)) {
-            assert!(want == have, "{} step {step}: {name} differs", spec.name);
-        }
+        assert_same(&format!("{} step {step}", spec.name), &mut *plain, &mut *captured);
     }
     let checks = [plain, captured].map(|mut method| {
         let check =
@@ -144,6 +141,37 @@ fn compare_twins(
         method.state().optimizers.into_iter().map(check).collect::<Vec<_>>()
     });
     assert_eq!(checks[0], checks[1], "{}", spec.name);
+}
+
+#[track_caller]
+fn assert_same(what: &str, plain: &mut dyn Method, captured: &mut dyn Method) {
+    assert_eq!(captured.take_warning(), None, "{what}");
+    for ((name, want), (_, have)) in state(plain).iter().zip(&state(captured)) {
+        assert!(want == have, "{what}: {name} differs");
+    }
+}
+
+/// Of several batches, with a smaller one at the end; shorter; and of one.
+#[test]
+fn captured_micro_batches_are_the_same() {
+    let Some((place, _turn)) = device() else { return };
+    let steps: [&[usize]; 7] = [&[1; 4], &[1; 4], &[1; 2], &[1, 1, 1, 2], &[1], &[1; 4], &[1; 4]];
+    for spec in METHODS {
+        let [mut plain, mut captured] = twins(spec, &place, &[], |method, _| method);
+        let mut done = 0;
+        for (sizes, number) in steps.iter().zip(1..) {
+            let what = format!("{} step {number}", spec.name);
+            let batches: Vec<Batch> = sizes.iter().zip(done..).map(|(&n, at)| batch(spec, at, n, &place)).collect();
+            let cx = StepContext { epoch: 1 + number / 3, step: done, lr: 1e-3 / number as f64, seed: 5 };
+            let losses = [&mut plain, &mut captured].map(|method| {
+                let losses = accumulated_step(&mut **method, &batches, Ok, &cx, number).unwrap();
+                losses.into_iter().map(|(name, value)| (name, bits(&value))).collect::<Vec<_>>()
+            });
+            assert_eq!(losses[0], losses[1], "{what}");
+            assert_same(&what, &mut *plain, &mut *captured);
+            done += sizes.len() as u64;
+        }
+    }
 }
 
 /// With the last batch of an epoch smaller.

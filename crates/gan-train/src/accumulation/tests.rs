@@ -24,7 +24,7 @@ fn apart(spec: &MethodSpec) -> Vec<&'static str> {
     let own: &[&str] = match spec.name {
         "pix2pix" => &["generator.norm=instance", "discriminator.norm=instance", "generator.dropout=false"],
         // All positions: which come first makes no difference.
-        "cut" => &["num_patches=65536"],
+        "cut" => &["num_patches=65536", "nce_layers=[4,8]"],
         _ => &[],
     };
     [&["pool_size=0"][..], own].concat()
@@ -109,22 +109,21 @@ fn assert_close(what: &str, have: &Named, want: &Named, tolerance: f64) {
 /// The second step finds what the first one has left.
 #[test]
 fn micro_batches_are_one_large_batch_where_images_are_apart() {
-    for (dtype, steps, tolerance) in [(DType::F64, 2, 1e-7), (DType::F32, 1, 2e-3)] {
+    for (dtype, sizes, steps, tolerance) in
+        [(DType::F64, &[1, 1, 1][..], 1, 1e-7), (DType::F64, &[2, 1], 2, 1e-7), (DType::F32, &[2, 1], 1, 2e-3)]
+    {
         for spec in METHODS {
-            for sizes in [&[1, 1, 1][..], &[2, 1]] {
-                let [mut large, mut small] = [0; 2].map(|_| build(spec, &apart(spec), dtype));
-                for i in 0..steps {
-                    let what = format!("{} {sizes:?} {dtype:?} step {i}", spec.name);
-                    let want = accumulated(&mut *large, &[batch(spec, 3 * i, 3, dtype)], &at(i, 2e-4));
-                    let have = batches(spec, 3 * i, sizes, dtype);
-                    let have = accumulated(&mut *small, &have, &at(i * sizes.len() as u64, 2e-4));
-                    assert_close(&what, &have, &want, tolerance);
-                    assert_close(&what, &gradients(&mut *small), &gradients(&mut *large), tolerance);
-                }
-                let updates =
-                    |m: &mut dyn Method| m.state().optimizers.iter().map(|o| o.1.updates()).collect::<Vec<_>>();
-                assert_eq!(updates(&mut *small), updates(&mut *large), "{}", spec.name);
+            let [mut large, mut small] = [0; 2].map(|_| build(spec, &apart(spec), dtype));
+            for i in 0..steps {
+                let what = format!("{} {sizes:?} {dtype:?} step {i}", spec.name);
+                let want = accumulated(&mut *large, &[batch(spec, 3 * i, 3, dtype)], &at(i, 2e-4));
+                let have = batches(spec, 3 * i, sizes, dtype);
+                let have = accumulated(&mut *small, &have, &at(i * sizes.len() as u64, 2e-4));
+                assert_close(&what, &have, &want, tolerance);
+                assert_close(&what, &gradients(&mut *small), &gradients(&mut *large), tolerance);
             }
+            let updates = |m: &mut dyn Method| m.state().optimizers.iter().map(|o| o.1.updates()).collect::<Vec<_>>();
+            assert_eq!(updates(&mut *small), updates(&mut *large), "{}", spec.name);
         }
     }
 }
@@ -180,6 +179,27 @@ fn keys_belong_to_the_micro_batch() {
         accumulated(&mut *other, &all, &at(FIRST + 1, 0.0));
         assert!(gradients(&mut *other) != gradients(&mut *together), "{}", spec.name);
     }
+}
+
+/// Nothing that sees an updated network is summed up unawares.
+#[test]
+fn a_method_that_says_nothing_takes_one_batch() {
+    struct Silent;
+    impl Method for Silent {
+        fn step(&mut self, _: &Batch, _: &StepContext) -> Result<Losses> {
+            Ok(Losses::new())
+        }
+        fn preview(&self, _: &Batch) -> Result<crate::Panels> {
+            Ok(Vec::new())
+        }
+        fn state(&mut self) -> crate::MethodState<'_> {
+            crate::MethodState::default()
+        }
+    }
+    let all = batches(&METHODS[0], 0, &[1; 2], DType::F32);
+    assert!(accumulated_step(&mut Silent, &all[..1], Ok, &at(0, 1e-3), 1).is_ok());
+    let error = accumulated_step(&mut Silent, &all, Ok, &at(0, 1e-3), 1).unwrap_err().to_string();
+    assert!(error.contains("train.accumulate = 1"), "{error}");
 }
 
 /// So several machines can each compute a micro-batch.

@@ -47,12 +47,9 @@ impl Position {
     pub(super) fn total_steps(&self, step: u64, train: &TrainConfig, per_epoch: u64) -> u64 {
         let steps = |batches: u64| batches.div_ceil(train.accumulate);
         let epochs = u64::from(train.schedule().last_epoch()).saturating_sub(self.epochs);
-        let left = match epochs.checked_sub(1) {
-            Some(later) => {
-                steps(per_epoch.saturating_sub(self.batches)).saturating_add(later.saturating_mul(steps(per_epoch)))
-            }
-            None => 0,
-        };
+        let this_epoch = steps(per_epoch.saturating_sub(self.batches));
+        let left =
+            epochs.checked_sub(1).map_or(0, |later| later.saturating_mul(steps(per_epoch)).saturating_add(this_epoch));
         let all = step.saturating_add(left);
         if train.max_steps == 0 { all } else { all.min(train.max_steps) }
     }
@@ -67,11 +64,7 @@ impl Position {
             && images <= seen.saturating_mul(1 << 17).min(1 << 62)
             && data.batch_size > 0
             && batches < data.per_epoch();
-        (!fits).then(|| {
-            format!(
-                "it claims {epochs} epochs, {batches} batches and {images} images in {step} steps of {seen} batches"
-            )
-        })
+        (!fits).then(|| format!("it claims {epochs} epochs, {batches} batches and {images} images in {step} steps"))
     }
 }
 
