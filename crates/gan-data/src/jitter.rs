@@ -148,8 +148,8 @@ mod tests {
             let (x, y) = (i % 5, i / 5);
             let contrasted = [0, 1, 2].map(|c| (mean + 1.3 * (bright(x, y, c) - mean)).clamp(0.0, 255.0));
             let own = luma(contrasted);
-            for c in 0..3 {
-                let want = own + 0.4 * (contrasted[c] - own);
+            for (c, value) in contrasted.into_iter().enumerate() {
+                let want = own + 0.4 * (value - own);
                 assert!((f64::from(changed.pixel(x, y)[c]) - want).abs() <= 0.5 + 1e-9);
             }
             assert_eq!(changed.pixel(x, y)[3], raster.pixel(x, y)[3], "alpha");

@@ -34,7 +34,7 @@ pub struct AugmentConfig {
 impl AugmentConfig {
     /// The ranges of the numeric keys.
     pub const RANGES: &'static [Range] =
-        &[Range::real("p", 0.0, 1.0), Range::real("ada_target", -1.0, 1.0), Range::positive("ada_kimg", 1e9)];
+        &[Range::real("p", 0.0, 1.0), Range::real("ada_target", 0.0, 1.0), Range::positive("ada_kimg", 1e9)];
 
     /// Adapts the probability of no change.
     pub(crate) fn contradiction(&self) -> Option<Contradiction> {
