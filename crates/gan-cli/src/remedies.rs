@@ -70,6 +70,7 @@ fn of_data(error: &gan_data::Error) -> Option<&'static str> {
         gan_data::Error::Dataset { path, .. } if !path.exists() => {
             Some("`cargo xtask fetch-data --list` names the published sets")
         }
+        gan_data::Error::Failed { failures, .. } => failures.iter().find_map(of_data),
         gan_data::Error::InColour { .. } => Some("`gan-cli dataset labels` makes ids of colours"),
         gan_data::Error::UnknownColours { .. } => {
             Some("add these colours to the palette, or take the nearest that it has with --nearest")

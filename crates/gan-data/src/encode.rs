@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Cursor, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use gan_fs::Durability;
@@ -233,30 +233,55 @@ fn planes_as_pages(image: &Image) -> tiff::TiffResult<Vec<u8>> {
 }
 
 /// Writes an image of any number of channels as a folder `….planes` of grey PNGs, `000.png`, `001.png`, …; what
-/// [`crate::decode`] reads back. Planes of an earlier image that this one has not are removed; each file appears whole or not at all.
+/// [`crate::decode`] reads back. The folder appears whole or not at all, in the place of that of an earlier image.
 ///
 /// # Errors
-/// [`Error::Encode`] unless the folder's name ends in `.planes`, [`Error::Io`] if the disk refuses.
+/// [`Error::Encode`] unless the folder's name ends in `.planes`, [`Error::Output`] if there is one that holds anything else,
+/// [`Error::Io`] if the disk refuses.
 pub fn write_planes(folder: &Path, image: &Image) -> Result<()> {
     if !WriteFormat::is_planes_name(folder) {
         let reason = "the name of a folder of planes ends in .planes".to_owned();
         return Err(Error::Encode { path: folder.to_path_buf(), reason, remedy: "rename it" });
     }
-    let name = |channel: usize| folder.join(format!("{channel:03}.png"));
-    for channel in 0..image.channels() {
+    let temporary = gan_fs::temporary_beside(folder);
+    let write = |channel: usize| {
         let plane = match image {
             Image::U8(raster) => Image::U8(raster.channel(channel)),
             Image::U16(raster) => Image::U16(raster.channel(channel)),
         };
-        write_image(&name(channel), &plane)?;
+        write_image(&temporary.join(format!("{channel:03}.png")), &plane)
+    };
+    let written = (0..image.channels()).try_for_each(write).and_then(|()| {
+        remove_planes(folder)?;
+        fs::rename(&temporary, folder).map_err(|e| Error::io("write", folder, e))
+    });
+    if written.is_err() {
+        // There may be nothing to remove, and there is nobody to tell where it stays.
+        let _ = fs::remove_dir_all(&temporary);
     }
-    for channel in image.channels().. {
-        match fs::remove_file(name(channel)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            removed => removed.map_err(|e| Error::io("write", &name(channel), e))?,
-        }
+    written
+}
+
+/// Removes the planes of an earlier image, if there is nothing else in their folder.
+fn remove_planes(folder: &Path) -> Result<()> {
+    let listed = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let planes: Vec<PathBuf> = match listed {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        listed => listed.map_err(|e| Error::io("list", folder, e))?,
+    };
+    let is_plane = |path: &PathBuf| {
+        let digits = path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+        digits && extension(path).is_some_and(|extension| extension == "png")
+    };
+    if let Some(other) = planes.iter().find(|path| !is_plane(path)) {
+        let reason = format!("it holds {}, which is no plane of an earlier result", other.display());
+        return Err(Error::Output { path: folder.to_path_buf(), reason, remedy: "name another folder" });
     }
-    Ok(())
+    planes
+        .iter()
+        .try_for_each(fs::remove_file)
+        .and_then(|()| fs::remove_dir(folder))
+        .map_err(|e| Error::io("write", folder, e))
 }
 
 /// Writes ids as a grey PNG: 8 bits if all ids fit, else 16.

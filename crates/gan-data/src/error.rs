@@ -248,11 +248,11 @@ fn failures_text(failures: &[Error]) -> String {
 
 fn unknown_text(unknown: &[UnknownColour]) -> String {
     let listed = unknown.iter().take(NAMES_SHOWN).map(|UnknownColour { colour: [r, g, b], x, y, pixels }| {
-        format!("{r},{g},{b} ({pixels} pixels, first at x={x}, y={y})")
+        format!("{r},{g},{b} ({pixels} px, first at x={x}, y={y})")
     });
     let more = unknown.len().saturating_sub(NAMES_SHOWN);
     let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{} colours are not in the palette: {}{tail}", unknown.len(), listed.collect::<Vec<_>>().join(", "))
+    format!("colours that are not in the palette: {}{tail}", listed.collect::<Vec<_>>().join(", "))
 }
 
 /// At most this many names of each side, or failures, are spelt out.

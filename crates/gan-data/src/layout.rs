@@ -210,7 +210,7 @@ pub(crate) fn images(folder: &Path, exclude: &Exclude, notes: &mut Vec<String>) 
 /// Keeps the first `limit` of a sorted list and refuses an empty one; `notes` may say why it is empty.
 pub(crate) fn limited<T>(mut items: Vec<T>, limit: Option<usize>, folder: &Path, notes: &[String]) -> Result<Vec<T>> {
     if items.is_empty() {
-        let mut reason = "there is not one image in it (png, jpg, webp, bmp, ppm, tiff)".to_owned();
+        let mut reason = "there is not one image in it (png, jpg, webp, gif, bmp, ppm, tiff)".to_owned();
         notes.iter().for_each(|note| reason += &format!("; {note}"));
         return Err(Error::dataset(folder, reason, "put images there, or name another folder"));
     }

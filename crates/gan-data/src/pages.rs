@@ -33,7 +33,8 @@ pub(crate) fn note(files: &[ImageFile]) -> Option<String> {
 /// The same sentence about files that were named one by one.
 #[must_use]
 pub fn pages_note<'a>(files: impl IntoIterator<Item = &'a Path>) -> Option<String> {
-    let several = files.into_iter().map(|path| (pages_of(path), path)).filter(|(pages, _)| *pages > 1);
+    let files: Vec<&Path> = files.into_iter().collect();
+    let several = files.into_par_iter().map(|path| (pages_of(path), path)).filter(|(pages, _)| *pages > 1);
     sentence(&several.map(|(pages, path)| named(&path.display().to_string(), pages)).collect::<Vec<_>>())
 }
 

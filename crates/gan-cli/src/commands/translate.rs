@@ -345,7 +345,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let each = EachFile {
         batch: args.batch,
         show: args.side_by_side || args.html,
-        skip: &|job| args.skip_existing && is_whole(job.output),
+        skip: &|job| args.skip_existing && job.output != Path::new("-") && is_whole(job.output),
         write: &|made| writer.write(made),
         done: &mut done,
     };

@@ -11,14 +11,14 @@ use super::flaw::Flaw;
 use super::limits::MOST_EXPANSION;
 use super::source::Source;
 use super::tiff::Uncommon;
-use super::{DecodeOptions, LabelsAs, REPLACE, pixels, source};
+use super::{DecodeOptions, LabelsAs, REPLACE, header, source, stored};
 use crate::dynamic_image::Image;
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
 use crate::raster::Raster;
 
 /// Reads a map of integer ids: grey samples as stored, the *indices* of a palette (PNG, TIFF), or with [`LabelsAs::Rgb`] the level of
-/// colours whose red, green and blue are equal.
+/// colours, those of palettes included, whose red, green and blue are equal.
 ///
 /// # Errors
 /// As [`super::decode`]; and [`Error::Decode`] for other colour images and for JPEG, which changes ids.
@@ -31,12 +31,16 @@ pub fn decode_ids(path: &Path, options: &DecodeOptions) -> Result<IdMap> {
 /// # Errors
 /// As [`decode_ids`].
 pub fn decode_ids_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => Err(Error::decode(path, "JPEG compression changes ids", "export the map as PNG")),
-        _ if options.labels_as == LabelsAs::Rgb => from_levels(path, bytes, options),
-        Ok(ImageFormat::Png) => from_png(path, &source(path, bytes, options)?.0, options),
-        Ok(ImageFormat::Tiff) => from_tiff(path, bytes, options),
-        _ => from_grey(path, bytes, options),
+    let (source, format) = source(path, bytes, options)?;
+    if format == ImageFormat::Jpeg {
+        return Err(Error::decode(path, "JPEG compression changes ids", "export the map as PNG"));
+    }
+    if options.labels_as == LabelsAs::Rgb && header(path, &source.bytes, format, &options.limits)?.channels > 2 {
+        return from_levels(path, &source, format, options);
+    }
+    match format {
+        ImageFormat::Png => from_png(path, &source, options),
+        _ => from_grey(path, &source, format, options),
     }
 }
 
@@ -86,42 +90,37 @@ fn unpacked(row: &[u8], bits: usize) -> impl Iterator<Item = u32> + '_ {
     row.iter().flat_map(move |&byte| (0..8 / bits).map(move |i| (u32::from(byte) >> (8 - bits * (i + 1))) & mask))
 }
 
-fn from_tiff(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
-    let (source, _) = source(path, bytes, options)?;
-    match Uncommon::open(path, &source.bytes, &options.limits)? {
-        Some(page) => Ok(IdMap::new(page.ids()?.oriented(source.orientation(options)))),
-        None => from_grey(path, bytes, options),
+fn from_grey(path: &Path, source: &Source<'_>, format: ImageFormat, options: &DecodeOptions) -> Result<IdMap> {
+    if format == ImageFormat::Tiff
+        && let Some(page) = Uncommon::open(path, &source.bytes, &options.limits)?
+    {
+        return Ok(IdMap::new(page.ids()?.oriented(source.orientation(options))));
     }
-}
-
-fn from_grey(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
-    let (image, orientation) = pixels(path, bytes, options)?;
+    let image = stored(path, &source.bytes, format, &options.limits)?;
     match image.channels() {
-        1 => Ok(first_channel(&image, orientation)),
+        1 => Ok(first_channel(&image, source.orientation(options))),
         _ => Err(in_colour(path)),
     }
 }
 
-/// Grey, or colours that are grey; alpha does not matter.
-fn from_levels(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<IdMap> {
-    fn find<T: Copy + Default + PartialEq + Display>(raster: &Raster<T>) -> Option<(usize, String)> {
+/// Colours that are grey; alpha does not matter.
+fn from_levels(path: &Path, source: &Source<'_>, format: ImageFormat, options: &DecodeOptions) -> Result<IdMap> {
+    fn coloured<T: Copy + Default + PartialEq + Display>(raster: &Raster<T>) -> Option<(usize, String)> {
         let mut pixels = raster.samples().chunks_exact(raster.channels());
         let at = pixels.clone().position(|pixel| pixel[0] != pixel[1] || pixel[0] != pixel[2])?;
         pixels.nth(at).map(|pixel| (at, format!("{}, {}, {}", pixel[0], pixel[1], pixel[2])))
     }
-    let (image, orientation) = pixels(path, bytes, options)?;
-    if image.channels() > 2 {
-        let coloured = match &image {
-            Image::U8(raster) => find(raster),
-            Image::U16(raster) => find(raster),
-        };
-        if let Some((at, colour)) = coloured {
-            let (x, y) = (at % image.size().0, at / image.size().0);
-            let reason = format!("at x={x}, y={y} it holds {colour}, and red, green and blue have to be equal");
-            return Err(Error::InColour { path: path.to_path_buf(), reason });
-        }
+    let image = stored(path, &source.bytes, format, &options.limits)?;
+    let found = match &image {
+        Image::U8(raster) => coloured(raster),
+        Image::U16(raster) => coloured(raster),
+    };
+    if let Some((at, colour)) = found {
+        let (x, y) = (at % image.size().0, at / image.size().0);
+        let reason = format!("at x={x}, y={y} it holds {colour}, and red, green and blue have to be equal");
+        return Err(Error::InColour { path: path.to_path_buf(), reason });
     }
-    Ok(first_channel(&image, orientation))
+    Ok(first_channel(&image, source.orientation(options)))
 }
 
 fn first_channel(image: &Image, orientation: Orientation) -> IdMap {

@@ -15,7 +15,6 @@ use std::io::{self, Cursor};
 use std::path::Path;
 
 use image::error::ImageFormatHint;
-use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +51,7 @@ pub enum LabelsAs {
     /// Grey samples as stored, and the indices of palettes.
     #[default]
     Ids,
-    /// Colours whose red, green and blue are equal: that level is the id. Grey samples count as well.
+    /// Colours whose red, green and blue are equal: that level is the id. Grey samples as stored.
     Rgb,
 }
 
@@ -120,8 +119,9 @@ pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Image> {
 /// # Errors
 /// [`Error::TooLarge`] or [`Error::Decode`].
 pub fn decode_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<Image> {
-    let (image, orientation) = pixels(path, bytes, options)?;
-    Ok(image.with_alpha(options.alpha).oriented(orientation))
+    let (source, format) = source(path, bytes, options)?;
+    let image = stored(path, &source.bytes, format, &options.limits)?;
+    Ok(image.with_alpha(options.alpha).oriented(source.orientation(options)))
 }
 
 /// Reads the header; pixels are not decoded.
@@ -156,12 +156,7 @@ fn header(path: &Path, source: &[u8], format: ImageFormat, limits: &DecodeLimits
     Ok(Header { width, height, channels, depth: u32::from(color.bits_per_pixel()) / u32::from(channels) })
 }
 
-/// Decodes a file to the pixels it stores, and says how they are to be turned.
-fn pixels(path: &Path, file: &[u8], options: &DecodeOptions) -> Result<(Image, Orientation)> {
-    let (source, format) = source(path, file, options)?;
-    Ok((stored(path, &source.bytes, format, &options.limits)?, source.orientation(options)))
-}
-
+/// The pixels that a file stores, not turned.
 fn stored(path: &Path, source: &[u8], format: ImageFormat, limits: &DecodeLimits) -> Result<Image> {
     if format == ImageFormat::Gif {
         return Gif::of(source).map_err(|flaw| flaw.of(path))?.decode(path, limits);

@@ -78,6 +78,10 @@ fn fewer_planes_leave_no_old_ones() {
     write_image(&path, &planes(6)).unwrap();
     write_image(&path, &planes(5)).unwrap();
     assert_eq!(decode(&path, &DecodeOptions::default()).unwrap(), planes(5));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something was left");
+    fs::write(path.join("notes.txt"), "mine").unwrap();
+    assert!(write_image(&path, &planes(3)).unwrap_err().to_string().contains("notes.txt"));
+    assert_eq!((fs::read_dir(&path).unwrap().count(), fs::read_dir(dir.path()).unwrap().count()), (6, 1));
 }
 
 #[test]
@@ -105,6 +109,12 @@ fn levels_of_equal_colours_are_ids() {
     for options in [rgb, DecodeOptions::default()] {
         assert_eq!(decode_ids(&at("c.png"), &options).unwrap().raster().samples(), [4, 255]);
     }
+    // Grey of four bits is not stretched to levels of eight.
+    let mut encoder = png::Encoder::new(fs::File::create(at("d.png")).unwrap(), 2, 1);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Four);
+    encoder.write_header().unwrap().write_image_data(&[0x3f]).unwrap();
+    assert_eq!(decode_ids(&at("d.png"), &rgb).unwrap().raster().samples(), [3, 15]);
     let said = decode_ids(&at("a.png"), &DecodeOptions::default()).unwrap_err().to_string();
     assert!(said.contains("in colour") && said.contains("labels_as = \"rgb\""), "{said}");
     let said = decode_ids(&at("b.png"), &rgb).unwrap_err().to_string();

@@ -272,7 +272,7 @@ fn in_folder(request: &Request<'_>, sources: &[Source], notes: &mut Vec<String>)
             bail!(Coded(USAGE, ALPHA_IN_JPEG.into()));
         }
         let name = name.display();
-        // Formats that were kept are written without alpha where they have none.
+        // A format that is kept has alpha if its input can have it.
         if request.format != Some(FormatArg::Keep) {
             bail!(Coded(
                 USAGE,

@@ -33,9 +33,9 @@ const STYLE: &str = "
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; padding: 1rem; }
 h1 { font-size: 1.4rem; margin: 0 0 .25rem; } h2 { font-size: 1rem; margin: 1.5rem 0 .5rem; overflow-wrap: anywhere; }
 .row { display: flex; flex-wrap: wrap; gap: .5rem; }
-figure { flex: 0 1 384px; margin: 0; min-width: 96px; }
-figure.wide { flex-basis: 100%; }
-img { border-radius: 3px; display: block; height: auto; image-rendering: auto; max-width: 100%; }
+figure { margin: 0; max-width: min(100%, 384px); min-width: 96px; }
+figure.wide { max-width: 100%; }
+img { border-radius: 3px; display: block; height: auto; max-width: 100%; }
 figcaption { font-size: .8rem; opacity: .75; }
 ul { padding-left: 1.2rem; }";
 

@@ -82,7 +82,8 @@ impl Report {
                 "note: the alpha of {lost} was dropped: the model has no channel for it; --alpha keep writes it back"
             );
         }
-        let output = output.display();
+        let standard_output = Path::new("standard output");
+        let output = if output == Path::new("-") { standard_output } else { output }.display();
         let skipped = match self.skipped {
             0 => String::new(),
             n => format!(", {n} skipped that were there already"),

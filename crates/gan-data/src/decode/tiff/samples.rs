@@ -28,6 +28,9 @@ const MOST: u16 = 341;
 const BLACK_IS_ZERO: u64 = 1;
 const PALETTE: u64 = 3;
 
+/// What integers with a sign stand for, of 32 bits too.
+const SIGNED: Option<(f64, f64)> = Some((-32_768.0, 32_767.0));
+
 const SAY_THE_RANGE: &str = "store what black and white are in its tags SMinSampleValue and SMaxSampleValue, or save it anew as 8- or 16-bit PNG";
 const NOT_IDS: &str = "save it as PNG with one channel (8 or 16 bits) or with a palette";
 
@@ -121,7 +124,6 @@ impl<'a> Uncommon<'a> {
         let result = self.decode()?;
         let (width, height) = (self.size.0 as usize, self.size.1 as usize);
         let wide = |samples| Image::U16(Raster::new(width, height, self.channels, samples));
-        let whole = |values: Vec<f64>, least: f64, most: f64| self.levels(&values, (least, most), true).map(wide);
         match result {
             DecodingResult::U8(values) => match &self.palette {
                 Some(palette) => {
@@ -137,13 +139,13 @@ impl<'a> Uncommon<'a> {
                 }
             },
             DecodingResult::U16(samples) if self.palette.is_none() => Ok(wide(samples)),
-            DecodingResult::I8(values) => whole(values.into_iter().map(f64::from).collect(), -128.0, 127.0),
-            DecodingResult::I16(values) => whole(values.into_iter().map(f64::from).collect(), -32_768.0, 32_767.0),
-            DecodingResult::I32(values) => whole(values.into_iter().map(f64::from).collect(), -32_768.0, 32_767.0),
-            DecodingResult::U32(values) => whole(values.into_iter().map(f64::from).collect(), 0.0, 65_535.0),
-            DecodingResult::F16(values) => self.reals(&values.iter().map(|v| v.to_f64()).collect::<Vec<_>>()).map(wide),
-            DecodingResult::F32(values) => self.reals(&values.iter().map(|&v| v.into()).collect::<Vec<_>>()).map(wide),
-            DecodingResult::F64(values) => self.reals(&values).map(wide),
+            DecodingResult::I8(values) => self.levels(&values, f64::from, Some((-128.0, 127.0))).map(wide),
+            DecodingResult::I16(values) => self.levels(&values, f64::from, SIGNED).map(wide),
+            DecodingResult::I32(values) => self.levels(&values, f64::from, SIGNED).map(wide),
+            DecodingResult::U32(values) => self.levels(&values, f64::from, Some((0.0, 65_535.0))).map(wide),
+            DecodingResult::F16(values) => self.levels(&values, |v| v.to_f64(), None).map(wide),
+            DecodingResult::F32(values) => self.levels(&values, f64::from, None).map(wide),
+            DecodingResult::F64(values) => self.levels(&values, |v| v, None).map(wide),
             _ => Err(self.other_kind()),
         }
     }
@@ -203,32 +205,33 @@ impl<'a> Uncommon<'a> {
         Ok(each_type!(U8 U16 U32 U64 I8 I16 I32 I64 F16 F32 F64))
     }
 
-    fn reals(&self, values: &[f64]) -> Result<Vec<u16>> {
-        self.levels(values, (0.0, 1.0), false)
-    }
-
-    /// Levels of 16 bits; `usual` is black and white where the file does not say.
-    fn levels(&self, values: &[f64], usual: (f64, f64), whole: bool) -> Result<Vec<u16>> {
-        let (low, high) = self.kind.range.unwrap_or(usual);
-        let outside = |value: &f64| !(low..=high).contains(value);
-        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    /// Levels of 16 bits. Black and white, where the file does not say, are the ends of `integers`, and 0 and 1 without that.
+    fn levels<T: Copy>(
+        &self,
+        samples: &[T],
+        real: impl Fn(T) -> f64,
+        integers: Option<(f64, f64)>,
+    ) -> Result<Vec<u16>> {
+        let (low, high) = self.kind.range.or(integers).unwrap_or((0.0, 1.0));
+        let values = || samples.iter().map(|&sample| real(sample));
+        let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
         let refused = |reason: String| Err(Error::decode(self.path, reason, SAY_THE_RANGE));
-        if let Some(at) = values.iter().position(outside) {
+        if let Some((at, value)) = values().enumerate().find(|(_, value)| !(low..=high).contains(value)) {
             let (pixel, width) = (at / self.channels, self.size.0 as usize);
-            let (value, x, y) = (values[at], pixel % width, pixel / width);
+            let (x, y) = (pixel % width, pixel / width);
             return refused(format!(
                 "its values go from {least} to {most}, and {low} to {high} can be read (first {value} at x={x}, y={y})"
             ));
         }
         // Eight bits in a wider type would be one grey all over.
-        if whole && self.kind.range.is_none() && self.kind.bits > 8 && least >= 0.0 && (1.0..256.0).contains(&most) {
+        let wide = integers.is_some() && self.kind.range.is_none() && self.kind.bits > 8;
+        if wide && least >= 0.0 && (1.0..256.0).contains(&most) {
+            let bits = self.kind.bits;
             return refused(format!(
-                "its values go from {least} to {most}, and of {} bits they would show next to nothing",
-                self.kind.bits
+                "its values go from {least} to {most}, and of {bits} bits they would show next to nothing"
             ));
         }
-        Ok(values.iter().map(|value| ((value - low) / (high - low) * 65_535.0 + 0.5) as u16).collect())
+        Ok(values().map(|value| ((value - low) / (high - low) * 65_535.0 + 0.5) as u16).collect())
     }
 
     fn other_kind(&self) -> Error {
