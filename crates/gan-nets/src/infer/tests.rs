@@ -550,7 +550,7 @@ fn the_halves_of_a_network_are_told_by_words_where_the_order_misleads() {
     };
     let found = identify(&renamed(&config, true, rename), None).unwrap();
     assert_eq!(found[0].network, Network::Generator(config));
-    assert!(found[0].mapping.contains(&("decoder.z".to_owned(), "model.18".to_owned())), "{:?}", found[0].mapping);
+    assert!(found[0].mapping.contains(&("decoder.z".to_owned(), "model.19".to_owned())), "{:?}", found[0].mapping);
 }
 
 #[test]
