@@ -37,6 +37,7 @@ import nets  # noqa: E402
 out = pathlib.Path(sys.argv[1])
 out.mkdir(parents=True, exist_ok=True)
 torch.manual_seed(7)
+torch.set_num_threads(1)
 cases = []
 
 

@@ -111,7 +111,7 @@ fn structured(file: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(if file.starts_with(b"sys_") {
             (
                 "a tar container, which PyTorch stopped writing in 2017",
-                "load it in a PyTorch that still can, and save it again",
+                "if you trust it, save it again in Python: torch.save(torch.load(path, weights_only=False), out)",
             )
         } else {
             ("a tar archive", UNPACK)
@@ -209,7 +209,7 @@ mod tests {
             (b"7z\xbc\xaf\x27\x1c", "7z", "unpack"),
             (b"\x1f\x8b\x08", "gzip", "unpack"),
             (&tar(b"pretrained/latest_net_G.pth"), "a tar archive", "unpack"),
-            (&tar(b"sys_info"), "tar container", "save it again"),
+            (&tar(b"sys_info"), "tar container", "weights_only=False"),
             (b"\x89PNG\r\n\x1a\n", "PNG", ".pth"),
             (b"RIFF\0\0\0\0WEBPVP8 ", "WebP", ".pth"),
             (b"{\"a\": 1}", "JSON", ".pth"),

@@ -31,21 +31,31 @@ pub fn strip_data_parallel(state: &mut StateDict) -> Vec<String> {
     }
 }
 
-/// Removes the component `_orig_mod.`, which `torch.compile` puts before the keys of what it compiled. Returns notes
-/// about what was done; where two keys would become one, nothing is.
+/// Removes the components that wrappers put into the keys of what they wrap: `_orig_mod.` of `torch.compile`,
+/// `_fsdp_wrapped_module.` of FSDP, `_checkpoint_wrapped_module.` of activation checkpointing. Returns notes about what was done;
+/// where two keys would become one, nothing is.
 pub fn strip_compiled(state: &mut StateDict) -> Vec<String> {
-    const COMPONENT: &str = "_orig_mod";
-    let stripped = |name: &str| name.split('.').filter(|part| *part != COMPONENT).collect::<Vec<_>>().join(".");
-    let affected = state.names().filter(|name| name.split('.').any(|part| part == COMPONENT)).count();
-    if affected == 0 {
-        return Vec::new();
+    const COMPONENTS: [(&str, &str); 3] = [
+        ("_orig_mod", "torch.compile"),
+        ("_fsdp_wrapped_module", "FSDP"),
+        ("_checkpoint_wrapped_module", "activation checkpointing"),
+    ];
+    let mut notes = Vec::new();
+    for (component, wrapper) in COMPONENTS {
+        let stripped = |name: &str| name.split('.').filter(|part| *part != component).collect::<Vec<_>>().join(".");
+        let affected = state.names().filter(|name| name.split('.').any(|part| part == component)).count();
+        if affected == 0 {
+            continue;
+        }
+        let distinct: HashSet<_> = state.names().map(stripped).collect();
+        notes.push(if distinct.len() < state.len() {
+            format!("\"{component}.\" of {wrapper} kept: without it two keys would be the same")
+        } else {
+            state.rename(stripped);
+            format!("\"{component}.\" of {wrapper} removed from {affected} keys")
+        });
     }
-    let distinct: HashSet<_> = state.names().map(stripped).collect();
-    if distinct.len() < state.len() {
-        return vec![format!("\"{COMPONENT}.\" of torch.compile kept: without it two keys would be the same")];
-    }
-    state.rename(stripped);
-    vec![format!("\"{COMPONENT}.\" of torch.compile removed from {affected} keys")]
+    notes
 }
 
 /// Drops the running statistics of instance norms. PyTorch before 0.4 saved them for every instance norm, and so did

@@ -31,6 +31,20 @@ fn compiled_networks_lose_their_wrapper_anywhere_in_the_path() {
 }
 
 #[test]
+fn other_wrappers_go_as_well() {
+    let mut state = of(&[
+        "_fsdp_wrapped_module.a._fsdp_wrapped_module.weight",
+        "_fsdp_wrapped_module.b._checkpoint_wrapped_module.weight",
+    ]);
+    let notes = strip_compiled(&mut state);
+    assert!(
+        notes[0].contains("FSDP removed from 2 keys") && notes[1].contains("checkpointing removed from 1 keys"),
+        "{notes:?}"
+    );
+    assert!(state.names().eq(["a.weight", "b.weight"]));
+}
+
+#[test]
 fn compiled_names_that_would_collide_stay() {
     let mut state = of(&["_orig_mod.a.weight", "a.weight"]);
     assert!(strip_compiled(&mut state)[0].contains("kept"));

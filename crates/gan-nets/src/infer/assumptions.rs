@@ -24,7 +24,7 @@ pub struct Assumptions {
 
 impl Assumptions {
     /// Writes them into a configuration.
-    pub(super) fn apply(&self, config: &mut GeneratorConfig) {
+    fn apply(&self, config: &mut GeneratorConfig) {
         config.padding = self.padding.unwrap_or(config.padding);
         config.down_padding = self.down_padding.unwrap_or(config.down_padding);
         config.upsample = self.upsample.unwrap_or(config.upsample);

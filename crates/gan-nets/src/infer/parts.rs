@@ -80,7 +80,7 @@ fn find(state: &StateDict, arch: Option<Arch>, assumptions: &Assumptions) -> Res
     match (by_structure.is_empty(), by_name.is_empty()) {
         (false, _) => refuse_other(by_structure, arch),
         (true, false) => refuse_other(by_name, arch),
-        (true, true) => Err(unsupported::family(&Tensors(state)).unwrap_or(error)),
+        (true, true) => Err(unsupported::instead(&Tensors(state)).unwrap_or(error)),
     }
 }
 

@@ -541,6 +541,16 @@ fn the_halves_of_a_network_are_told_by_words_where_the_order_misleads() {
     let found = identify(&theirs, None).unwrap();
     assert!(found[0].mapping.contains(&("encoder.0.conv".to_owned(), "model.4".to_owned())), "{:?}", found[0].mapping);
     assert!(found[0].mapping.contains(&("decoder.1.norm".to_owned(), "model.16".to_owned())), "{:?}", found[0].mapping);
+    // So does the last convolution, which here has as many outputs as the first has inputs.
+    let config = GeneratorConfig { output_nc: 3, ..resnet(2, NormKind::InstanceAffine, Upsample::Deconv) };
+    let rename = |path: &str| match tutorial(path, 2, Upsample::Deconv) {
+        stem if stem.starts_with("initial") => stem.replace("initial", "encoder.a"),
+        head if head == "last" => "decoder.z".to_owned(),
+        path => path.replace("downs", "encoder.b").replace("ups", "decoder.b").replace("residuals", "transformer"),
+    };
+    let found = identify(&renamed(&config, true, rename), None).unwrap();
+    assert_eq!(found[0].network, Network::Generator(config));
+    assert!(found[0].mapping.contains(&("decoder.z".to_owned(), "model.19".to_owned())), "{:?}", found[0].mapping);
 }
 
 #[test]
@@ -626,6 +636,9 @@ fn elements_with_which_no_network_computes_are_named() {
     );
     let error = infer(&raw, None).unwrap_err().to_string();
     assert!(error.contains("model.18.bias has elements of int8, with which no network computes"), "{error}");
+    raw.retain(|_, _| false);
+    let error = infer(&raw, None).unwrap_err().to_string();
+    assert!(error.contains("unknown network: model.18.bias has elements of int8"), "{error}");
 }
 
 #[test]

@@ -7,13 +7,14 @@ use crate::Error;
 
 /// What stands in the way, if the tensors tell it.
 pub(super) fn find(tensors: &Tensors<'_>) -> Option<Error> {
-    let found = unread(tensors).or_else(|| spectral_norm(tensors)).or_else(|| weight_norm(tensors));
+    let found = spectral_norm(tensors).or_else(|| weight_norm(tensors));
     found.map(|network| Error::UnsupportedNetwork { network })
 }
 
-/// The family of a network of which nothing here is a part, if its names tell it.
-pub(super) fn family(tensors: &Tensors<'_>) -> Option<Error> {
-    FAMILIES.iter().find_map(|family| family.of(tensors)).map(|network| Error::UnsupportedNetwork { network })
+/// What tensors are of which no network here was made, if they tell it: weights that were not read, or another family.
+pub(super) fn instead(tensors: &Tensors<'_>) -> Option<Error> {
+    let family = || FAMILIES.iter().find_map(|family| family.of(tensors));
+    unread(tensors).or_else(family).map(|network| Error::UnsupportedNetwork { network })
 }
 
 /// A weight that is no plain tensor.

@@ -1,5 +1,7 @@
 //! Objects that hold numbers and are no tensors here, so that a message can say what they are and what makes a tensor of them.
 
+use std::collections::HashSet;
+
 use super::pickle::{Heap, Value};
 use super::refusal::RESAVE;
 
@@ -29,6 +31,8 @@ pub(super) struct Instead {
     unread: Option<String>,
     nameless: bool,
     optimizer: bool,
+    /// Dicts, lists and tuples may be shared or contain themselves; each is visited once.
+    seen: [HashSet<usize>; 3],
 }
 
 impl Instead {
@@ -43,12 +47,13 @@ impl Instead {
             return;
         }
         let list = match value {
-            Value::List(list) => heap.list(list),
-            Value::Tuple(tuple) => heap.tuple(tuple),
+            Value::List(list) if self.seen[1].insert(list) => heap.list(list),
+            Value::Tuple(tuple) if self.seen[2].insert(tuple) => heap.tuple(tuple),
             _ => &[],
         };
         self.nameless |= list.iter().any(|element| matches!(element, Value::Tensor(_)));
-        let entries = heap.items(&value).map_or(&[][..], |dict| heap.dict(dict));
+        let Some(dict) = heap.items(&value).filter(|dict| self.seen[0].insert(*dict)) else { return };
+        let entries = heap.dict(dict);
         if entries.iter().any(|(key, _)| matches!(key, Value::Text("param_groups"))) {
             self.optimizer = true;
             return;

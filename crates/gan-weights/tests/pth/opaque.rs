@@ -84,7 +84,13 @@ fn what_lies_beside_the_weights_is_skipped() {
         for file in files(&dict(&[("w.x", weight), ("other", object)])) {
             let loaded = pth::read_bytes(&file).unwrap();
             assert!(loaded.state.names().eq(["w.x"]));
-            assert_eq!(loaded.notes, [format!("other ({kind}) ignored: not a tensor")]);
+            let said = match kind {
+                "numpy.core.multiarray._reconstruct" => {
+                    "other ignored: a NumPy array (torch.from_numpy makes a tensor of it)".to_owned()
+                }
+                _ => format!("other ({kind}) ignored: not a tensor"),
+            };
+            assert_eq!(loaded.notes, [said]);
         }
     }
 }
@@ -169,7 +175,7 @@ fn quantized_storages_may_lie_beside() {
     for file in both(&dict(&[("w.x", weight()), ("w.y", quantized(&storage))])) {
         let loaded = pth::read_bytes(&file).unwrap();
         assert!(loaded.state.names().eq(["w.x"]));
-        assert_eq!(loaded.notes, ["w.y (torch._utils._rebuild_qtensor) ignored: not a tensor"]);
+        assert_eq!(loaded.notes, ["w.y ignored: a quantized tensor (dequantize() makes a plain one)"]);
     }
     for file in both(&dict(&[("w.x", weight()), ("w.y", tensor(&storage, 0, &[3], &[1]))])) {
         let error = pth::read_bytes(&file).unwrap_err().to_string();
@@ -264,4 +270,38 @@ fn modules_that_contain_themselves_end() {
         let error = pth::read_bytes(&file).unwrap_err().to_string();
         assert!(error.contains("modules nest"), "{error}");
     }
+}
+
+#[test]
+fn what_holds_numbers_in_another_form_is_named() {
+    let array = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR".to_vec();
+    let quantized = [
+        b"ctorch._utils\n_rebuild_qtensor\n(".to_vec(),
+        storage_of("QInt8Storage", "0", 16),
+        b"K\x00K\x04\x85K\x01\x85(ctorch\nper_tensor_affine\nG?\xf0\0\0\0\0\0\0K\x00t\x89NtR".to_vec(),
+    ];
+    let sparse = [
+        b"ctorch._utils\n_rebuild_sparse_tensor\nctorch.serialization\n_get_layout\n".to_vec(),
+        text("torch.sparse_coo"),
+        b"\x85R)\x86R".to_vec(),
+    ];
+    let weights = tensor(&storage("0", 4), 0, &[4], &[1]);
+    let optimizer = [b"}(".to_vec(), text("state"), b"}".to_vec(), text("param_groups"), b"]u".to_vec()].concat();
+    let one = |what: &[u8]| dict(&[("w", what.to_vec())]);
+    for (code, said) in [
+        (one(&array), "w is a NumPy array (torch.from_numpy"),
+        (one(&quantized.concat()), "w is a quantized tensor (dequantize()"),
+        (one(&sparse.concat()), "w is a sparse tensor (to_dense()"),
+        (one(&[b"]".to_vec(), weights.clone(), b"a".to_vec()].concat()), "tensors without names"),
+        (pickle(&optimizer), "the state of an optimizer and no weights"),
+        (dict(&[("optimizer", optimizer), ("epoch", int(3))]), "the state of an optimizer and no weights"),
+    ] {
+        let error = pth::read_bytes(&files(&code)[0]).unwrap_err().to_string();
+        assert!(error.contains(said), "{said}: {error}");
+    }
+    // Beside plain tensors, it is what the state dict lacks.
+    let mixed = dict(&[("a", weights), ("b", sparse.concat())]);
+    let loaded = pth::read_bytes(&files(&mixed)[0]).unwrap();
+    assert_eq!(loaded.state.unread()[0].0, "b");
+    assert!(loaded.notes[0].contains("b ignored: a sparse tensor"), "{:?}", loaded.notes);
 }
