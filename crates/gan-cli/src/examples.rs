@@ -44,6 +44,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["gan-cli dataset inspect photos/", "gan-cli dataset inspect city/ --mode labelled --set label_nc=35"],
     ),
     ("dataset pairs", &["gan-cli dataset pairs my-photos/ --kind edges --out photos/train"]),
+    ("dataset labels", &["gan-cli dataset labels colour-maps/ --palette palette.csv --out city/train_label"]),
     ("dataset combine", &["gan-cli dataset combine drawings/ photos/ --out pairs/train"]),
     ("dataset split", &["gan-cli dataset split all-pairs/ --out pairs --val 0.1 --test 0.1"]),
     ("dataset synth", &["gan-cli dataset synth facades --out facades --size 128 --count 100"]),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RUN/gallery/index.html       the page
-//! RUN/gallery/data.js          newer data, which an open page looks for; written at log points
+//! RUN/gallery/newer.js         newer data, which an open page looks for; written at log points
 //! RUN/gallery/images/*.png     the images
 //! RUN/gallery/gallery.json     what is shown; read back when a run is resumed
 //! ```
@@ -54,7 +54,7 @@ impl Default for GalleryOptions {
 /// Name of the file that describes what is shown.
 const CONTENT: &str = "gallery.json";
 /// Name of the file with newer data than the page's.
-const DATA: &str = "data.js";
+const DATA: &str = "newer.js";
 /// Newer data is written at most so often.
 const REFRESH: Duration = Duration::from_secs(2);
 /// The page lists at most a few hundred images.

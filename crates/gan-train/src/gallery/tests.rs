@@ -59,7 +59,7 @@ fn size_is_bounded_and_previews_stay_spread() {
     assert_eq!((kept[0], kept[9]), (1, 120));
     let gaps: Vec<u64> = kept.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|&gap| gap <= 32), "{kept:?}");
-    assert_eq!(names(&storage, "/g"), ["data.js", "gallery.json", "index.html"]);
+    assert_eq!(names(&storage, "/g"), ["gallery.json", "index.html", "newer.js"]);
     assert_eq!(names(&storage, "/g/images").len(), 10 * 2 * 2, "10 previews, 2 rows, 2 columns");
 }
 
@@ -102,7 +102,7 @@ fn the_page_holds_its_data_and_names_images_that_exist() {
         assert!(!storage.content(&Path::new("/g/images").join(file)).is_empty(), "{file}");
     }
     // What an open page looks for is the same.
-    let newer = text(&storage, "data.js");
+    let newer = text(&storage, "newer.js");
     let json = newer.strip_prefix("window.galleryData(").unwrap().trim_end().strip_suffix(");").unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(json).unwrap(), shown);
     gallery.on(&Event::Finished { step: 20, epoch: 2, reason: Finish::Complete }).unwrap();
@@ -115,12 +115,12 @@ fn log_points_refresh_the_data_alone_and_not_too_often() {
     let storage = VolatileStorage::new();
     let mut gallery = open(&storage, 0);
     gallery.on(&Event::Started { method: "cut".into(), step: 0, total_steps: 9, device: "cpu".into() }).unwrap();
-    let (page, first) = (text(&storage, "index.html"), text(&storage, "data.js"));
+    let (page, first) = (text(&storage, "index.html"), text(&storage, "newer.js"));
     gallery.on(&progress(1, 0.5)).unwrap();
-    assert_eq!(text(&storage, "data.js"), first, "written a moment ago");
+    assert_eq!(text(&storage, "newer.js"), first, "written a moment ago");
     gallery.written = None;
     gallery.on(&progress(2, 0.25)).unwrap();
-    assert!(text(&storage, "data.js").contains("[2,0.25]"));
+    assert!(text(&storage, "newer.js").contains("[2,0.25]"));
     assert_eq!(text(&storage, "index.html"), page);
 }
 

@@ -63,7 +63,7 @@ window.galleryData = newer => {
 function refresh() {
   if (runs.length !== 1 || runs[0].finished) return;
   const script = document.createElement("script");
-  script.src = `data.js?${Date.now()}`;
+  script.src = `newer.js?${Date.now()}`;
   script.onload = script.onerror = () => { script.remove(); setTimeout(refresh, 5000); };
   document.body.append(script);
 }
