@@ -54,8 +54,8 @@ enum Source {
 }
 
 impl TrainedModel {
-    /// Opens a model of any kind, with averaged weights where it has them. Checkpoints whose generators (or encoder) are damaged, not finite or not what their
-    /// description says are passed over; [`TrainedModel::warnings`] tells of them.
+    /// Opens a model of any kind, with averaged weights where it has them. Checkpoints whose generators (or encoder) are
+    /// damaged, not finite or not what their description says are passed over; [`TrainedModel::warnings`] tells of them.
     ///
     /// # Errors
     /// [`Error::NoModel`] with what there is instead, [`Error::Checkpoint`], [`Error::Description`], and those of
@@ -137,7 +137,8 @@ impl TrainedModel {
         Self::new(path, Source::Checkpoint(folder), config, Vec::new()).with_set(weights).verified(networks)
     }
 
-    /// A checkpoint whose description is known: reads and builds the networks that it names, with the weights that are trained.
+    /// A checkpoint whose description is known: reads and builds the networks that it names, with the weights that are
+    /// trained.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if one of them is damaged or not what the description says.

@@ -1,10 +1,10 @@
-//! How much memory a training step takes, from the shapes of its networks.
+//! How much memory training takes, from the shapes of its networks.
 
 use crate::method_config::{MethodConfig, demands};
 use crate::{DeviceConfig, Result};
 use gan_layers::Precision;
 
-/// Bytes that a training step takes at its peak, about.
+/// Bytes that training takes at its peak, about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Estimate {
     /// With activations that are kept.
@@ -13,33 +13,32 @@ pub struct Estimate {
     pub recomputed: u64,
 }
 
-/// Memory of the program, its threads and the working memory of convolutions.
-const PROGRAM: u64 = 200 << 20;
+/// Memory of the program, its threads, images and working memory.
+const PROGRAM: u64 = 100 << 20;
 
-/// Walks the networks of a configuration at the size that it gives: parameters with moments, gradients and averages, and the
-/// activations of all passes that are alive at one time ([`MethodConfig::passes`]). `None` where the images decide the size.
+/// Walks the networks of a configuration at the size that it gives. A step holds parameters with two moments, a gradient and
+/// perhaps an average, and the activations of all passes that are alive at one time ([`MethodConfig::passes`]); a checkpoint
+/// copies all but activations and gradients. The larger one counts. `None` where the images decide the size.
 ///
 /// # Errors
 /// Networks that cannot be built, or that do not take this size.
 pub fn estimate(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<Option<Estimate>> {
     let (data, train) = (config.data(), config.train());
     let Some((_, side)) = data.side() else { return Ok(None) };
-    let demands = demands(config)?;
     let of_activation = match train.precision {
         Precision::F32 => place.dtype.size_in_bytes(),
         Precision::Bf16 => 2,
     };
     let batch = (data.batch_size * of_activation) as u64;
     let (mut params, mut kept, mut recomputed, mut largest) = (0, 0, 0, 0);
-    for (summary, passes) in demands.summaries((side, side))?.iter().zip(config.passes()) {
-        params += (summary.params() * passes.networks) as u64;
+    for (summary, passes) in demands(config)?.summaries((side, side))?.iter().zip(config.passes()) {
+        params += (summary.params() * passes.networks * place.dtype.size_in_bytes()) as u64;
         let alive = |checkpointing| batch * summary.activations(checkpointing) * passes.alive as u64;
         (kept, recomputed) = (kept + alive(false), recomputed + alive(true));
         largest = largest.max(batch * summary.largest());
     }
-    // Parameters, two moments, a gradient, perhaps an average.
-    let state = params * (4 + u64::from(train.ema > 0.0)) * place.dtype.size_in_bytes() as u64;
+    let saved = params * (3 + u64::from(train.ema > 0.0));
     // A backward pass holds two gradients of the largest output beside the activations.
-    let fixed = PROGRAM + state + 2 * largest;
-    Ok(Some(Estimate { kept: fixed + kept, recomputed: fixed + recomputed }))
+    let peak = |activations| PROGRAM + saved + params + saved.max(activations + 2 * largest);
+    Ok(Some(Estimate { kept: peak(kept), recomputed: peak(recomputed) }))
 }
