@@ -1,14 +1,13 @@
 //! Augmentation of what a discriminator sees: the `[augment]` table, and the state of an adaptive probability.
 
 use crate::consistency::Contradiction;
-use crate::method::StepContext;
 use crate::{DeviceConfig, Result};
 use candle_core::{DType, Device, Tensor};
 use gan_kernels::augment::{ADA_STATE, Ada, Probability, draws, observe};
 use gan_kernels::dropout::MaskKey;
 use gan_losses::{AugmentPolicy, GanMode};
 use gan_range::Range;
-use gan_rng::Purpose;
+use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
 /// Steps between changes of an adaptive probability.
@@ -93,16 +92,16 @@ impl Augmentation {
     }
 
     /// An input of the discriminator `[N, C, H, W]`, changed; differentiable. Inputs of one `part` of a step are changed alike.
-    /// The draws are made under the key of the step's masks of dropout, which a captured step finds anew at every launch.
+    /// `key` is that of the step's masks of dropout, which a captured step finds anew at every launch.
     ///
     /// # Errors
     /// [`Error::Tensor`](crate::Error::Tensor) if the input is no batch of images.
-    pub fn apply(&self, x: &Tensor, cx: &StepContext, part: &str) -> Result<Tensor> {
+    pub fn apply(&self, x: &Tensor, key: Key, part: &str) -> Result<Tensor> {
         if self.config.policy.is_empty() {
             return Ok(x.clone());
         }
         let (n, _, h, w) = x.dims4()?;
-        let key = MaskKey::named(cx.key(Purpose::Dropout), &format!("augment.{}.{part}", self.name));
+        let key = MaskKey::named(key, &format!("augment.{}.{part}", self.name));
         let probability = self.state.as_ref().map_or(Probability::Fixed(self.config.p), Probability::Adaptive);
         let draws = draws(x.device(), key, [n, h, w], probability)?;
         Ok(self.config.policy.apply(x, &draws, self.condition_nc)?)

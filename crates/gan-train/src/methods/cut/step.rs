@@ -79,6 +79,7 @@ impl Cut {
     pub fn step_with(&mut self, batch: &Batch, cx: &StepContext, draws: &Draws) -> Result<Losses> {
         let (a, b) = (&batch.a, target(batch)?);
         let (train, frozen) = contexts(&self.train, cx);
+        let key = cx.key(Purpose::Dropout);
         let LossConfig { gan_mode: mode, lambda_gan, nce_idt, .. } = self.loss;
         // Images of unequal sizes pass one by one; norms over a batch then see them apart.
         let together = nce_idt && a.dims() == b.dims();
@@ -94,9 +95,9 @@ impl Cut {
         let fake = fakes.detach().narrow(0, 0, n)?;
 
         self.opt_d.zero_grad()?;
-        let d_fake = mode.loss_over_scales(&self.d.scores(&self.augment.apply(&fake, cx, "fake")?, &train)?, false)?;
+        let d_fake = mode.loss_over_scales(&self.d.scores(&self.augment.apply(&fake, key, "fake")?, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
-        let on_real = self.d.scores(&self.augment.apply(b, cx, "real")?, &train)?;
+        let on_real = self.d.scores(&self.augment.apply(b, key, "real")?, &train)?;
         self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
@@ -105,7 +106,7 @@ impl Cut {
         // Each loss of the fakes is backpropagated as soon as it is complete.
         let mut of_fakes = GradAccumulator::new(&fakes)?;
         let part = |leaf: &Tensor, from| leaf.narrow(0, from, n);
-        let fake = self.augment.apply(&part(of_fakes.leaf(), 0)?, cx, "generator")?;
+        let fake = self.augment.apply(&part(of_fakes.leaf(), 0)?, key, "generator")?;
         let g_gan = (mode.generator_loss(&self.d.scores(&fake, &frozen)?)? * lambda_gan)?;
         of_fakes.backward(&g_gan)?;
         let share = if nce_idt { 0.5 } else { 1.0 };

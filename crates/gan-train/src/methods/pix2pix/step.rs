@@ -63,6 +63,7 @@ impl Method for Pix2Pix {
         let (a, b) = (&batch.a, target(batch)?);
         let mode = self.loss.gan_mode;
         let (train, frozen) = contexts(&self.train, cx);
+        let key = cx.key(Purpose::Dropout);
         // G's gradients of the step before give way to D's passes.
         self.opt_g.zero_grad()?;
         let fake = self.g.forward(a, &train)?;
@@ -70,15 +71,15 @@ impl Method for Pix2Pix {
         self.opt_d.zero_grad()?;
         let pooled = self.pool.query(&Tensor::cat(&[a, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
         let d_fake =
-            mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, cx, "fake")?, &train)?, false)?;
+            mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, key, "fake")?, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
-        let on_real = self.d.scores(&self.augment.apply(&Tensor::cat(&[a, b], 1)?, cx, "real")?, &train)?;
+        let on_real = self.d.scores(&self.augment.apply(&Tensor::cat(&[a, b], 1)?, key, "real")?, &train)?;
         self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
         self.opt_d.update(cx.lr)?;
 
-        let shown = self.augment.apply(&Tensor::cat(&[a, &fake], 1)?, cx, "generator")?;
+        let shown = self.augment.apply(&Tensor::cat(&[a, &fake], 1)?, key, "generator")?;
         let g_gan = mode.generator_loss(&self.d.scores(&shown, &frozen)?)?;
         let g_l1 = (l1(&fake, b)? * self.loss.lambda_l1)?;
         backward(&(&g_gan + &g_l1)?)?;

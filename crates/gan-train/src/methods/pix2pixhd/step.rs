@@ -111,6 +111,7 @@ impl Method for Pix2PixHd {
         let mode = self.config.loss.gan_mode;
         let lambda = self.config.loss.lambda_feat;
         let (train, frozen) = contexts(&self.config.train, cx);
+        let key = cx.key(Purpose::Dropout);
         let trained = self.trained(cx.epoch);
         let coarse = if trained.len() == self.opt_g.store().len() { train } else { frozen };
         self.opt_g.select(trained)?;
@@ -124,12 +125,12 @@ impl Method for Pix2PixHd {
         self.opt_d.zero_grad()?;
         let pooled = self.pool.query(&Tensor::cat(&[&cond, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
         let d_fake =
-            mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, cx, "fake")?, &train)?, false)?;
+            mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, key, "fake")?, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
         drop(pooled);
         // Features are matched of images that are changed alike.
         let matched = if self.config.loss.feature_matching { "real" } else { "generator" };
-        let on_real = self.discriminate(&self.augment.apply(&Tensor::cat(&[&cond, real], 1)?, cx, "real")?, &train)?;
+        let on_real = self.discriminate(&self.augment.apply(&Tensor::cat(&[&cond, real], 1)?, key, "real")?, &train)?;
         self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
@@ -138,7 +139,7 @@ impl Method for Pix2PixHd {
         // The losses are backpropagated one by one: their graphs are gone when G's backward pass begins.
         let mut at_fake = GradAccumulator::new(&fake)?;
         let shown = Tensor::cat(&[&cond, at_fake.leaf()], 1)?;
-        let on_fake = self.discriminate(&self.augment.apply(&shown, cx, matched)?, &frozen)?;
+        let on_fake = self.discriminate(&self.augment.apply(&shown, key, matched)?, &frozen)?;
         let g_gan = mode.generator_loss(&on_fake)?;
         let mut losses = vec![("G_GAN", g_gan.detach())];
         let mut of_d = g_gan;
