@@ -128,10 +128,9 @@ impl Method for Pix2PixHd {
             mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, key, "fake")?, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
         drop(pooled);
-        // Features are matched of images that are changed alike.
+        // Features are matched of images that are changed alike, with one probability.
         let matched = if self.config.loss.feature_matching { "real" } else { "generator" };
         let on_real = self.discriminate(&self.augment.apply(&Tensor::cat(&[&cond, real], 1)?, key, "real")?, &train)?;
-        self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
         let on_real: Vec<Vec<Tensor>> = on_real.iter().map(|s| s.iter().map(Tensor::detach).collect()).collect();
@@ -140,6 +139,7 @@ impl Method for Pix2PixHd {
         let mut at_fake = GradAccumulator::new(&fake)?;
         let shown = Tensor::cat(&[&cond, at_fake.leaf()], 1)?;
         let on_fake = self.discriminate(&self.augment.apply(&shown, key, matched)?, &frozen)?;
+        self.augment.observe(&on_real)?;
         let g_gan = mode.generator_loss(&on_fake)?;
         let mut losses = vec![("G_GAN", g_gan.detach())];
         let mut of_d = g_gan;
