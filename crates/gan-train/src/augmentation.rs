@@ -1,14 +1,13 @@
 //! Augmentation of what a discriminator sees: the `[augment]` table, and the state of an adaptive probability.
 
 use crate::consistency::Contradiction;
-use crate::method::StepContext;
 use crate::{DeviceConfig, Result};
 use candle_core::{DType, Device, Tensor};
 use gan_kernels::augment::{ADA_STATE, Ada, Probability, draws, observe};
 use gan_kernels::dropout::MaskKey;
 use gan_losses::{AugmentPolicy, GanMode};
 use gan_range::Range;
-use gan_rng::Purpose;
+use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
 /// Steps between changes of an adaptive probability.
@@ -21,7 +20,7 @@ pub struct AugmentConfig {
     /// What is changed at random in everything that a discriminator sees, in this order: some of color, translation and
     /// cutout; empty: nothing.
     pub policy: AugmentPolicy,
-    /// Probability of each change, for each image. Without effect if it adapts.
+    /// Probability of each change, for each image.
     pub p: f64,
     /// Whether the probability starts at 0 and adapts to how surely the discriminator knows the real images.
     pub adaptive: bool,
@@ -36,12 +35,15 @@ impl AugmentConfig {
     pub const RANGES: &'static [Range] =
         &[Range::real("p", 0.0, 1.0), Range::real("ada_target", 0.0, 1.0), Range::positive("ada_kimg", 1e9)];
 
-    /// Adapts the probability of no change.
+    /// A probability that adapts has changes to make, and is not fixed.
     pub(crate) fn contradiction(&self) -> Option<Contradiction> {
-        let what = "augment.adaptive adapts the probability of changes, and augment.policy names none".to_owned();
-        let remedies: [&[&str]; 2] =
-            [&["augment.policy = \"color,translation,cutout\""], &["augment.adaptive = false"]];
-        (self.adaptive && self.policy.is_empty()).then(|| Contradiction::new(what, &remedies))
+        let (what, remedy) = match (self.policy.is_empty(), self.p == 1.0) {
+            (true, _) => ("augment.policy names no changes", "augment.policy = \"color,translation,cutout\""),
+            (false, false) => ("augment.p fixes it", "augment.p = 1"),
+            (false, true) => return None,
+        };
+        let what = format!("augment.adaptive adapts the probability of changes, and {what}");
+        self.adaptive.then(|| Contradiction::new(what, &[&[remedy], &["augment.adaptive = false"]]))
     }
 }
 
@@ -93,16 +95,16 @@ impl Augmentation {
     }
 
     /// An input of the discriminator `[N, C, H, W]`, changed; differentiable. Inputs of one `part` of a step are changed alike.
-    /// The draws are made under the key of the step's masks of dropout, which a captured step finds anew at every launch.
+    /// `key` is that of the step's masks of dropout, which a captured step finds anew at every launch.
     ///
     /// # Errors
     /// [`Error::Tensor`](crate::Error::Tensor) if the input is no batch of images.
-    pub fn apply(&self, x: &Tensor, cx: &StepContext, part: &str) -> Result<Tensor> {
+    pub fn apply(&self, x: &Tensor, key: Key, part: &str) -> Result<Tensor> {
         if self.config.policy.is_empty() {
             return Ok(x.clone());
         }
         let (n, _, h, w) = x.dims4()?;
-        let key = MaskKey::named(cx.key(Purpose::Dropout), &format!("augment.{}.{part}", self.name));
+        let key = MaskKey::named(key, &format!("augment.{}.{part}", self.name));
         let probability = self.state.as_ref().map_or(Probability::Fixed(self.config.p), Probability::Adaptive);
         let draws = draws(x.device(), key, [n, h, w], probability)?;
         Ok(self.config.policy.apply(x, &draws, self.condition_nc)?)
@@ -172,5 +174,36 @@ impl Augmentation {
 
     fn find<'a>(&self, saved: &'a [(String, Tensor)]) -> Option<&'a Tensor> {
         saved.iter().find(|(name, _)| name == self.name).map(|(_, state)| state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_no_state_is_refused() {
+        let config = AugmentConfig { adaptive: true, ..AugmentConfig::default() };
+        let of = |config: &AugmentConfig| {
+            Augmentation::new(config, "ada_p", 3, GanMode::Hinge, &DeviceConfig::cpu()).unwrap()
+        };
+        let augmentation = of(&config);
+        let saved = |values: &[f64]| vec![("ada_p".to_owned(), Tensor::new(values, &Device::Cpu).unwrap())];
+        let good = saved(&[0.25, -1.5, 2.0, 4.0, 2.0]);
+        augmentation.check(&good).unwrap();
+        augmentation.restore(&good).unwrap();
+        assert_eq!(augmentation.save().unwrap().1.to_vec1::<f64>().unwrap(), [0.25, -1.5, 2.0, 4.0, 2.0]);
+        assert_eq!(augmentation.probability().unwrap().unwrap().1.to_scalar::<f32>().unwrap(), 0.25);
+        for bad in [
+            Vec::new(),
+            saved(&[0.25]),
+            saved(&[-0.25, 0.0, 0.0, 0.0, 0.0]),
+            saved(&[0.25, 3.0, 2.0, 4.0, 2.0]),
+            saved(&[0.25, 0.0, 2.0, 1.0, 2.0]),
+        ] {
+            augmentation.check(&bad).unwrap_err();
+        }
+        of(&AugmentConfig::default()).check(&[]).unwrap();
     }
 }

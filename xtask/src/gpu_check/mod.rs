@@ -31,6 +31,7 @@ const TESTS: &[&str] = &[
     "onehot",
     "blur",
     "patches",
+    "augment",
     "images",
     "training",
     "labels",

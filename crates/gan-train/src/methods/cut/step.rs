@@ -106,9 +106,12 @@ impl Cut {
         let (train, _) = contexts(&self.train, cx);
         let fake = fakes.detach().narrow(0, 0, batch.a.dim(0)?)?;
         self.opt_d.zero_grad()?;
-        let d_fake = mode.loss_over_scales(&self.d.scores(&self.augment.apply(&fake, cx, "fake")?, &train)?, false)?;
+        let d_fake = mode.loss_over_scales(
+            &self.d.scores(&self.augment.apply(&fake, cx.key(Purpose::Dropout), "fake")?, &train)?,
+            false,
+        )?;
         backward(&(&d_fake * 0.5)?)?;
-        let on_real = self.d.scores(&self.augment.apply(target(batch)?, cx, "real")?, &train)?;
+        let on_real = self.d.scores(&self.augment.apply(target(batch)?, cx.key(Purpose::Dropout), "real")?, &train)?;
         self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
@@ -128,7 +131,7 @@ impl Cut {
         // Each loss of the fakes is backpropagated as soon as it is complete.
         let mut of_fakes = GradAccumulator::new(fakes)?;
         let part = |leaf: &Tensor, from| leaf.narrow(0, from, n);
-        let fake = self.augment.apply(&part(of_fakes.leaf(), 0)?, cx, "generator")?;
+        let fake = self.augment.apply(&part(of_fakes.leaf(), 0)?, cx.key(Purpose::Dropout), "generator")?;
         let g_gan = (mode.generator_loss(&self.d.scores(&fake, &frozen)?)? * lambda_gan)?;
         of_fakes.backward(&g_gan)?;
         let share = if nce_idt { 0.5 } else { 1.0 };

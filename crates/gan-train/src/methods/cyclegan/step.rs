@@ -74,7 +74,7 @@ impl CycleGan {
     }
 
     /// The generator losses of one direction: adversarial, cycle, and identity if an image for it passes along.
-    fn cycle(&self, side: Side<'_>, cx: &StepContext, train: &Ctx, frozen: &Ctx) -> Result<Cycled> {
+    fn cycle(&self, side: Side<'_>, key: Key, train: &Ctx, frozen: &Ctx) -> Result<Cycled> {
         let (fake, identity) = match side.along {
             Some((image, lambda)) => {
                 let (fake, same) = halves(&side.generator.forward(&Tensor::cat(&[side.real, image], 0)?, train)?)?;
@@ -83,7 +83,7 @@ impl CycleGan {
             None => (side.generator.forward(side.real, train)?, None),
         };
         let rec = side.inverse.forward(&fake, train)?;
-        let shown = side.augment.apply(&fake, cx, "generator")?;
+        let shown = side.augment.apply(&fake, key, "generator")?;
         let gan = self.loss.gan_mode.generator_loss(&side.discriminator.scores(&shown, frozen)?)?;
         let cycle = (l1(&rec, side.real)? * side.lambda)?;
         let mut loss = (&gan + &cycle)?;
@@ -113,11 +113,11 @@ impl CycleGan {
         (d, augment): (&Discriminator, &Augmentation),
         real: &Tensor,
         fake: &Tensor,
-        cx: &StepContext,
+        key: Key,
         train: &Ctx,
     ) -> Result<Tensor> {
         let mode = self.loss.gan_mode;
-        let (real, fake) = (&augment.apply(real, cx, "real")?, &augment.apply(fake, cx, "fake")?);
+        let (real, fake) = (&augment.apply(real, key, "real")?, &augment.apply(fake, key, "fake")?);
         if self.fusion_d.can_concat(real, fake) {
             let on_both = d.scores(&Tensor::cat(&[real, fake], 0)?, train)?;
             let of_real =
@@ -165,6 +165,7 @@ impl Method for CycleGan {
     fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
         let (a, b) = (&batch.a, target(batch)?);
         let (train, frozen) = contexts(&self.train, cx);
+        let key = cx.key(Purpose::Dropout);
         let LossConfig { lambda_a, lambda_b, lambda_identity, .. } = self.loss;
         let (g_a, g_b, d_a, d_b) = (&self.g_a, &self.g_b, &self.d_a, &self.d_b);
 
@@ -174,11 +175,11 @@ impl Method for CycleGan {
         let along = joined.then_some((b, lambda_b));
         let (discriminator, augment) = (d_a, &self.augment_a);
         let side = Side { real: a, along, generator: g_a, inverse: g_b, discriminator, augment, lambda: lambda_a };
-        let a_to_b = self.cycle(side, cx, &train, &frozen)?;
+        let a_to_b = self.cycle(side, key, &train, &frozen)?;
         let along = joined.then_some((a, lambda_a));
         let (discriminator, augment) = (d_b, &self.augment_b);
         let side = Side { real: b, along, generator: g_b, inverse: g_a, discriminator, augment, lambda: lambda_b };
-        let b_to_a = self.cycle(side, cx, &train, &frozen)?;
+        let b_to_a = self.cycle(side, key, &train, &frozen)?;
         // The weights are crossed in the reference as well: G_A's identity belongs to domain B.
         let (idt_a, idt_b) = match (a_to_b.identity, b_to_a.identity) {
             (Some(idt_a), Some(idt_b)) => (idt_a, idt_b),
@@ -190,11 +191,11 @@ impl Method for CycleGan {
         self.opt_g.update(cx.lr)?;
 
         self.opt_d.zero_grad()?;
-        let key = cx.key(Purpose::Pool);
-        let pooled_b = self.pool_b.query(&a_to_b.fake, key)?;
-        let d_a = self.discriminator_loss((&self.d_a, &self.augment_a), b, &pooled_b, cx, &train)?;
-        let pooled_a = self.pool_a.query(&b_to_a.fake, key)?;
-        let d_b = self.discriminator_loss((&self.d_b, &self.augment_b), a, &pooled_a, cx, &train)?;
+        let choices = cx.key(Purpose::Pool);
+        let pooled_b = self.pool_b.query(&a_to_b.fake, choices)?;
+        let d_a = self.discriminator_loss((&self.d_a, &self.augment_a), b, &pooled_b, key, &train)?;
+        let pooled_a = self.pool_a.query(&b_to_a.fake, choices)?;
+        let d_b = self.discriminator_loss((&self.d_b, &self.augment_b), a, &pooled_a, key, &train)?;
         let penalty = self.loss.penalty();
         let mut penalties = penalty.backward(&self.d_a, [b, &pooled_b], ["GP_A", "R1_A"], &train, cx)?;
         penalties.extend(penalty.backward(&self.d_b, [a, &pooled_a], ["GP_B", "R1_B"], &train, cx)?);

@@ -69,11 +69,13 @@ impl Pix2Pix {
         let (train, _) = contexts(&self.train, cx);
         self.opt_d.zero_grad()?;
         let pooled = self.pool.query(&Tensor::cat(&[a, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
-        let d_fake =
-            mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, cx, "fake")?, &train)?, false)?;
+        let d_fake = mode.loss_over_scales(
+            &self.d.scores(&self.augment.apply(&pooled, cx.key(Purpose::Dropout), "fake")?, &train)?,
+            false,
+        )?;
         backward(&(&d_fake * 0.5)?)?;
         let real = Tensor::cat(&[a, b], 1)?;
-        let on_real = self.d.scores(&self.augment.apply(&real, cx, "real")?, &train)?;
+        let on_real = self.d.scores(&self.augment.apply(&real, cx.key(Purpose::Dropout), "real")?, &train)?;
         self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
@@ -88,7 +90,7 @@ impl Pix2Pix {
     fn train_g(&mut self, batch: &Batch, fake: &Tensor, cx: &StepContext) -> Result<Losses> {
         let (a, b) = (&batch.a, target(batch)?);
         let (_, frozen) = contexts(&self.train, cx);
-        let shown = self.augment.apply(&Tensor::cat(&[a, fake], 1)?, cx, "generator")?;
+        let shown = self.augment.apply(&Tensor::cat(&[a, fake], 1)?, cx.key(Purpose::Dropout), "generator")?;
         let g_gan = self.loss.gan_mode.generator_loss(&self.d.scores(&shown, &frozen)?)?;
         let g_l1 = (l1(fake, b)? * self.loss.lambda_l1)?;
         backward(&(&g_gan + &g_l1)?)?;

@@ -111,6 +111,7 @@ impl Method for Pix2PixHd {
         let mode = self.config.loss.gan_mode;
         let lambda = self.config.loss.lambda_feat;
         let (train, frozen) = contexts(&self.config.train, cx);
+        let key = cx.key(Purpose::Dropout);
         let trained = self.trained(cx.epoch);
         let coarse = if trained.len() == self.opt_g.store().len() { train } else { frozen };
         self.opt_g.select(trained)?;
@@ -124,17 +125,16 @@ impl Method for Pix2PixHd {
         self.opt_d.zero_grad()?;
         let pooled = self.pool.query(&Tensor::cat(&[&cond, &fake.detach()], 1)?, cx.key(Purpose::Pool))?;
         let d_fake =
-            mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, cx, "fake")?, &train)?, false)?;
+            mode.loss_over_scales(&self.d.scores(&self.augment.apply(&pooled, key, "fake")?, &train)?, false)?;
         backward(&(&d_fake * 0.5)?)?;
         let pair = Tensor::cat(&[&cond, real], 1)?;
         let penalty = self.config.loss.penalty();
         let penalties = penalty.backward(&self.d, [&pair, &pooled], ["D_GP", "D_R1"], &train, cx)?;
         drop(pooled);
-        // Features are matched of images that are changed alike.
+        // Features are matched of images that are changed alike, with one probability.
         let matched = if self.config.loss.feature_matching { "real" } else { "generator" };
-        let on_real = self.discriminate(&self.augment.apply(&pair, cx, "real")?, &train)?;
+        let on_real = self.discriminate(&self.augment.apply(&pair, key, "real")?, &train)?;
         drop(pair);
-        self.augment.observe(&on_real)?;
         let d_real = mode.loss_over_scales(&on_real, true)?;
         backward(&(&d_real * 0.5)?)?;
         let on_real: Vec<Vec<Tensor>> = on_real.iter().map(|s| s.iter().map(Tensor::detach).collect()).collect();
@@ -142,7 +142,8 @@ impl Method for Pix2PixHd {
         // The losses are backpropagated one by one: their graphs are gone when G's backward pass begins.
         let mut at_fake = GradAccumulator::new(&fake)?;
         let shown = Tensor::cat(&[&cond, at_fake.leaf()], 1)?;
-        let on_fake = self.discriminate(&self.augment.apply(&shown, cx, matched)?, &frozen)?;
+        let on_fake = self.discriminate(&self.augment.apply(&shown, key, matched)?, &frozen)?;
+        self.augment.observe(&on_real)?;
         let g_gan = mode.generator_loss(&on_fake)?;
         let mut losses = vec![("G_GAN", g_gan.detach())];
         let mut of_d = g_gan;
