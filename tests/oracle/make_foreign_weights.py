@@ -503,7 +503,7 @@ for kind, origin, net, more in [
     ("encoder.N, decoder.N, instance norm", "tutorials", foreign.ListUnet(norm=foreign.instance), {}),
     ("encoder.N, decoder.N, activations in front", "tutorials", foreign.ListUnet(behind=False), BN),
     ("downs.N, ups.N, biased", "tutorials", foreign.ListUnet(names=("downs", "ups"), bias=True), BN),
-    ("down_stack.N, up_stack.N", "TensorFlow's tutorial in PyTorch", foreign.ListUnet(names=("down_stack", "up_stack")), dict(mode="train")),
+    ("down_stack.N, up_stack.N", "tutorials", foreign.ListUnet(names=("down_stack", "up_stack")), dict(mode="train")),
     ("model.model.N.conv, nested", "mmgeneration, pix2pix", foreign.MmUnet(), BN),
     ("the same, affine instance norm", "mmgeneration", foreign.MmUnet(norm=affine), {}),
 ]:
