@@ -368,7 +368,7 @@ class FunctionUnet(nn.Module):
 class ListUnet(nn.Module):
     """Lists of sequences: `encoder.N`, `decoder.N`; activations behind norms, or in front of convolutions."""
 
-    def __init__(self, ngf=4, num_downs=5, norm=nn.BatchNorm2d, names=("encoder", "decoder"), behind=True, bias=False, out_nc=3):
+    def __init__(self, ngf=4, num_downs=5, norm=nn.BatchNorm2d, names=("encoder", "decoder"), behind=True, bias=False, skip_first=False):
         super().__init__()
         w = widths(ngf, num_downs)
         enc, dec = [], []
@@ -380,11 +380,11 @@ class ListUnet(nn.Module):
             enc.append(nn.Sequential(*(body + act if behind else (act if i else []) + body)))
         for level in range(num_downs - 1, -1, -1):
             deconv = nn.ConvTranspose2d(
-                w[level] * (1 if level == num_downs - 1 else 2), out_nc if level == 0 else w[level - 1], 4, 2, 1, bias=bias or level == 0)
+                w[level] * (1 if level == num_downs - 1 else 2), 3 if level == 0 else w[level - 1], 4, 2, 1, bias=bias or level == 0)
             body = [deconv] + ([norm(w[level - 1])] if level else [])
             act = [nn.ReLU()]
             dec.append(nn.Sequential(*(body + (act if level else []) if behind else act + body)))
-        self.names = names
+        self.names, self.skip_first = names, skip_first
         setattr(self, names[0], nn.ModuleList(enc))
         setattr(self, names[1], nn.ModuleList(dec))
 
@@ -394,7 +394,8 @@ class ListUnet(nn.Module):
             x = layer(x)
             skips.append(x)
         for i, layer in enumerate(getattr(self, self.names[1])):
-            x = layer(x if i == 0 else torch.cat([x, skips[-1 - i]], 1))
+            pair = [x, skips[-1 - i]]
+            x = layer(x if i == 0 else torch.cat(pair[::-1] if self.skip_first else pair, 1))
         return torch.tanh(x)
 
 

@@ -417,7 +417,7 @@ for kind, thing in [
     ("a NumPy generator", np.random.default_rng(3)),
     ("an optimizer object", opt),
     ("a scheduler's state", scheduler.state_dict()),
-    ("functions and classes", [foreign.conv_norm_relu, nn.ReLU, foreign.MlcConv, argparse.ArgumentParser]),
+    ("functions and classes", [foreign.conv_norm_relu, nn.ReLU, foreign.MlcConv]),
     ("a loss module", nn.L1Loss()),
     ("a deep structure", {"a": [{"b": ({"c": [None, True, "d" * 300]},)}]}),
     ("text of every kind", ["größer", "日本", "", "a\nb"]),
@@ -503,7 +503,7 @@ for kind, origin, net, more in [
     ("encoder.N, decoder.N, instance norm", "tutorials", foreign.ListUnet(norm=foreign.instance), {}),
     ("encoder.N, decoder.N, activations in front", "tutorials", foreign.ListUnet(behind=False), BN),
     ("downs.N, ups.N, biased", "tutorials", foreign.ListUnet(names=("downs", "ups"), bias=True), BN),
-    ("down_stack.N, up_stack.N", "TensorFlow's tutorial in PyTorch", foreign.ListUnet(names=("down_stack", "up_stack")), dict(mode="train")),
+    ("down_stack.N, up_stack.N", "tutorials", foreign.ListUnet(names=("down_stack", "up_stack")), dict(mode="train")),
     ("model.model.N.conv, nested", "mmgeneration, pix2pix", foreign.MmUnet(), BN),
     ("the same, affine instance norm", "mmgeneration", foreign.MmUnet(norm=affine), {}),
 ]:
@@ -522,6 +522,16 @@ for kind, net, more in [
     origin = {"MlcResnet": "Machine-Learning-Collection, CycleGAN", "StagedResnet": "encoder, transformer, decoder", "GanUnet": "PyTorch-GAN, pix2pix",
               "MlcUnet": "Machine-Learning-Collection, pix2pix", "FunctionUnet": "pytorch-pix2pix", "ListUnet": "encoder.N, decoder.N", "MmUnet": "mmgeneration, pix2pix"}[kind]
     add(N, "names sorted", ".safetensors", sorted_safetensors(net), "image", origin, net=net, mapped=True, **more)
+for kind, net in [
+    ("batch norm without running statistics, ResNet", nets.ResnetGenerator(ngf=4, n_blocks=2, norm="batch")),
+    ("batch norm without running statistics, U-Net", nets.UnetGenerator(ngf=4, num_downs=5)),
+]:
+    for module in shaken(net).modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats, module.running_mean, module.running_var, module.num_batches_tracked = False, None, None, None
+    add(N, kind, pth, save(net.state_dict()), "image", "without track_running_stats", net=net, mapped=True)
+net = shaken(foreign.ListUnet(skip_first=True))
+add(N, "encoder.N, decoder.N, skips in front", pth, save(net.state_dict()), "image", "tutorials", net=net, mapped=True, args=["--eval", "--assume", "skip_first=true"])
 net = shaken(foreign.MlcUnet(4, 5))
 add(N, "a U-Net under a prefix beside a discriminator", pth, save({"gen": None, "state_dict": prefixed(**{"net_g.module": net, "net_d": d})}), "image", "Lightning", net=net, mapped=True, **BN)
 net = shaken(foreign.GanUnet())

@@ -199,6 +199,46 @@ class UnetGenerator(nn.Module):
         return self.model(x)
 
 
+class PostActivationBlock(nn.Module):
+    """As reimplementations of the U-Net have it: activations behind norms."""
+
+    def __init__(self, outer, inner, in_nc=None, sub=None, where="middle", norm=None, bias=False, layout="post_activation", reflect=False):
+        super().__init__()
+        self.where = where
+        pads = reflect and where != "innermost"
+        down = [nn.ReflectionPad2d(1)] * pads
+        down.append(nn.Conv2d(outer if in_nc is None else in_nc, inner, 4, 2, 0 if pads else 1, bias=bias or where != "middle"))
+        leaky = nn.LeakyReLU(0.2)
+        if where == "outermost":
+            last = nn.ConvTranspose2d(inner * 2, outer, 6, 2, 2) if layout == "post_activation_resize" else nn.ConvTranspose2d(inner * 2, outer, 4, 2, 1)
+            m = [*down, leaky, sub, last, nn.Tanh()]
+        elif where == "innermost":
+            # The empty place tells the layout in the keys.
+            act = [nn.Identity(), nn.ReLU()] if layout == "post_activation_relu" else [leaky]
+            m = [*down, *act, nn.ConvTranspose2d(inner, outer, 4, 2, 1, bias=bias), norm(outer), nn.ReLU()]
+        else:
+            m = [*down, norm(inner), leaky, sub, nn.ConvTranspose2d(inner * 2, outer, 4, 2, 1, bias=bias), norm(outer), nn.ReLU()]
+        self.model = nn.Sequential(*m)
+
+    def forward(self, x):
+        y = self.model(x)
+        return y if self.where == "outermost" else torch.cat([x, y], 1)
+
+
+class PostActivationUnet(nn.Module):
+    def __init__(self, in_nc=3, out_nc=3, num_downs=5, ngf=64, norm="batch", layout="post_activation", reflect=False):
+        super().__init__()
+        block = functools.partial(PostActivationBlock, norm=norm_layer(norm), bias=uses_bias(norm), layout=layout, reflect=reflect)
+        widths = [ngf * min(8, 2**level) for level in range(num_downs)]
+        blk, where = None, "innermost"
+        for level in range(num_downs - 1, 0, -1):
+            blk, where = block(widths[level - 1], widths[level], sub=blk, where=where), "middle"
+        self.model = block(out_nc, ngf, in_nc=in_nc, sub=blk, where="outermost")
+
+    def forward(self, x):
+        return self.model(x)
+
+
 class PatchDiscriminator(nn.Module):
     """N-layer PatchGAN (70x70 at n_layers=3); with `antialias` that of CUT."""
 

@@ -138,7 +138,7 @@ if args.table:
         lines += ["| kind | origin | result |" + (" words |" if refusals else " options |"), "|---|---|---|---|"]
         for case, result, options, words in rows:
             if case["group"] == group:
-                last = words if refusals else f"`{options}`" if options else "asks with `--entry NAME` of each" if result == "asks" else ""
+                last = words if result == "refused" else f"`{options}`" if options else "asks with `--entry NAME` of each" if result == "asks" else ""
                 cells = [case["kind"], case["origin"], result, last]
                 lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     args.table.write_text("\n".join(lines).lstrip() + "\n")

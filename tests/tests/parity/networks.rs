@@ -52,6 +52,8 @@ pub(crate) fn generator(c: &Value, input_nc: usize, output_nc: usize) -> Generat
         norm: norm_of(c),
         dropout: c["dropout"].as_bool().unwrap_or(false),
         padding,
+        down_padding: if c["down_padding"] == "reflect" { Padding::Reflect } else { Padding::Zero },
+        unet_layout: serde_json::from_value(c["unet_layout"].clone()).unwrap_or_default(),
         antialias: c["antialias"].as_bool().unwrap_or(false),
         antialias_up: c["antialias_up"].as_bool().unwrap_or(false),
         n_blocks: number(c, "n_blocks", 9),
