@@ -210,7 +210,7 @@ fn a_flag_stops_adam_and_stays() {
     let state = Tensor::zeros((3, 1000), DType::F32, &device()).unwrap();
     let other = state.copy().unwrap();
     let factors = Tensor::new(&hp.factors(), &device()).unwrap();
-    let inputs = AdamInputs { factors: Some(&factors), bad: Some(&flag) };
+    let inputs = AdamInputs { factors: Some(&factors), bad: Some(&flag), ..AdamInputs::default() };
     // Numbers from device memory, not those of the argument.
     adam_with(&state, &flat(&good), 0..1000, &AdamStep { lr: 5.0, step: 9, ..hp }, &inputs).unwrap();
     adam(&other, &flat(&good), 0..1000, &hp).unwrap();

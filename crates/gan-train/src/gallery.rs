@@ -196,7 +196,7 @@ impl Gallery {
     }
 
     fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
-        Ok(replace_file(&*self.storage, &self.dir.join(name), content, Durability::Visible)?)
+        replace_file(&*self.storage, &self.dir.join(name), content, Durability::Visible)
     }
 
     /// Somebody may have deleted the folder since: the gallery then starts anew.

@@ -54,17 +54,18 @@ pub(crate) fn augment(x: &Tensor, draws: &Tensor, pass: &AugmentPass, backward: 
         MemoryFormat::Nchw => (1, pixels),
         MemoryFormat::Nhwc => (c, 1),
     };
-    let describe = |launch: Launch<'_>| {
+    let launch = |kernel, addresses: &[u64], grid| {
+        let launch = Launch::new(&x.device, &AUGMENT, kernel)?;
+        let launch = addresses.iter().fold(launch, |launch, &address| launch.arg(address));
         let launch = launch.arg(draws.address).arg(parts.address).size(blocks)?;
         let launch = launch.size(c)?.size(h)?.size(w)?.size(pixel)?.size(channel)?;
-        Ok::<_, candle_core::Error>(launch.size(pass.uncolored)?.arg(flags).arg(backward))
+        launch.size(pass.uncolored)?.arg(flags).arg(backward).grid(grid, BLOCK)
     };
     if pass.color {
-        let launch = Launch::new(&x.device, &AUGMENT, typed!(x.dtype(), "augment_sums")?)?.arg(x.address);
-        describe(launch)?.grid((size(blocks)?, size(n)?), BLOCK)?;
+        launch(typed!(x.dtype(), "augment_sums")?, &[x.address], (size(blocks)?, size(n)?))?;
     }
-    let launch = Launch::new(&x.device, &AUGMENT, typed!(x.dtype(), "augment")?)?.arg(x.address).arg(y.address);
-    describe(launch)?.grid((size(pixels.div_ceil(BLOCK as usize))?, size(n)?), BLOCK)?;
+    let grid = (size(pixels.div_ceil(BLOCK as usize))?, size(n)?);
+    launch(typed!(x.dtype(), "augment")?, &[x.address, y.address], grid)?;
     Ok(y.tensor())
 }
 
