@@ -132,8 +132,8 @@ fn maps_in_colour_become_label_maps() {
     let said = make(false).unwrap_err().to_string();
     assert!(
         said.contains("1 of 2")
-            && said.contains("b.png: 1 colours")
-            && said.contains("9,8,6 (1 pixels, first at x=0, y=0)"),
+            && said.contains("b.png: colours that are not in the palette")
+            && said.contains("9,8,6 (1 px, first at x=0, y=0)"),
         "{said}"
     );
     assert_eq!(decode_ids(&out.join("a.png"), &DecodeOptions::default()).unwrap().raster().samples(), [7, 0]);
