@@ -57,25 +57,25 @@ fn networks(path: &Path, loaded: Loaded, options: &WeightOptions) -> Result<Vec<
     read.extend(fold_parametrizations(&mut state));
     options.keys.apply(&mut state).map_err(|source| Error::Keys { path: path.to_owned(), source })?;
     let unusable = |source| Error::Unusable { path: path.to_owned(), source: Box::new(source) };
-    let found =
-        identify_assuming(&state, options.arch, &options.assumptions).map_err(unusable)?.into_iter().map(|found| {
-            let entry: Vec<&str> =
-                options.entry.as_deref().into_iter().chain([&*found.prefix]).filter(|part| !part.is_empty()).collect();
-            let mut notes = vec![format!("{}: {}", path.display(), found.network)];
-            notes.extend(read.iter().cloned());
-            if !found.prefix.is_empty() {
-                notes.push(format!("prefix \"{}.\" removed from its keys", found.prefix));
-            }
-            notes.extend(found.notes);
-            let file = WeightFile {
-                path: path.to_owned(),
-                state: found.state,
-                network: found.network,
-                mapping: found.mapping,
-                notes,
-            };
-            (entry.join("."), file)
-        });
+    let found = identify_assuming(&state, options.arch, &options.assumptions).map_err(unusable)?;
+    let found = found.into_iter().map(|found| {
+        let entry: Vec<&str> =
+            options.entry.as_deref().into_iter().chain([&*found.prefix]).filter(|part| !part.is_empty()).collect();
+        let mut notes = vec![format!("{}: {}", path.display(), found.network)];
+        notes.extend(read.iter().cloned());
+        if !found.prefix.is_empty() {
+            notes.push(format!("prefix \"{}.\" removed from its keys", found.prefix));
+        }
+        notes.extend(found.notes);
+        let file = WeightFile {
+            path: path.to_owned(),
+            state: found.state,
+            network: found.network,
+            mapping: found.mapping,
+            notes,
+        };
+        (entry.join("."), file)
+    });
     Ok(found.collect())
 }
 
