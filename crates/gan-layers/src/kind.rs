@@ -2,6 +2,7 @@
 
 #[cfg(doc)]
 use crate::Sequence;
+use crate::bands::{Dataflow, Traced, Value};
 use crate::plan::{Fused, Plan, Step};
 use crate::summary::Rows;
 use crate::tape::foreign;
@@ -89,6 +90,16 @@ pub(crate) trait Op: Kind {
     /// Adds the gradients of its parameters to their accumulators, if they are trained, and returns that of its input, if it is
     /// wanted.
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>>;
+
+    /// Writes what it computes of `x` into a dataflow that is evaluated in bands of rows. `None`: it is computed as a whole.
+    fn trace<'a>(&'a self, _: Value, _: &Traced<'a>, _: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        Ok(None)
+    }
+
+    /// As [`Op::trace`], of labels.
+    fn trace_labels<'a>(&'a self, _: &'a OneHot, at: &Traced<'a>, _: &mut Dataflow<'a>) -> Result<Value> {
+        bail!("{}: this layer takes images, not labels", at.step.path)
+    }
 
     /// Asked of the last layer: lets go of the result if the record holds it. Returns whether the result is this layer's own, so
     /// that no record and no input shares memory with it any longer.

@@ -11,6 +11,7 @@
 
 mod autograd;
 mod backward;
+pub mod bands;
 mod builder;
 mod conv_grads;
 mod ctx;

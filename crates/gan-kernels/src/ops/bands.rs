@@ -95,9 +95,14 @@ impl BandedConv {
         (self.g.co * self.g.taps()) as u64 * (self.g.ho * self.g.wo) as u64
     }
 
-    /// Bytes of the packed weights, and of the working memory of a call.
+    /// Bytes of the packed weights.
+    pub fn packed_bytes(&self) -> usize {
+        size_of::<f32>() * self.banding.packed
+    }
+
+    /// Bytes of the working memory of a call, beside the packed weights.
     pub fn working_bytes(&self) -> usize {
-        size_of::<f32>() * (self.banding.packed + self.banding.working)
+        size_of::<f32>() * self.banding.working
     }
 
     /// The rows of the input that these rows of the output, which are whole bands, are computed from.
