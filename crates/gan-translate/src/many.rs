@@ -62,7 +62,7 @@ type Read = Result<Option<Input>>;
 
 impl Model {
     /// Translates files in order, one at a time, as [`Model::translate_files`] does. At most two more images than the one that is being
-    /// translated are in memory: the next, and the one before. When [`EachFile::done`] ends the work, the one before has been
+    /// translated are in memory, the next and the one before, and none where a [limit](crate::MemoryLimit::alone) says so. When [`EachFile::done`] ends the work, the one before has been
     /// written, and nothing after it.
     ///
     /// ```no_run
@@ -86,7 +86,7 @@ impl Model {
     pub fn translate_each(&self, jobs: &[FileJob<'_>], write: &WriteOptions, mut each: EachFile<'_>) {
         // A pool of the calling thread alone serves no other thread.
         let alone = rayon::current_thread_index().is_some();
-        if jobs.len() < 2 || alone || self.pipelined(jobs, write, &mut each).is_none() {
+        if jobs.len() < 2 || alone || self.is_alone() || self.pipelined(jobs, write, &mut each).is_none() {
             self.one_by_one(jobs, write, &mut each);
         }
     }
