@@ -1,6 +1,7 @@
 //! `gan-cli translate`.
 
 mod files;
+mod limit;
 mod model;
 mod names;
 mod paths;
@@ -19,6 +20,7 @@ use gan_data::{DecodeOptions, Quantize, WriteFormat, WriteOptions};
 use gan_translate::{
     Alpha, DeviceConfig, EachFile, FileError, FileJob, FileOutcome, Files, Options, Stage, Translated,
 };
+use limit::LimitArgs;
 use model::LabelArgs;
 use paths::PathArgs;
 use report::Report;
@@ -89,6 +91,8 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     sizes: SizeArgs,
+    #[command(flatten)]
+    limit: LimitArgs,
     #[command(flatten)]
     labels: LabelArgs,
     #[command(flatten)]
@@ -194,6 +198,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let notes = model::check(&args, &model, plan.jobs.len())?;
     plan.notes.iter().map(String::as_str).chain(notes).for_each(|note| note!("note: {note}"));
     let jobs: Vec<FileJob<'_>> = plan.jobs.iter().map(|job| args.file_job(job)).collect();
+    if args.limit.plan {
+        limit::plan(&model, &jobs)?;
+        return Ok(Done::Complete);
+    }
     let mut report = Report::default();
     let bar = bar(plan.jobs.len(), "translating");
     let fail_fast = args.fail_fast || jobs.len() == 1;

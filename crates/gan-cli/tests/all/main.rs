@@ -14,6 +14,7 @@ mod foreign_weights;
 mod images;
 mod interchange;
 mod limits;
+mod max_memory;
 mod ranges;
 mod run_folder;
 mod signals;
