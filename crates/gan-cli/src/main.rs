@@ -7,6 +7,7 @@ mod output;
 mod advice;
 mod allocator;
 mod args;
+mod available_memory;
 mod commands;
 mod device;
 mod examples;

@@ -11,7 +11,9 @@ pub(crate) fn prepare(command: &Command) {
         Command::Train(_) | Command::Demo(_) => {
             "lower batch_size (train.accumulate makes up for it), load_size and crop_size, or give --set train.checkpointing=true"
         }
-        Command::Translate(_) => "use smaller images, for example by --preprocess scale_width --load-size 512",
+        Command::Translate(_) => {
+            "give a lower --max-memory, or use smaller images, for example by --preprocess scale_width --load-size 512"
+        }
         Command::Bench(_) => "lower --size and --batch",
         Command::EncodeFeatures(_) | Command::Evaluate(_) | Command::Dataset(_) => "use smaller images",
         Command::Convert(_) | Command::Summary(_) | Command::Completions(_) => return,

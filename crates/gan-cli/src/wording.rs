@@ -1,7 +1,7 @@
 //! Errors of gan-translate in the words of the command line: what to do about each by which option.
 
 use crate::commands::model_folder::instead;
-use crate::exit::{BAD_DATA, BAD_MODEL, Coded, USAGE};
+use crate::exit::{BAD_DATA, BAD_MODEL, Coded, DEVICE, USAGE};
 use gan_translate::Error;
 
 /// The same error, with the option that helps where there is one.
@@ -81,7 +81,30 @@ pub(crate) fn worded(error: Error) -> anyhow::Error {
                 "it is {w}x{h} after --preprocess, but this model takes multiples of {multiple}; choose --load-size and --crop-size to suit, or leave --preprocess out: then every size goes"
             ),
         ),
+        Error::TooLittleMemory { least, limit } => {
+            let (width, height) = least.size;
+            let (memory, files) = (bytes(least.memory), bytes(least.scratch));
+            let remedy = if least.memory > limit.memory {
+                format!("it may take {}: raise --max-memory", bytes(limit.memory))
+            } else {
+                format!("{} has room for {}: name another folder with --scratch", limit.scratch.display(), bytes(limit.scratch_bytes))
+            };
+            (
+                DEVICE,
+                format!(
+                    "{width}x{height} pixels need {memory} of memory and {files} of files at least, and {remedy}, or use smaller images, for example by --preprocess scale_width --load-size 512"
+                ),
+            )
+        }
         other => return other.into(),
     };
     Coded(code, message).into()
+}
+
+/// A number of bytes in words: `640 MiB`, `1.5 GiB`.
+pub(crate) fn bytes(count: u64) -> String {
+    match count {
+        n if n < 1 << 30 => format!("{} MiB", n.div_ceil(1 << 20)),
+        n => format!("{:.1} GiB", n as f64 / (1u64 << 30) as f64),
+    }
 }

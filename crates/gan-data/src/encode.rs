@@ -45,9 +45,20 @@ pub enum Quantize {
 pub fn image_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) -> Result<Image> {
     let tensor = if tensor.rank() == 4 { tensor.squeeze(0)? } else { tensor.clone() };
     let (channels, height, width) = tensor.dims3()?;
-    let interleaved = tensor.permute((1, 2, 0))?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
-    let values = interleaved.contiguous()?.flatten_all()?.to_vec1::<f32>()?;
-    require_finite(&values, width, |at| (at % channels, at / channels))?;
+    let tensor = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+    let interleaved = |first: usize, rows: usize| -> Result<Vec<f32>> {
+        let rows = tensor.narrow(1, first, rows)?.permute((1, 2, 0))?.contiguous()?;
+        Ok(rows.flatten_all()?.to_vec1()?)
+    };
+    // Some rows at a time: of large images, another copy is a lot of memory.
+    let bands = (0..height).step_by(ROWS).map(|first| interleaved(first, ROWS.min(height - first)));
+    let bands = bands.map(|values| match values {
+        Ok(values) if values.iter().any(|v| !v.is_finite()) => {
+            require_finite(&interleaved(0, height)?, width, |at| (at % channels, at / channels))?;
+            Ok(values)
+        }
+        other => other,
+    });
     let bias = match quantize {
         Quantize::Round => 0.5,
         Quantize::Truncate => 0.0,
@@ -55,14 +66,26 @@ pub fn image_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) -> R
     // `as` saturates.
     Ok(match depth {
         Depth::U8 => {
-            let samples = values.iter().map(|v| ((v + 1.0) / 2.0 * 255.0 + bias) as u8).collect();
+            let samples = levels(bands, channels * height * width, |v| ((v + 1.0) / 2.0 * 255.0 + bias) as u8)?;
             Image::U8(Raster::new(width, height, channels, samples))
         }
         Depth::U16 => {
-            let samples = values.iter().map(|v| ((v + 1.0) / 2.0 * 65535.0 + bias) as u16).collect();
+            let samples = levels(bands, channels * height * width, |v| ((v + 1.0) / 2.0 * 65535.0 + bias) as u16)?;
             Image::U16(Raster::new(width, height, channels, samples))
         }
     })
+}
+
+/// Rows that become levels at a time.
+const ROWS: usize = 64;
+
+/// The levels of values that come in bands, `count` of them in all.
+fn levels<T>(bands: impl Iterator<Item = Result<Vec<f32>>>, count: usize, level: impl Fn(f32) -> T) -> Result<Vec<T>> {
+    let mut levels = Vec::with_capacity(count);
+    for band in bands {
+        levels.extend(band?.into_iter().map(&level));
+    }
+    Ok(levels)
 }
 
 /// Refuses NaN and infinite values: as levels they would be 0 or the brightest one, which looks like an image. `place` tells the

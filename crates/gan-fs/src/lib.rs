@@ -7,11 +7,13 @@ mod lock;
 mod regular;
 mod replace;
 mod same;
+mod unnamed;
 
 pub use lock::{FileLock, LockError};
 pub use regular::{kind, open_regular, read_regular, regular_metadata};
 pub use replace::{Durability, ReplaceError, is_temporary, parent, replace, sync_folder, temporary_beside};
 pub use same::{FileId, is_same, is_within, resolve};
+pub use unnamed::unnamed_file;
 
 /// Runs the example of the README.
 #[cfg(doctest)]

@@ -27,6 +27,10 @@ impl Version {
 const KEPT: usize = 2;
 /// Elements of the largest form that is kept (40 MiB); larger ones are made anew for every call, in working memory.
 pub(crate) const LARGEST: usize = 10 << 20;
+/// Bytes of the largest packed form that is kept.
+pub const LARGEST_PACKED: usize = LARGEST * size_of::<f32>();
+/// Bytes of all packed forms that a process keeps.
+pub const ALL_PACKED: usize = BUDGET * size_of::<f32>();
 /// Elements of all forms that a process keeps (256 MiB); what comes later is made anew for every call as well. Forms are
 /// several times the size of their weights, and each saves no more than its own packing: a few per cent of a call.
 const BUDGET: usize = 64 << 20;

@@ -39,13 +39,15 @@ fn computed(
     if x.track_op() { x.apply_op1(Computed { y, backward }) } else { y.take() }
 }
 
+/// The windows of [`avg_pool3s2`].
+pub(crate) const PYRAMID: Pool2d = Pool2d { padding: 1, ..Pool2d::new(3, 2) };
+
 /// `AvgPool2d(3, stride 2, padding 1)` that does not count the padding, `[N, C, H, W]` → `[N, C, ⌈H/2⌉, ⌈W/2⌉]`: the
 /// pyramid of pix2pixHD's enhancers and discriminators.
 ///
 /// # Errors
 /// As [`gan_kernels::pool::avg_pool`].
 pub fn avg_pool3s2(x: &Tensor) -> Result<Tensor> {
-    const PYRAMID: Pool2d = Pool2d { padding: 1, ..Pool2d::new(3, 2) };
     let (_, _, h, w) = x.dims4()?;
     let y = avg_pool(&x.detach(), &PYRAMID)?;
     computed(x, Handover::fresh(y), move |dy| avg_pool_backward(dy, (h, w), &PYRAMID))

@@ -2,6 +2,7 @@
 
 #[cfg(doc)]
 use crate::Sequence;
+use crate::bands::{Dataflow, Traced, Value};
 use crate::plan::{Fused, Plan, Step};
 use crate::summary::Rows;
 use crate::tape::foreign;
@@ -93,6 +94,16 @@ pub(crate) trait Op: Kind {
     /// Of a value and a direction: its result and the derivative of that along the direction, both differentiable.
     fn jvp(&self, _: (Tensor, Tensor), pass: &Jvp<'_>) -> Result<(Tensor, Tensor)> {
         bail!("{}: second derivatives are there for layers of discriminators, not for this one", pass.path)
+    }
+
+    /// Writes what it computes of `x` into a dataflow that is evaluated in bands of rows. `None`: it is computed as a whole.
+    fn trace<'a>(&'a self, _: Value, _: &Traced<'a>, _: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        Ok(None)
+    }
+
+    /// As [`Op::trace`], of labels.
+    fn trace_labels<'a>(&'a self, _: &'a OneHot, at: &Traced<'a>, _: &mut Dataflow<'a>) -> Result<Value> {
+        bail!("{}: this layer takes images, not labels", at.step.path)
     }
 
     /// Asked of the last layer: lets go of the result if the record holds it. Returns whether the result is this layer's own, so

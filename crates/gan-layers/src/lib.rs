@@ -12,6 +12,7 @@
 mod autograd;
 mod average;
 mod backward;
+pub mod bands;
 mod builder;
 mod conv_grads;
 mod ctx;

@@ -108,6 +108,17 @@ impl Summary {
     }
 }
 
+/// Channels, height and width of what a layer puts out for an input of `[C, H, W]`.
+///
+/// # Errors
+/// The layer does not take this size.
+pub(crate) fn output_size(layer: &dyn Kind, path: &str, [channels, height, width]: [usize; 3]) -> Result<[usize; 3]> {
+    let mut rows = Vec::new();
+    let mut to = Rows { rows: &mut rows, channels, height, width };
+    layer.summarize(path, &mut to)?;
+    Ok([to.channels, to.height, to.width])
+}
+
 /// A summary being written: its rows, and the size that the next layer gets.
 pub(crate) struct Rows<'a> {
     rows: &'a mut Vec<Row>,

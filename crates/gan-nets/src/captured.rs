@@ -8,6 +8,7 @@ use crate::{Generator, GeneratorConfig};
 use candle_core::{DType, Error, Result, Shape, Tensor, bail};
 use gan_kernels::graph::{Capturable, Graph, GraphCache};
 use gan_kernels::onehot::OneHot;
+use gan_layers::bands::{Dataflow, Value};
 use gan_layers::{Ctx, Input, NormMode, Weights};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -100,6 +101,14 @@ impl CapturedGenerator {
         }
         let State { cache, returned } = &mut *state;
         cache.call(x.device(), InputKey::of(x), &mut Forward { generator: self, x, returned })
+    }
+
+    /// As [`Generator::dataflow`], with the context of the translations.
+    ///
+    /// # Errors
+    /// As [`Generator::dataflow`].
+    pub fn dataflow<'a>(&'a self, x: impl Into<Input<'a>>) -> Result<(Dataflow<'a>, Value)> {
+        self.generator.dataflow(x, &self.ctx)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

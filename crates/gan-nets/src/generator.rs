@@ -4,6 +4,7 @@ use crate::bounds::{self, Factor};
 use crate::local::LocalEnhancer;
 use crate::{GlobalConfig, LocalConfig, Padding, ResnetConfig, UnetConfig, UnetLayout, Upsample};
 use candle_core::{Result, Tensor, bail};
+use gan_layers::bands::{Dataflow, Value};
 use gan_layers::{Builder, Ctx, InitType, Input, NormKind, Sequence, Summary};
 use gan_range::Range;
 use serde::{Deserialize, Serialize};
@@ -309,6 +310,19 @@ impl Generator {
             Net::Plain(seq) => seq.forward(x, ctx),
             Net::Local(local) => local.forward(x, ctx, coarse),
         }
+    }
+
+    /// The network for one input as a dataflow that is evaluated in bands of rows, with the bits of [`Generator::forward`], and its output.
+    ///
+    /// # Errors
+    /// As [`Generator::forward`] and [`Dataflow::new`].
+    pub fn dataflow<'a>(&'a self, x: impl Into<Input<'a>>, ctx: &Ctx) -> Result<(Dataflow<'a>, Value)> {
+        let mut flow = Dataflow::new(x.into(), ctx)?;
+        let output = match &self.net {
+            Net::Plain(seq) => flow.apply_to_input(seq)?,
+            Net::Local(local) => local.trace(&mut flow)?,
+        };
+        Ok((flow, output))
     }
 
     /// Whether it was built over a [`ParamStore`](gan_layers::ParamStore), whose parameters may change.

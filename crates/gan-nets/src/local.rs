@@ -5,6 +5,7 @@ use crate::bounds::{self, within};
 use crate::global::{GlobalConfig, head};
 use crate::padding::Padding;
 use candle_core::{Result, Tensor};
+use gan_layers::bands::{Dataflow, Value};
 use gan_layers::{Act, Builder, Ctx, Input, NormKind, PadMode, Sequence, SequenceBuilder, avg_pool3s2};
 
 /// A global generator of width `ngf · 2^n_local` at the coarsest scale and `n_local` enhancers that each double the size.
@@ -120,6 +121,28 @@ impl LocalEnhancer {
             let ctx = if m + 1 == self.enhancers.len() { ctx } else { coarse };
             let sum = (enhancer.down.forward(x, ctx)? + y)?;
             y = enhancer.up.forward(&sum, ctx)?;
+        }
+        Ok(y)
+    }
+
+    /// The same, applied to the input of a dataflow.
+    pub(crate) fn trace<'a>(&'a self, flow: &mut Dataflow<'a>) -> Result<Value> {
+        let mut x = flow.input()?;
+        let mut pyramid = Vec::new(); // as in `forward`
+        for _ in &self.enhancers {
+            x = flow.avg_pool3s2(x)?;
+            pyramid.push(x);
+        }
+        let mut y = flow.apply(&self.trunk, x)?;
+        // Each enhancer sees the scale above that of what comes before it, the last one the input.
+        let finer = pyramid.iter().rev().skip(1).map(|&x| Some(x)).chain([None]);
+        for (enhancer, x) in self.enhancers.iter().zip(finer) {
+            let down = match x {
+                Some(x) => flow.apply(&enhancer.down, x)?,
+                None => flow.apply_to_input(&enhancer.down)?,
+            };
+            let sum = flow.add(down, y)?;
+            y = flow.apply(&enhancer.up, sum)?;
         }
         Ok(y)
     }

@@ -2,6 +2,7 @@
 //! one find the facts in the variants.
 
 use crate::elsewhere::Elsewhere;
+use crate::limit::{Estimate, MemoryLimit};
 use crate::model_config::InvalidModel;
 use gan_data::Direction;
 use gan_kernels::device::DeviceError;
@@ -190,6 +191,17 @@ pub enum Error {
         size: (usize, usize),
         /// What both sides have to be multiples of.
         multiple: usize,
+    },
+    /// An image cannot be translated within the limit.
+    #[error(
+        "{}x{} pixels take {} MiB of memory and {} MiB of files at least, and may take {} MiB and {} MiB",
+        least.size.0, least.size.1, least.memory >> 20, least.scratch >> 20, limit.memory >> 20, limit.scratch_bytes >> 20
+    )]
+    TooLittleMemory {
+        /// What it takes at least.
+        least: Box<Estimate>,
+        /// The limit.
+        limit: MemoryLimit,
     },
     /// The output has more channels than the format of its file.
     #[error(

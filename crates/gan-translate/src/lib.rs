@@ -9,12 +9,14 @@
 #![forbid(unsafe_code)]
 
 mod alpha;
+mod bounded;
 mod conditioning;
 pub mod device;
 mod elsewhere;
 mod encoder;
 mod error;
 pub mod legacy;
+mod limit;
 mod many;
 mod model;
 mod model_config;
@@ -35,6 +37,7 @@ pub use elsewhere::Elsewhere;
 pub use encoder::FeatureEncoder;
 pub use error::{Error, Result};
 pub use gan_data::Direction;
+pub use limit::{Estimate, MemoryLimit};
 pub use many::{EachFile, FileError, FileJob, FileOutcome, Made, Stage};
 pub use model::{Model, Translated};
 pub use model_config::{

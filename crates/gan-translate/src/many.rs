@@ -89,7 +89,7 @@ type Computed = Result<(Translated, Image, Option<Image>)>;
 
 impl Model {
     /// Translates files in order, as [`Model::translate_files`] does. At most two more images than the batch that is being
-    /// translated are in memory: the next, and the one before. When [`EachFile::done`] ends the work, what came before has been
+    /// translated are in memory, the next and the one before, and none where a [limit](crate::MemoryLimit::alone) says so. When [`EachFile::done`] ends the work, what came before has been
     /// written, and nothing after it.
     ///
     /// ```no_run
@@ -119,7 +119,7 @@ impl Model {
     pub fn translate_each(&self, jobs: &[FileJob<'_>], mut each: EachFile<'_>) {
         // A pool of the calling thread alone serves no other thread.
         let alone = rayon::current_thread_index().is_some();
-        if jobs.len() < 2 || alone || self.pipelined(jobs, &mut each).is_none() {
+        if jobs.len() < 2 || alone || self.is_alone() || self.pipelined(jobs, &mut each).is_none() {
             self.one_by_one(jobs, &mut each);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::alpha::{self, Alpha};
 use crate::device::to_device;
+use crate::limit::Estimate;
 use crate::model_config::{InputKind, ModelConfig, OutputKind};
 use crate::networks::Networks;
 use crate::options::Options;
@@ -101,6 +102,11 @@ impl Model {
         &self.notes
     }
 
+    /// Whether no other image is to be in memory while one is translated.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.networks.is_alone()
+    }
+
     /// Whether the alpha channel of an input is part of what the model sees.
     pub fn takes_alpha(&self) -> bool {
         self.reader.takes_alpha()
@@ -189,11 +195,19 @@ impl Model {
         input.alpha.is_some() && self.options.alpha == Alpha::Drop
     }
 
+    /// What [`Model::translate_input`] would take; `None` without a [limit](Options::limit) or off the CPU.
+    ///
+    /// # Errors
+    /// [`Error::TooLittleMemory`]; as [`Model::translate_input`].
+    pub fn estimate(&self, input: &Input) -> Result<Option<Estimate>> {
+        self.networks.estimate(&input.batch, self.reader.transform.is_some())
+    }
+
     /// The image for an input.
     ///
     /// # Errors
-    /// [`Error::TooSmall`] and [`Error::NotMultiple`] for sizes that were chosen, [`Error::NoStyles`]; [`Error::Data`] if values
-    /// are not finite; [`Error::Tensor`] if the device has no memory.
+    /// [`Error::TooSmall`] and [`Error::NotMultiple`] for sizes that were chosen, [`Error::NoStyles`], [`Error::TooLittleMemory`];
+    /// [`Error::Data`] if values are not finite; [`Error::Tensor`] if the device has no memory.
     pub fn translate_input(&self, input: Input) -> Result<Image> {
         let y = self.output(&input.batch)?;
         self.image(&y, input)

@@ -1,7 +1,9 @@
 //! The networks of a model on a device.
 
+use crate::bounded;
 use crate::conditioning::Condition;
 use crate::encoder::FeatureEncoder;
+use crate::limit::{Estimate, MemoryLimit};
 use crate::model_config::{Generator, InputKind, ModelConfig};
 use crate::options::{Options, check_precision};
 use crate::pad_to_multiple::{padded, smallest_side};
@@ -10,6 +12,7 @@ use crate::trained_model::TrainedModel;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
+use gan_layers::Builder;
 use gan_nets::CapturedGenerator;
 use std::path::PathBuf;
 
@@ -23,6 +26,9 @@ pub(crate) struct Networks {
     classes: usize,
     instances: bool,
     dtype: DType,
+    /// What one image may take, on the CPU, and the bytes of the generator's parameters.
+    limit: Option<MemoryLimit>,
+    parameters: u64,
 }
 
 /// Where the instance features of a translation come from.
@@ -44,6 +50,8 @@ impl Networks {
         let device = &options.device;
         let weights = trained.network(&generator.network)?.var_builder(device.dtype, &device.device)?;
         let labels = matches!(config.input, InputKind::Labels { .. });
+        let shapes = Builder::shapes_only();
+        generator.config.build(shapes.clone())?;
         Ok(Networks {
             generator: options.prepare(generator.config.build(weights)?),
             features,
@@ -51,26 +59,75 @@ impl Networks {
             classes: config.classes(),
             instances: config.instances,
             dtype: device.dtype,
+            limit: options.limit.clone().filter(|_| device.device.is_cpu()),
+            parameters: shapes.params() * device.dtype.size_in_bytes() as u64,
         })
     }
 
     /// The images `[N, output_nc, H, W]` in [-1, 1] for a batch on the device whose sides are multiples of
     /// [`Networks::size_multiple`] and not below [`Networks::smallest_side`].
     pub(crate) fn translate(&self, batch: &Batch) -> Result<Tensor> {
+        self.translate_beside(batch, 0)
+    }
+
+    /// The same, while so many bytes of other tensors are there.
+    fn translate_beside(&self, batch: &Batch, others: u64) -> Result<Tensor> {
+        let input = self.condition(batch)?;
+        match &self.limit {
+            Some(limit) if batch.a.dim(0)? == 1 => {
+                bounded::translate(&self.generator, &input, limit, others + self.taken(batch, &input))
+            }
+            _ => Ok(self.generator.forward(&input)?),
+        }
+    }
+
+    /// Whether no other image is to be in memory while one is translated.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.limit.as_ref().is_some_and(|limit| limit.alone)
+    }
+
+    fn condition(&self, batch: &Batch) -> Result<Condition> {
         self.check(batch)?;
         let unseen = Batch { inst: None, ..batch.clone() };
-        let mut input = Condition::new(if self.instances { batch } else { &unseen }, self.classes, self.dtype)?;
-        if let Some(features) = &self.features {
-            input = input.with(&features.planes(batch, self.dtype)?)?;
+        let input = Condition::new(if self.instances { batch } else { &unseen }, self.classes, self.dtype)?;
+        match &self.features {
+            Some(features) => Ok(input.with(&features.planes(batch, self.dtype)?)?),
+            None => Ok(input),
         }
-        Ok(self.generator.forward(&input)?)
+    }
+
+    /// Bytes of the parameters and of all that an input is made of.
+    fn taken(&self, batch: &Batch, input: &Condition) -> u64 {
+        let made = match input {
+            // It is the batch's own.
+            Condition::Planes(x) if (x.dims(), x.dtype()) == (batch.a.dims(), batch.a.dtype()) => 0,
+            Condition::Planes(x) => bounded::bytes([x]),
+            Condition::Labels(x) => bounded::bytes([x.labels()].into_iter().chain(x.rest())),
+        };
+        self.parameters + bounded::bytes(tensors(batch)) + made
+    }
+
+    /// What the translation of a batch of one image takes, which is extended first unless its size is `exact`; `None` without a limit.
+    pub(crate) fn estimate(&self, batch: &Batch, exact: bool) -> Result<Option<Estimate>> {
+        let Some(limit) = &self.limit else { return Ok(None) };
+        let (batch, others) = if exact { (batch.clone(), 0) } else { self.extended(batch)? };
+        let input = self.condition(&batch)?;
+        bounded::estimate(&self.generator, &input, limit, others + self.taken(&batch, &input)).map(Some)
+    }
+
+    /// A batch with sides that suit, and the bytes of the one that it was made of, if that is another.
+    fn extended(&self, batch: &Batch) -> Result<(Batch, u64)> {
+        let extended = padded(batch, self.size_multiple(), self.smallest_side())?;
+        let others = if extended.a.dims() == batch.a.dims() { 0 } else { bounded::bytes(tensors(batch)) };
+        Ok((extended, others))
     }
 
     /// The same for sides of any length: the input is extended by mirroring, and the result cut back.
     pub(crate) fn translate_any_size(&self, batch: &Batch) -> Result<Tensor> {
         self.check(batch)?;
         let (_, _, h, w) = batch.a.dims4()?;
-        let y = self.translate(&padded(batch, self.size_multiple(), self.smallest_side())?)?;
+        let (extended, others) = self.extended(batch)?;
+        let y = self.translate_beside(&extended, others)?;
         Ok(y.narrow(2, 0, h)?.narrow(3, 0, w)?.contiguous()?)
     }
 
@@ -110,6 +167,10 @@ impl Networks {
         }
         Ok(())
     }
+}
+
+fn tensors(batch: &Batch) -> impl Iterator<Item = &Tensor> {
+    [&batch.a].into_iter().chain(&batch.b).chain(&batch.inst)
 }
 
 impl Features {

@@ -2,6 +2,7 @@
 
 use crate::alpha::Alpha;
 use crate::device::DeviceConfig;
+use crate::limit::MemoryLimit;
 use crate::sizes::SizeOptions;
 use crate::weight_file::WeightOptions;
 use crate::{Error, Result};
@@ -32,6 +33,8 @@ pub struct Options {
     /// Do not capture translations of one size as CUDA graphs. To be set where several threads use one device: none may
     /// while another one captures.
     pub no_cuda_graphs: bool,
+    /// What the translation of one image on the CPU may take; the result is the same. Without one, all of an image is computed at once.
+    pub limit: Option<MemoryLimit>,
     /// What a bare weight file does not tell.
     pub weights: WeightOptions,
     /// What becomes of an alpha channel that the model does not take.

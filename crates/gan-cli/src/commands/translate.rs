@@ -1,6 +1,7 @@
 //! `gan-cli translate`.
 
 mod files;
+mod limit;
 mod model;
 mod names;
 mod page;
@@ -22,6 +23,7 @@ use gan_data::{DecodeOptions, Quantize, WriteFormat, WriteOptions};
 use gan_translate::{
     Alpha, DeviceConfig, EachFile, FileError, FileJob, FileOutcome, Files, Model, Options, Stage, Translated,
 };
+use limit::LimitArgs;
 use model::LabelArgs;
 use page::Page;
 use paths::{PathArgs, Paths};
@@ -116,6 +118,8 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     sizes: SizeArgs,
+    #[command(flatten)]
+    limit: LimitArgs,
     #[command(flatten)]
     labels: LabelArgs,
     #[command(flatten)]
@@ -316,6 +320,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         plan.sort_by_size();
     }
     let jobs: Vec<FileJob<'_>> = plan.jobs.iter().map(|job| args.file_job(job, content.as_deref())).collect();
+    if args.limit.plan {
+        limit::plan(&model, &jobs)?;
+        return Ok(Done::Complete);
+    }
     let targets = args.target.as_deref().map(|path| Targets::of(path, plan.jobs.len())).transpose()?;
     let writer = Writer {
         options: args.write_options(),

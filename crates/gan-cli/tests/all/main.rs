@@ -17,6 +17,7 @@ mod foreign_weights;
 mod images;
 mod interchange;
 mod limits;
+mod max_memory;
 mod ranges;
 mod run_folder;
 mod signals;

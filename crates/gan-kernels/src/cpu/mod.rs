@@ -8,6 +8,7 @@ pub(crate) mod elementwise;
 pub(crate) mod exponential;
 pub(crate) mod labels;
 pub(crate) mod loss;
+pub(crate) mod moments;
 pub(crate) mod norm;
 pub(crate) mod patches;
 pub(crate) mod planes;

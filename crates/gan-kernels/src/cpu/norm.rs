@@ -1,6 +1,7 @@
 //! Normalization by group: one task computes a group's statistics and writes its planes while they are in the cache.
 #![allow(unsafe_code)]
-use super::elementwise::{by_act, for_overwrite, sum, sum_by};
+use super::elementwise::{by_act, for_overwrite};
+use super::moments::Moments;
 use super::planes::Shared;
 use crate::cpu::real::Real;
 use crate::dispatch::isa;
@@ -81,12 +82,8 @@ pub(crate) fn forward<T: Real>(
     };
     match statistics {
         Statistics::Own(mean, var) => mean.par_iter_mut().zip(var).enumerate().for_each(|(g, (mean, var))| {
-            let count = (planes.of(spec.group, g).count() * hw) as f64;
-            let total: f64 = planes.of(spec.group, g).map(|p| sum(isa, &x[p * hw..(p + 1) * hw])).sum();
-            *mean = T::of(total / count);
-            let total: f64 =
-                planes.of(spec.group, g).map(|p| squared_deviations(isa, &x[p * hw..(p + 1) * hw], *mean)).sum();
-            *var = T::of(total / count);
+            let moments = planes.of(spec.group, g).map(|p| Moments::of(isa, &x[p * hw..(p + 1) * hw]));
+            (*mean, *var) = moments.fold(Moments::default(), Moments::merge).mean_and_variance();
             write(g, *mean, *var);
         }),
         Statistics::Given(mean, var) => {
@@ -94,12 +91,6 @@ pub(crate) fn forward<T: Real>(
         }
     }
     y
-}
-
-vectorised! {
-    fn squared_deviations<T: Real>(x: &[T], mean: T) -> f64 {
-        sum_by([x], |[x]| (x - mean) * (x - mean))
-    }
 }
 
 vectorised! {

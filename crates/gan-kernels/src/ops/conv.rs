@@ -9,6 +9,7 @@ use crate::spec::act::Act;
 pub use crate::spec::conv::{Conv2d, ConvTranspose2d, PadMode};
 use crate::spec::epilogue::Epilogue;
 use crate::spec::geometry::{Geometry, dims4};
+use crate::spec::rows::Span;
 use crate::weight::Weight;
 use candle_core::{Result, Tensor, bail};
 
@@ -101,25 +102,49 @@ fn add_weight_gradient(
 /// From the big end `x` to the small end.
 fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
     on_cuda!(x, conv::forward(op, g, x, w, epilogue));
+    forward_rows(op, g, &g.forward_span(), x, w, epilogue)
+}
+
+/// The rows of `span` of the same, on the CPU.
+pub(super) fn forward_rows(
+    op: &str,
+    g: &Geometry,
+    span: &Span,
+    x: &Tensor,
+    w: &Weight,
+    epilogue: Epilogue,
+) -> Result<Tensor> {
     same_kind(op, x, w.tensor())?;
     let (x, weight) = (plain(x)?, plain(w.tensor())?);
     by_dtype!(x, T => {
         let bias = bias_of::<T>(op, epilogue.bias, g.co)?;
         slices!(T; xs = x, ws = weight);
         let epilogue = kernel::Epilogue { bias: bias.as_deref(), act: epilogue.act };
-        tensor(kernel::forward(g, xs, ws, w, epilogue), (g.n, g.co, g.ho, g.wo))
+        tensor(kernel::forward(g, span, xs, ws, w, epilogue), (g.n, g.co, span.output.count, g.wo))
     })
 }
 
 /// From the small end `y` to the big end.
 fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
     on_cuda!(y, conv::backward_data(op, g, y, w, epilogue));
+    backward_data_rows(op, g, &g.backward_span(), y, w, epilogue)
+}
+
+/// The rows of `span` of the same, on the CPU.
+pub(super) fn backward_data_rows(
+    op: &str,
+    g: &Geometry,
+    span: &Span,
+    y: &Tensor,
+    w: &Weight,
+    epilogue: Epilogue,
+) -> Result<Tensor> {
     same_kind(op, y, w.tensor())?;
     let (y, weight) = (plain(y)?, plain(w.tensor())?);
     let x = by_dtype!(y, T => {
         let bias = bias_of::<T>(op, epilogue.bias, g.ci)?;
         slices!(T; ys = y, ws = weight);
-        tensor(kernel::backward_data(g, ys, ws, w, bias.as_deref()), (g.n, g.ci, g.h, g.w))
+        tensor(kernel::backward_data(g, span, ys, ws, w, bias.as_deref()), (g.n, g.ci, span.output.count, g.w))
     })?;
     if epilogue.act == Act::Identity { Ok(x) } else { act(&x, epilogue.act) }
 }

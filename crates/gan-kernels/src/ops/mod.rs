@@ -1,6 +1,7 @@
 //! The public operators: each checks its arguments, then hands them to its kernels on the CPU or on CUDA.
 pub mod act;
 pub mod augment;
+pub mod bands;
 pub mod blur;
 pub mod concat;
 pub mod conv;

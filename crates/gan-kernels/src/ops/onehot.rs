@@ -3,16 +3,20 @@ use crate::cpu::conv::onehot as kernel;
 use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::real::by_dtype;
 use crate::dispatch::{gathers, on_cuda};
+use crate::ops::bands::{BandedConv, Bands, Window};
 use crate::ops::concat::narrow_channels;
 use crate::ops::conv::{ConvGrads, WeightGrad, add_bias_gradient, bias_of, conv2d, conv2d_backward};
 use crate::ops::elementwise::convert;
 use crate::ops::labels::{check_below, ids, one_hot, sizes};
 use crate::ops::storage::{apart, plain, slices, tensor, update};
+use crate::spec::act::Act;
 use crate::spec::conv::Conv2d;
 use crate::spec::geometry::{Geometry, dims4};
 pub use crate::spec::onehot::OneHot;
+use crate::spec::rows::{Rows, Span};
 use crate::weight::Weight;
 use candle_core::{DType, Result, Tensor, bail};
+use std::ops::Range;
 
 /// What errors are about.
 const PLANES: &str = "one-hot planes";
@@ -61,6 +65,15 @@ impl OneHot {
         }
     }
 
+    /// Some rows of it.
+    ///
+    /// # Errors
+    /// It has fewer rows.
+    pub fn rows(&self, rows: &Range<usize>) -> Result<Self> {
+        let some = |t: &Tensor| t.narrow(2, rows.start, rows.len());
+        Ok(OneHot { labels: some(&self.labels)?, rest: self.rest.as_ref().map(some).transpose()?, ..self.clone() })
+    }
+
     /// Whether [`onehot_conv2d`] is the faster way through a convolution with this weight than the planes are: from 8 classes
     /// on. On CUDA it has to be one that it can serve: stride 1, kernels up to 7x7, the same padding on all sides.
     pub fn pays(&self, weight: &Tensor, spec: &Conv2d) -> bool {
@@ -104,27 +117,103 @@ pub fn onehot_conv2d(x: &OneHot, w: &Weight, bias: Option<&Tensor>, spec: &Conv2
     if weight.dtype() != dtype {
         bail!("{OP}: the result cannot be {dtype:?}, the weight is {:?}", weight.dtype())
     }
-    let (ids, ..) = ids(OP, &x.labels)?;
-    let labels = kernel::Labels { ids: &ids, classes: x.classes };
     let rest = match &x.rest {
         Some(rest) => Some(conv2d(rest, &Weight::constant(part(weight, x.classes)?), bias, spec)?),
         None => None,
     };
-    let weight = plain(weight)?;
+    add_labels(OP, &g, &g.forward_span(), x, w, bias, rest)
+}
+
+/// The rows of `span` of a convolution, from the labels in `x` and what the planes behind them make, which has the bias.
+fn add_labels(
+    op: &str,
+    g: &Geometry,
+    span: &Span,
+    x: &OneHot,
+    w: &Weight,
+    bias: Option<&Tensor>,
+    rest: Option<Tensor>,
+) -> Result<Tensor> {
+    let (ids, ..) = ids(op, &x.labels)?;
+    let labels = kernel::Labels { ids: &ids, classes: x.classes, held: span.input };
+    let (weight, made) = (plain(w.tensor())?, span.output);
     by_dtype!(weight, T => {
         slices!(T; ws = weight);
         if let Some(sum) = rest {
             update(&sum, |out: &mut [T]| {
-                kernel::forward(&g, labels, ws, w, None, out, true);
+                kernel::forward(g, made, labels, ws, w, None, out, true);
                 Ok(())
             })?;
             return Ok(sum);
         }
-        let bias = bias_of::<T>(OP, bias, g.co)?;
-        let mut out = for_overwrite(g.n * g.co * g.ho * g.wo);
-        kernel::forward(&g, labels, ws, w, bias.as_deref(), &mut out, false);
-        tensor(out, (g.n, g.co, g.ho, g.wo))
+        let bias = bias_of::<T>(op, bias, g.co)?;
+        let mut out = for_overwrite(g.n * g.co * made.count * g.wo);
+        kernel::forward(g, made, labels, ws, w, bias.as_deref(), &mut out, false);
+        tensor(out, (g.n, g.co, made.count, g.wo))
     })
+}
+
+/// [`onehot_conv2d`] of one label map in bands of rows, in F32 on the CPU.
+#[derive(Debug, Clone)]
+pub struct BandedOneHotConv {
+    g: Geometry,
+    /// The convolution of the planes behind those of the classes, and its weight.
+    rest: Option<(BandedConv, Weight)>,
+}
+
+impl BandedOneHotConv {
+    /// For this label map and weight.
+    ///
+    /// # Errors
+    /// As [`onehot_conv2d`]; there is more than one label map, or the weight is not F32.
+    pub fn new(x: &OneHot, w: &Weight, spec: &Conv2d) -> Result<Self> {
+        const OP: &str = "onehot_conv2d in bands";
+        let g = Geometry::conv2d(OP, x.dims(), w.tensor().dims(), spec)?;
+        if g.n != 1 || w.tensor().dtype() != DType::F32 {
+            bail!("{OP}: it is for one image and F32, not {:?} and {:?}", x.dims(), w.tensor().dtype())
+        }
+        let rest = match x.rest {
+            Some(_) => {
+                let weight = part(w.tensor(), x.classes)?;
+                let conv = BandedConv::conv2d([g.ci - x.classes, g.h, g.w], &weight, spec)?;
+                Some((conv, Weight::constant(weight)))
+            }
+            None => None,
+        };
+        Ok(BandedOneHotConv { g, rest })
+    }
+
+    /// Channels, height and width of the output.
+    pub fn output(&self) -> [usize; 3] {
+        [self.g.co, self.g.ho, self.g.wo]
+    }
+
+    /// Where the output may be cut.
+    pub fn bands(&self) -> Bands {
+        self.rest.as_ref().map_or(Bands::every(1, self.g.ho), |(conv, _)| conv.bands())
+    }
+
+    /// The rows `rows` of the output, which are whole bands: `[1, C_out, rows, W']`.
+    ///
+    /// # Errors
+    /// As [`onehot_conv2d`] and [`BandedConv::forward`].
+    pub fn forward(&self, x: &OneHot, w: &Weight, bias: Option<&Tensor>, rows: &Range<usize>) -> Result<Tensor> {
+        const OP: &str = "onehot_conv2d in bands";
+        if x.dims() != [1, self.g.ci, self.g.h, self.g.w] {
+            bail!("{OP}: {:?} is not what it was made for", x.dims())
+        }
+        let rest = match (&self.rest, &x.rest) {
+            (Some((conv, weight)), Some(rest)) => {
+                let held = conv.reads(rows);
+                let seen = rest.narrow(2, held.start, held.len())?;
+                Some(conv.forward(&Window { rows: &seen, first: held.start }, weight, bias, Act::Identity, rows)?)
+            }
+            _ => None,
+        };
+        let input = kernel::reads(&self.g, rows.into());
+        let seen = x.rows(&input.into())?;
+        add_labels(OP, &self.g, &Span { input, output: rows.into() }, &seen, w, bias, rest)
+    }
 }
 
 /// Backward of [`onehot_conv2d`] from the output's gradient `dy`; returns the gradient of the planes behind those of the
@@ -190,7 +279,7 @@ fn add_weight_gradient(op: &str, g: &Geometry, x: &OneHot, w: &Weight, dy: &Tens
         None => None,
     };
     let (ids, ..) = ids(op, &x.labels)?;
-    let labels = kernel::Labels { ids: &ids, classes: x.classes };
+    let labels = kernel::Labels { ids: &ids, classes: x.classes, held: Rows::all(g.h) };
     by_dtype!(dy, T => {
         slices!(T; ds = dy);
         update(into, |into: &mut [T]| {

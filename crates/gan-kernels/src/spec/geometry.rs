@@ -1,6 +1,7 @@
 //! Index arithmetic of a convolution.
 use crate::spec::conv::{Conv2d, ConvTranspose2d, PadMode};
 use crate::spec::math_mode::MathMode;
+use crate::spec::rows::{Rows, Span};
 use candle_core::{Result, bail};
 
 /// A convolution from a big end `[n, ci, h, w]` to a small end `[n, co, ho, wo]` with a weight `[co, ci, kh, kw]`.
@@ -66,6 +67,16 @@ impl Geometry {
         })
     }
 
+    /// All rows of both ends, from the big to the small one.
+    pub(crate) fn forward_span(&self) -> Span {
+        Span { input: Rows::all(self.h), output: Rows::all(self.ho) }
+    }
+
+    /// All rows of both ends, from the small to the big one.
+    pub(crate) fn backward_span(&self) -> Span {
+        Span { input: Rows::all(self.ho), output: Rows::all(self.h) }
+    }
+
     /// Rows of the padded big end that the small end looks at (the floor of the output size may leave some over).
     pub(crate) fn padded_h(&self) -> usize {
         (self.ho - 1) * self.stride + self.kh
@@ -118,6 +129,15 @@ pub(crate) fn source(mode: PadMode, i: isize, size: usize) -> Option<usize> {
         }
     };
     Some(j as usize)
+}
+
+/// From the first to the last of the pixels that stand at these positions of an axis (see [`source`]).
+pub(crate) fn seen(mode: PadMode, positions: impl Iterator<Item = isize>, size: usize) -> Rows {
+    let (mut first, mut end) = (size, 0);
+    for i in positions.filter_map(|i| source(mode, i, size)) {
+        (first, end) = (first.min(i), end.max(i + 1));
+    }
+    Rows { first: first.min(end), count: end.saturating_sub(first) }
 }
 
 #[cfg(test)]

@@ -11,3 +11,4 @@ pub mod math_mode;
 pub(crate) mod norm;
 pub(crate) mod onehot;
 pub(crate) mod pool;
+pub(crate) mod rows;

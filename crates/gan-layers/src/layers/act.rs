@@ -1,5 +1,6 @@
 //! Activation.
 
+use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
 use crate::plan::{Fused, Plan};
 use crate::summary::Rows;
@@ -66,6 +67,14 @@ impl Op for Activation {
 
     fn jvp(&self, at: (Tensor, Tensor), _: &Jvp<'_>) -> Result<(Tensor, Tensor)> {
         jvp(at, self.0)
+    }
+
+    fn trace<'a>(&'a self, x: Value, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        let act = self.0;
+        if at.step.fused.applied {
+            return Ok(Some(x));
+        }
+        Ok(Some(flow.by_pixel(&[x], flow.size(x), false, move |rows, _| k::act::act(&rows[0], act))))
     }
 
     fn give_up_result(&self, record: &mut Record) -> Result<bool> {

@@ -1,5 +1,6 @@
 //! Average pooling.
 
+use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Kind, Op, Record};
 use crate::plan::Plan;
 use crate::summary::Rows;
@@ -39,6 +40,10 @@ impl Op for AvgPool {
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         let (_, _, h, w) = x.dims4()?;
         Ok((k::pool::avg_pool(x, &self.0)?, pass.record(|| Kept((h, w)))))
+    }
+
+    fn trace<'a>(&'a self, x: Value, _: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        flow.avg_pool(x, self.0).map(Some)
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

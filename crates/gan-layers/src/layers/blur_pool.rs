@@ -1,11 +1,13 @@
 //! Anti-aliased halving.
 
+use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
 use crate::plan::Plan;
-use crate::summary::Rows;
+use crate::summary::{Rows, output_size};
 use crate::{Builder, Layer, SequenceBuilder};
 use candle_core::{Device, Result, Tensor, bail};
 use gan_kernels as k;
+use std::ops::Range;
 
 /// Blur and halve: a reflection padding of 1, the filter `[1, 2, 1]` ⊗ `[1, 2, 1]` / 16 on every channel, stride 2 (Zhang, 2019; `Downsample` of
 /// CUT), `[N, C, H, W]` → `[N, C, ⌈H/2⌉, ⌈W/2⌉]`. State dicts hold the filter as the constant `filt` `[C, 1, 3, 3]`.
@@ -53,6 +55,17 @@ impl Op for BlurPool {
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         let (_, _, h, w) = x.dims4()?;
         Ok((k::blur::blur_pool(x)?, pass.record(|| Kept((h, w)))))
+    }
+
+    fn trace<'a>(&'a self, x: Value, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        let [_, height, _] = flow.dims(x);
+        let size = output_size(self, at.step.path, flow.dims(x))?;
+        // The first row of a band would be reflected: one more is computed and left out.
+        let reads = move |rows: &Range<usize>| {
+            let start = rows.start.saturating_sub(1);
+            (2 * start..(2 * rows.end).min(height), start)
+        };
+        Ok(Some(flow.stencil(x, size, reads, k::blur::blur_pool)))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

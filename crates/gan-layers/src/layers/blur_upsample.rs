@@ -1,12 +1,14 @@
 //! Anti-aliased doubling.
 
 use super::blur_pool::binomial;
+use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Kind, Op, Record};
 use crate::plan::{Fused, Plan};
-use crate::summary::Rows;
+use crate::summary::{Rows, output_size};
 use crate::{Layer, SequenceBuilder};
 use candle_core::{Result, Tensor};
 use gan_kernels as k;
+use std::ops::Range;
 
 /// Double and blur: a replication padding of 1, the transposed filter `[1, 3, 3, 1]` ⊗ `[1, 3, 3, 1]` / 16 on every channel, stride 2, cropped to
 /// exactly twice the size (`Upsample` of CUT), `[N, C, H, W]` → `[N, C, 2·H, 2·W]`. State dicts hold the filter as the constant `filt`
@@ -52,6 +54,16 @@ impl Op for BlurUpsample {
 
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         Ok((k::blur::blur_upsample(x)?, pass.record(|| Kept(x.clone()))))
+    }
+
+    fn trace<'a>(&'a self, x: Value, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        let [_, height, _] = flow.dims(x);
+        let size = output_size(self, at.step.path, flow.dims(x))?;
+        let reads = move |rows: &Range<usize>| {
+            let first = (rows.start / 2).saturating_sub(1);
+            (first..((rows.end - 1) / 2 + 2).min(height), 2 * first)
+        };
+        Ok(Some(flow.stencil(x, size, reads, k::blur::blur_upsample)))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -1,6 +1,7 @@
 //! Branches.
 
 use crate::backward::backward;
+use crate::bands::{Dataflow, Traced, Value};
 use crate::forward::forward;
 use crate::input::Start;
 use crate::kind::{Backward, Forward, Kind, Op, Record};
@@ -84,6 +85,11 @@ impl Op for Branches {
         }
         let y = k::concat::cat_channels(&outputs.iter().collect::<Vec<_>>())?;
         Ok((y, pass.record(|| Kept(kept))))
+    }
+
+    fn trace<'a>(&'a self, x: Value, _: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        let outputs: Vec<Value> = self.0.iter().map(|branch| flow.apply(branch, x)).collect::<Result<_>>()?;
+        flow.concat(&outputs).map(Some)
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -1,5 +1,6 @@
 //! Convolution.
 
+use crate::bands::{Dataflow, Traced, Value};
 use crate::conv_grads::{ConvGradBuffers, ConvInput};
 use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
 use crate::plan::{Fused, Plan};
@@ -8,9 +9,10 @@ use crate::{Builder, Layer, Param, Precision, Role, SequenceBuilder};
 use candle_core::{DType, Result, Tensor, bail};
 use gan_kernels as k;
 use gan_kernels::act::Act;
+use gan_kernels::bands::BandedConv;
 use gan_kernels::conv::{Conv2d, PadMode};
 use gan_kernels::math_mode::MathMode;
-use gan_kernels::onehot::{OneHot, OneHotGrads};
+use gan_kernels::onehot::{BandedOneHotConv, OneHot, OneHotGrads};
 
 /// A convolution with zero padding (a [`Pad`](super::pad::Pad) in front of it brings other kinds),
 /// `[N, C_in, H, W]` → `[N, C_out, H', W']`.
@@ -157,6 +159,23 @@ impl Op for Conv {
             k::onehot::onehot_conv2d(&labels, &self.weight.weight, bias, &self.spec(pass.fused, pass.ctx.math), dtype)?;
         let y = if pass.fused.act == Act::Identity { y } else { k::act::act(&y, pass.fused.act)? };
         Ok((y, pass.record(|| Kept::Labels(labels))))
+    }
+
+    fn trace<'a>(&'a self, x: Value, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        let fused = at.step.fused;
+        let spec = self.spec(&fused, flow.ctx().math);
+        let conv = BandedConv::conv2d(flow.dims(x), self.weight.tensor(), &spec)?;
+        Ok(Some(flow.convolve(x, conv, &self.weight.weight, fused.used(&self.bias), fused.act)))
+    }
+
+    fn trace_labels<'a>(&'a self, labels: &'a OneHot, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Value> {
+        let fused = at.step.fused;
+        let (weight, bias) = (&self.weight.weight, fused.used(&self.bias));
+        let conv = BandedOneHotConv::new(labels, weight, &self.spec(&fused, flow.ctx().math))?;
+        Ok(flow.push_source(conv.output(), conv.bands(), move |rows| {
+            let y = conv.forward(labels, weight, bias, rows)?;
+            if fused.act == Act::Identity { Ok(y) } else { k::act::act(&y, fused.act) }
+        }))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -1,6 +1,7 @@
 //! Transposed convolution.
 
 use super::conv::ConvSpec;
+use crate::bands::{Dataflow, Traced, Value};
 use crate::conv_grads::{ConvGradBuffers, ConvInput};
 use crate::kind::{Backward, Forward, Kind, Op, Record};
 use crate::plan::Plan;
@@ -9,6 +10,7 @@ use crate::{Builder, Layer, Param, Role, SequenceBuilder};
 use candle_core::{Result, Tensor};
 use gan_kernels as k;
 use gan_kernels::act::Act;
+use gan_kernels::bands::BandedConv;
 use gan_kernels::conv::ConvTranspose2d;
 use gan_kernels::math_mode::MathMode;
 
@@ -92,6 +94,13 @@ impl Op for ConvTranspose {
         let y = k::conv::conv_transpose2d_act(x, &self.weight.weight, bias, &self.spec(pass.ctx.math), pass.fused.act)?;
         let (_, _, h, w) = x.dims4()?;
         Ok((y, pass.record(|| Kept { x: ConvInput::of(x, pass), hw: (h, w) })))
+    }
+
+    fn trace<'a>(&'a self, x: Value, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        let fused = at.step.fused;
+        let spec = self.spec(flow.ctx().math);
+        let conv = BandedConv::conv_transpose2d(flow.dims(x), self.weight.tensor(), &spec)?;
+        Ok(Some(flow.convolve(x, conv, &self.weight.weight, fused.used(&self.bias), fused.act)))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -1,5 +1,6 @@
 //! Dropout.
 
+use crate::bands::{Dataflow, Traced, Value};
 use crate::ctx::Dropout;
 use crate::kind::{Backward, Forward, Kind, Op, Record};
 use crate::plan::Plan;
@@ -54,6 +55,11 @@ impl Op for DropoutLayer {
             Dropout::Keyed(key) => Some(MaskKey::named(key, pass.path)),
         };
         Ok((self.apply(x, key)?, pass.record(|| Kept(key))))
+    }
+
+    fn trace<'a>(&'a self, x: Value, _: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        // Masks are those of whole values.
+        Ok((flow.ctx().dropout == Dropout::Off).then_some(x))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -2,11 +2,12 @@
 
 use super::act;
 use super::identity::Identity;
+use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
 use crate::plan::{Fused, Plan};
 use crate::summary::Rows;
 use crate::{Builder, Counter, Layer, NormMode, Param, Role, SequenceBuilder};
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use gan_kernels as k;
 use gan_kernels::act::Act;
 use gan_kernels::norm::{Affine, Group, Moments, Norm, NormGrads};
@@ -223,6 +224,19 @@ impl Op for NormLayer {
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         let (y, moments, running) = self.normalise(x, pass)?;
         Ok((y, pass.record(|| Kept { x: x.clone(), moments, running })))
+    }
+
+    fn trace<'a>(&'a self, x: Value, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        let spec = self.spec(at.step.fused.act);
+        let running = match (self, flow.ctx().norm) {
+            (NormLayer::Batch(batch), NormMode::Running) => Some(&batch.running),
+            _ => None,
+        };
+        let inputs: Vec<Value> = std::iter::once(x).chain(at.residual).collect();
+        Ok(Some(flow.by_pixel(&inputs, flow.size(x), running.is_none(), move |rows, own| {
+            let Some(moments) = running.or(own) else { bail!("a norm has no statistics") };
+            k::norm::norm_with(&rows[0], moments, &spec, self.affine(), rows.get(1))
+        })))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

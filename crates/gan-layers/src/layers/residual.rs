@@ -1,6 +1,7 @@
 //! Residual block.
 
 use crate::backward::{backward, without_updates};
+use crate::bands::{Dataflow, Traced, Value};
 use crate::forward::forward;
 use crate::input::Start;
 use crate::kind::{Backward, Forward, Kind, Op, Record};
@@ -66,6 +67,10 @@ impl Op for Residual {
         let mut tape = (pass.taped && !pass.ctx.checkpointing).then(Tape::default);
         let y = forward(&self.0, Start::Planes(x.clone()), pass.ctx, tape.as_mut(), Some(x))?;
         Ok((y, pass.record(|| tape.map_or_else(|| Kept::Input(x.clone()), Kept::Tape))))
+    }
+
+    fn trace<'a>(&'a self, x: Value, _: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        flow.apply_and_add(&self.0, x, x).map(Some)
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

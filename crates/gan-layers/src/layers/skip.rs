@@ -1,6 +1,7 @@
 //! Skip connection.
 
 use crate::backward::backward;
+use crate::bands::{Dataflow, Traced, Value};
 use crate::forward::forward;
 use crate::input::Start;
 use crate::kind::{Backward, Forward, Kind, Op, Record};
@@ -65,6 +66,11 @@ impl Op for Skip {
         let mut tape = pass.taped.then(Tape::default);
         let y = forward(&self.0, Start::Planes(x.clone()), pass.ctx, tape.as_mut(), None)?;
         Ok((k::concat::cat_channels(&[x, &y])?, tape.map(|tape| Record::new(Kept { tape, channels }))))
+    }
+
+    fn trace<'a>(&'a self, x: Value, _: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        let y = flow.apply(&self.0, x)?;
+        flow.concat(&[x, y]).map(Some)
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

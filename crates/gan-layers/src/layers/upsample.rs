@@ -1,11 +1,13 @@
 //! Nearest upsampling.
 
+use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Kind, Op, Record};
 use crate::plan::Plan;
-use crate::summary::Rows;
+use crate::summary::{Rows, output_size};
 use crate::{Layer, SequenceBuilder};
 use candle_core::{Result, Tensor};
 use gan_kernels::upsample::{upsample_nearest, upsample_nearest_backward};
+use std::ops::Range;
 
 /// Repeats every pixel in both directions, `[N, C, H, W]` → `[N, C, factor·H, factor·W]`: PyTorch's
 /// `Upsample(scale_factor=factor)`.
@@ -38,6 +40,15 @@ impl Kind for UpsampleNearest {
 impl Op for UpsampleNearest {
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         Ok((upsample_nearest(x, self.factor)?, pass.record(|| ())))
+    }
+
+    fn trace<'a>(&'a self, x: Value, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
+        let (size, factor) = (output_size(self, at.step.path, flow.dims(x))?, self.factor);
+        let reads = move |rows: &Range<usize>| {
+            let first = rows.start / factor;
+            (first..rows.end.div_ceil(factor), first * factor)
+        };
+        Ok(Some(flow.stencil(x, size, reads, move |x| upsample_nearest(x, factor))))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod antialias;
+mod bands;
 mod branches;
 mod fold;
 mod jvp;

@@ -4,6 +4,7 @@
 //! layout (which lies in the second-level cache), multiplies them by the packed weights with register tiles, and writes
 //! its rows when all blocks are done. The split depends on the shape alone.
 #![allow(unsafe_code)]
+use super::Banding;
 use super::epilogue::Epilogue;
 use super::fold::fold;
 use super::phases::{SLACK, Source};
@@ -14,6 +15,7 @@ use crate::isa::{Isa, vectorised};
 use crate::scratch::Scratch;
 use crate::spec::conv::PadMode;
 use crate::spec::geometry::Geometry;
+use crate::spec::rows::{Bands, Rows, Span};
 use crate::weight::Form;
 use crate::weight::Weight;
 use rayon::prelude::*;
@@ -45,7 +47,8 @@ pub(super) fn forward_taps(g: &Geometry) -> (Source, Vec<Tap>, usize) {
         Tap { phase: (ky % s, kx % s), row: ky / s, column: kx / s, index }
     });
     let [top, left] = g.padding;
-    let source = Source { h: g.h, w: g.w, top, left, mode: g.mode, stride: s, columns: g.padded_w() };
+    let held = Rows::all(g.h);
+    let source = Source { h: g.h, w: g.w, top, left, mode: g.mode, stride: s, columns: g.padded_w(), held };
     (source, taps.collect(), (g.kh - 1) / s)
 }
 
@@ -63,9 +66,10 @@ struct Map {
     margin: usize,
     /// Step between the pixels of an output phase.
     stride: usize,
-    /// Output size.
+    /// Output size, and the rows of it that are computed.
     h: usize,
     w: usize,
+    made: Rows,
     /// Distance in the weight tensor of two output channels and of two input channels.
     weight_steps: (usize, usize),
 }
@@ -84,8 +88,21 @@ impl Map {
             stride: 1,
             h: g.ho,
             w: g.wo,
+            made: Rows::all(g.ho),
             weight_steps: (g.taps(), g.kh * g.kw),
         }
+    }
+
+    /// The same for some rows of both ends.
+    fn of(mut self, span: &Span) -> Self {
+        (self.source.held, self.made) = (span.input, span.output);
+        self
+    }
+
+    /// The output's rows `made` in rows of a phase.
+    fn phase_rows(&self, made: Rows) -> Rows {
+        let first = made.first / self.stride;
+        Rows { first, count: made.end().div_ceil(self.stride) - first }
     }
 
     /// The adjoint, to the big end as it is (zero padding) or to the padded big end (which is then folded).
@@ -123,6 +140,7 @@ impl Map {
                 mode: PadMode::Zero,
                 stride: 1,
                 columns: columns + (right - left) as usize,
+                held: Rows::all(g.ho),
             },
             inputs: g.co,
             outputs: g.ci,
@@ -133,6 +151,7 @@ impl Map {
             stride: g.stride,
             h,
             w,
+            made: Rows::all(h),
             weight_steps: (g.kh * g.kw, g.taps()),
         }
     }
@@ -200,18 +219,21 @@ impl Map {
     fn apply(&self, isa: Isa, images: usize, x: &[f32], packed: &[f32], epilogue: Epilogue<f32>, out: &mut [f32]) {
         let shape = TileShape::of(isa, self.outputs);
         let split = self.split(images, shape);
-        let (bands, groups) = (self.rows.div_ceil(split.rows), self.outputs.div_ceil(split.outputs));
+        // Cuts of the whole image, whichever rows of it are computed: they decide how sums are rounded.
+        let made = self.phase_rows(self.made);
+        let (start, bands) = (made.first / split.rows, made.end().div_ceil(split.rows) - made.first / split.rows);
+        let groups = self.outputs.div_ceil(split.outputs);
         let out = Shared::new(out);
         (0..images * bands * groups).into_par_iter().for_each(|task| {
-            let (group, band, image) = (task % groups, task / groups % bands, task / groups / bands);
+            let (group, band, image) = (task % groups, start + task / groups % bands, task / groups / bands);
             let part = Part {
                 first: band * split.rows,
                 rows: split.rows.min(self.rows - band * split.rows),
                 output: group * split.outputs,
                 outputs: split.outputs.min(self.outputs - group * split.outputs),
             };
-            let image_in = &x[image * self.inputs * self.source.h * self.source.w..];
-            let image_out = image * self.outputs * self.h * self.w;
+            let image_in = &x[image * self.inputs * self.source.area()..];
+            let image_out = image * self.outputs * self.made.count * self.w;
             self.run(isa, shape, &part, image_in, packed, epilogue, out, image_out);
         });
     }
@@ -240,7 +262,7 @@ impl Map {
         let panel = self.panel(shape);
         for first in (0..self.inputs).step_by(block) {
             let count = block.min(self.inputs - first);
-            let area = self.source.h * self.source.w;
+            let area = self.source.area();
             let from = &x[first * area..(first + count) * area];
             fill(isa, &self.source, &band, from, &mut input[..count * plane]);
             let mut start = part.output / shape.channels * panel;
@@ -272,11 +294,11 @@ impl Map {
             for i in 0..part.rows * self.stride {
                 let (a, r) = (i / self.stride, i % self.stride);
                 let y = part.first * self.stride + i;
-                if y >= self.h {
+                if y >= self.made.end() {
                     break;
                 }
                 // SAFETY: rows of an output channel belong to one task.
-                let row = unsafe { out.part(at + (output * self.h + y) * self.w, self.w) };
+                let row = unsafe { out.part(at + (output * self.made.count + y - self.made.first) * self.w, self.w) };
                 let from = &results[r * self.stride * phase + channel * pitch + a * band.pitch..];
                 match self.stride {
                     1 => store_row(isa, row, from, start),
@@ -309,7 +331,7 @@ struct Part {
 
 vectorised! {
     pub(super) fn fill(source: &Source, band: &super::phases::Band, from: &[f32], to: &mut [f32]) {
-        for (from, to) in from.chunks_exact(source.h * source.w).zip(to.chunks_exact_mut(band.plane())) {
+        for (from, to) in from.chunks_exact(source.area()).zip(to.chunks_exact_mut(band.plane())) {
             source.fill(band, from, to);
         }
     }
@@ -336,20 +358,42 @@ vectorised! {
     }
 }
 
+/// How a pass is computed in bands of rows.
+pub(super) fn banding(isa: Isa, g: &Geometry, forward: bool) -> Banding {
+    let map = if forward { Map::forward(g) } else { Map::backward(g) };
+    let shape = TileShape::of(isa, map.outputs);
+    let split = map.split(1, shape);
+    let results = split.outputs * map.phases.len() * (split.rows * map.source.pitch() + shape.pixels);
+    let input = BLOCK.max(4 * map.source.band(0, split.rows + map.margin).plane());
+    Banding {
+        bands: Bands::every(split.rows * map.stride, map.h),
+        packed: map.packed_len(shape),
+        working: rayon::current_num_threads() * (results + input),
+    }
+}
+
+/// The rows of the input that the rows `made` of the output are computed from, which are whole bands.
+pub(super) fn reads(g: &Geometry, forward: bool, made: Rows) -> Rows {
+    let map = if forward { Map::forward(g) } else { Map::backward(g) };
+    let rows = map.phase_rows(made);
+    map.source.reads(rows.first, rows.count + map.margin)
+}
+
 /// From the big end to the small end, with bias and activation.
 pub(super) fn forward(
     isa: Isa,
     g: &Geometry,
+    span: &Span,
     x: &[f32],
     w: &[f32],
     weight: &Weight,
     epilogue: Epilogue<f32>,
 ) -> Vec<f32> {
-    let map = Map::forward(g);
+    let map = Map::forward(g).of(span);
     let shape = TileShape::of(isa, map.outputs);
     let form = Form { name: "taps", numbers: [shape.channels, 0, 0, 0] };
     let packed = weight.packed(form, map.packed_len(shape), |to| map.pack(w, shape, to));
-    let mut out = for_overwrite(g.n * g.co * g.ho * g.wo);
+    let mut out = for_overwrite(g.n * g.co * span.output.count * g.wo);
     map.apply(isa, g.n, x, &packed, epilogue, &mut out);
     out
 }
@@ -358,18 +402,22 @@ pub(super) fn forward(
 pub(super) fn backward_data(
     isa: Isa,
     g: &Geometry,
+    span: &Span,
     dy: &[f32],
     w: &[f32],
     weight: &Weight,
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    let map = Map::backward(g);
+    let mut map = Map::backward(g);
+    if g.mode == PadMode::Zero {
+        map = map.of(span);
+    }
     let shape = TileShape::of(isa, map.outputs);
     // Which taps a phase has depends on the stride and on where the crop starts.
     let crop = if g.mode == PadMode::Zero { g.padding.map(|p| p % g.stride) } else { [0; 2] };
     let form = Form { name: "taps backward", numbers: [shape.channels, g.stride, crop[0], crop[1]] };
     let packed = weight.packed(form, map.packed_len(shape), |to| map.pack(w, shape, to));
-    let mut out = for_overwrite(g.n * g.ci * g.h * g.w);
+    let mut out = for_overwrite(g.n * g.ci * span.output.count * g.w);
     if g.mode == PadMode::Zero {
         map.apply(isa, g.n, dy, &packed, Epilogue::bias(bias), &mut out);
         return out;

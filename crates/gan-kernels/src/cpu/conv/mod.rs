@@ -25,6 +25,7 @@ use super::elementwise::{CHUNK, finite, sum};
 use crate::cpu::real::Real;
 use crate::dispatch::{ConvAlgorithm, forced, is_precise, isa};
 use crate::spec::geometry::Geometry;
+use crate::spec::rows::{Bands, Rows, Span};
 use crate::weight::Weight;
 use rayon::prelude::*;
 
@@ -82,8 +83,49 @@ fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> ConvAlgorithm {
     ConvAlgorithm::ImplicitGemm
 }
 
-/// From the big end to the small end, with bias and activation.
-pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, epilogue: Epilogue<T>) -> Vec<T> {
+/// How a pass is computed in bands of rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Banding {
+    /// Where the output may be cut.
+    pub(crate) bands: Bands,
+    /// Elements of the packed weights.
+    pub(crate) packed: usize,
+    /// Elements of the working memory of a call, for any number of rows.
+    pub(crate) working: usize,
+}
+
+/// How the pass from the big end to the small one (`forward`) or back, of F32, is computed in bands of rows.
+pub(crate) fn banding(g: &Geometry, forward: bool) -> Banding {
+    match algorithm(g, if forward { Pass::Forward } else { Pass::BackwardData }) {
+        ConvAlgorithm::Winograd => winograd::banding(isa(), g, forward),
+        ConvAlgorithm::ImplicitGemm => implicit_gemm::banding(isa(), g, forward),
+        // The one is for small images, the other for comparisons.
+        ConvAlgorithm::Im2col | ConvAlgorithm::Portable => Banding {
+            bands: Bands::whole(if forward { g.ho } else { g.h }),
+            packed: g.co * g.taps(),
+            working: 2 * g.taps() * g.ho * g.wo,
+        },
+    }
+}
+
+/// The rows of the input that the rows `made` of the output, which are whole [`Banding::bands`], are computed from.
+pub(crate) fn reads(g: &Geometry, forward: bool, made: Rows) -> Rows {
+    match algorithm(g, if forward { Pass::Forward } else { Pass::BackwardData }) {
+        ConvAlgorithm::Winograd => winograd::reads(isa(), g, forward, made),
+        ConvAlgorithm::ImplicitGemm => implicit_gemm::reads(g, forward, made),
+        ConvAlgorithm::Im2col | ConvAlgorithm::Portable => Rows::all(if forward { g.h } else { g.ho }),
+    }
+}
+
+/// From the big end to the small end, with bias and activation. Of [`Span`], only what [`banding`] and [`reads`] say.
+pub(crate) fn forward<T: Real>(
+    g: &Geometry,
+    span: &Span,
+    x: &[T],
+    w: &[T],
+    weight: &Weight,
+    epilogue: Epilogue<T>,
+) -> Vec<T> {
     if g.n == 0 {
         return Vec::new();
     }
@@ -92,13 +134,20 @@ pub(crate) fn forward<T: Real>(g: &Geometry, x: &[T], w: &[T], weight: &Weight, 
     match algorithm(g, Pass::Forward) {
         ConvAlgorithm::Portable => portable::forward(g, x, w, epilogue),
         ConvAlgorithm::Im2col => T::from_f32(im2col::forward(isa, g, x32, w32, epilogue32)),
-        ConvAlgorithm::Winograd => T::from_f32(winograd::forward(isa, g, x32, w32, weight, epilogue32)),
-        ConvAlgorithm::ImplicitGemm => T::from_f32(implicit_gemm::forward(isa, g, x32, w32, weight, epilogue32)),
+        ConvAlgorithm::Winograd => T::from_f32(winograd::forward(isa, g, span, x32, w32, weight, epilogue32)),
+        ConvAlgorithm::ImplicitGemm => T::from_f32(implicit_gemm::forward(isa, g, span, x32, w32, weight, epilogue32)),
     }
 }
 
-/// From the small end to the big end, with a bias per channel of the big end.
-pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], weight: &Weight, bias: Option<&[T]>) -> Vec<T> {
+/// From the small end to the big end, with a bias per channel of the big end. Of [`Span`], only what [`banding`] and [`reads`] say.
+pub(crate) fn backward_data<T: Real>(
+    g: &Geometry,
+    span: &Span,
+    dy: &[T],
+    w: &[T],
+    weight: &Weight,
+    bias: Option<&[T]>,
+) -> Vec<T> {
     if g.n == 0 {
         return Vec::new();
     }
@@ -107,8 +156,10 @@ pub(crate) fn backward_data<T: Real>(g: &Geometry, dy: &[T], w: &[T], weight: &W
     match algorithm(g, Pass::BackwardData) {
         ConvAlgorithm::Portable => portable::backward_data(g, dy, w, bias),
         ConvAlgorithm::Im2col => T::from_f32(im2col::backward_data(isa, g, dy32, w32, bias32)),
-        ConvAlgorithm::Winograd => T::from_f32(winograd::backward_data(isa, g, dy32, w32, weight, bias32)),
-        ConvAlgorithm::ImplicitGemm => T::from_f32(implicit_gemm::backward_data(isa, g, dy32, w32, weight, bias32)),
+        ConvAlgorithm::Winograd => T::from_f32(winograd::backward_data(isa, g, span, dy32, w32, weight, bias32)),
+        ConvAlgorithm::ImplicitGemm => {
+            T::from_f32(implicit_gemm::backward_data(isa, g, span, dy32, w32, weight, bias32))
+        }
     }
 }
 

@@ -5,7 +5,8 @@
 //! found at q + a constant: rows of output run on as one long vector. The last columns of each flat row belong to no
 //! output pixel and are dropped when results are stored.
 use crate::spec::conv::PadMode;
-use crate::spec::geometry::source;
+use crate::spec::geometry::{seen, source};
+use crate::spec::rows::Rows;
 
 /// Elements behind a plane's last that vector loads may touch; zeros.
 pub(super) const SLACK: usize = 128;
@@ -23,6 +24,8 @@ pub(super) struct Source {
     pub(super) stride: usize,
     /// Columns of the padded plane that are looked at.
     pub(super) columns: usize,
+    /// Rows of the plane that are in memory.
+    pub(super) held: Rows,
 }
 
 /// Layout of a band.
@@ -45,7 +48,24 @@ impl Source {
         Band { first, rows, pitch: self.pitch(), stride: self.stride }
     }
 
-    /// Writes the band of the plane `from` `[h, w]` to `to` `[band.plane()]`, all of it.
+    /// Elements of the rows of a plane that are in memory.
+    pub(super) fn area(&self) -> usize {
+        self.held.count * self.w
+    }
+
+    /// Row `y` of the plane, of which `from` holds [`Source::held`].
+    #[inline(always)]
+    fn row<'a>(&self, from: &'a [f32], y: usize) -> &'a [f32] {
+        &from[(y - self.held.first) * self.w..][..self.w]
+    }
+
+    /// The rows that [`Source::fill`] reads for a band.
+    pub(super) fn reads(&self, first: usize, rows: usize) -> Rows {
+        let padded = (first * self.stride) as isize..((first + rows) * self.stride) as isize;
+        seen(self.mode, padded.map(|y| y - self.top as isize), self.h)
+    }
+
+    /// Writes the band of the plane `from` `[held, w]` to `to` `[band.plane()]`, all of it.
     #[inline(always)]
     pub(super) fn fill(&self, band: &Band, from: &[f32], to: &mut [f32]) {
         let s = self.stride;
@@ -58,7 +78,7 @@ impl Source {
             let (phase, j) = (i / band.rows, i % band.rows);
             let padded = (band.first + j) * s + phase / s;
             match source(self.mode, padded as isize - self.top as isize, self.h) {
-                Some(y) => self.fill_row(&from[y * self.w..(y + 1) * self.w], phase % s, row),
+                Some(y) => self.fill_row(self.row(from, y), phase % s, row),
                 None => row.fill(0.0),
             }
         }
@@ -81,8 +101,8 @@ impl Source {
                     right.fill(0.0);
                     continue;
                 };
-                let from = &from[y * self.w..(y + 1) * self.w];
-                prefetch(from, self.h * self.w);
+                let from = self.row(from, y);
+                prefetch(from, self.area());
                 let (to_even, to_odd) = if even == 0 { (left, right) } else { (right, left) };
                 let inner = to_even[at_even..at_even + pairs].iter_mut().zip(&mut to_odd[at_odd..at_odd + pairs]);
                 for (pair, (a, b)) in from.chunks_exact(2).zip(inner) {
@@ -111,7 +131,7 @@ impl Source {
     /// One row of column phase `t`.
     #[inline(always)]
     fn fill_row(&self, from: &[f32], t: usize, to: &mut [f32]) {
-        prefetch(from, self.h * self.w);
+        prefetch(from, self.area());
         let (s, left) = (self.stride, self.left);
         // Columns b with 0 <= b · s + t − left < w.
         let start = left.saturating_sub(t).div_ceil(s).min(to.len());

@@ -1,6 +1,6 @@
 //! From labels to the output.
 #![allow(unsafe_code)]
-use super::{Geometry, Labels, PIXELS, Part, Table, by_registers};
+use super::{Geometry, Labels, PIXELS, Part, Rows, Table, by_registers};
 use crate::cpu::planes::Shared;
 use crate::cpu::real::Real;
 use crate::cpu::simd::{Simd, simd_entry};
@@ -10,10 +10,12 @@ use crate::weight::Form;
 use crate::weight::Weight;
 use rayon::prelude::*;
 
-/// The labels' part of a convolution: with the bias instead of what is in `out` `[n, co, ho, wo]`, or added to it (the part of
+/// The labels' part of the rows `made` of a convolution: with the bias instead of what is in `out` `[n, co, made, wo]`, or added to it (the part of
 /// other planes). The weight is `[co, ci, kh, kw]`, labels first.
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn forward<T: Real>(
     g: &Geometry,
+    made: Rows,
     labels: Labels,
     w: &[T],
     weight: &Weight,
@@ -24,20 +26,20 @@ pub(crate) fn forward<T: Real>(
     if let (Some(w), false) = (T::as_f32(w), forced() == Some(ConvAlgorithm::Portable))
         && let Some(out) = T::as_f32_mut(out)
     {
-        return vectorised(g, labels, w, weight, bias.and_then(T::as_f32), out, add);
+        return vectorised(g, made, labels, w, weight, bias.and_then(T::as_f32), out, add);
     }
-    portable(g, labels, w, bias, out, add);
+    portable(g, made, labels, w, bias, out, add);
 }
 
-fn portable<T: Real>(g: &Geometry, labels: Labels, w: &[T], bias: Option<&[T]>, out: &mut [T], add: bool) {
+fn portable<T: Real>(g: &Geometry, made: Rows, labels: Labels, w: &[T], bias: Option<&[T]>, out: &mut [T], add: bool) {
     let taps = g.kh * g.kw;
-    out.par_chunks_mut(g.ho * g.wo).enumerate().for_each(|(plane, out)| {
+    out.par_chunks_mut(made.count * g.wo).enumerate().for_each(|(plane, out)| {
         let (image, c) = (plane / g.co, plane % g.co);
         let w = &w[c * g.taps()..][..labels.classes * taps];
         for (i, out) in out.iter_mut().enumerate() {
             let mut sum = if add { *out } else { bias.map_or(T::zero(), |b| b[c]) };
             for tap in 0..taps {
-                let row = g.source_row(i / g.wo * g.stride + tap / g.kw);
+                let row = g.source_row((made.first + i / g.wo) * g.stride + tap / g.kw);
                 let column = g.source_column(i % g.wo * g.stride + tap % g.kw);
                 let label = labels.at(g, image, row, column);
                 if label < labels.classes {
@@ -49,8 +51,10 @@ fn portable<T: Real>(g: &Geometry, labels: Labels, w: &[T], bias: Option<&[T]>, 
     });
 }
 
+#[allow(clippy::too_many_arguments)]
 fn vectorised(
     g: &Geometry,
+    made: Rows,
     labels: Labels,
     w: &[f32],
     weight: &Weight,
@@ -67,13 +71,13 @@ fn vectorised(
         start[..g.co].copy_from_slice(bias);
     }
     let out = Shared::new(out);
-    (0..g.n * g.ho).into_par_iter().for_each(|row| {
-        let offsets = table.offsets(g, labels, row / g.ho, row % g.ho);
+    (0..g.n * made.count).into_par_iter().for_each(|row| {
+        let offsets = table.offsets(g, labels, row / made.count, made.first + row % made.count);
         let mut tile = Scratch::take(PIXELS * table.pitch);
         for x in (0..g.wo).step_by(PIXELS) {
             let part = Part { row, x, count: PIXELS.min(g.wo - x) };
             gather(isa, g, &table, &packed, &start, &offsets, part, &mut tile);
-            spread(isa, g, &table, part, &tile, out, add);
+            spread(isa, g, made.count, &table, part, &tile, out, add);
         }
     });
 }
@@ -161,10 +165,10 @@ unsafe fn gather_block<S: Simd, const N: usize>(
 
 simd_entry! {
     /// Writes a tile `[pixels][pitch]` to the planes of the output, or adds it.
-    fn spread[S](g: &Geometry, table: &Table, part: Part, tile: &[f32], out: Shared<f32>, add: bool) {
+    fn spread[S](g: &Geometry, rows: usize, table: &Table, part: Part, tile: &[f32], out: Shared<f32>, add: bool) {
         let mut square = [0.0; 256];
         assert!(tile.len() >= PIXELS * table.pitch && table.pitch.is_multiple_of(S::LANES) && S::LANES * S::LANES <= square.len());
-        let (image, oy) = (part.row / g.ho, part.row % g.ho);
+        let (image, oy) = (part.row / rows, part.row % rows);
         for c in (0..g.co).step_by(S::LANES) {
             for x in (0..part.count).step_by(S::LANES) {
                 // SAFETY: the tile has room for a multiple of every register's length of pixels and of channels.
@@ -173,7 +177,7 @@ simd_entry! {
                 }
                 let count = S::LANES.min(part.count - x);
                 for (j, line) in square.chunks_exact(S::LANES).take(g.co - c).enumerate().take(S::LANES) {
-                    let at = ((image * g.co + c + j) * g.ho + oy) * g.wo + part.x + x;
+                    let at = ((image * g.co + c + j) * rows + oy) * g.wo + part.x + x;
                     // SAFETY: the output is borrowed by the caller, and every task writes other rows.
                     let to = unsafe { out.part(at, count) };
                     if add {

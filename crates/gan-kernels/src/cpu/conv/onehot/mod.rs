@@ -10,26 +10,38 @@ pub(crate) use forward::forward;
 pub(crate) use gradient::backward_weight;
 
 use crate::isa::Isa;
-use crate::spec::geometry::Geometry;
+use crate::spec::geometry::{Geometry, seen};
+use crate::spec::rows::Rows;
 
 /// Pixels whose channels are treated at a time; they stay in the first-level cache.
 const PIXELS: usize = 64;
 
-/// A label map `[n, h, w]` of ids below `classes`.
+/// Some rows of a label map `[n, h, w]`, of ids below `classes`.
 #[derive(Clone, Copy)]
 pub(crate) struct Labels<'a> {
     pub(crate) ids: &'a [u32],
     pub(crate) classes: usize,
+    /// The rows that `ids` holds.
+    pub(crate) held: Rows,
 }
 
 impl Labels<'_> {
     /// The label that a tap sees at a padded place, `classes` for none.
     fn at(&self, g: &Geometry, image: usize, row: Option<usize>, column: Option<usize>) -> usize {
         match (row, column) {
-            (Some(y), Some(x)) => (self.ids[(image * g.h + y) * g.w + x] as usize).min(self.classes),
+            (Some(y), Some(x)) => {
+                let row = image * self.held.count + y - self.held.first;
+                (self.ids[row * g.w + x] as usize).min(self.classes)
+            }
             _ => self.classes,
         }
     }
+}
+
+/// The rows of the label map that the rows `made` of the output see.
+pub(crate) fn reads(g: &Geometry, made: Rows) -> Rows {
+    let padded = made.first * g.stride..(made.end() - 1) * g.stride + g.kh;
+    seen(g.mode, padded.map(|y| y as isize - g.padding[0] as isize), g.h)
 }
 
 /// How tables of rows for every tap and label lie in memory.

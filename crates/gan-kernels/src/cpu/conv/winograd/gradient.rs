@@ -3,7 +3,7 @@
 use super::points::both;
 use super::tiles::{Destination, Layout, Tiles, transform_gradient, transform_input};
 use super::weights::{WIDEST, Weights, tap};
-use super::{Geometry, block_rows, few_tiles, is_small, points};
+use super::{Geometry, Rows, block_rows, few_tiles, is_small, points};
 use crate::cpu::conv::transpose::transpose;
 use crate::cpu::conv::weight_grad_tile::{Outer, TAPS, TapRows};
 use crate::cpu::planes::Shared;
@@ -171,8 +171,10 @@ impl Factors {
         let (stride, phase) = (g.stride, (0, 0));
         let weights = Weights::new(isa, g, false, points);
         let (Geometry { h, w, padding: [padding, _], mode, .. }, left_out) = (*g, weights.left_out());
-        let big = Tiles { h, w, padding, mode, stride, phase, left_out, points, m, first, rows, columns };
-        let small = Tiles { h: g.ho, w: g.wo, padding: 0, mode: PadMode::Zero, stride: 1, ..big };
+        let held = Rows::all(h);
+        let big = Tiles { h, w, held, padding, mode, stride, phase, left_out, points, m, first, rows, columns };
+        let held = Rows::all(g.ho);
+        let small = Tiles { h: g.ho, w: g.wo, held, padding: 0, mode: PadMode::Zero, stride: 1, ..big };
         let (big, small) = (&big, &small);
         let phases = stride * stride;
         // Tiles of several images fill vectors.

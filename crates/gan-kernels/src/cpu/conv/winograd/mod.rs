@@ -14,6 +14,7 @@ mod weights;
 
 pub(super) use gradient::backward_weight;
 
+use super::Banding;
 use super::epilogue::Epilogue;
 use super::fold::fold;
 use super::tile::{Product, TileShape};
@@ -23,6 +24,7 @@ use crate::isa::Isa;
 use crate::scratch::Scratch;
 use crate::spec::conv::PadMode;
 use crate::spec::geometry::Geometry;
+use crate::spec::rows::{Bands, Rows, Span};
 use crate::weight::Weight;
 use crate::weight::{Form, LARGEST, Pack};
 use rayon::prelude::*;
@@ -76,6 +78,8 @@ struct Filter {
     inputs: usize,
     h: usize,
     w: usize,
+    /// Rows of the planes that are in memory.
+    held: Rows,
     padding: usize,
     mode: PadMode,
     stride: usize,
@@ -89,9 +93,9 @@ impl Filter {
     /// From the big end to the small end.
     fn forward(isa: Isa, g: &Geometry) -> Self {
         let Geometry { ci, co, h, w, ho, wo, stride, padding: [padding, _], mode, .. } = *g;
-        let output = Output { h: ho, w: wo, stride: 1, padding: 0, left_out: [0; 4] };
+        let output = Output { h: ho, w: wo, made: Rows::all(ho), stride: 1, padding: 0, left_out: [0; 4] };
         let weights = Weights::new(isa, g, false, points(g));
-        Filter { inputs: ci, h, w, padding, mode, stride, outputs: co, output, weights }
+        Filter { inputs: ci, h, w, held: Rows::all(h), padding, mode, stride, outputs: co, output, weights }
     }
 
     /// From the small end to the big end, or to the padded big end, which must then be folded.
@@ -99,14 +103,59 @@ impl Filter {
         let (reach, mode, padding) = (g.kh.div_ceil(g.stride) - 1, PadMode::Zero, g.padding[0]);
         let weights = Weights::new(isa, g, true, points(g));
         let left_out = weights.left_out();
-        let whole = Output { h: g.h, w: g.w, stride: 1, padding: 0, left_out };
+        let whole = Output { h: g.h, w: g.w, made: Rows::all(g.h), stride: 1, padding: 0, left_out };
         let (padding, output) = match (g.mode, g.stride) {
             // Tiles begin at the first pixel that is wanted.
             (PadMode::Zero, 1) => (reach - padding, whole),
             (PadMode::Zero, stride) => (reach, Output { stride, padding, ..whole }),
-            _ => (reach, Output { h: g.padded_h(), w: g.padded_w(), ..whole }),
+            _ => {
+                let (h, w) = (g.padded_h(), g.padded_w());
+                (reach, Output { h, w, made: Rows::all(h), ..whole })
+            }
         };
-        Filter { inputs: g.co, h: g.ho, w: g.wo, padding, mode, stride: 1, outputs: g.ci, output, weights }
+        let held = Rows::all(g.ho);
+        Filter { inputs: g.co, h: g.ho, w: g.wo, held, padding, mode, stride: 1, outputs: g.ci, output, weights }
+    }
+
+    /// The same for some rows of both ends.
+    fn of(mut self, span: &Span) -> Self {
+        (self.held, self.output.made) = (span.input, span.output);
+        self
+    }
+
+    /// Outputs of a tile in one dimension.
+    fn m(&self) -> usize {
+        self.weights.points + 1 - self.weights.taps()
+    }
+
+    /// The tile rows of the output's rows `made`.
+    fn tile_rows(&self, made: Rows) -> Range<usize> {
+        let Output { stride, padding, .. } = self.output;
+        (made.first + padding) / (stride * self.m())..(made.end() + padding).div_ceil(stride * self.m())
+    }
+
+    /// Some tile rows.
+    fn some(&self, rows: Range<usize>) -> Tiles {
+        let Filter { h, w, held, padding, mode, stride, .. } = *self;
+        let left_out = if self.weights.adjoint { [0; 4] } else { self.weights.left_out() };
+        let (points, m, columns) = (self.weights.points, self.m(), self.tiles().1);
+        let (first, rows) = (rows.start, rows.len());
+        Tiles { h, w, held, padding, mode, stride, phase: (0, 0), left_out, points, m, first, rows, columns }
+    }
+
+    /// How it is computed in bands of rows.
+    fn banding(&self, isa: Isa) -> Banding {
+        let Output { h, stride, padding, .. } = self.output;
+        let (_, columns, rows) = self.tiles();
+        let whole = self.together();
+        let bands = if whole { Bands::whole(h) } else { Bands::every(stride * self.m(), h).with_offset(padding) };
+        let tiles = (rows * columns).next_multiple_of(isa.lanes());
+        let planes = self.weights.inputs() + self.weights.outputs();
+        Banding {
+            bands,
+            packed: self.weights.len(isa),
+            working: self.weights.points.pow(2) * (planes * tiles).next_multiple_of(16),
+        }
     }
 
     /// Whether the tiles of all images make one block.
@@ -117,7 +166,7 @@ impl Filter {
     /// Tile rows and columns of an image, and the rows of a block.
     fn tiles(&self) -> (usize, usize, usize) {
         let points = self.weights.points;
-        let m = points + 1 - self.weights.taps();
+        let m = self.m();
         let (h, w) = self.output.phase();
         let (all, columns) = (h.div_ceil(m), w.div_ceil(m));
         let planes = self.weights.inputs() + self.weights.outputs();
@@ -140,18 +189,14 @@ impl Filter {
     }
 
     fn apply(&self, isa: Isa, images: usize, x: &[f32], u: &Factors<'_>, epilogue: Epilogue<f32>, out: &mut [f32]) {
-        let (all, columns, rows) = self.tiles();
-        let points = self.weights.points;
-        let m = points + 1 - self.weights.taps();
+        let rows = self.tiles().2;
         let images = if self.together() { images } else { 1 };
-        let blocks = x.chunks(images * self.inputs * self.h * self.w);
-        for (x, out) in blocks.zip(out.chunks_mut(images * self.outputs * self.output.h * self.output.w)) {
-            for first in (0..all).step_by(rows) {
-                let rows = rows.min(all - first);
-                let Filter { h, w, padding, mode, stride, .. } = *self;
-                let left_out = if self.weights.adjoint { [0; 4] } else { self.weights.left_out() };
-                let phase = (0, 0);
-                let tiles = Tiles { h, w, padding, mode, stride, phase, left_out, points, m, first, rows, columns };
+        let Output { w, made, .. } = self.output;
+        let tile_rows = self.tile_rows(made);
+        let blocks = x.chunks(images * self.inputs * self.held.count * self.w);
+        for (x, out) in blocks.zip(out.chunks_mut(images * self.outputs * made.count * w)) {
+            for first in tile_rows.clone().step_by(rows) {
+                let tiles = self.some(first..(first + rows).min(tile_rows.end));
                 self.block(isa, &tiles, x, u, epilogue, out);
             }
         }
@@ -162,13 +207,14 @@ impl Filter {
         let panel = TileShape::of(isa, usize::MAX).pixels;
         let weights = &self.weights;
         let image = t.count().next_multiple_of(isa.lanes());
-        let tiles = x.len() / (self.inputs * t.h * t.w) * image;
+        let area = t.held.count * t.w;
+        let tiles = x.len() / (self.inputs * area) * image;
         let from = Layout::new(isa, weights.inputs(), tiles, Some(panel));
         let to = Layout::new(isa, weights.outputs(), tiles, None);
         let products = t.points * t.points;
         let mut v = Scratch::take(products * from.product());
         let shared = Shared::new(&mut v);
-        x.par_chunks(t.h * t.w).enumerate().for_each(|(i, plane)| {
+        x.par_chunks(area).enumerate().for_each(|(i, plane)| {
             let (channel, first) = (i % self.inputs, i / self.inputs * image);
             transform_input(isa, t, plane, Destination { layout: &from, channel, first, to: shared });
         });
@@ -177,9 +223,10 @@ impl Filter {
             Factors::Transformed(u) => multiply(isa, weights, u, &v, &from, &mut results, &to),
             Factors::Plain(w) => few_tiles::multiply(isa, weights, w, &v, &from, &mut results, &to),
         }
-        let Output { h, w, .. } = self.output;
-        let written = (t.first * t.m).min(h) * w..((t.first + t.rows) * t.m).min(h) * w;
-        out.par_chunks_mut(h * w).enumerate().for_each(|(i, plane)| {
+        let Output { w, made, .. } = self.output;
+        let at = |tile_row: usize| ((tile_row * t.m).clamp(made.first, made.end()) - made.first) * w;
+        let written = at(t.first)..at(t.first + t.rows);
+        out.par_chunks_mut(made.count * w).enumerate().for_each(|(i, plane)| {
             let (channel, first) = (i % self.outputs, i / self.outputs * image);
             transform_output(isa, t, &results, &to, (channel, first), epilogue.start(channel), plane, self.output);
             epilogue.activate(isa, &mut plane[written.clone()]);
@@ -301,18 +348,31 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
     });
 }
 
+/// How a pass is computed in bands of rows.
+pub(super) fn banding(isa: Isa, g: &Geometry, forward: bool) -> Banding {
+    let filter = if forward { Filter::forward(isa, g) } else { Filter::backward(isa, g) };
+    filter.banding(isa)
+}
+
+/// The rows of the input that the rows `made` of the output are computed from, which are whole bands.
+pub(super) fn reads(isa: Isa, g: &Geometry, forward: bool, made: Rows) -> Rows {
+    let filter = if forward { Filter::forward(isa, g) } else { Filter::backward(isa, g) };
+    filter.some(filter.tile_rows(made)).reads()
+}
+
 /// From the big end to the small end, with bias and activation.
 pub(super) fn forward(
     isa: Isa,
     g: &Geometry,
+    span: &Span,
     x: &[f32],
     w: &[f32],
     weight: &Weight,
     epilogue: Epilogue<f32>,
 ) -> Vec<f32> {
-    let filter = Filter::forward(isa, g);
+    let filter = Filter::forward(isa, g).of(span);
     let u = filter.transformed(isa, g.n, w, weight);
-    let mut out = for_overwrite(g.n * g.co * g.ho * g.wo);
+    let mut out = for_overwrite(g.n * g.co * span.output.count * g.wo);
     filter.apply(isa, g.n, x, &u, epilogue, &mut out);
     out
 }
@@ -321,14 +381,18 @@ pub(super) fn forward(
 pub(super) fn backward_data(
     isa: Isa,
     g: &Geometry,
+    span: &Span,
     dy: &[f32],
     w: &[f32],
     weight: &Weight,
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    let filter = Filter::backward(isa, g);
+    let mut filter = Filter::backward(isa, g);
+    if g.mode == PadMode::Zero {
+        filter = filter.of(span);
+    }
     let u = filter.transformed(isa, g.n, w, weight);
-    let mut out = for_overwrite(g.n * g.ci * g.h * g.w);
+    let mut out = for_overwrite(g.n * g.ci * span.output.count * g.w);
     if g.mode == PadMode::Zero {
         filter.apply(isa, g.n, dy, &u, Epilogue::bias(bias), &mut out);
         return out;

@@ -9,14 +9,16 @@ use crate::cpu::simd::{Simd, prefetch, simd_entry};
 use crate::isa::Isa;
 use crate::scratch::Scratch;
 use crate::spec::conv::PadMode;
-use crate::spec::geometry::source;
+use crate::spec::geometry::{seen, source};
+use crate::spec::rows::Rows;
 
 /// A plane, how it is continued, and the part of its tiles that is worked on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tiles {
-    /// Size of the plane.
+    /// Size of the plane, and the rows of it that are in memory.
     pub(super) h: usize,
     pub(super) w: usize,
+    pub(super) held: Rows,
     /// Padded rows above and columns left of the plane.
     pub(super) padding: usize,
     pub(super) mode: PadMode,
@@ -76,6 +78,18 @@ impl Tiles {
         self.rows * self.columns
     }
 
+    /// The row of the plane that line `j` of the tile rows shows, if there were no border.
+    fn position(&self, j: usize) -> isize {
+        (self.stride * (self.first * self.m + j) + self.phase.0) as isize - self.padding as isize
+    }
+
+    /// The rows of the plane that the tile rows read, in all phases.
+    pub(super) fn reads(&self) -> Rows {
+        let lines = 0..(self.rows - 1) * self.m + self.points;
+        let positions = lines.flat_map(|j| (0..self.stride).map(move |phase| self.position(j) + phase as isize));
+        seen(self.mode, positions, self.h)
+    }
+
     /// Rows of a phase, the tile's extent being `extent` pixels.
     fn phase_rows(&self, extent: usize) -> usize {
         self.rows + (extent - 1) / self.m
@@ -106,12 +120,13 @@ impl Tiles {
         };
         for j in 0..(self.rows - 1) * m + extent {
             let (phase, line) = (j % m, j / m);
-            let y = (self.stride * (self.first * m + j) + self.phase.0) as isize - self.padding as isize;
             // SAFETY: `extent` is at most `2 · m`, so that the row is `width` long; a line's vectors reach over its end into the next line, which is
             // written later, or into the slack behind the array.
             unsafe {
-                match source(self.mode, y, self.h) {
-                    Some(y) => self.padded_row::<S>(&plane[y * self.w..(y + 1) * self.w], &mut row[..width]),
+                match source(self.mode, self.position(j), self.h) {
+                    Some(y) => {
+                        self.padded_row::<S>(&plane[(y - self.held.first) * self.w..][..self.w], &mut row[..width]);
+                    }
                     None => row.fill(0.0),
                 }
                 let to = to.as_mut_ptr().add(phase * extent * array + line * columns);
@@ -301,9 +316,10 @@ unsafe fn store<S: Simd, const N: usize>(tile: [[S::V; N]; N], left_out: u64, q:
 /// How the planes that tiles are transformed back to make up the result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
-    /// Size of a plane of the result.
+    /// Size of a plane of the result, and the rows of it that are computed.
     pub(super) h: usize,
     pub(super) w: usize,
+    pub(super) made: Rows,
     /// A plane of the result is `stride · stride` planes of products, its phases: pixel (y, x) is the pixel
     /// ((y + padding) div stride, (x + padding) div stride) of the phase of the remainders.
     pub(super) stride: usize,
@@ -319,7 +335,7 @@ impl Output {
     }
 }
 
-/// Transforms a channel's products, those of the image whose tiles begin at `first`, back, `Aᵀ m A`, adds `start`, and writes the tiles' pixels to the plane `[h, w]` of
+/// Transforms a channel's products, those of the image whose tiles begin at `first`, back, `Aᵀ m A`, adds `start`, and writes the tiles' pixels to the plane `[made, w]` of
 /// outputs (tiles reach over its right and lower border).
 #[allow(clippy::too_many_arguments)]
 pub(super) fn transform_output(
@@ -332,7 +348,7 @@ pub(super) fn transform_output(
     out: &mut [f32],
     size: Output,
 ) {
-    let Output { h, w, stride, padding, left_out } = size;
+    let Output { h, w, made, stride, padding, left_out } = size;
     let phases = stride * stride;
     let channels = layout.channels / phases;
     assert!(products.len() >= t.points.pow(2) * layout.product() && channel < channels);
@@ -347,7 +363,7 @@ pub(super) fn transform_output(
     for y in lines.start.max(padding) - padding..(lines.end - padding.min(lines.end)).min(h) {
         let (phase, i) = ((y + padding) % stride, (y + padding) / stride);
         let (line, a) = (i / t.m - t.first, i % t.m);
-        let row = &mut out[y * w..(y + 1) * w];
+        let row = &mut out[(y - made.first) * w..][..w];
         let pixels = |phase: usize, to: &mut [f32]| {
             let arrays = &arrays[phase * plane + a * t.m * layout.tiles..][..t.m * layout.tiles + SLACK];
             interleave(isa, arrays, layout.tiles, line * t.columns, t.m, start, to);

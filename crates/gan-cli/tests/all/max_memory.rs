@@ -1,0 +1,50 @@
+//! `translate --max-memory`: any size within a limit, with the same bytes.
+
+use crate::support::{Bench, tiny_in};
+use std::fs;
+
+/// A tiny run, and an image of so many pixels.
+fn furnished(width: u32, height: u32) -> Bench {
+    let bench = Bench::new();
+    bench.ok(tiny_in("cyclegan", "run", &["max_steps=1"]));
+    let pixel = |x: u32, y: u32| image::Rgb([(x * 7 + y) as u8, (y * 3) as u8, (x ^ y) as u8]);
+    image::RgbImage::from_fn(width, height, pixel).save(bench.path("in.png")).unwrap();
+    bench
+}
+
+#[test]
+fn the_limit_changes_no_byte() {
+    let bench = furnished(1000, 1210);
+    let translate = |output: &str, more: &[&str]| {
+        let args = ["translate", "run", "in.png", output];
+        bench.run(args.iter().chain(more))
+    };
+    assert_eq!(translate("whole.png", &["--max-memory", "64GiB"]).code, Some(0));
+    // What it takes at least is said, and suffices.
+    let refused = translate("none.png", &["--max-memory", "1MiB"]);
+    refused.fails(5, &["1212 pixels need", "it may take 1 MiB: raise --max-memory", "--preprocess scale_width"]);
+    let needed = refused.err.split(" need ").nth(1).unwrap().split(" of memory").next().unwrap().replace(' ', "");
+    assert!(!bench.path("none.png").exists());
+
+    fs::create_dir(bench.path("scratch")).unwrap();
+    let limit = ["--max-memory", &needed, "--scratch", "scratch"];
+    let plan = translate("none.png", &[&limit[..], &["--plan"]].concat());
+    assert_eq!(plan.code, Some(0), "{plan:?}");
+    for said in ["in.png: 1000 x 1212 pixels", "memory", "all at once", "files", "sweeps", "multiply-adds", "roughly"] {
+        assert!(plan.out.contains(said), "{said} is missing in {}", plan.out);
+    }
+    assert!(!bench.path("none.png").exists());
+    assert_eq!(translate("bands.png", &limit).code, Some(0));
+    assert!(fs::read(bench.path("bands.png")).unwrap() == fs::read(bench.path("whole.png")).unwrap());
+    assert_eq!(fs::read_dir(bench.path("scratch")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_asked_for_in_a_wrong_way() {
+    let bench = furnished(40, 40);
+    let translate = |more: &[&str]| bench.run(["translate", "run", "in.png", "out.png"].iter().chain(more));
+    translate(&["--max-memory", "1GX"]).fails(2, &["such as 1GiB"]);
+    translate(&["--max-memory", "1GiB", "--scratch", "none"]).fails(2, &["none is no folder", "--scratch"]);
+    let plan = translate(&["--plan", "--max-memory", "1GiB"]);
+    assert!(plan.code == Some(0) && plan.out.contains("all of the image at once"), "{plan:?}");
+}

@@ -1,0 +1,196 @@
+//! An evaluation that follows a plan.
+
+use super::dataflow::{Dataflow, Size};
+use super::plan::{Place, Plan};
+use super::store::{Scratch, Store};
+use super::sweep::{Progress, Sweep};
+use candle_core::{Device, Result, Tensor, bail};
+use gan_kernels::bands::Window;
+use gan_kernels::norm::{Moments, MomentsOfRows};
+use std::ops::Range;
+
+impl Dataflow<'_> {
+    /// The output `[1, C, H, W]` of a plan that was made for this flow, with the bits of [`Sequence::forward`](crate::Sequence::forward).
+    ///
+    /// # Errors
+    /// Those of `scratch`, and of the layers.
+    pub fn run(&self, plan: &Plan, scratch: &dyn Scratch) -> Result<Tensor> {
+        let count = self.nodes.len();
+        if plan.places.len() != count {
+            bail!("the plan is for another flow")
+        }
+        let mut state = State {
+            flow: self,
+            plan,
+            stores: (0..count).map(|_| None).collect(),
+            moments: vec![None; count],
+            output: Rows::new(self.nodes[plan.output].size),
+        };
+        for (i, (sweep, rows)) in plan.sweeps.iter().enumerate() {
+            state.sweep(i, sweep, *rows, scratch)?;
+        }
+        state.output.finish()
+    }
+}
+
+struct State<'p, 'a> {
+    flow: &'p Dataflow<'a>,
+    plan: &'p Plan,
+    /// The values that were stored and are still needed.
+    stores: Vec<Option<Store>>,
+    moments: Vec<Option<Moments>>,
+    output: Rows,
+}
+
+/// Rows of a value that a sweep still needs, if it needs any.
+struct Held {
+    first: usize,
+    rows: Tensor,
+}
+
+impl State<'_, '_> {
+    fn sweep(&mut self, number: usize, sweep: &Sweep, rows: usize, scratch: &dyn Scratch) -> Result<()> {
+        let (flow, parts) = (self.flow, &sweep.parts);
+        let mut gathered: Vec<Option<MomentsOfRows>> = Vec::new();
+        for part in parts {
+            let size = flow.nodes[part.value].size;
+            gathered.push(part.gathers.then(|| MomentsOfRows::new(size.channels)));
+            if part.stores {
+                let file = match self.plan.places[part.value] {
+                    Place::Scratch => Some(scratch.file()?),
+                    _ => None,
+                };
+                self.stores[part.value] = Some(Store::new(size, file));
+            }
+        }
+        let mut held: Vec<Option<Held>> = parts.iter().map(|_| None).collect();
+        let mut progress = Progress::new(flow, sweep);
+        for band in progress.bands(rows) {
+            let steps = progress.step(&band);
+            for (p, step) in steps.iter().enumerate() {
+                let part = &parts[p];
+                if step.fresh.is_empty() {
+                    drop_rows(&mut held[p], step.from)?;
+                    continue;
+                }
+                let fresh = match part.stored {
+                    true => self.stored(part.value, &step.fresh, number)?,
+                    false => self.compute(part.value, progress.inputs(p), &held, &step.fresh)?,
+                };
+                if let Some(moments) = &mut gathered[p] {
+                    moments.add(&fresh)?;
+                }
+                if part.stores
+                    && let Some(store) = &mut self.stores[part.value]
+                {
+                    store.append(step.fresh.start, &fresh)?;
+                }
+                if part.value == self.plan.output {
+                    self.output.write(step.fresh.start, &fresh)?;
+                }
+                held[p] = if p + 1 == parts.len() { None } else { Some(joined(held[p].take(), fresh, step)?) };
+            }
+        }
+        for (part, gathered) in parts.iter().zip(&gathered) {
+            if let Some(moments) = gathered {
+                self.moments[part.value] = Some(moments.finish()?);
+            }
+            if self.plan.last_read[part.value].is_none_or(|last| last <= number) {
+                self.stores[part.value] = None;
+            }
+            if let Some(weight) = flow.nodes[part.value].weight {
+                weight.forget_packed();
+            }
+        }
+        Ok(())
+    }
+
+    fn stored(&mut self, value: usize, rows: &Range<usize>, number: usize) -> Result<Tensor> {
+        let last = self.plan.last_read[value] == Some(number);
+        match &mut self.stores[value] {
+            Some(store) => store.read(rows, last),
+            None => bail!("value {value} was not stored"),
+        }
+    }
+
+    fn compute(&self, value: usize, inputs: &[usize], held: &[Option<Held>], rows: &Range<usize>) -> Result<Tensor> {
+        let node = &self.flow.nodes[value];
+        let mut windows = Vec::with_capacity(inputs.len());
+        for &input in inputs {
+            match &held[input] {
+                Some(held) => windows.push(Window { rows: &held.rows, first: held.first }),
+                None => bail!("value {value} lacks an input"),
+            }
+        }
+        let moments = match (node.normalizes, node.inputs.first()) {
+            (true, Some(input)) => match &self.moments[input.0] {
+                Some(moments) => Some(moments),
+                None => bail!("value {value} lacks statistics"),
+            },
+            _ => None,
+        };
+        (node.compute)(&windows, rows, moments)
+    }
+}
+
+/// Lets go of the rows in front of `from`.
+fn drop_rows(held: &mut Option<Held>, from: usize) -> Result<()> {
+    if let Some(Held { first, rows }) = held {
+        let end = *first + rows.dim(2)?;
+        if from >= end {
+            *held = None;
+        } else if from > *first {
+            // A copy, so that the memory of the others is free.
+            *rows = rows.narrow(2, from - *first, end - from)?.contiguous()?;
+            *first = from;
+        }
+    }
+    Ok(())
+}
+
+/// The rows that are still needed, and the fresh ones behind them.
+fn joined(held: Option<Held>, fresh: Tensor, step: &super::sweep::Step) -> Result<Held> {
+    let Range { start, end } = step.fresh;
+    if let Some(Held { first, rows }) = held
+        && step.from < start
+    {
+        let from = step.from.max(first);
+        let rest = rows.narrow(2, from - first, start - from)?;
+        return Ok(Held { first: from, rows: Tensor::cat(&[&rest, &fresh], 2)?.contiguous()? });
+    }
+    let from = step.from.max(start).min(end);
+    let rows =
+        if from > start && from < end { fresh.narrow(2, from - start, end - from)?.contiguous()? } else { fresh };
+    Ok(Held { first: if from < end { from } else { start }, rows })
+}
+
+/// A value whose rows are written one after the other.
+struct Rows {
+    size: Size,
+    values: Vec<f32>,
+}
+
+impl Rows {
+    fn new(size: Size) -> Self {
+        Rows { size, values: Vec::new() }
+    }
+
+    fn write(&mut self, first: usize, rows: &Tensor) -> Result<()> {
+        let Size { channels, height, width } = self.size;
+        // Not before the last sweep, in which the first rows come.
+        self.values.resize(channels * height * width, 0.0);
+        let rows = rows.flatten_all()?.to_vec1::<f32>()?;
+        for (to, from) in self.values.chunks_exact_mut(height * width).zip(rows.chunks_exact(rows.len() / channels)) {
+            to[first * width..][..from.len()].copy_from_slice(from);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Tensor> {
+        let Size { channels, height, width } = self.size;
+        if self.values.is_empty() {
+            bail!("the last sweep has not computed the output")
+        }
+        Tensor::from_vec(self.values, (1, channels, height, width), &Device::Cpu)
+    }
+}

@@ -1,0 +1,208 @@
+//! An evaluation in bands of rows has the bits of the forward pass, whatever is stored where.
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{VarBuilder, VarMap};
+use gan_layers::bands::{Dataflow, Limits, Place, Rates, Scratch, ScratchFile};
+use gan_layers::{Act, Builder, ConvSpec, Ctx, Input, NormKind, OneHot, PadMode, Pool2d, Sequence, SequenceBuilder};
+use gan_rng::{Key, Purpose};
+use std::cell::Cell;
+use std::io;
+
+/// Files in memory, and how many bytes they have got.
+#[derive(Default)]
+struct Files(std::rc::Rc<Cell<usize>>);
+
+struct File(Vec<u8>, std::rc::Rc<Cell<usize>>);
+
+impl Scratch for Files {
+    fn file(&self) -> io::Result<Box<dyn ScratchFile>> {
+        Ok(Box::new(File(Vec::new(), self.0.clone())))
+    }
+}
+
+impl ScratchFile for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        self.1.set(self.1.get() + bytes.len());
+        Ok(())
+    }
+
+    fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        bytes.copy_from_slice(&self.0[offset as usize..][..bytes.len()]);
+        Ok(())
+    }
+}
+
+fn noise(shape: (usize, usize, usize, usize), seed: u64) -> Tensor {
+    let (n, c, h, w) = shape;
+    let mut stream = Key::new(seed, Purpose::Test).stream();
+    let values: Vec<f32> = (0..n * c * h * w).map(|_| stream.range(-1.0, 1.0) as f32).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// A network with drawn weights, for translation.
+fn drawn(build: impl Fn(&Builder<'_>) -> candle_core::Result<Sequence>) -> Sequence {
+    let variables = VarMap::new();
+    build(&Builder::from(VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu))).unwrap();
+    for (i, (name, var)) in variables.data().lock().unwrap().iter().enumerate() {
+        let dims = var.dims();
+        let values = noise((1, 1, 1, var.elem_count()), 100 + i as u64 + name.len() as u64).reshape(dims).unwrap();
+        let scale = if dims.len() == 4 { (dims[1] * dims[2] * dims[3]) as f64 } else { 1.0 };
+        let running_var = name.ends_with("running_var");
+        let values = if running_var { values.abs().unwrap() } else { (values * (2.0 / scale.sqrt())).unwrap() };
+        if !name.ends_with("num_batches_tracked") && !name.ends_with("filt") {
+            var.set(&values).unwrap();
+        }
+    }
+    build(&Builder::from(VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu))).unwrap()
+}
+
+fn bits(t: &Tensor) -> Vec<u32> {
+    t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}
+
+const RATES: Rates = Rates { macs: 1e10, scratch: 1e9 };
+const ENDLESS: Limits = Limits { memory: u64::MAX, scratch: u64::MAX };
+
+/// Holds evaluations within ever smaller limits against the forward pass. Returns in how many of them something was computed again, and in how many
+/// something was in files.
+fn assert_same<'a>(what: &str, seq: &'a Sequence, x: impl Into<Input<'a>>, ctx: &Ctx) -> [usize; 2] {
+    let x = x.into();
+    let whole = seq.forward(x, ctx).unwrap();
+    let mut flow = Dataflow::new(x, ctx).unwrap();
+    let output = flow.apply_to_input(seq).unwrap();
+    let most = flow.plan(output, &ENDLESS, &RATES).unwrap();
+    let least = flow.plan(output, &Limits { memory: 0, ..ENDLESS }, &RATES).unwrap_err();
+    assert!(least.memory <= most.memory, "{what}");
+    let (mut again, mut spilled) = (0, 0);
+    for part in [1.0, 0.6, 0.3, 0.0] {
+        // Files that pay, files that do not, and none.
+        for (scratch, speed) in [(u64::MAX, RATES.scratch), (u64::MAX, 1e4), (0, RATES.scratch)] {
+            let rates = Rates { scratch: speed, ..RATES };
+            let room = (most.memory - least.memory) as f64 * part;
+            let limits = Limits { memory: least.memory + room as u64, scratch };
+            // Without files, the least may be more.
+            let Ok(plan) = flow.plan(output, &limits, &rates) else {
+                assert_eq!(scratch, 0, "{what}: {limits:?}");
+                continue;
+            };
+            assert!(plan.memory <= limits.memory && plan.scratch <= scratch, "{what}: {limits:?} {plan:?}");
+            let files = Files::default();
+            let y = flow.run(&plan, &files).unwrap();
+            assert_eq!(y.dims(), whole.dims(), "{what}");
+            assert!(bits(&y) == bits(&whole), "{what}: {limits:?} differs");
+            assert_eq!(files.0.get() > 0, plan.moved > 0, "{what}");
+            again += usize::from(plan.macs > flow.macs());
+            spilled += usize::from(plan.count(Place::Scratch) > 0);
+        }
+    }
+    [again, spilled]
+}
+
+fn conv(in_nc: usize, out_nc: usize, kernel: usize, stride: usize, padding: usize) -> ConvSpec {
+    ConvSpec { in_nc, out_nc, kernel, stride, padding, bias: true }
+}
+
+/// Down, a residual block, up, as a ResNet with these norms.
+fn resnet(b: &Builder<'_>, norm: NormKind) -> candle_core::Result<Sequence> {
+    let s = SequenceBuilder::new(b.pp("model")).pad(PadMode::Reflect, 3).conv(conv(3, 8, 7, 1, 0))?;
+    let s = s.norm(norm, 8)?.act(Act::Relu).conv(conv(8, 32, 3, 2, 1))?.norm(norm, 32)?.act(Act::Relu);
+    let s = s.residual("conv_block", |s| {
+        let s = s.pad(PadMode::Reflect, 1).conv(conv(32, 32, 3, 1, 0))?.norm(norm, 32)?.act(Act::Relu).dropout(0.5);
+        s.pad(PadMode::Replicate, 1).conv(conv(32, 32, 3, 1, 0))?.norm(norm, 32)
+    })?;
+    let s = s.conv_transpose(conv(32, 8, 3, 2, 1), 1)?.norm(norm, 8)?.act(Act::Relu);
+    Ok(s.pad(PadMode::Reflect, 3).conv(conv(8, 3, 7, 1, 0))?.act(Act::Tanh).finish())
+}
+
+#[test]
+fn residual_networks_with_all_norms() {
+    let mut seen = [0; 2];
+    for norm in [NormKind::Instance, NormKind::InstanceAffine, NormKind::Batch, NormKind::None] {
+        let net = drawn(|b| resnet(b, norm));
+        for (h, w) in [(61, 35), (384, 12)] {
+            let x = noise((1, 3, h, w), 1);
+            for ctx in [Ctx::translate(), Ctx::eval()] {
+                let [again, spilled] = assert_same(&format!("{norm:?} {h}x{w}"), &net, &x, &ctx);
+                seen = [seen[0] + again, seen[1] + spilled];
+            }
+        }
+    }
+    assert!(seen[0] > 2 && seen[1] > 5, "{seen:?}: the limits test nothing");
+}
+
+#[test]
+fn skips_and_branches() {
+    let net = drawn(|b| {
+        let norm = NormKind::Batch;
+        let s = SequenceBuilder::new(b.pp("model")).conv(conv(3, 6, 4, 2, 1))?.skip("model", |s| {
+            let s = s.act(Act::LeakyRelu).conv(conv(6, 12, 4, 2, 1))?.norm(norm, 12)?.skip("model", |s| {
+                let s = s.act(Act::LeakyRelu).conv(conv(12, 12, 4, 2, 1))?;
+                s.act(Act::Relu).conv_transpose(conv(12, 12, 4, 2, 1), 0)?.norm(norm, 12)
+            })?;
+            s.act(Act::Relu).conv_transpose(conv(24, 6, 4, 2, 1), 0)?.norm(norm, 6)
+        })?;
+        let s = s
+            .act(Act::Relu)
+            .branches([&|s| s.named("left").conv(conv(12, 4, 3, 1, 1))?.norm(NormKind::Instance, 4), &|s| {
+                Ok(s.named("right").conv(conv(12, 5, 1, 1, 0))?.act(Act::Relu))
+            }])?;
+        Ok(s.upsample_nearest(2).conv(conv(9, 2, 3, 1, 1))?.act(Act::Tanh).finish())
+    });
+    assert_same("skips", &net, &noise((1, 3, 96, 40), 1), &Ctx::translate());
+    assert_same("skips", &net, &noise((1, 3, 96, 40), 1), &Ctx::eval());
+}
+
+#[test]
+fn blurs_and_pools() {
+    let net = drawn(|b| {
+        let s = SequenceBuilder::new(b.pp("model")).conv(conv(3, 6, 3, 1, 1))?.norm(NormKind::Instance, 6)?;
+        let s = s.act(Act::Relu).blur_pool(6)?.avg_pool(Pool2d { padding: 1, ..Pool2d::new(3, 2) });
+        let s = s.conv(conv(6, 6, 3, 1, 1))?.norm(NormKind::Instance, 6)?.act(Act::Relu).max_pool(Pool2d::new(2, 2));
+        Ok(s.blur_upsample(6)?.pad(PadMode::Reflect, 1).avg_pool(Pool2d::new(3, 1)).conv(conv(6, 2, 3, 1, 1))?.finish())
+    });
+    for (h, w) in [(70, 21), (83, 34)] {
+        assert_same(&format!("{h}x{w}"), &net, &noise((1, 3, h, w), 1), &Ctx::translate());
+    }
+}
+
+#[test]
+fn dropout_and_labels() {
+    let net = drawn(|b| resnet(b, NormKind::Instance));
+    let keyed = Ctx { dropout: gan_layers::Dropout::Keyed(Key::new(3, Purpose::Test)), ..Ctx::translate() };
+    assert_same("dropout", &net, &noise((1, 3, 45, 32), 1), &keyed);
+
+    for classes in [5, 11] {
+        let net = drawn(|b| {
+            let s = SequenceBuilder::new(b.pp("model")).pad(PadMode::Reflect, 3).conv(conv(classes + 1, 8, 7, 1, 0))?;
+            Ok(s.norm(NormKind::Instance, 8)?.act(Act::Relu).conv(conv(8, 2, 3, 1, 1))?.act(Act::Tanh).finish())
+        });
+        let ids: Vec<u8> = (0..64 * 30).map(|i| (i * 7 % classes) as u8).collect();
+        let ids = Tensor::from_vec(ids, (1, 1, 64, 30), &Device::Cpu).unwrap();
+        let x = OneHot::new(&ids, classes, Some(&noise((1, 1, 64, 30), 2)), DType::F32).unwrap();
+        assert_same(&format!("{classes} classes"), &net, &x, &Ctx::translate());
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let net = drawn(|b| resnet(b, NormKind::Instance));
+    let pair = noise((2, 3, 16, 16), 1);
+    assert!(Dataflow::new((&pair).into(), &Ctx::translate()).err().unwrap().to_string().contains("one image"));
+    let double = noise((1, 3, 16, 16), 1).to_dtype(DType::F64).unwrap();
+    assert!(Dataflow::new((&double).into(), &Ctx::translate()).is_err());
+    let image = noise((1, 3, 16, 16), 1);
+    assert!(Dataflow::new((&image).into(), &Ctx::train(Key::new(1, Purpose::Test))).is_err());
+
+    let mut flow = Dataflow::new((&image).into(), &Ctx::translate()).unwrap();
+    let output = flow.apply_to_input(&net).unwrap();
+    let least = flow.plan(output, &Limits { memory: 1, scratch: 0 }, &RATES).unwrap_err();
+    assert!(least.memory > 1 && least.scratch == 0);
+    // What a forward pass takes is more than all that is kept between sweeps.
+    assert!(flow.memory_of_forward(output) > 0);
+    // A plan of another network.
+    let other = drawn(|b| Ok(SequenceBuilder::new(b.pp("model")).conv(conv(3, 8, 1, 1, 0))?.finish()));
+    let mut another = Dataflow::new((&image).into(), &Ctx::translate()).unwrap();
+    another.apply_to_input(&other).unwrap();
+    assert!(another.run(&least, &Files::default()).is_err());
+}
