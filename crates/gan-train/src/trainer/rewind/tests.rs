@@ -1,3 +1,4 @@
+//! Runs whose inputs are no numbers now and then: stopped, skipped over, rewound, and resumed after each.
 #![allow(clippy::unwrap_used)]
 
 use crate::checkpoint::{Snapshot, load_latest};
