@@ -54,7 +54,7 @@ const TRAIN: &[(&str, &str)] = &[
 const TRANSLATE: &[(&str, &str)] = &[
     ("dataroot data", "name images and folders with '--input'"),
     ("results_dir out", "name the folder to write with '--output'"),
-    ("name epoch which_epoch load_iter checkpoints_dir", "name a run, a checkpoint or a weight file with '--model'"),
+    ("epoch which_epoch load_iter checkpoints_dir", "name a run, a checkpoint or a weight file with '--model'"),
     ("gpu_ids gpu cuda", "use '--device cuda:0'"),
     ("model_suffix", "use '--direction' for a run; a weight file holds one direction"),
     ("netG ngf norm input_nc output_nc", "the architecture is read off the model"),
