@@ -27,6 +27,7 @@ mod layer;
 pub mod layers;
 mod misfit;
 mod multi_input_grad;
+mod norm_jvp;
 mod optimizer;
 mod plan;
 mod samples;

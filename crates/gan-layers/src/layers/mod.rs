@@ -13,7 +13,6 @@ pub mod linear;
 pub mod max_pool;
 pub mod nested;
 pub mod norm;
-mod norm_jvp;
 pub mod pad;
 pub mod residual;
 pub mod skip;

@@ -1,8 +1,8 @@
 //! The derivative of a normalization along a direction, and its gradient.
 
-use super::norm::NormLayer;
 use crate::autograd::custom_grad2;
 use crate::kind::Jvp;
+use crate::layers::norm::NormLayer;
 use crate::{NormMode, Weights};
 use candle_core::{D, Result, Tensor, bail};
 use gan_kernels as k;
@@ -15,7 +15,7 @@ impl NormLayer {
     /// With the normalized value x̂ and σ² = var + eps it is J u = (u − mean u − x̂ · mean(x̂ u)) / σ, times the scale. J is symmetric,
     /// so the norm's backward pass computes it. The gradient of w · J u by `x` is
     /// −(x̂ · mean(u · J w) + mean(x̂ w) · J u + mean(x̂ u) · J w) / σ.
-    pub(super) fn derivative(&self, x: &Tensor, u: &Tensor, pass: &Jvp<'_>) -> Result<Tensor> {
+    pub(crate) fn derivative(&self, x: &Tensor, u: &Tensor, pass: &Jvp<'_>) -> Result<Tensor> {
         if pass.ctx.norm == NormMode::Running && matches!(self, NormLayer::Batch(_)) {
             bail!("{}: second derivatives are there for a batch's own statistics, not for running ones", pass.path)
         }
