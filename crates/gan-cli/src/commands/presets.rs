@@ -4,7 +4,7 @@ use crate::exit::Done;
 use crate::presets::{self, Preset};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use gan_train::METHODS;
-use gan_train::config::{ConfigSource, ToTable};
+use gan_train::config::ConfigSource;
 use serde_json::{Value, json};
 use std::fmt::Write;
 

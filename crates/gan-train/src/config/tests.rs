@@ -268,7 +268,7 @@ fn refused() {
         ),
         (
             &[text("generator.kind = \"pixle\"")],
-            "run.toml:1:18: `generator.kind`: unknown variant `pixle`, expected one of `basic`, `n_layers`, `pixel`",
+            "run.toml:1:18: `generator.kind`: unknown variant `pixle`, expected one of `basic`, `n_layers`, `pixel`; did you mean `pixel`?",
         ),
         (
             &[set("n_epochs=many")],

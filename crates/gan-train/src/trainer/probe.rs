@@ -8,7 +8,6 @@ use crate::config::ConfigSource;
 use crate::method::StepContext;
 use crate::{Result, accumulated_step};
 use candle_core::{DType, Tensor};
-use gan_data::Dataset;
 use std::time::Instant;
 
 /// What a run would be.

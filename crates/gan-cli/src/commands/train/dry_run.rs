@@ -4,7 +4,7 @@ use crate::exit::Done;
 use crate::memory::peak_mib;
 use crate::progress::human;
 use crate::start::Start;
-use gan_train::config::{Origins, ToTable};
+use gan_train::config::Origins;
 use gan_train::{Job, Probe, probe};
 use serde_json::{Map, json};
 use std::fmt::Write;
