@@ -3,6 +3,7 @@
 use crate::exit::Done;
 use crate::presets::{self, Preset};
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use gan_data::Preprocess;
 use gan_train::METHODS;
 use gan_train::config::ConfigSource;
 use serde_json::{Value, json};
@@ -55,15 +56,22 @@ fn json_of(preset: &Preset) -> anyhow::Result<Value> {
 fn key_settings(preset: &Preset) -> anyhow::Result<String> {
     let spec = gan_train::find(METHODS, preset.method)?;
     let layer = ConfigSource::Text { name: preset.name.into(), toml: preset.toml.into() };
-    let (default, values) = ((spec.resolve)(&[])?.to_table()?, (spec.resolve)(&[layer])?.to_table()?);
+    let config = (spec.resolve)(&[layer])?;
+    let (default, values, data) = ((spec.resolve)(&[])?.to_table()?, config.to_table()?, config.data());
     let word = |table: &str, key: &str| {
         let value = &values[table][key];
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     };
-    let cropped = word("data", "preprocess").contains("crop");
-    let size = word("data", if cropped { "crop_size" } else { "load_size" });
+    // Where images are trained on as they are, they say.
+    let size = match data.preprocess {
+        Preprocess::None if !data.mode.is_procedural() => "any size".to_owned(),
+        Preprocess::None | Preprocess::Resize | Preprocess::ScaleWidth => format!("{} pixels", data.load_size),
+        Preprocess::ResizeAndCrop | Preprocess::Crop | Preprocess::ScaleWidthAndCrop => {
+            format!("{} pixels", data.crop_size)
+        }
+    };
     let (full, decay) = (word("train", "n_epochs"), word("train", "n_epochs_decay"));
-    let mut text = format!("{}, {size} pixels, {full} + {decay} epochs", word("generator", "arch"));
+    let mut text = format!("{}, {size}, {full} + {decay} epochs", word("generator", "arch"));
     const SAID: [&str; 5] =
         ["generator.arch", "data.load_size", "data.crop_size", "train.n_epochs", "train.n_epochs_decay"];
     for (table, keys) in preset.table()? {

@@ -11,7 +11,7 @@ fn presets_are_listed_and_printed() {
     let bench = Bench::new();
     let all = bench.ok(["presets"]).out;
     assert!(all.contains("cut\n") && all.contains("  fastcut       FastCUT: two folders"), "{all}");
-    assert!(all.contains("resnet_9blocks, 256 pixels, 150 + 50 epochs, loss.lambda_nce=10.0"), "{all}");
+    assert!(all.contains("resnet_9blocks, 256 pixels, 150 + 50 epochs, loss.flip_equivariance=true"), "{all}");
     let few = bench.ok(["presets", "pix2pix"]).out;
     assert!(few.contains("  few ") && !few.contains("fastcut"), "{few}");
     let json: Value = serde_json::from_str(&bench.ok(["presets", "--json"]).out).unwrap();
@@ -59,8 +59,8 @@ fn the_file_of_a_run_is_commented_and_may_be_edited() {
     bench.ok(resume("pix2pix", "run"));
     assert_eq!(newest(&bench.path("run")).step, 3);
     assert_eq!(fs::read_to_string(&file).unwrap(), text.replace("max_steps = 1\n", "max_steps = 3\n"));
-    fs::write(&file, text.replace("num_downs = 5", "num_downs = 6")).unwrap();
-    bench.run(resume("pix2pix", "run")).fails(4, &["generator.num_downs: 5 -> 6"]);
+    fs::write(&file, text.replace("\nngf = 4\n", "\nngf = 5\n")).unwrap();
+    bench.run(resume("pix2pix", "run")).fails(4, &["generator.ngf: 4 -> 5"]);
 }
 
 #[test]
@@ -71,6 +71,11 @@ fn a_dry_run_tells_and_writes_nothing() {
         tiny_in("pix2pix", "run", &["n_epochs=3", "n_epochs_decay=1", "max_dataset_size=2", "norm=instance"]);
     args.extend(["--config", "my.toml", "--preset", "demo", "--dry-run"].map(String::from));
     let ran = bench.ok(&args);
+    assert!(
+        ran.out.lines().any(|line| line.starts_with("train.beta1 = 0.5 ") && line.ends_with("# default")),
+        "{}",
+        ran.out
+    );
     for said in [
         "loss.lambda_l1 = 7.0",
         "# my.toml:2:13",

@@ -38,13 +38,14 @@ impl KeyInfo {
         end.map_or(&self.about, |at| &self.about[..=at])
     }
 
-    /// What it takes, in words, where that is known: `a number above 0`, `a2b or b2a`.
+    /// What it takes, in words, where that is known: `a number above 0`, `stop, skip or rewind`.
     #[must_use]
     pub fn takes(&self) -> Option<String> {
         match (self.range, self.values) {
             (Some(range), _) => Some(range.to_string()),
             (None, []) => None,
-            (None, values) => Some(values.join(" or ")),
+            (None, [only]) => Some((*only).to_owned()),
+            (None, [values @ .., last]) => Some(format!("{} or {last}", values.join(", "))),
         }
     }
 }

@@ -22,7 +22,10 @@ pub(super) fn run(job: Job, start: &Start, origins: &Origins, as_json: bool) -> 
         .filter_map(|info| {
             let (table, key) = info.key.split_once('.')?;
             let value = values.get(table)?.get(key)?.clone();
-            let origin = origins.get(&info.key).or_else(|| origins.get(table)).cloned();
+            // A table may have been set as a whole.
+            let is_default = info.default.as_ref() == Some(&value.to_string());
+            let of_table = origins.get(table).filter(|origin| origin.starts_with("setting ") && !is_default);
+            let origin = origins.get(&info.key).or(of_table).cloned();
             Some((info.key, value, origin.unwrap_or_else(|| "default".to_owned())))
         })
         .collect();
