@@ -185,7 +185,6 @@ mod tests {
         assert_eq!(split(7, &[fastcut]), Ok((5, 2)));
         assert_eq!(split(7, &["train.n_epochs = 5\ntrain.n_epochs_decay = 2"]), Ok((5, 2)), "once more");
         assert_eq!(split(9, &["train.n_epochs = 5\ntrain.n_epochs_decay = 0"]), Ok((9, 0)));
-        assert_eq!(split(9, &["train.n_epochs = 0\ntrain.n_epochs_decay = 0"]), Ok((9, 0)));
         assert_eq!(split(u32::MAX / 8, &["train.n_epochs = 0"]), Ok((0, u32::MAX / 8)));
         assert_eq!(split(20, &["", "n_epochs_decay=5"]), Ok((15, 5)));
         assert_eq!(split(20, &["", "n_epochs=5"]), Ok((5, 15)));
