@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands::{
-    bench, completions, convert, dataset, demo, encode_features, evaluate, summary, train, translate,
+    bench, completions, config, convert, dataset, demo, encode_features, evaluate, presets, summary, train, translate,
 };
 use clap::{Parser, Subcommand};
 
@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Summary(summary::Args),
     /// Validate and make datasets
     Dataset(dataset::Args),
+    /// List the presets of `train`, or print one
+    Presets(presets::Args),
+    /// Explain the keys of a configuration
+    Config(config::Args),
     /// Time training steps and translations
     Bench(bench::Args),
     /// Print shell completions

@@ -31,6 +31,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("summary", &["gan-cli summary --model runs/photos --network d", "gan-cli summary latest_net_G.pth"]),
+    ("presets", &["gan-cli presets pix2pix", "gan-cli presets pix2pix facades > my.toml"]),
+    ("config explain", &["gan-cli config explain lr", "gan-cli config explain generator --method cut"]),
     (
         "bench",
         &[

@@ -48,6 +48,8 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Summary(args) => commands::summary::run(args),
         Command::Dataset(args) => commands::dataset::run(args),
+        Command::Presets(args) => commands::presets::run(args),
+        Command::Config(args) => commands::config::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Completions(args) => commands::completions::run(args),
     };

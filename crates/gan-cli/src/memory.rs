@@ -1,6 +1,8 @@
-//! What helps a command that runs out of memory.
+//! What helps a command that runs out of memory, and how much one took.
 
 use crate::args::Command;
+use candle_core::Device;
+use gan_translate::device::peak_memory;
 use std::sync::OnceLock;
 
 static REMEDY: OnceLock<&'static str> = OnceLock::new();
@@ -16,7 +18,11 @@ pub(crate) fn prepare(command: &Command) {
         }
         Command::Bench(_) => "lower --size and --batch",
         Command::EncodeFeatures(_) | Command::Evaluate(_) | Command::Dataset(_) => "use smaller images",
-        Command::Convert(_) | Command::Summary(_) | Command::Completions(_) => return,
+        Command::Convert(_)
+        | Command::Summary(_)
+        | Command::Presets(_)
+        | Command::Config(_)
+        | Command::Completions(_) => return,
     };
     let _ = REMEDY.set(remedy);
 }
@@ -24,4 +30,17 @@ pub(crate) fn prepare(command: &Command) {
 /// What lets the running command do with less memory, as a clause.
 pub(crate) fn remedy() -> Option<&'static str> {
     REMEDY.get().copied()
+}
+
+/// The most memory taken so far, in MiB: on a device its own, else what this process had resident, where the system tells.
+pub(crate) fn peak_mib(device: &Device) -> anyhow::Result<Option<u64>> {
+    Ok(peak_memory(device)?.map(|bytes| bytes >> 20).or_else(peak_resident_mib))
+}
+
+/// The most memory that this process ever had resident, where the system tells (Linux).
+fn peak_resident_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024)
 }

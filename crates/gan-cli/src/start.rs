@@ -17,7 +17,7 @@ pub(crate) struct Start {
     parameters: Option<usize>,
     preset: Option<String>,
     /// What is the input and what the target.
-    sides: Option<[String; 2]>,
+    pub(crate) sides: Option<[String; 2]>,
     /// The folders that the dataset reads.
     pub(crate) folders: Vec<PathBuf>,
     gallery: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gan_range::Range;
+use gan_range::{Range, documented};
 use serde::{Deserialize, Serialize};
 
 use crate::channels::has_alpha;
@@ -47,73 +47,75 @@ pub enum Direction {
     B2a,
 }
 
-/// Configuration of a dataset; the seed is given where randomness is used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DataConfig {
-    /// How items are made.
-    pub mode: DataMode,
-    /// The dataset's folder (for `single` also one file); unused by procedural modes.
-    pub root: PathBuf,
-    /// Which part of the dataset: `train`, `test`, `val`, …
-    pub phase: String,
-    /// Which side is the input. Batches have the input in `a`, whatever the direction.
-    pub direction: Direction,
-    /// Channels of the input: 1 makes it grey, 3 colour, 2 and 4 the same with the file's alpha. Not a key of the table: the
-    /// generator says what it takes.
-    #[serde(skip)]
-    pub input_nc: usize,
-    /// Channels of the target; from the generator, too.
-    #[serde(skip)]
-    pub output_nc: usize,
-    /// What happens to an image's size.
-    pub preprocess: Preprocess,
-    /// Side, or width, after resizing; in pixels. Procedural images are drawn at this size.
-    pub load_size: usize,
-    /// Side after cropping; in pixels.
-    pub crop_size: usize,
-    /// With `preprocess = "none"`, sides become multiples of this, or of what the generator asks for if that is more.
-    pub multiple: usize,
-    /// Whether half of the images are mirrored.
-    pub flip: bool,
-    /// Images are rotated at random by up to so many degrees, either way; what comes in at the border is reflected. As for all
-    /// changes of geometry, the parts of an item change alike, and label and instance maps are not interpolated.
-    pub rotate: f64,
-    /// Images are enlarged or reduced at random by factors up to 1 + this.
-    pub scale: f64,
-    /// Images are deformed at random by a grid of 4 x 4 cells whose nodes move by this standard deviation, as a part of the
-    /// shorter side.
-    pub elastic: f64,
-    /// Brightness, contrast and saturation are multiplied at random by factors within this of 1; input and target of a pair
-    /// alike. Label maps stay.
-    pub color_jitter: f64,
-    /// Which images `color_jitter` changes.
-    pub color_jitter_on: JitterOn,
-    /// Items a batch.
-    pub batch_size: usize,
-    /// Whether the order changes every epoch; without, unaligned partners are taken in order as well.
-    pub shuffle: bool,
-    /// Use only this many items, in order of their names; procedural modes draw this many (default 400).
-    pub max_dataset_size: Option<usize>,
-    /// Threads that prepare batches; 0 prepares them where they are used.
-    pub workers: usize,
-    /// Batches that may wait ready, or be in preparation, at any time; by default two for every worker.
-    pub prefetch: Option<usize>,
-    /// Number of labels of `labelled` data; 0 means that the inputs are ordinary colour images.
-    pub label_nc: usize,
-    /// Whether `labelled` data has instance maps.
-    pub instances: bool,
-    /// Label of pixels that nobody labelled (often 255); it becomes label `label_nc`.
-    pub dont_care: Option<u32>,
-    /// What label and instance maps hold: ids, or colours whose red, green and blue are the id.
-    pub labels_as: LabelsAs,
-    /// Whether the EXIF orientation of photographs is obeyed.
-    pub exif: bool,
-    /// What becomes of an alpha channel where the network has no channel for it.
-    pub alpha: AlphaPolicy,
-    /// Folder in which decoded images are kept, uncompressed, for later epochs and runs; empty: none are kept. It
-    /// grows to the size of all decoded images and can be deleted at any time.
-    pub cache: PathBuf,
+documented! {
+    /// Configuration of a dataset; the seed is given where randomness is used.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct DataConfig {
+        /// How items are made.
+        pub mode: DataMode,
+        /// The dataset's folder (for `single` also one file); unused by procedural modes.
+        pub root: PathBuf,
+        /// Which part of the dataset: `train`, `test`, `val`, …
+        pub phase: String,
+        /// Which side is the input. Batches have the input in `a`, whatever the direction.
+        pub direction: Direction,
+        /// Channels of the input: 1 makes it grey, 3 colour, 2 and 4 the same with the file's alpha. Not a key of the table: the
+        /// generator says what it takes.
+        #[serde(skip)]
+        pub input_nc: usize,
+        /// Channels of the target; from the generator, too.
+        #[serde(skip)]
+        pub output_nc: usize,
+        /// What happens to an image's size.
+        pub preprocess: Preprocess,
+        /// Side, or width, after resizing; in pixels. Procedural images are drawn at this size.
+        pub load_size: usize,
+        /// Side after cropping; in pixels.
+        pub crop_size: usize,
+        /// With `preprocess = "none"`, sides become multiples of this, or of what the generator asks for if that is more.
+        pub multiple: usize,
+        /// Whether half of the images are mirrored.
+        pub flip: bool,
+        /// Images are rotated at random by up to so many degrees, either way; what comes in at the border is reflected. As for all
+        /// changes of geometry, the parts of an item change alike, and label and instance maps are not interpolated.
+        pub rotate: f64,
+        /// Images are enlarged or reduced at random by factors up to 1 + this.
+        pub scale: f64,
+        /// Images are deformed at random by a grid of 4 x 4 cells whose nodes move by this standard deviation, as a part of the
+        /// shorter side.
+        pub elastic: f64,
+        /// Brightness, contrast and saturation are multiplied at random by factors within this of 1; input and target of a pair
+        /// alike. Label maps stay.
+        pub color_jitter: f64,
+        /// Which images `color_jitter` changes.
+        pub color_jitter_on: JitterOn,
+        /// Items a batch.
+        pub batch_size: usize,
+        /// Whether the order changes every epoch; without, unaligned partners are taken in order as well.
+        pub shuffle: bool,
+        /// Use only this many items, in order of their names; procedural modes draw this many (default 400).
+        pub max_dataset_size: Option<usize>,
+        /// Threads that prepare batches; 0 prepares them where they are used.
+        pub workers: usize,
+        /// Batches that may wait ready, or be in preparation, at any time; by default two for every worker.
+        pub prefetch: Option<usize>,
+        /// Number of labels of `labelled` data; 0 means that the inputs are ordinary colour images.
+        pub label_nc: usize,
+        /// Whether `labelled` data has instance maps.
+        pub instances: bool,
+        /// Label of pixels that nobody labelled (often 255); it becomes label `label_nc`.
+        pub dont_care: Option<u32>,
+        /// What label and instance maps hold: ids, or colours whose red, green and blue are the id.
+        pub labels_as: LabelsAs,
+        /// Whether the EXIF orientation of photographs is obeyed.
+        pub exif: bool,
+        /// What becomes of an alpha channel where the network has no channel for it.
+        pub alpha: AlphaPolicy,
+        /// Folder in which decoded images are kept, uncompressed, for later epochs and runs; empty: none are kept. It
+        /// grows to the size of all decoded images and can be deleted at any time.
+        pub cache: PathBuf,
+    }
 }
 
 impl Default for DataConfig {

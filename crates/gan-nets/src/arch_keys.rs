@@ -106,7 +106,18 @@ fn unused<C, A: Copy + PartialEq>(
     unused.collect()
 }
 
+fn used_by<C, A: Copy>(keys: &[Key<C, A>], key: &str, name: fn(A) -> &'static str) -> Vec<&'static str> {
+    let found = keys.iter().find(|known| known.key == key);
+    found.map_or(Vec::new(), |key| key.used_by.iter().map(|arch| name(*arch)).collect())
+}
+
 impl GeneratorConfig {
+    /// Names of the architectures that use a key, if not all of them do; else empty.
+    #[must_use]
+    pub fn archs_of(key: &str) -> Vec<&'static str> {
+        used_by(GENERATOR, key, Arch::name)
+    }
+
     /// The keys that its architecture has no use for. Those that hold the number which the architecture has anyway are left
     /// out.
     ///
@@ -124,6 +135,12 @@ impl GeneratorConfig {
 }
 
 impl DiscriminatorConfig {
+    /// As [`GeneratorConfig::archs_of`].
+    #[must_use]
+    pub fn archs_of(key: &str) -> Vec<&'static str> {
+        used_by(DISCRIMINATOR, key, NetD::name)
+    }
+
     /// As [`GeneratorConfig::unused_keys`].
     #[must_use]
     pub fn unused_keys(&self) -> Vec<UnusedKey> {

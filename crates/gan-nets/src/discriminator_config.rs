@@ -4,7 +4,7 @@ use crate::bounds::{self, Factor};
 use crate::{Discriminator, MultiscaleConfig, PatchConfig, PixelConfig};
 use candle_core::Result;
 use gan_layers::{Builder, InitType, NormKind};
-use gan_range::Range;
+use gan_range::{Range, documented};
 use serde::{Deserialize, Serialize};
 
 /// A discriminator's architecture.
@@ -21,27 +21,29 @@ pub enum NetD {
     Multiscale,
 }
 
-/// A discriminator. Its input channels follow from the method. An architecture ignores keys that it has no
-/// use for; [`DiscriminatorConfig::unused_keys`] names them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DiscriminatorConfig {
-    /// Architecture.
-    pub arch: NetD,
-    /// Width of the first layer.
-    pub ndf: usize,
-    /// Layers of `arch = "n_layers"` and `"multiscale"`.
-    pub n_layers_d: usize,
-    /// Scales of `arch = "multiscale"`.
-    pub num_d: usize,
-    /// PatchGANs halve by a blur behind a convolution with stride 1 (CUT).
-    pub antialias: bool,
-    /// Normalization.
-    pub norm: NormKind,
-    /// Weight initialization.
-    pub init_type: InitType,
-    /// Its gain.
-    pub init_gain: f64,
+documented! {
+    /// A discriminator. Its input channels follow from the method. An architecture ignores keys that it has no
+    /// use for; [`DiscriminatorConfig::unused_keys`] names them.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct DiscriminatorConfig {
+        /// Architecture.
+        pub arch: NetD,
+        /// Width of the first layer.
+        pub ndf: usize,
+        /// Layers of `arch = "n_layers"` and `"multiscale"`.
+        pub n_layers_d: usize,
+        /// Scales of `arch = "multiscale"`.
+        pub num_d: usize,
+        /// PatchGANs halve by a blur behind a convolution with stride 1 (CUT).
+        pub antialias: bool,
+        /// Normalization.
+        pub norm: NormKind,
+        /// Weight initialization.
+        pub init_type: InitType,
+        /// Its gain.
+        pub init_gain: f64,
+    }
 }
 
 impl Default for DiscriminatorConfig {

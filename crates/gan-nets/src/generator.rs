@@ -6,7 +6,7 @@ use crate::{GlobalConfig, LocalConfig, Padding, ResnetConfig, UnetConfig, UnetLa
 use candle_core::{Result, Tensor, bail};
 use gan_layers::bands::{Dataflow, Value};
 use gan_layers::{Builder, Ctx, InitType, Input, NormKind, Sequence, Summary};
-use gan_range::Range;
+use gan_range::{Range, documented};
 use serde::{Deserialize, Serialize};
 
 /// A generator's architecture.
@@ -63,50 +63,52 @@ impl Arch {
     }
 }
 
-/// A generator. An architecture ignores keys that it has no use for; [`GeneratorConfig::unused_keys`] names them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GeneratorConfig {
-    /// Architecture.
-    pub arch: Arch,
-    /// Channels of the input.
-    pub input_nc: usize,
-    /// Channels of the output.
-    pub output_nc: usize,
-    /// Width of the first layer.
-    pub ngf: usize,
-    /// Normalization.
-    pub norm: NormKind,
-    /// Dropout (ResNet blocks, innermost U-Net blocks).
-    pub dropout: bool,
-    /// Padding of ResNet blocks.
-    pub padding: Padding,
-    /// Padding of the halvings of a ResNet or a U-Net.
-    pub down_padding: Padding,
-    /// How a ResNet or a U-Net doubles the size.
-    pub upsample: Upsample,
-    /// Where a U-Net has activations and biases.
-    pub unet_layout: UnetLayout,
-    /// ResNets halve by a blur behind a convolution with stride 1 (CUT).
-    pub antialias: bool,
-    /// ResNets double by a blur in front of a convolution (CUT).
-    pub antialias_up: bool,
-    /// Blocks of `arch = "resnet"`.
-    pub n_blocks: usize,
-    /// Halvings of `arch = "unet"`.
-    pub num_downs: usize,
-    /// Halvings of the global generator.
-    pub n_downsample_global: usize,
-    /// Blocks of the global generator.
-    pub n_blocks_global: usize,
-    /// Number of local enhancers.
-    pub n_local_enhancers: usize,
-    /// Blocks of a local enhancer.
-    pub n_blocks_local: usize,
-    /// Weight initialization.
-    pub init_type: InitType,
-    /// Its gain.
-    pub init_gain: f64,
+documented! {
+    /// A generator. An architecture ignores keys that it has no use for; [`GeneratorConfig::unused_keys`] names them.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct GeneratorConfig {
+        /// Architecture.
+        pub arch: Arch,
+        /// Channels of the input.
+        pub input_nc: usize,
+        /// Channels of the output.
+        pub output_nc: usize,
+        /// Width of the first layer.
+        pub ngf: usize,
+        /// Normalization.
+        pub norm: NormKind,
+        /// Dropout (ResNet blocks, innermost U-Net blocks).
+        pub dropout: bool,
+        /// Padding of ResNet blocks.
+        pub padding: Padding,
+        /// Padding of the halvings of a ResNet or a U-Net.
+        pub down_padding: Padding,
+        /// How a ResNet or a U-Net doubles the size.
+        pub upsample: Upsample,
+        /// Where a U-Net has activations and biases.
+        pub unet_layout: UnetLayout,
+        /// ResNets halve by a blur behind a convolution with stride 1 (CUT).
+        pub antialias: bool,
+        /// ResNets double by a blur in front of a convolution (CUT).
+        pub antialias_up: bool,
+        /// Blocks of `arch = "resnet"`.
+        pub n_blocks: usize,
+        /// Halvings of `arch = "unet"`.
+        pub num_downs: usize,
+        /// Halvings of the global generator.
+        pub n_downsample_global: usize,
+        /// Blocks of the global generator.
+        pub n_blocks_global: usize,
+        /// Number of local enhancers.
+        pub n_local_enhancers: usize,
+        /// Blocks of a local enhancer.
+        pub n_blocks_local: usize,
+        /// Weight initialization.
+        pub init_type: InitType,
+        /// Its gain.
+        pub init_gain: f64,
+    }
 }
 
 impl Default for GeneratorConfig {

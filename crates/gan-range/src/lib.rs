@@ -1,4 +1,4 @@
-//! The ranges of numbers in a configuration.
+//! What is known of the keys of a configuration: the ranges of numbers, and what each key is for.
 //!
 //! Every configuration struct has a table `RANGES` with one [`Range`] for each of its numeric keys. Code that reads a
 //! configuration checks it against these tables before anything is built or allocated.
@@ -13,6 +13,9 @@
 //! );
 //! ```
 
+mod documented;
+
+pub use documented::KeyDoc;
 use std::fmt;
 
 /// The numbers that a configuration key takes.

@@ -10,7 +10,7 @@ use gan_data::{Batch, DataConfig, DataMode};
 use gan_layers::{Init, Optimizer, ParamStore};
 use gan_losses::l1;
 use gan_nets::{Arch, Generator, GeneratorConfig};
-use gan_range::Range;
+use gan_range::{Range, documented};
 use gan_rng::{Key, Purpose};
 use gan_train::config::{ConfigSource, Ranged, Tables};
 use gan_train::consistency::Network;
@@ -40,14 +40,16 @@ pub(crate) struct Config {
     loss: LossConfig,
 }
 
-/// The `[loss]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct LossConfig {
-    /// Weight of the mean absolute error.
-    lambda_l1: f64,
-    /// Weight of the mean squared error.
-    lambda_l2: f64,
+documented! {
+    /// The `[loss]` table.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub(crate) struct LossConfig {
+        /// Weight of the mean absolute error.
+        lambda_l1: f64,
+        /// Weight of the mean squared error.
+        lambda_l2: f64,
+    }
 }
 
 impl Default for Config {
@@ -69,10 +71,10 @@ impl Default for LossConfig {
 
 impl Ranged for Config {
     const TABLES: Tables = &[
-        ("train", TrainConfig::RANGES),
-        ("data", DataConfig::RANGES),
-        ("generator", GeneratorConfig::RANGES),
-        ("loss", &[Range::real("lambda_l1", 0.0, 1e6), Range::real("lambda_l2", 0.0, 1e6)]),
+        ("train", TrainConfig::RANGES, TrainConfig::DOCS),
+        ("data", DataConfig::RANGES, DataConfig::DOCS),
+        ("generator", GeneratorConfig::RANGES, GeneratorConfig::DOCS),
+        ("loss", &[Range::real("lambda_l1", 0.0, 1e6), Range::real("lambda_l2", 0.0, 1e6)], LossConfig::DOCS),
     ];
 }
 

@@ -6,28 +6,30 @@ use candle_core::{DType, Device, Tensor};
 use gan_kernels::augment::{ADA_STATE, Ada, Probability, draws, observe};
 use gan_kernels::dropout::MaskKey;
 use gan_losses::{AugmentPolicy, GanMode};
-use gan_range::Range;
+use gan_range::{Range, documented};
 use gan_rng::Key;
 use serde::{Deserialize, Serialize};
 
 /// Steps between changes of an adaptive probability.
 const INTERVAL: u32 = 4;
 
-/// The `[augment]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AugmentConfig {
-    /// What is changed at random in everything that a discriminator sees, in this order: some of color, translation and
-    /// cutout; empty: nothing.
-    pub policy: AugmentPolicy,
-    /// Probability of each change, for each image.
-    pub p: f64,
-    /// Whether the probability starts at 0 and adapts to how surely the discriminator knows the real images.
-    pub adaptive: bool,
-    /// Mean sign of the scores of real images above which the probability rises.
-    pub ada_target: f64,
-    /// Thousands of images in which the probability goes from 0 to 1.
-    pub ada_kimg: f64,
+documented! {
+    /// The `[augment]` table.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct AugmentConfig {
+        /// What is changed at random in everything that a discriminator sees, in this order: some of color, translation and
+        /// cutout; empty: nothing.
+        pub policy: AugmentPolicy,
+        /// Probability of each change, for each image.
+        pub p: f64,
+        /// Whether the probability starts at 0 and adapts to how surely the discriminator knows the real images.
+        pub adaptive: bool,
+        /// Mean sign of the scores of real images above which the probability rises.
+        pub ada_target: f64,
+        /// Thousands of images in which the probability goes from 0 to 1.
+        pub ada_kimg: f64,
+    }
 }
 
 impl AugmentConfig {

@@ -5,10 +5,12 @@
 //!
 //! ```text
 //! run.toml:3:1: unknown key `train.n_epoch`; did you mean `train.n_epochs`?
-//! setting `norm=batch`: `norm` is ambiguous; write one of generator.norm, discriminator.norm
+//! setting `arch=unet_512`: `arch` is ambiguous; write one of discriminator.arch, generator.arch
 //! ```
 
+mod commented;
 mod difference;
+mod docs;
 #[doc(hidden)]
 pub mod head;
 mod keys;
@@ -29,7 +31,10 @@ use toml::{Table, Value};
 
 use crate::storage::{Disk, read_limited};
 use crate::{Error, Result};
+pub(crate) use commented::commented;
 pub use difference::{Difference, differences, list};
+pub use docs::KeyInfo;
+pub(crate) use docs::docs;
 use keys::Keys;
 pub use ranges::{Ranged, Tables, key_ranges};
 
@@ -101,15 +106,27 @@ impl<T: Serialize> ToTable for T {
     }
 }
 
-/// Where each value comes from, by path.
-type Origins = BTreeMap<String, String>;
+/// Where each value comes from, by path: `preset pairs:3:1`, ``setting `lr=1` ``. A default comes from nowhere.
+pub type Origins = BTreeMap<String, String>;
+
+/// A setting whose key several networks have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedSetting {
+    /// The setting in words.
+    pub origin: String,
+    /// The keys that it has set.
+    pub set: Vec<String>,
+    /// Keys of the same name that do not take its value.
+    pub left: Vec<String>,
+}
 
 /// A configuration made of layers, and what is known of its values.
 pub(crate) struct Layered<T> {
     pub(crate) config: T,
     /// The keys that a user has set, in a text or a setting.
     set: BTreeSet<String>,
-    origins: Origins,
+    pub(crate) origins: Origins,
+    pub(crate) shared: Vec<SharedSetting>,
     /// The defaults, and the values in their place.
     defaults: Table,
     values: Table,
@@ -145,7 +162,7 @@ pub(crate) fn lay<T: Serialize + DeserializeOwned + Ranged>(
     let defaults = Table::try_from(defaults).map_err(|e| of_defaults(&e))?;
     let mut values = defaults.clone();
     let mut keys = Keys::default();
-    let (mut origins, mut set) = (Origins::new(), BTreeSet::new());
+    let (mut origins, mut set, mut shared) = (Origins::new(), BTreeSet::new(), Vec::new());
     trace::read::<T>(&values, &mut keys).map_err(|failure| of_defaults(&failure.message))?;
 
     for layer in layers {
@@ -160,10 +177,17 @@ pub(crate) fn lay<T: Serialize + DeserializeOwned + Ranged>(
                 origins.extend(document.origins);
             }
             ConfigSource::Setting(text) => {
-                let setting = setting::Setting::parse(text, &keys, &values)?;
-                set.insert(setting.path.clone());
-                origins.insert(setting.path.clone(), setting.origin.clone());
-                merge(&mut values, setting.into_table(), "", &keys);
+                let takes = |path: &str, value: &Value| takes::<T>(&values, &keys, path, value);
+                let setting = setting::Setting::parse(text, &keys, &values, &takes)?;
+                for (path, table) in setting.paths.iter().zip(setting.tables()) {
+                    set.insert(path.clone());
+                    origins.insert(path.clone(), setting.origin.clone());
+                    merge(&mut values, table, "", &keys);
+                }
+                let setting::Setting { paths, left, origin, .. } = setting;
+                if paths.len() + left.len() > 1 {
+                    shared.push(SharedSetting { origin, set: paths, left });
+                }
             }
         }
         // A layer may switch on a table that was absent; from now on its keys are known. Errors wait for the end:
@@ -180,8 +204,17 @@ pub(crate) fn lay<T: Serialize + DeserializeOwned + Ranged>(
     }
     match ranges::out_of_range(T::TABLES, &values) {
         Some((path, reason)) => Err(error_at(&origins, &path, |key| format!("{key}{reason}"))),
-        None => Ok(Layered { config, set, origins, defaults, values }),
+        None => Ok(Layered { config, set, origins, shared, defaults, values }),
     }
+}
+
+/// Whether the key at `path` takes this value, and the architecture there is now has a use for the key.
+fn takes<T: DeserializeOwned>(values: &Table, keys: &Keys, path: &str, value: &Value) -> bool {
+    let mut with = values.clone();
+    merge(&mut with, setting::table_of(path, value), "", keys);
+    // What else may be wrong is the business of other layers.
+    let fits = trace::read::<T>(&with, &mut Keys::default()).map_or_else(|failure| failure.path != path, |_| true);
+    fits && docs::is_used(path, values)
 }
 
 /// An error about a value that no layer is known for.

@@ -48,11 +48,11 @@ pub use gradient_penalty::GradientPenalty;
 pub use memory::{Estimate, estimate};
 pub use method::{Losses, Method, MethodState, Panels, StepContext};
 pub use method_config::{MethodConfig, Passes, data_of, image_model, one_generator, validate};
-pub use method_spec::{ConfigKeys, MethodSpec, find, keys, resolve};
+pub use method_spec::{ConfigKeys, MethodSpec, Traced, docs, find, keys, resolve, trace};
 pub use methods::METHODS;
 pub use resume::{require_method, resume_config, run_method};
 pub use train_config::{OnNonfinite, TrainConfig};
-pub use trainer::{Job, Outcome, train};
+pub use trainer::{Job, Outcome, Probe, probe, train};
 pub use validation::ValidationConfig;
 
 /// Runs the example of the README.

@@ -1,7 +1,7 @@
 //! The run folder.
 //!
 //! ```text
-//! RUN/config.toml      the resolved configuration, every default written out
+//! RUN/config.toml      the resolved configuration, every default written out, with a line about each key
 //! RUN/run.json         who computed it, and how: version, revision, device, instruction set, seed, every launch
 //! RUN/events.jsonl     one JSON object a line (see crate::events)
 //! RUN/gallery/         pages to look at (see crate::gallery)

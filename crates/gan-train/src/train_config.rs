@@ -3,84 +3,86 @@
 use crate::checkpointing::Checkpointing;
 use crate::schedule::{LrPolicy, Schedule};
 use gan_layers::Precision;
-use gan_range::Range;
+use gan_range::{Range, documented};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Options of the training loop that all methods share. Frequencies count images, as in the references; they fire when
-/// the count crosses a multiple, whatever the batch size. 0 turns one off.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrainConfig {
-    /// Seed of everything random.
-    pub seed: u64,
-    /// Learning rate of Adam.
-    pub lr: f64,
-    /// That of the generators and of what is trained with them (encoder, feature head); without it, `lr`.
-    pub lr_g: Option<f64>,
-    /// That of the discriminators; without it, `lr`.
-    pub lr_d: Option<f64>,
-    /// Decay of Adam's first moment.
-    pub beta1: f64,
-    /// Epochs at the full learning rate.
-    pub n_epochs: u32,
-    /// Epochs over which the learning rate falls to zero.
-    pub n_epochs_decay: u32,
-    /// How the learning rate falls.
-    pub lr_policy: LrPolicy,
-    /// Epochs between the falls of `lr_policy = "step"`.
-    pub lr_decay_iters: u32,
-    /// Stop after this many steps; 0 = after the last epoch.
-    pub max_steps: u64,
-    /// Batches that make up one update: their gradients are added up, as those of one batch of all their images. A step is an
-    /// update. The last step of an epoch takes what is left.
-    pub accumulate: u64,
-    /// Images kept per image pool.
-    pub pool_size: usize,
-    /// Images between log points.
-    pub print_freq: u64,
-    /// Images between previews in the gallery.
-    pub display_freq: u64,
-    /// Images between checkpoints.
-    pub save_latest_freq: u64,
-    /// Minutes between checkpoints.
-    pub save_minutes: f64,
-    /// Epochs between checkpoints.
-    pub save_epoch_freq: u64,
-    /// Checkpoints kept; 0 keeps all.
-    pub keep: usize,
-    /// Decay of an exponential moving average of the weights that translate, for example 0.999; 0 keeps none. The decay of
-    /// update t, counted from 0, is `min(ema, (1 + t) / (10 + t))`. Checkpoints then hold the averages as well, and
-    /// validation, previews and translation take them.
-    pub ema: f64,
-    /// What becomes of gradients and losses that are not finite.
-    pub on_nonfinite: OnNonfinite,
-    /// Updates that may be skipped in a row, or how often a run may be rewound, before it ends all the same.
-    pub nonfinite_limit: u64,
-    /// Recompute the activations of residual blocks in the backward pass: less memory, more time. `"auto"` chooses by the
-    /// memory at hand when training begins.
-    pub checkpointing: Checkpointing,
-    /// Element type of activations and their gradients: f32, or bf16 on CUDA devices. Weights, optimizer, statistics of
-    /// norms and losses are f32 either way.
-    pub precision: Precision,
-    /// Let convolutions of f32 tensors multiply with TF32's 10 bits of mantissa on CUDA devices, as PyTorch's do unless
-    /// told otherwise. Without effect on the CPU.
-    pub tf32: bool,
-    /// On CUDA devices, use only algorithms that give the same bits in every run on the same GPU model: slower. The CPU
-    /// always does.
-    pub deterministic: bool,
-    /// On CUDA devices, record a training step once and launch it as a whole from then on, where batches have one shape:
-    /// small images then do not wait for the host. Results are the same. Without effect on the CPU.
-    pub cuda_graphs: bool,
-    /// Keeps fresh values where the weights of `init` do not fit, instead of refusing them.
-    pub init_partial: bool,
-    /// Where networks start from, by their names in a checkpoint: a weight file, a run, a checkpoint, a folder of a model or
-    /// of the references. A resumed run does not read it again.
-    pub init: BTreeMap<String, PathBuf>,
-    /// Layers that are not trained, by network: paths, and ranges of numbers in them, as in `"model.1..model.10,model.13"`.
-    /// Running statistics of their norms go on following the images.
-    pub freeze: BTreeMap<String, String>,
+documented! {
+    /// Options of the training loop that all methods share. Frequencies count images, as in the references; they fire when
+    /// the count crosses a multiple, whatever the batch size. 0 turns one off.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct TrainConfig {
+        /// Seed of everything random.
+        pub seed: u64,
+        /// Learning rate of Adam.
+        pub lr: f64,
+        /// That of the generators and of what is trained with them (encoder, feature head); without it, `lr`.
+        pub lr_g: Option<f64>,
+        /// That of the discriminators; without it, `lr`.
+        pub lr_d: Option<f64>,
+        /// Decay of Adam's first moment.
+        pub beta1: f64,
+        /// Epochs at the full learning rate.
+        pub n_epochs: u32,
+        /// Epochs over which the learning rate falls to zero.
+        pub n_epochs_decay: u32,
+        /// How the learning rate falls.
+        pub lr_policy: LrPolicy,
+        /// Epochs between the falls of `lr_policy = "step"`.
+        pub lr_decay_iters: u32,
+        /// Stop after this many steps; 0 = after the last epoch.
+        pub max_steps: u64,
+        /// Batches that make up one update: their gradients are added up, as those of one batch of all their images. A step is an
+        /// update. The last step of an epoch takes what is left.
+        pub accumulate: u64,
+        /// Images kept per image pool.
+        pub pool_size: usize,
+        /// Images between log points.
+        pub print_freq: u64,
+        /// Images between previews in the gallery.
+        pub display_freq: u64,
+        /// Images between checkpoints.
+        pub save_latest_freq: u64,
+        /// Minutes between checkpoints.
+        pub save_minutes: f64,
+        /// Epochs between checkpoints.
+        pub save_epoch_freq: u64,
+        /// Checkpoints kept; 0 keeps all.
+        pub keep: usize,
+        /// Decay of an exponential moving average of the weights that translate, for example 0.999; 0 keeps none. The decay of
+        /// update t, counted from 0, is `min(ema, (1 + t) / (10 + t))`. Checkpoints then hold the averages as well, and
+        /// validation, previews and translation take them.
+        pub ema: f64,
+        /// What becomes of gradients and losses that are not finite.
+        pub on_nonfinite: OnNonfinite,
+        /// Updates that may be skipped in a row, or how often a run may be rewound, before it ends all the same.
+        pub nonfinite_limit: u64,
+        /// Recompute the activations of residual blocks in the backward pass: less memory, more time. `"auto"` chooses by the
+        /// memory at hand when training begins.
+        pub checkpointing: Checkpointing,
+        /// Element type of activations and their gradients: f32, or bf16 on CUDA devices. Weights, optimizer, statistics of
+        /// norms and losses are f32 either way.
+        pub precision: Precision,
+        /// Let convolutions of f32 tensors multiply with TF32's 10 bits of mantissa on CUDA devices, as PyTorch's do unless
+        /// told otherwise. Without effect on the CPU.
+        pub tf32: bool,
+        /// On CUDA devices, use only algorithms that give the same bits in every run on the same GPU model: slower. The CPU
+        /// always does.
+        pub deterministic: bool,
+        /// On CUDA devices, record a training step once and launch it as a whole from then on, where batches have one shape:
+        /// small images then do not wait for the host. Results are the same. Without effect on the CPU.
+        pub cuda_graphs: bool,
+        /// Keeps fresh values where the weights of `init` do not fit, instead of refusing them.
+        pub init_partial: bool,
+        /// Where networks start from, by their names in a checkpoint: a weight file, a run, a checkpoint, a folder of a model or
+        /// of the references. A resumed run does not read it again.
+        pub init: BTreeMap<String, PathBuf>,
+        /// Layers that are not trained, by network: paths, and ranges of numbers in them, as in `"model.1..model.10,model.13"`.
+        /// Running statistics of their norms go on following the images.
+        pub freeze: BTreeMap<String, String>,
+    }
 }
 
 /// What becomes of gradients and losses that are not finite.

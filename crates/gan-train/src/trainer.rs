@@ -7,6 +7,7 @@ mod lr_scheduler;
 mod opening;
 mod position;
 mod preview;
+mod probe;
 mod progress;
 mod rewind;
 mod run_loop;
@@ -19,20 +20,23 @@ use crate::checkpointing::Checkpointing;
 use crate::eta::{Interval, Monotonic, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
+use crate::method::Method;
 use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
-use crate::validation::Best;
+use crate::validation::{Best, Validator};
 use crate::{
-    DeviceConfig, Error, Result, accumulation, build_method, checkpoint, fine_tuning, memory, numerics, resume,
+    DeviceConfig, Error, Result, TrainConfig, accumulation, build_method, checkpoint, fine_tuning, memory, numerics,
+    resume,
 };
 use device_prefetcher::DevicePrefetcher;
-use gan_data::{Dataset, Loader};
+use gan_data::{DataConfig, Dataset, Loader};
 use gan_kernels::device::device_name;
 use history::History;
 use lr_scheduler::LrScheduler;
 use opening::{Restored, config_text, open_folder, run_info};
 use position::{Data, Position};
+pub use probe::{Probe, probe};
 use progress::{Pending, Sums};
 use run_loop::Run;
 use std::path::PathBuf;
@@ -76,11 +80,20 @@ pub struct Outcome {
     pub best: Option<Best>,
 }
 
-/// Trains. Everything that can be refused is refused before the run folder is made.
-///
-/// # Errors
-/// Errors of the configuration, the data and the run folder; [`Error::Diverged`] with what is left to go on from.
-pub fn train(mut job: Job) -> Result<Outcome> {
+/// What a launch works with.
+struct Prepared {
+    train: TrainConfig,
+    data: DataConfig,
+    dataset: Arc<dyn Dataset>,
+    loader: Loader,
+    validator: Option<Validator>,
+    method: Box<dyn Method>,
+    /// What is to be said before the first step.
+    warnings: Vec<String>,
+}
+
+/// Opens and builds what a launch works with, and refuses what can be refused. Nothing is written.
+fn prepare(job: &mut Job) -> Result<Prepared> {
     if job.resume {
         resume::require_method(&job.run, job.method)?;
     }
@@ -99,14 +112,13 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     };
     dataset.check()?;
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
-    let mut loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
+    let loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
     numerics::check(train.precision, &job.place)?;
-    let validator = validating::open(&job, &*dataset)?;
+    let validator = validating::open(job, &*dataset)?;
     let mut method = build_method(&*job.config, &job.place)?;
     if train.accumulate > 1 {
         accumulation::passes(&*method)?;
     }
-    let storage: Arc<dyn Storage> = Arc::new(Disk);
     warnings.extend(method.startup_notes().iter().cloned());
     warnings.extend(fine_tuning::prepare(&mut *method, &train)?);
     // A resumed run has weights of its own; what it started from may be gone.
@@ -115,7 +127,16 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     }
     warnings.extend(dataset.describe().notes);
     warnings.extend(validator.iter().flat_map(|validator| validator.dataset().describe().notes));
+    Ok(Prepared { train, data, dataset, loader, validator, method, warnings })
+}
 
+/// Trains. Everything that can be refused is refused before the run folder is made.
+///
+/// # Errors
+/// Errors of the configuration, the data and the run folder; [`Error::Diverged`] with what is left to go on from.
+pub fn train(mut job: Job) -> Result<Outcome> {
+    let Prepared { train, data, dataset, mut loader, validator, mut method, mut warnings } = prepare(&mut job)?;
+    let storage: Arc<dyn Storage> = Arc::new(Disk);
     let (mut folder, restored) = open_folder(&*storage, &job, &mut *method)?;
     let per_epoch = loader.batches_per_epoch() as u64;
     let batch_size = data.batch_size as u64;
@@ -164,7 +185,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         return Ok(Outcome { finish, step, best: history.best().cloned() });
     }
     if job.resume {
-        warnings.extend(folder.resume(&*storage, &config_text(&*job.config)?, &run_info(&job))?);
+        warnings.extend(folder.resume(&*storage, &config_text(&job)?, &run_info(&job))?);
     }
     let mut events = JsonLines::resume(storage.clone(), &folder.events(), log_length)?;
     warnings.extend(events.take_warning());

@@ -7,9 +7,10 @@ mod case;
 
 use crate::device::DeviceArgs;
 use crate::exit::Done;
+use crate::memory::peak_mib;
 use case::Case;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
-use gan_translate::device::{device_name, peak_memory, reset_peak_memory};
+use gan_translate::device::{device_name, reset_peak_memory};
 use serde_json::json;
 use std::io::BufRead;
 use std::time::Instant;
@@ -79,7 +80,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     }
     times.sort_by(f64::total_cmp);
     let (Some(&min), Some(&max)) = (times.first(), times.last()) else { return Ok(Done::Complete) };
-    let peak_mib = peak_memory(&device)?.map(|bytes| bytes >> 20).or_else(peak_resident_mib);
+    let peak_mib = peak_mib(&device)?;
     let round = |ms: f64| (ms * 1e3).round() / 1e3;
     let report = json!({
         "case": args.case,
@@ -117,14 +118,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
-}
-
-/// The most memory that this process ever had resident, where the system tells (Linux).
-fn peak_resident_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `gan-cli demo`: the main job on an embedded default.
 
-use crate::commands::train::{Launch, resume};
+use crate::commands::train::{Launch, resume, tell};
 use crate::commands::trained::open_trained;
 use crate::device::DeviceArgs;
 use crate::exit::{BAD_MODEL, Coded, Done};
@@ -87,7 +87,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 fn config(args: &Args, method: &MethodSpec, out: &Path) -> anyhow::Result<Box<dyn MethodConfig>> {
     let with = |base: ConfigSource| {
         let settings = args.set.iter().cloned().map(ConfigSource::Setting);
-        (method.resolve)(&std::iter::once(base).chain(settings).collect::<Vec<_>>())
+        let traced = (method.trace)(&std::iter::once(base).chain(settings).collect::<Vec<_>>());
+        traced.inspect(|traced| tell(&traced.shared)).map(|traced| traced.config)
     };
     if !args.resume {
         return Ok(with(presets::layer(method.name, "demo")?)?);

@@ -1,11 +1,13 @@
 //! `gan-cli train`.
 
+mod dry_run;
 mod fine_tuning;
 mod finish;
 pub(crate) mod resume;
 mod settings;
 
 pub(crate) use finish::Launch;
+pub(crate) use settings::tell;
 
 use crate::device::DeviceArgs;
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
@@ -16,7 +18,8 @@ use anyhow::bail;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use fine_tuning::FineTuningArgs;
 use gan_data::DataConfig;
-use gan_train::{Error, Job, METHODS};
+use gan_train::config::Origins;
+use gan_train::{Error, Job, METHODS, Traced};
 use settings::Shortcuts;
 use std::path::{Path, PathBuf};
 
@@ -51,13 +54,26 @@ pub(crate) struct Args {
     /// as long as it gives the same configuration
     #[arg(long)]
     resume: bool,
+    /// Train nothing: print the configuration with where each value is from, what was found and built, and from two steps whose
+    /// weights are thrown away how long the run would take, in how much memory. Nothing is written
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
+    /// With --dry-run: print JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     #[command(flatten)]
     place: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let method = resume::method(&args)?;
-    let config = if args.resume { resume::config(&args, method)? } else { settings::at_start(&args, method)? };
+    let (config, origins) = match args.resume {
+        true => (resume::config(&args, method)?, Origins::new()),
+        false => {
+            let Traced { config, origins, .. } = settings::at_start(&args, method)?;
+            (config, origins)
+        }
+    };
     let data = config.data();
     if data.root.as_os_str().is_empty() && !data.mode.is_procedural() {
         bail!(Coded(USAGE, "name the dataset with --data".into()));
@@ -65,13 +81,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let place = args.place.open()?;
     let start = Start::of(&*config, args.preset.as_deref(), &args.out)?;
     refuse_overlap(&args.out, &data, &start.folders)?;
-    let progress = Progress::new(start);
     let launch = Launch {
         command: resume::command(&format!("train {}", method.name), &args.out, &args.place.device),
         out: args.out.clone(),
         train: config.train().clone(),
     };
-    let ended = gan_train::train(Job {
+    let mut job = Job {
         method,
         config,
         dataset: None,
@@ -81,9 +96,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         argv: process::command_line(),
         version: env!("CARGO_PKG_VERSION").into(),
         stop: interrupt::flag(),
-        observers: vec![Box::new(progress)],
-    });
-    match ended {
+        observers: Vec::new(),
+    };
+    if args.dry_run {
+        return dry_run::run(job, &start, &origins, args.json).map_err(|error| match error.downcast() {
+            Ok(error @ Error::InitialWeights { .. }) => fine_tuning::worded(error),
+            Ok(error) => error.into(),
+            Err(error) => error,
+        });
+    }
+    job.observers.push(Box::new(Progress::new(start)));
+    match gan_train::train(job) {
         Err(error @ Error::RunFolder { .. }) if !args.resume => Err(taken(error, &args)),
         Err(error @ Error::InitialWeights { .. }) => Err(fine_tuning::worded(error)),
         ended => launch.report(ended),

@@ -135,7 +135,9 @@ fn settings_that_do_not_exist() {
     let run = |more: &[&str]| bench.run(tiny_in("pix2pix", "run", more));
     run(&["train.n_epoch=3"]).fails(4, &["n_epoch", "did you mean", "train.n_epochs"]);
     run(&["lambda_l2=3"]).fails(4, &["lambda_l2", "did you mean", "lambda_l1"]);
-    run(&["norm=batch"]).fails(4, &["ambiguous", "generator.norm", "discriminator.norm"]);
+    run(&["arch=unet_512"]).fails(4, &["ambiguous", "generator.arch", "discriminator.arch"]);
+    run(&["direction=BtoA"]).fails(4, &["unknown variant", "did you mean `b2a`?"]);
+    run(&["generator.arch=unet256"]).fails(4, &["did you mean `unet_256`?"]);
     run(&["lr=fast"]).fails(4, &["lr=fast"]);
     run(&["lr=nan"]).fails(4, &["lr"]);
     fs::write(bench.path("my.toml"), "[train]\nlr = 1e-4\nn_epoch = 3\n").unwrap();

@@ -6,6 +6,7 @@ mod averages;
 mod bad_input;
 mod cli;
 mod colorization;
+mod config;
 mod crash;
 mod dataset_commands;
 mod documented;

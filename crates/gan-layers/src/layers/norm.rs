@@ -132,7 +132,7 @@ struct Kept {
 }
 
 impl NormLayer {
-    pub(super) fn spec(&self, act: Act) -> Norm {
+    pub(crate) fn spec(&self, act: Act) -> Norm {
         let (group, eps) = match self {
             NormLayer::Instance | NormLayer::InstanceAffine(_) => (Group::Instance, EPS),
             NormLayer::Batch(b) => (Group::Batch, b.eps),
@@ -149,7 +149,7 @@ impl NormLayer {
         }
     }
 
-    pub(super) fn affine(&self) -> Option<Affine<'_>> {
+    pub(crate) fn affine(&self) -> Option<Affine<'_>> {
         self.params().map(|(weight, bias)| Affine { weight: weight.tensor(), bias: bias.tensor() })
     }
 

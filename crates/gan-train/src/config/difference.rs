@@ -58,10 +58,7 @@ fn compare(before: &Table, after: &Table, path: &str, found: &mut Vec<Difference
 /// # Errors
 /// [`Error::Config`] if the configuration has no TOML form.
 pub fn list<T: Serialize + DeserializeOwned>(config: &T) -> Result<Vec<(String, Option<String>)>> {
-    let values = config.to_table()?;
-    let mut keys = Keys::default();
-    trace::read::<T>(&values, &mut keys)
-        .map_err(|failure| Error::Config { origin: "configuration".to_owned(), message: failure.message })?;
+    let (values, keys) = known(config)?;
     let mut listed: Vec<_> = keys
         .values()
         .map(|path| {
@@ -71,4 +68,13 @@ pub fn list<T: Serialize + DeserializeOwned>(config: &T) -> Result<Vec<(String, 
         .collect();
     listed.sort();
     Ok(listed)
+}
+
+/// The values of a configuration, and the keys that it knows.
+pub(super) fn known<T: Serialize + DeserializeOwned>(config: &T) -> Result<(Table, Keys)> {
+    let values = config.to_table()?;
+    let mut keys = Keys::default();
+    trace::read::<T>(&values, &mut keys)
+        .map_err(|failure| Error::Config { origin: "configuration".to_owned(), message: failure.message })?;
+    Ok((values, keys))
 }

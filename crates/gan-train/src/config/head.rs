@@ -1,7 +1,8 @@
 //! The tables that the configurations of all methods share.
 
 /// Declares the configuration of a method that trains a generator against discriminators: the tables `[train]`, `[validation]`,
-/// `[data]`, `[generator]` and `[discriminator]`, and after them the method's own. Each of those is a struct with a constant `RANGES`.
+/// `[data]`, `[generator]` and `[discriminator]`, and after them the method's own. Each of those is a struct of
+/// [`documented!`](gan_range::documented) with a constant `RANGES`.
 ///
 /// The struct reads and writes itself with serde (which the crate that uses this macro needs), refuses keys that no table has,
 /// implements [`Ranged`](crate::config::Ranged), and has `of_defaults()`: every table at its own default, from which
@@ -12,15 +13,17 @@
 ///
 /// ```
 /// use gan_data::{DataConfig, DataMode};
-/// use gan_range::Range;
+/// use gan_range::{Range, documented};
 /// use serde::{Deserialize, Serialize};
 ///
-/// /// The `[loss]` table.
-/// #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-/// #[serde(default, deny_unknown_fields)]
-/// pub struct LossConfig {
-///     /// Weight of the L1 term.
-///     pub lambda_l1: f64,
+/// documented! {
+///     /// The `[loss]` table.
+///     #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+///     #[serde(default, deny_unknown_fields)]
+///     pub struct LossConfig {
+///         /// Weight of the L1 term.
+///         pub lambda_l1: f64,
+///     }
 /// }
 ///
 /// impl LossConfig {
@@ -63,12 +66,12 @@ macro_rules! method_config {
 
         impl $crate::config::Ranged for $name {
             const TABLES: $crate::config::Tables = &[
-                ("train", <$crate::TrainConfig>::RANGES),
-                ("validation", <$crate::ValidationConfig>::RANGES),
-                ("data", <$crate::config::head::DataConfig>::RANGES),
-                ("generator", <$crate::config::head::GeneratorConfig>::RANGES),
-                ("discriminator", <$crate::config::head::DiscriminatorConfig>::RANGES),
-                $((stringify!($table), <$tables>::RANGES),)*
+                ("train", <$crate::TrainConfig>::RANGES, <$crate::TrainConfig>::DOCS),
+                ("validation", <$crate::ValidationConfig>::RANGES, <$crate::ValidationConfig>::DOCS),
+                ("data", <$crate::config::head::DataConfig>::RANGES, <$crate::config::head::DataConfig>::DOCS),
+                ("generator", <$crate::config::head::GeneratorConfig>::RANGES, <$crate::config::head::GeneratorConfig>::DOCS),
+                ("discriminator", <$crate::config::head::DiscriminatorConfig>::RANGES, <$crate::config::head::DiscriminatorConfig>::DOCS),
+                $((stringify!($table), <$tables>::RANGES, <$tables>::DOCS),)*
             ];
         }
 

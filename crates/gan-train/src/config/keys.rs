@@ -8,6 +8,8 @@ use super::nearest;
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     tables: BTreeMap<String, BTreeSet<&'static str>>,
+    /// The values of every enum seen, by its path.
+    variants: BTreeMap<String, &'static [&'static str]>,
 }
 
 /// `path.key`.
@@ -23,6 +25,16 @@ impl Keys {
     /// Notes the fields of the struct at `path`.
     pub(super) fn add(&mut self, path: &str, fields: &'static [&'static str]) {
         self.tables.entry(path.to_owned()).or_default().extend(fields);
+    }
+
+    /// Notes the values of the enum at `path`.
+    pub(super) fn add_variants(&mut self, path: &str, variants: &'static [&'static str]) {
+        self.variants.insert(path.to_owned(), variants);
+    }
+
+    /// The values that the key at `path` takes, if it is an enum.
+    pub(super) fn variants(&self, path: &str) -> &'static [&'static str] {
+        self.variants.get(path).copied().unwrap_or_default()
     }
 
     /// Whether the value at `path` is a struct.

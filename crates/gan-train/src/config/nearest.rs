@@ -26,9 +26,32 @@ pub fn distance(wanted: &str, candidate: &str) -> Option<usize> {
     (distance <= (a.len().max(b.len()) / 3).max(1)).then_some(distance)
 }
 
+/// The one of `values` that `wanted` seems to mean, if it is none of them: another spelling, as the references have it
+/// (`BtoA`, `unet256`), a slip, or a beginning that only one has.
+pub(super) fn value<'v>(wanted: &str, values: &[&'v str]) -> Option<&'v str> {
+    let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], "").replace('2', "to");
+    let (wanted, is_known) = (plain(wanted), values.contains(&wanted));
+    let near = values.iter().filter_map(|value| Some((distance(&wanted, &plain(value))?, *value))).min();
+    let mut begin = values.iter().filter(|value| !wanted.is_empty() && plain(value).starts_with(&wanted));
+    let only = begin.next().filter(|_| begin.next().is_none()).copied();
+    near.map(|(_, value)| value).or(only).filter(|_| !is_known)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::distance;
+    use super::{distance, value};
+
+    #[test]
+    fn values_in_other_spellings_are_found() {
+        const ARCHS: [&str; 4] = ["resnet_9blocks", "unet_256", "unet_128", "global"];
+        assert_eq!(value("unet256", &ARCHS), Some("unet_256"));
+        assert_eq!(value("resnet9", &ARCHS), Some("resnet_9blocks"));
+        assert_eq!(value("Global", &ARCHS), Some("global"));
+        assert_eq!(value("unet", &ARCHS), None, "two begin so");
+        assert_eq!(value("global", &ARCHS), None, "it is one");
+        assert_eq!(value("BtoA", &["a2b", "b2a"]), Some("b2a"));
+        assert_eq!(value("", &["a2b", "b2a"]), None);
+    }
 
     #[test]
     fn slips_are_near_and_other_words_are_not() {

@@ -1,28 +1,28 @@
 //! The ranges of all numeric keys of a configuration.
 
 use gan_data::DataConfig;
-use gan_range::Range;
+use gan_range::{KeyDoc, Range};
 use toml::{Table, Value};
 
 use super::keys::join;
 use super::setting::at;
 
-/// The ranges of a configuration: the path of each table (`""` is the root), and its keys.
-pub type Tables = &'static [(&'static str, &'static [Range])];
+/// The tables of a configuration: the path of each (`""` is the root), the ranges of its numeric keys, and what its keys are for.
+pub type Tables = &'static [(&'static str, &'static [Range], &'static [KeyDoc])];
 
 /// A configuration whose numbers have ranges.
 pub trait Ranged {
-    /// The ranges of every numeric key.
+    /// Its tables.
     const TABLES: Tables;
 }
 
 impl Ranged for DataConfig {
-    const TABLES: Tables = &[("", DataConfig::RANGES)];
+    const TABLES: Tables = &[("", DataConfig::RANGES, DataConfig::DOCS)];
 }
 
 /// Every numeric key by its full path, with its range; for documentation. Ranges print in words.
 pub fn key_ranges(tables: Tables) -> Vec<(String, Range)> {
-    let keys = tables.iter().flat_map(|(table, ranges)| ranges.iter().map(|range| (join(table, range.key), *range)));
+    let keys = tables.iter().flat_map(|(table, ranges, _)| ranges.iter().map(|range| (join(table, range.key), *range)));
     keys.collect()
 }
 

@@ -6,18 +6,24 @@ use super::keys::{Keys, join};
 use super::{MAX_BYTES, not_finite};
 use crate::{Error, Result};
 
+/// Tables of networks: a key that stands in several of them may be set in all at once.
+const NETWORKS: [&str; 3] = ["generator", "discriminator", "head"];
+
 /// A setting whose key is resolved.
 pub(super) struct Setting {
-    /// The full path.
-    pub(super) path: String,
+    /// The full path; several for a key that several networks have.
+    pub(super) paths: Vec<String>,
+    /// Where the key stands as well, in networks that do not take the value.
+    pub(super) left: Vec<String>,
     /// How messages call it.
     pub(super) origin: String,
     value: Value,
 }
 
 impl Setting {
-    /// Finds the key and reads the value; `values` tells what kind of value is there now.
-    pub(super) fn parse(text: &str, keys: &Keys, values: &Table) -> Result<Self> {
+    /// Finds the key and reads the value; `values` tells what kind of value is there now. `takes` says whether a value fits in
+    /// a place.
+    pub(super) fn parse(text: &str, keys: &Keys, values: &Table, takes: &dyn Fn(&str, &Value) -> bool) -> Result<Self> {
         let shown: String = text.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
         let origin = format!("setting `{shown}`");
         let fail = |message: String| Err(Error::Config { origin: origin.clone(), message });
@@ -29,10 +35,14 @@ impl Setting {
         if key.is_empty() {
             return fail("expected a key before `=`".to_owned());
         }
-        let path = match &keys.find(key)[..] {
-            [path] => path.clone(),
+        let found = keys.find(key);
+        let of_networks =
+            found.iter().all(|path| path.split_once('.').is_some_and(|(table, _)| NETWORKS.contains(&table)));
+        let path = match &found[..] {
             [] => return fail(keys.unknown("", key)),
-            several => return fail(format!("`{key}` is ambiguous; write one of {}", several.join(", "))),
+            [path] => path.clone(),
+            [path, ..] if of_networks => path.clone(),
+            several => return fail(ambiguous(key, several)),
         };
         let value = match value(raw, at(values, &path)) {
             Ok(value) => value,
@@ -52,20 +62,29 @@ impl Setting {
             }
             _ => {}
         }
-        Ok(Setting { path, origin, value })
+        let (paths, left): (Vec<_>, _) =
+            found.iter().cloned().partition(|path| found.len() == 1 || takes(path, &value));
+        if paths.is_empty() {
+            return fail(ambiguous(key, &found));
+        }
+        Ok(Setting { paths, left, origin, value })
     }
 
-    /// The setting as a layer.
-    pub(super) fn into_table(self) -> Table {
-        let mut value = self.value;
-        for part in self.path.rsplit('.') {
-            value = Value::Table(Table::from_iter([(part.to_owned(), value)]));
-        }
-        match value {
-            Value::Table(table) => table,
-            _ => Table::new(),
-        }
+    /// The setting as layers, one for each path.
+    pub(super) fn tables(&self) -> impl Iterator<Item = Table> {
+        self.paths.iter().map(|path| table_of(path, &self.value))
     }
+}
+
+fn ambiguous(key: &str, paths: &[String]) -> String {
+    format!("`{key}` is ambiguous; write one of {}", paths.join(", "))
+}
+
+/// The table that has only this value, at `path`.
+pub(super) fn table_of(path: &str, value: &Value) -> Table {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let value = rest.map_or_else(|| value.clone(), |rest| Value::Table(table_of(rest, value)));
+    Table::from_iter([(first.to_owned(), value)])
 }
 
 /// The value at a dotted path.

@@ -79,9 +79,10 @@ impl Ranged for Config {
         (
             "train",
             &[Range::positive("lr", f64::MAX), Range::below("beta1", 0.0, 1.0), Range::whole("n_epochs", 0, 1000)],
+            &[],
         ),
-        ("train", &[Range::whole("max_dataset_size", 1, 100)]),
-        ("generator", &[Range::whole("width", 1, 4096)]),
+        ("train", &[Range::whole("max_dataset_size", 1, 100)], &[]),
+        ("generator", &[Range::whole("width", 1, 4096)], &[]),
     ];
 }
 
@@ -196,8 +197,8 @@ fn refused() {
         (&[set("r=1")], "setting `r=1`: unknown key `r`; did you mean `train.lr`?"),
         // Ambiguous keys and tables.
         (
-            &[set("norm=batch")],
-            "setting `norm=batch`: `norm` is ambiguous; write one of discriminator.norm, generator.norm",
+            &[set("kind=many")],
+            "setting `kind=many`: `kind` is ambiguous; write one of discriminator.kind, generator.kind",
         ),
         (
             &[set("train=3")],
@@ -267,7 +268,7 @@ fn refused() {
         ),
         (
             &[text("generator.kind = \"pixle\"")],
-            "run.toml:1:18: `generator.kind`: unknown variant `pixle`, expected one of `basic`, `n_layers`, `pixel`",
+            "run.toml:1:18: `generator.kind`: unknown variant `pixle`, expected one of `basic`, `n_layers`, `pixel`; did you mean `pixel`?",
         ),
         (
             &[set("n_epochs=many")],
@@ -374,4 +375,16 @@ fn every_key_is_listed() {
     assert_eq!(get("generator.norm"), Some(Some("\"instance\"")));
     assert_eq!(get("train"), None);
     assert_eq!(listed.len(), 1 + 6 + 3 + 3 + 1 + 1);
+}
+
+#[test]
+fn a_key_of_several_networks_is_set_where_it_fits() {
+    let both = lay(&Config::default(), &[set("norm=group")]).unwrap();
+    assert_eq!((&*both.config.generator.norm, &*both.config.discriminator.norm), ("group", "group"));
+    let origin = "setting `norm=group`".to_owned();
+    assert_eq!(both.origins["generator.norm"], origin);
+    let set_in = vec!["discriminator.norm".to_owned(), "generator.norm".to_owned()];
+    assert_eq!(both.shared, [SharedSetting { origin, set: set_in, left: Vec::new() }]);
+    let refused = resolved(&[set("generator.kind=NLayer")]).unwrap_err();
+    assert!(refused.ends_with("did you mean `n_layers`?"), "{refused}");
 }

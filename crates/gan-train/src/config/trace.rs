@@ -3,12 +3,15 @@
 use std::cell::RefCell;
 
 use serde::de::value::StringDeserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 use serde::forward_to_deserialize_any;
 use toml::de::Error;
 use toml::{Table, Value};
 
 use super::keys::{Keys, join};
+use super::nearest;
 
 /// What could not be read.
 pub(super) struct Failure {
@@ -92,7 +95,12 @@ impl<'de> Deserializer<'de> for Node<'_, '_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.value.deserialize_enum(name, variants, visitor)
+        self.trace.keys.borrow_mut().add_variants(&self.path, variants);
+        let near = self.value.as_str().and_then(|text| nearest::value(text, variants));
+        self.value.deserialize_enum(name, variants, visitor).map_err(|error| match near {
+            Some(near) => Error::custom(format!("{}; did you mean `{near}`?", error.message().trim_end())),
+            None => error,
+        })
     }
 
     forward_to_deserialize_any! {

@@ -2,6 +2,7 @@
 
 use super::{Job, state};
 use crate::checkpoint::{self, Loaded, Snapshot};
+use crate::config::commented;
 use crate::method::Method;
 use crate::method_config::MethodConfig;
 use crate::run::{RunFolder, RunInfo};
@@ -24,7 +25,7 @@ pub(super) fn open_folder(
     method: &mut dyn Method,
 ) -> Result<(RunFolder, Option<Restored>)> {
     if !job.resume {
-        return Ok((RunFolder::create(storage, &job.run, &config_text(&*job.config)?, &run_info(job))?, None));
+        return Ok((RunFolder::create(storage, &job.run, &config_text(job)?, &run_info(job))?, None));
     }
     // Locked first: another trainer would replace and delete the checkpoints that are being read.
     let folder = RunFolder::open(storage, &job.run)?;
@@ -42,8 +43,9 @@ pub(super) fn open_folder(
     Ok((folder, Some(Restored { loaded, sealed })))
 }
 
-pub(super) fn config_text(config: &dyn MethodConfig) -> Result<String> {
-    toml::to_string_pretty(&config.to_table()?).map_err(|e| Error::Unsavable { reason: e.to_string() })
+/// `config.toml` of the run.
+pub(super) fn config_text(job: &Job) -> Result<String> {
+    Ok(commented(&job.config.to_table()?, &(job.method.docs)()?))
 }
 
 pub(super) fn run_info(job: &Job) -> RunInfo {

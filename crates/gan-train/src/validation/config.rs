@@ -2,30 +2,32 @@
 
 use super::metric::{Compares, METRICS, Metric};
 use gan_metrics::networks::{OtherFiles, WeightFiles};
-use gan_range::Range;
+use gan_range::{Range, documented};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// When the generator is validated, on which images, and what follows from it. Nothing of it changes what is learned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ValidationConfig {
-    /// Epochs between validations; 0 = never.
-    pub every: u64,
-    /// The part of the dataset that is held out: `val`, `test`, …
-    pub split: String,
-    /// Names of [`METRICS`]; none: those that suit the data.
-    pub metrics: Vec<String>,
-    /// The metric that decides which checkpoint is the best; empty: the first.
-    pub best: String,
-    /// Stop after so many validations without a better one; 0 = never.
-    pub patience: u64,
-    /// The folder of the weight files of `lpips` and `kid`; empty: where `cargo xtask fetch-data` puts them.
-    pub weights: PathBuf,
-    /// Takes weight files that are not the published ones: figures then compare with no others.
-    pub other_weights: bool,
-    /// Use only this many images of each domain, in order of their names; 0 = as `data.max_dataset_size` says.
-    pub limit: usize,
+documented! {
+    /// When the generator is validated, on which images, and what follows from it. Nothing of it changes what is learned.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct ValidationConfig {
+        /// Epochs between validations; 0 = never.
+        pub every: u64,
+        /// The part of the dataset that is held out: `val`, `test`, …
+        pub split: String,
+        /// Names of metrics, as docs/validation.md lists them; none: those that suit the data.
+        pub metrics: Vec<String>,
+        /// The metric that decides which checkpoint is the best; empty: the first.
+        pub best: String,
+        /// Stop after so many validations without a better one; 0 = never.
+        pub patience: u64,
+        /// The folder of the weight files of `lpips` and `kid`; empty: where `cargo xtask fetch-data` puts them.
+        pub weights: PathBuf,
+        /// Takes weight files that are not the published ones: figures then compare with no others.
+        pub other_weights: bool,
+        /// Use only this many images of each domain, in order of their names; 0 = as `data.max_dataset_size` says.
+        pub limit: usize,
+    }
 }
 
 impl Default for ValidationConfig {

@@ -57,7 +57,7 @@ pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<Box<dyn
         };
         base.extend(root);
         before = saved.to_table()?;
-        over(base, args, method)
+        Ok(over(base, args, method)?.config)
     });
     let config = resumed.map_err(|error| match error {
         Error::RefusedChanges { file: None, .. } if whole => {

@@ -11,7 +11,7 @@ use gan_data::{DataConfig, DataMode};
 use gan_layers::{Builder, InitType};
 use gan_losses::GanMode;
 use gan_nets::{DiscriminatorConfig, GeneratorConfig, NetF, PatchSampleConfig};
-use gan_range::Range;
+use gan_range::{Range, documented};
 use gan_translate::ModelConfig;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -29,45 +29,49 @@ method_config! {
     }
 }
 
-/// The `[head]` table. Its weights are drawn as those of the generator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HeadConfig {
-    /// Kind.
-    pub arch: NetF,
-    /// Width of its perceptrons.
-    pub netf_nc: usize,
+documented! {
+    /// The `[head]` table. Its weights are drawn as those of the generator.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct HeadConfig {
+        /// Kind.
+        pub arch: NetF,
+        /// Width of its perceptrons.
+        pub netf_nc: usize,
+    }
 }
 
-/// The `[loss]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LossConfig {
-    /// Adversarial objective.
-    pub gan_mode: GanMode,
-    /// Weight of the adversarial loss of the generator.
-    pub lambda_gan: f64,
-    /// Weight of the contrastive loss.
-    pub lambda_nce: f64,
-    /// Also compares images of domain B with what the generator makes of them.
-    pub nce_idt: bool,
-    /// Modules of the generator whose features are compared, ascending; also as text, `"0,4,8,12,16"`.
-    #[serde(deserialize_with = "numbers")]
-    pub nce_layers: Vec<usize>,
-    /// Temperature of the contrastive loss.
-    pub nce_t: f64,
-    /// Patches of each image and layer.
-    pub num_patches: usize,
-    /// Compares with patches of all images of the batch, not of the own image alone.
-    pub nce_includes_all_negatives_from_minibatch: bool,
-    /// Gives the generator mirrored images in half of the steps (FastCUT).
-    pub flip_equivariance: bool,
-    /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
-    pub lambda_gp: f64,
-    /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
-    pub r1_gamma: f64,
-    /// Steps from one R1 penalty to the next, which counts as many times.
-    pub r1_every: u64,
+documented! {
+    /// The `[loss]` table.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct LossConfig {
+        /// Adversarial objective.
+        pub gan_mode: GanMode,
+        /// Weight of the adversarial loss of the generator.
+        pub lambda_gan: f64,
+        /// Weight of the contrastive loss.
+        pub lambda_nce: f64,
+        /// Also compares images of domain B with what the generator makes of them.
+        pub nce_idt: bool,
+        /// Modules of the generator whose features are compared, ascending; also as text, `"0,4,8,12,16"`.
+        #[serde(deserialize_with = "numbers")]
+        pub nce_layers: Vec<usize>,
+        /// Temperature of the contrastive loss.
+        pub nce_t: f64,
+        /// Patches of each image and layer.
+        pub num_patches: usize,
+        /// Compares with patches of all images of the batch, not of the own image alone.
+        pub nce_includes_all_negatives_from_minibatch: bool,
+        /// Gives the generator mirrored images in half of the steps (FastCUT).
+        pub flip_equivariance: bool,
+        /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
+        pub lambda_gp: f64,
+        /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
+        pub r1_gamma: f64,
+        /// Steps from one R1 penalty to the next, which counts as many times.
+        pub r1_every: u64,
+    }
 }
 
 /// A list of numbers, or the reference's form of it, which a command line has.

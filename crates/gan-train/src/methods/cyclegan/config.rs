@@ -10,7 +10,7 @@ use crate::{AugmentConfig, DeviceConfig, GradientPenalty, Result, TrainConfig, V
 use gan_data::{DataConfig, DataMode};
 use gan_losses::GanMode;
 use gan_nets::GeneratorConfig;
-use gan_range::Range;
+use gan_range::{Range, documented};
 use gan_translate::{Direction, Generator, ModelConfig};
 use serde::{Deserialize, Serialize};
 
@@ -24,24 +24,26 @@ method_config! {
     }
 }
 
-/// The `[loss]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LossConfig {
-    /// Adversarial objective.
-    pub gan_mode: GanMode,
-    /// Weight of the cycle A → B → A.
-    pub lambda_a: f64,
-    /// Weight of the cycle B → A → B.
-    pub lambda_b: f64,
-    /// Weight of the identity losses relative to the cycles; 0 turns them off.
-    pub lambda_identity: f64,
-    /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
-    pub lambda_gp: f64,
-    /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
-    pub r1_gamma: f64,
-    /// Steps from one R1 penalty to the next, which counts as many times.
-    pub r1_every: u64,
+documented! {
+    /// The `[loss]` table.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct LossConfig {
+        /// Adversarial objective.
+        pub gan_mode: GanMode,
+        /// Weight of the cycle A → B → A.
+        pub lambda_a: f64,
+        /// Weight of the cycle B → A → B.
+        pub lambda_b: f64,
+        /// Weight of the identity losses relative to the cycles; 0 turns them off.
+        pub lambda_identity: f64,
+        /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
+        pub lambda_gp: f64,
+        /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
+        pub r1_gamma: f64,
+        /// Steps from one R1 penalty to the next, which counts as many times.
+        pub r1_every: u64,
+    }
 }
 
 impl Config {

@@ -11,7 +11,7 @@ use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
 use gan_losses::GanMode;
 use gan_nets::{Arch, DiscriminatorConfig, GeneratorConfig};
-use gan_range::Range;
+use gan_range::{Range, documented};
 use gan_translate::ModelConfig;
 use serde::{Deserialize, Serialize};
 
@@ -25,20 +25,22 @@ method_config! {
     }
 }
 
-/// The `[loss]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LossConfig {
-    /// Adversarial objective.
-    pub gan_mode: GanMode,
-    /// Weight of the L1 term.
-    pub lambda_l1: f64,
-    /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
-    pub lambda_gp: f64,
-    /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
-    pub r1_gamma: f64,
-    /// Steps from one R1 penalty to the next, which counts as many times.
-    pub r1_every: u64,
+documented! {
+    /// The `[loss]` table.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct LossConfig {
+        /// Adversarial objective.
+        pub gan_mode: GanMode,
+        /// Weight of the L1 term.
+        pub lambda_l1: f64,
+        /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
+        pub lambda_gp: f64,
+        /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
+        pub r1_gamma: f64,
+        /// Steps from one R1 penalty to the next, which counts as many times.
+        pub r1_every: u64,
+    }
 }
 
 impl MethodConfig for Config {

@@ -7,7 +7,7 @@ use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
 use gan_losses::GanMode;
 use gan_nets::{Arch, DiscriminatorConfig, EncoderConfig, GeneratorConfig, NetD};
-use gan_range::Range;
+use gan_range::{Range, documented};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -25,26 +25,28 @@ method_config! {
     }
 }
 
-/// The `[loss]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LossConfig {
-    /// Adversarial objective.
-    pub gan_mode: GanMode,
-    /// Weight of feature matching and of the perceptual loss.
-    pub lambda_feat: f64,
-    /// Whether the discriminators' features are matched.
-    pub feature_matching: bool,
-    /// Perceptual loss.
-    pub perceptual: Perceptual,
-    /// File of VGG19's weights; empty = where `cargo xtask fetch-data vgg19` puts them.
-    pub vgg19: PathBuf,
-    /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
-    pub lambda_gp: f64,
-    /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
-    pub r1_gamma: f64,
-    /// Steps from one R1 penalty to the next, which counts as many times.
-    pub r1_every: u64,
+documented! {
+    /// The `[loss]` table.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct LossConfig {
+        /// Adversarial objective.
+        pub gan_mode: GanMode,
+        /// Weight of feature matching and of the perceptual loss.
+        pub lambda_feat: f64,
+        /// Whether the discriminators' features are matched.
+        pub feature_matching: bool,
+        /// Perceptual loss.
+        pub perceptual: Perceptual,
+        /// File of VGG19's weights; empty = where `cargo xtask fetch-data vgg19` puts them.
+        pub vgg19: PathBuf,
+        /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
+        pub lambda_gp: f64,
+        /// Weight γ of the R1 penalty γ/2 · ‖∇D‖² on real images; 0 = none.
+        pub r1_gamma: f64,
+        /// Steps from one R1 penalty to the next, which counts as many times.
+        pub r1_every: u64,
+    }
 }
 
 /// Which perceptual loss is used.
@@ -57,30 +59,34 @@ pub enum Perceptual {
     None,
 }
 
-/// The `[encoder]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FeatureConfig {
-    /// Whether the generator gets instance features from a trained encoder.
-    pub instance_feat: bool,
-    /// Channels of the features.
-    pub feat_num: usize,
-    /// Width of the encoder.
-    pub nef: usize,
-    /// Halvings of the encoder.
-    pub n_downsample_e: usize,
-    /// Clusters per label for sampling styles.
-    pub n_clusters: usize,
+documented! {
+    /// The `[encoder]` table.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct FeatureConfig {
+        /// Whether the generator gets instance features from a trained encoder.
+        pub instance_feat: bool,
+        /// Channels of the features.
+        pub feat_num: usize,
+        /// Width of the encoder.
+        pub nef: usize,
+        /// Halvings of the encoder.
+        pub n_downsample_e: usize,
+        /// Clusters per label for sampling styles.
+        pub n_clusters: usize,
+    }
 }
 
-/// The `[enhancer]` table.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EnhancerConfig {
-    /// Epochs in which only the outermost enhancer (and the encoder) is trained.
-    pub n_epochs_fix_global: u64,
-    /// Run or checkpoint folder whose networks are the starting point, as far as names and shapes agree.
-    pub load_pretrain: PathBuf,
+documented! {
+    /// The `[enhancer]` table.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    pub struct EnhancerConfig {
+        /// Epochs in which only the outermost enhancer (and the encoder) is trained.
+        pub n_epochs_fix_global: u64,
+        /// Run or checkpoint folder whose networks are the starting point, as far as names and shapes agree.
+        pub load_pretrain: PathBuf,
+    }
 }
 
 impl LossConfig {
