@@ -141,7 +141,7 @@ impl NormLayer {
     }
 
     /// Scale and shift.
-    pub(super) fn params(&self) -> Option<(&Param, &Param)> {
+    pub(crate) fn params(&self) -> Option<(&Param, &Param)> {
         match self {
             NormLayer::Instance => None,
             NormLayer::InstanceAffine(a) => Some((&a.weight, &a.bias)),
