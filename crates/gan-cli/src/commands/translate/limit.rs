@@ -7,7 +7,7 @@ use anyhow::bail;
 use gan_translate::{DeviceConfig, Estimate, FileJob, MemoryLimit, Model};
 use std::path::{Path, PathBuf};
 
-/// Of the memory that is available, the share that is left to others.
+/// Of the memory that is available and of the space that is free, the share that is left to others.
 const RESERVE: u64 = 10;
 
 #[derive(clap::Args)]
@@ -53,13 +53,13 @@ impl LimitArgs {
             }
             return Ok(None);
         }
-        let spare = || available().map(|bytes| bytes - bytes / RESERVE);
-        let Some(memory) = self.max_memory.or_else(spare) else { return Ok(None) };
+        let spare = |bytes: u64| bytes - bytes / RESERVE;
+        let Some(memory) = self.max_memory.or_else(|| available().map(spare)) else { return Ok(None) };
         let scratch = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
         if self.scratch.is_some() && !scratch.is_dir() {
             bail!(Coded(USAGE, format!("{} is no folder: name one that exists with --scratch", scratch.display())));
         }
-        let scratch_bytes = free(&scratch);
+        let scratch_bytes = spare(free(&scratch));
         Ok(Some(MemoryLimit { memory, scratch, scratch_bytes, alone: self.max_memory.is_some() }))
     }
 }
