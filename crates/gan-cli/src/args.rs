@@ -23,7 +23,7 @@ pub(crate) enum Command {
     /// Train a method on a dataset
     Train(train::Args),
     /// Translate images with a trained model
-    Translate(translate::Args),
+    Translate(Box<translate::Args>),
     /// Convert weights between PyTorch's .pth and .safetensors
     Convert(convert::Args),
     /// Cluster the instance features of a pix2pixHD model, for `translate --style`

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Demo(args) => commands::demo::run(args),
         Command::Train(args) => commands::train::run(args),
-        Command::Translate(args) => commands::translate::run(args),
+        Command::Translate(args) => commands::translate::run(*args),
         Command::Convert(args) => commands::convert::run(args),
         Command::EncodeFeatures(args) => commands::encode_features::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
