@@ -105,7 +105,7 @@ fn wrong_metrics_and_splits_are_answered() {
 #[test]
 fn killed_while_it_validates() {
     let bench = Bench::new();
-    let settings = ["max_dataset_size=3", "n_epochs=20", "n_epochs_decay=0", "save_minutes=0", "save_epoch_freq=0"];
+    let settings = ["max_dataset_size=3", "n_epochs=80", "n_epochs_decay=0", "save_minutes=0", "save_epoch_freq=0"];
     let settings = [&settings[..], &["keep=2", "validation.every=1", "display_freq=0"]].concat();
     bench.ok(tiny_in("pix2pix", "whole", &settings));
     let (run, whole) = (bench.path("run"), bench.path("whole"));
