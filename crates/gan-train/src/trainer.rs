@@ -64,7 +64,7 @@ pub struct Job {
     pub version: String,
     /// Set from outside to stop after the current step.
     pub stop: Arc<AtomicBool>,
-    /// Who is told.
+    /// Receivers of the events.
     pub observers: Vec<Box<dyn Observer>>,
 }
 

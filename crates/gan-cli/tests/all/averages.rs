@@ -1,4 +1,4 @@
-//! Moving averages of the weights (`train.ema`) from the command line: who takes them, and who is told.
+//! Moving averages of the weights (`train.ema`) from the command line: which commands use them, and what they print about it.
 #![allow(clippy::unwrap_used)]
 
 use crate::support;

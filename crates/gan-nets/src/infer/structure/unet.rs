@@ -25,7 +25,7 @@ pub(super) fn find(layers: &[Layer<'_>], assumptions: &Assumptions) -> Option<Ma
     let (norm, mut notes) = norms::kind(&norms, layers)?;
     let layout = assumptions.unet_layout.map_or_else(|| halves.layout(norm, layers), Some)?;
     let down_padding = assumptions.down_padding.unwrap_or_else(|| halves.down_padding(layers));
-    // Nested levels are the reference's; whoever writes them one by one puts what comes from below first.
+    // Nested levels are the reference's; implementations with a flat list put the features from below first.
     let skip_first = assumptions.skip_first.unwrap_or_else(|| halves.nest(layers));
     let assumed: Vec<String> = [
         assumptions.unet_layout.is_none().then(|| format!("unet_layout = {}", layout.name())),
