@@ -28,8 +28,13 @@ const ARROWS: &[(&str, &str)] = &[
     ("gan-metrics", "gan-train"),
     ("gan-translate", "gan-train"),
     ("gan-losses", "gan-train"),
-    ("gan-train", "gan-cli"),
-    ("gan-fs", "xtask"),
+    ("gan-train", "gan-web"),
+    ("gan-web", "gan-cli"),
+    ("gan-translate", "gan-export"),
+    ("gan-export", "gan-cli"),
+    ("gan-fs", "gan-fetch"),
+    ("gan-fetch", "gan-cli"),
+    ("gan-fetch", "xtask"),
     // Tests that cross crates see all of them.
     ("gan-train", "gan-tests"),
 ];

@@ -1,0 +1,1 @@
+//! Trained generators as ONNX files and model folders.

@@ -1,0 +1,1 @@
+//! Local web pages: a run that is being trained, a trained model to try.
