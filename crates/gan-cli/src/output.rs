@@ -3,6 +3,7 @@
 //! The standard macros panic when nobody listens any more. Training must outlive the terminal or the pipe that it talks
 //! to, and `gan-cli summary … | head` is no failure.
 
+use crate::live;
 use indicatif::{ProgressBar, WeakProgressBar};
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
@@ -40,6 +41,9 @@ pub(crate) fn above(bar: &ProgressBar) {
 pub(crate) fn note(text: Arguments<'_>) {
     // One write, so that lines of several threads do not mix.
     let text = format!("{text}\n");
+    if live::above(&text) {
+        return;
+    }
     let write = || {
         let _ = std::io::stderr().write_all(text.as_bytes());
     };

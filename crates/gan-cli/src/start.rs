@@ -48,15 +48,24 @@ impl Start {
         self.batch_size.saturating_mul(self.accumulate).min(self.images.next_multiple_of(self.batch_size.max(1)))
     }
 
+    /// Steps of an epoch.
+    pub(crate) fn steps_per_epoch(&self) -> u64 {
+        self.images.div_ceil(self.batch_size.max(1)).div_ceil(self.accumulate).max(1) as u64
+    }
+
+    /// Epochs that so many steps are, the last one perhaps in part.
+    pub(crate) fn epochs(&self, steps: u64) -> u64 {
+        steps.div_ceil(self.steps_per_epoch())
+    }
+
     /// The lines to show when training begins after `step` of `total` steps.
     pub(crate) fn lines(&self, method: &str, device: &str, step: u64, total: u64) -> Vec<String> {
         let count = |n: u64, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
         let from = if step > 0 { format!(" from step {step}") } else { String::new() };
-        let per_epoch = self.images.div_ceil(self.batch_size.max(1)).div_ceil(self.accumulate).max(1) as u64;
         let mut facts = format!(
             "{}, {}, batch size {}",
             count(self.images as u64, "image"),
-            count(total.div_ceil(per_epoch), "epoch"),
+            count(self.epochs(total), "epoch"),
             self.batch_size
         );
         if self.accumulate > 1 {
