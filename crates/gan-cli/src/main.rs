@@ -21,6 +21,11 @@ mod presets;
 mod process;
 mod progress;
 mod remedies;
+#[cfg(feature = "tui")]
+mod screen;
+#[cfg(not(feature = "tui"))]
+#[path = "no_screen.rs"]
+mod screen;
 mod shell;
 mod start;
 mod threads;

@@ -3,14 +3,20 @@
 mod view;
 
 use crate::clock::time_of_day;
+use crate::exit::{Coded, USAGE};
 use crate::live;
 use crate::output::above;
+use crate::screen::Screen;
 use crate::start::Start;
+use anyhow::bail;
 use gan_train::events::{Busy, Event, Finish, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-use view::{View, significant};
+use view::View;
+pub(crate) use view::significant;
 
 /// Seconds between lines of the same kind: of a log with losses and without, of epochs and checkpoints.
 const QUIET: Duration = Duration::from_secs(10);
@@ -22,12 +28,33 @@ pub(crate) struct Said {
     /// Say nothing but warnings, errors and how to resume
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    /// Show the run on the full screen: curves, progress, the log; q saves and stops. Needs a program that was built with the feature `tui`
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) tui: bool,
+}
+
+impl Said {
+    /// Refuses what cannot be shown.
+    ///
+    /// # Errors
+    /// Without a terminal, or without the feature.
+    pub(crate) fn check(self) -> anyhow::Result<()> {
+        let lacking = match (self.tui, cfg!(feature = "tui"), Screen::is_possible()) {
+            (false, ..) | (_, true, true) => return Ok(()),
+            (_, false, _) => "--tui: this program was built without the full-screen view; build it with `--features tui`",
+            (_, true, false) => "--tui: there is no terminal to show it on; leave it out",
+        };
+        bail!(Coded(USAGE, lacking.into()))
+    }
 }
 
 /// The observer of a run.
 pub(crate) struct Progress {
     start: Start,
     shown: Shown,
+    /// The full-screen view, while it is open, and how to stop from it.
+    screen: Option<Screen>,
+    stop: Arc<AtomicBool>,
     view: View,
     /// Steps done when this launch began; none before it does.
     first: Option<u64>,
@@ -40,6 +67,8 @@ pub(crate) struct Progress {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shown {
+    /// The full screen.
+    Screen,
     /// Lines that are drawn anew.
     Live,
     /// A line now and then.
@@ -64,10 +93,12 @@ impl Pause {
 }
 
 impl Progress {
-    pub(crate) fn new(start: Start, said: Said) -> Self {
+    /// Of a run that `stop` ends.
+    pub(crate) fn new(start: Start, said: Said, stop: Arc<AtomicBool>) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let shown = match std::io::stderr().is_terminal() && !dumb {
             _ if said.quiet => Shown::Quiet,
+            _ if said.tui => Shown::Screen,
             true => Shown::Live,
             false => Shown::Log,
         };
@@ -75,6 +106,8 @@ impl Progress {
         Progress {
             start,
             shown,
+            screen: None,
+            stop,
             view: View::default(),
             first: None,
             began: now,
@@ -91,6 +124,9 @@ impl Progress {
         self.first = Some(step);
         self.began = Instant::now();
         self.epoch_began = self.began;
+        if step < total && self.shown == Shown::Screen {
+            self.open(method, device, step);
+        }
         if step < total && self.shown != Shown::Quiet {
             for line in self.start.lines(method, device, step, total) {
                 note!("{line}");
@@ -99,8 +135,28 @@ impl Progress {
         self.draw();
     }
 
+    /// Opens the full-screen view; a terminal that cannot have it gets lines.
+    fn open(&mut self, method: &str, device: &str, step: u64) {
+        let run = self.start.run.display();
+        match Screen::open(&format!("{method} · {run} · {device}"), self.stop.clone()) {
+            Ok(screen) => {
+                if step > 0 {
+                    screen.load(&self.start.run.join("events.jsonl"));
+                }
+                self.screen = Some(screen);
+            }
+            Err(error) => {
+                self.shown = Shown::Live;
+                note!("note: no full-screen view: {error}");
+            }
+        }
+    }
+
     /// Shows the view, where lines are drawn anew.
     fn draw(&self) {
+        if let Some(screen) = &self.screen {
+            screen.progress(self.view.step, self.view.total, self.view.facts());
+        }
         if self.shown == Shown::Live && self.first.is_some() {
             let view = self.view.clone();
             live::show(move |columns| view.lines(columns));
@@ -136,6 +192,7 @@ impl Progress {
             other => other.to_string(),
         });
         self.draw();
+        self.screen = None;
         live::end();
     }
 }
@@ -158,10 +215,17 @@ impl Observer for Progress {
                 view.losses.clone_from(losses);
                 view.images_per_s = (*images_per_s > 0.0).then_some(*images_per_s).or(view.images_per_s);
                 view.left = eta_s.filter(|_| *step < view.total);
+                for (name, value) in losses {
+                    self.screen.iter().for_each(|screen| screen.point(name, *step, *value));
+                }
                 self.draw();
                 self.log(QUIET);
             }
             Event::Validated { step, epoch, metrics, best_step, .. } => {
+                for (name, value) in metrics {
+                    let name = format!("validation {name}");
+                    self.screen.iter().for_each(|screen| screen.point(&name, *step, *value));
+                }
                 let metrics: Vec<_> = metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
                 let best = best_step.map_or(String::new(), |best| match best == *step {
                     true => ", the best so far".into(),
@@ -172,6 +236,7 @@ impl Observer for Progress {
             Event::Warning { message, .. } => self.say(&format!("note: {message}")),
             Event::Rewound { step, from, rewinds, reason } => {
                 self.view.step = *step;
+                self.screen.iter().for_each(|screen| screen.rewind(*step));
                 self.say(&format!(
                     "training diverged after step {from}: {reason} is not finite; rewound to step {step}, from where the images come in another order (rewind {rewinds})"
                 ));

@@ -20,7 +20,8 @@ pub(crate) struct Start {
     pub(crate) sides: Option<[String; 2]>,
     /// The folders that the dataset reads.
     pub(crate) folders: Vec<PathBuf>,
-    gallery: PathBuf,
+    /// The run folder.
+    pub(crate) run: PathBuf,
 }
 
 impl Start {
@@ -39,7 +40,7 @@ impl Start {
             preset: preset.map(String::from),
             sides: sides(&data, &description.folders),
             folders: description.folders,
-            gallery: run.join("gallery/index.html"),
+            run: run.to_owned(),
         })
     }
 
@@ -83,7 +84,7 @@ impl Start {
             line += &format!("; preset {preset}");
         }
         let sides = self.sides.iter().map(|[input, target]| format!("input: {input}, target: {target}"));
-        sides.chain([line, format!("gallery: {}", self.gallery.display())]).collect()
+        sides.chain([line, format!("gallery: {}", self.run.join("gallery/index.html").display())]).collect()
     }
 }
 

@@ -45,6 +45,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let started = Instant::now();
     let out = args.out.clone().unwrap_or_else(free_folder);
+    args.said.check()?;
     let place = args.place.open()?;
     let method = find(METHODS, "pix2pix")?;
     let config = config(&args, method, &out)?;
@@ -52,7 +53,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     if !args.resume && !args.said.quiet {
         note!("drawing facades and training a pix2pix model to render them from their label maps");
     }
-    let progress = Progress::new(Start::of(&*config, Some("demo"), &out)?, args.said);
+    let stop = interrupt::flag();
+    let progress = Progress::new(Start::of(&*config, Some("demo"), &out)?, args.said, stop.clone());
     let launch = Launch {
         command: resume::command("demo", &out, &args.place.device),
         out: out.clone(),
@@ -68,7 +70,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         place: place.clone(),
         argv: process::command_line(),
         version: env!("CARGO_PKG_VERSION").into(),
-        stop: interrupt::flag(),
+        stop,
         observers: vec![Box::new(progress)],
     }))?;
     if outcome.finish == Finish::Interrupted {

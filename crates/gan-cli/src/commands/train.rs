@@ -80,6 +80,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     if data.root.as_os_str().is_empty() && !data.mode.is_procedural() {
         bail!(Coded(USAGE, "name the dataset with --data".into()));
     }
+    args.said.check()?;
     let place = args.place.open()?;
     let start = Start::of(&*config, args.preset.as_deref(), &args.out)?;
     refuse_overlap(&args.out, &data, &start.folders)?;
@@ -108,7 +109,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
             Err(error) => error,
         });
     }
-    job.observers.push(Box::new(Progress::new(start, args.said)));
+    job.observers.push(Box::new(Progress::new(start, args.said, job.stop.clone())));
     match gan_train::train(job) {
         Err(error @ Error::RunFolder { .. }) if !args.resume => Err(taken(error, &args)),
         Err(error @ Error::InitialWeights { .. }) => Err(fine_tuning::worded(error)),

@@ -38,6 +38,12 @@ impl View {
         facts.join(GAP)
     }
 
+    /// Facts beside the number of steps.
+    pub(super) fn facts(&self) -> String {
+        let facts = [self.epochs(), self.pace(), self.remaining(), self.waiting()];
+        facts.into_iter().flatten().collect::<Vec<_>>().join(GAP)
+    }
+
     /// One or two lines of at most `width` columns: how far and how fast, then the losses as space allows.
     pub(super) fn lines(&self, width: usize) -> Vec<String> {
         let (mut first, mut second) = (vec![self.steps()], Vec::new());
@@ -126,7 +132,7 @@ fn loss((name, value): &(String, f64)) -> String {
 }
 
 /// A number in four digits.
-pub(super) fn significant(value: f64) -> String {
+pub(crate) fn significant(value: f64) -> String {
     let size = value.abs();
     match size {
         _ if !value.is_finite() => value.to_string(),

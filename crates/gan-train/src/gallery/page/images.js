@@ -89,7 +89,7 @@ function drawRows(target, run, index) {
   target.replaceChildren(...preview.rows.flatMap((row, r) => {
     const name = heldOut(preview, r);
     const first = divided && (r === 0 || (name !== undefined && heldOut(preview, r - 1) === undefined));
-    const title = first ? [control("h3", {}, name === undefined ? "Training images" : "Held-out images, whole")] : [];
+    const title = first ? [control("h3", {}, name === undefined ? "Training images" : "Held-out images")] : [];
     if (name !== undefined) title.push(control("p", { className: "quiet" }, name));
     const line = control("div", { className: "row" });
     line.style.setProperty("--columns", row.length);
