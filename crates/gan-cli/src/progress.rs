@@ -41,7 +41,9 @@ impl Said {
     pub(crate) fn check(self) -> anyhow::Result<()> {
         let lacking = match (self.tui, cfg!(feature = "tui"), Screen::is_possible()) {
             (false, ..) | (_, true, true) => return Ok(()),
-            (_, false, _) => "--tui: this program was built without the full-screen view; build it with `--features tui`",
+            (_, false, _) => {
+                "--tui: this program was built without the full-screen view; build it with `--features tui`"
+            }
             (_, true, false) => "--tui: there is no terminal to show it on; leave it out",
         };
         bail!(Coded(USAGE, lacking.into()))

@@ -215,9 +215,17 @@ mod tests {
     #[test]
     fn everything_is_on_the_screen() {
         let text = drawn(&state(), 80, 24);
-        for words in
-            ["pix2pix · runs/photos · cpu", "step 30/120", "6 s left", "G_GAN", "0.0333", "G_L1", "10.00", "saved runs", "q "]
-        {
+        for words in [
+            "pix2pix · runs/photos · cpu",
+            "step 30/120",
+            "6 s left",
+            "G_GAN",
+            "0.0333",
+            "G_L1",
+            "10.00",
+            "saved runs",
+            "q ",
+        ] {
             assert!(text.contains(words), "{words}: {text}");
         }
         assert!(text.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)), "a curve: {text}");

@@ -8,7 +8,10 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 use crate::{Error, Result};
 
-/// Side of the squares behind transp/// The first `rows` images of `[N, C, H, W]` in `[-1, 1]`, scaled down to `max_side`. With 2 and 4 channels the last is alpha,
+/// Side of the squares behind transparent pixels.
+const SQUARE: usize = 8;
+
+/// The first `rows` images of `[N, C, H, W]` in `[-1, 1]`, scaled down to `max_side`. With 2 and 4 channels the last is alpha,
 /// and the image lies over a chequer. Of more than 4 channels the first three are shown as RGB, and beside them each of the others
 /// as a grey image.
 ///

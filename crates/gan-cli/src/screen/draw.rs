@@ -31,7 +31,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State) {
     let paused = if state.paused { "go on drawing" } else { "pause drawing" };
     let stop = if state.stopping { "saving … (q again: quit now)" } else { "save and stop" };
     let help = [("q", stop), ("space", paused), ("tab", "next loss"), ("l", "log scale")];
-    let spans = help.iter().flat_map(|(key, what)| [Span::styled(format!(" {key} "), bold()), Span::raw(format!("{what} "))]);
+    let spans =
+        help.iter().flat_map(|(key, what)| [Span::styled(format!(" {key} "), bold()), Span::raw(format!("{what} "))]);
     frame.render_widget(Line::from(spans.collect::<Vec<_>>()), keys);
 }
 

@@ -6,9 +6,9 @@ use candle_core::{DType, Device, Tensor};
 
 use super::proto::{Hparam, HparamKind, Hparams, Session};
 use super::*;
+use crate::storage::Disk;
 use crate::storage::fault::{Fault, FaultyStorage};
 use crate::storage::volatile::VolatileStorage;
-use crate::storage::{Disk, Files};
 
 const DIR: &str = "/run/tensorboard";
 
