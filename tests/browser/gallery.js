@@ -5,6 +5,7 @@ const check = (holds, what) => { if (!holds) errors.push(what); };
 try {
   const source = () => document.querySelector("#preview-rows img").src;
   const newest = source();
+  check(["Training images", "Held-out images"].join() === [...document.querySelectorAll("#preview-rows h3")].map(h => h.textContent).join(), "held-out images have a heading");
   const slider = document.getElementById("step-slider");
   slider.value = 0;
   slider.dispatchEvent(new Event("input"));

@@ -10,6 +10,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "gan-cli train pix2pix --data photos/ --out runs/photos --preset edges2photo",
             "gan-cli train cyclegan --data day-night/ --out runs/night --preset horse2zebra --size 128",
+            "gan-cli train pix2pix --data photos/ --out runs/photos --log tensorboard,csv --quiet",
             "gan-cli train --out runs/photos --resume",
         ],
     ),

@@ -1,5 +1,6 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the first finishes the step and saves, the second leaves at once.
 
+use crate::{live, screen};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +14,8 @@ pub(crate) fn flag() -> Arc<AtomicBool> {
     // Fails if there is no thread to be had for it; nothing else sets a handler.
     let set = ctrlc::set_handler(move || {
         if seen.swap(true, Ordering::Relaxed) {
+            live::end();
+            screen::restore();
             std::process::exit(130); // checkpoints are written so that this leaves a valid one
         }
         note!("finishing this step and saving a checkpoint; press Ctrl-C again to quit now");

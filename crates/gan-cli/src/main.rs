@@ -8,17 +8,24 @@ mod advice;
 mod allocator;
 mod args;
 mod available_memory;
+mod clock;
 mod commands;
 mod device;
 mod examples;
 mod exit;
 mod inputs;
 mod interrupt;
+mod live;
 mod memory;
 mod presets;
 mod process;
 mod progress;
 mod remedies;
+#[cfg(feature = "tui")]
+mod screen;
+#[cfg(not(feature = "tui"))]
+#[path = "no_screen.rs"]
+mod screen;
 mod shell;
 mod start;
 mod threads;

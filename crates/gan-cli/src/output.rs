@@ -3,6 +3,7 @@
 //! The standard macros panic when nobody listens any more. Training must outlive the terminal or the pipe that it talks
 //! to, and `gan-cli summary … | head` is no failure.
 
+use crate::live;
 use indicatif::{ProgressBar, WeakProgressBar};
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
@@ -37,9 +38,40 @@ pub(crate) fn above(bar: &ProgressBar) {
     *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
 }
 
+/// What takes notes instead of standard error.
+#[cfg(feature = "tui")]
+type Taker = Box<dyn Fn(&str) + Send>;
+#[cfg(feature = "tui")]
+static TAKER: Mutex<Option<Taker>> = Mutex::new(None);
+
+/// From now on `take` gets the notes, whole lines.
+#[cfg(feature = "tui")]
+pub(crate) fn divert(take: impl Fn(&str) + Send + 'static) {
+    *TAKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(take));
+}
+
+/// From now on notes go to standard error again.
+#[cfg(feature = "tui")]
+pub(crate) fn undivert() {
+    *TAKER.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+#[cfg(feature = "tui")]
+fn diverted(text: &str) -> bool {
+    let taker = TAKER.lock().unwrap_or_else(PoisonError::into_inner);
+    taker.as_ref().map(|take| take(text)).is_some()
+}
+
 pub(crate) fn note(text: Arguments<'_>) {
     // One write, so that lines of several threads do not mix.
     let text = format!("{text}\n");
+    #[cfg(feature = "tui")]
+    if diverted(&text) {
+        return;
+    }
+    if live::above(&text) {
+        return;
+    }
     let write = || {
         let _ = std::io::stderr().write_all(text.as_bytes());
     };

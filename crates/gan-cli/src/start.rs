@@ -20,7 +20,8 @@ pub(crate) struct Start {
     pub(crate) sides: Option<[String; 2]>,
     /// The folders that the dataset reads.
     pub(crate) folders: Vec<PathBuf>,
-    gallery: PathBuf,
+    /// The run folder.
+    pub(crate) run: PathBuf,
 }
 
 impl Start {
@@ -39,7 +40,7 @@ impl Start {
             preset: preset.map(String::from),
             sides: sides(&data, &description.folders),
             folders: description.folders,
-            gallery: run.join("gallery/index.html"),
+            run: run.to_owned(),
         })
     }
 
@@ -48,15 +49,24 @@ impl Start {
         self.batch_size.saturating_mul(self.accumulate).min(self.images.next_multiple_of(self.batch_size.max(1)))
     }
 
+    /// Steps of an epoch.
+    pub(crate) fn steps_per_epoch(&self) -> u64 {
+        self.images.div_ceil(self.batch_size.max(1)).div_ceil(self.accumulate).max(1) as u64
+    }
+
+    /// Epochs that so many steps are, the last one perhaps in part.
+    pub(crate) fn epochs(&self, steps: u64) -> u64 {
+        steps.div_ceil(self.steps_per_epoch())
+    }
+
     /// The lines to show when training begins after `step` of `total` steps.
     pub(crate) fn lines(&self, method: &str, device: &str, step: u64, total: u64) -> Vec<String> {
         let count = |n: u64, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
         let from = if step > 0 { format!(" from step {step}") } else { String::new() };
-        let per_epoch = self.images.div_ceil(self.batch_size.max(1)).div_ceil(self.accumulate).max(1) as u64;
         let mut facts = format!(
             "{}, {}, batch size {}",
             count(self.images as u64, "image"),
-            count(total.div_ceil(per_epoch), "epoch"),
+            count(self.epochs(total), "epoch"),
             self.batch_size
         );
         if self.accumulate > 1 {
@@ -74,7 +84,7 @@ impl Start {
             line += &format!("; preset {preset}");
         }
         let sides = self.sides.iter().map(|[input, target]| format!("input: {input}, target: {target}"));
-        sides.chain([line, format!("gallery: {}", self.gallery.display())]).collect()
+        sides.chain([line, format!("gallery: {}", self.run.join("gallery/index.html").display())]).collect()
     }
 }
 

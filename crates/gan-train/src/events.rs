@@ -1,5 +1,6 @@
 //! What a run tells the outside: events, and observers that make something of them.
 
+mod csv;
 mod json_lines;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use crate::method::Panels;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
+pub use csv::Csv;
 pub use json_lines::{JsonLines, ProgressRecord, ValidationRecord, read_progress, read_validations};
 
 use crate::Result;
@@ -17,6 +19,15 @@ pub type Losses = Vec<(String, f64)>;
 
 /// Metrics by name, in the order of the configuration.
 pub type Metrics = Vec<(String, f64)>;
+
+/// What the networks make of an image that is not trained on.
+#[derive(Debug, Clone)]
+pub struct HeldOut {
+    /// The image's name in its folder, without extension.
+    pub name: String,
+    /// Images of one item, `[1, C, H, W]` in [-1, 1], each with its label.
+    pub panels: Panels,
+}
 
 /// Something that happened in a run.
 #[derive(Debug, Clone, Serialize)]
@@ -79,6 +90,9 @@ pub enum Event {
         /// The images; in JSON only their labels.
         #[serde(rename = "pictures", serialize_with = "labels")]
         panels: Panels,
+        /// Held-out images, where the dataset has some; in JSON only their names.
+        #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "names")]
+        held_out: Vec<HeldOut>,
     },
     /// A checkpoint was written.
     Saved {
@@ -173,10 +187,30 @@ pub trait Observer {
 
     /// Hears that `step` steps are done, and how many seconds are left where that can be told. Most have no use for it.
     fn step(&mut self, _step: u64, _eta_s: Option<f64>) {}
+
+    /// Hears that `epoch` is done after `step` steps. Most have no use for it.
+    fn end_epoch(&mut self, _epoch: u64, _step: u64) {}
+
+    /// Hears what keeps the run from its next step for a while: validating, saving. Over when anything else is heard.
+    fn busy(&mut self, _with: Busy) {}
+}
+
+/// What a run does between two steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Busy {
+    /// Translating held-out images and measuring.
+    Validating,
+    /// Writing a checkpoint.
+    Saving,
 }
 
 fn as_map<S: Serializer>(values: &[(String, f64)], out: S) -> Result<S::Ok, S::Error> {
     out.collect_map(values.iter().map(|(name, value)| (name, value)))
+}
+
+fn names<S: Serializer>(items: &[HeldOut], out: S) -> Result<S::Ok, S::Error> {
+    out.collect_seq(items.iter().map(|item| &item.name))
 }
 
 fn labels<S: Serializer>(panels: &Panels, out: S) -> Result<S::Ok, S::Error> {

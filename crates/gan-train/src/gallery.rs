@@ -13,7 +13,6 @@ mod curve;
 mod epochs;
 mod export;
 mod facts;
-mod image;
 mod page;
 
 use std::collections::{BTreeMap, HashSet};
@@ -24,8 +23,9 @@ use std::time::{Duration, Instant};
 use gan_fs::parent;
 use serde::{Deserialize, Serialize};
 
-use crate::events::{Event, Observer, read_progress, read_validations};
+use crate::events::{Event, HeldOut, Observer, read_progress, read_validations};
 use crate::method::Panels;
+use crate::preview_image;
 use crate::storage::{Durability, Storage, read_limited, replace_file};
 use crate::{Error, Result};
 use curve::{Curves, Kind};
@@ -72,6 +72,9 @@ struct Preview {
     step: u64,
     epoch: u64,
     rows: Vec<Vec<ImageFile>>,
+    /// Names of the held-out images, which the last rows are of.
+    #[serde(default)]
+    held_out: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,31 +143,50 @@ impl Gallery {
         Ok(gallery)
     }
 
-    fn add(&mut self, step: u64, epoch: u64, panels: &Panels) -> Result<()> {
+    fn add(&mut self, step: u64, epoch: u64, panels: &Panels, held_out: &[HeldOut]) -> Result<()> {
         let images = panels.iter().map(|(_, tensor)| tensor.dims().first().copied().unwrap_or(0)).max().unwrap_or(0);
         let mut rows = vec![Vec::new(); images.min(self.options.rows)];
         // One panel that cannot be drawn does not take the others with it.
         let mut undrawn = None;
-        for (column, (label, tensor)) in panels.iter().enumerate() {
-            let images = image::images(label, tensor, self.options.rows, self.options.max_side);
-            let images = images.unwrap_or_else(|error| {
-                undrawn.get_or_insert(error);
-                Vec::new()
-            });
-            for (row, image) in images.into_iter().enumerate() {
-                let file = format!("{step:09}-{row}-{column}.png");
-                let path = self.dir.join("images").join(&file);
-                let png = image::png(&image).map_err(|reason| Error::Image { path: path.clone(), reason })?;
-                replace_file(&*self.storage, &path, &png, Durability::Visible)?;
-                rows[row].push(ImageFile { label: label.clone(), file, width: image.width(), height: image.height() });
-            }
+        self.draw(step, panels, &mut rows, 0, &mut undrawn)?;
+        for item in held_out {
+            let first = rows.len();
+            rows.push(Vec::new());
+            self.draw(step, &item.panels, &mut rows, first, &mut undrawn)?;
         }
+        let held_out = held_out.iter().map(|item| item.name.clone()).collect();
         self.shown.content.previews.retain(|preview| preview.step != step);
-        self.shown.content.previews.push(Preview { step, epoch, rows });
+        self.shown.content.previews.push(Preview { step, epoch, rows, held_out });
         thin(&mut self.shown.content.previews, self.options.previews.max(2));
         self.write_page()?;
         self.remove_orphans()?;
         undrawn.map_or(Ok(()), Err)
+    }
+
+    /// Draws the images of the panels into `rows` from row `first` on.
+    fn draw(
+        &self,
+        step: u64,
+        panels: &Panels,
+        rows: &mut [Vec<ImageFile>],
+        first: usize,
+        undrawn: &mut Option<Error>,
+    ) -> Result<()> {
+        for (column, (label, tensor)) in panels.iter().enumerate() {
+            let images = preview_image::images(label, tensor, rows.len() - first, self.options.max_side);
+            let images = images.unwrap_or_else(|error| {
+                undrawn.get_or_insert(error);
+                Vec::new()
+            });
+            for (row, image) in (first..).zip(images) {
+                let file = format!("{step:09}-{row}-{column}.png");
+                let path = self.dir.join("images").join(&file);
+                let png = preview_image::png(&image).map_err(|reason| Error::Image { path: path.clone(), reason })?;
+                replace_file(&*self.storage, &path, &png, Durability::Visible)?;
+                rows[row].push(ImageFile { label: label.clone(), file, width: image.width(), height: image.height() });
+            }
+        }
+        Ok(())
     }
 
     /// Writes the description, the page and its data. Each file is replaced as a whole, so that a browser never sees half.
@@ -255,7 +277,7 @@ impl Observer for Gallery {
                 self.shown.validation(*step, metrics.iter().map(|(name, value)| (name, *value)));
                 self.write_page()
             }
-            Event::Preview { step, epoch, panels } => self.add(*step, *epoch, panels),
+            Event::Preview { step, epoch, panels, held_out } => self.add(*step, *epoch, panels, held_out),
             Event::Finished { epoch, reason, .. } => {
                 self.status.epoch = *epoch;
                 self.status.finished = Some(reason.to_string());

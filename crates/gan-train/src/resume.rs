@@ -16,7 +16,7 @@ use toml::Table;
 
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers: with another value it would be another run.
-const ALLOWED: [&str; 34] = [
+const ALLOWED: [&str; 36] = [
     "train.lr",
     "train.lr_g",
     "train.lr_d",
@@ -28,6 +28,8 @@ const ALLOWED: [&str; 34] = [
     "train.accumulate",
     "train.print_freq",
     "train.display_freq",
+    "train.tensorboard",
+    "train.csv",
     "train.save_latest_freq",
     "train.save_minutes",
     "train.save_epoch_freq",

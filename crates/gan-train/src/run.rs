@@ -4,6 +4,8 @@
 //! RUN/config.toml      the resolved configuration, every default written out, with a line about each key
 //! RUN/run.json         who computed it, and how: version, revision, device, instruction set, seed, every launch
 //! RUN/events.jsonl     one JSON object a line (see crate::events)
+//! RUN/events.csv       log points and validations as a table, with `train.csv` (see crate::events)
+//! RUN/tensorboard/     event files, with `train.tensorboard` (see crate::tensorboard)
 //! RUN/gallery/         pages to look at (see crate::gallery)
 //! RUN/checkpoints/     see crate::checkpoint
 //! RUN/lock             who is writing
@@ -109,7 +111,7 @@ impl RunFolder {
         let run = Self::locked(path)?;
         // What cannot be removed is in nobody's way; saving reports it.
         checkpoint::clean(storage, &checkpoints_dir(path));
-        for folder in [path.to_owned(), run.gallery(), run.gallery().join("images")] {
+        for folder in [path.to_owned(), run.gallery(), run.gallery().join("images"), run.tensorboard()] {
             remove_temporary(storage, &folder);
         }
         Ok(run)
@@ -198,6 +200,16 @@ impl RunFolder {
     /// `RUN/events.jsonl`.
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
+    }
+
+    /// `RUN/events.csv`.
+    pub fn table(&self) -> PathBuf {
+        self.path.join("events.csv")
+    }
+
+    /// `RUN/tensorboard`.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
     }
 
     /// `RUN/gallery`.

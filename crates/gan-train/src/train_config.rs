@@ -43,6 +43,10 @@ documented! {
         pub print_freq: u64,
         /// Images between previews in the gallery.
         pub display_freq: u64,
+        /// Write event files for TensorBoard: losses, metrics, previews and settings in `RUN/tensorboard`.
+        pub tensorboard: bool,
+        /// Write losses and metrics as a table as well: `RUN/events.csv`.
+        pub csv: bool,
         /// Images between checkpoints.
         pub save_latest_freq: u64,
         /// Minutes between checkpoints.
@@ -116,6 +120,8 @@ impl Default for TrainConfig {
             pool_size: 0,
             print_freq: 100,
             display_freq: 400,
+            tensorboard: false,
+            csv: false,
             save_latest_freq: 5000,
             save_minutes: 10.0,
             save_epoch_freq: 5,

@@ -18,13 +18,14 @@ mod way_back;
 
 use crate::checkpointing::Checkpointing;
 use crate::eta::{Interval, Monotonic, Pace};
-use crate::events::{Event, Finish, JsonLines, Observer};
+use crate::events::{Csv, Event, Finish, JsonLines, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
 use crate::method::Method;
 use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
 use crate::storage::{Disk, Storage};
-use crate::validation::{Best, Validator};
+use crate::tensorboard::{Settings, TensorBoard};
+use crate::validation::{Best, Validator, held_out_for_previews};
 use crate::{
     DeviceConfig, Error, Result, TrainConfig, accumulation, build_method, checkpoint, fine_tuning, memory, numerics,
     resume,
@@ -36,6 +37,7 @@ use history::History;
 use lr_scheduler::LrScheduler;
 use opening::{Restored, config_text, open_folder, run_info};
 use position::{Data, Position};
+use preview::Previews;
 pub use probe::{Probe, probe};
 use progress::{Pending, Sums};
 use run_loop::Run;
@@ -140,6 +142,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let (mut folder, restored) = open_folder(&*storage, &job, &mut *method)?;
     let per_epoch = loader.batches_per_epoch() as u64;
     let batch_size = data.batch_size as u64;
+    let multiple = data.multiple;
     let data = Data::of(&*dataset, batch_size);
     let mut rate = LrScheduler::new(&train);
     let (mut step, mut position, mut pending, mut log_length) = (0, Position::default(), Sums::default(), 0);
@@ -191,11 +194,32 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     warnings.extend(events.take_warning());
     let gallery = Gallery::open(storage.clone(), &folder.gallery(), &folder.events(), step, GalleryOptions::default())?;
     job.observers.push(Box::new(gallery));
+    if train.csv {
+        job.observers.push(Box::new(Csv::open(storage.clone(), &folder.table(), &folder.events())?));
+    }
+    if train.tensorboard {
+        let settings = Settings {
+            method: job.method.name.into(),
+            argv: job.argv.clone(),
+            table: job.config.to_table()?,
+            text: config_text(&job)?,
+        };
+        let log = TensorBoard::open(storage.clone(), &folder.tensorboard(), step, settings)?;
+        job.observers.push(Box::new(log));
+    }
+    let held_out = match &job.dataset {
+        None => held_out_for_previews(&job.config.data(), &job.config.validation(), &*dataset),
+        Some(_) => Ok(None),
+    };
+    let held_out = held_out.unwrap_or_else(|error| {
+        warnings.push(format!("no previews of held-out images: {error}"));
+        None
+    });
 
     let mut run = Run {
         total,
         rate,
-        preview: None,
+        previews: Previews::of(dataset, held_out, multiple, train.seed),
         step,
         position,
         data,
@@ -221,7 +245,6 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         spec: job.method,
         folder,
         loader,
-        dataset,
         train,
         batch_size,
         prefetcher: DevicePrefetcher::new(&job.place)?,

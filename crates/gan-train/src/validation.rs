@@ -13,6 +13,7 @@ mod validator;
 
 pub(crate) use checks::contradictions;
 pub use config::ValidationConfig;
+pub(crate) use held_out::for_previews as held_out_for_previews;
 pub use measure::Measure;
 pub use metric::{Better, Compares, METRICS, Metric};
 pub(crate) use validator::Validator;

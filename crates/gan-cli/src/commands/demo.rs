@@ -4,7 +4,7 @@ use crate::commands::train::{Launch, resume, tell};
 use crate::commands::trained::open_trained;
 use crate::device::DeviceArgs;
 use crate::exit::{BAD_MODEL, Coded, Done};
-use crate::progress::{Progress, bar, human};
+use crate::progress::{Progress, Said, bar, human};
 use crate::start::Start;
 use crate::wording::worded;
 use crate::{interrupt, presets, process};
@@ -37,24 +37,29 @@ pub(crate) struct Args {
     #[arg(long, requires = "out")]
     resume: bool,
     #[command(flatten)]
+    said: Said,
+    #[command(flatten)]
     place: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let started = Instant::now();
     let out = args.out.clone().unwrap_or_else(free_folder);
+    args.said.check()?;
     let place = args.place.open()?;
     let method = find(METHODS, "pix2pix")?;
     let config = config(&args, method, &out)?;
     let data = config.data();
-    if !args.resume {
+    if !args.resume && !args.said.quiet {
         note!("drawing facades and training a pix2pix model to render them from their label maps");
     }
-    let progress = Progress::new(Start::of(&*config, Some("demo"), &out)?);
+    let stop = interrupt::flag();
+    let progress = Progress::new(Start::of(&*config, Some("demo"), &out)?, args.said, stop.clone());
     let launch = Launch {
         command: resume::command("demo", &out, &args.place.device),
         out: out.clone(),
         train: config.train().clone(),
+        quiet: args.said.quiet,
     };
     let outcome = launch.checked(gan_train::train(Job {
         method,
@@ -65,7 +70,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         place: place.clone(),
         argv: process::command_line(),
         version: env!("CARGO_PKG_VERSION").into(),
-        stop: interrupt::flag(),
+        stop,
         observers: vec![Box::new(progress)],
     }))?;
     if outcome.finish == Finish::Interrupted {
@@ -79,7 +84,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     out!("  baseline: the mean training photo       {}", scores.baseline);
     out!("label map | model | truth: {}", out.join("held-out.png").display());
     out!("gallery:                   {}", out.join("gallery/index.html").display());
-    note!("done in {}", human(started.elapsed().as_secs_f64()));
+    if !args.said.quiet {
+        note!("done in {}", human(started.elapsed().as_secs_f64()));
+    }
     Ok(Done::Complete)
 }
 

@@ -11,7 +11,7 @@ pub(crate) use settings::tell;
 
 use crate::device::DeviceArgs;
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
-use crate::progress::Progress;
+use crate::progress::{Progress, Said};
 use crate::start::Start;
 use crate::{interrupt, presets, process};
 use anyhow::bail;
@@ -62,6 +62,8 @@ pub(crate) struct Args {
     #[arg(long, requires = "dry_run")]
     json: bool,
     #[command(flatten)]
+    said: Said,
+    #[command(flatten)]
     place: DeviceArgs,
 }
 
@@ -78,6 +80,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     if data.root.as_os_str().is_empty() && !data.mode.is_procedural() {
         bail!(Coded(USAGE, "name the dataset with --data".into()));
     }
+    args.said.check()?;
     let place = args.place.open()?;
     let start = Start::of(&*config, args.preset.as_deref(), &args.out)?;
     refuse_overlap(&args.out, &data, &start.folders)?;
@@ -85,6 +88,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         command: resume::command(&format!("train {}", method.name), &args.out, &args.place.device),
         out: args.out.clone(),
         train: config.train().clone(),
+        quiet: args.said.quiet,
     };
     let mut job = Job {
         method,
@@ -105,7 +109,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
             Err(error) => error,
         });
     }
-    job.observers.push(Box::new(Progress::new(start)));
+    job.observers.push(Box::new(Progress::new(start, args.said, job.stop.clone())));
     match gan_train::train(job) {
         Err(error @ Error::RunFolder { .. }) if !args.resume => Err(taken(error, &args)),
         Err(error @ Error::InitialWeights { .. }) => Err(fine_tuning::worded(error)),

@@ -160,10 +160,27 @@ fn without_a_terminal_there_are_plain_lines() {
         assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
     }
     let start = "training pix2pix on cpu: 8 steps (4 images, 2 epochs, batch size 1); generator: ";
-    for words in ["input: ", start, "gallery: run/gallery/index.html", "step 8/8 epoch 2: ", "saved ", "done. Look at "]
-    {
-        assert_eq!(ran.err.lines().filter(|line| line.starts_with(words)).count(), 1, "{words}: {}", ran.err);
+    // Lines of the log have the time of day in front.
+    let timed = |line: &str| {
+        let (time, rest) = line.split_once(' ')?;
+        let digits = time.trim_end_matches('Z').split(':').filter(|part| part.len() == 2 && part.parse::<u8>().is_ok());
+        (digits.count() == 3).then(|| rest.to_owned())
+    };
+    let log: Vec<String> = ran.err.lines().filter_map(timed).collect();
+    let plain: Vec<String> = ran.err.lines().filter(|line| timed(line).is_none()).map(String::from).collect();
+    for (lines, words) in [
+        (&plain, "input: "),
+        (&plain, start),
+        (&plain, "gallery: run/gallery/index.html"),
+        (&log, "step 1/8  epoch 1/2  "),
+        (&log, "step 8/8  epoch 2/2  "),
+        (&log, "epoch 2/2 done in "),
+        (&log, "saved run/checkpoints/8"),
+        (&plain, "done. Look at "),
+    ] {
+        assert_eq!(lines.iter().filter(|line| line.starts_with(words)).count(), 1, "{words}: {}", ran.err);
     }
+    assert!(log.iter().find(|line| line.starts_with("step 8/8")).unwrap().contains("  G_GAN "), "{}", ran.err);
     assert!(ran.out.is_empty(), "{}", ran.out);
 }
 

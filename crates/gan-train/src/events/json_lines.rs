@@ -107,7 +107,7 @@ impl JsonLines {
 
 impl Observer for JsonLines {
     fn on(&mut self, event: &Event) -> Result<()> {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| (t.as_secs_f64() * 1e3).round() / 1e3);
+        let time = now();
         let mut line =
             serde_json::to_vec(&Line { event, time }).map_err(|e| Error::Unsavable { reason: e.to_string() })?;
         line.push(b'\n');
@@ -121,6 +121,11 @@ impl Observer for JsonLines {
         self.length += line.len() as u64;
         Ok(())
     }
+}
+
+/// Seconds since 1970, to the millisecond.
+pub(super) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| (t.as_secs_f64() * 1e3).round() / 1e3)
 }
 
 fn lost(path: &Path, kept: u64) -> String {
@@ -182,6 +187,33 @@ pub struct ValidationRecord {
     pub best_by: String,
     /// Step of the best checkpoint so far.
     pub best_step: Option<u64>,
+}
+
+/// A log point or a validation, in the order of the file, with all that tables show of it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(super) struct Row {
+    pub(super) step: u64,
+    pub(super) epoch: u64,
+    /// Seconds since 1970.
+    #[serde(default)]
+    pub(super) time: Option<f64>,
+    #[serde(default)]
+    pub(super) lr: Option<f64>,
+    #[serde(default)]
+    pub(super) images_per_s: Option<f64>,
+    #[serde(default, deserialize_with = "in_order")]
+    pub(super) losses: Vec<(String, Option<f64>)>,
+    #[serde(default, deserialize_with = "in_order")]
+    pub(super) metrics: Vec<(String, Option<f64>)>,
+}
+
+/// As [`read_progress`], for both.
+pub(super) fn read_rows(storage: &dyn Storage, path: &Path, mut each: impl FnMut(Row)) -> Result<()> {
+    read_records(storage, path, |row: Row| {
+        if !(row.losses.is_empty() && row.metrics.is_empty()) {
+            each(row);
+        }
+    })
 }
 
 fn in_order<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, Option<f64>)>, D::Error> {
@@ -281,7 +313,9 @@ mod tests {
         let mut log = JsonLines::create(storage.clone(), path).unwrap();
         let image = candle_core::Tensor::zeros((1, 3, 2, 2), candle_core::DType::F32, &candle_core::Device::Cpu);
         log.on(&progress(7)).unwrap();
-        log.on(&Event::Preview { step: 7, epoch: 1, panels: vec![("input".to_owned(), image.unwrap())] }).unwrap();
+        let panels = vec![("input".to_owned(), image.unwrap())];
+        let held_out = vec![crate::events::HeldOut { name: "a/1".to_owned(), panels: panels.clone() }];
+        log.on(&Event::Preview { step: 7, epoch: 1, panels, held_out }).unwrap();
         log.on(&Event::Finished { step: 8, epoch: 1, reason: Finish::Interrupted }).unwrap();
         let text = String::from_utf8(storage.content(path)).unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -291,6 +325,7 @@ mod tests {
         assert!(lines[0]["losses"]["d_real"].is_null(), "JSON has no NaN");
         assert!(lines[0]["time"].as_f64().unwrap() > 1.6e9);
         assert_eq!(lines[1]["pictures"][0], "input");
+        assert_eq!(lines[1]["held_out"], serde_json::json!(["a/1"]));
         assert_eq!(lines[2]["reason"], "interrupted");
         assert!(text.find("g_gan").unwrap() < text.find("d_real").unwrap(), "order of the method");
         assert_eq!(log.length(), text.len() as u64);

@@ -23,12 +23,11 @@ impl Facts {
 
 fn list(folder: &Path, info: &RunInfo) -> Vec<(String, String)> {
     let last = info.launches.last();
-    let command = last.map_or(&info.argv, |launch| &launch.argv);
     let revision = info.revision.as_ref().map(|revision| format!(" ({revision})")).unwrap_or_default();
     let mut facts = vec![
         ("Run folder", folder.display().to_string()),
         ("Method", info.method.clone()),
-        ("Command", command.join(" ")),
+        ("Command", info.argv.join(" ")),
         ("Device", format!("{}, {}", last.map_or(&info.device, |launch| &launch.device), info.instruction_set)),
         ("Seed", info.seed.to_string()),
         ("Version", format!("{}{revision}", info.version)),
@@ -39,6 +38,9 @@ fn list(folder: &Path, info: &RunInfo) -> Vec<(String, String)> {
     if let Some(last) = last {
         let host = last.host.as_ref().map(|host| format!("{host}, ")).unwrap_or_default();
         facts.push(("Last launch", format!("{}, {host}{} CPUs", last.time, last.cpus)));
+        if last.argv != info.argv {
+            facts.push(("Its command", last.argv.join(" ")));
+        }
     }
     facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

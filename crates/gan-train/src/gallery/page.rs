@@ -76,7 +76,11 @@ pub(super) fn page(title: &str, runs: &[RunView], data: &str) -> String {
 /// Previews for browsers that run no script.
 fn static_rows(run: &RunView, preview: &Preview) -> String {
     let mut html = format!("<p>Epoch {}, step {}</p>\n", preview.epoch, preview.step);
+    let first_held_out = preview.rows.len() - preview.held_out.len().min(preview.rows.len());
     for (i, row) in preview.rows.iter().enumerate() {
+        if let Some(name) = i.checked_sub(first_held_out).and_then(|i| preview.held_out.get(i)) {
+            let _ = writeln!(html, "<p>Held out: {}</p>", escape(name));
+        }
         let _ = writeln!(html, "<div class=\"row\" style=\"--columns: {0}; --narrow: {0}\">", row.len());
         for image in row {
             let (label, file) = (escape(&image.label), escape(&image.file));

@@ -20,7 +20,7 @@ fn open(storage: &VolatileStorage, step: u64) -> Gallery {
 fn preview(step: u64) -> Event {
     let image = |shape: (usize, usize, usize, usize)| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
     let panels = vec![("input".to_owned(), image((3, 3, 4, 4))), ("<b>\"fake\"".to_owned(), image((3, 1, 4, 4)))];
-    Event::Preview { step, epoch: step / 10, panels }
+    Event::Preview { step, epoch: step / 10, panels, held_out: Vec::new() }
 }
 
 fn progress(step: u64, value: f64) -> Event {
@@ -184,22 +184,22 @@ fn pixels() {
     let values: Vec<f32> =
         vec![-1.0, 1.0, 0.0, -2.0, /* green */ 1.0, 1.0, 1.0, 3.0, /* blue */ -1.0, -0.5, 0.5, -9.0];
     let tensor = Tensor::from_vec(values, (1, 3, 2, 2), &Device::Cpu).unwrap();
-    let png = image::png(&image::images("x", &tensor, 4, 512).unwrap()[0]).unwrap();
+    let png = preview_image::png(&preview_image::images("x", &tensor, 4, 512).unwrap()[0]).unwrap();
     #[allow(clippy::disallowed_methods)] // our own bytes, a few pixels
-    let image = ::image::load_from_memory(&png).unwrap().to_rgb8();
+    let image = image::load_from_memory(&png).unwrap().to_rgb8();
     let pixels: Vec<[u8; 3]> = image.pixels().map(|pixel| pixel.0).collect();
     assert_eq!(pixels, [[0, 255, 0], [255, 255, 64], [128, 255, 191], [0, 255, 0]]);
     let wide = Tensor::ones((2, 1, 8, 100), DType::F64, &Device::Cpu).unwrap();
-    let images = image::images("x", &wide, 1, 50).unwrap();
+    let images = preview_image::images("x", &wide, 1, 50).unwrap();
     assert_eq!((images.len(), images[0].dimensions()), (1, (50, 4)));
     assert!(images[0].pixels().all(|pixel| pixel.0 == [255; 3]));
     for shape in [vec![3, 4, 4], vec![1, 3, 0, 4], vec![1, 0, 4, 4], vec![0, 3, 4, 4]] {
         let odd = Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-        assert!(image::images("odd", &odd, 1, 50).unwrap_err().to_string().contains("odd"));
+        assert!(preview_image::images("odd", &odd, 1, 50).unwrap_err().to_string().contains("odd"));
     }
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let odd = Tensor::full(value, (1, 3, 4, 4), &Device::Cpu).unwrap();
-        assert!(image::images("odd", &odd, 1, 50).unwrap_err().to_string().contains("infinite"));
+        assert!(preview_image::images("odd", &odd, 1, 50).unwrap_err().to_string().contains("infinite"));
     }
 }
 
@@ -207,7 +207,7 @@ fn pixels() {
 fn alpha_lies_over_a_chequer_and_many_planes_beside_each_other() {
     let drawn = |values: Vec<f32>, c: usize, h: usize, w: usize| {
         let tensor = Tensor::from_vec(values, (1, c, h, w), &Device::Cpu).unwrap();
-        image::images("x", &tensor, 1, 512).unwrap().remove(0)
+        preview_image::images("x", &tensor, 1, 512).unwrap().remove(0)
     };
     // One row of ten pixels: opaque, transparent from the second on.
     let alpha = || (0..10).map(|x| if x == 0 { 1.0 } else { -1.0 });
@@ -216,10 +216,39 @@ fn alpha_lies_over_a_chequer_and_many_planes_beside_each_other() {
     let grey = drawn(plane(-1.0).chain(alpha()).collect(), 2, 1, 10);
     assert_eq!([0, 1, 7, 8].map(|x| rgba.get_pixel(x, 0).0), [[255, 0, 128], [255; 3], [255; 3], [204; 3]]);
     assert_eq!([0, 1, 7, 8].map(|x| grey.get_pixel(x, 0).0), [[0; 3], [255; 3], [255; 3], [204; 3]]);
-    let planes = drawn((0..5).flat_map(|c| [c as f32 / 4.0 - 1.0; 6]).collect(), 5, 2, 3);
+    // Seven planes: three as RGB, four tiles of grey beside it, nothing in the sixth.
+    let planes = drawn((0..7).flat_map(|c| [c as f32 / 4.0 - 1.0; 6]).collect(), 7, 2, 3);
     assert_eq!(planes.dimensions(), (9, 4));
-    let levels = [(0, 0), (3, 1), (8, 0), (2, 2), (3, 3), (6, 2)].map(|(x, y)| planes.get_pixel(x, y).0[0]);
-    assert_eq!(levels, [0, 32, 64, 96, 128, 255]);
+    let levels = [(0, 0), (3, 1), (8, 0), (2, 2), (3, 3), (6, 2)].map(|(x, y)| planes.get_pixel(x, y).0);
+    assert_eq!(levels, [[0, 32, 64], [96; 3], [128; 3], [159; 3], [191; 3], [255; 3]]);
+}
+
+#[test]
+fn held_out_images_are_rows_of_their_own() {
+    let storage = VolatileStorage::new();
+    let mut gallery = open(&storage, 0);
+    let Event::Preview { step, epoch, panels, .. } = preview(3) else { panic!() };
+    // Whole images, each of its own size.
+    let held_out = [("val/<a>", 4, 8), ("b", 40, 20)].map(|(name, h, w)| {
+        let image = || Tensor::zeros((1, 3, h, w), DType::F32, &Device::Cpu).unwrap();
+        HeldOut { name: name.into(), panels: vec![("input".into(), image()), ("output".into(), image())] }
+    });
+    gallery.on(&Event::Preview { step, epoch, panels, held_out: held_out.to_vec() }).unwrap();
+    let shown = data(&text(&storage, "index.html"));
+    let preview = &shown[0]["previews"][0];
+    assert_eq!(preview["held_out"], serde_json::json!(["val/<a>", "b"]));
+    let rows = preview["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 4, "two of the batch, two that are held out");
+    assert_eq!((&rows[2][0]["width"], &rows[2][0]["height"]), (&8.into(), &4.into()));
+    assert_eq!((&rows[3][1]["width"], &rows[3][1]["height"]), (&8.into(), &16.into()), "bounded");
+    assert_eq!(rows[3][1]["file"], "000000003-3-1.png");
+    assert_eq!(names(&storage, "/g/images").len(), 8);
+    let html = text(&storage, "index.html");
+    assert!(html.contains("Held out: val/&lt;a&gt;"), "also without scripts");
+    // Galleries of earlier versions say nothing of it.
+    let text = String::from_utf8(storage.content(Path::new("/g/gallery.json"))).unwrap();
+    storage.put(Path::new("/g/gallery.json"), text.replace(",\"held_out\":[\"val/<a>\",\"b\"]", "").into_bytes());
+    assert_eq!(steps(&open(&storage, 3)), [3]);
 }
 
 #[test]
@@ -228,7 +257,8 @@ fn a_panel_that_cannot_be_drawn_does_not_take_the_others_with_it() {
     let mut gallery = open(&storage, 0);
     let panel = |label: &str, value: f32| (label.to_owned(), Tensor::full(value, (2, 3, 4, 4), &Device::Cpu).unwrap());
     let panels = vec![panel("input", 0.0), panel("output", f32::NAN), panel("target", 1.0)];
-    let error = gallery.on(&Event::Preview { step: 1, epoch: 0, panels }).unwrap_err().to_string();
+    let error =
+        gallery.on(&Event::Preview { step: 1, epoch: 0, panels, held_out: Vec::new() }).unwrap_err().to_string();
     assert!(error.contains("output"), "{error}");
     assert_eq!(names(&storage, "/g/images").len(), 4);
     let labels: Vec<_> = gallery.shown.content.previews[0].rows[0].iter().map(|image| &*image.label).collect();

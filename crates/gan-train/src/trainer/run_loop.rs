@@ -5,18 +5,18 @@ use super::device_prefetcher::DevicePrefetcher;
 use super::history::History;
 use super::lr_scheduler::LrScheduler;
 use super::position::{Data, Position};
-use super::preview::preview_batch;
+use super::preview::Previews;
 use super::progress::Pending;
 use crate::eta::{Interval, Pace};
 use crate::events::{Event, Finish, JsonLines, Observer};
-use crate::method::{Method, Panels, StepContext};
+use crate::method::{Method, StepContext};
 use crate::method_config::MethodConfig;
 use crate::method_spec::MethodSpec;
 use crate::run::RunFolder;
 use crate::storage::Storage;
 use crate::validation::Validator;
-use crate::{DeviceConfig, Error, OnNonfinite, Result, TrainConfig, WayBack, accumulated_step, to_device};
-use gan_data::{Batch, Dataset, Loader};
+use crate::{DeviceConfig, Error, OnNonfinite, Result, TrainConfig, WayBack, accumulated_step};
+use gan_data::{Batch, Loader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +31,6 @@ pub(super) struct Run<'a> {
     pub(super) events: JsonLines,
     pub(super) observers: Vec<Box<dyn Observer>>,
     pub(super) loader: Loader,
-    pub(super) dataset: Arc<dyn Dataset>,
     pub(super) train: TrainConfig,
     pub(super) rate: LrScheduler,
     pub(super) place: DeviceConfig,
@@ -49,7 +48,7 @@ pub(super) struct Run<'a> {
     pub(super) rewinds: u64,
     pub(super) validator: Option<Validator>,
     pub(super) history: History,
-    pub(super) preview: Option<Batch>,
+    pub(super) previews: Previews,
     pub(super) autosave: Interval,
     pub(super) pace: Pace,
     pub(super) waited: Duration,
@@ -92,6 +91,7 @@ impl Run<'_> {
                 let of_step = of_step.inspect_err(|_| self.save_before_failing())?;
                 let due = self.one_step(&of_step, epoch)?;
                 if self.position.batches == 0 {
+                    self.observers.iter_mut().for_each(|o| o.end_epoch(epoch, self.step));
                     let due = due || crossed(epoch, epoch - 1, self.train.save_epoch_freq);
                     finish = self.end_epoch(stop, due)?;
                 } else if due {
@@ -192,12 +192,11 @@ impl Run<'_> {
 
     fn show(&mut self, epoch: u64) -> Result<()> {
         self.folder.check()?;
-        let batch = match &self.preview {
-            Some(batch) => batch,
-            None => self.preview.insert(to_device(preview_batch(&*self.dataset, self.train.seed)?, &self.place)?),
-        };
-        let panels = preview_averaged(self.method, batch)?;
-        self.emit(Event::Preview { step: self.step, epoch, panels });
+        let shown = self.previews.show(self.method, &self.place)?;
+        self.emit(Event::Preview { step: self.step, epoch, panels: shown.panels, held_out: shown.held_out });
+        if let Some(message) = shown.warning {
+            self.emit(Event::Warning { step: self.step, message });
+        }
         Ok(())
     }
 
@@ -219,17 +218,6 @@ impl Run<'_> {
             }
         }
     }
-}
-
-/// Previews of the averages where they are tracked: what translation takes.
-fn preview_averaged(method: &mut dyn Method, batch: &Batch) -> Result<Panels> {
-    let swap = |method: &mut dyn Method| {
-        method.state().optimizers.into_iter().try_for_each(|(_, optimizer, _)| optimizer.swap_average())
-    };
-    swap(method)?;
-    let panels = method.preview(batch);
-    swap(method)?;
-    panels
 }
 
 /// Whether a count that went from `before` to `now` passed a multiple of `every` (0: never).

@@ -3,7 +3,7 @@
 use super::run_loop::Run;
 use super::{state, way_back};
 use crate::checkpoint::{self, Keep, Snapshot};
-use crate::events::Event;
+use crate::events::{Busy, Event};
 use crate::{Error, Result};
 use std::time::Instant;
 
@@ -35,6 +35,7 @@ impl Run<'_> {
     /// Writes a checkpoint.
     pub(super) fn save(&mut self) -> Result<()> {
         let started = Instant::now();
+        self.observers.iter_mut().for_each(|o| o.busy(Busy::Saving));
         self.folder.check()?;
         match self.folder.repair(&*self.storage) {
             Ok(notes) => notes.into_iter().for_each(|note| self.warn(note)),

@@ -4,7 +4,7 @@ use super::Job;
 use super::history::History;
 use super::position::Data;
 use super::run_loop::Run;
-use crate::events::{Event, Finish};
+use crate::events::{Busy, Event, Finish};
 use crate::validation::Validator;
 use crate::{Error, Result};
 use gan_data::Dataset;
@@ -71,6 +71,7 @@ impl Run<'_> {
     fn validate(&mut self, stop: &AtomicBool) -> Result<Option<bool>> {
         self.check()?;
         let started = Instant::now();
+        self.observers.iter_mut().for_each(|o| o.busy(Busy::Validating));
         let Some(validator) = &mut self.validator else { return Ok(None) };
         let measured = validator.measure(self.method, stop);
         let deciding = validator.deciding();

@@ -3,6 +3,7 @@
 use super::ValidationConfig;
 use crate::{Error, Result};
 use gan_data::{DataConfig, Dataset, Preprocess, check_sizes};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The configuration of the held-out part. Its images are whole: nothing is cropped or augmented. They have the size that the
@@ -61,6 +62,40 @@ pub(super) fn open(data: &DataConfig, training: &dyn Dataset, pairs: bool) -> Re
         ));
     }
     Ok(dataset)
+}
+
+/// Items of a part that is not trained on, to look at: whole images at the scale of training, of a size that the networks take. It is
+/// `validation.split`; where nothing is validated and there is no such part, `test`. `None` if there is neither.
+///
+/// # Errors
+/// [`Error::Data`] if there is such a part and it cannot be used.
+pub(crate) fn for_previews(
+    data: &DataConfig,
+    validation: &ValidationConfig,
+    training: &dyn Dataset,
+) -> Result<Option<Arc<dyn Dataset>>> {
+    let trained = training.describe().folders;
+    let named = if validation.is_on() { vec![&*validation.split] } else { vec![&*validation.split, "test"] };
+    for split in named.into_iter().filter(|split| *split != data.phase) {
+        let part = ValidationConfig { split: split.to_owned(), ..validation.clone() };
+        let data = DataConfig { multiple: data.multiple, ..configure(data, &part) };
+        let dataset = match gan_data::open(&data) {
+            Ok(dataset) => dataset,
+            Err(gan_data::Error::Dataset { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        // A dataset without parts may give all of its images, whatever it is asked for.
+        let folders = dataset.describe().folders;
+        let of_part = |folder: &Path| {
+            let within = folder.strip_prefix(&data.root).unwrap_or(folder);
+            let mut names = within.components().map(|name| name.as_os_str().to_string_lossy());
+            names.any(|name| [split, "val"].iter().any(|split| name.starts_with(*split)))
+        };
+        if !dataset.is_empty() && folders.iter().all(|folder| of_part(folder) && !trained.contains(folder)) {
+            return Ok(Some(dataset));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether items have targets: of a dataset all have, or none.

@@ -13,6 +13,8 @@ pub(crate) struct Launch {
     pub(crate) command: String,
     pub(crate) out: PathBuf,
     pub(crate) train: TrainConfig,
+    /// Say no more than has to be known.
+    pub(crate) quiet: bool,
 }
 
 impl Launch {
@@ -22,6 +24,9 @@ impl Launch {
         if outcome.finish == Finish::Interrupted {
             self.interrupted(&outcome);
             return Ok(Done::Interrupted);
+        }
+        if self.quiet {
+            return Ok(Done::Complete);
         }
         if outcome.finish == Finish::NothingLeft {
             note!("{}", nothing_left(&self.train, outcome.step));
@@ -129,6 +134,7 @@ mod tests {
             command: "gan-cli train pix2pix --out r --resume".into(),
             out: "r".into(),
             train: TrainConfig { lr: 0.5, ..TrainConfig::default() },
+            quiet: false,
         }
     }
 

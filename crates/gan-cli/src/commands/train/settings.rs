@@ -31,6 +31,18 @@ pub(super) struct Shortcuts {
     /// Learning rate (train.lr)
     #[arg(long, value_name = "RATE")]
     lr: Option<f64>,
+    /// Files that other programs read, beside events.jsonl: event files of TensorBoard in RUN/tensorboard (train.tensorboard), the table
+    /// RUN/events.csv (train.csv)
+    #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',')]
+    log: Vec<Log>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Log {
+    /// Losses, metrics, previews and settings for TensorBoard
+    Tensorboard,
+    /// Losses and metrics as a table
+    Csv,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,7 +64,11 @@ impl Shortcuts {
         });
         let batch_size = self.batch_size.map(|n| format!("data.batch_size={n}"));
         let lr = self.lr.map(|rate| format!("train.lr={rate:?}"));
-        [direction, batch_size, lr].into_iter().flatten().map(ConfigSource::Setting)
+        let logs = self.log.iter().map(|log| match log {
+            Log::Tensorboard => "train.tensorboard=true".to_owned(),
+            Log::Csv => "train.csv=true".to_owned(),
+        });
+        [direction, batch_size, lr].into_iter().flatten().chain(logs).map(ConfigSource::Setting)
     }
 }
 

@@ -24,7 +24,10 @@ function caption(figure, text) {
 }
 
 const sourceOf = (run, shown) => run.images[shown.file] || `images/${shown.file}`;
-const altOf = (preview, row, label) => `${label} of image ${row + 1}, epoch ${preview.epoch}, step ${preview.step}`;
+/// The name of the held-out image that a row is of; the last rows are.
+const heldOut = (preview, row) => (preview.held_out || [])[row - preview.rows.length + (preview.held_out || []).length];
+const nameOf = (preview, row) => heldOut(preview, row) === undefined ? `image ${row + 1}` : `held-out image ${heldOut(preview, row)}`;
+const altOf = (preview, row, label) => `${label} of ${nameOf(preview, row)}, epoch ${preview.epoch}, step ${preview.step}`;
 
 function control(tag, properties, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -51,7 +54,8 @@ function drawPreviews(runs) {
     controls.append(select);
   }
   const most = Math.max(...previews.map(p => p.rows.length));
-  const views = [["step", "All images of a step"], ...Array.from({ length: most }, (_, i) => [String(i), `Image ${i + 1} over all steps`])];
+  const rowName = i => { const name = nameOf(previews.find(p => p.rows.length > i), i); return name[0].toUpperCase() + name.slice(1); };
+  const views = [["step", "All images of a step"], ...Array.from({ length: most }, (_, i) => [String(i), `${rowName(i)} over all steps`])];
   const select = control("select", { ariaLabel: "What is shown" }, ...views.map(([value, text]) => control("option", { value, selected: value === previewState.view }, text)));
   select.onchange = () => { previewState.view = select.value; drawPreviews(runs); };
   controls.append(select);
@@ -81,7 +85,12 @@ function drawPreviews(runs) {
 
 function drawRows(target, run, index) {
   const preview = run.previews[index];
-  target.replaceChildren(...preview.rows.map((row, r) => {
+  const divided = (preview.held_out || []).length > 0;
+  target.replaceChildren(...preview.rows.flatMap((row, r) => {
+    const name = heldOut(preview, r);
+    const first = divided && (r === 0 || (name !== undefined && heldOut(preview, r - 1) === undefined));
+    const title = first ? [control("h3", {}, name === undefined ? "Training images" : "Held-out images")] : [];
+    if (name !== undefined) title.push(control("p", { className: "quiet" }, name));
     const line = control("div", { className: "row" });
     line.style.setProperty("--columns", row.length);
     line.style.setProperty("--narrow", row.length > 4 ? 4 : row.length);
@@ -91,7 +100,7 @@ function drawRows(target, run, index) {
       caption(figure, shown.label);
       line.append(figure);
     });
-    return line;
+    return [...title, line];
   }));
 }
 

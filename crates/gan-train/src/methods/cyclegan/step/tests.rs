@@ -92,7 +92,7 @@ fn images_of_unequal_sizes_pass_one_by_one() {
     (method.fusion_g, method.fusion_d) = (method.fusion_g.forced(true), method.fusion_d.forced(true));
     let batch = batch(1);
     let narrower = batch.b.as_ref().unwrap().narrow(3, 0, SIDE - 4).unwrap().contiguous().unwrap();
-    let losses =
-        method.step(&Batch { b: Some(narrower), ..batch }, &StepContext { epoch: 1, step: 0, update: 0, lr: 2e-4, seed: 0 });
+    let losses = method
+        .step(&Batch { b: Some(narrower), ..batch }, &StepContext { epoch: 1, step: 0, update: 0, lr: 2e-4, seed: 0 });
     assert!(losses.unwrap().iter().all(|(_, value)| value.to_scalar::<f64>().unwrap().is_finite()));
 }

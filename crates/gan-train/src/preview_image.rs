@@ -1,4 +1,4 @@
-//! Tensors to PNG.
+//! Preview tensors as images to look at, and as PNG files.
 
 use std::io::Cursor;
 
@@ -12,15 +12,20 @@ use crate::{Error, Result};
 const SQUARE: usize = 8;
 
 /// The first `rows` images of `[N, C, H, W]` in `[-1, 1]`, scaled down to `max_side`. With 2 and 4 channels the last is alpha,
-/// and the image lies over a chequer. More than 4 channels are shown side by side, each as a grey image.
-pub(super) fn images(label: &str, tensor: &Tensor, rows: usize, max_side: u32) -> Result<Vec<RgbImage>> {
+/// and the image lies over a chequer. Of more than 4 channels the first three are shown as RGB, and beside them each of the others
+/// as a grey image.
+///
+/// # Errors
+/// [`Error::Shape`] for another or an empty shape, and for values that are not finite.
+pub(crate) fn images(label: &str, tensor: &Tensor, rows: usize, max_side: u32) -> Result<Vec<RgbImage>> {
     let refused =
         |got: String, expected: &'static str| Error::Shape { what: format!("preview `{label}`"), got, expected };
     let shape = || refused(format!("{:?}", tensor.dims()), "[N, C, H, W], not empty");
     let &[n, c, h, w] = tensor.dims() else { return Err(shape()) };
-    let columns = if c > 4 { c.isqrt() + usize::from(c.isqrt().pow(2) < c) } else { 1 };
+    let tiles = if c > 4 { c - 2 } else { 1 };
+    let columns = tiles.isqrt() + usize::from(tiles.isqrt().pow(2) < tiles);
     let side = |pixels: usize, count: usize| pixels.checked_mul(count).and_then(|side| u32::try_from(side).ok());
-    let size = side(w, columns).zip(side(h, if c > 4 { c.div_ceil(columns) } else { 1 }));
+    let size = side(w, columns).zip(side(h, tiles.div_ceil(columns)));
     let Some((width, height)) = size.filter(|_| n > 0 && c > 0 && h > 0 && w > 0) else { return Err(shape()) };
     let data = tensor.narrow(0, 0, n.min(rows))?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
     let data = data.flatten_all()?.to_vec1::<f32>()?;
@@ -38,11 +43,12 @@ pub(super) fn images(label: &str, tensor: &Tensor, rows: usize, max_side: u32) -
                     let colour = |channel: usize| value(channel.min(c - 2), x, y).clamp(0.0, 255.0);
                     [0, 1, 2].map(|channel| colour(channel) * alpha + square * (1.0 - alpha))
                 }
-                _ => {
-                    let plane = y / h * columns + x / w;
+                _ => match y / h * columns + x / w {
+                    0 => [0, 1, 2].map(|channel| value(channel, x, y)),
+                    tile if tile < tiles => [value(tile + 2, x % w, y % h); 3],
                     // What is left of the last row stays white.
-                    [if plane < c { value(plane, x % w, y % h) } else { 255.0 }; 3]
-                }
+                    _ => [255.0; 3],
+                },
             };
             let image = RgbImage::from_fn(width, height, |x, y| {
                 Rgb(pixel(x as usize, y as usize).map(|level| level.round() as u8))
@@ -63,7 +69,10 @@ fn scaled_down(image: RgbImage, max_side: u32) -> RgbImage {
 }
 
 /// The image as a PNG file.
-pub(super) fn png(image: &RgbImage) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// What the encoder says.
+pub(crate) fn png(image: &RgbImage) -> Result<Vec<u8>, String> {
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, ImageFormat::Png).map_err(|e| e.to_string())?;
     Ok(bytes.into_inner())
