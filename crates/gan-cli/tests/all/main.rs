@@ -21,6 +21,7 @@ mod limits;
 mod max_memory;
 mod ranges;
 mod run_folder;
+mod serve;
 mod signals;
 mod styles;
 mod support;
