@@ -66,5 +66,6 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 pub(crate) fn with(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    (status, headers, body.into()).into_response()
+    let body: Body = body.into();
+    (status, headers, body).into_response()
 }

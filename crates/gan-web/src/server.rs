@@ -68,6 +68,11 @@ pub struct App {
 /// Becomes true when the server ends. An extension of every request, as the [`Connection`] is.
 pub(crate) type Stopping = watch::Receiver<bool>;
 
+/// Waits until the server ends.
+pub(crate) async fn ended(stopping: &mut Stopping) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
 /// A port that is open.
 #[derive(Debug)]
 pub struct Server {
@@ -190,7 +195,7 @@ async fn serve(listener: tokio::net::TcpListener, router: Router, limits: Limits
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopping.wait_for(|stop| *stop) => break,
+            () = ended(&mut stopping) => break,
         };
         let Ok((stream, peer)) = accepted else {
             // No more files can be open: some of them will be closed.
@@ -207,7 +212,7 @@ async fn serve(listener: tokio::net::TcpListener, router: Router, limits: Limits
                         Ok(slot) => slot,
                         Err(_) => break,
                     },
-                    _ = stopping.wait_for(|stop| *stop) => break,
+                    () = ended(&mut stopping) => break,
                 }
             }
         };
@@ -249,7 +254,7 @@ async fn converse(
         tokio::select! {
             _ = conversation.as_mut() => return,
             () = connection.closed() => return,
-            _ = stopping.wait_for(|stop| *stop), if !told => {
+            () = ended(&mut stopping), if !told => {
                 told = true;
                 conversation.as_mut().graceful_shutdown();
             }

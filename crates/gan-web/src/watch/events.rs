@@ -2,7 +2,7 @@
 
 use crate::connection::Working;
 use crate::reply::with;
-use crate::server::Stopping;
+use crate::server::{Stopping, ended};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -54,7 +54,7 @@ pub(super) fn stream(mut news: watch::Receiver<Arc<str>>, working: Working, mut 
                         }
                     }
                     () = sender.closed() => return,
-                    _ = stopping.wait_for(|stop| *stop) => return,
+                    () = ended(&mut stopping) => return,
                 }
             }
         }
