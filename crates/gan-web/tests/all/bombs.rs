@@ -50,7 +50,7 @@ fn a_png_of_65535_pixels_squared() {
 
 #[test]
 fn a_png_of_two_milliards() {
-    refused(&png_of(0x7fff_ffff, 0x7fff_ffff, &[]), 413, "");
+    refused(&png_of(0x7fff_ffff, 0x7fff_ffff, &[]), 422, "scale it down");
 }
 
 #[test]
