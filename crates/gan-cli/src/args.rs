@@ -1,7 +1,8 @@
 //! The command line.
 
 use crate::commands::{
-    bench, completions, config, convert, dataset, demo, encode_features, evaluate, presets, summary, train, translate,
+    bench, completions, config, convert, dataset, demo, encode_features, evaluate, presets, serve, summary, train,
+    translate, watch,
 };
 use clap::{Parser, Subcommand};
 
@@ -24,6 +25,10 @@ pub(crate) enum Command {
     Train(train::Args),
     /// Translate images with a trained model
     Translate(Box<translate::Args>),
+    /// Try trained models in the browser, and translate over HTTP
+    Serve(serve::Args),
+    /// Follow runs in the browser while they are trained, or write them into one file
+    Watch(watch::Args),
     /// Convert weights between PyTorch's .pth and .safetensors
     Convert(convert::Args),
     /// Cluster the instance features of a pix2pixHD model, for `translate --style`

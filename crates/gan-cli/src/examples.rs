@@ -22,6 +22,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "gan-cli translate runs/photos drawings/ photos/ --checkpoint best --format jpg --skip-existing",
         ],
     ),
+    (
+        "serve",
+        &[
+            "gan-cli serve runs/photos --open",
+            "gan-cli serve --model runs/photos runs/streets --port 8000",
+            "gan-cli serve runs/photos --host 0.0.0.0 --allow-host lab.example",
+        ],
+    ),
+    ("watch", &["gan-cli watch runs/photos", "gan-cli watch runs/first runs/second --export compared.html"]),
     ("convert", &["gan-cli convert latest_net_G.pth g.safetensors", "gan-cli convert runs/photos g.pth --network g"]),
     ("encode-features", &["gan-cli encode-features --model runs/streets"]),
     (

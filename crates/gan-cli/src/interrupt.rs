@@ -4,9 +4,14 @@ use crate::{live, screen};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that the first signal sets. Signals that the process was started to ignore (`nohup`, `&` in a script) stay
-/// ignored.
+/// A flag that the first signal sets, for a command that then saves a checkpoint.
 pub(crate) fn flag() -> Arc<AtomicBool> {
+    flag_saying("finishing this step and saving a checkpoint; press Ctrl-C again to quit now")
+}
+
+/// A flag that the first signal sets, with what is said then. Signals that the process was started to ignore (`nohup`, `&` in a
+/// script) stay ignored.
+pub(crate) fn flag_saying(text: &'static str) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = stop.clone();
     #[cfg(unix)]
@@ -18,7 +23,7 @@ pub(crate) fn flag() -> Arc<AtomicBool> {
             screen::restore();
             std::process::exit(130); // checkpoints are written so that this leaves a valid one
         }
-        note!("finishing this step and saving a checkpoint; press Ctrl-C again to quit now");
+        note!("{text}");
     });
     #[cfg(unix)]
     before.restore(set.is_err());

@@ -50,6 +50,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Translate(args) => commands::translate::run(*args),
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Watch(args) => commands::watch::run(args),
         Command::Convert(args) => commands::convert::run(args),
         Command::EncodeFeatures(args) => commands::encode_features::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),

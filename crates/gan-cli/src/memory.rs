@@ -17,10 +17,12 @@ pub(crate) fn prepare(command: &Command) {
             "give a lower --max-memory, or use smaller images, for example by --preprocess scale_width --load-size 512"
         }
         Command::Bench(_) => "lower --size and --batch",
+        Command::Serve(_) => "send smaller images, or serve fewer models",
         Command::EncodeFeatures(_) | Command::Evaluate(_) | Command::Dataset(_) => "use smaller images",
         Command::Convert(_)
         | Command::Summary(_)
         | Command::Presets(_)
+        | Command::Watch(_)
         | Command::Config(_)
         | Command::Completions(_) => return,
     };

@@ -69,7 +69,7 @@ pub use config::{DataConfig, DataMode, Direction};
 pub use dataset::{Dataset, Description, ItemFiles};
 pub use decode::{
     AlphaPolicy, DecodeLimits, DecodeOptions, Header, LabelsAs, decode, decode_bytes, decode_ids, decode_ids_bytes,
-    probe,
+    probe, probe_bytes,
 };
 pub use dynamic_image::Image;
 pub use encode::{

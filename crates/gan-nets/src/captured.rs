@@ -75,6 +75,19 @@ impl CapturedGenerator {
         CapturedGenerator { generator, ctx, state: Mutex::new(state) }
     }
 
+    /// Translates with another context from now on.
+    pub fn set_ctx(&mut self, ctx: Ctx) {
+        if self.ctx == ctx {
+            return;
+        }
+        self.ctx = ctx;
+        // Masks and statistics of the old context are part of what was captured.
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !state.cache.is_off() {
+            *state = State::default();
+        }
+    }
+
     /// What the generator was built from.
     pub fn config(&self) -> &GeneratorConfig {
         self.generator.config()

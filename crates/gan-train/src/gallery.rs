@@ -13,6 +13,7 @@ mod curve;
 mod epochs;
 mod export;
 mod facts;
+mod live;
 mod page;
 
 use std::collections::{BTreeMap, HashSet};
@@ -32,6 +33,7 @@ use curve::{Curves, Kind};
 use epochs::Epochs;
 pub use export::export;
 use facts::Facts;
+pub use live::LiveRuns;
 use page::RunView;
 
 /// Bounds of a gallery.

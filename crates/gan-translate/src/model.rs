@@ -87,6 +87,22 @@ impl Model {
         Ok(Model { path: trained.path().to_owned(), config, generator, networks, reader, options, notes })
     }
 
+    /// Draws another style from now on; `None` as in [`Options::style`].
+    ///
+    /// # Errors
+    /// [`Error::NoEncoder`] for a model without an encoder, [`Error::NoStyles`] where none were found yet.
+    pub fn set_style(&mut self, style: Option<u64>) -> Result<()> {
+        self.networks.set_style(style)?;
+        self.options.style = style;
+        Ok(())
+    }
+
+    /// Drops activations by the masks of another seed from now on; `None` as in [`Options::dropout`].
+    pub fn set_dropout(&mut self, seed: Option<u64>) {
+        self.options.dropout = seed;
+        self.networks.set_ctx(self.options.ctx());
+    }
+
     /// What the model is.
     pub fn config(&self) -> &ModelConfig {
         &self.config

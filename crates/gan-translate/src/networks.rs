@@ -12,7 +12,7 @@ use crate::trained_model::TrainedModel;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
-use gan_layers::Builder;
+use gan_layers::{Builder, Ctx};
 use gan_nets::CapturedGenerator;
 use std::path::PathBuf;
 
@@ -62,6 +62,24 @@ impl Networks {
             limit: options.limit.clone().filter(|_| device.device.is_cpu()),
             parameters: shapes.params() * device.dtype.size_in_bytes() as u64,
         })
+    }
+
+    /// The style that is drawn from now on.
+    pub(crate) fn set_style(&mut self, style: Option<u64>) -> Result<()> {
+        match &mut self.features {
+            Some(features) if style.is_some() && features.clusters.is_none() => Err(features.no_styles()),
+            Some(features) => {
+                features.style = style;
+                Ok(())
+            }
+            None if style.is_some() => Err(Error::NoEncoder),
+            None => Ok(()),
+        }
+    }
+
+    /// The context of the generator from now on.
+    pub(crate) fn set_ctx(&mut self, ctx: Ctx) {
+        self.generator.set_ctx(ctx);
     }
 
     /// The images `[N, output_nc, H, W]` in [-1, 1] for a batch on the device whose sides are multiples of

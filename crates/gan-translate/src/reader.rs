@@ -25,6 +25,8 @@ pub struct Files<'a> {
     pub style: Option<&'a Path>,
     /// What the input holds, if it is not to be read from its path. The path is for messages then.
     pub content: Option<&'a [u8]>,
+    /// What its instance map holds, if it is not to be read from a path.
+    pub instance_content: Option<&'a [u8]>,
     /// Which page of a TIFF the input is, counted from 0.
     pub page: usize,
 }
@@ -34,7 +36,7 @@ impl<'a> Files<'a> {
     #[must_use]
     pub fn new(input: &'a Path) -> Self {
         let name = input.file_stem().map_or(input, Path::new);
-        Files { input, name, instances: None, style: None, content: None, page: 0 }
+        Files { input, name, instances: None, style: None, content: None, instance_content: None, page: 0 }
     }
 
     /// The input as an image.
@@ -171,6 +173,12 @@ impl Reader {
     fn instances(&self, frame: &Frame<'_>, files: &Files<'_>) -> Result<Option<Tensor>> {
         if !self.config.instances {
             return Ok(None);
+        }
+        if let Some(content) = files.instance_content {
+            let file = Path::new("instances");
+            let map = decode_ids_bytes(file, content, &self.decode_options())?;
+            frame.check(map.size(), file, files.input)?;
+            return Ok(Some(frame.apply(map).to_tensor_u32()?.unsqueeze(0)?));
         }
         let path = files.instances.ok_or(Error::NeedsInstances)?;
         let file = if path.is_dir() { gan_data::partner(path, files.name)? } else { path.to_path_buf() };

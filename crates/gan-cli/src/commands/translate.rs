@@ -244,6 +244,7 @@ impl Args {
             instances: self.inst.as_deref(),
             style: self.encode.as_deref(),
             content,
+            instance_content: None,
             page: job.page,
         };
         FileJob { files, output: &job.output }

@@ -22,6 +22,7 @@ mod logs;
 mod max_memory;
 mod ranges;
 mod run_folder;
+mod serve;
 mod signals;
 mod styles;
 mod support;

@@ -132,8 +132,15 @@ pub fn probe(path: &Path, options: &DecodeOptions) -> Result<Header> {
     if is_planes(path) {
         return planes::probe(path, options);
     }
-    let file = options.limits.read(path)?;
-    let (source, format) = source(path, &file, options)?;
+    probe_bytes(path, &options.limits.read(path)?, options)
+}
+
+/// Reads the header of a file that was read already, as [`probe`] does; `path` is for messages.
+///
+/// # Errors
+/// [`Error::TooLarge`] or [`Error::Decode`].
+pub fn probe_bytes(path: &Path, bytes: &[u8], options: &DecodeOptions) -> Result<Header> {
+    let (source, format) = source(path, bytes, options)?;
     let header = header(path, &source.bytes, format, &options.limits)?;
     let sideways = source.orientation(options).to_exif() >= 5;
     let (width, height) = if sideways { (header.height, header.width) } else { (header.width, header.height) };

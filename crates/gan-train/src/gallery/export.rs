@@ -39,7 +39,7 @@ pub fn export(storage: &dyn Storage, runs: &[PathBuf]) -> Result<String> {
 }
 
 /// The name of a run: that of its folder.
-fn name(folder: &Path) -> String {
+pub(super) fn name(folder: &Path) -> String {
     let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     path.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned()
 }

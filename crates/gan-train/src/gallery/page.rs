@@ -38,20 +38,35 @@ pub(super) struct RunView<'a> {
 
 /// The data as JSON that may stand in a script element.
 pub(super) fn data(runs: &[RunView]) -> serde_json::Result<String> {
-    Ok(serde_json::to_string(runs)?.replace('<', "\\u003c"))
+    Ok(in_script(&serde_json::to_string(runs)?))
 }
+
+/// How the script begins that hands newer data to an open page, and how it ends.
+const UPDATE: [&str; 2] = ["window.galleryData(", ");"];
 
 /// The script that hands newer data to an open page.
 pub(super) fn update(data: &str) -> String {
-    format!("window.galleryData({data});\n")
+    let [begin, end] = UPDATE;
+    format!("{begin}{data}{end}\n")
+}
+
+/// The data in such a script.
+pub(super) fn data_in(update: &str) -> Option<&str> {
+    let [begin, end] = UPDATE;
+    update.trim_end().strip_prefix(begin)?.strip_suffix(end)
 }
 
 /// The page about these runs, with [`data`] of them.
 pub(super) fn page(title: &str, runs: &[RunView], data: &str) -> String {
     let [run, ..] = runs else { return String::new() };
-    let summary = if runs.len() == 1 { escape(&run.summary) } else { format!("{} runs", runs.len()) };
+    let summary = if runs.len() == 1 { run.summary.clone() } else { format!("{} runs", runs.len()) };
     let newest = run.previews.last().map(|preview| static_rows(run, preview)).unwrap_or_default();
-    let title = escape(title);
+    render(title, &summary, &newest, data)
+}
+
+/// The page with this data; `newest` is HTML for browsers that run no script.
+pub(super) fn render(title: &str, summary: &str, newest: &str, data: &str) -> String {
+    let (title, summary) = (escape(title), escape(summary));
     // In one pass: what is put in may hold anything.
     let mut html = String::with_capacity(TEMPLATE.len() + STYLE.len() + SCRIPT.len() + data.len());
     for part in TEMPLATE.split("{{") {
@@ -64,13 +79,18 @@ pub(super) fn page(title: &str, runs: &[RunView], data: &str) -> String {
             "summary" => &summary,
             "style" => STYLE,
             "script" => SCRIPT,
-            "static" => &newest,
+            "static" => newest,
             "data" => data,
             _ => "",
         };
         html += rest;
     }
     html
+}
+
+/// JSON that may stand in a script element.
+pub(super) fn in_script(json: &str) -> String {
+    json.replace('<', "\\u003c")
 }
 
 /// Previews for browsers that run no script.

@@ -305,3 +305,48 @@ fn validation_has_curves_of_its_own() {
     assert!(text(&storage, "index.html").contains("stopped early"));
     assert_eq!(curve(&open(&storage, 12)), [(10, 9.0)]);
 }
+
+#[test]
+fn a_server_shows_runs_as_they_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = ["one", "two"].map(|name| folder.path().join(name));
+    let mut galleries = Vec::new();
+    for run in &runs {
+        std::fs::create_dir_all(run).unwrap();
+        std::fs::write(run.join("config.toml"), "[train]\nlr = 0.5\n").unwrap();
+        let mut log = JsonLines::create(Arc::new(Disk), &run.join("events.jsonl")).unwrap();
+        log.on(&progress(10, 2.0)).unwrap();
+        log.sync().unwrap();
+        let (dir, events) = (run.join("gallery"), run.join("events.jsonl"));
+        galleries.push(Gallery::open(Arc::new(Disk), &dir, &events, 10, options()).unwrap());
+    }
+    galleries[0].on(&preview(10)).unwrap();
+    let mut live = LiveRuns::open(&runs).unwrap();
+    let shown = data(&live.page());
+    // The second has no page yet: its events tell.
+    for (run, name) in [(&shown[0], "one"), (&shown[1], "two")] {
+        assert_eq!((run["name"].as_str(), run["live"].as_bool()), (Some(name), Some(false)));
+        assert_eq!(run["curves"][0]["points"], serde_json::json!([[10, 2.0]]));
+    }
+    let address = shown[0]["images"].as_object().unwrap().values().next().unwrap().as_str().unwrap();
+    assert!(live.image(address).unwrap().is_file() && live.image("images/0/../../config.toml").is_none());
+    assert!(!live.refresh().unwrap(), "nothing has changed");
+    galleries[1].on(&progress(20, 1.0)).unwrap();
+    assert!(live.refresh().unwrap());
+    let shown: serde_json::Value = serde_json::from_str(live.data()).unwrap();
+    assert!(
+        shown[1]["curves"][0]["points"].to_string().contains("[20,1.0]")
+            && shown[1]["summary"].as_str().unwrap().contains("left")
+    );
+    // What somebody else wrote there is not shown, and leads nowhere.
+    let hostile = r#"window.galleryData([{"name":"x","summary":"</script>","curves":[],"epochs":[],"facts":[],"previews":[{"rows":[[{"file":"../../config.toml"}]]}]}]);"#;
+    std::fs::write(runs[0].join("gallery/newer.js"), hostile).unwrap();
+    assert!(live.refresh().unwrap());
+    let shown: serde_json::Value = serde_json::from_str(live.data()).unwrap();
+    assert_eq!(shown[0]["images"], serde_json::json!({}));
+    assert!(!live.page().contains("</script>\""), "data stays data");
+    std::fs::write(runs[0].join("gallery/newer.js"), "window.galleryData([{}]);").unwrap();
+    assert!(live.refresh().unwrap());
+    assert!(live.page().contains("g_gan"), "a file that is no data is passed over");
+    assert!(LiveRuns::open(&[folder.path().join("none")]).unwrap_err().to_string().contains("no run"));
+}

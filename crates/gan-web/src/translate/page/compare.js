@@ -1,0 +1,26 @@
+// Input and result over one another.
+function setUpCompare() {
+  const stage = byId("compare"), swipe = byId("swipe"), over = byId("over");
+  const clip = () => { over.style.clipPath = `inset(0 ${100 - swipe.value}% 0 0)`; };
+  swipe.addEventListener("input", clip);
+  const drag = event => {
+    // The image keeps its aspect inside of the stage.
+    const box = over.getBoundingClientRect();
+    const width = Math.min(box.width, box.height * over.naturalWidth / over.naturalHeight);
+    const share = (event.clientX - box.left - (box.width - width) / 2) / width;
+    swipe.value = Math.round(100 * ((box.width - width) / 2 + share * width) / box.width);
+    clip();
+  };
+  stage.addEventListener("pointerdown", event => { if (!over.hidden) { stage.setPointerCapture(event.pointerId); drag(event); } });
+  stage.addEventListener("pointermove", event => { if (event.buttons && !over.hidden) drag(event); });
+  clip();
+}
+
+/// Shows a blob in an image, and forgets the one before.
+function show(image, blob) {
+  const before = image.src;
+  image.src = URL.createObjectURL(blob);
+  image.hidden = false;
+  if (before.startsWith("blob:")) URL.revokeObjectURL(before);
+  return image.decode().then(() => image.classList.toggle("small", image.naturalWidth < 400)).catch(() => {});
+}
