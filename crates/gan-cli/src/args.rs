@@ -1,7 +1,8 @@
 //! The command line.
 
 use crate::commands::{
-    bench, completions, config, convert, dataset, demo, encode_features, evaluate, presets, summary, train, translate,
+    bench, completions, config, convert, dataset, demo, encode_features, evaluate, export, presets, summary, train, translate,
+    verify,
 };
 use clap::{Parser, Subcommand};
 
@@ -26,6 +27,10 @@ pub(crate) enum Command {
     Translate(Box<translate::Args>),
     /// Convert weights between PyTorch's .pth and .safetensors
     Convert(convert::Args),
+    /// Write a model for other programs: ONNX files, model folders
+    Export(export::Args),
+    /// Check a model folder: its files, and the images that it makes
+    Verify(verify::Args),
     /// Cluster the instance features of a pix2pixHD model, for `translate --style`
     EncodeFeatures(encode_features::Args),
     /// Measure translated images against real ones
