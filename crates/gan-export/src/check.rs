@@ -4,7 +4,7 @@ use crate::onnx::{Inputs, OnnxOptions, Precision};
 use crate::subject::{Built, Subject};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use gan_data::{Batch, Depth, Image, Quantize, image_from_tensor};
+use gan_data::{Batch, Depth, Image, Quantize, image_from_lab, image_from_tensor, lab_tensors};
 use gan_rng::{Key, Purpose};
 use gan_translate::Condition;
 
@@ -94,7 +94,7 @@ pub fn cases(subject: &Subject, options: &OnnxOptions) -> Result<Vec<Case>> {
     let inputs = match options.preprocessing {
         true => {
             let (model, generator) = subject.generator()?;
-            Some(Inputs::of(model, generator)?)
+            Some(Inputs::of(model, generator))
         }
         false => None,
     };
@@ -147,7 +147,8 @@ impl Request {
             let level = |at: &[usize]| ((self.value(at[0], at[3], at[1], at[2]) + 1.0) * 127.5).round() as u8;
             let levels = each(&dims, level);
             let images = levels.chunks_exact(h * w * channels).map(|image| {
-                Image::U8(gan_data::Raster::new(w, h, channels, image.to_vec())).to_tensor()
+                let image = Image::U8(gan_data::Raster::new(w, h, channels, image.to_vec()));
+                if inputs.colour { Ok(lab_tensors(&image)?.0) } else { image.to_tensor() }
             });
             batch.a = Tensor::stack(&images.collect::<gan_data::Result<Vec<_>>>()?, 0)?;
             given.push(("image".to_owned(), Array { dims, values: Values::U8(levels) }));
@@ -179,7 +180,12 @@ impl Request {
         }
         let y = Self::forward(built, options, &condition.planes()?)?;
         let y = y.first().ok_or_else(|| Error::UnknownNetwork { network: subject.network.to_string() })?;
-        let images = (0..n).map(|i| Ok(image_from_tensor(&y.narrow(0, i, 1)?, Depth::U8, Quantize::Round)?));
+        let images = (0..n).map(|i| {
+            Ok(match inputs.colour {
+                true => image_from_lab(&batch.a.get(i)?, &y.get(i)?)?,
+                false => image_from_tensor(&y.narrow(0, i, 1)?, Depth::U8, Quantize::Round)?,
+            })
+        });
         let (mut levels, mut dims) = (Vec::new(), Vec::new());
         for image in images.collect::<Result<Vec<_>>>()? {
             if let Image::U8(raster) = image {
@@ -199,7 +205,7 @@ impl Request {
     /// A value in [-1, 1].
     fn value(&self, n: usize, c: usize, y: usize, x: usize) -> f64 {
         let of = |a: usize, b: usize| {
-            let key = Key::new(17, Purpose::Augment).at(n as u64).at(c as u64).at(a as u64).at(b as u64);
+            let key = Key::new(17, Purpose::Test).at(n as u64).at(c as u64).at(a as u64).at(b as u64);
             key.stream().range(-1.0, 1.0)
         };
         match self.pattern {
@@ -219,7 +225,7 @@ impl Request {
             Pattern::Waves => 13,
             Pattern::Blocks => 8,
         };
-        let key = Key::new(18, Purpose::Augment).at(n as u64).at((y / side) as u64).at((x / side) as u64);
+        let key = Key::new(18, Purpose::Test).at(n as u64).at((y / side) as u64).at((x / side) as u64);
         key.stream().below(classes as u64) as usize
     }
 }

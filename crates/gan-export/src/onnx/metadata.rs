@@ -14,7 +14,7 @@ pub(super) fn of(subject: &Subject, options: &OnnxOptions, size: (usize, usize))
     let model = subject.model.as_ref().filter(|_| generator);
     let image = |labels: &str| match model.map(|model| (&model.input, model.output)) {
         Some((InputKind::Labels { .. }, _)) => labels.to_owned(),
-        Some((InputKind::Lightness, OutputKind::Colour)) => "lightness L of Lab, L / 50 - 1".to_owned(),
+        Some((InputKind::Lightness, OutputKind::Colour)) if !options.preprocessing => "lightness L of Lab, L / 50 - 1".to_owned(),
         _ if options.preprocessing => "levels 0 to 255, RGB".to_owned(),
         _ => "[-1, 1], RGB".to_owned(),
     };
@@ -26,7 +26,7 @@ pub(super) fn of(subject: &Subject, options: &OnnxOptions, size: (usize, usize))
         input += if model.encoder.is_some() { ", then features in [-1, 1]" } else { "" };
     }
     let output = match (&subject.network, model.map(|model| model.output)) {
-        (Network::Generator(_), Some(OutputKind::Colour)) => "a and b of Lab, divided by 110",
+        (Network::Generator(_), Some(OutputKind::Colour)) if !options.preprocessing => "a and b of Lab, divided by 110",
         (Network::Generator(_), _) if options.preprocessing => "levels 0 to 255, RGB",
         (Network::Generator(_), _) => "[-1, 1], RGB",
         (Network::Encoder(_), _) => "[-1, 1]",

@@ -5,11 +5,16 @@
 
 mod file;
 mod graph;
+#[cfg(test)]
+mod interpreter;
+mod lab;
 mod metadata;
 mod operators;
 mod padding;
 mod preprocessing;
 mod proto;
+#[cfg(test)]
+mod tests;
 
 use crate::subject::{Built, Subject};
 use crate::{Error, Result};
@@ -76,20 +81,27 @@ impl OnnxModel {
 
         let mut graph = Graph::new(&subject.name, options.precision);
         let channels = operators.channels(operators.input());
-        let input = if options.preprocessing {
-            let (model, generator) = subject.generator()?;
-            preprocessing::before(&mut graph, &Inputs::of(model, generator)?, &sides)?
-        } else {
-            let about = "planes; of images, values in [-1, 1]";
-            let input = graph.input("input", DataType::Float, sides.planes(channels), about);
-            preprocessing::in_precision(&mut graph, "input", input)
+        let prepared = match options.preprocessing {
+            true => {
+                let (model, generator) = subject.generator()?;
+                Some(preprocessing::before(&mut graph, &Inputs::of(model, generator), &sides)?)
+            }
+            false => None,
+        };
+        let input = match &prepared {
+            Some(prepared) => prepared.condition.clone(),
+            None => {
+                let about = "planes; of images, values in [-1, 1]";
+                let input = graph.input("input", DataType::Float, sides.planes(channels), about);
+                preprocessing::in_precision(&mut graph, "input", input)
+            }
         };
         let values = operators::write(&mut graph, &operators, &input, options.pad, &outputs)?;
         for (i, (value, at)) in values.iter().zip(&outputs).enumerate() {
             let channels = operators.channels(*at);
             let sides = Sides::of(options.dynamic, sizes[at.index()], built.output_sides(i));
-            if options.preprocessing {
-                preprocessing::behind(&mut graph, value, channels, &sides)?;
+            if let Some(prepared) = &prepared {
+                preprocessing::behind(&mut graph, value, channels, prepared, &sides)?;
                 continue;
             }
             let value = graph.cast_from_precision("output", value);

@@ -1,8 +1,9 @@
 //! What happens to images in front of a network and behind it, as part of the graph.
 
 use super::graph::{Dim, Graph, int};
+use super::lab;
 use super::proto::{AttributeProto, DataType};
-use crate::{Error, Result};
+use crate::Result;
 use candle_core::{Device, Tensor};
 use gan_translate::{InputKind, ModelConfig, OutputKind};
 
@@ -17,31 +18,24 @@ pub(crate) struct Inputs {
     pub(crate) dont_care: Option<(u32, usize)>,
     /// Whether there is an instance map.
     pub(crate) instances: bool,
+    /// Whether the network sees the lightness of the image and makes its colour.
+    pub(crate) colour: bool,
     /// Channels of instance features; 0 without an encoder.
     pub(crate) features: usize,
 }
 
 impl Inputs {
     /// What the generator of a model is given.
-    ///
-    /// # Errors
-    /// [`Error::NoPreprocessing`] for a model of colours.
-    pub(crate) fn of(model: &ModelConfig, generator: &gan_translate::Generator) -> Result<Self> {
-        if model.output == OutputKind::Colour {
-            return Err(Error::NoPreprocessing { reason: "it makes colours of a lightness, in Lab" });
-        }
+    pub(crate) fn of(model: &ModelConfig, generator: &gan_translate::Generator) -> Self {
+        let colour = model.output == OutputKind::Colour;
         let dont_care = match model.input {
             InputKind::Labels { label_nc, dont_care } => dont_care.map(|id| (id, label_nc)),
             InputKind::Image | InputKind::Lightness => None,
         };
         let classes = model.classes();
-        Ok(Inputs {
-            image: (classes == 0).then(|| model.input_nc(generator)),
-            classes,
-            dont_care,
-            instances: model.instances,
-            features: model.encoder.as_ref().map_or(0, |encoder| encoder.config.feat_num),
-        })
+        let image = (classes == 0).then(|| if colour { 3 } else { model.input_nc(generator) });
+        let features = model.encoder.as_ref().map_or(0, |encoder| encoder.config.feat_num);
+        Inputs { image, classes, dont_care, instances: model.instances, colour, features }
     }
 }
 
@@ -70,13 +64,30 @@ impl Sides {
     }
 }
 
-/// The inputs of a graph, made into what the network is given, `[N, C, H, W]`.
-pub(super) fn before(to: &mut Graph, inputs: &Inputs, sides: &Sides) -> Result<String> {
-    let mut parts = Vec::new();
+/// What the inputs of a graph become.
+pub(super) struct Prepared {
+    /// What the network is given, `[N, C, H, W]`.
+    pub(super) condition: String,
+    /// The lightness that the network's output is the colour of.
+    lightness: Option<String>,
+}
+
+/// The inputs of a graph, made into what the network is given.
+pub(super) fn before(to: &mut Graph, inputs: &Inputs, sides: &Sides) -> Result<Prepared> {
+    let (mut parts, mut lightness) = (Vec::new(), None);
     if let Some(channels) = inputs.image {
         let about = format!("images of {channels} channels (3: RGB), levels 0 to 255");
         let image = to.input("image", DataType::Uint8, sides.pixels(channels), &about);
-        parts.push(image_planes(to, &image)?);
+        let planes = to.node("image", "Transpose", &[&image], vec![perm(&[0, 3, 1, 2])]);
+        let levels = to.cast("image", &planes, DataType::Float);
+        let value = if inputs.colour {
+            let value = lab::lightness(to, &levels)?;
+            lightness = Some(value.clone());
+            value
+        } else {
+            normalised(to, &levels)?
+        };
+        parts.push(in_precision(to, "image", value));
     }
     if inputs.classes > 0 {
         let about = format!("label ids below {}; other ids have no label", inputs.classes);
@@ -92,25 +103,23 @@ pub(super) fn before(to: &mut Graph, inputs: &Inputs, sides: &Sides) -> Result<S
         let features = to.input("features", DataType::Float, sides.planes(inputs.features), about);
         parts.push(in_precision(to, "features", features));
     }
-    Ok(match &parts[..] {
+    let condition = match &parts[..] {
         [one] => one.clone(),
         several => {
             let several: Vec<&str> = several.iter().map(String::as_str).collect();
             to.node("condition", "Concat", &several, vec![int("axis", 1)])
         }
-    })
+    };
+    Ok(Prepared { condition, lightness })
 }
 
-/// Levels of pixels as planes in [-1, 1], by the arithmetic with which image files are read.
-fn image_planes(to: &mut Graph, image: &str) -> Result<String> {
+/// Levels as values in [-1, 1], by the arithmetic with which image files are read.
+fn normalised(to: &mut Graph, levels: &str) -> Result<String> {
     const PATH: &str = "image";
-    let planes = to.node(PATH, "Transpose", &[image], vec![perm(&[0, 3, 1, 2])]);
-    let levels = to.cast(PATH, &planes, DataType::Float);
     let (top, half) = (number(to, "255", 255.)?, number(to, "0.5", 0.5)?);
-    let unit = to.node(PATH, "Div", &[&levels, &top], Vec::new());
+    let unit = to.node(PATH, "Div", &[levels, &top], Vec::new());
     let centred = to.node(PATH, "Sub", &[&unit, &half], Vec::new());
-    let value = to.node(PATH, "Div", &[&centred, &half], Vec::new());
-    Ok(in_precision(to, PATH, value))
+    Ok(to.node(PATH, "Div", &[&centred, &half], Vec::new()))
 }
 
 /// The planes of labels: 1 in that of a pixel's label.
@@ -156,17 +165,22 @@ fn edges(to: &mut Graph, instances: &str) -> Result<String> {
     Ok(in_precision(to, PATH, edges))
 }
 
-/// The output of a network in [-1, 1] as levels of pixels, by the arithmetic with which image files are written.
-pub(super) fn behind(to: &mut Graph, value: &str, channels: usize, sides: &Sides) -> Result<()> {
+/// The output of a network as levels of pixels, by the arithmetic with which image files are written.
+pub(super) fn behind(to: &mut Graph, value: &str, channels: usize, prepared: &Prepared, sides: &Sides) -> Result<()> {
     const PATH: &str = "levels";
     let value = to.cast_from_precision(PATH, value);
-    let (one, two, top) = (number(to, "1", 1.)?, number(to, "2", 2.)?, number(to, "255", 255.)?);
-    let (half, none) = (number(to, "0.5", 0.5)?, number(to, "0", 0.)?);
-    let mut y = to.node(PATH, "Add", &[&value, &one], Vec::new());
-    for (kind, by) in [("Div", &two), ("Mul", &top), ("Add", &half)] {
-        y = to.node(PATH, kind, &[&y, by], Vec::new());
-    }
-    let clipped = to.node(PATH, "Clip", &[&y, &none, &top], Vec::new());
+    let (top, half, none) = (number(to, "255", 255.)?, number(to, "0.5", 0.5)?, number(to, "0", 0.)?);
+    let (unit, channels) = match &prepared.lightness {
+        Some(lightness) => (lab::rgb(to, lightness, &value)?, 3),
+        None => {
+            let (one, two) = (number(to, "1", 1.)?, number(to, "2", 2.)?);
+            let positive = to.node(PATH, "Add", &[&value, &one], Vec::new());
+            (to.node(PATH, "Div", &[&positive, &two], Vec::new()), channels)
+        }
+    };
+    let levels = to.node(PATH, "Mul", &[&unit, &top], Vec::new());
+    let rounded = to.node(PATH, "Add", &[&levels, &half], Vec::new());
+    let clipped = to.node(PATH, "Clip", &[&rounded, &none, &top], Vec::new());
     let levels = to.cast(PATH, &clipped, DataType::Uint8);
     let pixels = to.node(PATH, "Transpose", &[&levels], vec![perm(&[0, 2, 3, 1])]);
     let about = format!("images of {channels} channels (3: RGB), levels 0 to 255");
@@ -184,7 +198,7 @@ fn perm(order: &[usize]) -> AttributeProto {
 }
 
 /// A number of 32 bits.
-fn number(to: &mut Graph, name: &str, value: f32) -> Result<String> {
+pub(super) fn number(to: &mut Graph, name: &str, value: f32) -> Result<String> {
     let value = Tensor::new(value, &Device::Cpu)?;
     Ok(to.constant(&format!("number_{name}"), value))
 }
