@@ -45,13 +45,6 @@ pub(crate) fn digest_of(state: &StateDict) -> Result<String> {
     Ok(hash.text())
 }
 
-/// SHA-256 of bytes.
-pub(crate) fn digest_of_bytes(bytes: &[u8]) -> String {
-    let mut hash = Hash::new();
-    hash.0.update(bytes);
-    hash.text()
-}
-
 /// SHA-256 of a regular file.
 ///
 /// # Errors
