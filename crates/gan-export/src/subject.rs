@@ -116,6 +116,12 @@ impl Subject {
         asked.unwrap_or((side, side))
     }
 
+    /// Whether the network returns an image of the size of its input, or rounds it up itself (up to four); others it would cut.
+    pub(crate) fn takes(&self, (h, w): (usize, usize)) -> bool {
+        let multiple = self.size_multiple();
+        multiple <= 4 || h % multiple == 0 && w % multiple == 0
+    }
+
     /// Which sides the network takes, in words.
     pub(crate) fn wanted_sides(&self) -> String {
         let (multiple, smallest) = (self.size_multiple(), self.smallest_side());

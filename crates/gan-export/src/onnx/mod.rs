@@ -75,8 +75,11 @@ impl OnnxModel {
         let built = subject.build()?;
         let (operators, outputs) = built.operators(&options.ctx())?;
         let size = subject.size(options.size);
-        let unfit = |_| Error::Size { size, network: subject.network.to_string(), wanted: subject.wanted_sides() };
-        let sizes = operators::sizes(&operators, size).map_err(unfit)?;
+        let unfit = || Error::Size { size, network: subject.network.to_string(), wanted: subject.wanted_sides() };
+        if !subject.takes(size) {
+            return Err(unfit());
+        }
+        let sizes = operators::sizes(&operators, size).map_err(|_| unfit())?;
         let sides = Sides::of(options.dynamic, size, ["height".to_owned(), "width".to_owned()]);
 
         let mut graph = Graph::new(&subject.name, options.precision);

@@ -64,7 +64,7 @@ fn check(subject: &Subject, options: &OnnxOptions) {
     model.write_to(&mut bytes).unwrap();
     assert_eq!(bytes.len() as u64, model.bytes().unwrap());
     let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
-    let limit = if options.precision == Precision::F32 { 2e-5 } else { limit(options) };
+    let limit = if options.precision == Precision::F32 { 5e-5 } else { limit(options) };
     let limit = if options.preprocessing { limit.max(1.0 / 255.0) } else { limit };
     for case in cases(subject, options).unwrap() {
         let outputs = interpreter::run(&graph, &case.inputs).unwrap();
