@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::commands::{
-    bench, completions, config, convert, dataset, demo, encode_features, evaluate, presets, serve, summary, train,
-    translate, watch,
+    bench, completions, config, convert, dataset, demo, encode_features, evaluate, export, presets, serve, summary,
+    train, translate, verify, watch,
 };
 use clap::{Parser, Subcommand};
 
@@ -31,6 +31,10 @@ pub(crate) enum Command {
     Watch(watch::Args),
     /// Convert weights between PyTorch's .pth and .safetensors
     Convert(convert::Args),
+    /// Write a model for other programs: ONNX files, model folders
+    Export(export::Args),
+    /// Check a model folder: its files, and the images that it makes
+    Verify(verify::Args),
     /// Cluster the instance features of a pix2pixHD model, for `translate --style`
     EncodeFeatures(encode_features::Args),
     /// Measure translated images against real ones

@@ -32,6 +32,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("watch", &["gan-cli watch runs/photos", "gan-cli watch runs/first runs/second --export compared.html"]),
     ("convert", &["gan-cli convert latest_net_G.pth g.safetensors", "gan-cli convert runs/photos g.pth --network g"]),
+    (
+        "export onnx",
+        &[
+            "gan-cli export onnx runs/photos photos.onnx --dynamic --with-preprocessing",
+            "gan-cli export onnx latest_net_G.pth painter.onnx --size 512 512 --precision f16",
+        ],
+    ),
+    ("export hub", &["gan-cli export hub runs/photos photos-model/ --licence mit --dataset facades"]),
+    ("verify", &["gan-cli verify photos-model/"]),
     ("encode-features", &["gan-cli encode-features --model runs/streets"]),
     (
         "evaluate",

@@ -93,6 +93,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<gan_metrics::Error>() {
         return of_metrics(error);
     }
+    if let Some(error) = cause.downcast_ref::<gan_export::Error>() {
+        return of_export(error);
+    }
     if let Some(error) = cause.downcast_ref::<gan_translate::Error>() {
         return of_translate(error);
     }
@@ -112,6 +115,20 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         | gan_train::Error::Loss(_) => BAD_MODEL,
         _ => 1,
     })
+}
+
+/// `None` where the cause of the error tells.
+fn of_export(error: &gan_export::Error) -> Option<u8> {
+    use gan_export::Error;
+    match error {
+        Error::Translate(error) => of_translate(error),
+        Error::Weights(error) => Some(of_weights(error)),
+        Error::Data(error) => Some(of_data(error)),
+        Error::Nets(_) | Error::Tensor(_) => None,
+        Error::Size { .. } | Error::NoPreprocessing { .. } | Error::TooLarge { .. } => Some(USAGE),
+        Error::Folder { .. } | Error::Damaged { .. } | Error::OtherImage { .. } | Error::UnknownNetwork { .. } => Some(BAD_MODEL),
+        _ => Some(1),
+    }
 }
 
 /// `None` where the cause of the error tells.

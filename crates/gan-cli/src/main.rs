@@ -53,6 +53,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(args),
         Command::Watch(args) => commands::watch::run(args),
         Command::Convert(args) => commands::convert::run(args),
+        Command::Export(args) => commands::export::run(args),
+        Command::Verify(args) => commands::verify::run(args),
         Command::EncodeFeatures(args) => commands::encode_features::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Summary(args) => commands::summary::run(args),

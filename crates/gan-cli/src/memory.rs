@@ -19,7 +19,9 @@ pub(crate) fn prepare(command: &Command) {
         Command::Bench(_) => "lower --size and --batch",
         Command::Serve(_) => "send smaller images, or serve fewer models",
         Command::EncodeFeatures(_) | Command::Evaluate(_) | Command::Dataset(_) => "use smaller images",
+        Command::Export(_) => "give a smaller --size",
         Command::Convert(_)
+        | Command::Verify(_)
         | Command::Summary(_)
         | Command::Presets(_)
         | Command::Watch(_)

@@ -7,9 +7,11 @@ use crate::encode::require_finite;
 use crate::error::Result;
 use crate::raster::Raster;
 
-const WHITE: [f64; 3] = [0.95047, 1.0, 1.08883];
+/// X, Y and Z of white (D65, 2 degrees).
+pub const WHITE: [f64; 3] = [0.95047, 1.0, 1.08883];
 
-const TO_XYZ: [[f64; 3]; 3] =
+/// X, Y and Z of linear red, green and blue, a row each.
+pub const RGB_TO_XYZ: [[f64; 3]; 3] =
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]];
 
 /// Lab of sRGB values in [0, 1]: L in [0, 100], a and b roughly in [-110, 110].
@@ -17,7 +19,7 @@ const TO_XYZ: [[f64; 3]; 3] =
 pub fn rgb_to_lab(rgb: [f64; 3]) -> [f64; 3] {
     let linear = rgb.map(|v| if v > 0.04045 { ((v + 0.055) / 1.055).powf(2.4) } else { v / 12.92 });
     let mut f = [0.0; 3];
-    for ((f, row), white) in f.iter_mut().zip(TO_XYZ).zip(WHITE) {
+    for ((f, row), white) in f.iter_mut().zip(RGB_TO_XYZ).zip(WHITE) {
         let t = (row[0] * linear[0] + row[1] * linear[1] + row[2] * linear[2]) / white;
         *f = if t > 0.008856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
     }
@@ -34,11 +36,17 @@ pub fn lab_to_rgb([l, a, b]: [f64; 3]) -> [f64; 3] {
         let t = if f > 0.2068966 { f * f * f } else { (f - 16.0 / 116.0) / 7.787 };
         *xyz = t * white;
     }
-    inverse(TO_XYZ).map(|row| {
+    xyz_to_rgb().map(|row| {
         let linear = row[0] * xyz[0] + row[1] * xyz[1] + row[2] * xyz[2];
         let v = if linear > 0.0031308 { 1.055 * linear.powf(1.0 / 2.4) - 0.055 } else { 12.92 * linear };
         v.clamp(0.0, 1.0)
     })
+}
+
+/// Linear red, green and blue of X, Y and Z, a row each: the inverse of [`RGB_TO_XYZ`].
+#[must_use]
+pub fn xyz_to_rgb() -> [[f64; 3]; 3] {
+    inverse(RGB_TO_XYZ)
 }
 
 /// Inverse by cofactors.

@@ -84,7 +84,7 @@ pub use inspect::{
 };
 pub use jitter::{Jitter, JitterFactors, JitterOn, Part};
 pub use kinds::{Aligned, Colorization, LabelScan, Labelled, Single, Unaligned, open};
-pub use lab::{image_from_lab, lab_tensors, lab_to_rgb, rgb_to_lab};
+pub use lab::{RGB_TO_XYZ, WHITE, image_from_lab, lab_tensors, lab_to_rgb, rgb_to_lab, xyz_to_rgb};
 pub use label_colours::{label_colour, label_colours};
 pub use label_rule::LabelRule;
 pub use listing::{Exclude, LeftOut, Listing, Reason, image_files, list_images};

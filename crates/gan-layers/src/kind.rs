@@ -3,6 +3,7 @@
 #[cfg(doc)]
 use crate::Sequence;
 use crate::bands::{Dataflow, Traced, Value};
+use crate::operators::{OperatorGraph, OperatorValue};
 use crate::plan::{Fused, Plan, Step};
 use crate::summary::Rows;
 use crate::tape::foreign;
@@ -104,6 +105,14 @@ pub(crate) trait Op: Kind {
     /// As [`Op::trace`], of labels.
     fn trace_labels<'a>(&'a self, _: &'a OneHot, at: &Traced<'a>, _: &mut Dataflow<'a>) -> Result<Value> {
         bail!("{}: this layer takes images, not labels", at.step.path)
+    }
+
+    /// Writes what it computes of `x` into a list of operators.
+    ///
+    /// # Errors
+    /// It has none.
+    fn operators(&self, _: OperatorValue, step: &Step<'_>, _: &mut OperatorGraph) -> Result<OperatorValue> {
+        bail!("{}: no operators are known for this layer", step.path)
     }
 
     /// Asked of the last layer: lets go of the result if the record holds it. Returns whether the result is this layer's own, so

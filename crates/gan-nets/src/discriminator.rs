@@ -1,7 +1,7 @@
 //! Discriminator networks: stages at one scale or several.
 
 use candle_core::{Result, Tensor};
-use gan_layers::{Ctx, Sequence, Summary, avg_pool3s2};
+use gan_layers::{Ctx, OperatorGraph, OperatorValue, Sequence, Summary, avg_pool3s2};
 
 /// A discriminator network: stages at one scale or several, on a pyramid of the input.
 #[derive(Debug, Clone)]
@@ -43,6 +43,23 @@ impl Discriminator {
             out.push(Sequence::chain(stages).jvp(&x, &dx, ctx)?.1);
         }
         Ok(out)
+    }
+
+    /// The operators of the network for inputs of so many channels, and its score maps among them, finest scale first.
+    ///
+    /// # Errors
+    /// As [`OperatorGraph::new`] and [`OperatorGraph::apply`].
+    pub fn operators(&self, channels: usize, ctx: &Ctx) -> Result<(OperatorGraph, Vec<OperatorValue>)> {
+        let mut graph = OperatorGraph::new(channels, ctx)?;
+        let mut x = graph.input();
+        let mut scores = Vec::new();
+        for (i, stages) in self.scales.iter().enumerate() {
+            if i > 0 {
+                x = graph.avg_pool3s2(&format!("pyramid.{}", i - 1), x);
+            }
+            scores.push(graph.apply(&Sequence::chain(stages), x)?);
+        }
+        Ok((graph, scores))
     }
 
     fn on_each_scale(

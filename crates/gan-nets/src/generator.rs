@@ -5,7 +5,7 @@ use crate::local::LocalEnhancer;
 use crate::{GlobalConfig, LocalConfig, Padding, ResnetConfig, UnetConfig, UnetLayout, Upsample};
 use candle_core::{Result, Tensor, bail};
 use gan_layers::bands::{Dataflow, Value};
-use gan_layers::{Builder, Ctx, InitType, Input, NormKind, Sequence, Summary};
+use gan_layers::{Builder, Ctx, InitType, Input, NormKind, OperatorGraph, OperatorValue, Sequence, Summary};
 use gan_range::{Range, documented};
 use serde::{Deserialize, Serialize};
 
@@ -325,6 +325,27 @@ impl Generator {
             Net::Local(local) => local.trace(&mut flow)?,
         };
         Ok((flow, output))
+    }
+
+    /// The operators of the network, and its output `[N, output_nc, H, W]` among them; the statistics of batch norms are those that `ctx` says.
+    ///
+    /// # Errors
+    /// As [`OperatorGraph::new`] and [`OperatorGraph::apply`].
+    pub fn operators(&self, ctx: &Ctx) -> Result<(OperatorGraph, OperatorValue)> {
+        let mut graph = OperatorGraph::new(self.config.input_nc, ctx)?;
+        let output = match &self.net {
+            Net::Plain(seq) => graph.apply(seq, graph.input())?,
+            Net::Local(local) => local.operators(&mut graph)?,
+        };
+        Ok((graph, output))
+    }
+
+    /// The sequences that it consists of, by what their keys begin with: one, or those of local enhancers in the order of the state dict.
+    pub fn sequences(&self) -> Vec<(String, &Sequence)> {
+        match &self.net {
+            Net::Plain(seq) => vec![("model".to_owned(), seq)],
+            Net::Local(local) => local.sequences(),
+        }
     }
 
     /// Whether it was built over a [`ParamStore`](gan_layers::ParamStore), whose parameters may change.

@@ -6,7 +6,9 @@ use crate::global::{GlobalConfig, head};
 use crate::padding::Padding;
 use candle_core::{Result, Tensor};
 use gan_layers::bands::{Dataflow, Value};
-use gan_layers::{Act, Builder, Ctx, Input, NormKind, PadMode, Sequence, SequenceBuilder, avg_pool3s2};
+use gan_layers::{
+    Act, Builder, Ctx, Input, NormKind, OperatorGraph, OperatorValue, PadMode, Sequence, SequenceBuilder, avg_pool3s2,
+};
 
 /// A global generator of width `ngf · 2^n_local` at the coarsest scale and `n_local` enhancers that each double the size.
 ///
@@ -121,6 +123,30 @@ impl LocalEnhancer {
             let ctx = if m + 1 == self.enhancers.len() { ctx } else { coarse };
             let sum = (enhancer.down.forward(x, ctx)? + y)?;
             y = enhancer.up.forward(&sum, ctx)?;
+        }
+        Ok(y)
+    }
+
+    /// The sequences by what their keys begin with.
+    pub(crate) fn sequences(&self) -> Vec<(String, &Sequence)> {
+        let enhancers = self.enhancers.iter().enumerate().flat_map(|(m, enhancer)| {
+            [(format!("model{}_1", m + 1), &enhancer.down), (format!("model{}_2", m + 1), &enhancer.up)]
+        });
+        std::iter::once(("model".to_owned(), &self.trunk)).chain(enhancers).collect()
+    }
+
+    /// The same as operators, of the input of the graph.
+    pub(crate) fn operators(&self, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        let mut pyramid = vec![graph.input()]; // finest first
+        for (i, _) in self.enhancers.iter().enumerate() {
+            pyramid.push(graph.avg_pool3s2(&format!("pyramid.{i}"), pyramid[i]));
+        }
+        let mut y = graph.apply(&self.trunk, pyramid[self.enhancers.len()])?;
+        let finer = pyramid.iter().rev().skip(1);
+        for ((m, enhancer), &x) in self.enhancers.iter().enumerate().zip(finer) {
+            let down = graph.apply(&enhancer.down, x)?;
+            let sum = graph.add(&format!("model{}.sum", m + 1), down, y)?;
+            y = graph.apply(&enhancer.up, sum)?;
         }
         Ok(y)
     }

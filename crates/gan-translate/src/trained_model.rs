@@ -1,6 +1,7 @@
 //! A trained model on disk: its description and its weights.
 
 use crate::elsewhere::Elsewhere;
+use crate::hub_folder::{HubConfig, weights_of};
 use crate::model_config::{InvalidModel, ModelConfig};
 use crate::reference_folder::ReferenceFolder;
 use crate::weight_file::{WeightFile, WeightOptions, is_weight_file};
@@ -24,7 +25,7 @@ pub enum WeightSet {
 }
 
 /// A trained model: of a run folder the newest usable checkpoint, a checkpoint folder, a folder of `model.json` and
-/// `NAME.safetensors`, a folder of the references (`latest_net_G.pth`), or a bare weight file.
+/// `NAME.safetensors`, a [folder of a hub](HubConfig), a folder of the references (`latest_net_G.pth`), or a bare weight file.
 ///
 /// It is chosen once, by reading and building the networks that translate, and everything that is read later comes from it:
 /// a trainer may write newer checkpoints, or delete this one, meanwhile.
@@ -46,6 +47,8 @@ enum Source {
     Checkpoint(Folder<'static>),
     /// A folder without a manifest.
     Folder(PathBuf),
+    /// A folder as hubs of models have them.
+    Hub(PathBuf),
     WeightFile,
     /// A folder of the references.
     References,
@@ -93,6 +96,10 @@ impl TrainedModel {
         }
         if path.join(ModelConfig::FILE).is_file() && !checkpoint::exists(&Disk, path) {
             return Self::of_folder(path, networks, weights);
+        }
+        if let Some(hub) = HubConfig::open(path)? {
+            let source = Source::Hub(path.to_owned());
+            return Self::new(path, source, hub.model, Vec::new()).with_set(weights).verified(networks);
         }
         match checkpoint::newest(&Disk, path, |folder| Self::described(path, folder, networks, weights)) {
             Ok((model, warnings)) => Ok(TrainedModel { warnings, ..model }),
@@ -185,6 +192,7 @@ impl TrainedModel {
         match &self.source {
             Source::Checkpoint(folder) => folder.has_file(&file_name(stem)),
             Source::Folder(folder) => folder.join(file_name(stem)).is_file(),
+            Source::Hub(folder) => weights_of(folder, &self.config, stem).is_file(),
             Source::WeightFile | Source::References | Source::Memory => false,
         }
     }
@@ -218,6 +226,10 @@ impl TrainedModel {
             }
             Source::Folder(folder) => {
                 let path = folder.join(file_name(&self.stem(name)));
+                Error::Unusable { path, source: source.into() }
+            }
+            Source::Hub(folder) => {
+                let path = weights_of(folder, &self.config, &self.stem(name));
                 Error::Unusable { path, source: source.into() }
             }
             Source::WeightFile | Source::References | Source::Memory => {
@@ -258,7 +270,7 @@ impl TrainedModel {
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.source {
             Source::Checkpoint(folder) => Some(folder.manifest()),
-            Source::Folder(_) | Source::WeightFile | Source::References | Source::Memory => None,
+            Source::Folder(_) | Source::Hub(_) | Source::WeightFile | Source::References | Source::Memory => None,
         }
     }
 
@@ -296,6 +308,7 @@ impl TrainedModel {
                 .flatten()
                 .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".safetensors")?.to_owned()))
                 .collect(),
+            Source::Hub(_) => self.config.network_names().map(str::to_owned).collect(),
             Source::WeightFile | Source::References | Source::Memory => {
                 self.networks.iter().map(|(name, _)| name.clone()).collect()
             }
@@ -318,7 +331,10 @@ impl TrainedModel {
         match &self.source {
             Source::Checkpoint(folder) => Ok(folder.tensors(&stem)?),
             Source::Folder(folder) => Ok(read_any(folder.join(file_name(&stem)))?.state),
-            Source::WeightFile | Source::References | Source::Memory => {
+            Source::Hub(folder) if self.config.network_names().any(|known| known == name) => {
+                Ok(read_any(weights_of(folder, &self.config, &stem))?.state)
+            }
+            Source::Hub(_) | Source::WeightFile | Source::References | Source::Memory => {
                 Err(Error::NoNetwork { path: self.path.clone(), name: name.to_owned() })
             }
         }
@@ -342,7 +358,9 @@ impl TrainedModel {
                 let run = if in_run { beside.parent().unwrap_or(beside) } else { beside };
                 run.join(FEATURES)
             }
-            Source::Checkpoint(_) | Source::Folder(_) | Source::References | Source::Memory => self.path.join(FEATURES),
+            Source::Checkpoint(_) | Source::Folder(_) | Source::Hub(_) | Source::References | Source::Memory => {
+                self.path.join(FEATURES)
+            }
             Source::WeightFile => self.path.with_file_name(FEATURES),
         }
     }

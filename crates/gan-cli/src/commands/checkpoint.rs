@@ -3,7 +3,7 @@
 use crate::exit::{Coded, USAGE};
 use anyhow::bail;
 use clap::ValueEnum;
-use gan_translate::{ModelConfig, WeightSet, is_weight_file};
+use gan_translate::{HubConfig, ModelConfig, WeightSet, is_weight_file};
 use gan_weights::checkpoint::{Choice, Disk, chosen, exists, is_checkpoint};
 use std::path::{Path, PathBuf};
 
@@ -58,7 +58,8 @@ impl CheckpointArgs {
         if exists(&Disk, model) {
             return Ok(chosen(&Disk, model, self.checkpoint)?);
         }
-        if is_weight_file(model) || is_checkpoint(model) || model.join(ModelConfig::FILE).is_file() {
+        let described = || model.join(ModelConfig::FILE).is_file() || HubConfig::is_folder(model);
+        if is_weight_file(model) || is_checkpoint(model) || described() {
             let what = format!("--checkpoint is for runs, and {} is one model", model.display());
             bail!(Coded(USAGE, format!("{what}: leave it out, or name the run")));
         }

@@ -11,6 +11,7 @@ mod crash;
 mod dataset_commands;
 mod documented;
 mod evaluate;
+mod export;
 mod files_in_files_out;
 mod fine_tuning;
 mod foreign_networks;

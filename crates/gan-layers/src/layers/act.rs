@@ -2,7 +2,8 @@
 
 use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
-use crate::plan::{Fused, Plan};
+use crate::operators::{Operator, OperatorGraph, OperatorValue};
+use crate::plan::{Fused, Plan, Step};
 use crate::summary::Rows;
 use crate::{Layer, SequenceBuilder, custom_grad};
 use candle_core::{Result, Tensor, bail};
@@ -75,6 +76,11 @@ impl Op for Activation {
             return Ok(Some(x));
         }
         Ok(Some(flow.by_pixel(&[x], flow.size(x), false, move |rows, _| k::act::act(&rows[0], act))))
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        // The step in front has written it down where it applies it.
+        Ok(if step.fused.applied { x } else { graph.by_channel(step.path, Operator::Activation(self.0), x) })
     }
 
     fn give_up_result(&self, record: &mut Record) -> Result<bool> {

@@ -2,7 +2,8 @@
 
 use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Kind, Op, Record};
-use crate::plan::Plan;
+use crate::operators::{Operator, OperatorGraph, OperatorValue};
+use crate::plan::{Plan, Step};
 use crate::summary::Rows;
 use crate::{Layer, Pool2d, SequenceBuilder};
 use candle_core::{Result, Tensor};
@@ -44,6 +45,10 @@ impl Op for AvgPool {
 
     fn trace<'a>(&'a self, x: Value, _: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
         flow.avg_pool(x, self.0).map(Some)
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        Ok(graph.by_channel(step.path, Operator::AvgPool(self.0), x))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -2,11 +2,13 @@
 
 use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
-use crate::plan::Plan;
+use crate::operators::{Operator, OperatorGraph, OperatorValue, constant};
+use crate::plan::{Plan, Step};
 use crate::summary::{Rows, output_size};
 use crate::{Builder, Layer, SequenceBuilder};
 use candle_core::{Device, Result, Tensor, bail};
 use gan_kernels as k;
+use gan_kernels::conv::PadMode;
 use std::ops::Range;
 
 /// Blur and halve: a reflection padding of 1, the filter `[1, 2, 1]` ⊗ `[1, 2, 1]` / 16 on every channel, stride 2 (Zhang, 2019; `Downsample` of
@@ -20,17 +22,28 @@ impl SequenceBuilder<'_> {
     /// # Errors
     /// The source has another filter.
     pub fn blur_pool(self, channels: usize) -> Result<Self> {
-        binomial(&self.here(), channels, &[1.0, 2.0, 1.0], 1.0)?;
+        binomial(&self.here(), channels, &HALVING, 1.0)?;
         Ok(self.push(Layer::new(BlurPool)))
     }
 }
 
+/// Key of the filter in a state dict.
+pub(super) const FILTER: &str = "filt";
+
+/// What halves.
+const HALVING: [f32; 3] = [1.0, 2.0, 1.0];
+
 /// States that the layer at `at` has the constant filter `taps` ⊗ `taps`, times `gain` and divided by its sum, once a channel.
 pub(super) fn binomial(at: &Builder<'_>, channels: usize, taps: &[f32], gain: f32) -> Result<()> {
+    at.constant(FILTER, &filter(channels, taps, gain)?)
+}
+
+/// The filter `taps` ⊗ `taps`, times `gain` and divided by its sum, once a channel: `[C, 1, k, k]`.
+pub(super) fn filter(channels: usize, taps: &[f32], gain: f32) -> Result<Tensor> {
     let sum: f32 = taps.iter().sum();
     let outer: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| a * b * gain / (sum * sum))).collect();
     let one = Tensor::from_vec(outer, (1, 1, taps.len(), taps.len()), &Device::Cpu)?;
-    at.constant("filt", &one.broadcast_as((channels, 1, taps.len(), taps.len()))?)
+    one.broadcast_as((channels, 1, taps.len(), taps.len()))
 }
 
 /// What it keeps: height and width of its input.
@@ -66,6 +79,14 @@ impl Op for BlurPool {
             (2 * start..(2 * rows.end).min(height), start)
         };
         Ok(Some(flow.stencil(x, size, reads, k::blur::blur_pool)))
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        let groups = graph.channels(x);
+        let weight = constant(step.path, FILTER, &filter(groups, &HALVING, 1.0)?);
+        let x = graph.by_channel(step.path, Operator::Pad { mode: PadMode::Reflect, size: 1 }, x);
+        let blur = Operator::Conv { weight, bias: None, stride: 2, padding: [0; 2], groups };
+        Ok(graph.by_channel(step.path, blur, x))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

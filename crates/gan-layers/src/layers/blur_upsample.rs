@@ -1,13 +1,15 @@
 //! Anti-aliased doubling.
 
-use super::blur_pool::binomial;
+use super::blur_pool::{FILTER, binomial, filter};
 use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Kind, Op, Record};
-use crate::plan::{Fused, Plan};
+use crate::operators::{Operator, OperatorGraph, OperatorValue, constant};
+use crate::plan::{Fused, Plan, Step};
 use crate::summary::{Rows, output_size};
 use crate::{Layer, SequenceBuilder};
 use candle_core::{Result, Tensor};
 use gan_kernels as k;
+use gan_kernels::conv::PadMode;
 use std::ops::Range;
 
 /// Double and blur: a replication padding of 1, the transposed filter `[1, 3, 3, 1]` ⊗ `[1, 3, 3, 1]` / 16 on every channel, stride 2, cropped to
@@ -16,13 +18,16 @@ use std::ops::Range;
 #[derive(Debug, Clone, Copy)]
 pub struct BlurUpsample;
 
+/// What doubles.
+const DOUBLING: [f32; 4] = [1.0, 3.0, 3.0, 1.0];
+
 impl SequenceBuilder<'_> {
     /// Double and blur `channels` channels.
     ///
     /// # Errors
     /// The source has another filter.
     pub fn blur_upsample(self, channels: usize) -> Result<Self> {
-        binomial(&self.here(), channels, &[1.0, 3.0, 3.0, 1.0], 4.0)?;
+        binomial(&self.here(), channels, &DOUBLING, 4.0)?;
         Ok(self.push(Layer::new(BlurUpsample)))
     }
 }
@@ -64,6 +69,14 @@ impl Op for BlurUpsample {
             (first..((rows.end - 1) / 2 + 2).min(height), 2 * first)
         };
         Ok(Some(flow.stencil(x, size, reads, k::blur::blur_upsample)))
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        let groups = graph.channels(x);
+        let weight = constant(step.path, FILTER, &filter(groups, &DOUBLING, 4.0)?);
+        let x = graph.by_channel(step.path, Operator::Pad { mode: PadMode::Replicate, size: 1 }, x);
+        let blur = Operator::ConvTranspose { weight, bias: None, stride: 2, padding: 3, output_padding: 0, groups };
+        Ok(graph.by_channel(step.path, blur, x))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

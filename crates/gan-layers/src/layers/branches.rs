@@ -5,7 +5,8 @@ use crate::bands::{Dataflow, Traced, Value};
 use crate::forward::forward;
 use crate::input::Start;
 use crate::kind::{Backward, Forward, Kind, Op, Record};
-use crate::plan::Plan;
+use crate::operators::{OperatorGraph, OperatorValue};
+use crate::plan::{Plan, Step};
 use crate::summary::Rows;
 use crate::tape::Tape;
 use crate::{Layer, Param, Sequence, SequenceBuilder};
@@ -90,6 +91,12 @@ impl Op for Branches {
     fn trace<'a>(&'a self, x: Value, _: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
         let outputs: Vec<Value> = self.0.iter().map(|branch| flow.apply(branch, x)).collect::<Result<_>>()?;
         flow.concat(&outputs).map(Some)
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        let outputs: Vec<OperatorValue> =
+            self.0.iter().map(|branch| graph.apply(branch, x)).collect::<Result<_>>()?;
+        Ok(graph.concat(step.path, &outputs))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

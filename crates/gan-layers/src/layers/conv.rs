@@ -3,7 +3,8 @@
 use crate::bands::{Dataflow, Traced, Value};
 use crate::conv_grads::{ConvGradBuffers, ConvInput};
 use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
-use crate::plan::{Fused, Plan};
+use crate::operators::{Operator, OperatorGraph, OperatorValue, bias, constant};
+use crate::plan::{Fused, Plan, Step};
 use crate::summary::Rows;
 use crate::{Builder, Layer, Param, Precision, Role, SequenceBuilder};
 use candle_core::{DType, Result, Tensor, bail};
@@ -176,6 +177,26 @@ impl Op for Conv {
             let y = conv.forward(labels, weight, bias, rows)?;
             if fused.act == Act::Identity { Ok(y) } else { k::act::act(&y, fused.act) }
         }))
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        let fused = &step.fused;
+        let spec = self.spec(fused, MathMode::default());
+        let (x, padding) = match spec.pad_mode {
+            PadMode::Zero => (x, spec.padding),
+            mode => {
+                (graph.by_channel(step.path, Operator::Pad { mode, size: spec.padding[0] }, x), [0; 2])
+            }
+        };
+        let weight = constant(step.path, "weight", self.weight.tensor());
+        let (out_nc, in_nc, ..) = self.weight.tensor().dims4()?;
+        if graph.channels(x) != in_nc {
+            bail!("{}: a convolution of {in_nc} channels does not take {}", step.path, graph.channels(x))
+        }
+        let bias = bias(step.path, fused, &self.bias);
+        let conv = Operator::Conv { weight, bias, stride: spec.stride, padding, groups: 1 };
+        let y = graph.push(step.path, conv, &[x], out_nc);
+        Ok(graph.activated(step, y))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -4,10 +4,11 @@ use super::conv::ConvSpec;
 use crate::bands::{Dataflow, Traced, Value};
 use crate::conv_grads::{ConvGradBuffers, ConvInput};
 use crate::kind::{Backward, Forward, Kind, Op, Record};
-use crate::plan::Plan;
+use crate::operators::{Operator, OperatorGraph, OperatorValue, bias, constant};
+use crate::plan::{Plan, Step};
 use crate::summary::Rows;
 use crate::{Builder, Layer, Param, Role, SequenceBuilder};
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use gan_kernels as k;
 use gan_kernels::act::Act;
 use gan_kernels::bands::BandedConv;
@@ -101,6 +102,24 @@ impl Op for ConvTranspose {
         let spec = self.spec(flow.ctx().math);
         let conv = BandedConv::conv_transpose2d(flow.dims(x), self.weight.tensor(), &spec)?;
         Ok(Some(flow.convolve(x, conv, &self.weight.weight, fused.used(&self.bias), fused.act)))
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        let weight = constant(step.path, "weight", self.weight.tensor());
+        let (in_nc, out_nc, ..) = self.weight.tensor().dims4()?;
+        if graph.channels(x) != in_nc {
+            bail!("{}: a transposed convolution of {in_nc} channels does not take {}", step.path, graph.channels(x))
+        }
+        let conv = Operator::ConvTranspose {
+            weight,
+            bias: bias(step.path, &step.fused, &self.bias),
+            stride: self.stride,
+            padding: self.padding,
+            output_padding: self.output_padding,
+            groups: 1,
+        };
+        let y = graph.push(step.path, conv, &[x], out_nc);
+        Ok(graph.activated(step, y))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -3,7 +3,8 @@
 use crate::bands::{Dataflow, Traced, Value};
 use crate::ctx::Dropout;
 use crate::kind::{Backward, Forward, Kind, Op, Record};
-use crate::plan::Plan;
+use crate::operators::{OperatorGraph, OperatorValue};
+use crate::plan::{Plan, Step};
 use crate::summary::Rows;
 use crate::{Layer, SequenceBuilder};
 use candle_core::{Result, Tensor};
@@ -60,6 +61,11 @@ impl Op for DropoutLayer {
     fn trace<'a>(&'a self, x: Value, _: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
         // Masks are those of whole values.
         Ok((flow.ctx().dropout == Dropout::Off).then_some(x))
+    }
+
+    fn operators(&self, x: OperatorValue, _: &Step<'_>, _: &mut OperatorGraph) -> Result<OperatorValue> {
+        // A graph is one without dropout.
+        Ok(x)
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -1,7 +1,8 @@
 //! Max pooling.
 
 use crate::kind::{Backward, Forward, Kind, Op, Record};
-use crate::plan::Plan;
+use crate::operators::{Operator, OperatorGraph, OperatorValue};
+use crate::plan::{Plan, Step};
 use crate::summary::Rows;
 use crate::{Layer, Pool2d, SequenceBuilder};
 use candle_core::{Result, Tensor};
@@ -38,6 +39,10 @@ impl Kind for MaxPool {
 impl Op for MaxPool {
     fn forward(&self, x: &Tensor, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         Ok((k::pool::max_pool(x, &self.0)?, pass.record(|| Kept(x.clone()))))
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        Ok(graph.by_channel(step.path, Operator::MaxPool(self.0), x))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

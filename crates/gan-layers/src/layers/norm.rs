@@ -4,7 +4,8 @@ use super::act;
 use super::identity::Identity;
 use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
-use crate::plan::{Fused, Plan};
+use crate::operators::{Operator, OperatorGraph, OperatorValue, constant};
+use crate::plan::{Fused, Plan, Step};
 use crate::summary::Rows;
 use crate::{Builder, Counter, Layer, NormMode, Param, Role, SequenceBuilder};
 use candle_core::{Result, Tensor, bail};
@@ -237,6 +238,24 @@ impl Op for NormLayer {
             let Some(moments) = running.or(own) else { bail!("a norm has no statistics") };
             k::norm::norm_with(&rows[0], moments, &spec, self.affine(), rows.get(1))
         })))
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        let channels = graph.channels(x);
+        let of = |name, param: &Param| constant(step.path, name, param.tensor());
+        let affine = self.params().map(|(weight, shift)| (of("weight", weight), of("bias", shift)));
+        let eps = self.spec(Act::Identity).eps;
+        let norm = match (self, graph.ctx().norm, affine) {
+            (NormLayer::Batch(batch), NormMode::Running, Some(affine)) => {
+                let of = |name, values| constant(step.path, name, values);
+                let moments =
+                    (of("running_mean", &batch.running.mean), of("running_var", &batch.running.var));
+                Operator::BatchNorm { affine, moments, eps }
+            }
+            (_, _, affine) => Operator::InstanceNorm { channels, affine, eps },
+        };
+        let y = graph.by_channel(step.path, norm, x);
+        Ok(graph.activated(step, y))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -1,7 +1,8 @@
 //! Padding.
 
 use crate::kind::{Backward, Forward, Kind, Op, Record};
-use crate::plan::Plan;
+use crate::operators::{Operator, OperatorGraph, OperatorValue};
+use crate::plan::{Plan, Step};
 use crate::summary::Rows;
 use crate::{Layer, SequenceBuilder};
 use candle_core::{Result, Tensor};
@@ -91,6 +92,10 @@ impl Op for Pad {
         let (_, _, h, w) = x.dims4()?;
         self.output_hw((h, w))?;
         Ok((self.along(&self.along(x, 2)?, 3)?, pass.record(|| ())))
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        Ok(graph.by_channel(step.path, Operator::Pad { mode: self.mode, size: self.size }, x))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {

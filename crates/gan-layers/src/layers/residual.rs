@@ -5,7 +5,8 @@ use crate::bands::{Dataflow, Traced, Value};
 use crate::forward::forward;
 use crate::input::Start;
 use crate::kind::{Backward, Forward, Kind, Op, Record};
-use crate::plan::Plan;
+use crate::operators::{OperatorGraph, OperatorValue};
+use crate::plan::{Plan, Step};
 use crate::summary::Rows;
 use crate::tape::Tape;
 use crate::{Layer, Param, Sequence, SequenceBuilder};
@@ -71,6 +72,11 @@ impl Op for Residual {
 
     fn trace<'a>(&'a self, x: Value, _: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
         flow.apply_and_add(&self.0, x, x).map(Some)
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        let y = graph.apply(&self.0, x)?;
+        graph.add(step.path, x, y)
     }
 
     fn backward(&self, record: Record, dy: &Tensor, pass: &Backward<'_>) -> Result<Option<Tensor>> {

@@ -2,7 +2,8 @@
 
 use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Kind, Op, Record};
-use crate::plan::Plan;
+use crate::operators::{Operator, OperatorGraph, OperatorValue};
+use crate::plan::{Plan, Step};
 use crate::summary::{Rows, output_size};
 use crate::{Layer, SequenceBuilder};
 use candle_core::{Result, Tensor};
@@ -49,6 +50,10 @@ impl Op for UpsampleNearest {
             (first..rows.end.div_ceil(factor), first * factor)
         };
         Ok(Some(flow.stencil(x, size, reads, move |x| upsample_nearest(x, factor))))
+    }
+
+    fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
+        Ok(graph.by_channel(step.path, Operator::Upsample { factor: self.factor }, x))
     }
 
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {
