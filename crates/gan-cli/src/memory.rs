@@ -20,9 +20,11 @@ pub(crate) fn prepare(command: &Command) {
         Command::EncodeFeatures(_) | Command::Evaluate(_) | Command::Dataset(_) => "use smaller images",
         Command::Convert(_)
         | Command::Summary(_)
+        | Command::Fetch(_)
         | Command::Presets(_)
         | Command::Config(_)
-        | Command::Completions(_) => return,
+        | Command::Completions(_)
+        | Command::Man(_) => return,
     };
     let _ = REMEDY.set(remedy);
 }

@@ -9,6 +9,8 @@ pub(crate) mod dataset;
 pub(crate) mod demo;
 pub(crate) mod encode_features;
 pub(crate) mod evaluate;
+pub(crate) mod fetch;
+pub(crate) mod man;
 pub(crate) mod model_folder;
 pub(crate) mod presets;
 pub(crate) mod summary;
