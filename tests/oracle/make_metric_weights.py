@@ -1,6 +1,6 @@
 """Writes stand-in weight files for `gan-cli evaluate --weights-dir DIR --allow-other-weights`: `python make_metric_weights.py --out DIR [--seed N]` (needs torch, torchvision, lpips and safetensors).
 
-The files have the formats, keys and shapes of the published ones, and the names that `cargo xtask fetch-data` gives them. Inception and the trunks of LPIPS are filled by the
+The files have the formats, keys and shapes of the published ones, and the names that `gan-cli fetch` gives them. Inception and the trunks of LPIPS are filled by the
 rule of make_metric_networks.py. The heads of LPIPS are the published ones: they are part of the package lpips.
 """
 import argparse

@@ -1,19 +1,15 @@
 //! `cargo xtask …`: the chores of the workspace.
 //!
-//! The program builds in seconds because it depends on no tensor library, and of the workspace's crates only on gan-fs.
+//! The program builds in seconds because it depends on no tensor library, and of the workspace's crates only on gan-fs and gan-fetch.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
 
 mod args;
 mod check;
 mod cuda_toolchain;
-#[path = "../../crates/gan-data/src/data_dir.rs"]
-mod data_dir;
-mod digest;
-mod disk;
 mod fetch;
 mod file_lock;
 mod gpu_check;
-mod human;
+mod progress;
 mod release;
 mod workspace;
 
@@ -25,7 +21,7 @@ const USAGE: &str = "\
 Usage: cargo xtask <command>
 
 Commands:
-  fetch-data [NAME…]      datasets and weights of assets/catalog.toml
+  fetch-data [NAME…]      datasets and weights by name, as `gan-cli fetch`
   cuda-toolchain [DIR]    a CUDA compiler from pip's wheels, without root and without a GPU
   gpu-check pack DIR      what a machine with a GPU needs to check everything there
   check                   everything that must hold before a change is merged

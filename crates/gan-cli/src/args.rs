@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::commands::{
-    bench, completions, config, convert, dataset, demo, encode_features, evaluate, export, presets, serve, summary,
-    train, translate, verify, watch,
+    bench, completions, config, convert, dataset, demo, encode_features, evaluate, export, fetch, man, presets, serve,
+    summary, train, translate, verify, watch,
 };
 use clap::{Parser, Subcommand};
 
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Evaluate(evaluate::Args),
     /// Show layers, shapes, parameters and multiply-adds of a model
     Summary(summary::Args),
+    /// Fetch datasets, trained generators and other weights by name
+    Fetch(fetch::Args),
     /// Validate and make datasets
     Dataset(dataset::Args),
     /// List the presets of `train`, or print one
@@ -51,4 +53,6 @@ pub(crate) enum Command {
     Bench(bench::Args),
     /// Print shell completions
     Completions(completions::Args),
+    /// Write man pages, one a command
+    Man(man::Args),
 }

@@ -50,6 +50,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("summary", &["gan-cli summary --model runs/photos --network d", "gan-cli summary latest_net_G.pth"]),
+    (
+        "fetch",
+        &[
+            "gan-cli fetch --list",
+            "gan-cli fetch facades",
+            "gan-cli fetch horse2zebra --accept-licence --out /data/gan",
+        ],
+    ),
     ("presets", &["gan-cli presets pix2pix", "gan-cli presets pix2pix facades > my.toml"]),
     ("config explain", &["gan-cli config explain lr", "gan-cli config explain generator --method cut"]),
     (
@@ -60,6 +68,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("completions", &["gan-cli completions bash > ~/.local/share/bash-completion/completions/gan-cli"]),
+    ("man", &["gan-cli man ~/.local/share/man/man1"]),
     (
         "dataset inspect",
         &["gan-cli dataset inspect photos/", "gan-cli dataset inspect city/ --mode labelled --set label_nc=35"],
@@ -67,6 +76,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("dataset pairs", &["gan-cli dataset pairs my-photos/ --kind edges --out photos/train"]),
     ("dataset labels", &["gan-cli dataset labels colour-maps/ --palette palette.csv --out city/train_label"]),
     ("dataset combine", &["gan-cli dataset combine drawings/ photos/ --out pairs/train"]),
+    ("dataset separate", &["gan-cli dataset separate pairs/test --out held-out"]),
     ("dataset split", &["gan-cli dataset split all-pairs/ --out pairs --val 0.1 --test 0.1"]),
     ("dataset synth", &["gan-cli dataset synth facades --out facades --size 128 --count 100"]),
 ];
@@ -81,6 +91,11 @@ pub(crate) fn with_examples(mut cli: Command) -> Command {
         });
     }
     cli
+}
+
+/// The examples of the command with these words.
+pub(crate) fn of(path: &str) -> &'static [&'static str] {
+    EXAMPLES.iter().find(|(of, _)| *of == path).map_or(&[], |(_, lines)| lines)
 }
 
 /// The same with the command of a path changed.

@@ -87,6 +87,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         Some(_) => return Some(BAD_MODEL),
         None => {}
     }
+    if let Some(gan_fetch::Error::Catalog { .. }) = cause.downcast_ref() {
+        return Some(BAD_MODEL);
+    }
     if cause.is::<DeviceError>() {
         return Some(DEVICE);
     }

@@ -1,10 +1,10 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first finishes the step and saves, the second leaves at once.
+//! Ctrl-C, SIGTERM and SIGHUP: in training, the first finishes the step and saves, the second leaves at once.
 
 use crate::{live, screen};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A flag that the first signal sets, for a command that then saves a checkpoint.
+/// A flag that the first signal sets.
 pub(crate) fn flag() -> Arc<AtomicBool> {
     flag_saying("finishing this step and saving a checkpoint; press Ctrl-C again to quit now")
 }
@@ -14,10 +14,7 @@ pub(crate) fn flag() -> Arc<AtomicBool> {
 pub(crate) fn flag_saying(text: &'static str) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = stop.clone();
-    #[cfg(unix)]
-    let before = disposition::Inherited::read();
-    // Fails if there is no thread to be had for it; nothing else sets a handler.
-    let set = ctrlc::set_handler(move || {
+    handle(move || {
         if seen.swap(true, Ordering::Relaxed) {
             live::end();
             screen::restore();
@@ -25,11 +22,27 @@ pub(crate) fn flag_saying(text: &'static str) -> Arc<AtomicBool> {
         }
         note!("{text}");
     });
+    stop
+}
+
+/// From now on a signal ends the program at once, with this note: for what can be left at any moment.
+pub(crate) fn leave_with(said: String) {
+    handle(move || {
+        note!("{said}");
+        std::process::exit(130);
+    });
+}
+
+/// Has signals handled. Those that the process was started to ignore (`nohup`, `&` in a script) stay ignored.
+fn handle(handler: impl FnMut() + Send + 'static) {
+    #[cfg(unix)]
+    let before = disposition::Inherited::read();
+    // Fails if there is no thread to be had for it; nothing else sets a handler.
+    let set = ctrlc::set_handler(handler);
     #[cfg(unix)]
     before.restore(set.is_err());
     #[cfg(not(unix))]
     drop(set);
-    stop
 }
 
 /// What the process was started to do about a signal.

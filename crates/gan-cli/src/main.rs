@@ -58,11 +58,13 @@ fn main() -> ExitCode {
         Command::EncodeFeatures(args) => commands::encode_features::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),
         Command::Summary(args) => commands::summary::run(args),
+        Command::Fetch(args) => commands::fetch::run(args),
         Command::Dataset(args) => commands::dataset::run(args),
         Command::Presets(args) => commands::presets::run(args),
         Command::Config(args) => commands::config::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Completions(args) => commands::completions::run(args),
+        Command::Man(args) => commands::man::run(args),
     };
     exit::code(result)
 }

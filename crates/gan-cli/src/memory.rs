@@ -23,10 +23,12 @@ pub(crate) fn prepare(command: &Command) {
         Command::Convert(_)
         | Command::Verify(_)
         | Command::Summary(_)
+        | Command::Fetch(_)
         | Command::Presets(_)
         | Command::Watch(_)
         | Command::Config(_)
-        | Command::Completions(_) => return,
+        | Command::Completions(_)
+        | Command::Man(_) => return,
     };
     let _ = REMEDY.set(remedy);
 }

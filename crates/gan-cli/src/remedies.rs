@@ -23,9 +23,12 @@ pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     }
     if let Some(gan_metrics::Error::OtherFile { .. }) = cause.downcast_ref() {
         return Some(
-            "fetch the published file with `cargo xtask fetch-data`, or take this one with --allow-other-weights: its figures compare \
+            "fetch the published file with `gan-cli fetch`, or take this one with --allow-other-weights: its figures compare \
              with no others",
         );
+    }
+    if let Some(error) = cause.downcast_ref::<gan_fetch::Error>() {
+        return of_fetch(error);
     }
     match cause.downcast_ref::<gan_train::Error>()? {
         gan_train::Error::Data(error) => of_data(error),
@@ -33,7 +36,7 @@ pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         gan_train::Error::Metrics(error) => of_metrics(error),
         gan_train::Error::NoBf16 => Some("--device cuda trains on the first GPU"),
         gan_train::Error::Loss(gan_losses::Error::NoVgg19 { .. }) => Some(
-            "fetch VGG19 with `cargo xtask fetch-data vgg19`, give another path with `--set loss.vgg19=FILE`, or train \
+            "fetch VGG19 with `gan-cli fetch vgg19`, give another path with `--set loss.vgg19=FILE`, or train \
              without it (`--set loss.perceptual=none`)",
         ),
         _ => None,
@@ -44,13 +47,22 @@ pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
 fn of_metrics(error: &gan_metrics::Error) -> Option<&'static str> {
     match error {
         gan_metrics::Error::NoWeights { .. } => Some(
-            "fetch them with `cargo xtask fetch-data inception` (kid) or `cargo xtask fetch-data alexnet lpips_alex` (lpips), or \
+            "fetch them with `gan-cli fetch inception` (kid) or `gan-cli fetch alexnet lpips_alex` (lpips), or \
              name their folder with `--set validation.weights=DIR`",
         ),
         gan_metrics::Error::OtherFile { .. } => Some(
-            "fetch the published file with `cargo xtask fetch-data`, or take this one with `--set validation.other_weights=true`: \
+            "fetch the published file with `gan-cli fetch`, or take this one with `--set validation.other_weights=true`: \
              its figures compare with no others",
         ),
+        _ => None,
+    }
+}
+
+fn of_fetch(error: &gan_fetch::Error) -> Option<&'static str> {
+    match error {
+        gan_fetch::Error::Restricted { .. } => Some("run again with --accept-licence if you accept them"),
+        gan_fetch::Error::Absent { .. } | gan_fetch::Error::Damaged { .. } => Some("run again without --offline"),
+        _ if error.is_disk_full() => Some("make room or name another folder with --out, then run the same command again"),
         _ => None,
     }
 }
@@ -68,7 +80,7 @@ fn of_device(error: &DeviceError) -> Option<&'static str> {
 fn of_data(error: &gan_data::Error) -> Option<&'static str> {
     match error {
         gan_data::Error::Dataset { path, .. } if !path.exists() => {
-            Some("`cargo xtask fetch-data --list` names the published sets")
+            Some("`gan-cli fetch --list` names the published sets")
         }
         gan_data::Error::Failed { failures, .. } => failures.iter().find_map(of_data),
         gan_data::Error::InColour { .. } => Some("`gan-cli dataset labels` makes ids of colours"),
@@ -91,7 +103,7 @@ mod tests {
         assert!(of(&gan_train::Error::Data(dataset(path.clone()))).is_some());
         assert_eq!(of(&dataset(std::env::temp_dir())), None);
         let missing = gan_losses::Error::NoVgg19 { path: path.clone() };
-        assert!(of(&gan_train::Error::Loss(missing)).is_some_and(|remedy| remedy.contains("fetch-data vgg19")));
+        assert!(of(&gan_train::Error::Loss(missing)).is_some_and(|remedy| remedy.contains("gan-cli fetch vgg19")));
         let damaged = gan_losses::Error::Vgg19 { path, reason: String::new() };
         assert_eq!(of(&gan_train::Error::Loss(damaged)), None);
     }

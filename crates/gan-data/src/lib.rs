@@ -25,7 +25,6 @@ mod batch;
 mod cache;
 mod channels;
 mod config;
-mod data_dir;
 mod dataset;
 mod decode;
 mod dynamic_image;
@@ -109,8 +108,7 @@ pub use writable::WriteFormat;
 /// `$XDG_DATA_HOME/gan-cli`, else the platform's own place; without a home directory, `data` here.
 #[must_use]
 pub fn data_dir() -> std::path::PathBuf {
-    data_dir::data_dir(None, data_dir::Platform::current(), |name| std::env::var_os(name))
-        .unwrap_or_else(|| "data".into())
+    gan_fs::data_dir(None).unwrap_or_else(|| "data".into())
 }
 
 /// Runs the example of the README.

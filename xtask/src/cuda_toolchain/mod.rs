@@ -20,7 +20,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::args::{Arg, Args};
 use crate::file_lock;
-use crate::{UsageError, digest, workspace};
+use crate::{UsageError, workspace};
+use gan_fetch::digest;
 use packages::Metadata;
 use wheels::WHEELS;
 

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::program;
-use crate::{digest, human};
+use gan_fetch::{digest, human};
 
 /// One wheel.
 #[derive(Debug)]

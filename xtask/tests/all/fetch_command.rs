@@ -1,63 +1,53 @@
-//! The command line of `fetch-data`: list, licences, offline, damage, weights that are cut down.
+//! The command line of `fetch-data`. What it calls is tested in gan-fetch.
 #![allow(clippy::unwrap_used)]
 
-use crate::support;
-
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use support::archives::{noise, sha256, zip};
-use support::bench::{Bench, Ended, ended, tree};
-use support::server::{Reply, Server};
-
-fn run(bench: &Bench, args: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(args).env("GAN_DATA_DIR", bench.path("data")).env("GAN_FETCH_BACKOFF_MS", "1");
-    ended(command.output().unwrap())
+/// Exit code and all that was said.
+struct Ended {
+    code: Option<i32>,
+    text: String,
 }
 
-/// A dataset of two images and its server.
-fn two_images(bench: &Bench, more: &str) -> Server {
-    let server = Server::of(zip(&[("set/train/a.png", &noise(500, 1)), ("set/train/b.png", &noise(600, 2))]));
-    bench.dataset("zip", &[server.url("/set.zip")], more);
-    server
+impl Ended {
+    #[track_caller]
+    fn with(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.text);
+        for word in words {
+            assert!(self.text.contains(word), "`{word}` is missing in:\n{}", self.text);
+        }
+    }
+}
+
+fn run(folder: &Path, args: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(args).env("GAN_DATA_DIR", folder.join("data")).env("GAN_FETCH_BACKOFF_MS", "1");
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    Ended { code: output.status.code(), text: String::from_utf8_lossy(&text).into_owned() }
 }
 
 #[test]
 fn the_list_fits_eighty_columns() {
-    let bench = Bench::new();
-    let list = run(&bench, &["fetch-data", "--list"]);
-    list.well().said("facades ").said("vgg19 ").said("cityscapes ").said("manual").said("ImageNet: non-commercial");
-    for line in list.text.lines().filter(|line| !line.starts_with("Data directory")) {
+    let folder = tempfile::tempdir().unwrap();
+    let list = run(folder.path(), &["fetch-data", "--list"]);
+    list.with(
+        0,
+        &["facades ", "vgg19 ", "cityscapes ", "manual", "ImageNet: non-commercial", "gan-cli train pix2pix "],
+    );
+    // The directory and the commands are to be copied as a whole.
+    for line in list.text.lines().filter(|line| !line.starts_with("Data directory") && !line.contains("gan-cli ")) {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    assert_eq!(run(&bench, &["fetch-data"]).text, list.text, "no name: the list");
-    assert!(!bench.path("data").exists(), "looking changes nothing");
-}
-
-#[test]
-fn the_list_tells_what_is_here() {
-    let bench = Bench::new();
-    let _server = two_images(&bench, "");
-    let state = || {
-        let text = bench.run(&["--list"]).well().text.clone();
-        let line = text.lines().find(|line| line.starts_with("set ")).unwrap().to_owned();
-        line.split_whitespace().nth(1).unwrap().to_owned()
-    };
-    assert_eq!(state(), "-");
-    bench.run(&["set"]).well();
-    assert_eq!(state(), "present");
-    fs::write(bench.data("datasets/set/train/mine.png"), "added").unwrap();
-    assert_eq!(state(), "present");
-    fs::write(bench.data("datasets/set/train/a.png"), "changed").unwrap();
-    assert_eq!(state(), "damaged");
-    fs::remove_file(bench.data("fetch.lock.toml")).unwrap();
-    assert_eq!(state(), "unverified");
+    assert_eq!(run(folder.path(), &["fetch-data"]).text, list.text, "no name: the list");
+    assert!(!folder.path().join("data").exists(), "looking changes nothing");
 }
 
 #[test]
 fn misuse_is_told_apart_from_failure() {
-    let bench = Bench::new();
+    let folder = tempfile::tempdir().unwrap();
     for (args, said) in [
         (&["fetch-data", "--lsit"][..], "no option --lsit"),
         (&["fetch-data", "--dir"], "--dir needs a value"),
@@ -66,175 +56,41 @@ fn misuse_is_told_apart_from_failure() {
         (&["fetch"], "no command `fetch`"),
         (&[], "no command given"),
     ] {
-        let ended = run(&bench, args);
-        assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.text);
-        ended.said(said);
+        run(folder.path(), args).with(2, &[said]);
     }
-    run(&bench, &["fetch-data", "--help"]).well().said("--accept-licence");
-    run(&bench, &["--help"]).well().said("fetch-data");
+    run(folder.path(), &["fetch-data", "--help"]).with(0, &["--accept-licence"]);
+    run(folder.path(), &["--help"]).with(0, &["fetch-data"]);
 }
 
 #[test]
 fn what_has_no_mirror_tells_its_steps() {
-    let bench = Bench::new();
-    run(&bench, &["fetch-data", "cityscapes"])
-        .badly("no redistribution")
-        .said("1. register at https://www.cityscapes-dataset.com/")
-        .said(&bench.data("datasets/cityscapes").display().to_string());
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("data/datasets/cityscapes");
+    run(folder.path(), &["fetch-data", "cityscapes"]).with(
+        1,
+        &["no redistribution", "1. register at https://www.cityscapes-dataset.com/", &place.display().to_string()],
+    );
     // What the user put there is found and left alone.
-    fs::create_dir_all(bench.data("datasets/cityscapes")).unwrap();
-    run(&bench, &["fetch-data", "cityscapes"]).well().said("is there already");
+    fs::create_dir_all(place).unwrap();
+    run(folder.path(), &["fetch-data", "cityscapes"]).with(0, &["is there already"]);
 }
 
 #[test]
-fn restricted_terms_are_asked_for() {
-    let bench = Bench::new();
-    let server = two_images(&bench, "restricted = true\nterms = 'For cats only.'");
-    bench.run(&["set"]).badly("For cats only.").said("--accept-licence");
-    assert!(server.requests().is_empty());
-    bench.run(&["set", "--accept-licence"]).well();
-    assert_eq!(tree(&bench.data("datasets/set")).len(), 2);
-}
-
-#[test]
-fn offline_fetches_nothing() {
-    let bench = Bench::new();
-    let server = two_images(&bench, "manual = ['ask a friend for {stored}']");
-    let place = bench.data("datasets/set").display().to_string();
-    bench.run(&["set", "--offline"]).badly("--offline forbids").said(&format!("1. ask a friend for {place}"));
-    assert!(server.requests().is_empty());
-    bench.run(&["set"]).well();
-    bench.run(&["set", "--offline"]).well().said("present and intact");
-    fs::remove_file(bench.data("datasets/set/train/a.png")).unwrap();
-    bench.run(&["set", "--offline"]).badly("train/a.png is missing");
-    assert_eq!(server.requests().len(), 1);
-}
-
-#[test]
-fn damage_is_repaired_and_the_old_one_kept_aside() {
-    let bench = Bench::new();
-    let server = two_images(&bench, "");
-    bench.run(&["set"]).well();
-    fs::write(bench.data("datasets/set/train/a.png"), "short").unwrap();
-    fs::write(bench.data("datasets/set/train/mine.png"), "mine").unwrap();
-    bench.run(&["set"]).well().said("damaged (train/a.png has 5 bytes instead of 500)");
-    assert_eq!(server.requests().len(), 2);
-    let now = tree(&bench.data("datasets/set"));
-    assert_eq!(now["train/a.png"], noise(500, 1));
-    assert_eq!(now.len(), 2);
-    let aside = tree(&bench.data(".fetch/replaced"));
-    assert!(aside.values().any(|data| data == b"mine"), "{:?}", aside.keys());
-}
-
-#[test]
-fn weights_are_checked_to_the_last_byte() {
-    let bench = Bench::new();
-    let body = [&[0x80, 2][..], &noise(1000, 3)].concat();
-    let server = Server::of(body.clone());
-    bench.weights("pth", &[server.url("/net.pth")], "approx = '1 kB'");
-    bench.run(&["net"]).well();
-    let place = bench.data("weights/net.pth");
-    let mut flipped = body.clone();
-    flipped[500] ^= 1;
-    fs::write(&place, &flipped).unwrap();
-    bench.run(&["net"]).well().said("its hash has changed");
-    assert_eq!(fs::read(&place).unwrap(), body);
-    assert_eq!(server.requests().len(), 2);
-}
-
-#[test]
-fn another_host_serves_every_path() {
-    let bench = Bench::new();
-    let server = two_images(&bench, "");
-    bench.dataset("zip", &["https://nowhere.invalid/data/set.zip?dl=1".to_owned()], "");
-    bench.run(&["set", "--base-url", &server.url("/mirror/")]).well();
-    assert_eq!(server.requests()[0].path, "/mirror/data/set.zip?dl=1");
-}
-
-#[test]
-fn one_that_fails_does_not_keep_the_others_from_coming() {
-    let bench = Bench::new();
-    let server = Server::start(|request, _| match request.path.as_str() {
-        "/good.zip" => Reply::honest(request, &zip(&[("good/a.png", b"1")]), "v"),
-        _ => Reply::status(404),
-    });
-    let entry = |name: &str| {
-        let url = server.url(&format!("/{name}.zip"));
-        format!("[[dataset]]\nname='{name}'\nabout=''\nlicence='CC0'\nformat='zip'\nurls=['{url}']\n")
+fn a_failure_tells_what_helps() {
+    let folder = tempfile::tempdir().unwrap();
+    let entry = |name: &str, more: &str| {
+        format!(
+            "[[dataset]]\nname='{name}'\nabout=''\nlicence='CC0'\nformat='zip'\nurls=['http://127.0.0.1:1/a']\n{more}\n"
+        )
     };
-    fs::write(bench.path("catalog.toml"), format!("{}{}", entry("bad"), entry("good"))).unwrap();
-    bench.run(&["bad", "good"]).badly("HTTP 404").said("1 of 2 not fetched");
-    assert_eq!(tree(&bench.data("datasets")).into_keys().collect::<Vec<_>>(), ["good/a.png"]);
-}
-
-#[test]
-fn vgg19_keeps_its_convolutions_only() {
-    let features = noise(64, 1);
-    let header = r#"{"__metadata__":{"format":"pt"},"features.0.weight":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]},"pre_logits.fc1.weight":{"dtype":"F32","shape":[250],"data_offsets":[64,1064]}}"#;
-    let source = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &features, &noise(1000, 2)].concat();
-    let hash = sha256(&source);
-    let server = Server::start({
-        let source = source.clone();
-        // As Hugging Face does it: a redirect that announces the hash.
-        move |request, _| match request.path.as_str() {
-            "/timm/vgg19.tv_in1k/resolve/main/model.safetensors" => {
-                Reply::status(302).header("Location", "/blob").header("X-Linked-ETag", format!("\"{hash}\""))
-            }
-            _ => Reply::honest(request, &source, "v"),
-        }
-    });
-    let bench = Bench::new();
-    // The entry as it is, but for the size: half a gigabyte is too much for a test.
-    let catalog = include_str!("../../../assets/catalog.toml");
-    assert!(catalog.contains("approx = \"575 MB\""));
-    fs::write(bench.path("catalog.toml"), catalog.replace("approx = \"575 MB\"", "")).unwrap();
-    let args = ["vgg19", "--base-url", &server.url("")];
-    bench.run(&args).well().said("weights/vgg19.safetensors");
-    let stored = fs::read(bench.data("weights/vgg19.safetensors")).unwrap();
-    assert!(stored.ends_with(&features) && stored.len() < 300, "{}", stored.len());
-    assert!(!String::from_utf8_lossy(&stored).contains("pre_logits"));
-    let lock = fs::read_to_string(bench.data("fetch.lock.toml")).unwrap();
-    assert!(lock.contains(&format!("sha256 = \"{}\"", sha256(&source))), "{lock}");
-    assert!(lock.contains(&format!("stored_sha256 = \"{}\"", sha256(&stored))), "{lock}");
-    bench.run(&args).well().said("present and intact");
-    assert_eq!(server.requests().len(), 2);
-}
-
-#[test]
-fn a_damaged_lock_file_is_named() {
-    let bench = Bench::new();
-    let server = two_images(&bench, "");
-    fs::create_dir_all(bench.path("data")).unwrap();
-    fs::write(bench.data("fetch.lock.toml"), "not toml").unwrap();
-    bench.run(&["set"]).badly("fetch.lock.toml is damaged");
-    assert!(server.requests().is_empty());
-}
-
-#[test]
-fn an_archive_killed_half_way_and_fetched_again() {
-    let archive = zip(&[("set/train/a.png", &noise(400_000, 1))]);
-    let bench = Bench::new();
-    let server = Server::start({
-        let archive = archive.clone();
-        move |request, n| {
-            let reply = Reply::honest(request, &archive, "v");
-            if n == 0 { reply.drip(40_000, std::time::Duration::from_millis(40)) } else { reply }
-        }
-    });
-    let more = format!("bytes = {}\nsha256 = '{}'", archive.len(), sha256(&archive));
-    bench.dataset("zip", &[server.url("/set.zip")], &more);
-    let mut child = bench.spawn(&["set"]);
-    let began = std::time::Instant::now();
-    while bench.part("set").is_none_or(|part| part.len() < 80_000) {
-        assert!(began.elapsed().as_secs() < 5, "no bytes came");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    bench.assert_nothing_came();
-    bench.run(&["set"]).well();
-    assert!(server.requests()[1].offset().unwrap() >= 80_000, "continued, not begun anew");
-    assert_eq!(tree(&bench.data("datasets/set"))["train/a.png"], noise(400_000, 1));
-    let lock = fs::read_to_string(bench.data("fetch.lock.toml")).unwrap();
-    assert!(lock.contains(&sha256(&archive)), "{lock}");
+    let catalog = folder.path().join("catalog.toml");
+    let text = format!("{}{}", entry("gone", ""), entry("cats", "restricted=true\nterms='For cats only.'"));
+    fs::write(&catalog, text).unwrap();
+    let fetch = |args: &[&str]| {
+        let all = [&["fetch-data", "--catalog", catalog.to_str().unwrap()], args].concat();
+        run(folder.path(), &all)
+    };
+    fetch(&["cats"]).with(1, &["For cats only.", "--accept-licence", "1 of 1 not fetched"]);
+    fetch(&["gone", "cats"]).with(1, &["given up after 5 tries", "by hand:\n  1. download", "2 of 2 not fetched"]);
+    fetch(&["gone", "--offline"]).with(1, &["without --offline"]);
 }

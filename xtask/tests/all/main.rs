@@ -3,9 +3,4 @@
 
 mod check_command;
 mod cuda_toolchain_command;
-mod fetch_archives;
-mod fetch_bounds;
 mod fetch_command;
-mod fetch_resume;
-mod fetch_transfer;
-mod support;

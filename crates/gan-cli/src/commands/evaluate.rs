@@ -61,7 +61,7 @@ pub(crate) struct Args {
     /// The network of LPIPS; published figures use alex
     #[arg(long, default_value = "alex", value_parser = lpips_nets())]
     lpips_net: LpipsNet,
-    /// Folder of the weight files; the default is where fetch-data puts them
+    /// Folder of the weight files; the default is where `gan-cli fetch` puts them
     #[arg(long)]
     weights_dir: Option<PathBuf>,
     /// Take weight files that are not the published ones. Their hashes are in the report, and the figures compare with no others

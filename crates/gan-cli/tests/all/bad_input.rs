@@ -236,7 +236,7 @@ fn missing_weights_of_the_perceptual_loss() {
     let elsewhere = bench.run(tiny_in("pix2pixhd", "run", &["perceptual=vgg19", "loss.vgg19=no/such.safetensors"]));
     elsewhere.fails(4, &["no/such.safetensors"]);
     let default = bench.run(tiny_in("pix2pixhd", "run", &["perceptual=vgg19"]));
-    default.fails(4, &["data-dir", "vgg19", "fetch-data", "loss.perceptual"]);
+    default.fails(4, &["data-dir", "vgg19", "gan-cli fetch vgg19", "loss.perceptual"]);
     assert!(!bench.path("run").exists());
 }
 

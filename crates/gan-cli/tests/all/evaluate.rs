@@ -65,8 +65,8 @@ fn pairs_are_measured_and_what_is_left_out_is_said() {
         "no fid",
         "no kid",
         "no pr",
-        "fetch-data inception",
-        "fetch-data alexnet lpips_alex",
+        "gan-cli fetch inception",
+        "gan-cli fetch alexnet lpips_alex",
         "no ms-ssim",
         "161",
     ] {
@@ -83,7 +83,7 @@ fn pairs_are_measured_and_what_is_left_out_is_said() {
     assert_eq!(report["metrics"]["L1"]["interval_95"][0], 5.0);
     assert_eq!((&report["fake"]["images"], &report["real"]["sizes"]["40x30"]), (&4.into(), &4.into()));
     assert_eq!(report["fake"]["formats"]["png"], 4);
-    assert!(report["left_out"]["fid"].as_str().unwrap().contains("fetch-data inception"));
+    assert!(report["left_out"]["fid"].as_str().unwrap().contains("gan-cli fetch inception"));
     // One thread makes the same report; a seed moves the intervals alone.
     let mut one = bench.command(evaluate(&["--json", "one.json"]));
     assert!(one.env("RAYON_NUM_THREADS", "1").output().unwrap().status.success());
@@ -114,10 +114,10 @@ fn what_was_asked_for_and_cannot_be_computed_fails_after_the_rest() {
     let bench = Bench::new();
     pairs(&bench, 2, 32, 32);
     let ran = bench.run(evaluate(&["--metrics", "l1,fid", "--json", "report.json"]));
-    ran.fails(4, &["fid", "cargo xtask fetch-data inception", "--weights-dir", "data-dir/weights/inception.pth"]);
+    ran.fails(4, &["fid", "gan-cli fetch inception", "--weights-dir", "data-dir/weights/inception.pth"]);
     assert!(ran.out.contains("L1"), "{}", ran.out);
     assert_eq!(value(&json(&bench, "report.json"), "L1"), 7.0);
-    bench.run(evaluate(&["--metrics", "lpips", "--lpips-net", "vgg"])).fails(4, &["fetch-data vgg16 lpips_vgg"]);
+    bench.run(evaluate(&["--metrics", "lpips", "--lpips-net", "vgg"])).fails(4, &["gan-cli fetch vgg16 lpips_vgg"]);
     bench.run(evaluate(&["--metrics", "ms-ssim"])).fails(3, &["161", "32x32", "fake/0.png"]);
     bench.run(evaluate(&["--metrics", "sharpness"])).fails(2, &["sharpness"]);
 }
@@ -287,7 +287,7 @@ fn a_run_is_validated_by_its_sets() {
         let all: Vec<&str> = settings.iter().chain(more).copied().collect();
         bench.run(tiny_in("cut", run, &all).into_iter().chain(["--data".into(), "drawn".into()]))
     };
-    train("none", &[]).fails(4, &["inception.pth", "cargo xtask fetch-data inception", "validation.weights=DIR"]);
+    train("none", &[]).fails(4, &["inception.pth", "gan-cli fetch inception", "validation.weights=DIR"]);
     write_inception(&bench.path("weights/inception.pth"));
     train("other", &["validation.weights=weights"]).fails(4, &["6726825d", "validation.other_weights=true"]);
     assert!(!bench.path("other").exists(), "what cannot be measured is refused before the run folder exists");

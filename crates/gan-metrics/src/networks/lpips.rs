@@ -37,7 +37,7 @@ impl LpipsNet {
         }
     }
 
-    /// What `cargo xtask fetch-data` calls the files of trunk and heads.
+    /// What `gan-cli fetch` calls the files of trunk and heads.
     pub fn fetch_names(self) -> [&'static str; 2] {
         match self {
             LpipsNet::Alex => ["alexnet", "lpips_alex"],

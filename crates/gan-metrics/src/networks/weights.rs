@@ -42,14 +42,14 @@ pub enum OtherFiles {
 /// Where weight files are, and which ones are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightFiles {
-    /// The folder; the files are called as `cargo xtask fetch-data` calls them, `NAME.pth`.
+    /// The folder; the files are called as `gan-cli fetch` calls them, `NAME.pth`.
     pub folder: PathBuf,
     /// What is done about files that are not the published ones.
     pub others: OtherFiles,
 }
 
 impl WeightFiles {
-    /// The published files in the folder where `cargo xtask fetch-data` puts them.
+    /// The published files in the folder where `gan-cli fetch` puts them.
     pub fn fetched() -> Self {
         WeightFiles { folder: gan_data::data_dir().join("weights"), others: OtherFiles::Refuse }
     }

@@ -21,7 +21,7 @@ documented! {
         pub best: String,
         /// Stop after so many validations without a better one; 0 = never.
         pub patience: u64,
-        /// The folder of the weight files of `lpips` and `kid`; empty: where `cargo xtask fetch-data` puts them.
+        /// The folder of the weight files of `lpips` and `kid`; empty: where `gan-cli fetch` puts them.
         pub weights: PathBuf,
         /// Takes weight files that are not the published ones: figures then compare with no others.
         pub other_weights: bool,

@@ -3,6 +3,7 @@
 mod inspect;
 mod labels;
 mod make;
+mod separate;
 mod synth;
 
 use crate::exit::Done;
@@ -22,6 +23,8 @@ enum Command {
     Pairs(make::Pairs),
     /// Join two folders into pairs side by side
     Combine(make::Combine),
+    /// Take pairs apart into two folders
+    Separate(separate::Args),
     /// Make label maps of maps in colour
     Labels(labels::Args),
     /// Split a folder into train, val and test
@@ -35,6 +38,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         Command::Inspect(args) => inspect::run(args),
         Command::Pairs(args) => make::pairs(args),
         Command::Combine(args) => make::combine(args),
+        Command::Separate(args) => separate::run(args),
         Command::Labels(args) => labels::run(args),
         Command::Split(args) => make::split(args),
         Command::Synth(args) => synth::run(args),

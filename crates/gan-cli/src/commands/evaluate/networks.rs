@@ -76,7 +76,7 @@ impl Files<'_> {
         let mut files = wanted.map(|(name, _)| (self.folder.join(format!("{name}.pth")), Digest([0; 32])));
         if let Some((path, _)) = files.iter().find(|(path, _)| !path.exists()) {
             return Ok(Err(format!(
-                "there are no weights at {}; fetch them with `cargo xtask fetch-data {}`, or name their folder with --weights-dir",
+                "there are no weights at {}; fetch them with `gan-cli fetch {}`, or name their folder with --weights-dir",
                 path.display(),
                 wanted.map(|(name, _)| name).join(" ")
             )));

@@ -135,7 +135,7 @@ impl Report {
         let names: Vec<&str> = self.left_out.iter().map(|left| left.metric.name()).collect();
         let mut reasons: Vec<&str> = self.left_out.iter().map(|left| &*left.reason).collect();
         reasons.dedup();
-        let no_weights = reasons.iter().any(|reason| reason.contains("fetch-data"));
+        let no_weights = reasons.iter().any(|reason| reason.contains("gan-cli fetch"));
         let code = if no_weights { BAD_MODEL } else { BAD_DATA };
         Some(Coded(code, format!("not computed: {}: {}", names.join(", "), reasons.join("; "))).into())
     }

@@ -38,7 +38,7 @@ documented! {
         pub feature_matching: bool,
         /// Perceptual loss.
         pub perceptual: Perceptual,
-        /// File of VGG19's weights; empty = where `cargo xtask fetch-data vgg19` puts them.
+        /// File of VGG19's weights; empty = where `gan-cli fetch vgg19` puts them.
         pub vgg19: PathBuf,
         /// Weight of the gradient penalty of WGAN-GP, between real images and fakes; 0 = none, 10 in the paper.
         pub lambda_gp: f64,
