@@ -12,6 +12,7 @@ mod commands;
 mod device;
 mod examples;
 mod exit;
+mod html;
 mod inputs;
 mod interrupt;
 mod memory;
