@@ -11,6 +11,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "gan-cli train pix2pix --data photos/ --out runs/photos --preset edges2photo",
             "gan-cli train cyclegan --data day-night/ --out runs/night --preset horse2zebra --size 128",
             "gan-cli train pix2pix --data photos/ --out runs/photos --log tensorboard,csv --quiet",
+            "gan-cli train pix2pix --a drawings/ --b photos/ --out runs/scenes --preset pairs",
             "gan-cli train --out runs/photos --resume",
         ],
     ),
@@ -71,13 +72,29 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("man", &["gan-cli man ~/.local/share/man/man1"]),
     (
         "dataset inspect",
-        &["gan-cli dataset inspect photos/", "gan-cli dataset inspect city/ --mode labelled --set label_nc=35"],
+        &[
+            "gan-cli dataset inspect photos/",
+            "gan-cli dataset inspect city/ --method pix2pixhd --html city.html",
+            "gan-cli dataset inspect scenes/ --labels masks --images photos --sheet sheet.png",
+        ],
     ),
-    ("dataset pairs", &["gan-cli dataset pairs my-photos/ --kind edges --out photos/train"]),
+    (
+        "dataset pairs",
+        &[
+            "gan-cli dataset pairs my-photos/ --kind edges --out photos/train",
+            "gan-cli dataset pairs my-photos/ --left photo --right blur --size 256 --out photos/train",
+        ],
+    ),
     ("dataset labels", &["gan-cli dataset labels colour-maps/ --palette palette.csv --out city/train_label"]),
     ("dataset combine", &["gan-cli dataset combine drawings/ photos/ --out pairs/train"]),
     ("dataset separate", &["gan-cli dataset separate pairs/test --out held-out"]),
-    ("dataset split", &["gan-cli dataset split all-pairs/ --out pairs --val 0.1 --test 0.1"]),
+    (
+        "dataset split",
+        &[
+            "gan-cli dataset split all-pairs/ --out pairs --val 0.1 --test 0.1",
+            "gan-cli dataset split all-pairs/ --out pairs --count --val 20 --test 30",
+        ],
+    ),
     ("dataset synth", &["gan-cli dataset synth facades --out facades --size 128 --count 100"]),
 ];
 

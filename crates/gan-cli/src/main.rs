@@ -13,6 +13,7 @@ mod commands;
 mod device;
 mod examples;
 mod exit;
+mod html;
 mod inputs;
 mod interrupt;
 mod live;

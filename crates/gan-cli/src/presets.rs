@@ -2,8 +2,9 @@
 
 use crate::exit::{BAD_MODEL, Coded};
 use anyhow::bail;
-use gan_train::METHODS;
+use gan_data::DataMode;
 use gan_train::config::{ConfigSource, nearest};
+use gan_train::{METHODS, MethodSpec};
 use std::fmt::Write;
 
 /// A configuration of a method under a name.
@@ -49,6 +50,27 @@ pub(crate) const PRESETS: &[Preset] = presets! {
 /// The presets of a method.
 fn of(method: &str) -> impl Iterator<Item = &'static Preset> {
     PRESETS.iter().filter(move |preset| preset.method == method)
+}
+
+/// Up to so many items a preset `few` of the method suits better: it makes more of each.
+const FEW: usize = 40;
+
+/// The preset to begin with for a dataset of this mode with so many items; where none is for the mode, that for files of another one.
+/// Presets are listed with those to begin with first.
+///
+/// # Errors
+/// If a preset is no TOML, which a test excludes.
+pub(crate) fn suited(method: &MethodSpec, mode: DataMode, items: usize) -> anyhow::Result<Option<&'static Preset>> {
+    let default = (method.resolve)(&[])?.data().mode;
+    let mut with_mode = Vec::new();
+    for preset in of(method.name) {
+        let own = preset.table()?.get("data").and_then(|data| data.get("mode")).cloned();
+        with_mode.push((preset, own.map_or(Ok(default), toml::Value::try_into)?));
+    }
+    let same = || with_mode.iter().filter(|(_, of)| *of == mode).map(|(preset, _)| *preset);
+    let few = same().find(|preset| preset.name == "few" && items <= FEW);
+    let any = || with_mode.iter().find(|(_, of)| !of.is_procedural()).map(|(preset, _)| *preset);
+    Ok(few.or_else(|| same().next()).or_else(any))
 }
 
 /// The presets by method, for the help.
@@ -122,6 +144,27 @@ mod tests {
             // With its name it fits a terminal of 80 columns.
             assert!((20..=60).contains(&about.len()) && about.ends_with('.'), "{method}/{name}: {about}");
             assert!(help.contains(*name) && help.contains(about), "{help}");
+        }
+    }
+
+    #[test]
+    fn a_preset_to_begin_with_is_found_for_every_method() {
+        let name = |method, mode, items| {
+            suited(gan_train::find(METHODS, method).unwrap(), mode, items).unwrap().map(|preset| preset.name)
+        };
+        assert_eq!(name("pix2pix", DataMode::Aligned, 400), Some("pairs"));
+        assert_eq!(name("pix2pix", DataMode::Aligned, 12), Some("few"));
+        assert_eq!(name("pix2pix", DataMode::Colorization, 12), Some("colorization"));
+        assert_eq!(name("cyclegan", DataMode::Aligned, 12), Some("horse2zebra"), "no preset is for pairs");
+        for method in METHODS {
+            let own = (method.resolve)(&[]).unwrap().data().mode;
+            let preset = suited(method, own, 1000).unwrap().unwrap();
+            let table = preset.table().unwrap();
+            assert!(
+                !table["data"]
+                    .get("mode")
+                    .is_some_and(|mode| ["facades", "streets", "unpaired"].contains(&mode.as_str().unwrap()))
+            );
         }
     }
 

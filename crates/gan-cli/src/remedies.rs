@@ -82,6 +82,12 @@ fn of_data(error: &gan_data::Error) -> Option<&'static str> {
         gan_data::Error::Dataset { path, .. } if !path.exists() => {
             Some("`gan-cli fetch --list` names the published sets")
         }
+        gan_data::Error::Dataset { remedy, .. } if remedy.contains("folder_a") => {
+            Some("--a DIR --b DIR name the folders; `gan-cli dataset inspect` says what can be read")
+        }
+        gan_data::Error::Dataset { remedy, .. } if remedy.contains("label_folder") => Some(
+            "--labels DIR --images DIR --instances DIR name the folders; `gan-cli dataset inspect` says what can be read",
+        ),
         gan_data::Error::Failed { failures, .. } => failures.iter().find_map(of_data),
         gan_data::Error::InColour { .. } => Some("`gan-cli dataset labels` makes ids of colours"),
         gan_data::Error::UnknownColours { .. } => {

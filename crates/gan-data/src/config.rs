@@ -56,6 +56,17 @@ documented! {
         pub mode: DataMode,
         /// The dataset's folder (for `single` also one file); unused by procedural modes.
         pub root: PathBuf,
+        /// Folder of side A, under whatever name: within `root`, or a whole path. A folder `train` in it is the part `train`, or
+        /// `{phase}` in its name stands for the part. Empty: the usual names, as `trainA`, are looked for.
+        pub folder_a: PathBuf,
+        /// Folder of side B; as `folder_a`.
+        pub folder_b: PathBuf,
+        /// Folder of the label maps (of the inputs, if `label_nc` is 0), under whatever name; as `folder_a`. Empty: `train_label`.
+        pub label_folder: PathBuf,
+        /// Folder of the photographs that belong to label maps; as `label_folder`. Empty: `train_img`.
+        pub image_folder: PathBuf,
+        /// Folder of the instance maps; as `label_folder`. Empty: `train_inst`.
+        pub instance_folder: PathBuf,
         /// Which part of the dataset: `train`, `test`, `val`, …
         pub phase: String,
         /// Which side is the input. Batches have the input in `a`, whatever the direction.
@@ -123,6 +134,11 @@ impl Default for DataConfig {
         Self {
             mode: DataMode::Aligned,
             root: PathBuf::new(),
+            folder_a: PathBuf::new(),
+            folder_b: PathBuf::new(),
+            label_folder: PathBuf::new(),
+            image_folder: PathBuf::new(),
+            instance_folder: PathBuf::new(),
             phase: "train".to_owned(),
             direction: Direction::A2b,
             input_nc: 3,

@@ -55,16 +55,24 @@ pub(crate) fn doubt(seams: &[Seam]) -> Option<String> {
     let all = seams.len();
     let most = |holds: fn(&Seam) -> bool| Some(seams.iter().filter(|seam| holds(seam)).count()).filter(|n| 2 * n > all);
     if let Some(n) = most(|seam| seam.doubled) {
-        return Some(format!("in {n} of {all} files both halves are the same: there is nothing to learn from them"));
+        return Some(format!("in {} both halves are the same: there is nothing to learn from that", of(n, all)));
     }
     let reason = match (most(|seam| seam.continuous), most(|seam| seam.narrow)) {
-        (Some(n), _) => format!("in {n} of {all} files the image goes on across the middle"),
-        (None, Some(n)) => format!("{n} of {all} files are taller than wide"),
+        (Some(n), _) => format!("in {} the image goes on across the middle", of(n, all)),
+        (None, Some(n)) => format!("{} {} taller than wide", of(n, all), if n == 1 { "is" } else { "are" }),
         (None, None) => return None,
     };
-    Some(format!(
-        "these files may be plain photographs and no pairs: {reason}, but the left half is taken as A and the right half as B"
-    ))
+    let what = if all == 1 {
+        "this may be a plain photograph and no pair"
+    } else {
+        "these may be plain photographs and no pairs"
+    };
+    Some(format!("{what}: {reason}, but the left half is taken as A and the right half as B"))
+}
+
+/// `3 of 4 files`, `the only file`.
+fn of(count: usize, all: usize) -> String {
+    if all == 1 { "the only file".to_owned() } else { format!("{count} of {all} files") }
 }
 
 /// The verdict over some of the files, spread over all of them. What cannot be read is passed over: training refuses it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::{DataConfig, Direction};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::named_folders::FolderKey;
 use crate::pairing::Names;
 use crate::side::Side;
 
@@ -12,6 +13,10 @@ use crate::side::Side;
 pub(crate) struct Kind {
     /// The value of `data.mode`.
     pub(crate) name: &'static str,
+    /// The keys by which a configuration may name its folders.
+    pub(crate) folders: &'static [FolderKey],
+    /// What its files are, as the end of a sentence: `pairs of images of the same scene`.
+    pub(crate) about: &'static str,
     /// What it demands of a configuration, beyond what all kinds do.
     pub(crate) check: fn(&DataConfig) -> Result<()>,
     /// Opens the dataset that a configuration describes.

@@ -7,6 +7,10 @@ use crate::image_file::ImageFile;
 use crate::image_name::{is_image, is_planes};
 use crate::listing::{Exclude, is_hidden, is_part, is_run, list_images};
 
+/// What to do where the sides of a dataset are not found, and where label maps are not.
+const SIDES: &str = "name the folders with folder_a and folder_b, or rename them";
+const MAPS: &str = "name the folders with label_folder, image_folder and instance_folder, or rename them";
+
 /// How pairs are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Layout {
@@ -38,7 +42,7 @@ impl<T> Located<T> {
 }
 
 /// The names under which a phase is looked for: `test` falls back to `val`, as several published sets have no `test`.
-fn phase_names(phase: &str) -> Vec<&str> {
+pub(crate) fn phase_names(phase: &str) -> Vec<&str> {
     if phase == "test" { vec!["test", "val"] } else { vec![phase] }
 }
 
@@ -79,7 +83,7 @@ pub(crate) fn locate_pairs(root: &Path, phase: &str) -> Result<Located<Layout>> 
         return Ok(Located::whole(Layout::SideBySide(root.to_path_buf()), format!("{note}, as pairs side by side")));
     }
     looked.push("A/ + B/".to_owned());
-    Err(missing(root, &looked))
+    Err(missing(root, &looked, SIDES))
 }
 
 /// Finds two collections: one folder a side.
@@ -103,10 +107,10 @@ pub(crate) fn locate_collections(root: &Path, phase: &str) -> Result<Located<[Pa
     if domains.len() > 2 {
         let names: Vec<_> = domains.iter().filter_map(|path| path.file_name()).map(|n| n.to_string_lossy()).collect();
         let reason = format!("{} folders hold images: {}", domains.len(), names.join(", "));
-        return Err(Error::dataset(root, reason, "name the two that are meant A and B"));
+        return Err(Error::dataset(root, reason, "name the two that are meant: folder_a and folder_b"));
     }
     looked.extend(["A/ + B/".to_owned(), "any two folders with images".to_owned()]);
-    Err(missing(root, &looked))
+    Err(missing(root, &looked, SIDES))
 }
 
 /// Finds photographs: `{root}/{phase}`, or all of a folder that has no phases.
@@ -150,6 +154,15 @@ fn subfolders(root: &Path) -> Vec<PathBuf> {
     folders
 }
 
+/// The names of the folders in `root`, in order.
+pub(crate) fn subfolder_names(root: &Path) -> Vec<String> {
+    subfolders(root)
+        .iter()
+        .filter_map(|path| path.file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
 pub(crate) fn holds_images(folder: &Path) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).any(|path| is_planes(&path) || (is_image(&path) && path.is_file()))
@@ -177,11 +190,12 @@ fn locate_under(root: &Path, names: &[&str], suffixes: &[&str]) -> Result<(PathB
             looked.push(format!("{name}{suffix}/"));
         }
     }
-    Err(missing(root, &looked))
+    let remedy = if suffixes == [""] { "rename the folder, or name it as the dataset" } else { MAPS };
+    Err(missing(root, &looked, remedy))
 }
 
 /// The error for a dataset whose folders are not there; `looked` names those that were looked for.
-pub(crate) fn missing(root: &Path, looked: &[String]) -> Error {
+pub(crate) fn missing(root: &Path, looked: &[String], remedy: &str) -> Error {
     match std::fs::metadata(root) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Error::dataset(root, "the folder does not exist", "check the path");
@@ -193,11 +207,10 @@ pub(crate) fn missing(root: &Path, looked: &[String]) -> Error {
         }
         Ok(_) => {}
     }
-    let names: Vec<String> =
-        subfolders(root).iter().filter_map(|path| path.file_name()).map(|n| n.to_string_lossy().into_owned()).collect();
+    let names = subfolder_names(root);
     let there = if names.is_empty() { "it has no folders".to_owned() } else { format!("it has {}", names.join(", ")) };
     let reason = format!("looked for {}; {there}", looked.join(", "));
-    Error::dataset(root, reason, "rename the folders, or make links with these names that lead to them")
+    Error::dataset(root, reason, remedy)
 }
 
 /// The images of a folder; what is to be said about the listing is added to `notes`.

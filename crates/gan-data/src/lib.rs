@@ -44,6 +44,7 @@ mod label_rule;
 mod layout;
 mod listing;
 mod loader;
+mod named_folders;
 mod pages;
 mod pairing;
 mod pairs;
@@ -54,6 +55,7 @@ mod raster;
 mod reader;
 mod resample;
 mod results;
+mod sheet;
 mod side;
 mod sizes;
 mod sniff;
@@ -79,7 +81,8 @@ pub use error::{Error, Result, UnknownColour};
 pub use ids::IdMap;
 pub use image_file::{ImageFile, distinct_names, with_suffix};
 pub use inspect::{
-    FolderReport, Guess, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, guess, inspect,
+    FolderReport, Guess, Inspector, LabelReport, Problem, ProblemKind, Report, Severity, SizeCount, guess, inspect,
+    recognise, suggest_folders,
 };
 pub use jitter::{Jitter, JitterFactors, JitterOn, Part};
 pub use kinds::{Aligned, Colorization, LabelScan, Labelled, Single, Unaligned, open};
@@ -88,16 +91,19 @@ pub use label_colours::{label_colour, label_colours};
 pub use label_rule::LabelRule;
 pub use listing::{Exclude, LeftOut, Listing, Reason, image_files, list_images};
 pub use loader::{Batches, Loader, LoaderConfig};
+pub use named_folders::FolderKey;
 pub use pages::{pages, pages_note, tiff_pages};
 pub use pairing::{pair_images, partner};
 pub use pairs::{
-    Canny, PairInput, SplitRatio, Written, canny_edges, combine, label_maps, make_pairs, separate, side_by_side, split,
+    Canny, PairInput, PairRecipe, SplitCounts, SplitRatio, SplitSizes, Written, canny_edges, combine, label_maps,
+    make_pairs, separate, side_by_side, split,
 };
 pub use palette::{Palette, PaletteLabel};
 pub use pixels::Pixels;
 pub use preprocess::Preprocess;
 pub use raster::Raster;
 pub use resample::{Filter, resize_f32, resize_nearest, resize_u8, resize_u16};
+pub use sheet::{Legend, Sheet, SheetItem, ShownImage, ShownItem, contact_sheet, show_item, spread, whole_images};
 pub use sizes::check_sizes;
 pub use synth::{FACADE_CLASSES, STREET_CLASSES, SynthFiles, SynthKind, day, facade, night, street, write_synth};
 pub use transform::{SharedDraws, Transform, round_to_multiple};

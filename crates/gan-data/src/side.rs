@@ -25,11 +25,6 @@ impl Side {
         Ok(Self { role, path: path.to_path_buf(), files: listing.files, left_out: listing.left_out, ids: false })
     }
 
-    /// The maps of ids of a folder.
-    pub(crate) fn ids(role: &'static str, path: &Path) -> Result<Self> {
-        Ok(Self { ids: true, ..Self::images(role, path, &Exclude::none())? })
-    }
-
     /// Whether each file holds both parts of a pair.
     pub(crate) fn holds_pairs(&self) -> bool {
         self.role == "pairs"

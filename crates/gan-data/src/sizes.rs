@@ -58,7 +58,7 @@ pub fn check_sizes(
                 first_size.0, first_size.1, size.0, size.1
             );
             let remedy = "set batch_size = 1, or preprocess = \"resize_and_crop\"";
-            return Err(Error::dataset(&config.root, reason, remedy));
+            return Err(Error::dataset(config.base(), reason, remedy));
         }
     }
     Ok(())
@@ -112,7 +112,7 @@ fn unfit_images(
     } else {
         "leave these images out, or choose smaller networks"
     };
-    Error::dataset(&config.root, reason, remedy)
+    Error::dataset(config.base(), reason, remedy)
 }
 
 #[cfg(test)]

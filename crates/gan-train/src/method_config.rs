@@ -3,6 +3,7 @@
 use crate::config::{self, Ranged, ToTable, unattributed};
 use crate::consistency::{self, BadKey, Contradiction, Demands, Network};
 use crate::method::Method;
+use crate::reading::Reading;
 use crate::validation::{self, ValidationConfig};
 use crate::{DeviceConfig, Result, TrainConfig};
 use gan_data::{DataConfig, DataMode};
@@ -39,6 +40,11 @@ pub trait MethodConfig: ToTable + Debug + Send + Sync {
     /// What only this method knows to contradict itself.
     fn contradictions(&self) -> Vec<Contradiction> {
         Vec::new()
+    }
+
+    /// The ways in which the method can read files, the usual one first. By default the one of the configuration's `data.mode`.
+    fn readings(&self) -> Vec<Reading> {
+        vec![Reading::new(self.data().mode.about(), &[])]
     }
 
     /// Keys of its own that may change when a run is resumed, beside those that may in all runs: they shape neither the

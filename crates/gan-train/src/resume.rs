@@ -16,7 +16,7 @@ use toml::Table;
 
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers: with another value it would be another run.
-const ALLOWED: [&str; 36] = [
+const ALLOWED: [&str; 41] = [
     "train.lr",
     "train.lr_g",
     "train.lr_d",
@@ -49,6 +49,11 @@ const ALLOWED: [&str; 36] = [
     "validation.patience",
     "validation.limit",
     "data.root",
+    "data.folder_a",
+    "data.folder_b",
+    "data.label_folder",
+    "data.image_folder",
+    "data.instance_folder",
     "data.batch_size",
     "data.cache",
     "data.workers",

@@ -1,7 +1,7 @@
 //! `gan-cli encode-features`.
 
 use crate::commands::checkpoint::CheckpointArgs;
-use crate::commands::train::dataset_root;
+use crate::commands::data_folders::dataset_root;
 use crate::commands::trained::open_trained;
 use crate::device::DeviceArgs;
 use crate::exit::Done;

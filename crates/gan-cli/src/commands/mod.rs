@@ -5,6 +5,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod convert;
+pub(crate) mod data_folders;
 pub(crate) mod dataset;
 pub(crate) mod demo;
 pub(crate) mod encode_features;

@@ -7,8 +7,9 @@ pub(crate) mod resume;
 mod settings;
 
 pub(crate) use finish::Launch;
-pub(crate) use settings::tell;
+pub(crate) use settings::{sized, tell};
 
+use crate::commands::data_folders::FolderArgs;
 use crate::device::DeviceArgs;
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::progress::{Progress, Said};
@@ -33,6 +34,8 @@ pub(crate) struct Args {
     /// Folder of the dataset, or the name of a fetched one
     #[arg(long)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    folders: FolderArgs,
     /// Run folder to write
     #[arg(long)]
     out: PathBuf,
@@ -77,8 +80,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         }
     };
     let data = config.data();
-    if data.root.as_os_str().is_empty() && !data.mode.is_procedural() {
-        bail!(Coded(USAGE, "name the dataset with --data".into()));
+    if !data.names_files() && !data.mode.is_procedural() {
+        bail!(Coded(
+            USAGE,
+            "name the dataset with --data, or its folders with --a and --b or --labels and --images".into()
+        ));
     }
     args.said.check()?;
     let place = args.place.open()?;
@@ -126,25 +132,19 @@ fn taken(error: Error, args: &Args) -> anyhow::Error {
 
 /// Refuses a run folder among the images that the run reads: its previews would become training data.
 fn refuse_overlap(run: &Path, data: &DataConfig, folders: &[PathBuf]) -> anyhow::Result<()> {
-    let root = if data.mode.is_procedural() { None } else { Some(&data.root) };
+    let places = if data.mode.is_procedural() { Vec::new() } else { data.named_places() };
     let refuse = |what: String| {
         let message = format!("{} {what}; choose another folder with --out", run.display());
         bail!(Coded(USAGE, message))
     };
-    if let Some(root) = root.filter(|root| gan_fs::is_within(root, run)) {
-        return refuse(match gan_fs::is_within(run, root) {
+    if let Some(place) = places.iter().find(|place| gan_fs::is_within(place, run)) {
+        return refuse(match gan_fs::is_within(run, place) {
             true => "is the dataset itself".into(),
-            false => format!("holds the dataset {}", root.display()),
+            false => format!("holds the dataset {}", place.display()),
         });
     }
     match folders.iter().find(|folder| gan_fs::is_within(run, folder)) {
         Some(folder) => refuse(format!("lies among the images of {}", folder.display())),
         None => Ok(()),
     }
-}
-
-/// A path as it is, or else the name of a fetched dataset.
-pub(crate) fn dataset_root(path: &Path) -> PathBuf {
-    let fetched = gan_data::data_dir().join("datasets").join(path);
-    if !path.exists() && path.components().count() == 1 && fetched.is_dir() { fetched } else { path.to_path_buf() }
 }

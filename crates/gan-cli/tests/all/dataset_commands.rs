@@ -3,7 +3,7 @@
 
 use crate::support;
 
-use gan_data::{IdMap, Image, Raster, image_files, write_ids, write_image};
+use gan_data::{DecodeOptions, IdMap, Image, Raster, decode, image_files, write_ids, write_image};
 use std::fs;
 use std::path::Path;
 use support::{Bench, Ran};
@@ -69,7 +69,7 @@ fn outputs_and_inputs_stay_apart() {
     // Another choice would leave files of both in the parts.
     bench.run(["dataset", "split", "A", "--out", "A/parts", "--seed", "7"]).fails(2, &["would not write"]);
     bench.run(["dataset", "pairs", "A", "--out", "q", "--kind", "mosaic", "--amount", "2.5"]).fails(2, &["--amount"]);
-    bench.run(["dataset", "split", "A", "--out", "q", "--test", "1.5"]).fails(2, &["shares"]);
+    bench.run(["dataset", "split", "A", "--out", "q", "--test", "1.5"]).fails(2, &["no fraction below 1"]);
     assert!(!bench.path("q").exists());
 }
 
@@ -92,23 +92,30 @@ fn inspect_says_what_a_folder_is_good_for() {
     let bench = Bench::new();
     bench.run(["dataset", "inspect", "nowhere"]).fails(3, &["there is no nowhere"]);
     assert!(!bench.run(["dataset", "inspect", "nowhere"]).err.contains("training could not start"));
+    fs::create_dir(bench.path("photos")).unwrap();
+    let ran = bench.run(["dataset", "inspect", "fotos"]);
+    assert_eq!(ran.err.trim(), "error: there is no fotos; did you mean photos?");
+    bench.run(["dataset", "inspect", "else"]).fails(3, &["the folders in . are photos"]);
     // Unpaired names.
     photo(&bench.path("ab/A/1.png"), 300, 300);
     photo(&bench.path("ab/B/one.png"), 300, 300);
     let text = said(&bench.run(["dataset", "inspect", "ab"]));
-    assert!(text.contains("train cyclegan") && text.contains("equal names"), "{text}");
+    assert!(text.contains("two collections of images without pairs") && text.contains("✓ cyclegan"), "{text}");
+    assert!(text.contains("gan-cli train cyclegan --data ab --out runs/ab-cyclegan"), "{text}");
+    assert!(text.contains("✗ pix2pix: it needs pairs"), "{text}");
     // Some names match: the others are errors, with the other reading named.
     photo(&bench.path("ab/B/1.png"), 300, 300);
     let ran = bench.run(["dataset", "inspect", "ab"]);
     ran.fails(3, &["1 problem"]);
-    assert!(ran.out.contains("no partner") && ran.out.contains("CycleGAN"), "{ran:?}");
+    assert!(ran.out.contains("no file of this name in ab/A") && ran.out.contains("CycleGAN"), "{ran:?}");
     // Plain photographs, by themselves and as the training part.
     for i in 0..3 {
         photo(&bench.path("flat").join(format!("{i}.png")), 300, 200);
         photo(&bench.path("set/train").join(format!("{i}.png")), 300, 200);
     }
     let text = said(&bench.run(["dataset", "inspect", "flat"]));
-    assert!(text.contains("dataset pairs flat"), "{text}");
+    assert!(text.contains("dataset pairs flat") && text.contains("✓ pix2pix: colour photographs"), "{text}");
+    assert!(text.contains("✗ cyclegan") && text.contains("--preset colorization"), "{text}");
     let text = said(&bench.run(["dataset", "inspect", "set"]));
     assert!(text.contains("plain photographs"), "{text}");
     // Pairs drawn by the program are not doubted.
@@ -163,5 +170,53 @@ fn names_of_another_unicode_form_are_partners() {
     photo(&bench.path("A/caf\u{e9}.png"), 24, 16);
     photo(&bench.path("B/cafe\u{301}.png"), 24, 16);
     let text = said(&bench.run(["dataset", "combine", "A", "B", "--out", "AB"]));
-    assert!(text.contains("1 pairs"), "{text}");
+    assert!(text.contains("1 pair in AB"), "{text}");
+}
+
+#[test]
+fn pairs_have_the_size_and_the_sides_that_are_asked_for() {
+    let bench = Bench::new();
+    photo(&bench.path("photos/wide.png"), 64, 24);
+    photo(&bench.path("photos/tall.png"), 20, 48);
+    let sides = |out: &str, args: &[&str]| {
+        said(&bench.run([&["dataset", "pairs", "photos", "--out", out], args].concat()));
+        let pair = decode(&bench.path(out).join("wide.png"), &DecodeOptions::default()).unwrap();
+        let (width, height) = pair.size();
+        let Image::U8(pixels) = pair else { panic!("another depth") };
+        let grey = |x: usize| (0..height).all(|y| pixels.pixel(x, y).iter().all(|&s| s == pixels.pixel(x, y)[0]));
+        ((width, height), (0..width / 2).all(grey), (width / 2..width).all(grey))
+    };
+    assert_eq!(sides("a", &["--kind", "grey"]), ((128, 24), true, false));
+    assert_eq!(sides("b", &["--kind", "grey", "--size", "32"]), ((64, 32), true, false));
+    assert_eq!(sides("c", &["--kind", "grey", "--left", "photo", "--size", "20x10"]), ((40, 10), false, true));
+    assert_eq!(sides("d", &["--left", "grey", "--right", "edges"]), ((128, 24), true, true));
+    assert_eq!(sides("e", &["--right", "grey"]), ((128, 24), false, true));
+    let tall = decode(&bench.path("b/tall.png"), &DecodeOptions::default()).unwrap();
+    assert_eq!(tall.size(), (64, 32), "all pairs have one size");
+    for args in [&["--left", "photo", "--kind", "photo"][..], &["--left", "grey", "--right", "grey"]] {
+        bench.run([&["dataset", "pairs", "photos", "--out", "q"], args].concat()).fails(2, &["the same", "--left"]);
+    }
+    let three = ["--left", "grey", "--right", "blur", "--kind", "edges"];
+    bench.run([&["dataset", "pairs", "photos", "--out", "q"], &three[..]].concat()).fails(2, &["leave --kind out"]);
+    bench.run(["dataset", "pairs", "photos", "--out", "q", "--size", "0"]).fails(2, &["--size"]);
+    assert!(!bench.path("q").exists());
+}
+
+#[test]
+fn a_split_by_numbers_has_these_numbers() {
+    let bench = Bench::new();
+    for i in 0..7 {
+        photo(&bench.path("all").join(format!("{i}.png")), 8, 8);
+    }
+    let split = |args: &[&str]| bench.run([&["dataset", "split", "all"], args].concat());
+    let text = said(&split(&["--out", "parts", "--count", "--val", "2", "--test", "1"]));
+    assert!(text.contains("4 train, 2 val, 1 test"), "{text}");
+    assert_eq!(image_files(&bench.path("parts/val")).unwrap().len(), 2);
+    let text = said(&split(&["--out", "more", "--count", "--val", "2"]));
+    assert!(text.contains("5 train, 2 val, 0 test"), "what is not named is none: {text}");
+    split(&["--out", "q", "--test", "2"]).fails(2, &["--test 2 is no fraction", "add --count"]);
+    split(&["--out", "q", "--count", "--test", "0.5"]).fails(2, &["no number of images", "leave --count out"]);
+    split(&["--out", "q", "--count", "--test", "7"]).fails(2, &["nothing to train on of 7 images"]);
+    split(&["--out", "q", "--count"]).fails(2, &["--val and --test"]);
+    assert!(!bench.path("q").exists());
 }

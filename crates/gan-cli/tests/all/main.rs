@@ -9,6 +9,8 @@ mod colorization;
 mod config;
 mod crash;
 mod dataset_commands;
+mod dataset_folders;
+mod dataset_inspect;
 mod documented;
 mod evaluate;
 mod export;

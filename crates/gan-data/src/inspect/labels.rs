@@ -2,56 +2,74 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-
-use rayon::prelude::*;
+use std::sync::Arc;
 
 use super::report::{LabelReport, Problem, ProblemKind, Severity};
+use super::scan::Seen;
 use crate::config::DataConfig;
-use crate::decode::decode_ids;
+use crate::decode::{DecodeOptions, decode_ids};
 use crate::ids::IdMap;
+use crate::side::Side;
+
+/// Ids that mark pixels without a label by custom.
+const MARKS: [u32; 2] = [u8::MAX as u32, u16::MAX as u32];
+
+/// Number of labels of Cityscapes.
+const CITYSCAPES: usize = 35;
 
 /// Share of pixels in an instance of several labels above which the maps are taken not to belong together.
 const FOREIGN: f64 = 0.2;
 
 /// Counts labels over all readable maps, and reports maps with labels out of range.
-pub(super) fn histogram(maps: &[&Path], config: &DataConfig, problems: &mut Vec<Problem>) -> LabelReport {
-    type Counted = (BTreeMap<u32, u64>, Option<Problem>);
-    let counted: Vec<Option<Counted>> = maps
-        .par_iter()
-        .map(|path| {
-            let ids = decode_ids(path, &config.decode_options()).ok()?;
-            let mut pixels = BTreeMap::new();
-            for &id in ids.raster().samples() {
-                *pixels.entry(id).or_insert(0) += 1;
-            }
-            let problem = out_of_range(path, &ids, config);
-            Some((pixels, problem))
-        })
-        .collect();
+pub(super) fn histogram(
+    side: &Side,
+    seen: &[Option<Arc<Seen>>],
+    config: &DataConfig,
+    problems: &mut Vec<Problem>,
+) -> LabelReport {
     let mut pixels = BTreeMap::new();
     let mut found = Vec::new();
-    for (map, problem) in counted.into_iter().flatten() {
-        map.into_iter().for_each(|(label, count)| *pixels.entry(label).or_insert(0) += count);
-        found.extend(problem);
+    for (file, seen) in side.files.iter().zip(seen) {
+        let Some(seen) = seen else { continue };
+        seen.ids.iter().for_each(|(&id, count)| *pixels.entry(id).or_insert(0) += count.pixels);
+        found.extend(out_of_range(&file.path, seen, config));
     }
     // One remedy for all of them, from the labels of all maps: what suits the first may be too little for the second.
     let remedy = remedy(pixels.keys().copied(), config);
     problems.extend(found.into_iter().map(|problem| Problem { remedy: remedy.clone(), ..problem }));
-    LabelReport { label_nc: config.label_nc, pixels }
+    let (suggested_label_nc, suggested_dont_care) = suggestion(&pixels, side, config);
+    LabelReport { label_nc: config.label_nc, pixels, suggested_label_nc, suggested_dont_care }
 }
 
-fn out_of_range(path: &Path, ids: &IdMap, config: &DataConfig) -> Option<Problem> {
+fn out_of_range(path: &Path, seen: &Seen, config: &DataConfig) -> Option<Problem> {
     let rule = config.label_rule();
-    let (x, y, value) = ids.find(|id| !rule.allows(id))?;
-    let count = ids.raster().samples().iter().filter(|&&id| !rule.allows(id)).count();
-    let place = format!("first label {value} at x={x}, y={y}");
+    let beyond = || seen.ids.iter().filter(|&(&id, _)| !rule.allows(id));
+    let (&value, count) = beyond().min_by_key(|(_, count)| count.first)?;
+    let pixels: u64 = beyond().map(|(_, count)| count.pixels).sum();
+    let (x, y) = (count.first % seen.size.0, count.first / seen.size.0);
+    let have = if pixels == 1 { "1 pixel has a label".to_owned() } else { format!("{pixels} pixels have labels") };
     Some(Problem {
         severity: Severity::Error,
         kind: ProblemKind::LabelOutOfRange,
         path: path.to_path_buf(),
-        message: format!("{count} pixels have labels not below label_nc = {}; {place}", config.label_nc),
+        message: format!("{have} not below label_nc = {}; first label {value} at x={x}, y={y}", config.label_nc),
         remedy: String::new(),
     })
+}
+
+/// The number of labels, and the mark of pixels without one, that take all labels which occur. A largest id of all ones (255, 65535)
+/// that stands apart is taken for such a mark. Maps that are named as Cityscapes names them have its 35 labels, whichever occur.
+fn suggestion(pixels: &BTreeMap<u32, u64>, side: &Side, config: &DataConfig) -> (usize, Option<u32>) {
+    let labels: Vec<u32> = pixels.keys().copied().filter(|&label| Some(label) != config.dont_care).collect();
+    let cityscapes = side.files.iter().all(|file| file.name().ends_with("_labelIds"));
+    let least = if cityscapes { CITYSCAPES } else { 1 };
+    match &labels[..] {
+        [] => (config.label_nc, config.dont_care),
+        [.., next, top] if MARKS.contains(top) && next + 1 < *top && config.dont_care.is_none() => {
+            ((*next as usize + 1).max(least), Some(*top))
+        }
+        [.., top] => ((*top as usize + 1).max(least), config.dont_care),
+    }
 }
 
 /// The settings that take all of these labels.
@@ -72,27 +90,21 @@ fn remedy(labels: impl Iterator<Item = u32>, config: &DataConfig) -> String {
     }
 }
 
-/// Reports instance maps whose instances lie across many labels: most likely those of another image.
-pub(super) fn foreign_instances(pairs: &[(&Path, &Path)], config: &DataConfig, problems: &mut Vec<Problem>) {
-    let found: Vec<Option<Problem>> = pairs
-        .par_iter()
-        .map(|(label, inst)| {
-            let options = config.decode_options();
-            let (labels, insts) = (decode_ids(label, &options).ok()?, decode_ids(inst, &options).ok()?);
-            if labels.size() != insts.size() {
-                return None;
-            }
-            let share = foreign_share(&labels, &insts);
-            (share > FOREIGN).then(|| Problem {
-                severity: Severity::Warning,
-                kind: ProblemKind::InstanceMismatch,
-                path: inst.to_path_buf(),
-                message: format!("{:.0} % of its pixels lie in instances of several labels", share * 100.0),
-                remedy: "check that the instance map belongs to this image".to_owned(),
-            })
-        })
-        .collect();
-    problems.extend(found.into_iter().flatten());
+/// Share of the pixels of an instance map that lie in instances of several labels; none where the two maps cannot be compared.
+pub(super) fn foreign(label: &Path, inst: &Path, options: &DecodeOptions) -> Option<f64> {
+    let (labels, insts) = (decode_ids(label, options).ok()?, decode_ids(inst, options).ok()?);
+    (labels.size() == insts.size()).then(|| foreign_share(&labels, &insts))
+}
+
+/// The problem of an instance map whose instances lie across many labels: most likely that of another image.
+pub(super) fn foreign_problem(inst: &Path, share: f64) -> Option<Problem> {
+    (share > FOREIGN).then(|| Problem {
+        severity: Severity::Warning,
+        kind: ProblemKind::InstanceMismatch,
+        path: inst.to_path_buf(),
+        message: format!("{:.0} % of its pixels lie in instances of several labels", share * 100.0),
+        remedy: "check that the instance map belongs to this image".to_owned(),
+    })
 }
 
 /// Share of pixels whose label is not the most frequent one of their instance.

@@ -133,6 +133,10 @@ pub struct LabelReport {
     pub label_nc: usize,
     /// Pixels of each label that occurs, `dont_care` included.
     pub pixels: BTreeMap<u32, u64>,
+    /// The number of labels that takes all of those that occur.
+    pub suggested_label_nc: usize,
+    /// The id that most likely marks pixels without a label.
+    pub suggested_dont_care: Option<u32>,
 }
 
 /// Everything found; see [`super::inspect`].
@@ -149,6 +153,8 @@ pub struct Report {
     pub items: usize,
     /// What was found, folder by folder.
     pub folders: Vec<FolderReport>,
+    /// Other parts of the dataset, with their number of items.
+    pub other_parts: Vec<(String, usize)>,
     /// Labels, for label maps.
     pub labels: Option<LabelReport>,
     /// Fallbacks that were taken, and what is not read.
@@ -162,6 +168,12 @@ impl Report {
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.count(Severity::Error) == 0
+    }
+
+    /// Whether training could run as it is meant: nothing is an error, and what is read as pairs does not look like something else.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.is_usable() && !self.problems.iter().any(|problem| problem.kind == ProblemKind::NotPairs)
     }
 
     /// Number of problems of a severity.

@@ -1,7 +1,8 @@
 //! Reading every file of a folder.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -10,7 +11,7 @@ use super::report::{FolderReport, Problem, ProblemKind, Severity, SizeCount};
 use crate::channels::has_alpha;
 use crate::config::DataConfig;
 use crate::decode::{AlphaPolicy, DecodeOptions, decode, decode_ids, probe};
-use crate::error::Result;
+use crate::dynamic_image::Image;
 use crate::halves::{self, Seam};
 use crate::image_file::shown;
 use crate::image_name::is_planes;
@@ -18,18 +19,37 @@ use crate::pages;
 use crate::side::Side;
 
 /// What decoding one file told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) size: (usize, usize),
-    channels: usize,
+    pub(super) channels: usize,
     depth: u32,
     pages: usize,
     /// Whether the file has alpha that decoding dropped.
     alpha_dropped: bool,
-    /// Whether the image can be given the channels of the input, or of the target.
-    fits: bool,
-    seam: Option<Seam>,
+    /// One of its pixels, which shows what channels it can be given; none of a map of ids.
+    pixel: Option<Image>,
+    pub(super) seam: Option<Seam>,
+    /// Of a map of ids: its ids.
+    pub(super) ids: BTreeMap<u32, IdCount>,
 }
+
+/// How often an id occurs in a map, and the index of its first pixel in reading order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct IdCount {
+    pub(super) pixels: u64,
+    pub(super) first: usize,
+}
+
+impl Seen {
+    /// Whether the image can be given one of these numbers of channels.
+    fn fits(&self, wanted: [usize; 2]) -> bool {
+        self.pixel.as_ref().is_none_or(|pixel| wanted.iter().any(|&n| pixel.clone().with_channels(n).is_some()))
+    }
+}
+
+/// What is known of a file, or why it cannot be read.
+pub(super) type Known = Result<Arc<Seen>, Problem>;
 
 /// Counts files over several folders, for one progress report.
 pub(super) struct Progress<'a> {
@@ -44,47 +64,44 @@ impl Progress<'_> {
     }
 }
 
-/// Decodes every file of a side; `wanted` are the channels that its images may be given. The result has one entry a file, none where decoding failed.
-pub(super) fn read_all(
-    side: &Side,
-    config: &DataConfig,
-    wanted: [usize; 2],
-    progress: &Progress<'_>,
-    problems: &mut Vec<Problem>,
-) -> Vec<Option<Seen>> {
-    // Alpha is kept for a side whose network has a channel for it; a file that holds a pair is both sides.
-    let with_alpha = [config.input_nc, config.output_nc].into_iter().find(|&channels| has_alpha(channels));
-    let options = config.decode_options_for(with_alpha.unwrap_or(config.input_nc));
-    let results: Vec<Result<Seen>> = side
-        .files
-        .par_iter()
-        .map(|file| {
-            let seen = look(&file.path, side, &options, wanted);
-            progress.step();
-            seen
-        })
-        .collect();
-    let mut seen = Vec::with_capacity(results.len());
-    for (file, result) in side.files.iter().zip(results) {
-        match result {
-            Ok(image) => seen.push(Some(image)),
-            Err(error) => {
-                problems.push(Problem::of(ProblemKind::Unreadable, &file.path, &error));
-                seen.push(None);
-            }
-        }
-    }
-    seen
+/// How files are read that are given one of these numbers of channels. Alpha is kept for a side whose network has a channel for
+/// it; a file that holds a pair is both sides.
+pub(super) fn options(config: &DataConfig, wanted: [usize; 2]) -> DecodeOptions {
+    let with_alpha = wanted.into_iter().find(|&channels| has_alpha(channels));
+    config.decode_options_for(with_alpha.unwrap_or(wanted[0]))
 }
 
-fn look(path: &Path, side: &Side, options: &DecodeOptions, wanted: [usize; 2]) -> Result<Seen> {
+/// Decodes these files, as maps of ids or as images.
+pub(super) fn read_all(
+    files: &[&Path],
+    ids: bool,
+    options: &DecodeOptions,
+    progress: &Progress<'_>,
+) -> Vec<(PathBuf, Known)> {
+    files
+        .par_iter()
+        .map(|path| {
+            let seen = if ids { look_at_ids(path, options) } else { look(path, options) };
+            progress.step();
+            let known = seen.map(Arc::new).map_err(|error| Problem::of(ProblemKind::Unreadable, path, &error));
+            (path.to_path_buf(), known)
+        })
+        .collect()
+}
+
+fn look_at_ids(path: &Path, options: &DecodeOptions) -> crate::error::Result<Seen> {
     let pages = if is_planes(path) { 1 } else { pages::of_file(path) };
-    if side.ids {
-        let ids = decode_ids(path, options)?;
-        let depth = if ids.first_not_below(256).is_some() { 16 } else { 8 };
-        let size = ids.size();
-        return Ok(Seen { size, channels: 1, depth, pages, alpha_dropped: false, fits: true, seam: None });
+    let map = decode_ids(path, options)?;
+    let depth = if map.first_not_below(256).is_some() { 16 } else { 8 };
+    let mut ids = BTreeMap::new();
+    for (at, &id) in map.raster().samples().iter().enumerate() {
+        ids.entry(id).or_insert(IdCount { pixels: 0, first: at }).pixels += 1;
     }
+    Ok(Seen { size: map.size(), channels: 1, depth, pages, alpha_dropped: false, pixel: None, seam: None, ids })
+}
+
+fn look(path: &Path, options: &DecodeOptions) -> crate::error::Result<Seen> {
+    let pages = if is_planes(path) { 1 } else { pages::of_file(path) };
     let image = decode(path, options)?;
     let has_alpha = !is_planes(path) && matches!(probe(path, options)?.channels, 2 | 4);
     Ok(Seen {
@@ -93,13 +110,14 @@ fn look(path: &Path, side: &Side, options: &DecodeOptions, wanted: [usize; 2]) -
         depth: image.depth(),
         pages,
         alpha_dropped: has_alpha && options.alpha == AlphaPolicy::Drop && image.channels() % 2 == 1,
-        fits: wanted.iter().any(|&channels| image.crop(0, 0, 1, 1).with_channels(channels).is_some()),
-        seam: if side.holds_pairs() { Seam::of(&image) } else { None },
+        pixel: Some(image.crop(0, 0, 1, 1)),
+        seam: Seam::of(&image),
+        ids: BTreeMap::new(),
     })
 }
 
 /// Sums a folder up, and warns about kinds of images that do not belong together.
-pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<Problem>) -> FolderReport {
+pub(super) fn summarise(side: &Side, seen: &[Option<Arc<Seen>>], problems: &mut Vec<Problem>) -> FolderReport {
     let mut sizes = BTreeMap::<(usize, usize), usize>::new();
     let mut channels = BTreeMap::new();
     let mut depths = BTreeMap::new();
@@ -133,7 +151,7 @@ pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<P
         sizes.into_iter().map(|((width, height), images)| SizeCount { width, height, images }).collect();
     sizes.sort_by_key(|size| std::cmp::Reverse(size.images));
     let named = |which: fn(&Seen) -> bool| -> Vec<String> {
-        let files = side.files.iter().zip(seen).filter(|(_, seen)| seen.as_ref().is_some_and(which));
+        let files = side.files.iter().zip(seen).filter(|(_, seen)| seen.as_deref().is_some_and(which));
         files.map(|(file, _)| file.name()).collect()
     };
     let left_out = side
@@ -154,7 +172,7 @@ pub(super) fn summarise(side: &Side, seen: &[Option<Seen>], problems: &mut Vec<P
 }
 
 /// `1 channel`, `2 channels`.
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
@@ -169,7 +187,13 @@ pub(super) fn notes(side: &Side, report: &FolderReport) -> Vec<String> {
 }
 
 /// Files that can be read and not used: no pairs, too many channels, sizes that make no batch.
-pub(super) fn unusable(side: &Side, seen: &[Option<Seen>], config: &DataConfig, problems: &mut Vec<Problem>) {
+pub(super) fn unusable(
+    side: &Side,
+    seen: &[Option<Arc<Seen>>],
+    config: &DataConfig,
+    wanted: [usize; 2],
+    problems: &mut Vec<Problem>,
+) {
     let mut add = |severity, kind, path: &Path, message, remedy: &str| {
         problems.push(Problem { severity, kind, path: path.to_path_buf(), message, remedy: remedy.to_owned() });
     };
@@ -181,8 +205,8 @@ pub(super) fn unusable(side: &Side, seen: &[Option<Seen>], config: &DataConfig, 
             let message = "an image one pixel wide holds no pair".to_owned();
             add(Severity::Error, ProblemKind::TooSmall, &file.path, message, "store A and B side by side");
         }
-        if !seen.fits {
-            let message = format!("it has {} channels", seen.channels);
+        if !seen.fits(wanted) {
+            let message = counted(seen.channels, "channel");
             let remedy = "set generator.input_nc or generator.output_nc to that number";
             add(Severity::Warning, ProblemKind::Channels, &file.path, message, remedy);
         }
@@ -193,7 +217,8 @@ pub(super) fn unusable(side: &Side, seen: &[Option<Seen>], config: &DataConfig, 
         let remedy = "set batch_size = 1, or a preprocess that crops";
         add(Severity::Error, ProblemKind::SizeMismatch, &side.path, message, remedy);
     }
-    let seams: Vec<Seam> = seen.iter().flatten().filter_map(|seen| seen.seam).collect();
+    let paired = seen.iter().flatten().filter(|_| side.holds_pairs());
+    let seams: Vec<Seam> = paired.filter_map(|seen| seen.seam).collect();
     if let Some(doubt) = halves::doubt(&seams) {
         let remedy = "store A in the left half and B in the right one, or in folders A and B";
         add(Severity::Warning, ProblemKind::NotPairs, &side.path, doubt, remedy);

@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::halves;
 use crate::jitter::Part;
 use crate::kind::{Files, Kind, no_demands};
-use crate::layout::{Layout, images, limited, locate_pairs};
+use crate::layout::{Layout, images, limited};
+use crate::named_folders::{FolderKey, pairs_of};
 use crate::pairing::{Names, pair_by_stem};
 use crate::reader::Reader;
 use crate::side::Side;
@@ -22,6 +23,8 @@ use crate::transform::Transform;
 
 pub(super) static KIND: Kind = Kind {
     name: "aligned",
+    folders: &[FolderKey::A, FolderKey::B],
+    about: "pairs of images of the same scene, side by side or in two folders under the same names",
     check: no_demands,
     open: |config| Ok(Arc::new(Aligned::open(config)?)),
     files: Some(Files {
@@ -34,7 +37,7 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
-    let located = match locate_pairs(&config.root, &config.phase) {
+    let located = match pairs_of(config) {
         Ok(located) => located,
         Err(error) => return vec![Err(error)],
     };
@@ -73,7 +76,7 @@ impl Aligned {
     /// [`Error::Dataset`] if there are none, [`Error::Unmatched`] if names lack partners.
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
-        let located = locate_pairs(&config.root, &config.phase)?;
+        let located = pairs_of(config)?;
         let (exclude, mut notes) = (located.exclude, located.notes);
         let reader = Reader::open(config)?;
         let (pairs, folders) = match located.layout {

@@ -23,6 +23,8 @@ const CHANNELS: usize = 3;
 
 pub(super) static KIND: Kind = Kind {
     name: "colorization",
+    folders: &[],
+    about: "colour photographs",
     check,
     open: |config| Ok(Arc::new(Colorization::open(config)?)),
     files: Some(Files { sides, pairing: None, unmatched: None, channels: Some(CHANNELS) }),

@@ -12,6 +12,8 @@ use crate::synth::{FACADE_CLASSES, SEED, Scenes, check_scenes, facade};
 
 pub(super) static KIND: Kind = Kind {
     name: "facades",
+    folders: &[],
+    about: "drawn facades",
     check: |config| check_scenes(config, &[("input_nc", config.input_nc), ("output_nc", config.output_nc)]),
     open: |config| Ok(Arc::new(Facades(Scenes::of(config)))),
     files: None,

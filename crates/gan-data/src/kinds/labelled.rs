@@ -17,6 +17,7 @@ use crate::kind::{Files, Kind, one_direction};
 use crate::label_rule::LabelRule;
 use crate::layout::{images, limited, locate_beside, locate_folder, phase_note};
 use crate::listing::Exclude;
+use crate::named_folders::{FolderKey, NamedFolder, named};
 use crate::pairing::{Names, pair_by_stem};
 use crate::reader::Reader;
 use crate::side::Side;
@@ -24,35 +25,73 @@ use crate::transform::{SharedDraws, Transform};
 
 pub(super) static KIND: Kind = Kind {
     name: "labelled",
-    check: one_direction,
+    folders: &[FolderKey::Labels, FolderKey::Images, FolderKey::Instances],
+    about: "label maps and photographs",
+    check,
     open: |config| Ok(Arc::new(Labelled::open(config)?)),
     files: Some(Files { sides, pairing: Some(Names::OrFrames), unmatched: None, channels: None }),
     minimum_height: false,
 };
 
+fn check(config: &DataConfig) -> Result<()> {
+    if config.folder(FolderKey::Instances).is_some() && !config.instances {
+        let reason = "instance_folder names instance maps, and instances = false does without";
+        return Err(Error::config(reason, "set instances = true, or leave instance_folder out"));
+    }
+    one_direction(config)
+}
+
+/// Where the parts of a dataset lie.
+struct Places {
+    labels: NamedFolder,
+    photographs: Result<NamedFolder>,
+    /// None where instance maps are not asked for.
+    instances: Option<Result<NamedFolder>>,
+}
+
+/// Finds the folders of a configuration: those that it names, and else those with the usual names.
+fn locate(config: &DataConfig) -> Result<Places> {
+    let (root, plain) = (config.base(), usize::from(config.label_nc == 0));
+    let usual = |folder| NamedFolder { folder, exclude: Exclude::none(), note: None };
+    let mut phase = config.phase.clone();
+    let labels = match named(config, FolderKey::Labels)? {
+        Some(labels) => labels,
+        None => {
+            let (folder, used) = locate_folder(root, &config.phase, LABEL_FOLDERS[plain])?;
+            phase = used;
+            NamedFolder { note: phase_note(&config.phase, &phase), ..usual(folder) }
+        }
+    };
+    let beside = |key, suffixes: &[&str]| -> Result<NamedFolder> {
+        match named(config, key)? {
+            Some(folder) => Ok(folder),
+            None => Ok(usual(locate_beside(root, &phase, suffixes)?)),
+        }
+    };
+    let photographs = beside(FolderKey::Images, IMAGE_FOLDERS[plain]);
+    let instances = config.instances.then(|| beside(FolderKey::Instances, INSTANCE_FOLDERS).map_err(without_instances));
+    Ok(Places { labels, photographs, instances })
+}
+
 fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
-    let (root, phase) = (&config.root, &config.phase);
     let plain = config.label_nc == 0;
-    let colors = |role, folder: &Path| Side::images(role, folder, &Exclude::none());
-    let mut used = phase.clone();
-    let labels = locate_folder(root, phase, LABEL_FOLDERS[usize::from(plain)]).and_then(|(folder, name)| {
-        notes.extend(phase_note(phase, &name));
-        used = name;
-        if plain { colors("inputs", &folder) } else { Side::ids("labels", &folder) }
-    });
-    let mut sides = vec![labels];
-    let photographs = locate_beside(root, &used, IMAGE_FOLDERS[usize::from(plain)]);
-    match photographs.and_then(|folder| colors("photographs", &folder)) {
+    let Places { labels, photographs, instances } = match locate(config) {
+        Ok(places) => places,
+        // Where there are no label maps, the rest need not be looked for.
+        Err(error) => return vec![Err(error)],
+    };
+    let images = |role, place: &NamedFolder| Side::images(role, &place.folder, &place.exclude);
+    let ids = |role, place: &NamedFolder| -> Result<Side> { Ok(Side { ids: true, ..images(role, place)? }) };
+    notes.extend(labels.note.clone());
+    let mut sides = vec![if plain { images("inputs", &labels) } else { ids("labels", &labels) }];
+    match photographs.and_then(|place| images("photographs", &place)) {
         // As in the dataset: without photographs, label maps can be translated but not learned from.
-        Err(Error::Dataset { reason, .. }) if phase != "train" => {
+        Err(Error::Dataset { reason, .. }) if config.phase != "train" => {
             notes.push(format!("there are no photographs ({reason})"));
         }
         side => sides.push(side),
     }
-    if config.instances {
-        let instances = locate_beside(root, &used, INSTANCE_FOLDERS);
-        sides.push(instances.and_then(|folder| Side::ids("instances", &folder)));
-    }
+    sides.extend(instances.map(|place| place.and_then(|place| ids("instances", &place))));
     sides
 }
 
@@ -99,21 +138,20 @@ impl Labelled {
     /// [`Error::Dataset`] if a folder is missing or empty, [`Error::Unmatched`] if names lack partners.
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
-        let plain = usize::from(config.label_nc == 0);
-        let (label_folder, phase) = locate_folder(&config.root, &config.phase, LABEL_FOLDERS[plain])?;
-        let mut notes: Vec<String> = phase_note(&config.phase, &phase).into_iter().collect();
-        let labels = images(&label_folder, &Exclude::none(), &mut notes)?;
+        let Places { labels: place, photographs, instances } = locate(config)?;
+        let (label_folder, mut notes) = (place.folder, Vec::from_iter(place.note));
+        let labels = images(&label_folder, &place.exclude, &mut notes)?;
         let mut folders = vec![label_folder.clone()];
 
         let mut said = Vec::new();
-        let mut partners = |suffixes: &[&str]| -> Result<Vec<PathBuf>> {
-            let folder = locate_beside(&config.root, &phase, suffixes)?;
-            let files = images(&folder, &Exclude::none(), &mut said)?;
+        let mut partners = |place: Result<NamedFolder>| -> Result<Vec<PathBuf>> {
+            let NamedFolder { folder, exclude, .. } = place?;
+            let files = images(&folder, &exclude, &mut said)?;
             let pairs = pair_by_stem((&label_folder, &labels), (&folder, &files), Names::OrFrames)?;
             folders.push(folder);
             Ok(pairs.into_iter().map(|(_, partner)| partner.path).collect())
         };
-        let images = match partners(IMAGE_FOLDERS[plain]) {
+        let images = match partners(photographs) {
             Ok(images) => Some(images),
             Err(Error::Dataset { .. }) if config.phase != "train" => {
                 notes.push("there are no photographs: label maps can be translated but not compared".to_owned());
@@ -121,7 +159,7 @@ impl Labelled {
             }
             Err(error) => return Err(error),
         };
-        let insts = if config.instances { Some(partners(INSTANCE_FOLDERS).map_err(without_instances)?) } else { None };
+        let insts = instances.map(partners).transpose()?;
 
         notes.append(&mut said);
         let at = |paths: &Option<Vec<PathBuf>>, i: usize| paths.as_ref().map(|paths| paths[i].clone());

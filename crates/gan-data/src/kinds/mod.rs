@@ -21,6 +21,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::jitter::Jitter;
 use crate::kind::Kind;
+use crate::named_folders::FolderKey;
 use crate::preprocess::Preprocess;
 use crate::transform::{Transform, check_pixels};
 use crate::warp::Warp;
@@ -47,6 +48,18 @@ impl DataMode {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.kind().name
+    }
+
+    /// What its files are, as the end of a sentence: `pairs of images of the same scene, …`.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        self.kind().about
+    }
+
+    /// The keys by which a configuration may name the folders that this mode reads.
+    #[must_use]
+    pub fn folder_keys(self) -> &'static [FolderKey] {
+        self.kind().folders
     }
 
     /// Whether items are drawn rather than read.
@@ -107,6 +120,7 @@ impl DataConfig {
         if self.input_nc == 0 || self.output_nc == 0 {
             return Err(Error::config("input_nc and output_nc must be positive", "set them to 3"));
         }
+        self.check_folders(self.mode.kind().folders)?;
         (self.mode.kind().check)(self)
     }
 

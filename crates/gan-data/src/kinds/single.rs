@@ -21,6 +21,8 @@ use crate::transform::Transform;
 
 pub(super) static KIND: Kind = Kind {
     name: "single",
+    folders: &[],
+    about: "images without partners",
     check: no_demands,
     open: |config| Ok(Arc::new(Single::open(config)?)),
     files: Some(Files { sides, pairing: None, unmatched: None, channels: None }),
@@ -53,7 +55,11 @@ fn files(root: &Path, notes: &mut Vec<String>) -> Result<Vec<ImageFile>> {
     if root.is_file() || is_planes(root) {
         return Ok(vec![ImageFile::below(root.parent().unwrap_or(root), root.to_path_buf())]);
     }
-    if root.is_dir() { images(root, &Exclude::none(), notes) } else { Err(missing(root, &[])) }
+    if root.is_dir() {
+        images(root, &Exclude::none(), notes)
+    } else {
+        Err(missing(root, &[], "name a folder of images"))
+    }
 }
 
 impl Single {

@@ -14,6 +14,8 @@ use crate::synth::{SEED, STREET_CLASSES, Scenes, check_scenes, item_name, street
 
 pub(super) static KIND: Kind = Kind {
     name: "streets",
+    folders: &[],
+    about: "drawn streets",
     check,
     open: |config| Ok(Arc::new(Streets(Scenes::of(config)))),
     files: None,

@@ -12,13 +12,16 @@ use crate::error::Result;
 use crate::image_file::ImageFile;
 use crate::jitter::Part;
 use crate::kind::{Files, Kind, no_demands};
-use crate::layout::{images, limited, locate_collections};
+use crate::layout::{images, limited};
+use crate::named_folders::{FolderKey, collections_of};
 use crate::reader::Reader;
 use crate::side::Side;
 use crate::transform::Transform;
 
 pub(super) static KIND: Kind = Kind {
     name: "unaligned",
+    folders: &[FolderKey::A, FolderKey::B],
+    about: "two folders of images, A and B, that need not belong together",
     check: no_demands,
     open: |config| Ok(Arc::new(Unaligned::open(config)?)),
     files: Some(Files { sides, pairing: None, unmatched: None, channels: None }),
@@ -26,7 +29,7 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn sides(config: &DataConfig, notes: &mut Vec<String>) -> Vec<Result<Side>> {
-    let located = match locate_collections(&config.root, &config.phase) {
+    let located = match collections_of(config) {
         Ok(located) => located,
         Err(error) => return vec![Err(error)],
     };
@@ -56,7 +59,7 @@ impl Unaligned {
     /// [`crate::Error::Dataset`] if one is missing or empty.
     pub fn open(config: &DataConfig) -> Result<Self> {
         config.validate()?;
-        let located = locate_collections(&config.root, &config.phase)?;
+        let located = collections_of(config)?;
         let ([a, b], mut notes) = (located.layout, located.notes);
         // The input comes first, whichever side it is.
         let folders = if config.direction == Direction::A2b { [a, b] } else { [b, a] };

@@ -13,6 +13,8 @@ use crate::synth::{SEED, Scenes, check_scenes, day, night};
 
 pub(super) static KIND: Kind = Kind {
     name: "unpaired",
+    folders: &[],
+    about: "drawn facades by day and by night",
     check: |config| check_scenes(config, &[("input_nc", config.input_nc), ("output_nc", config.output_nc)]),
     open: |config| Ok(Arc::new(Unpaired::of(config))),
     files: None,

@@ -65,6 +65,11 @@ impl Exclude {
     pub(crate) fn parts() -> Self {
         Self { folders: Vec::new(), parts: true }
     }
+
+    /// Whether folders named like a part are excluded.
+    pub(crate) fn excludes_parts(&self) -> bool {
+        self.parts
+    }
 }
 
 /// Lists all images below `folder` with the paths within it.

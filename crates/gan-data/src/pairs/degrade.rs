@@ -14,13 +14,15 @@ use crate::error::{Error, Result};
 use crate::image_file::{distinct_names, with_suffix};
 use crate::listing::{Exclude, list_images};
 use crate::raster::Raster;
-use crate::resample::{Filter, resize_nearest};
+use crate::resample::{Filter, resize_nearest, resize_u8};
 use crate::results::Plan;
 
 /// How the input is made of the photograph. Sizes never change.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PairInput {
+    /// The photograph itself.
+    Photo,
     /// Without colour: learn to colour.
     Grey,
     /// A line drawing: learn to paint.
@@ -43,7 +45,7 @@ impl PairInput {
     /// [`Error::Config`].
     pub fn check(self) -> Result<()> {
         let possible = match self {
-            Self::Grey | Self::Edges(_) => true,
+            Self::Photo | Self::Grey | Self::Edges(_) => true,
             Self::Blur(sigma) => sigma > 0.0 && sigma <= Self::MOST as f32,
             Self::Mosaic(size) | Self::Downscale(size) => (1..=Self::MOST).contains(&size),
         };
@@ -64,6 +66,7 @@ impl PairInput {
             _ => Err(Error::config("pairs are made of colour photographs", "use 8-bit images of 3 channels")),
         };
         match self {
+            Self::Photo => rgb(Some(Image::U8(photo.clone()))),
             Self::Grey => rgb(grey()),
             Self::Edges(settings) => match grey() {
                 Some(Image::U8(grey)) => rgb(Some(Image::U8(canny_edges(&grey, settings)))),
@@ -90,6 +93,70 @@ impl PairInput {
     }
 }
 
+/// What stands left and right in the pairs that [`make_pairs`] makes. A [`PairInput`] alone is what stands left of the photograph.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PairRecipe {
+    /// What stands left: side A.
+    pub left: PairInput,
+    /// What stands right: side B.
+    pub right: PairInput,
+    /// Width and height of each side in pixels; `None` leaves photographs in their size. They are scaled until they cover it, and
+    /// cut around their middle.
+    pub size: Option<(usize, usize)>,
+}
+
+impl From<PairInput> for PairRecipe {
+    fn from(left: PairInput) -> Self {
+        Self { left, right: PairInput::Photo, size: None }
+    }
+}
+
+impl PairRecipe {
+    /// Longest side, in pixels.
+    pub const MOST: usize = 16_384;
+
+    /// Refuses what [`PairInput::check`] refuses, sides that are the same, and sizes of no pixel or of too many.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn check(self) -> Result<()> {
+        self.left.check()?;
+        self.right.check()?;
+        if self.left == self.right {
+            return Err(Error::config(
+                "both sides are the same: there is nothing to learn",
+                "make one of them another thing",
+            ));
+        }
+        match self.size {
+            Some((w, h)) if w.min(h) == 0 || w.max(h) > Self::MOST => {
+                let reason = format!("no pairs can have sides of {w}x{h} pixels");
+                Err(Error::config(reason, format!("give widths and heights from 1 to {}", Self::MOST)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The pair of a colour photograph, side by side.
+    fn apply(self, photo: Raster<u8>, path: &Path) -> Result<Image> {
+        let photo = match self.size {
+            Some(size) => covering(photo, size),
+            None => photo,
+        };
+        beside_images(Image::U8(self.left.apply(&photo)?), Image::U8(self.right.apply(&photo)?), path)
+    }
+}
+
+/// The image scaled until it covers this size, and cut around its middle.
+fn covering(photo: Raster<u8>, (width, height): (usize, usize)) -> Raster<u8> {
+    let (w, h) = photo.size();
+    // The side that is scaled less has to reach; the other one comes out longer.
+    let scaled =
+        if width * h >= height * w { (width, (h * width).div_ceil(w)) } else { ((w * height).div_ceil(h), height) };
+    let photo = if scaled == (w, h) { photo } else { resize_u8(&photo, scaled.0, scaled.1, Filter::Bicubic) };
+    photo.crop((scaled.0 - width) / 2, (scaled.1 - height) / 2, width, height)
+}
+
 /// Squares of `side` pixels in their mean colour; those at the right and lower edge may be smaller.
 fn mosaic(photo: &Raster<u8>, columns: usize, rows: usize, side: usize) -> Raster<u8> {
     let (width, height) = photo.size();
@@ -109,22 +176,22 @@ fn mosaic(photo: &Raster<u8>, columns: usize, rows: usize, side: usize) -> Raste
     resize_nearest(&tiles, columns * side, rows * side).crop(0, 0, width, height)
 }
 
-/// Makes a pair of every photograph below `photos` and writes input and photograph side by side to `folder`, as PNG
-/// under the same names. Photographs whose names differ in the extension alone keep it. `progress` hears how many are
+/// Makes a pair of every photograph below `photos` and writes its sides beside each other to `folder`, as PNG under the same names. Photographs whose names differ in the extension alone keep it. `progress` hears how many are
 /// done, and of how many.
 ///
 /// # Errors
-/// Before anything is written: [`Error::Config`] as [`PairInput::check`], [`Error::Dataset`] if there are no
+/// Before anything is written: [`Error::Config`] as [`PairRecipe::check`], [`Error::Dataset`] if there are no
 /// photographs, [`Error::Output`] if the folder is read or holds other files. [`Error::Failed`] lists photographs that
 /// could not be used; the others are written.
 pub fn make_pairs(
     photos: &Path,
     folder: &Path,
-    input: PairInput,
+    recipe: impl Into<PairRecipe>,
     options: &DecodeOptions,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<Written> {
-    input.check()?;
+    let recipe = recipe.into();
+    recipe.check()?;
     let listing = list_images(photos, &Exclude::outputs([folder]))?;
     let (mut notes, files) = (listing.notes(photos), &listing.files);
     if files.is_empty() {
@@ -140,8 +207,7 @@ pub fn make_pairs(
         let path = &files[at].path;
         let unusable = || Error::item(path, "it cannot become an 8-bit colour image", "convert it to RGB");
         let photo = eight_bits(decode(path, options)?.with_channels(3).ok_or_else(unusable)?);
-        let made = input.apply(&photo)?;
-        write_image(&outputs[at], &beside_images(Image::U8(made), Image::U8(photo), path)?)
+        write_image(&outputs[at], &recipe.apply(photo, path)?)
     })?;
     Ok(Written { files: outputs, notes })
 }
@@ -181,6 +247,34 @@ mod tests {
             assert_eq!((made.size(), made.channels()), ((10, 7), 3), "{input:?}");
             assert_ne!(made, photo(), "{input:?}");
         }
+    }
+
+    #[test]
+    fn a_size_is_covered_without_distortion() {
+        // Wide photographs lose their left and right, tall ones top and bottom.
+        let wide = Raster::from_fn(12, 4, |x, _| [if (4..8).contains(&x) { 200u8 } else { 0 }; 3]);
+        assert!(covering(wide, (4, 4)).samples().iter().all(|&s| s == 200));
+        let tall = Raster::from_fn(4, 12, |_, y| [if (4..8).contains(&y) { 200u8 } else { 0 }; 3]);
+        assert!(covering(tall, (4, 4)).samples().iter().all(|&s| s == 200));
+        for size in [(5, 5), (20, 3), (3, 20), (10, 7), (1, 1), (640, 480)] {
+            assert_eq!(covering(photo(), size).size(), size);
+        }
+        let recipe = PairRecipe { left: PairInput::Photo, right: PairInput::Grey, size: Some((6, 5)) };
+        let pair = recipe.apply(photo(), Path::new("p.png")).unwrap();
+        assert_eq!(pair.size(), (12, 5));
+        let Image::U8(pair) = pair else { panic!("another depth") };
+        let grey = |x: usize| pair.pixel(x, 2)[0] == pair.pixel(x, 2)[2];
+        assert!(grey(6) && grey(11) && !grey(0), "the photograph is left");
+    }
+
+    #[test]
+    fn recipes_that_teach_nothing_are_refused() {
+        let refused = |recipe: PairRecipe| recipe.check().unwrap_err().to_string();
+        let recipe = PairRecipe::from(PairInput::Grey);
+        recipe.check().unwrap();
+        assert!(refused(PairInput::Photo.into()).contains("nothing to learn"));
+        assert!(refused(PairRecipe { size: Some((0, 4)), ..recipe }).contains("0x4"));
+        assert!(refused(PairRecipe { size: Some((4, 99_999)), ..recipe }).contains("from 1 to"));
     }
 
     #[test]

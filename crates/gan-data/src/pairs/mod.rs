@@ -9,6 +9,6 @@ mod split;
 pub use self::canny::{Canny, canny_edges};
 pub(crate) use self::combine::beside;
 pub use self::combine::{Written, combine, separate, side_by_side};
-pub use self::degrade::{PairInput, make_pairs};
+pub use self::degrade::{PairInput, PairRecipe, make_pairs};
 pub use self::labels::label_maps;
-pub use self::split::{SplitRatio, split};
+pub use self::split::{SplitCounts, SplitRatio, SplitSizes, split};

@@ -29,28 +29,83 @@ impl Default for SplitRatio {
     }
 }
 
+/// Numbers of images of the parts; `train` gets the rest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SplitCounts {
+    /// Images of `val`.
+    pub val: usize,
+    /// Images of `test`.
+    pub test: usize,
+}
+
+/// How large the parts are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SplitSizes {
+    /// Shares of all images.
+    Shares(SplitRatio),
+    /// Numbers of images.
+    Counts(SplitCounts),
+}
+
+impl From<SplitRatio> for SplitSizes {
+    fn from(ratio: SplitRatio) -> Self {
+        Self::Shares(ratio)
+    }
+}
+
+impl From<SplitCounts> for SplitSizes {
+    fn from(counts: SplitCounts) -> Self {
+        Self::Counts(counts)
+    }
+}
+
+impl SplitSizes {
+    /// Refuses shares that leave nothing to train on.
+    fn check(self) -> Result<()> {
+        let Self::Shares(ratio) = self else { return Ok(()) };
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        if share(ratio.val) && share(ratio.test) && ratio.val + ratio.test < 1.0 {
+            return Ok(());
+        }
+        let reason = format!("shares of {} for val and {} for test leave nothing to train on", ratio.val, ratio.test);
+        Err(Error::config(reason, "give shares such as 0.1, or numbers of images"))
+    }
+
+    /// The numbers of images of val and test among `all`. Refuses numbers that leave nothing to train on.
+    fn counts(self, all: usize) -> Result<SplitCounts> {
+        let count = |share: f64| (share * all as f64).round() as usize;
+        let counts = match self {
+            Self::Shares(ratio) => return Ok(SplitCounts { val: count(ratio.val), test: count(ratio.test) }),
+            Self::Counts(counts) => counts,
+        };
+        if counts.val.checked_add(counts.test).is_some_and(|held_out| held_out < all) {
+            return Ok(counts);
+        }
+        let (val, test, images) = (counts.val, counts.test, if all == 1 { "image" } else { "images" });
+        let reason = format!("{val} for val and {test} for test leave nothing to train on of {all} {images}");
+        Err(Error::config(reason, "give smaller numbers"))
+    }
+}
+
 /// Copies the images of `source` into `{folder}/train`, `/val` and `/test`. Which goes where depends on its name
 /// and the seed alone up to the exact counts: files named alike in two folders (labels and photographs, say) that are
-/// split with the same seed and ratio land in the same part. `progress` hears how many are done, and of how many.
+/// split with the same seed and sizes land in the same part. `progress` hears how many are done, and of how many.
 ///
 /// Returns the number of files of train, val and test, and what a user should know.
 ///
 /// # Errors
-/// Before anything is written: [`Error::Config`] for shares that leave nothing to train on, [`Error::Dataset`] if there
+/// Before anything is written: [`Error::Config`] for sizes that leave nothing to train on, [`Error::Dataset`] if there
 /// are no images, [`Error::Output`] if a part is read or holds other files. [`Error::Failed`] lists files that could
 /// not be copied; the others are.
 pub fn split(
     source: &Path,
     folder: &Path,
-    ratio: SplitRatio,
+    sizes: impl Into<SplitSizes>,
     seed: u64,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<([usize; 3], Vec<String>)> {
-    let share = |value: f64| (0.0..1.0).contains(&value);
-    if !share(ratio.val) || !share(ratio.test) || ratio.val + ratio.test >= 1.0 {
-        let reason = format!("shares of {} for val and {} for test leave nothing to train on", ratio.val, ratio.test);
-        return Err(Error::config(reason, "give shares such as 0.1"));
-    }
+    let sizes = sizes.into();
+    sizes.check()?;
     // The source may lie below the folder, beside the parts.
     let parts = ["train", "val", "test"].map(|part| folder.join(part));
     if is_same(source, folder) {
@@ -68,8 +123,7 @@ pub fn split(
     let key = Key::new(seed, Purpose::Split);
     let hash = |stem: &Path| key.at_name(&String::from_utf8_lossy(&normalized(stem))).words();
     files.sort_by_cached_key(|file| (hash(&file.stem), file.stem.clone()));
-    let count = |share: f64| (share * files.len() as f64).round() as usize;
-    let (test, val) = (count(ratio.test), count(ratio.val));
+    let SplitCounts { val, test } = sizes.counts(files.len())?;
     let mut counts = [0; 3];
     let mut copies = Vec::with_capacity(files.len());
     for (index, file) in files.iter().enumerate() {

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gan_data::{
-    DataConfig, DataMode, Guess, IdMap, Image, Preprocess, ProblemKind, Raster, Report, Severity, SynthFiles,
-    SynthKind, guess, inspect, write_ids, write_image, write_synth,
+    DataConfig, DataMode, Guess, IdMap, Image, Inspector, Preprocess, ProblemKind, Raster, Report, Severity,
+    SynthFiles, SynthKind, guess, inspect, write_ids, write_image, write_synth,
 };
 use tempfile::TempDir;
 
@@ -259,4 +259,63 @@ fn folders_are_guessed_by_their_names() {
     ] {
         assert_eq!(guess(&at(name)), guessed, "{name}");
     }
+}
+
+#[test]
+fn several_readings_decode_each_file_once() {
+    let dir = TempDir::new().unwrap();
+    for side in ["A", "B"] {
+        for i in 0..3 {
+            flat(&dir.path().join(side).join(format!("{i}.png")), 40, 40, 3);
+        }
+    }
+    let mut inspector = Inspector::default();
+    let mut read = |mode| {
+        let heard = AtomicUsize::new(0);
+        let report = inspector.inspect(&config(dir.path(), mode), |done, all| {
+            assert!(done <= all);
+            heard.fetch_add(1, Ordering::SeqCst);
+        });
+        assert_eq!(report, inspect(&config(dir.path(), mode), |_, _| ()), "what is remembered changes nothing");
+        heard.into_inner()
+    };
+    assert_eq!([DataMode::Aligned, DataMode::Unaligned, DataMode::Aligned].map(&mut read), [6, 0, 0]);
+    // Lightness and colour are of the same images.
+    assert_eq!(read(DataMode::Single), 0);
+}
+
+#[test]
+fn labels_suggest_the_settings_that_take_them() {
+    let suggested = |names: &[&str], ids: &[u32]| {
+        let dir = TempDir::new().unwrap();
+        for name in names {
+            let map = IdMap::new(Raster::new(ids.len(), 1, 1, ids.to_vec()));
+            write_ids(&dir.path().join("train_label").join(name), &map).unwrap();
+            flat(&dir.path().join("train_img").join(name), ids.len(), 1, 3);
+        }
+        let config = DataConfig { instances: false, ..config(dir.path(), DataMode::Labelled) };
+        let labels = inspect(&config, |_, _| ()).labels.unwrap();
+        let (label_nc, dont_care) = (labels.suggested_label_nc, labels.suggested_dont_care);
+        let fitted = DataConfig { label_nc, dont_care, preprocess: Preprocess::ResizeAndCrop, ..config };
+        assert!(inspect(&fitted, |_, _| ()).is_usable(), "{ids:?}");
+        (label_nc, dont_care)
+    };
+    assert_eq!(suggested(&["a.png"], &[0, 1, 2]), (3, None));
+    assert_eq!(suggested(&["a.png"], &[0, 7, 255]), (8, Some(255)));
+    assert_eq!(suggested(&["a.png"], &[0, 65_535]), (1, Some(65_535)));
+    assert_eq!(suggested(&["a.png"], &[254, 255]), (256, None), "255 is one of many");
+    assert_eq!(suggested(&["a.png"], &[0, 40]), (41, None));
+    assert_eq!(suggested(&["x_000000_000019_gtFine_labelIds.png"], &[0, 26]), (35, None), "Cityscapes has 35");
+}
+
+#[test]
+fn other_parts_are_counted_once() {
+    let dir = TempDir::new().unwrap();
+    for (part, images) in [("train", 3), ("val", 2)] {
+        (0..images).for_each(|i| flat(&dir.path().join(part).join(format!("{i}.png")), 80, 40, 3));
+    }
+    let report = inspect(&config(dir.path(), DataMode::Aligned), |_, _| ());
+    assert_eq!(report.other_parts, [("val".to_owned(), 2)], "test would be val");
+    let val = DataConfig { phase: "val".into(), ..config(dir.path(), DataMode::Aligned) };
+    assert_eq!(inspect(&val, |_, _| ()).other_parts, [("train".to_owned(), 3)]);
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use gan_data::{
-    Canny, DecodeOptions, Error, Image, ImageFile, PairInput, Raster, SplitRatio, combine, decode, image_files,
-    make_pairs, separate, split, write_image,
+    Canny, DecodeOptions, Error, Image, ImageFile, PairInput, Raster, SplitCounts, SplitRatio, combine, decode,
+    image_files, make_pairs, separate, split, write_image,
 };
 use tempfile::TempDir;
 
@@ -223,4 +223,27 @@ fn splits_agree_across_unicode_forms() {
     let options = DecodeOptions::default();
     let pairs = combine(&at("split/nfc/test"), &at("split/nfd/test"), &at("AB"), &options, |_, _| ()).unwrap();
     assert_eq!(pairs.files.len(), 4);
+}
+
+#[test]
+fn a_split_by_numbers_shares_its_choice_with_one_by_shares() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for i in 0..10 {
+        let pixel = Image::U8(Raster::new(2, 2, 3, vec![i; 12]));
+        write_image(&at("all").join(format!("{i}.png")), &pixel).unwrap();
+    }
+    let (counts, _) = split(&at("all"), &at("n"), SplitCounts { val: 3, test: 2 }, 5, |_, _| ()).unwrap();
+    assert_eq!(counts, [5, 3, 2]);
+    split(&at("all"), &at("s"), SplitRatio { val: 0.3, test: 0.2 }, 5, |_, _| ()).unwrap();
+    for part in ["train", "val", "test"] {
+        let names = |root: &str| -> Vec<String> {
+            image_files(&at(root).join(part)).unwrap().iter().map(ImageFile::name).collect()
+        };
+        assert_eq!(names("n"), names("s"));
+    }
+    for counts in [SplitCounts { val: 5, test: 5 }, SplitCounts { val: usize::MAX, test: 2 }] {
+        let error = split(&at("all"), &at("x"), counts, 5, |_, _| ()).unwrap_err().to_string();
+        assert!(error.contains("nothing to train on of 10 images") && !at("x").exists(), "{error}");
+    }
 }

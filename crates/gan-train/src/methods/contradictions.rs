@@ -1,6 +1,7 @@
-//! Contradictions and ranges that the configurations of several methods share.
+//! Contradictions, readings and ranges that the configurations of several methods share.
 
 use crate::consistency::Contradiction;
+use crate::reading::Reading;
 use gan_data::{DataConfig, DataMode};
 use gan_range::Range;
 
@@ -15,6 +16,15 @@ pub(super) const R1_EVERY: Range = Range::whole("r1_every", 1, 1_000_000);
 /// What a mode of the dataset is called in a configuration.
 pub(super) fn mode_name(mode: DataMode) -> String {
     format!("{mode:?}").to_lowercase()
+}
+
+/// How methods that learn from two unrelated collections read files.
+pub(super) fn unpaired_readings() -> Vec<Reading> {
+    let pairs = Reading {
+        note: Some("the two sides of pairs serve as two collections; pix2pix makes more of pairs".into()),
+        ..Reading::new(DataMode::Aligned.about(), &["data.mode=aligned"])
+    };
+    vec![Reading::new(DataMode::Unaligned.about(), &[]), pairs]
 }
 
 /// Refuses datasets without targets, and label maps, for methods that learn from images alone. `files` and `drawn` are the

@@ -62,6 +62,28 @@ mod tests {
         assert_eq!(folders, names);
     }
 
+    /// What `dataset inspect` advises: all settings of all readings resolve, and each reads files.
+    #[test]
+    fn every_reading_of_every_method_resolves() {
+        use crate::config::ConfigSource;
+        for method in METHODS {
+            let config = (method.resolve)(&[]).unwrap();
+            let readings = config.readings();
+            assert!(!readings.is_empty(), "{}", method.name);
+            for reading in readings {
+                let settings: Vec<_> = reading.settings.iter().cloned().map(ConfigSource::Setting).collect();
+                let read = (method.resolve)(&settings).unwrap_or_else(|e| panic!("{}: {e}", method.name));
+                assert!(!read.data().mode.is_procedural() && reading.needs.len() > 10, "{}", method.name);
+                for (at, setting) in settings.iter().enumerate() {
+                    let without = [&settings[..at], &settings[at + 1..]].concat();
+                    let same =
+                        (method.resolve)(&without).is_ok_and(|other| other.to_table().ok() == read.to_table().ok());
+                    assert!(!same, "{}: {setting:?} changes nothing", method.name);
+                }
+            }
+        }
+    }
+
     /// Building a context changes nothing of the program: two runs of different modes can share a process.
     #[test]
     fn contexts_carry_the_math_mode_of_their_run() {

@@ -1,179 +1,201 @@
 //! `gan-cli dataset inspect`.
 
-use crate::commands::train::dataset_root;
-use crate::exit::{BAD_DATA, Coded, Done};
+mod attempt;
+mod page;
+mod sheet;
+mod text;
+mod verdict;
+mod wishes;
+
+use crate::commands::data_folders::{FolderArgs, dataset_root, shown};
+use crate::exit::{BAD_DATA, Coded, Done, USAGE};
+use crate::inputs::Inputs;
 use crate::progress::bar;
 use anyhow::bail;
-use gan_data::{DataConfig, DataMode, Guess, Problem, Report, Severity};
-use gan_train::config::{ConfigSource, resolve};
+use attempt::Look;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use gan_data::{DataConfig, DataMode, Inspector, Report, Severity, recognise};
+use gan_train::METHODS;
+use gan_train::config::nearest;
+use indicatif::ProgressBar;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-
-/// Names of one kind of problem that are spelt out; --json has all.
-const NAMES_SHOWN: usize = 10;
+use verdict::Verdict;
+use wishes::Wishes;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the dataset, or the name of a fetched one
-    data: PathBuf,
+    /// Folder of the dataset, or the name of a fetched one; not needed where --a and --b, or --labels and --images, name its
+    /// folders
+    #[arg(required_unless_present_any = ["a", "labels"])]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    folders: FolderArgs,
+    /// Judge the dataset by what this method needs alone
+    #[arg(long, value_parser = PossibleValuesParser::new(METHODS.iter().map(|m| PossibleValue::new(m.name).help(m.about))))]
+    method: Option<String>,
     /// Layout: aligned, unaligned, labelled, single or colorization; guessed from the folders if left out
-    #[arg(long)]
+    #[arg(long, conflicts_with = "method")]
     mode: Option<String>,
     /// A key of the data table, for example `crop_size=512` or `label_nc=35`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Write a page with the report and a contact sheet: items as they are read, input and target marked. One file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the contact sheet as an image (png, jpg, webp)
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// Most items on the contact sheet, spread over the dataset
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    items: usize,
+    /// A line for each file that has a problem
+    #[arg(long, short)]
+    verbose: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
+/// What was found about a dataset.
+struct Findings {
+    /// The configuration that reads it.
+    config: DataConfig,
+    report: Report,
+    verdicts: Vec<Verdict>,
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
-    let root = dataset_root(&args.data);
-    if std::fs::symlink_metadata(&root).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        bail!(Coded(BAD_DATA, format!("there is no {}; check the path", root.display())));
+    let root = args.data.as_deref().map(dataset_root).unwrap_or_default();
+    if let Some(missing) = missing(&root) {
+        bail!(Coded(BAD_DATA, missing));
     }
-    let mut hint = None;
-    let mode = args.mode.clone().unwrap_or_else(|| {
-        let guess = gan_data::guess(&root);
-        hint = hint_for(guess, &root);
-        format!("{:?}", guess.mode()).to_lowercase()
-    });
-    let mut layers = vec![ConfigSource::Setting(format!("mode={mode}"))];
-    layers.extend(args.set.iter().cloned().map(ConfigSource::Setting));
-    let mut config = DataConfig { root, ..resolve(&DataConfig::default(), &layers)? };
-    if config.mode == DataMode::Colorization {
-        (config.input_nc, config.output_nc) = (1, 2);
-    }
+    let wishes = Wishes::new(root, &args.folders, &args.set, args.mode.as_deref())?;
+    refuse_overwriting(&args, &wishes.data()?.named_places())?;
     let bar = bar(0, "inspecting");
-    let mut report = gan_data::inspect(&config, |done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    });
+    let findings = find(&args, &wishes, &bar);
     bar.finish_and_clear();
-    report.notes.extend(hint);
+    let Findings { config, mut report, verdicts } = findings?;
+    report.notes.extend(hint(&config));
     if args.json {
-        out!("{}", serde_json::to_string_pretty(&report)?);
+        out!("{}", text::json(&config, &report, &verdicts)?);
     } else {
-        print(&report);
+        text::print(&config, &report, &verdicts, args.verbose);
+    }
+    if args.html.is_some() || args.sheet.is_some() {
+        let sheet = sheet::of(&config, &report, args.items);
+        if let Some(file) = &args.sheet {
+            sheet::write(file, &sheet)?;
+            note!("contact sheet: {}", file.display());
+        }
+        if let Some(file) = &args.html {
+            page::write(file, &config, &report, &verdicts, &sheet)?;
+            note!("page: {}", file.display());
+        }
+    }
+    if let (Some(method), [verdict]) = (&args.method, &verdicts[..])
+        && let Some(reason) = &verdict.reason
+    {
+        bail!(Coded(BAD_DATA, format!("{method} cannot be trained on {}: {reason}", shown(&config))));
     }
     if !report.is_usable() {
-        let problems = counted(report.count(Severity::Error), "problem");
-        bail!(Coded(BAD_DATA, format!("training could not start on {}: {problems}", report.root.display())));
+        let problems = text::counted(report.count(Severity::Error), "problem");
+        bail!(Coded(BAD_DATA, format!("training could not start on {}: {problems}", shown(&config))));
     }
     Ok(Done::Complete)
 }
 
-/// What a guessed reading is good for, where there is another one.
-fn hint_for(guess: Guess, root: &Path) -> Option<String> {
-    match guess {
-        Guess::Unpaired => Some(
-            "read as two unpaired collections, as CycleGAN takes them (gan-cli train cyclegan); if they are pairs for pix2pix, give \
-             partners equal names and look with `gan-cli dataset inspect --mode aligned`"
-                .to_owned(),
-        ),
-        Guess::Images if root.is_dir() => Some(format!(
-            "read as single images, as `gan-cli translate` takes them. pix2pix learns from pairs: if each file holds A and B side by \
-             side, look with `gan-cli dataset inspect --mode aligned`; `gan-cli dataset pairs {} --out DIR/train` makes pairs of photos",
-            root.display()
-        )),
-        _ => None,
-    }
-}
-
-fn print(report: &Report) {
-    let (root, items) = (report.root.display(), counted(report.items, "item"));
-    out!("{:?} dataset in {root}, phase {}: {items}", report.mode, report.phase);
-    for folder in &report.folders {
-        let sizes: Vec<_> =
-            folder.sizes.iter().take(4).map(|s| format!("{}x{} ({})", s.width, s.height, s.images)).collect();
-        let more = folder.sizes.len().saturating_sub(4);
-        let more = if more > 0 { format!(" and {}", counted(more, "other size")) } else { String::new() };
-        let list = |map: Vec<String>| map.join(", ");
-        let channels = list(folder.channels.iter().map(|(&c, n)| format!("{} ({n})", counted(c, "channel"))).collect());
-        let depths = list(folder.depths.iter().map(|(d, n)| format!("{d} bit ({n})")).collect());
-        let files = counted(folder.files, "file");
-        out!("  {}: {files} in {}", folder.role, folder.path.display());
-        if folder.files > 0 {
-            out!("    {}{more}; {channels}; {depths}", sizes.join(", "));
-        }
-        if !folder.left_out.is_empty() {
-            let kinds: Vec<_> = folder.left_out.keys().map(String::as_str).collect();
-            out!("    not read: {}", kinds.join(", "));
-        }
-    }
-    if let Some(labels) = &report.labels {
-        let total: u64 = labels.pixels.values().sum();
-        let share = |n: u64| 100.0 * n as f64 / total.max(1) as f64;
-        let shares: Vec<_> = labels.pixels.iter().map(|(id, &n)| format!("{id}: {:.1} %", share(n))).collect();
-        out!("  labels (label_nc {}): {}", labels.label_nc, shares.join(", "));
-    }
-    for note in &report.notes {
-        out!("note: {note}");
-    }
-    for problem in grouped(&report.problems) {
-        out!("{problem}");
-    }
-    if report.problems.is_empty() {
-        out!("no problems");
-    }
-}
-
-/// One line a problem; problems of one kind and with one remedy share a line.
-fn grouped(problems: &[Problem]) -> Vec<String> {
-    let mut groups: Vec<Vec<&Problem>> = Vec::new();
-    for problem in problems {
-        let of = |p: &Problem| (p.severity, p.kind, p.remedy.clone(), p.path.parent().map(Path::to_path_buf));
-        match groups.iter_mut().find(|group| of(group[0]) == of(problem)) {
-            Some(group) => group.push(problem),
-            None => groups.push(vec![problem]),
-        }
-    }
-    groups.iter().map(|group| line(group)).collect()
-}
-
-fn line(group: &[&Problem]) -> String {
-    let first = group[0];
-    let severity = format!("{:?}", first.severity).to_lowercase();
-    let remedy = if first.remedy.is_empty() { String::new() } else { format!("; {}", first.remedy) };
-    let Some(folder) = first.path.parent().filter(|_| group.len() > 1) else {
-        return format!("{severity}: {}: {}{remedy}", first.path.display(), first.message);
+/// Inspects, and judges by each method.
+fn find(args: &Args, wishes: &Wishes, bar: &ProgressBar) -> anyhow::Result<Findings> {
+    let mut inspector = Inspector::default();
+    let mut look = |config: &DataConfig| {
+        inspector.inspect(config, |done, all| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        })
     };
-    let names: Vec<_> =
-        group.iter().take(NAMES_SHOWN).filter_map(|p| p.path.file_name()).map(|name| name.to_string_lossy()).collect();
-    let more = group.len().saturating_sub(NAMES_SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let same = group.iter().all(|problem| problem.message == first.message);
-    let what = if same { first.message.clone() } else { format!("{} (the first)", first.message) };
-    let (n, folder, names) = (group.len(), folder.display(), names.join(", "));
-    format!("{severity}: {n} files in {folder}: {what}{remedy}: {names}{more}")
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use gan_data::ProblemKind;
-
-    #[test]
-    fn problems_of_one_kind_share_a_line() {
-        let problem = |kind, path: String, message: &str| Problem {
-            severity: Severity::Error,
-            kind,
-            path: path.into(),
-            message: message.into(),
-            remedy: "mend it".into(),
-        };
-        let mut problems: Vec<_> = (0..13)
-            .map(|i| problem(ProblemKind::LabelOutOfRange, format!("L/{i}.png"), &format!("{i} pixels")))
-            .collect();
-        problems.push(problem(ProblemKind::Unreadable, "L/x.png".into(), "torn"));
-        problems.push(problem(ProblemKind::Unreadable, "I/y.png".into(), "torn"));
-        let lines = grouped(&problems);
-        let names = (0..10).map(|i| format!("{i}.png")).collect::<Vec<_>>().join(", ");
-        assert_eq!(lines[0], format!("error: 13 files in L: 0 pixels (the first); mend it: {names} and 3 more"));
-        assert_eq!(lines[1..], ["error: L/x.png: torn; mend it", "error: I/y.png: torn; mend it"]);
+    let (config, report) = reading(wishes, &mut look)?;
+    let mut verdicts = Vec::new();
+    for method in METHODS.iter().filter(|method| args.method.as_deref().is_none_or(|name| name == method.name)) {
+        verdicts.push(Verdict::of(method, wishes, &mut look)?);
     }
+    // What is judged by one method is shown as that reads it.
+    if let (Some(_), [Verdict { best: Some(best), .. }]) = (&args.method, &verdicts[..]) {
+        return Ok(Findings { config: best.data.clone(), report: best.report.clone(), verdicts });
+    }
+    // Images that lie in a folder without parts may be pairs all the same.
+    let wide = |verdict: &Verdict| verdict.best.as_ref().is_some_and(|best| best.fits() && best.holds_wide_pairs());
+    if wishes.mode.is_none() && config.mode == DataMode::Single && verdicts.iter().any(wide) {
+        let config = DataConfig { mode: DataMode::Aligned, ..config };
+        let report = look(&config);
+        return Ok(Findings { config, report, verdicts });
+    }
+    Ok(Findings { config, report, verdicts })
+}
+
+/// The dataset as its folders say that it is read, or as `--mode` says.
+fn reading(wishes: &Wishes, look: &mut Look<'_>) -> anyhow::Result<(DataConfig, Report)> {
+    let set = wishes.data()?;
+    let recognised = recognise(&set);
+    let mut config = match wishes.mode {
+        None => recognised,
+        Some(mode) if mode == recognised.mode => recognised,
+        Some(mode) => DataConfig { mode, ..set.clone() },
+    };
+    if wishes.sets("instances") {
+        config.instances = set.instances;
+    }
+    if config.mode == DataMode::Colorization {
+        (config.input_nc, config.output_nc) = (1, 2);
+    }
+    let report = look(&config);
+    let Some((label_nc, dont_care)) = wishes.fitted_labels(&config, &report) else { return Ok((config, report)) };
+    let config = DataConfig { label_nc, dont_care, ..config };
+    let report = look(&config);
+    Ok((config, report))
+}
+
+/// A sentence about a folder that is not there.
+fn missing(root: &Path) -> Option<String> {
+    let absent = std::fs::symlink_metadata(root).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    if root.as_os_str().is_empty() || !absent {
+        return None;
+    }
+    let parent = gan_fs::parent(root);
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| !name.starts_with('.'));
+    names.sort();
+    let near = names.iter().filter_map(|n| Some((nearest::distance(&name, n)?, n))).min().map(|(_, name)| name);
+    let hint = match (near, &names[..]) {
+        (Some(near), _) => format!("did you mean {}?", parent.join(near).display()),
+        (None, []) => "check the path".to_owned(),
+        (None, names) => format!("the folders in {} are {}", parent.display(), text::listed(names)),
+    };
+    Some(format!("there is no {}; {hint}", root.display()))
+}
+
+/// What images without partners are good for.
+fn hint(config: &DataConfig) -> Option<String> {
+    (config.mode == DataMode::Single && config.root.is_dir()).then(|| {
+        let root = crate::shell::quoted(&config.root);
+        format!(
+            "these images have no partners. `gan-cli dataset pairs {root} --kind edges --out DIR/train` makes pairs of photos for pix2pix; \
+             `gan-cli translate` takes such images as its input"
+        )
+    })
+}
+
+/// Refuses to write onto what is read.
+fn refuse_overwriting(args: &Args, places: &[PathBuf]) -> anyhow::Result<()> {
+    let mut inputs = Inputs::default();
+    for place in places {
+        if place.is_dir() { inputs.folder(place) } else { inputs.file(place) }
+    }
+    inputs.refuse(args.html.iter().chain(&args.sheet).map(PathBuf::as_path))?;
+    if let Some(file) = args.sheet.as_ref().filter(|file| !sheet::takes(file)) {
+        bail!(Coded(USAGE, format!("--sheet {}: name a file that ends in .png, .jpg or .webp", file.display())));
+    }
+    page::refuse_foreign(args.html.as_deref())
 }

@@ -30,7 +30,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let bar = bar(0, "making label maps");
     let progress = |done, all| advance(&bar, done, all);
     let made = label_maps(&args.maps, &args.out, &palette, args.nearest, &DecodeOptions::default(), progress);
-    finish(&bar, made, "label maps", &args.out)?;
+    finish(&bar, made, "label map", &args.out)?;
     let most = palette.labels().iter().map(|label| label.id).max().unwrap_or(0);
     note!("ids go up to {most}: label_nc={} takes them", most + 1);
     Ok(Done::Complete)

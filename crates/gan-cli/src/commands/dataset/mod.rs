@@ -17,8 +17,8 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Validate a dataset and report all problems
-    Inspect(inspect::Args),
+    /// Say what a dataset is, what can be trained on it by which command, and what is wrong with it
+    Inspect(Box<inspect::Args>),
     /// Make pairs (input beside photo) from a folder of photos
     Pairs(make::Pairs),
     /// Join two folders into pairs side by side
@@ -35,7 +35,7 @@ enum Command {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     match args.command {
-        Command::Inspect(args) => inspect::run(args),
+        Command::Inspect(args) => inspect::run(*args),
         Command::Pairs(args) => make::pairs(args),
         Command::Combine(args) => make::combine(args),
         Command::Separate(args) => separate::run(args),

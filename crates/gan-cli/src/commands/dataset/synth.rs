@@ -48,6 +48,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let files = write_synth(&args.out, &what, |done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
     let files = files?;
-    note!("{} files in {}", files.len(), args.out.display());
+    let plural = if files.len() == 1 { "" } else { "s" };
+    note!("{} file{plural} in {}", files.len(), args.out.display());
     Ok(Done::Complete)
 }

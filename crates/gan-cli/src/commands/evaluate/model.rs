@@ -3,7 +3,8 @@
 use super::Args;
 use super::measure::{ImageSet, Measure, Measured};
 use super::metric::Metric;
-use crate::commands::train::{dataset_root, resume};
+use crate::commands::data_folders::{dataset_root, shown};
+use crate::commands::train::resume;
 use crate::commands::trained::open_trained;
 use crate::exit::{BAD_DATA, BAD_MODEL, Coded, USAGE};
 use crate::progress::bar;
@@ -97,17 +98,16 @@ fn held_out(args: &Args, run: &Path) -> anyhow::Result<DataConfig> {
     };
     let config = resume_config(run, method, |saved| (method.resolve)(&[ConfigSource::saved(saved)?]))?;
     let data = config.data();
-    let root = match &args.data {
+    let data = match &args.data {
         Some(_) if data.mode.is_procedural() => {
             let message = format!("{} draws its images: --data has no use; leave it out", run.display());
             bail!(Coded(USAGE, message));
         }
-        Some(named) => dataset_root(named),
-        None => data.root.clone(),
+        Some(named) => data.moved_to(dataset_root(named)),
+        None => data,
     };
     let load_size = if data.preprocess == Preprocess::ResizeAndCrop { data.crop_size } else { data.load_size };
     Ok(DataConfig {
-        root,
         load_size,
         phase: args.split.clone(),
         shuffle: false,
@@ -120,15 +120,11 @@ fn described(data: &DataConfig) -> String {
     if data.mode.is_procedural() {
         return format!("{} {}", data.mode.name(), data.phase);
     }
-    format!("{} {}", data.root.display(), data.phase)
+    format!("{} {}", shown(data), data.phase)
 }
 
 fn missing_truth(data: &DataConfig) -> String {
-    format!(
-        "{}: the part {} has no real images to measure against; name another with --split",
-        data.root.display(),
-        data.phase
-    )
+    format!("{}: the part {} has no real images to measure against; name another with --split", shown(data), data.phase)
 }
 
 /// Number of inputs and of targets. The shorter list of two unrelated ones is repeated in the dataset.

@@ -1,7 +1,8 @@
 //! `--resume`: which method, with which configuration, and by which command line.
 
 use super::Args;
-use super::settings::{files, over, root, rooted};
+use super::settings::{files, over, root};
+use crate::commands::data_folders::places;
 use crate::exit::{BAD_MODEL, Coded, USAGE};
 use crate::shell::quoted;
 use anyhow::bail;
@@ -52,7 +53,7 @@ pub(super) fn config(args: &Args, method: &MethodSpec) -> anyhow::Result<Box<dyn
     let mut before = toml::Table::new();
     let resumed = resume_config(&args.out, method, |saved| {
         let mut base = match whole {
-            true => of_start.into_iter().chain([rooted(&saved.data().root.to_string_lossy())]).collect(),
+            true => of_start.into_iter().chain(places(&saved.data())).collect(),
             false => vec![ConfigSource::saved(saved)?],
         };
         base.extend(root);

@@ -1,9 +1,9 @@
 //! From the command line to a configuration.
 
-use super::{Args, dataset_root};
-use crate::exit::{BAD_MODEL, Coded, USAGE};
+use super::Args;
+use crate::commands::data_folders::{dataset_root, root_layer};
+use crate::exit::{BAD_MODEL, Coded};
 use crate::presets;
-use anyhow::bail;
 use clap::ValueEnum;
 use gan_data::Preprocess;
 use gan_train::config::{ConfigSource, SharedSetting};
@@ -96,17 +96,7 @@ fn file(path: &Path) -> anyhow::Result<ConfigSource> {
 
 /// `--data`.
 pub(super) fn root(args: &Args) -> anyhow::Result<Option<ConfigSource>> {
-    let Some(path) = args.data.as_deref().map(dataset_root) else { return Ok(None) };
-    // The configuration is text.
-    let Some(text) = path.to_str() else {
-        bail!(Coded(USAGE, format!("--data: the name of {} is not Unicode; rename the folder", path.display())));
-    };
-    Ok(Some(rooted(text)))
-}
-
-/// The setting of a dataset's folder.
-pub(super) fn rooted(folder: &str) -> ConfigSource {
-    ConfigSource::Setting(format!("data.root={}", toml::Value::String(folder.to_owned())))
+    args.data.as_deref().map(|path| root_layer(&dataset_root(path))).transpose()
 }
 
 /// Lays the flags and settings of the command line over `base`.
@@ -120,7 +110,8 @@ pub(super) fn over(base: Vec<ConfigSource>, args: &Args, method: &MethodSpec) ->
     let data = traced.config.data();
     let size = args.shortcuts.size.map(|side| sized(side, data.preprocess, data.load_size, data.crop_size));
     let epochs = args.shortcuts.epochs.map(|total| epochs(total, &traced)).transpose()?;
-    let flags: Vec<_> = size.into_iter().chain(epochs).flatten().collect();
+    let folders = args.folders.layers(&data.root)?;
+    let flags: Vec<_> = size.into_iter().chain(epochs).flatten().chain(folders).collect();
     let fine_tuning = args.fine_tuning.layers(traced.config.train())?;
     if !flags.is_empty() || !fine_tuning.is_empty() {
         traced = with(&flags, &fine_tuning)?;
@@ -166,7 +157,7 @@ fn epochs(total: u32, traced: &Traced) -> gan_train::Result<Vec<ConfigSource>> {
 }
 
 /// The settings that make images of this side, where they are now loaded and cropped at these sizes.
-fn sized(side: u32, preprocess: Preprocess, load_size: usize, crop_size: usize) -> Vec<ConfigSource> {
+pub(crate) fn sized(side: u32, preprocess: Preprocess, load_size: usize, crop_size: usize) -> Vec<ConfigSource> {
     let load = |size: u128| ConfigSource::Setting(format!("data.load_size={size}"));
     match preprocess {
         Preprocess::Resize | Preprocess::ScaleWidth | Preprocess::None => vec![load(u128::from(side))],

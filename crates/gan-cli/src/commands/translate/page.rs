@@ -4,6 +4,7 @@ use super::files::Translation;
 use super::pattern::ModelFacts;
 use super::report::Report;
 use crate::exit::{Coded, USAGE};
+use crate::html::escape;
 use anyhow::bail;
 use gan_data::{Filter, Image, write_image};
 use gan_fs::Durability;
@@ -202,22 +203,6 @@ fn shrunk(image: &Image) -> Image {
     if longest == MOST { image } else { image.resize(side(width), side(height), Filter::Bicubic) }
 }
 
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 /// A path as a relative link, byte by byte.
 fn url(path: &Path) -> String {
     let part = |part: std::path::Component<'_>| -> String {
@@ -238,6 +223,5 @@ mod tests {
     #[test]
     fn names_are_data_in_pages() {
         assert_eq!(url(Path::new("a b/#1?<ü>.png")), "a%20b/%231%3F%3C%C3%BC%3E.png");
-        assert_eq!(escape("<b>\"&'\n"), "&lt;b&gt;&quot;&amp;&#39; ");
     }
 }

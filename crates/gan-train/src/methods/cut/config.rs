@@ -5,8 +5,8 @@ use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, Passes, data_of, image_model, one_generator};
-use crate::methods::contradictions::{R1_EVERY, images_only, weight};
-use crate::{AugmentConfig, DeviceConfig, GradientPenalty, TrainConfig, ValidationConfig};
+use crate::methods::contradictions::{R1_EVERY, images_only, unpaired_readings, weight};
+use crate::{AugmentConfig, DeviceConfig, GradientPenalty, Reading, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::{Builder, InitType};
 use gan_losses::GanMode;
@@ -126,6 +126,10 @@ impl MethodConfig for Config {
         let images = images_only("cut", &self.data, "unaligned", "unpaired");
         let augment = self.augment.contradiction();
         self.unlike_channels().into_iter().chain(self.no_features()).chain(augment).chain(images).collect()
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        unpaired_readings()
     }
 
     fn model(&self) -> ModelConfig {

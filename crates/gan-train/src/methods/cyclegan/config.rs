@@ -5,8 +5,8 @@ use crate::consistency::{Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, Passes, data_of, image_model};
-use crate::methods::contradictions::{R1_EVERY, images_only, weight};
-use crate::{AugmentConfig, DeviceConfig, GradientPenalty, Result, TrainConfig, ValidationConfig};
+use crate::methods::contradictions::{R1_EVERY, images_only, unpaired_readings, weight};
+use crate::{AugmentConfig, DeviceConfig, GradientPenalty, Reading, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_losses::GanMode;
 use gan_nets::GeneratorConfig;
@@ -102,6 +102,10 @@ impl MethodConfig for Config {
         });
         let images = images_only("cyclegan", &self.data, "unaligned", "unpaired");
         identity.into_iter().chain(self.augment.contradiction()).chain(images).collect()
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        unpaired_readings()
     }
 
     fn model(&self) -> ModelConfig {

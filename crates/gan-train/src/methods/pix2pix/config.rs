@@ -6,7 +6,7 @@ use crate::method::Method;
 use crate::method_config;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::{R1_EVERY, images_only, weight};
-use crate::{AugmentConfig, DeviceConfig, GradientPenalty, Result, TrainConfig, ValidationConfig};
+use crate::{AugmentConfig, DeviceConfig, GradientPenalty, Reading, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::NormKind;
 use gan_losses::GanMode;
@@ -65,6 +65,17 @@ impl MethodConfig for Config {
     fn contradictions(&self) -> Vec<Contradiction> {
         let images = images_only("pix2pix", &self.data, "aligned", "facades");
         self.augment.contradiction().into_iter().chain(images).collect()
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let colours = ["data.mode=colorization", "generator.input_nc=1", "generator.output_nc=2"];
+        vec![
+            Reading::new(DataMode::Aligned.about(), &[]),
+            Reading {
+                note: Some("this learns to colour grey photographs; other translations need pairs".into()),
+                ..Reading::new(DataMode::Colorization.about(), &colours)
+            },
+        ]
     }
 
     fn model(&self) -> ModelConfig {

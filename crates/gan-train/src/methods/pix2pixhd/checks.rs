@@ -1,11 +1,12 @@
 //! What pix2pixHD's configuration tells: its networks, what contradicts itself, the model.
 
+use super::step::vgg19_file;
 use super::{Config, Perceptual, Pix2PixHd};
 use crate::consistency::{BadKey, Contradiction, DiscriminatorOf, Network};
 use crate::method::Method;
 use crate::method_config::{MethodConfig, data_of, image_model, one_generator};
 use crate::methods::contradictions::mode_name;
-use crate::{DeviceConfig, Result, TrainConfig, ValidationConfig};
+use crate::{DeviceConfig, Reading, Result, TrainConfig, ValidationConfig};
 use gan_data::{DataConfig, DataMode};
 use gan_layers::Builder;
 use gan_losses::Vgg19;
@@ -79,6 +80,29 @@ impl MethodConfig for Config {
             say(what, &[&["enhancer.n_epochs_fix_global = 0"], &["generator.arch = \"local\""]]);
         }
         found
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let mut readings = vec![
+            Reading::new("label maps, photographs and instance maps", &[]),
+            Reading::new("label maps and photographs", &["data.instances=false"]),
+            Reading {
+                note: Some("images take the place of label maps".into()),
+                ..Reading::new(
+                    DataMode::Aligned.about(),
+                    &["data.mode=aligned", "data.label_nc=0", "data.instances=false"],
+                )
+            },
+        ];
+        let weights = vgg19_file(self);
+        if self.loss.perceptual == Perceptual::Vgg19 && !weights.is_file() {
+            let without = format!("without the perceptual loss, as VGG19's weights are not in {}", weights.display());
+            for reading in &mut readings {
+                reading.settings.push("loss.perceptual=none".into());
+                reading.note = Some(reading.note.take().map_or(without.clone(), |note| format!("{note}; {without}")));
+            }
+        }
+        readings
     }
 
     fn changeable_keys(&self) -> &'static [&'static str] {

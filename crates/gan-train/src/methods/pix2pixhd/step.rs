@@ -16,6 +16,7 @@ use gan_losses::{PerceptualLoss, Vgg19, feature_matching};
 use gan_nets::{Discriminator, Generator};
 use gan_rng::{Key, Purpose};
 use gan_translate::Condition;
+use std::path::PathBuf;
 
 /// The method in training.
 pub struct Pix2PixHd {
@@ -205,14 +206,20 @@ impl Method for Pix2PixHd {
     }
 }
 
+/// Where VGG19's weights are, or would be.
+pub(super) fn vgg19_file(config: &Config) -> PathBuf {
+    match config.loss.vgg19.as_os_str().is_empty() {
+        true => gan_data::data_dir().join("weights/vgg19.safetensors"),
+        false => config.loss.vgg19.clone(),
+    }
+}
+
 /// The perceptual loss, with VGG19's weights.
 fn perceptual_loss(config: &Config, place: &DeviceConfig) -> Result<Option<PerceptualLoss>> {
     if config.loss.perceptual == Perceptual::None {
         return Ok(None);
     }
-    let default = gan_data::data_dir().join("weights/vgg19.safetensors");
-    let path = if config.loss.vgg19.as_os_str().is_empty() { &default } else { &config.loss.vgg19 };
-    let vgg = Vgg19::load(path, place.dtype, &place.device)?
+    let vgg = Vgg19::load(&vgg19_file(config), place.dtype, &place.device)?
         .with_precision(config.train.precision)
         .with_math(config.train.math_mode());
     Ok(Some(PerceptualLoss::new(vgg)))

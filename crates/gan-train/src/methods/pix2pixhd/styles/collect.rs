@@ -101,8 +101,11 @@ pub fn encode_features(
 
 /// One image at a time, in order and not augmented.
 fn in_order(config: DataConfig, data: Option<&Path>) -> DataConfig {
-    let root = data.map_or_else(|| config.root.clone(), Path::to_path_buf);
-    DataConfig { root, shuffle: false, batch_size: 1, ..config.without_augmentation() }
+    let config = match data {
+        Some(root) => config.moved_to(root.to_path_buf()),
+        None => config,
+    };
+    DataConfig { shuffle: false, batch_size: 1, ..config.without_augmentation() }
 }
 
 /// Adds the instances of one image.
