@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first finishes the step and saves, the second leaves at once.
+//! Ctrl-C, SIGTERM and SIGHUP: in training the first finishes the step and saves, the second leaves at once; elsewhere the first leaves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,20 +8,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) fn flag() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = stop.clone();
-    #[cfg(unix)]
-    let before = disposition::Inherited::read();
-    // Fails if there is no thread to be had for it; nothing else sets a handler.
-    let set = ctrlc::set_handler(move || {
+    handle(move || {
         if seen.swap(true, Ordering::Relaxed) {
             std::process::exit(130); // checkpoints are written so that this leaves a valid one
         }
         note!("finishing this step and saving a checkpoint; press Ctrl-C again to quit now");
     });
+    stop
+}
+
+/// Leaves at the first signal, and takes files along that are not complete.
+pub(crate) fn leave_nothing_behind() {
+    handle(|| {
+        gan_fs::remove_temporaries();
+        std::process::exit(130);
+    });
+}
+
+fn handle(handler: impl FnMut() + Send + 'static) {
+    #[cfg(unix)]
+    let before = disposition::Inherited::read();
+    // Fails if there is no thread to be had for it; nothing else sets a handler.
+    let set = ctrlc::set_handler(handler);
     #[cfg(unix)]
     before.restore(set.is_err());
     #[cfg(not(unix))]
     drop(set);
-    stop
 }
 
 /// What the process was started to do about a signal.

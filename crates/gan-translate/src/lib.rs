@@ -15,6 +15,7 @@ pub mod device;
 mod elsewhere;
 mod encoder;
 mod error;
+mod in_rows;
 pub mod legacy;
 mod limit;
 mod many;
