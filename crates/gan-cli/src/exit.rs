@@ -106,7 +106,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         gan_train::Error::Translate(error) => return of_translate(error),
         gan_train::Error::Metrics(error) => return of_metrics(error),
         gan_train::Error::Data(error) => of_data(error),
-        gan_train::Error::Device(_) => DEVICE,
+        gan_train::Error::Device(_) | gan_train::Error::TooLittleMemory { .. } => DEVICE,
         gan_train::Error::Diverged { .. } | gan_train::Error::NonFinite { .. } => DIVERGED,
         gan_train::Error::Files(error) => of_checkpoint(error),
         gan_train::Error::Busy { .. }

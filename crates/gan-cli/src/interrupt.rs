@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: in training, the first finishes the step and saves, the second leaves at once.
+//! Ctrl-C, SIGTERM and SIGHUP: in training, the first finishes the step and saves, the second leaves at once; elsewhere the first leaves.
 
 use crate::{live, screen};
 use std::sync::Arc;
@@ -29,6 +29,14 @@ pub(crate) fn flag_saying(text: &'static str) -> Arc<AtomicBool> {
 pub(crate) fn leave_with(said: String) {
     handle(move || {
         note!("{said}");
+        std::process::exit(130);
+    });
+}
+
+/// Leaves at the first signal, and takes files along that are not complete.
+pub(crate) fn leave_nothing_behind() {
+    handle(|| {
+        gan_fs::remove_temporaries();
         std::process::exit(130);
     });
 }

@@ -1,5 +1,6 @@
 //! What helps against an error, in words of the command line: libraries know nothing of it.
 
+use crate::memory;
 use gan_translate::device::DeviceError;
 use std::error::Error;
 
@@ -34,6 +35,7 @@ pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         gan_train::Error::Data(error) => of_data(error),
         gan_train::Error::Device(error) => of_device(error),
         gan_train::Error::Metrics(error) => of_metrics(error),
+        gan_train::Error::TooLittleMemory { .. } => memory::remedy(),
         gan_train::Error::NoBf16 => Some("--device cuda trains on the first GPU"),
         gan_train::Error::Loss(gan_losses::Error::NoVgg19 { .. }) => Some(
             "fetch VGG19 with `gan-cli fetch vgg19`, give another path with `--set loss.vgg19=FILE`, or train \

@@ -11,6 +11,7 @@ use tiff::encoder::TiffEncoder;
 use tiff::encoder::colortype::{Gray8, Gray16};
 
 use crate::dynamic_image::Image;
+use crate::encode_rows::{Format, ImageShape, RowEncoder};
 use crate::error::{Error, Result};
 use crate::ids::IdMap;
 use crate::image_name::extension;
@@ -147,30 +148,15 @@ pub fn encode_image(name: &Path, image: &Image, options: &WriteOptions) -> Resul
     let refuse = |reason: String, remedy| Error::Encode { path: name.to_path_buf(), reason, remedy };
     let (width, height) = image.size();
     let channels = image.channels();
-    let extension = extension(name).unwrap_or_default();
-    match &*extension {
-        "npy" => return Ok(npy(image)),
-        "ppm" | "pgm" | "pnm" => {
-            let wanted = match &*extension {
-                "pgm" => 1,
-                "pnm" if channels == 1 => 1,
-                _ => 3,
-            };
-            let grey_to_colour = channels == 1 && wanted == 3;
-            if channels != wanted && !grey_to_colour {
-                let reason = format!("a .{extension} has {wanted} channels, and this image has {channels}");
-                return Err(refuse(
-                    reason,
-                    if channels == 3 { "write a .ppm or a .png" } else { "write a .png or a .tiff" },
-                ));
-            }
-            let image = image.clone().with_channels(wanted).unwrap_or_else(|| image.clone());
-            return Ok(pnm(&image));
-        }
-        "tif" | "tiff" if channels > 4 => {
-            return planes_as_pages(image).map_err(|e| refuse(e.to_string(), "write a folder NAME.planes"));
-        }
-        _ => {}
+    if let Some(format) = Format::of(name, channels) {
+        let shape = ImageShape::of(image);
+        format.check(name, &shape)?;
+        let encoder = RowEncoder::new(Vec::new(), format, &shape);
+        let encoded = encoder.and_then(|mut encoder| encoder.write(image).and_then(|()| encoder.finish()));
+        return encoded.map_err(|e| refuse(e.to_string(), "write a .npy"));
+    }
+    if matches!(extension(name).as_deref(), Some("tif" | "tiff")) {
+        return planes_as_pages(image).map_err(|e| refuse(e.to_string(), "write a folder NAME.planes"));
     }
     if WriteFormat::of(name) == WriteFormat::Unsupported {
         return Err(refuse("this format is not written".to_owned(), "write a .png"));
@@ -207,38 +193,6 @@ pub fn encode_image(name: &Path, image: &Image, options: &WriteOptions) -> Resul
     }
     .map_err(|e| refuse(e.to_string(), "write a .png"))?;
     Ok(encoded.into_inner())
-}
-
-/// A binary portable map of one or three channels: P5 or P6.
-fn pnm(image: &Image) -> Vec<u8> {
-    let ((width, height), kind) = (image.size(), if image.channels() == 1 { 5 } else { 6 });
-    let head = |most: u16| format!("P{kind}\n{width} {height}\n{most}\n").into_bytes();
-    match image {
-        Image::U8(raster) => [&head(u8::MAX.into())[..], raster.samples()].concat(),
-        Image::U16(raster) => {
-            let samples = raster.samples().iter().flat_map(|s| s.to_be_bytes());
-            head(u16::MAX).into_iter().chain(samples).collect()
-        }
-    }
-}
-
-/// NumPy's format, version 1.0.
-fn npy(image: &Image) -> Vec<u8> {
-    const ALIGNMENT: usize = 64;
-    let ((width, height), channels) = (image.size(), image.channels());
-    let shape = if channels == 1 { format!("({height}, {width})") } else { format!("({height}, {width}, {channels})") };
-    let kind = if image.depth() == 8 { "|u1" } else { "<u2" };
-    let mut head = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
-    let prefix = b"\x93NUMPY\x01\x00";
-    // The header ends in a line end, and the samples begin at a multiple.
-    let length = (prefix.len() + 2 + head.len() + 1).next_multiple_of(ALIGNMENT) - prefix.len() - 2;
-    head += &" ".repeat(length - 1 - head.len());
-    head.push('\n');
-    let start = [&prefix[..], &(length as u16).to_le_bytes(), head.as_bytes()].concat();
-    match image {
-        Image::U8(raster) => [&start, raster.samples()].concat(),
-        Image::U16(raster) => start.into_iter().chain(raster.samples().iter().flat_map(|s| s.to_le_bytes())).collect(),
-    }
 }
 
 /// A TIFF of one grey page a channel.

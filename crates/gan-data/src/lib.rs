@@ -29,6 +29,7 @@ mod dataset;
 mod decode;
 mod dynamic_image;
 mod encode;
+mod encode_rows;
 mod error;
 mod halves;
 mod ids;
@@ -69,14 +70,15 @@ pub use channels::{adapt_channels, has_alpha};
 pub use config::{DataConfig, DataMode, Direction};
 pub use dataset::{Dataset, Description, ItemFiles};
 pub use decode::{
-    AlphaPolicy, DecodeLimits, DecodeOptions, Header, LabelsAs, decode, decode_bytes, decode_ids, decode_ids_bytes,
-    probe, probe_bytes,
+    AlphaPolicy, DecodeLimits, DecodeOptions, Header, IdRowReader, LabelsAs, RowReader, decode, decode_bytes,
+    decode_ids, decode_ids_bytes, probe, probe_bytes,
 };
 pub use dynamic_image::Image;
 pub use encode::{
     Depth, Quantize, WriteOptions, encode_image, image_from_tensor, write_ids, write_image, write_image_with,
     write_planes,
 };
+pub use encode_rows::{ImageShape, RowWriter};
 pub use error::{Error, Result, UnknownColour};
 pub use ids::IdMap;
 pub use image_file::{ImageFile, distinct_names, with_suffix};

@@ -13,7 +13,10 @@ mod unnamed;
 pub use data_dir::data_dir;
 pub use lock::{FileLock, LockError};
 pub use regular::{kind, open_regular, read_regular, regular_metadata};
-pub use replace::{Durability, ReplaceError, is_temporary, parent, replace, sync_folder, temporary_beside};
+pub use replace::{
+    Durability, ReplaceError, Replacement, is_temporary, parent, remove_temporaries, replace, sync_folder,
+    temporary_beside,
+};
 pub use same::{FileId, is_same, is_within, resolve};
 pub use unnamed::unnamed_file;
 

@@ -5,6 +5,7 @@ use std::io::ErrorKind::{AlreadyExists, InvalidInput, PermissionDenied, Unsuppor
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{error, fmt};
 
 /// What is left of a replaced file after a power cut. Without one, readers always see the old file or the new one, never a
@@ -51,29 +52,70 @@ pub fn replace(
     durability: Durability,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), ReplaceError> {
-    let failed = |action: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source: io::Error| ReplaceError { action, path, source }
-    };
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if !metadata.is_symlink() => {
-            crate::regular::require_regular(&metadata).map_err(failed("replace", path))?;
+    let mut out = Replacement::begin(path)?;
+    fill(&mut out).map_err(failed("write", path))?;
+    out.finish(durability)
+}
+
+/// A file that is being written and takes its name when it is finished: what [`replace`] does, for who writes in pieces. Dropped before, it
+/// leaves nothing behind.
+#[derive(Debug)]
+pub struct Replacement {
+    path: PathBuf,
+    out: BufWriter<File>,
+    /// Behind the file: it is closed before its name is removed.
+    temporary: Temporary,
+}
+
+impl Replacement {
+    /// Makes the temporary file beside `path`.
+    ///
+    /// # Errors
+    /// As [`replace`].
+    pub fn begin(path: &Path) -> Result<Self, ReplaceError> {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) if !metadata.is_symlink() => {
+                crate::regular::require_regular(&metadata).map_err(failed("replace", path))?;
+            }
+            _ if path.file_name().is_none() => return Err(failed("create", path)(InvalidInput.into())),
+            _ => {}
         }
-        _ if path.file_name().is_none() => return Err(failed("create", path)(InvalidInput.into())),
-        _ => {}
+        let (temporary, file) = create_temporary(path)?;
+        Ok(Replacement { path: path.to_owned(), out: BufWriter::with_capacity(1 << 20, file), temporary })
     }
-    let (temporary, file) = create_temporary(path)?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    fill(&mut out).and_then(|()| out.flush()).map_err(failed("write", path))?;
-    if durability == Durability::Flushed {
-        out.get_ref().sync_all().map_err(failed("flush", path))?;
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// What the system answers; the old file stays then.
+    pub fn finish(mut self, durability: Durability) -> Result<(), ReplaceError> {
+        let path = self.path.as_path();
+        self.out.flush().map_err(failed("write", path))?;
+        if durability == Durability::Flushed {
+            self.out.get_ref().sync_all().map_err(failed("flush", path))?;
+        }
+        drop(self.out);
+        fs::rename(&self.temporary.0, path).map_err(failed("replace", path))?;
+        if durability == Durability::Flushed {
+            sync_folder(parent(path)).map_err(failed("flush", path))?;
+        }
+        Ok(())
     }
-    drop(out);
-    fs::rename(&temporary.0, path).map_err(failed("replace", path))?;
-    if durability == Durability::Flushed {
-        sync_folder(parent(path)).map_err(failed("flush", path))?;
+}
+
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
     }
-    Ok(())
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ReplaceError {
+    let path = path.to_owned();
+    move |source| ReplaceError { action, path, source }
 }
 
 /// Makes the names in a folder durable: those of new, renamed and removed files. Does nothing where the system cannot flush a
@@ -123,11 +165,36 @@ pub fn is_temporary(name: &str) -> bool {
 }
 
 /// Removes the file when dropped; after renaming there is nothing left to remove.
+#[derive(Debug)]
 struct Temporary(PathBuf);
+
+/// The temporary files that there are.
+static TEMPORARIES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn temporaries() -> MutexGuard<'static, Vec<PathBuf>> {
+    // The list is whole at every point where a panic could happen.
+    TEMPORARIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the temporary files of this process, whose writing has not come to its end: for who is about to leave because of a signal.
+pub fn remove_temporaries() {
+    for path in temporaries().drain(..) {
+        // It may be gone, and there is nobody to tell where it is not.
+        let _ = fs::remove_file(path);
+    }
+}
+
+impl Temporary {
+    fn new(path: PathBuf) -> Self {
+        temporaries().push(path.clone());
+        Temporary(path)
+    }
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // It may be gone, and there is nobody to tell where it is not.
+        temporaries().retain(|path| *path != self.0);
+        // As above.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -136,7 +203,7 @@ fn create_temporary(target: &Path) -> Result<(Temporary, File), ReplaceError> {
     loop {
         let path = temporary_beside(target);
         match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((Temporary(path), file)),
+            Ok(file) => return Ok((Temporary::new(path), file)),
             // Left by an earlier process of the same number.
             Err(e) if e.kind() == AlreadyExists => {}
             Err(source) => return Err(ReplaceError { action: "create", path, source }),
@@ -172,6 +239,25 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), b"new");
             assert_eq!(names(folder.path()), ["weights"]);
         }
+    }
+
+    #[test]
+    fn what_is_written_in_pieces_has_no_name_before_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        fs::write(&path, b"old").unwrap();
+        let mut begun = Replacement::begin(&path).unwrap();
+        begun.write_all(b"half").unwrap();
+        drop(begun);
+        assert_eq!(names(folder.path()), ["image"]);
+        let mut begun = Replacement::begin(&path).unwrap();
+        for piece in [b"ne", b"w."] {
+            begun.write_all(piece).unwrap();
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        begun.finish(Durability::Visible).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new.");
+        assert_eq!(names(folder.path()), ["image"]);
     }
 
     #[test]

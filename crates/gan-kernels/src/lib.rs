@@ -67,7 +67,7 @@ pub mod upload;
 pub mod weight;
 
 pub use ops::{
-    act, augment, bands, blur, concat, conv, dropout, elementwise, grad, image_pool, labels, loss, norm, onehot, optim,
+    act, augment, bands, blur, bytes, concat, conv, dropout, elementwise, grad, image_pool, labels, loss, norm, onehot, optim,
     patches, pool, storage, upsample,
 };
 pub use spec::math_mode;

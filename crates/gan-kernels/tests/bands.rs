@@ -141,9 +141,17 @@ fn labels() {
         for set in SETS {
             let _set = force_instructions(set);
             let whole = onehot_conv2d(&x, &weight, None, &spec, DType::F32).unwrap();
-            let conv = BandedOneHotConv::new(&x, &weight, &spec).unwrap();
+            let channels = (12, rest.as_ref().map_or(0, |rest| rest.dims()[1]));
+            let conv = BandedOneHotConv::new(channels, (31, 26), &weight, &spec).unwrap();
             assert_eq!(conv.output(), [16, 31, 26]);
-            assert_same("labels", &whole, conv.bands(), |rows| conv.forward(&x, &weight, None, rows).unwrap());
+            assert_same("labels", &whole, conv.bands(), |rows| {
+                let seen = conv.reads(rows);
+                conv.forward(&x.rows(&seen).unwrap(), seen.start, &weight, None, rows).unwrap()
+            });
+            // A row too few.
+            let (rows, seen) = (0..conv.bands().ceil(9), conv.reads(&(0..conv.bands().ceil(9))));
+            let short = x.rows(&(seen.start + 1..seen.end)).unwrap();
+            assert!(conv.forward(&short, seen.start + 1, &weight, None, &rows).is_err());
         }
     }
 }

@@ -102,8 +102,8 @@ pub(crate) trait Op: Kind {
         Ok(None)
     }
 
-    /// As [`Op::trace`], of labels.
-    fn trace_labels<'a>(&'a self, _: &'a OneHot, at: &Traced<'a>, _: &mut Dataflow<'a>) -> Result<Value> {
+    /// As [`Op::trace`], of labels of so many classes: the numbers of the labels, and the planes behind those of the classes.
+    fn trace_labels<'a>(&'a self, _: (usize, Value), at: &Traced<'a>, _: &mut Dataflow<'a>) -> Result<Value> {
         bail!("{}: this layer takes images, not labels", at.step.path)
     }
 

@@ -8,7 +8,7 @@ use crate::{Generator, GeneratorConfig};
 use candle_core::{DType, Error, Result, Shape, Tensor, bail};
 use gan_kernels::graph::{Capturable, Graph, GraphCache};
 use gan_kernels::onehot::OneHot;
-use gan_layers::bands::{Dataflow, Value};
+use gan_layers::bands::{Dataflow, RowSource, Value};
 use gan_layers::{Ctx, Input, NormMode, Weights};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -122,6 +122,14 @@ impl CapturedGenerator {
     /// As [`Generator::dataflow`].
     pub fn dataflow<'a>(&'a self, x: impl Into<Input<'a>>) -> Result<(Dataflow<'a>, Value)> {
         self.generator.dataflow(x, &self.ctx)
+    }
+
+    /// As [`Generator::dataflow_over`], with the context of the translations.
+    ///
+    /// # Errors
+    /// As [`Generator::dataflow_over`].
+    pub fn dataflow_over<'a>(&'a self, source: &'a dyn RowSource) -> Result<(Dataflow<'a>, Value)> {
+        self.generator.dataflow_over(source, &self.ctx)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

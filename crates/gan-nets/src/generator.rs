@@ -4,7 +4,7 @@ use crate::bounds::{self, Factor};
 use crate::local::LocalEnhancer;
 use crate::{GlobalConfig, LocalConfig, Padding, ResnetConfig, UnetConfig, UnetLayout, Upsample};
 use candle_core::{Result, Tensor, bail};
-use gan_layers::bands::{Dataflow, Value};
+use gan_layers::bands::{Dataflow, RowSource, Value};
 use gan_layers::{Builder, Ctx, InitType, Input, NormKind, OperatorGraph, OperatorValue, Sequence, Summary};
 use gan_range::{Range, documented};
 use serde::{Deserialize, Serialize};
@@ -319,7 +319,18 @@ impl Generator {
     /// # Errors
     /// As [`Generator::forward`] and [`Dataflow::new`].
     pub fn dataflow<'a>(&'a self, x: impl Into<Input<'a>>, ctx: &Ctx) -> Result<(Dataflow<'a>, Value)> {
-        let mut flow = Dataflow::new(x.into(), ctx)?;
+        self.trace(Dataflow::new(x.into(), ctx)?)
+    }
+
+    /// The same for an input that is read row by row.
+    ///
+    /// # Errors
+    /// As [`Generator::forward`] and [`Dataflow::over`].
+    pub fn dataflow_over<'a>(&'a self, source: &'a dyn RowSource, ctx: &Ctx) -> Result<(Dataflow<'a>, Value)> {
+        self.trace(Dataflow::over(source, ctx)?)
+    }
+
+    fn trace<'a>(&'a self, mut flow: Dataflow<'a>) -> Result<(Dataflow<'a>, Value)> {
         let output = match &self.net {
             Net::Plain(seq) => flow.apply_to_input(seq)?,
             Net::Local(local) => local.trace(&mut flow)?,

@@ -35,6 +35,21 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Training takes more memory than there is.
+    #[error(
+        "training takes about {} MiB of memory by the shapes of its networks{}, and {} MiB are at hand",
+        needed >> 20,
+        if checkpointed < needed { format!(" ({} MiB with train.checkpointing)", checkpointed >> 20) } else { String::new() },
+        available >> 20
+    )]
+    TooLittleMemory {
+        /// Bytes that it takes, about.
+        needed: u64,
+        /// The same with the activations of residual blocks computed again.
+        checkpointed: u64,
+        /// Bytes that are at hand.
+        available: u64,
+    },
     /// Another process trains in this run folder.
     #[error("{} is in use by {owner}; wait until it ends, or choose another run folder", .path.display())]
     Busy {

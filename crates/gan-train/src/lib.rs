@@ -50,7 +50,7 @@ pub use checkpointing::Checkpointing;
 pub use error::{Error, Result, WayBack};
 pub use gan_translate::{DeviceConfig, to_device};
 pub use gradient_penalty::GradientPenalty;
-pub use memory::{Estimate, estimate};
+pub use memory::{Estimate, MemoryNeed, estimate};
 pub use method::{Losses, Method, MethodState, Panels, StepContext};
 pub use method_config::{MethodConfig, Passes, data_of, image_model, one_generator, validate};
 pub use method_spec::{ConfigKeys, MethodSpec, Traced, docs, find, keys, resolve, trace};

@@ -6,7 +6,7 @@ mod estimate;
 use crate::config::ConfigSource;
 use crate::method_config::MethodConfig;
 use crate::method_spec::MethodSpec;
-use crate::{Checkpointing, DeviceConfig, Result};
+use crate::{Checkpointing, DeviceConfig, Error, Result};
 
 pub use estimate::{Estimate, estimate};
 
@@ -40,6 +40,40 @@ pub(crate) fn choose(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<
     }
 }
 
+/// What training takes, and what is at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryNeed {
+    /// Bytes at the peak, about, from the shapes of the networks.
+    pub needed: u64,
+    /// The same with the activations of residual blocks computed again (`train.checkpointing`).
+    pub checkpointed: u64,
+    /// Bytes that the system and the control groups leave now, where they tell.
+    pub available: Option<u64>,
+}
+
+/// Of an estimate, the share in hundredths that training takes at least: estimates are within a tenth of what was measured.
+const CERTAIN: u64 = 85;
+
+/// What training by a configuration takes on the CPU; `None` on a device, and where the images decide the size.
+///
+/// # Errors
+/// [`Error::TooLittleMemory`] if that is more than is at hand, beyond what the estimate may be wrong by.
+pub(crate) fn require(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<Option<MemoryNeed>> {
+    if !place.device.is_cpu() {
+        return Ok(None);
+    }
+    let Some(Estimate { kept, recomputed }) = estimate(config, place)? else { return Ok(None) };
+    let needed = if config.train().checkpointing.is_on() { recomputed } else { kept };
+    let need = MemoryNeed { needed, checkpointed: recomputed, available: available::beside_addresses() };
+    match need.available {
+        // What the program itself takes, it has already.
+        Some(available) if (needed - estimate::PROGRAM) / 100 * CERTAIN > available => {
+            Err(Error::TooLittleMemory { needed, checkpointed: recomputed, available })
+        }
+        _ => Ok(Some(need)),
+    }
+}
+
 fn gib(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }
@@ -69,6 +103,25 @@ mod tests {
         }
         let error = read(&["checkpointing=often"]).unwrap_err().to_string();
         assert!(error.contains("expected true, false or \"auto\""), "{error}");
+    }
+
+    #[test]
+    fn what_no_machine_has_is_refused() {
+        let config = |settings: &[&str]| {
+            let layers: Vec<_> = settings.iter().map(|text| ConfigSource::Setting((*text).to_owned())).collect();
+            (pix2pix::SPEC.resolve)(&layers).unwrap()
+        };
+        let small = config(&["generator.ngf=4", "discriminator.ndf=4"]);
+        let need = require(&*small, &DeviceConfig::cpu()).unwrap().unwrap();
+        assert!(need.needed > estimate::PROGRAM && need.checkpointed <= need.needed);
+        let large = config(&["data.batch_size=100000", "generator.arch=resnet_9blocks"]);
+        match require(&*large, &DeviceConfig::cpu()) {
+            Err(Error::TooLittleMemory { needed, checkpointed, available }) => {
+                assert!(available < needed && checkpointed < needed);
+            }
+            // Where the system does not tell, nothing is refused.
+            other => assert!(other.unwrap().unwrap().available.is_none()),
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::checkpointing::Checkpointing;
 use crate::eta::{Interval, Monotonic, Pace};
 use crate::events::{Csv, Event, Finish, JsonLines, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
+use crate::memory::MemoryNeed;
 use crate::method::Method;
 use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
@@ -90,6 +91,8 @@ struct Prepared {
     loader: Loader,
     validator: Option<Validator>,
     method: Box<dyn Method>,
+    /// What it takes, where the shapes of the networks tell.
+    memory: Option<MemoryNeed>,
     /// What is to be said before the first step.
     warnings: Vec<String>,
 }
@@ -106,6 +109,7 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
         warnings.push(why);
     }
     let demands = demands(&*job.config)?;
+    let memory = memory::require(&*job.config, &job.place)?;
     job.config.model().validate().map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     let (train, data) = (job.config.train().clone(), job.config.data());
     let dataset = match &job.dataset {
@@ -129,7 +133,7 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
     }
     warnings.extend(dataset.describe().notes);
     warnings.extend(validator.iter().flat_map(|validator| validator.dataset().describe().notes));
-    Ok(Prepared { train, data, dataset, loader, validator, method, warnings })
+    Ok(Prepared { train, data, dataset, loader, validator, method, memory, warnings })
 }
 
 /// Trains. Everything that can be refused is refused before the run folder is made.
@@ -137,7 +141,7 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
 /// # Errors
 /// Errors of the configuration, the data and the run folder; [`Error::Diverged`] with what is left to go on from.
 pub fn train(mut job: Job) -> Result<Outcome> {
-    let Prepared { train, data, dataset, mut loader, validator, mut method, mut warnings } = prepare(&mut job)?;
+    let Prepared { train, data, dataset, mut loader, validator, mut method, mut warnings, .. } = prepare(&mut job)?;
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let (mut folder, restored) = open_folder(&*storage, &job, &mut *method)?;
     let per_epoch = loader.batches_per_epoch() as u64;

@@ -4,7 +4,8 @@ use crate::conditioning::Condition;
 use crate::limit::{Estimate, MemoryLimit};
 use crate::{Error, Result};
 use candle_core::Tensor;
-use gan_layers::bands::{Dataflow, Limits, Place, Plan, Rates, Scratch, ScratchFile, Value};
+use gan_layers::OneHot;
+use gan_layers::bands::{Dataflow, Limits, Place, Plan, Rates, Scratch, ScratchFile, Size, Value};
 use gan_nets::CapturedGenerator;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -21,23 +22,63 @@ const AT_ONCE: u64 = 135;
 const MACS: f64 = 60e9;
 const SCRATCH: f64 = 800e6;
 
+/// Bytes of a translation at once up to which bands are not looked for.
+const SMALL: u64 = 256 << 20;
+/// The share of that in hundredths within which bands are looked for that cost next to no time, and the work that they may cost.
+const LEAN: u64 = 40;
+const LEAN_WORK: u64 = 103;
+
+/// What is in memory beside the evaluation of a network.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demand {
+    /// Bytes of its parameters.
+    pub(crate) parameters: u64,
+    /// Bytes that stay: of inputs, and of outputs on their way into a file.
+    pub(crate) held: u64,
+    /// Bytes of inputs while they are decoded, before anything is computed.
+    pub(crate) before: u64,
+    /// Of `held`, bytes of inputs that are decoded as a whole.
+    pub(crate) decoded: u64,
+    /// Whether files are read and written row by row.
+    pub(crate) rows: bool,
+    /// Whether the output is gathered in memory, and becomes an image there.
+    pub(crate) gathers: bool,
+}
+
+impl Demand {
+    /// Of tensors of so many bytes beside the parameters.
+    pub(crate) fn of_tensors(parameters: u64, held: u64) -> Self {
+        Demand { parameters, held, before: 0, decoded: 0, rows: false, gathers: true }
+    }
+
+    /// Bytes of the program, its threads and its parameters.
+    fn base(&self) -> u64 {
+        PROGRAM + THREAD * rayon::current_num_threads() as u64 + self.parameters
+    }
+
+    /// Bytes of an output that is gathered, cut to the size of the input, and as an image.
+    fn at_the_end(&self, size: Size) -> u64 {
+        if self.gathers { size.bytes() * 5 / 2 } else { 0 }
+    }
+}
+
 /// A decision.
 enum Strategy {
     Whole,
     Bands(Plan),
 }
 
-/// Translates within the limit. `taken` are the bytes of parameters and inputs.
+/// Translates within the limit, with all that `demand` says in memory.
 pub(crate) fn translate(
     generator: &CapturedGenerator,
     x: &Condition,
     limit: &MemoryLimit,
-    taken: u64,
+    demand: &Demand,
 ) -> Result<Tensor> {
     let (flow, output) = generator.dataflow(x)?;
-    match decide(&flow, output, limit, taken)?.0 {
+    match decide(&flow, output, limit, demand)?.0 {
         Strategy::Whole => Ok(generator.forward(x)?),
-        Strategy::Bands(plan) => Ok(flow.run(&plan, &Files(&limit.scratch))?),
+        Strategy::Bands(plan) => Ok(flow.run(&plan, &scratch_files(&limit.scratch))?),
     }
 }
 
@@ -46,57 +87,184 @@ pub(crate) fn estimate(
     generator: &CapturedGenerator,
     x: &Condition,
     limit: &MemoryLimit,
-    taken: u64,
+    demand: &Demand,
 ) -> Result<Estimate> {
     let (flow, output) = generator.dataflow(x)?;
-    Ok(decide(&flow, output, limit, taken)?.1)
+    Ok(decide(&flow, output, limit, demand)?.1)
 }
 
-fn decide(flow: &Dataflow<'_>, output: Value, limit: &MemoryLimit, taken: u64) -> Result<(Strategy, Estimate)> {
+/// Bytes that an evaluation at once takes beside parameters and input.
+pub(crate) fn at_once(flow: &Dataflow<'_>, output: Value) -> u64 {
+    flow.memory_of_forward(output) * AT_ONCE / 100
+}
+
+fn decide(flow: &Dataflow<'_>, output: Value, limit: &MemoryLimit, demand: &Demand) -> Result<(Strategy, Estimate)> {
+    let left = limit.memory.saturating_sub(demand.base() + demand.held);
+    let forward = at_once(flow, output).max(demand.at_the_end(flow.size(output)));
+    let fits = forward <= left;
+    if fits && forward <= SMALL {
+        return Ok((Strategy::Whole, estimate_of_whole(flow, output, demand)));
+    }
+    match plan(flow, output, Some(limit), demand) {
+        Ok((plan, _)) if fits && (plan.macs * 100 > flow.macs() * LEAN_WORK || plan.moved > 0) => {
+            Ok((Strategy::Whole, estimate_of_whole(flow, output, demand)))
+        }
+        Ok((plan, estimate)) => Ok((Strategy::Bands(plan), estimate)),
+        Err(_) if fits => Ok((Strategy::Whole, estimate_of_whole(flow, output, demand))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an evaluation at once fits into the limit.
+pub(crate) fn fits_at_once(flow: &Dataflow<'_>, output: Value, limit: &MemoryLimit, demand: &Demand) -> bool {
+    estimate_of_whole(flow, output, demand).memory <= limit.memory
+}
+
+fn rates() -> Rates {
+    Rates { macs: MACS * rayon::current_num_threads() as f64, scratch: SCRATCH }
+}
+
+fn estimate_of_whole(flow: &Dataflow<'_>, output: Value, demand: &Demand) -> Estimate {
     let size = flow.size(output);
-    let threads = rayon::current_num_threads();
-    let taken = taken + PROGRAM + THREAD * threads as u64;
-    let rates = Rates { macs: MACS * threads as f64, scratch: SCRATCH };
-    let left = limit.memory.saturating_sub(taken);
-    // The result, cut to the size of the input, and as an image.
-    let at_the_end = size.bytes() * 5 / 2;
-    let forward = (flow.memory_of_forward(output) * AT_ONCE / 100).max(at_the_end);
-    let mut estimate = Estimate {
+    let taken = demand.base() + demand.held;
+    let memory = taken + at_once(flow, output).max(demand.at_the_end(size));
+    Estimate {
         size: (size.width, size.height),
         whole: true,
-        memory: taken + forward,
-        memory_of_whole: taken + forward,
+        rows: demand.rows,
+        memory: memory.max(demand.base() + demand.before),
+        memory_of_whole: memory,
+        parameters: demand.parameters,
+        packed: flow.packed_kept(),
+        decoded: demand.decoded,
         scratch: 0,
         moved: 0,
         sweeps: 1,
         places: [0; 3],
         macs: flow.macs(),
         macs_of_whole: flow.macs(),
-        seconds: flow.macs() as f64 / rates.macs,
-    };
-    if forward <= left {
-        return Ok((Strategy::Whole, estimate));
+        seconds: flow.macs() as f64 / rates().macs,
     }
-    let plan = flow.plan(output, &Limits { memory: left * 100 / IN_BANDS, scratch: limit.scratch_bytes }, &rates);
-    let (plan, fits) = match plan {
-        Ok(plan) => (plan, at_the_end <= left),
+}
+
+/// The evaluation in bands that is best within the limit: one that takes little memory, if it costs next to no time, else the fastest that
+/// fits.
+///
+/// # Errors
+/// [`Error::TooLittleMemory`].
+pub(crate) fn plan(
+    flow: &Dataflow<'_>,
+    output: Value,
+    limit: Option<&MemoryLimit>,
+    demand: &Demand,
+) -> Result<(Plan, Estimate)> {
+    let (size, taken, rates) = (flow.size(output), demand.base() + demand.held, rates());
+    let (memory, scratch) = limit.map_or((u64::MAX, 0), |limit| (limit.memory, limit.scratch_bytes));
+    let left = memory.saturating_sub(taken);
+    let limits = |memory: u64, scratch: u64| Limits { memory, scratch, output: demand.gathers };
+    let lean = (at_once(flow, output) / 100 * LEAN).min(left / IN_BANDS * 100);
+    let cheap = |plan: &Plan| plan.macs * 100 <= flow.macs() * LEAN_WORK;
+    let found = match flow.plan(output, &limits(lean, 0), &rates) {
+        Ok(plan) if cheap(&plan) => Ok(plan),
+        _ => flow.plan(output, &limits(left / IN_BANDS * 100, scratch), &rates),
+    };
+    let at_the_end = demand.at_the_end(size);
+    let (plan, fits) = match found {
+        Ok(plan) => (plan, at_the_end <= left && demand.base() + demand.before <= memory),
         Err(plan) => (plan, false),
     };
-    estimate = Estimate {
+    let whole = estimate_of_whole(flow, output, demand);
+    let estimate = Estimate {
         whole: false,
-        memory: taken + (plan.memory * IN_BANDS).div_ceil(100).max(at_the_end),
+        memory: (taken + (plan.memory / 100 * IN_BANDS + IN_BANDS).max(at_the_end))
+            .max(demand.base() + demand.before),
+        packed: plan.packed,
         scratch: plan.scratch,
         moved: plan.moved,
         sweeps: plan.sweeps(),
         places: [Place::Memory, Place::Scratch, Place::Recomputed].map(|place| plan.count(place)),
         macs: plan.macs,
         seconds: plan.seconds,
-        ..estimate
+        ..whole
     };
-    match fits {
-        true => Ok((Strategy::Bands(plan), estimate)),
-        false => Err(Error::TooLittleMemory { least: Box::new(estimate), limit: limit.clone() }),
+    match (fits, limit) {
+        (false, Some(limit)) => Err(Error::TooLittleMemory { least: Box::new(estimate), limit: limit.clone() }),
+        _ => Ok((plan, estimate)),
     }
+}
+
+/// Refuses what does not fit if it is computed at once, `times` the memory of one image.
+///
+/// # Errors
+/// [`Error::TooLittleMemory`].
+pub(crate) fn check_at_once(
+    flow: &Dataflow<'_>,
+    output: Value,
+    times: u64,
+    limit: &MemoryLimit,
+    demand: &Demand,
+) -> Result<()> {
+    let estimate = estimate_of_whole(flow, output, demand);
+    let memory = estimate.memory + (times - 1) * at_once(flow, output);
+    if memory <= limit.memory {
+        return Ok(());
+    }
+    let least = Box::new(Estimate { memory, memory_of_whole: memory, ..estimate });
+    Err(Error::TooLittleMemory { least, limit: limit.clone() })
+}
+
+/// Refuses an input of this width and height that takes so many bytes by itself.
+///
+/// # Errors
+/// [`Error::TooLittleMemory`].
+pub(crate) fn check_input(size: (usize, usize), input: u64, limit: &MemoryLimit, parameters: u64) -> Result<()> {
+    let memory = Demand::of_tensors(parameters, input).base() + input;
+    if memory <= limit.memory || input <= SMALL / 4 {
+        return Ok(());
+    }
+    let least = Estimate {
+        size,
+        whole: true,
+        rows: false,
+        memory,
+        memory_of_whole: memory,
+        parameters,
+        packed: 0,
+        decoded: input,
+        scratch: 0,
+        moved: 0,
+        sweeps: 0,
+        places: [0; 3],
+        macs: 0,
+        macs_of_whole: 0,
+        seconds: 0.0,
+    };
+    Err(Error::TooLittleMemory { least: Box::new(least), limit: limit.clone() })
+}
+
+/// The same for a batch of several images.
+///
+/// # Errors
+/// [`Error::TooLittleMemory`]; a part of the batch has another shape than the network takes.
+pub(crate) fn check_batch(
+    generator: &CapturedGenerator,
+    x: &Condition,
+    limit: &MemoryLimit,
+    demand: &Demand,
+) -> Result<()> {
+    let first = match x {
+        Condition::Planes(x) => Condition::Planes(x.narrow(0, 0, 1)?),
+        Condition::Labels(x) => {
+            let rest = x.rest().map(|rest| rest.narrow(0, 0, 1)).transpose()?;
+            Condition::Labels(OneHot::new(&x.labels().narrow(0, 0, 1)?, x.classes(), rest.as_ref(), x.dtype())?)
+        }
+    };
+    let times = match x {
+        Condition::Planes(x) => x.dim(0)?,
+        Condition::Labels(x) => x.dims()[0],
+    };
+    let (flow, output) = generator.dataflow(&first)?;
+    check_at_once(&flow, output, times as u64, limit, demand)
 }
 
 /// Bytes of tensors.
@@ -105,6 +273,10 @@ pub(crate) fn bytes<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> u64 {
 }
 
 /// Files without names in a folder.
+pub(crate) fn scratch_files(folder: &Path) -> impl Scratch + '_ {
+    Files(folder)
+}
+
 struct Files<'a>(&'a Path);
 
 impl Scratch for Files<'_> {

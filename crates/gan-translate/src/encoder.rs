@@ -1,11 +1,14 @@
 //! The encoder of instance features.
 
+use crate::bounded::{self, Demand};
 use crate::device::DeviceConfig;
+use crate::limit::MemoryLimit;
 use crate::model_config::EncoderModel;
 use crate::trained_model::TrainedModel;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use gan_data::Batch;
+use gan_layers::bands::Dataflow;
 use gan_layers::{Ctx, Sequence, instance_mean};
 
 /// A trained encoder of instance features.
@@ -50,6 +53,14 @@ impl FeatureEncoder {
                 expected: format!("{expected:?}, the size of the label and instance maps,"),
             }),
         }
+    }
+
+    /// Refuses what the encoder has no memory for within a limit: it computes at once.
+    pub(crate) fn check_memory(&self, batch: &Batch, limit: &MemoryLimit, demand: &Demand) -> Result<()> {
+        let Some(image) = batch.b.as_ref().filter(|image| image.dims().first() == Some(&1)) else { return Ok(()) };
+        let mut flow = Dataflow::new(image.into(), &self.ctx)?;
+        let output = flow.apply_to_input(&self.network)?;
+        bounded::check_at_once(&flow, output, 1, limit, demand)
     }
 
     /// Channels of the features.

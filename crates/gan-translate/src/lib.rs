@@ -16,6 +16,7 @@ mod elsewhere;
 mod encoder;
 mod error;
 mod hub_folder;
+mod in_rows;
 pub mod legacy;
 mod limit;
 mod many;

@@ -11,7 +11,8 @@ pub struct MemoryLimit {
     pub scratch: PathBuf,
     /// Bytes that these files may have.
     pub scratch_bytes: u64,
-    /// Of many files, whether none is read or written while another one is translated.
+    /// Whether the limit was asked for. Then no image of many is read or written while another one is translated, and images of any number of
+    /// pixels are read that fit into it.
     pub alone: bool,
 }
 
@@ -22,10 +23,18 @@ pub struct Estimate {
     pub size: (usize, usize),
     /// Whether all of it is computed at once, for which there is memory.
     pub whole: bool,
-    /// Bytes of memory of the program.
+    /// Whether files are read and written row by row.
+    pub rows: bool,
+    /// Bytes of memory of the program at its peak.
     pub memory: u64,
     /// Bytes of memory of the program if all of it were computed at once.
     pub memory_of_whole: u64,
+    /// Bytes of the network's parameters.
+    pub parameters: u64,
+    /// Bytes of weights in the form in which they are multiplied, at their most.
+    pub packed: u64,
+    /// Bytes of inputs that are decoded as a whole, because their formats are not read in rows.
+    pub decoded: u64,
     /// Bytes of files.
     pub scratch: u64,
     /// Bytes that are written to and read from files.

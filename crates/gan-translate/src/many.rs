@@ -1,9 +1,10 @@
 //! Many files: the next one is read, and the one before written, while the model computes.
 
+use crate::in_rows::RowJob;
 use crate::reader::{Files, Input};
 use crate::{Error, Model, Translated};
 use candle_core::Tensor;
-use gan_data::{Batch, Image};
+use gan_data::{Batch, Image, WriteOptions};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -81,8 +82,16 @@ pub struct EachFile<'a> {
 /// An input, and the same as people see it.
 type Shown = (Input, Option<Image>);
 
+/// What is to be done for a file.
+enum Work {
+    /// To translate an input.
+    Input(Box<Shown>),
+    /// To translate a large image row by row, from file to file.
+    Rows,
+}
+
 /// A file that was read, `None` if it is left out.
-type Read = Result<Option<Shown>>;
+type Read = Result<Option<Work>>;
 
 /// What the model made of an input.
 type Computed = Result<(Translated, Image, Option<Image>)>;
@@ -116,18 +125,33 @@ impl Model {
     /// });
     /// # Ok(()) }
     /// ```
-    pub fn translate_each(&self, jobs: &[FileJob<'_>], mut each: EachFile<'_>) {
+    pub fn translate_each(&self, jobs: &[FileJob<'_>], each: EachFile<'_>) {
+        self.each(jobs, each, None);
+    }
+
+    /// The same where a result is written as it is, into the file of its job, by these options: then large images on the CPU are read, translated
+    /// and written row by row, as [`Model::translate_files`] does it, and neither the input nor the result is in memory as a whole.
+    /// [`EachFile::write`] gets the others.
+    pub fn translate_each_in_rows(&self, jobs: &[FileJob<'_>], each: EachFile<'_>, options: &WriteOptions) {
+        self.each(jobs, each, Some(options));
+    }
+
+    fn each(&self, jobs: &[FileJob<'_>], mut each: EachFile<'_>, rows: Option<&WriteOptions>) {
         // A pool of the calling thread alone serves no other thread.
         let alone = rayon::current_thread_index().is_some();
-        if jobs.len() < 2 || alone || self.is_alone() || self.pipelined(jobs, &mut each).is_none() {
-            self.one_by_one(jobs, &mut each);
+        if jobs.len() < 2 || alone || self.is_alone() || self.pipelined(jobs, &mut each, rows).is_none() {
+            self.one_by_one(jobs, &mut each, rows);
         }
     }
 
-    fn one_by_one(&self, jobs: &[FileJob<'_>], each: &mut EachFile<'_>) {
+    fn one_by_one(&self, jobs: &[FileJob<'_>], each: &mut EachFile<'_>, rows: Option<&WriteOptions>) {
         for (index, job) in jobs.iter().enumerate() {
-            let outcome = self.read_unless(job, each.skip, each.show).and_then(|input| {
-                let Some(input) = input else { return Ok(FileOutcome::Skipped) };
+            let outcome = self.read_unless(job, each.skip, each.show, rows).and_then(|work| {
+                let input = match work {
+                    None => return Ok(FileOutcome::Skipped),
+                    Some(Work::Rows) => return self.row_by_row(job, rows),
+                    Some(Work::Input(input)) => *input,
+                };
                 let (translated, image, shown) = self.compute(input)?;
                 (each.write)(Made { index, job, image, shown }).map_err(not_written)?;
                 Ok(FileOutcome::Written(translated))
@@ -139,7 +163,7 @@ impl Model {
     }
 
     /// `None`, and nothing done, if the system gives no threads.
-    fn pipelined(&self, jobs: &[FileJob<'_>], each: &mut EachFile<'_>) -> Option<()> {
+    fn pipelined(&self, jobs: &[FileJob<'_>], each: &mut EachFile<'_>, rows: Option<&WriteOptions>) -> Option<()> {
         // Nothing waits in the channels: each thread holds the one image that it works on.
         let (to_model, inputs) = sync_channel::<Read>(0);
         let (to_disk, images) = sync_channel::<Made<'_>>(0);
@@ -148,7 +172,7 @@ impl Model {
         thread::scope(|scope| {
             let reader = move || {
                 for job in jobs {
-                    if to_model.send(self.read_unless(job, skip, show)).is_err() {
+                    if to_model.send(self.read_unless(job, skip, show, rows)).is_err() {
                         return;
                     }
                 }
@@ -159,7 +183,7 @@ impl Model {
             let mut writing = Writing { to_disk, reports, pending: VecDeque::new(), done: &mut *each.done };
             let batch = if self.batches() { batch } else { 1 };
             // A break drops the channels, at which both threads end.
-            if self.translate_inputs(jobs, inputs, batch, &mut writing).is_continue() {
+            if self.translate_inputs(jobs, inputs, batch, rows, &mut writing).is_continue() {
                 let _ = writing.report(true);
             }
             Some(())
@@ -171,16 +195,21 @@ impl Model {
         jobs: &'p [FileJob<'p>],
         inputs: Receiver<Read>,
         batch: usize,
+        rows: Option<&WriteOptions>,
         writing: &mut Writing<'_, 'p>,
     ) -> ControlFlow<()> {
         let mut inputs = inputs.into_iter().peekable();
         let mut index = 0;
         while let Some(input) = inputs.next() {
             let first = match input {
-                Ok(Some(first)) => first,
+                Ok(Some(Work::Input(first))) => *first,
                 other => {
                     writing.report(true)?;
-                    (writing.done)(index, other.map(|_| FileOutcome::Skipped))?;
+                    let outcome = other.and_then(|work| match work {
+                        Some(_) => self.row_by_row(&jobs[index], rows),
+                        None => Ok(FileOutcome::Skipped),
+                    });
+                    (writing.done)(index, outcome)?;
                     index += 1;
                     continue;
                 }
@@ -188,9 +217,9 @@ impl Model {
             let mut group = vec![first];
             // The next input is waited for only if there is room for it.
             while group.len() < batch
-                && let Some(Ok(Some(next))) = inputs.next_if(|next| is_like(&group[0].0, next))
+                && let Some(Ok(Some(Work::Input(next)))) = inputs.next_if(|next| is_like(&group[0].0, next))
             {
-                group.push(next);
+                group.push(*next);
             }
             for computed in self.compute_all(group) {
                 match computed {
@@ -208,16 +237,45 @@ impl Model {
         ControlFlow::Continue(())
     }
 
-    fn read_unless(&self, job: &FileJob<'_>, skip: &(dyn Fn(&FileJob<'_>) -> bool + Sync), show: bool) -> Read {
+    fn read_unless(
+        &self,
+        job: &FileJob<'_>,
+        skip: &(dyn Fn(&FileJob<'_>) -> bool + Sync),
+        show: bool,
+        rows: Option<&WriteOptions>,
+    ) -> Read {
         if skip(job) {
             return Ok(None);
         }
         let read = || {
+            if rows.is_some() && !show && RowJob::of(self, &job.files, job.output)?.is_some() {
+                return Ok(Work::Rows);
+            }
             let input = self.read(&job.files)?;
             let shown = show.then(|| self.shown(&input)).transpose()?;
-            Ok((input, shown))
+            Ok(Work::Input(Box::new((input, shown))))
         };
         read().map(Some).map_err(|error: Error| FileError { stage: Stage::Read, error: error.into() })
+    }
+
+    fn row_by_row(&self, job: &FileJob<'_>, options: Option<&WriteOptions>) -> Result<FileOutcome> {
+        let run = || {
+            let Some(rows) = RowJob::of(self, &job.files, job.output)? else {
+                // The file was another one a moment ago.
+                return self.translate_files(&job.files, job.output);
+            };
+            rows.run(&options.copied().unwrap_or_default())
+        };
+        run().map(FileOutcome::Written).map_err(|error| {
+            let stage = match error {
+                Error::Data(gan_data::Error::Encode { .. }) => Stage::Write,
+                Error::Data(gan_data::Error::Io { action: "write" | "create", .. }) => Stage::Write,
+                Error::Data(gan_data::Error::NonFinite { .. }) => Stage::Translate,
+                Error::Data(_) | Error::LabelOutOfRange { .. } => Stage::Read,
+                _ => Stage::Translate,
+            };
+            FileError { stage, error: error.into() }
+        })
     }
 
     fn compute(&self, (input, shown): Shown) -> Computed {
@@ -250,7 +308,7 @@ fn is_like(first: &Input, next: &Read) -> bool {
         let Batch { a, inst, b, .. } = &input.batch;
         (a.dtype(), a.dims().to_vec(), inst.is_some(), b.is_some())
     };
-    matches!(next, Ok(Some((next, _))) if key(next) == key(first))
+    matches!(next, Ok(Some(Work::Input(next))) if key(&next.0) == key(first))
 }
 
 /// The batches of inputs as one.

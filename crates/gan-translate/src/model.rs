@@ -2,6 +2,7 @@
 
 use crate::alpha::{self, Alpha};
 use crate::device::to_device;
+use crate::in_rows::RowJob;
 use crate::limit::Estimate;
 use crate::model_config::{InputKind, ModelConfig, OutputKind};
 use crate::networks::Networks;
@@ -11,7 +12,7 @@ use crate::trained_model::TrainedModel;
 use crate::weight_file::{WeightOptions, is_weight_file};
 use crate::{Error, Result};
 use candle_core::Tensor;
-use gan_data::{Batch, Image, Quantize, WriteFormat, image_from_lab, image_from_tensor, label_colours, write_image};
+use gan_data::{Batch, Image, Quantize, WriteFormat, WriteOptions, image_from_lab, image_from_tensor, label_colours, write_image};
 use gan_layers::NormKind;
 use gan_nets::GeneratorConfig;
 use std::path::{Path, PathBuf};
@@ -152,7 +153,8 @@ impl Model {
         self.networks.translate_any_size(&to_device(batch.clone(), &self.options.device)?)
     }
 
-    /// Translates an image file (for models of label maps: a label map) into a file, whose extension picks the format.
+    /// Translates an image file (for models of label maps: a label map) into a file, whose extension picks the format. On the CPU large images
+    /// are computed in bands of rows; where their formats allow it (PNG, TIFF and others), they are read and written in bands as well.
     ///
     /// # Errors
     /// As [`Model::read`] and [`Model::translate_input`]; [`Error::Data`] if the result cannot be written.
@@ -166,6 +168,9 @@ impl Model {
     /// As [`Model::translate_file`].
     pub fn translate_files(&self, files: &Files<'_>, output: &Path) -> Result<Translated> {
         self.check_writable(output)?;
+        if let Some(job) = RowJob::of(self, files, output)? {
+            return job.run(&WriteOptions::default());
+        }
         let input = self.read(files)?;
         let alpha_lost = self.loses_alpha(&input);
         write_image(output, &self.translate_input(input)?)?;
@@ -201,8 +206,12 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Data`] for a file that cannot be read or has no such channels, [`Error::LabelOutOfRange`],
-    /// [`Error::NeedsInstances`], [`Error::SizesDiffer`].
+    /// [`Error::NeedsInstances`], [`Error::SizesDiffer`]; [`Error::TooLittleMemory`] for a file that does not fit into the
+    /// [limit](Options::limit) by itself.
     pub fn read(&self, files: &Files<'_>) -> Result<Input> {
+        if let Some(limit) = self.networks.limit() {
+            self.reader.check_memory(files, limit, self.networks.parameters())?;
+        }
         self.reader.read(files)
     }
 
@@ -217,6 +226,33 @@ impl Model {
     /// [`Error::TooLittleMemory`]; as [`Model::translate_input`].
     pub fn estimate(&self, input: &Input) -> Result<Option<Estimate>> {
         self.networks.estimate(&input.batch, self.reader.transform.is_some())
+    }
+
+    /// What [`Model::translate_files`] would take; `None` without a [limit](Options::limit) or off the CPU. With `rows`, large images are read
+    /// and written row by row, where their formats allow it.
+    ///
+    /// # Errors
+    /// [`Error::TooLittleMemory`]; as [`Model::read`].
+    pub fn estimate_files(&self, files: &Files<'_>, output: &Path, rows: bool) -> Result<Option<Estimate>> {
+        if self.networks.limit().is_none() {
+            return Ok(None);
+        }
+        match if rows { RowJob::of(self, files, output)? } else { None } {
+            Some(job) => job.estimate().map(Some),
+            None => self.estimate(&self.read(files)?),
+        }
+    }
+
+    pub(crate) fn networks(&self) -> &Networks {
+        &self.networks
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The image for an input.

@@ -1,6 +1,6 @@
 //! The networks of a model on a device.
 
-use crate::bounded;
+use crate::bounded::{self, Demand};
 use crate::conditioning::Condition;
 use crate::encoder::FeatureEncoder;
 use crate::limit::{Estimate, MemoryLimit};
@@ -12,7 +12,7 @@ use crate::trained_model::TrainedModel;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
-use gan_layers::{Builder, Ctx};
+use gan_layers::{Builder, Ctx, Precision};
 use gan_nets::CapturedGenerator;
 use std::path::PathBuf;
 
@@ -29,6 +29,8 @@ pub(crate) struct Networks {
     /// What one image may take, on the CPU, and the bytes of the generator's parameters.
     limit: Option<MemoryLimit>,
     parameters: u64,
+    /// Whether it computes in F32 on the CPU.
+    on_cpu: bool,
 }
 
 /// Where the instance features of a translation come from.
@@ -61,6 +63,7 @@ impl Networks {
             dtype: device.dtype,
             limit: options.limit.clone().filter(|_| device.device.is_cpu()),
             parameters: shapes.params() * device.dtype.size_in_bytes() as u64,
+            on_cpu: device.device.is_cpu() && device.dtype == DType::F32 && options.precision == Precision::F32,
         })
     }
 
@@ -93,7 +96,12 @@ impl Networks {
         let input = self.condition(batch)?;
         match &self.limit {
             Some(limit) if batch.a.dim(0)? == 1 => {
-                bounded::translate(&self.generator, &input, limit, others + self.taken(batch, &input))
+                bounded::translate(&self.generator, &input, limit, &self.demand(others, batch, &input))
+            }
+            // More than one at a time never goes in bands: whoever asked for that takes them one by one.
+            Some(limit) if batch.a.dim(0)? > 1 => {
+                bounded::check_batch(&self.generator, &input, limit, &self.demand(others, batch, &input))?;
+                Ok(self.generator.forward(&input)?)
             }
             _ => Ok(self.generator.forward(&input)?),
         }
@@ -104,8 +112,29 @@ impl Networks {
         self.limit.as_ref().is_some_and(|limit| limit.alone)
     }
 
+    /// Whether an input can be read row by row: on the CPU, without features of an encoder.
+    pub(crate) fn takes_rows(&self) -> bool {
+        self.on_cpu && self.features.is_none()
+    }
+
+    pub(crate) fn generator(&self) -> &CapturedGenerator {
+        &self.generator
+    }
+
+    pub(crate) fn limit(&self) -> Option<&MemoryLimit> {
+        self.limit.as_ref()
+    }
+
+    /// Bytes of the generator's parameters.
+    pub(crate) fn parameters(&self) -> u64 {
+        self.parameters
+    }
+
     fn condition(&self, batch: &Batch) -> Result<Condition> {
         self.check(batch)?;
+        if let (Some(features), Some(limit)) = (&self.features, &self.limit) {
+            features.check_memory(batch, limit, self.parameters)?;
+        }
         let unseen = Batch { inst: None, ..batch.clone() };
         let input = Condition::new(if self.instances { batch } else { &unseen }, self.classes, self.dtype)?;
         match &self.features {
@@ -114,15 +143,15 @@ impl Networks {
         }
     }
 
-    /// Bytes of the parameters and of all that an input is made of.
-    fn taken(&self, batch: &Batch, input: &Condition) -> u64 {
+    /// The parameters, and all that an input is made of.
+    fn demand(&self, others: u64, batch: &Batch, input: &Condition) -> Demand {
         let made = match input {
             // It is the batch's own.
             Condition::Planes(x) if (x.dims(), x.dtype()) == (batch.a.dims(), batch.a.dtype()) => 0,
             Condition::Planes(x) => bounded::bytes([x]),
             Condition::Labels(x) => bounded::bytes([x.labels()].into_iter().chain(x.rest())),
         };
-        self.parameters + bounded::bytes(tensors(batch)) + made
+        Demand::of_tensors(self.parameters, others + bounded::bytes(tensors(batch)) + made)
     }
 
     /// What the translation of a batch of one image takes, which is extended first unless its size is `exact`; `None` without a limit.
@@ -130,7 +159,7 @@ impl Networks {
         let Some(limit) = &self.limit else { return Ok(None) };
         let (batch, others) = if exact { (batch.clone(), 0) } else { self.extended(batch)? };
         let input = self.condition(&batch)?;
-        bounded::estimate(&self.generator, &input, limit, others + self.taken(&batch, &input)).map(Some)
+        bounded::estimate(&self.generator, &input, limit, &self.demand(others, &batch, &input)).map(Some)
     }
 
     /// A batch with sides that suit, and the bytes of the one that it was made of, if that is another.
@@ -205,6 +234,14 @@ impl Features {
             return Err(features.no_styles());
         }
         Ok(Some(features))
+    }
+
+    /// Refuses an image to lend its style that the encoder has no memory for. It is computed at once.
+    fn check_memory(&self, batch: &Batch, limit: &MemoryLimit, parameters: u64) -> Result<()> {
+        if self.style.is_some() || batch.b.is_none() {
+            return Ok(());
+        }
+        self.encoder.check_memory(batch, limit, &Demand::of_tensors(parameters, bounded::bytes(tensors(batch))))
     }
 
     /// Features `[N, feat_num, H, W]` for a batch.

@@ -1,16 +1,18 @@
 //! Inputs, read as the model's training read them.
 
 use crate::alpha::{self, Alpha};
+use crate::bounded::check_input;
+use crate::limit::MemoryLimit;
 use crate::model_config::{InputKind, ModelConfig};
 use crate::options::Options;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use gan_data::{
-    AlphaPolicy, Batch, DecodeOptions, Depth, IdMap, Image, LabelRule, Part, Pixels, SharedDraws, Transform,
-    adapt_channels, decode, decode_bytes, decode_ids, decode_ids_bytes, has_alpha,
+    AlphaPolicy, Batch, DecodeLimits, DecodeOptions, Depth, IdMap, Image, LabelRule, Part, Pixels, SharedDraws,
+    Transform, adapt_channels, decode, decode_bytes, decode_ids, decode_ids_bytes, has_alpha, probe,
 };
 use gan_rng::{Key, Purpose};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The files of one translation.
 #[derive(Debug, Clone, Copy)]
@@ -79,17 +81,71 @@ pub(crate) struct Reader {
     channels: (usize, usize),
     pub(crate) transform: Option<Transform>,
     alpha: Alpha,
+    /// What a file may take: with a limit of memory that was asked for, as much as that.
+    limits: DecodeLimits,
 }
 
 impl Reader {
     pub(crate) fn new(config: &ModelConfig, channels: (usize, usize), options: &Options) -> Result<Self> {
         let transform = options.sizes.as_ref().map(|sizes| config.sizes.transform_with(sizes)).transpose()?;
-        Ok(Reader { config: config.clone(), channels, transform, alpha: options.alpha })
+        let limits = match &options.limit {
+            Some(limit) if limit.alone => {
+                DecodeLimits { max_pixels: u64::MAX, max_bytes: limit.memory, max_side: i32::MAX as u32 }
+            }
+            _ => DecodeLimits::default(),
+        };
+        Ok(Reader { config: config.clone(), channels, transform, alpha: options.alpha, limits })
+    }
+
+    /// Refuses an input that would not fit into memory while it is decoded and becomes a tensor, from what its header says.
+    pub(crate) fn check_memory(&self, files: &Files<'_>, limit: &MemoryLimit, parameters: u64) -> Result<()> {
+        if files.content.is_some() {
+            return Ok(());
+        }
+        // What is wrong with a file is said by who reads it.
+        let Ok(header) = probe(files.input, &self.options_of(files)) else { return Ok(()) };
+        let pixels = u64::from(header.width) * u64::from(header.height);
+        let (stored, floats) = (u64::from(header.channels) * u64::from(header.depth / 8), self.channels.0.max(1) as u64 * 4);
+        // While an image is decoded, its samples are there up to three times; then there are they and the tensor.
+        let input = pixels * (3 * stored).max(stored + 2 * floats);
+        check_input((header.width as usize, header.height as usize), input, limit, parameters)
+    }
+
+    /// How files are decoded; alpha is kept if `keep_alpha` is set.
+    fn decoding(&self, keep_alpha: bool) -> DecodeOptions {
+        DecodeOptions { limits: self.limits, ..self.config.read.decode_options(keep_alpha) }
     }
 
     /// Whether the model's input has a channel for alpha.
     pub(crate) fn takes_alpha(&self) -> bool {
         self.config.input == InputKind::Image && has_alpha(self.channels.0)
+    }
+
+    pub(crate) fn input(&self) -> &InputKind {
+        &self.config.input
+    }
+
+    pub(crate) fn takes_instances(&self) -> bool {
+        self.config.instances
+    }
+
+    /// Channels of the images that go in.
+    pub(crate) fn channels_in(&self) -> usize {
+        self.channels.0
+    }
+
+    /// How the input among files is decoded.
+    pub(crate) fn options_of(&self, files: &Files<'_>) -> DecodeOptions {
+        let labels = matches!(self.config.input, InputKind::Labels { .. });
+        let options = if labels { self.decode_options() } else { self.decoding(true) };
+        DecodeOptions { page: files.page, ..options }
+    }
+
+    /// What becomes of the alpha of an image that is read as so many channels, and whether it is looked at by itself.
+    pub(crate) fn alpha_of(&self, path: &Path, channels: usize) -> (AlphaPolicy, bool) {
+        let policy = self.config.read.alpha;
+        let apart = policy != AlphaPolicy::Composite || self.alpha == Alpha::Restore;
+        (policy, apart && !has_alpha(channels) && !is_planes(path))
     }
 
     pub(crate) fn read(&self, files: &Files<'_>) -> Result<Input> {
@@ -139,17 +195,17 @@ impl Reader {
     }
 
     fn decode_options(&self) -> DecodeOptions {
-        self.config.read.decode_options(self.takes_alpha())
+        self.decoding(self.takes_alpha())
     }
 
     /// Reads an image as so many channels (grey or colour, as it is, without a number), and the alpha that is not among
     /// them. Alpha that is laid over white is not lost, unless it is to be written back.
     fn decode(&self, files: &Files<'_>, channels: Option<usize>) -> Result<(Image, Option<Image>)> {
-        let (policy, path) = (self.config.read.alpha, files.input);
-        let image = files.decode(&self.config.read.decode_options(true))?;
+        let path = files.input;
+        let image = files.decode(&self.decoding(true))?;
         let channels = channels.unwrap_or(if image.channels() > 2 { 3 } else { 1 });
         let restore = self.alpha == Alpha::Restore;
-        let apart = (policy != AlphaPolicy::Composite || restore) && !has_alpha(channels) && !is_planes(path);
+        let (policy, apart) = self.alpha_of(path, channels);
         let alpha = if apart { alpha::of(&image) } else { None };
         let alpha = alpha.filter(|alpha| restore || !alpha::is_opaque(alpha));
         Ok((adapt_channels(image, channels, policy, path)?, alpha))
@@ -170,7 +226,8 @@ impl Reader {
         })
     }
 
-    fn instances(&self, frame: &Frame<'_>, files: &Files<'_>) -> Result<Option<Tensor>> {
+    /// The instance map that belongs to an input, if the model takes one.
+    pub(crate) fn instance_file(&self, files: &Files<'_>) -> Result<Option<PathBuf>> {
         if !self.config.instances {
             return Ok(None);
         }
@@ -181,7 +238,11 @@ impl Reader {
             return Ok(Some(frame.apply(map).to_tensor_u32()?.unsqueeze(0)?));
         }
         let path = files.instances.ok_or(Error::NeedsInstances)?;
-        let file = if path.is_dir() { gan_data::partner(path, files.name)? } else { path.to_path_buf() };
+        Ok(Some(if path.is_dir() { gan_data::partner(path, files.name)? } else { path.to_path_buf() }))
+    }
+
+    fn instances(&self, frame: &Frame<'_>, files: &Files<'_>) -> Result<Option<Tensor>> {
+        let Some(file) = self.instance_file(files)? else { return Ok(None) };
         let map: IdMap = decode_ids(&file, &self.decode_options())?;
         frame.check(map.size(), &file, files.input)?;
         Ok(Some(frame.apply(map).to_tensor_u32()?.unsqueeze(0)?))

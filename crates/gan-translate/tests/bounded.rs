@@ -4,10 +4,14 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor};
-use gan_data::{Batch, Direction};
+use gan_data::{
+    AlphaPolicy, Batch, DecodeOptions, Direction, IdMap, Image, Raster, decode, write_ids, write_image,
+};
 use gan_nets::{Arch, GeneratorConfig, NormKind, Upsample};
-use gan_translate::{Error, Estimate, InputKind, MemoryLimit, Model, ModelConfig, Options, TrainedModel};
-use std::path::Path;
+use gan_translate::{
+    Alpha, Error, Estimate, Files, InputKind, MemoryLimit, Model, ModelConfig, Options, OutputKind, TrainedModel,
+};
+use std::path::{Path, PathBuf};
 use support::{fixture, images, resnet, values, waves, write_model};
 
 fn limit(folder: &Path, memory: u64) -> MemoryLimit {
@@ -120,4 +124,150 @@ fn what_does_not_fit_is_refused_before_it_starts() {
         let error = open(&model, Some(gone), false).translate_batch(&batch).unwrap_err().to_string();
         assert!(error.contains("a scratch file in"), "{error}");
     }
+}
+
+/// Translates files within a limit that makes their rows be read one after the other, and without a limit; the results have the same bytes.
+fn assert_same_files(what: &str, model: &TrainedModel, files: &Files<'_>, names: &[&str], options: &Options) {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |limit: Option<MemoryLimit>| Model::load(model, Options { limit, ..options.clone() }).unwrap();
+    let whole = open(None);
+    // A byte less than all at once takes.
+    let endless = open(Some(limit(folder.path(), u64::MAX)));
+    let needed = endless.estimate(&endless.read(files).unwrap()).unwrap().unwrap().memory_of_whole;
+    let rows = open(Some(limit(folder.path(), needed - (1 << 20))));
+    for name in names {
+        let (at_once, in_rows) = (folder.path().join("once").join(name), folder.path().join("rows").join(name));
+        let estimate = rows.estimate_files(files, &in_rows, true).unwrap().unwrap();
+        assert!(estimate.rows && !estimate.whole, "{what}, {name}: {estimate:?}");
+        let expected = whole.translate_files(files, &at_once).unwrap();
+        assert_eq!(rows.translate_files(files, &in_rows).unwrap(), expected, "{what}, {name}");
+        assert!(std::fs::read(&at_once).unwrap() == std::fs::read(&in_rows).unwrap(), "{what}, {name} differs");
+        assert_eq!(std::fs::read_dir(in_rows.parent().unwrap()).unwrap().count(), 1);
+        std::fs::remove_file(in_rows).unwrap();
+    }
+}
+
+/// Image files of one content: as many channels, 8 bits or 16.
+fn pictures(folder: &Path, channels: usize, deep: bool, (width, height): (usize, usize)) -> Image {
+    std::fs::create_dir_all(folder).unwrap();
+    let level = |i: usize| (i * 31 + i / 977 * 7) % 60_013;
+    let samples = (0..width * height * channels).map(level);
+    match deep {
+        true => Image::U16(Raster::new(width, height, channels, samples.map(|v| v as u16).collect())),
+        false => Image::U8(Raster::new(width, height, channels, samples.map(|v| v as u8).collect())),
+    }
+}
+
+#[test]
+fn files_are_read_and_written_row_by_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let unet = GeneratorConfig { arch: Arch::Unet, num_downs: 5, ngf: 8, norm: NormKind::Batch, ..resnet(3, 3) };
+    let models = [GeneratorConfig { ngf: 8, ..resnet(3, 3) }, unet].map(|config| {
+        let path = folder.path().join(format!("{:?}", config.arch));
+        model(&path, &images(&[("g", Direction::A2b, config)]))
+    });
+    let put = |name: &str, image: &Image| -> PathBuf {
+        let path = folder.path().join(name);
+        write_image(&path, image).unwrap();
+        path
+    };
+    // Sides that are no multiples: rows and columns are mirrored.
+    let size = (461, 571);
+    let grey = pictures(folder.path(), 1, false, size);
+    let colour = pictures(folder.path(), 3, false, size);
+    let deep = pictures(folder.path(), 4, true, size);
+    let inputs = [
+        (put("colour.png", &colour), &["a.png", "a.tif", "a.jpg", "a.npy", "a.ppm"][..]),
+        (put("grey.tif", &grey), &["a.png"]),
+        (put("deep.png", &deep), &["a.png", "a.tiff"]),
+        // Decoded as a whole.
+        (put("lossy.jpg", &colour), &["a.png"]),
+        (put("map.ppm", &colour), &["a.tif"]),
+    ];
+    for (input, names) in &inputs {
+        for model in &models {
+            let what = format!("{} through {:?}", input.display(), model.config().generators[0].config.arch);
+            assert_same_files(&what, model, &Files::new(input), names, &Options::default());
+        }
+    }
+    // Alpha that the model does not take: written back, and dropped, which is told.
+    let keep = Options { alpha: Alpha::Restore, ..Options::default() };
+    for (image, name) in [(&deep, "alpha16.png"), (&pictures(folder.path(), 2, false, size), "alpha8.tif")] {
+        let input = put(name, image);
+        assert_same_files(name, &models[0], &Files::new(&input), &["a.png", "a.tif"], &keep);
+        assert_same_files(name, &models[0], &Files::new(&input), &["a.png"], &Options::default());
+    }
+    let output = folder.path().join("kept.png");
+    Model::load(&models[0], keep).unwrap().translate_files(&Files::new(&inputs[2].0), &output).unwrap();
+    let kept = decode(&output, &DecodeOptions { alpha: AlphaPolicy::Keep, ..DecodeOptions::default() }).unwrap();
+    assert_eq!((kept.channels(), kept.depth()), (4, 16));
+}
+
+#[test]
+fn labels_and_lightness_row_by_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let (width, height) = (450, 566);
+    let ids = |below: u32| {
+        let ids = (0..(width * height) as u32).map(|i| (i / 37 + i / 5000 * 3) % below);
+        IdMap::new(Raster::new(width, height, 1, ids.collect()))
+    };
+    let (map, inst) = (folder.path().join("map.png"), folder.path().join("inst.png"));
+    write_ids(&map, &ids(12)).unwrap();
+    write_ids(&inst, &ids(40_000)).unwrap();
+    let wide = GeneratorConfig { arch: Arch::Global, n_downsample_global: 2, n_blocks_global: 1, ngf: 8, ..resnet(13, 3) };
+    let local = GeneratorConfig { arch: Arch::Local, n_local_enhancers: 1, n_blocks_local: 1, ..wide.clone() };
+    for (name, config) in [("global", wide), ("local", local)] {
+        let input = InputKind::Labels { label_nc: 12, dont_care: None };
+        let config = ModelConfig { input, instances: true, ..images(&[("g", Direction::A2b, config)]) };
+        let model = model(&folder.path().join(name), &config);
+        let files = Files { instances: Some(&inst), ..Files::new(&map) };
+        assert_same_files(name, &model, &files, &["a.png", "a.jpg"], &Options::default());
+        // A label that is none, told at its place.
+        let wrong = folder.path().join("wrong.png");
+        let mut raster = ids(12).raster().clone();
+        raster.pixel_mut(7, 300)[0] = 12;
+        write_ids(&wrong, &IdMap::new(raster)).unwrap();
+        let rows = Options { limit: Some(limit(folder.path(), u64::MAX)), ..Options::default() };
+        let refused = Model::load(&model, rows).unwrap();
+        match refused.translate_files(&Files { instances: Some(&inst), ..Files::new(&wrong) }, &folder.path().join("x.png")) {
+            Err(Error::LabelOutOfRange { x: 7, y: 300, label: 12, label_nc: 12, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(!folder.path().join("x.png").exists());
+    }
+    let colours = GeneratorConfig { ngf: 8, ..resnet(1, 2) };
+    let config = ModelConfig {
+        input: InputKind::Lightness,
+        output: OutputKind::Colour,
+        ..images(&[("g", Direction::A2b, colours)])
+    };
+    let model = model(&folder.path().join("colours"), &config);
+    let photo = folder.path().join("photo.png");
+    write_image(&photo, &pictures(folder.path(), 3, false, (width, height))).unwrap();
+    assert_same_files("lightness", &model, &Files::new(&photo), &["a.png", "a.tif"], &Options::default());
+}
+
+#[test]
+fn a_file_that_is_damaged_leaves_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(&folder.path().join("model"), &images(&[("g", Direction::A2b, GeneratorConfig { ngf: 8, ..resnet(3, 3) })]));
+    let input = folder.path().join("in.png");
+    write_image(&input, &pictures(folder.path(), 3, false, (500, 600))).unwrap();
+    let files = Files::new(&input);
+    let endless = open(&model, Some(limit(folder.path(), u64::MAX)), false);
+    let needed = endless.estimate(&endless.read(&files).unwrap()).unwrap().unwrap().memory_of_whole;
+    let rows = open(&model, Some(limit(folder.path(), needed - (1 << 20))), false);
+    let output = folder.path().join("out/out.png");
+    rows.translate_files(&files, &output).unwrap();
+    let good = std::fs::read(&output).unwrap();
+    // A byte of the compressed pixels: only who reads to the end sees it.
+    let mut bytes = std::fs::read(&input).unwrap();
+    let at = bytes.len() - 40;
+    bytes[at] ^= 0xff;
+    std::fs::write(&input, bytes).unwrap();
+    assert!(rows.estimate_files(&files, &output, true).unwrap().unwrap().rows);
+    let error = rows.translate_files(&files, &output).unwrap_err();
+    assert!(matches!(error, Error::Data(gan_data::Error::Decode { .. })), "{error}");
+    assert!(std::fs::read(&output).unwrap() == good);
+    assert_eq!(std::fs::read_dir(output.parent().unwrap()).unwrap().count(), 1);
 }

@@ -14,14 +14,15 @@ mod write;
 use crate::commands::checkpoint::CheckpointArgs;
 use crate::commands::weights::WeightArgs;
 use crate::device::{DeviceArgs, PrecisionArgs};
-use crate::exit::{Coded, Done, USAGE};
+use crate::exit::{BAD_DATA, Coded, Done, USAGE};
+use crate::interrupt;
 use crate::progress::bar;
 use crate::wording::worded;
 use clap::ValueEnum;
 use files::{Plan, Request, Translation};
-use gan_data::{DecodeOptions, Quantize, WriteFormat, WriteOptions};
+use gan_data::{DecodeLimits, DecodeOptions, Quantize, RowReader, WriteFormat, WriteOptions};
 use gan_translate::{
-    Alpha, DeviceConfig, EachFile, FileError, FileJob, FileOutcome, Files, Model, Options, Stage, Translated,
+    Alpha, DeviceConfig, EachFile, Error, FileError, FileJob, FileOutcome, Files, Model, Options, Stage, Translated,
 };
 use limit::LimitArgs;
 use model::LabelArgs;
@@ -321,8 +322,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         plan.sort_by_size();
     }
     let jobs: Vec<FileJob<'_>> = plan.jobs.iter().map(|job| args.file_job(job, content.as_deref())).collect();
+    // Nobody else wants to see the results.
+    let as_they_are = !args.side_by_side && !args.html;
     if args.limit.plan {
-        limit::plan(&model, &jobs)?;
+        limit::plan(&model, &jobs, as_they_are, args.json)?;
         return Ok(Done::Complete);
     }
     let targets = args.target.as_deref().map(|path| Targets::of(path, plan.jobs.len())).transpose()?;
@@ -358,7 +361,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         write: &|made| writer.write(made),
         done: &mut done,
     };
-    model.translate_each(&jobs, each);
+    interrupt::leave_nothing_behind();
+    match as_they_are {
+        true => model.translate_each_in_rows(&jobs, each, &args.write_options()),
+        false => model.translate_each(&jobs, each),
+    }
     bar.finish_and_clear();
     if let Some(page) = page {
         page.write(&facts, &plan.jobs, &report)?;
@@ -375,12 +382,34 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 fn is_whole(path: &Path) -> bool {
     // What NumPy reads is not read here, and such a file appears whole or not at all.
     let is_array = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
-    if is_array { path.is_file() } else { path.exists() && gan_data::decode(path, &DecodeOptions::default()).is_ok() }
+    if is_array {
+        return path.is_file();
+    }
+    let limits = DecodeLimits { max_pixels: u64::MAX, max_bytes: u64::MAX, max_side: i32::MAX as u32 };
+    let Ok(rows) = RowReader::open(path, &DecodeOptions { limits, ..DecodeOptions::default() }) else { return false };
+    match rows {
+        Some(mut reader) => {
+            let height = reader.header().height as usize;
+            (0..height).step_by(ROWS).all(|first| reader.read(&(first..height.min(first + ROWS))).is_ok())
+        }
+        None => path.exists() && gan_data::decode(path, &DecodeOptions::default()).is_ok(),
+    }
 }
+
+/// Rows of a result that are looked at at a time.
+const ROWS: usize = 64;
 
 /// The failure of one file in this program's words.
 fn said(FileError { stage, error }: FileError, job: &Translation) -> anyhow::Error {
-    let error = worded(*error);
+    let error = match *error {
+        // Here, the limits on images follow that on memory.
+        Error::Data(gan_data::Error::TooLarge { path, width, height, limit }) => {
+            let remedy = "give --max-memory, for example 1GiB, or more of it: then images of any size are read that fit into it";
+            let message = format!("{} is {width}x{height}: {limit}; {remedy}, or scale it down", path.display());
+            Coded(BAD_DATA, message).into()
+        }
+        other => worded(other),
+    };
     match stage {
         Stage::Translate => error.context(format!("cannot translate {}", job.input.display())),
         Stage::Read | Stage::Write => error,

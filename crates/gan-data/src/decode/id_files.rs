@@ -85,7 +85,7 @@ fn from_png(path: &Path, source: &Source<'_>, options: &DecodeOptions) -> Result
 }
 
 /// Samples of 1, 2 or 4 bits, most significant first.
-fn unpacked(row: &[u8], bits: usize) -> impl Iterator<Item = u32> + '_ {
+pub(super) fn unpacked(row: &[u8], bits: usize) -> impl Iterator<Item = u32> + '_ {
     let mask = (1u32 << bits) - 1;
     row.iter().flat_map(move |&byte| (0..8 / bits).map(move |i| (u32::from(byte) >> (8 - bits * (i + 1))) & mask))
 }
@@ -132,6 +132,6 @@ fn first_channel(image: &Image, orientation: Orientation) -> IdMap {
     IdMap::new(Raster::new(width, height, 1, ids).oriented(orientation))
 }
 
-fn in_colour(path: &Path) -> Error {
+pub(super) fn in_colour(path: &Path) -> Error {
     Error::InColour { path: path.to_path_buf(), reason: "it is in colour, and ids are needed".to_owned() }
 }

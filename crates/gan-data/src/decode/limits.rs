@@ -68,7 +68,7 @@ impl DecodeLimits {
     }
 
     /// Opens a regular file whose length, in bytes, is within the limits.
-    fn open(&self, path: &Path) -> Result<(File, u64)> {
+    pub(super) fn open(&self, path: &Path) -> Result<(File, u64)> {
         let (file, metadata) = gan_fs::open_regular(path).map_err(|error| match error.kind() {
             io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => {
                 Error::decode(path, error, "name an image file")

@@ -1,8 +1,10 @@
 //! Reading image files: png, jpeg, webp, gif, bmp, pnm and tiff; 8 or 16 bits; grey or colour, with or without alpha.
 
+mod bytes;
 mod flaw;
 mod gif;
 mod id_files;
+mod in_rows;
 mod jpeg;
 mod limits;
 mod planes;
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use self::flaw::Flaw;
 use self::gif::Gif;
 pub use self::id_files::{decode_ids, decode_ids_bytes};
+pub use self::in_rows::{IdRowReader, RowReader};
 pub use self::limits::DecodeLimits;
 pub(crate) use self::planes::join_planes;
 use self::source::Source;
@@ -182,9 +185,7 @@ fn stored(path: &Path, source: &[u8], format: ImageFormat, limits: &DecodeLimits
 
 /// What a decoder gets to see of a file, and the format it is in.
 fn source<'a>(path: &Path, file: &'a [u8], options: &DecodeOptions) -> Result<(Source<'a>, ImageFormat)> {
-    use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, Tiff, WebP};
-    let known = image::guess_format(file).ok().filter(|f| matches!(f, Bmp | Gif | Jpeg | Png | Pnm | Tiff | WebP));
-    let Some(format) = known else {
+    let Some(format) = format_of(file) else {
         return Err(match of_bytes(file, file.len() as u64) {
             Content::Unsupported(name) => {
                 let reason = format!("it is an image of the format {name}, which cannot be read here");
@@ -202,6 +203,16 @@ fn source<'a>(path: &Path, file: &'a [u8], options: &DecodeOptions) -> Result<(S
         });
     };
     Ok((Source::of(file, format, options.page).map_err(|flaw| flaw.of(path))?, format))
+}
+
+/// The format of a file that begins like this, of those that are read.
+fn format_of(head: &[u8]) -> Option<ImageFormat> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, Tiff, WebP};
+    if head.starts_with(b"II+\0") || head.starts_with(b"MM\0+") {
+        // BigTIFF, which the decoder reads and the guess does not know.
+        return Some(Tiff);
+    }
+    image::guess_format(head).ok().filter(|f| matches!(f, Bmp | Gif | Jpeg | Png | Pnm | Tiff | WebP))
 }
 
 /// A decoder over a file whose header is within the limits.

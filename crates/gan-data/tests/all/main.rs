@@ -13,6 +13,7 @@ mod loading;
 mod pairs;
 mod planes;
 mod resample_golden;
+mod rows;
 mod synth;
 mod tiff;
 mod whole;

@@ -3,6 +3,7 @@ pub mod act;
 pub mod augment;
 pub mod bands;
 pub mod blur;
+pub mod bytes;
 pub mod concat;
 pub mod conv;
 pub mod dropout;

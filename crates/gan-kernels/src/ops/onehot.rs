@@ -157,30 +157,35 @@ fn add_labels(
 #[derive(Debug, Clone)]
 pub struct BandedOneHotConv {
     g: Geometry,
+    classes: usize,
     /// The convolution of the planes behind those of the classes, and its weight.
     rest: Option<(BandedConv, Weight)>,
 }
 
 impl BandedOneHotConv {
-    /// For this label map and weight.
+    /// For label maps of this height and width, of `classes` classes with `rest` other planes behind them.
     ///
     /// # Errors
-    /// As [`onehot_conv2d`]; there is more than one label map, or the weight is not F32.
-    pub fn new(x: &OneHot, w: &Weight, spec: &Conv2d) -> Result<Self> {
+    /// As [`onehot_conv2d`]; the weight is not F32.
+    pub fn new(
+        (classes, rest): (usize, usize),
+        (height, width): (usize, usize),
+        w: &Weight,
+        spec: &Conv2d,
+    ) -> Result<Self> {
         const OP: &str = "onehot_conv2d in bands";
-        let g = Geometry::conv2d(OP, x.dims(), w.tensor().dims(), spec)?;
-        if g.n != 1 || w.tensor().dtype() != DType::F32 {
-            bail!("{OP}: it is for one image and F32, not {:?} and {:?}", x.dims(), w.tensor().dtype())
+        let g = Geometry::conv2d(OP, [1, classes + rest, height, width], w.tensor().dims(), spec)?;
+        if w.tensor().dtype() != DType::F32 {
+            bail!("{OP}: it is for F32, not {:?}", w.tensor().dtype())
         }
-        let rest = match x.rest {
-            Some(_) => {
-                let weight = part(w.tensor(), x.classes)?;
-                let conv = BandedConv::conv2d([g.ci - x.classes, g.h, g.w], &weight, spec)?;
-                Some((conv, Weight::constant(weight)))
-            }
-            None => None,
+        let rest = if rest > 0 {
+            let weight = part(w.tensor(), classes)?;
+            let conv = BandedConv::conv2d([rest, g.h, g.w], &weight, spec)?;
+            Some((conv, Weight::constant(weight)))
+        } else {
+            None
         };
-        Ok(BandedOneHotConv { g, rest })
+        Ok(BandedOneHotConv { g, classes, rest })
     }
 
     /// Channels, height and width of the output.
@@ -193,25 +198,59 @@ impl BandedOneHotConv {
         self.rest.as_ref().map_or(Bands::every(1, self.g.ho), |(conv, _)| conv.bands())
     }
 
-    /// The rows `rows` of the output, which are whole bands: `[1, C_out, rows, W']`.
+    /// Multiply-adds for all rows; a tap's sum for a label counts as one.
+    pub fn macs(&self) -> u64 {
+        let taps = (self.g.co * self.g.kh * self.g.kw) as u64 * (self.g.ho * self.g.wo) as u64;
+        taps + self.rest.as_ref().map_or(0, |(conv, _)| conv.macs())
+    }
+
+    /// Bytes of the packed weights.
+    pub fn packed_bytes(&self) -> usize {
+        let labels = size_of::<f32>() * self.g.co * self.classes * self.g.kh * self.g.kw;
+        labels + self.rest.as_ref().map_or(0, |(conv, _)| conv.packed_bytes())
+    }
+
+    /// Bytes of the working memory of a call, beside the packed weights.
+    pub fn working_bytes(&self) -> usize {
+        self.rest.as_ref().map_or(0, |(conv, _)| conv.working_bytes())
+    }
+
+    /// The rows of the labels that these rows of the output, which are whole bands, are computed from.
+    pub fn reads(&self, rows: &Range<usize>) -> Range<usize> {
+        let own: Range<usize> = kernel::reads(&self.g, rows.into()).into();
+        match self.rest.as_ref().map(|(conv, _)| conv.reads(rows)) {
+            Some(rest) => own.start.min(rest.start)..own.end.max(rest.end),
+            None => own,
+        }
+    }
+
+    /// The rows `rows` of the output, which are whole bands: `[1, C_out, rows, W']`, from labels of which the first row is row `first` of the map.
     ///
     /// # Errors
-    /// As [`onehot_conv2d`] and [`BandedConv::forward`].
-    pub fn forward(&self, x: &OneHot, w: &Weight, bias: Option<&Tensor>, rows: &Range<usize>) -> Result<Tensor> {
+    /// `x` lacks rows; as [`onehot_conv2d`] and [`BandedConv::forward`].
+    pub fn forward(
+        &self,
+        x: &OneHot,
+        first: usize,
+        w: &Weight,
+        bias: Option<&Tensor>,
+        rows: &Range<usize>,
+    ) -> Result<Tensor> {
         const OP: &str = "onehot_conv2d in bands";
-        if x.dims() != [1, self.g.ci, self.g.h, self.g.w] {
-            bail!("{OP}: {:?} is not what it was made for", x.dims())
+        let [n, channels, held, width] = x.dims();
+        let reads = self.reads(rows);
+        let fits = n == 1 && channels == self.g.ci && width == self.g.w && x.classes == self.classes;
+        if !fits || reads.start < first || reads.end > first + held {
+            bail!("{OP}: {:?} from row {first} is not what rows {rows:?} are made of", x.dims())
         }
         let rest = match (&self.rest, &x.rest) {
             (Some((conv, weight)), Some(rest)) => {
-                let held = conv.reads(rows);
-                let seen = rest.narrow(2, held.start, held.len())?;
-                Some(conv.forward(&Window { rows: &seen, first: held.start }, weight, bias, Act::Identity, rows)?)
+                Some(conv.forward(&Window { rows: rest, first }, weight, bias, Act::Identity, rows)?)
             }
             _ => None,
         };
         let input = kernel::reads(&self.g, rows.into());
-        let seen = x.rows(&input.into())?;
+        let seen = x.rows(&(input.first - first..input.end() - first))?;
         add_labels(OP, &self.g, &Span { input, output: rows.into() }, &seen, w, bias, rest)
     }
 }

@@ -1,5 +1,6 @@
 //! A network as a flow of values whose rows are computed from rows of other values.
 
+use super::source::{Origin, RowSource, one_hot, pixel, with_edges};
 use crate::autograd::PYRAMID;
 use crate::kind::Forward;
 use crate::plan::Step;
@@ -10,6 +11,7 @@ use gan_kernels as k;
 use gan_kernels::act::Act;
 use gan_kernels::bands::{BandedConv, Bands, Window};
 use gan_kernels::norm::Moments;
+use gan_kernels::onehot::BandedOneHotConv;
 use gan_kernels::weight::Weight;
 use std::ops::Range;
 
@@ -87,8 +89,10 @@ pub(crate) struct Traced<'a> {
 /// A network for one image, value by value.
 pub struct Dataflow<'a> {
     pub(super) nodes: Vec<Node<'a>>,
-    input: Input<'a>,
+    origin: Origin<'a>,
+    /// The input as planes, and the numbers of its labels.
     planes: Option<Value>,
+    labels: Option<Value>,
     ctx: Ctx,
 }
 
@@ -102,14 +106,29 @@ impl<'a> Dataflow<'a> {
             Input::Planes(x) => (x.dims().to_vec(), x.dtype()),
             Input::Labels(x) => (x.dims().to_vec(), x.dtype()),
         };
-        let own = input.device().is_cpu() && dtype == DType::F32 && ctx.precision == Precision::F32;
+        let own = input.device().is_cpu() && dtype == DType::F32;
         if dims.len() != 4 || dims[0] != 1 || !own {
             bail!("in bands, one image [1, C, H, W] of F32 on the CPU is evaluated, not {dims:?} of {dtype:?}")
+        }
+        Self::of(Origin::Given(input), ctx)
+    }
+
+    /// The flow of nothing yet, for an input that is read row by row.
+    ///
+    /// # Errors
+    /// A context that moves running statistics, or computes in BF16.
+    pub fn over(source: &'a dyn RowSource, ctx: &Ctx) -> Result<Self> {
+        Self::of(Origin::Read(source), ctx)
+    }
+
+    fn of(origin: Origin<'a>, ctx: &Ctx) -> Result<Self> {
+        if ctx.precision != Precision::F32 {
+            bail!("in bands, activations are F32")
         }
         if matches!(ctx.norm, crate::NormMode::Batch { update: true }) {
             bail!("in bands, running statistics do not move")
         }
-        Ok(Dataflow { nodes: Vec::new(), input, planes: None, ctx: *ctx })
+        Ok(Dataflow { nodes: Vec::new(), origin, planes: None, labels: None, ctx: *ctx })
     }
 
     /// The size of a value.
@@ -133,20 +152,49 @@ impl<'a> Dataflow<'a> {
         if let Some(value) = self.planes {
             return Ok(value);
         }
-        let input = self.input;
-        let dims = match input {
-            Input::Planes(x) => x.dims(),
-            Input::Labels(x) => &x.dims()[..],
+        let [channels, height, width] = self.origin.dims();
+        let size = Size { channels, height, width };
+        let value = match self.origin.classes() {
+            None => self.stored_rows(),
+            Some(classes) => {
+                let labels = self.labels()?;
+                let planes = self.by_pixel(&[labels], size, false, move |rows, _| one_hot(&rows[0], classes)?.planes());
+                self.nodes[planes.0].cheap = true;
+                planes
+            }
         };
-        let size = Size { channels: dims[1], height: dims[2], width: dims[3] };
-        let value = self.push(Node {
-            cheap: true,
-            ..Node::new(&[], size, Bands::every(1, size.height), move |_, rows, _| match input {
-                Input::Planes(x) => x.narrow(2, rows.start, rows.len())?.contiguous(),
-                Input::Labels(x) => x.rows(rows)?.planes(),
-            })
-        });
         self.planes = Some(value);
+        Ok(value)
+    }
+
+    /// The input as it is stored.
+    fn stored_rows(&mut self) -> Value {
+        let (origin, [_, height, width]) = (self.origin, self.origin.dims());
+        let size = Size { channels: origin.channels(), height, width };
+        let node = Node::new(&[], size, Bands::every(1, height), move |_, rows, _| origin.rows(rows));
+        self.push(Node { cheap: true, ..node })
+    }
+
+    /// The numbers of the labels, and the planes behind those of the classes.
+    fn labels(&mut self) -> Result<Value> {
+        if let Some(value) = self.labels {
+            return Ok(value);
+        }
+        let stored = self.stored_rows();
+        let value = if self.origin.has_ids() {
+            let [_, height, width] = self.dims(stored);
+            // An edge depends on the rows above and below.
+            let reads = move |rows: &Range<usize>| {
+                let start = rows.start.saturating_sub(1);
+                (start..(rows.end + 1).min(height), start)
+            };
+            let edges = self.stencil(stored, [2, height, width], reads, with_edges);
+            self.nodes[edges.0].cheap = true;
+            edges
+        } else {
+            stored
+        };
+        self.labels = Some(value);
         Ok(value)
     }
 
@@ -156,12 +204,13 @@ impl<'a> Dataflow<'a> {
     /// As [`Sequence::forward`].
     pub fn apply_to_input(&mut self, seq: &'a Sequence) -> Result<Value> {
         let mut steps = seq.steps();
-        if let Input::Labels(labels) = self.input
-            && steps.first().is_some_and(|first| first.op.takes_labels(labels, &first.fused))
+        if let Some(classes) = self.origin.classes()
+            && let pixel = pixel(classes, self.origin.dims()[0] - classes)?
+            && steps.first().is_some_and(|first| first.op.takes_labels(&pixel, &first.fused))
         {
             let step = steps.remove(0);
-            let op = step.op;
-            let value = op.trace_labels(labels, &Traced { step, residual: None }, self)?;
+            let (op, labels) = (step.op, self.labels()?);
+            let value = op.trace_labels((classes, labels), &Traced { step, residual: None }, self)?;
             return self.steps(steps, value, None);
         }
         let input = self.input()?;
@@ -277,14 +326,25 @@ impl<'a> Dataflow<'a> {
         })
     }
 
-    /// The first convolution of labels.
-    pub(crate) fn push_source(
+    /// The first convolution of labels of so many classes.
+    pub(crate) fn convolve_labels(
         &mut self,
-        size: [usize; 3],
-        bands: Bands,
-        compute: impl Fn(&Range<usize>) -> Result<Tensor> + 'a,
+        (classes, labels): (usize, Value),
+        conv: BandedOneHotConv,
+        weight: &'a Weight,
+        bias: Option<&'a Tensor>,
+        act: Act,
     ) -> Value {
-        self.push(Node::new(&[], Size::of(size), bands, move |_, rows, _| compute(rows)))
+        let (size, bands, macs) = (Size::of(conv.output()), conv.bands(), conv.macs());
+        let (packed, working) = (conv.packed_bytes() as u64, conv.working_bytes() as u64);
+        let seen = conv.clone();
+        let node = Node::new(&[labels], size, bands, move |inputs, rows, _| {
+            let Window { rows: held, first } = inputs[0];
+            let y = conv.forward(&one_hot(held, classes)?, first, weight, bias, rows)?;
+            if act == Act::Identity { Ok(y) } else { k::act::act(&y, act) }
+        });
+        let reads = Box::new(move |rows: &Range<usize>| seen.reads(rows));
+        self.push(Node { reads, macs, packed, working, weight: Some(weight), ..node })
     }
 
     /// An operator without weights that sees neighboring rows: `f` of the rows that `reads` names is the output from row `start` on, which `reads` returns as well. It
@@ -331,7 +391,7 @@ impl<'a> Dataflow<'a> {
 
     /// Whether a value is the input as it was given.
     pub(super) fn is_given(&self, value: usize) -> bool {
-        self.planes == Some(Value(value)) && matches!(self.input, Input::Planes(_))
+        self.planes == Some(Value(value)) && matches!(self.origin, Origin::Given(Input::Planes(_)))
     }
 
     fn push(&mut self, node: Node<'a>) -> Value {

@@ -8,11 +8,13 @@
 mod dataflow;
 mod plan;
 mod run;
+mod source;
 mod store;
 mod sweep;
 
 pub use dataflow::{Dataflow, Size, Value};
 pub use plan::{Limits, Place, Plan, Rates};
+pub use source::{Content, RowSource};
 pub use store::{Scratch, ScratchFile};
 
 pub(crate) use dataflow::Traced;

@@ -19,10 +19,12 @@ pub enum Place {
 /// What an evaluation may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of memory, the network's parameters and its input left out, its output included.
+    /// Bytes of memory, the network's parameters and a given input left out.
     pub memory: u64,
     /// Bytes of files.
     pub scratch: u64,
+    /// Whether the output is gathered in memory, as [`Dataflow::run`] does, and not passed on row by row.
+    pub output: bool,
 }
 
 /// How fast the machine is, to weigh files against computing again.
@@ -43,6 +45,8 @@ pub struct Plan {
     pub(super) sweeps: Vec<(Sweep, usize)>,
     /// For each value, the last sweep that reads it where it is stored.
     pub(super) last_read: Vec<Option<usize>>,
+    /// For each value in a file, the rows from the first on that memory has room for all the same.
+    pub(super) resident: Vec<usize>,
     /// The most bytes of memory that it takes, as [`Limits::memory`] counts them.
     pub memory: u64,
     /// The most bytes that files have at a time.
@@ -51,6 +55,8 @@ pub struct Plan {
     pub moved: u64,
     /// Multiply-adds.
     pub macs: u64,
+    /// Bytes of packed weights, of the sweep that needs most.
+    pub packed: u64,
     /// Seconds that it takes, by the rates.
     pub seconds: f64,
 }
@@ -73,8 +79,42 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The values in a place that are there in a sweep.
+    fn alive_values<'s>(
+        &'s self,
+        created: &'s [Option<usize>],
+        sweep: usize,
+        place: Place,
+    ) -> impl Iterator<Item = usize> + 's {
+        let alive = move |&v: &usize| {
+            let span = created[v].zip(self.last_read[v]);
+            self.places[v] == place && span.is_some_and(|(from, to)| (from..=to).contains(&sweep))
+        };
+        (0..self.places.len()).filter(alive)
+    }
+
+    /// The most of `amount` that values in a place take at a time in a sweep: what is read for the last time makes room for what comes.
+    fn alive(&self, created: &[Option<usize>], sweep: usize, place: Place, amount: impl Fn(usize) -> u64) -> u64 {
+        let (mut stays, mut leaves, mut comes) = (0, 0, 0);
+        for v in self.alive_values(created, sweep, place) {
+            let part = match (created[v], self.last_read[v]) {
+                (Some(from), _) if from == sweep => &mut comes,
+                (_, Some(to)) if to == sweep => &mut leaves,
+                _ => &mut stays,
+            };
+            *part += amount(v);
+        }
+        stays + leaves.max(comes)
+    }
+}
+
 /// Rows of a band that are tried, those that are best for speed first.
 const ROWS: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
+
+/// Bytes of a band of any value above which more rows gain no speed, if there are some.
+const BAND: u64 = 32 << 20;
+const SOME_ROWS: usize = 8;
 
 impl Dataflow<'_> {
     /// The fastest plan found that keeps to the limits.
@@ -100,9 +140,13 @@ impl Dataflow<'_> {
             peak = peak.max(alive + node.working + node.packed);
             alive -= (0..=i).filter(|&value| last_use[value] == i).map(bytes).sum::<u64>();
         }
-        // Of networks that are used again, packed weights stay.
+        peak + self.packed_kept()
+    }
+
+    /// Bytes of packed weights that stay with networks that are used again.
+    pub fn packed_kept(&self) -> u64 {
         let kept = self.nodes.iter().map(|node| node.packed).filter(|&packed| packed <= LARGEST_PACKED as u64);
-        peak + kept.sum::<u64>().min(ALL_PACKED as u64)
+        kept.sum::<u64>().min(ALL_PACKED as u64)
     }
 
     /// Multiply-adds of [`Sequence::forward`](crate::Sequence::forward).
@@ -216,48 +260,35 @@ impl Planner<'_, '_> {
             }
             unread.into_iter().for_each(|v| places[v] = Place::Recomputed);
         };
-        let output = self.flow.nodes[self.output].size.bytes();
+        let output = if self.limits.output { self.flow.nodes[self.output].size.bytes() } else { 0 };
+        let count = places.len();
         let mut plan = Plan {
             output: self.output,
             places,
             sweeps: Vec::new(),
             last_read,
+            resident: vec![0; count],
             memory: 0,
             scratch: 0,
             moved: 0,
             macs: 0,
+            packed: 0,
             seconds: 0.0,
         };
-        let (mut excess, mut over) = (0, Vec::new());
+        let (mut excess, mut over, mut taken) = (0, Vec::new(), Vec::new());
         let count = sweeps.len();
         for (i, sweep) in sweeps.into_iter().enumerate() {
-            let parts = sweep.parts.iter().filter(|part| !part.stored);
-            plan.macs += parts.map(|part| self.flow.nodes[part.value].macs).sum::<u64>();
-            let (mut memory, mut draining, mut filling, mut scratch) = (0, 0, 0, 0);
-            for (v, &place) in plan.places.iter().enumerate() {
-                let bytes = self.flow.nodes[v].size.bytes();
-                let (Some(from), Some(to)) = (created[v], plan.last_read[v]) else { continue };
-                if place == Place::Recomputed || i < from || i > to {
-                    continue;
-                }
-                let reads = i > from && sweep.parts.iter().any(|part| part.value == v);
-                match place {
-                    Place::Scratch => {
-                        scratch += bytes;
-                        plan.moved += if i == from || reads { bytes } else { 0 };
-                    }
-                    _ if i == from => filling += bytes,
-                    _ if i == to => draining += bytes,
-                    _ => memory += bytes,
-                }
-            }
-            memory += draining.max(filling);
+            let computed = || sweep.parts.iter().filter(|part| !part.stored).map(|part| &self.flow.nodes[part.value]);
+            plan.macs += computed().map(|node| node.macs).sum::<u64>();
+            plan.packed = plan.packed.max(computed().map(|node| node.packed).sum());
+            let bytes = |v: usize| self.flow.nodes[v].size.bytes();
+            let mut memory = plan.alive(&created, i, Place::Memory, bytes);
             if i + 1 == count {
                 memory += output;
             }
             let left = self.limits.memory.saturating_sub(memory);
             let (mut rows, mut peak) = (1, u64::MAX);
-            for candidate in ROWS {
+            for candidate in self.worthwhile(&sweep) {
                 (rows, peak) = (candidate, self.peak(&sweep, candidate));
                 if peak <= left {
                     break;
@@ -268,12 +299,53 @@ impl Planner<'_, '_> {
                 excess += memory - self.limits.memory;
                 over.push(i);
             }
-            plan.memory = plan.memory.max(memory);
-            plan.scratch = plan.scratch.max(scratch);
+            taken.push(memory);
             plan.sweeps.push((sweep, rows));
+        }
+        if excess == 0 {
+            self.fill(&mut plan, &created, &taken);
+        }
+        for (i, memory) in taken.iter().enumerate() {
+            let bytes = |v: usize| self.flow.nodes[v].size.bytes();
+            let rows = |v: usize| self.flow.nodes[v].size.row_bytes() * plan.resident[v] as u64;
+            let filled = plan.alive(&created, i, Place::Scratch, rows);
+            let files: u64 = plan.alive_values(&created, i, Place::Scratch).map(|v| bytes(v) - rows(v)).sum();
+            let parts = &plan.sweeps[i].0.parts;
+            let moves = parts.iter().filter(|part| plan.places[part.value] == Place::Scratch);
+            let moves = moves.filter(|part| part.stored || part.stores);
+            let moved: u64 = moves.map(|part| bytes(part.value) - rows(part.value)).sum();
+            (plan.memory, plan.scratch) = (plan.memory.max(memory + filled), plan.scratch.max(files));
+            plan.moved += moved;
         }
         plan.seconds = plan.macs as f64 / self.rates.macs + plan.moved as f64 / self.rates.scratch;
         Candidate { plan, excess, over, created }
+    }
+
+    /// Numbers of rows for the bands of a sweep: not more than have effect on its speed.
+    fn worthwhile(&self, sweep: &Sweep) -> impl Iterator<Item = usize> + use<> {
+        let height = self.flow.nodes[sweep.parts[sweep.parts.len() - 1].value].size.height;
+        let largest = sweep.parts.iter().map(|part| self.flow.nodes[part.value].size.bytes()).max();
+        // Of the value whose rows take most, what a row of the target is made of.
+        let row = largest.unwrap_or(0) / height as u64;
+        ROWS.into_iter().filter(move |&rows| rows <= SOME_ROWS || rows as u64 * row <= BAND)
+    }
+
+    /// Keeps as much of the values in files in memory as there is room for: of each the first rows, as many as all sweeps allow in which
+    /// it is there. They leave it, when they are read for the last time, as fast as those of another value come.
+    fn fill(&self, plan: &mut Plan, created: &[Option<usize>], taken: &[u64]) {
+        let bytes = |v: usize| self.flow.nodes[v].size.bytes();
+        let mut shares = vec![1.0f64; plan.places.len()];
+        for (i, memory) in taken.iter().enumerate() {
+            let alive = plan.alive(created, i, Place::Scratch, bytes);
+            let room = self.limits.memory - memory;
+            let share = room as f64 / alive.max(1) as f64;
+            plan.alive_values(created, i, Place::Scratch).for_each(|v| shares[v] = shares[v].min(share));
+        }
+        for (v, share) in shares.into_iter().enumerate() {
+            if plan.places[v] == Place::Scratch && plan.last_read[v].is_some() {
+                plan.resident[v] = (self.flow.nodes[v].size.height as f64 * share) as usize;
+            }
+        }
     }
 
     fn peak(&mut self, sweep: &Sweep, rows: usize) -> u64 {

@@ -15,31 +15,43 @@ impl Dataflow<'_> {
     /// # Errors
     /// Those of `scratch`, and of the layers.
     pub fn run(&self, plan: &Plan, scratch: &dyn Scratch) -> Result<Tensor> {
+        let Some(node) = self.nodes.get(plan.output) else { bail!("the plan is for another flow") };
+        let mut output = Gathered::new(node.size);
+        self.run_into(plan, scratch, &mut |first, rows| output.write(first, rows))?;
+        output.finish()
+    }
+
+    /// Passes the output on row by row: `sink` gets the number of a row, and it and those behind it, `[1, C, rows, W]`, from the first to
+    /// the last.
+    ///
+    /// # Errors
+    /// As [`Dataflow::run`], and those of `sink`.
+    pub fn run_into(
+        &self,
+        plan: &Plan,
+        scratch: &dyn Scratch,
+        sink: &mut dyn FnMut(usize, &Tensor) -> Result<()>,
+    ) -> Result<()> {
         let count = self.nodes.len();
         if plan.places.len() != count {
             bail!("the plan is for another flow")
         }
-        let mut state = State {
-            flow: self,
-            plan,
-            stores: (0..count).map(|_| None).collect(),
-            moments: vec![None; count],
-            output: Rows::new(self.nodes[plan.output].size),
-        };
+        let stores = (0..count).map(|_| None).collect();
+        let mut state = State { flow: self, plan, stores, moments: vec![None; count], sink };
         for (i, (sweep, rows)) in plan.sweeps.iter().enumerate() {
             state.sweep(i, sweep, *rows, scratch)?;
         }
-        state.output.finish()
+        Ok(())
     }
 }
 
-struct State<'p, 'a> {
+struct State<'p, 'a, 's> {
     flow: &'p Dataflow<'a>,
     plan: &'p Plan,
     /// The values that were stored and are still needed.
     stores: Vec<Option<Store>>,
     moments: Vec<Option<Moments>>,
-    output: Rows,
+    sink: &'s mut dyn FnMut(usize, &Tensor) -> Result<()>,
 }
 
 /// Rows of a value that a sweep still needs, if it needs any.
@@ -48,7 +60,7 @@ struct Held {
     rows: Tensor,
 }
 
-impl State<'_, '_> {
+impl State<'_, '_, '_> {
     fn sweep(&mut self, number: usize, sweep: &Sweep, rows: usize, scratch: &dyn Scratch) -> Result<()> {
         let (flow, parts) = (self.flow, &sweep.parts);
         let mut gathered: Vec<Option<MomentsOfRows>> = Vec::new();
@@ -60,7 +72,7 @@ impl State<'_, '_> {
                     Place::Scratch => Some(scratch.file()?),
                     _ => None,
                 };
-                self.stores[part.value] = Some(Store::new(size, file));
+                self.stores[part.value] = Some(Store::new(size, file, self.plan.resident[part.value]));
             }
         }
         let mut held: Vec<Option<Held>> = parts.iter().map(|_| None).collect();
@@ -86,7 +98,7 @@ impl State<'_, '_> {
                     store.append(step.fresh.start, &fresh)?;
                 }
                 if part.value == self.plan.output {
-                    self.output.write(step.fresh.start, &fresh)?;
+                    (self.sink)(step.fresh.start, &fresh)?;
                 }
                 held[p] = if p + 1 == parts.len() { None } else { Some(joined(held[p].take(), fresh, step)?) };
             }
@@ -164,15 +176,15 @@ fn joined(held: Option<Held>, fresh: Tensor, step: &super::sweep::Step) -> Resul
     Ok(Held { first: if from < end { from } else { start }, rows })
 }
 
-/// A value whose rows are written one after the other.
-struct Rows {
+/// An output whose rows are gathered.
+struct Gathered {
     size: Size,
     values: Vec<f32>,
 }
 
-impl Rows {
+impl Gathered {
     fn new(size: Size) -> Self {
-        Rows { size, values: Vec::new() }
+        Gathered { size, values: Vec::new() }
     }
 
     fn write(&mut self, first: usize, rows: &Tensor) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Values that are kept for later sweeps: in memory, or in a file.
 
 use super::dataflow::Size;
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
+use gan_kernels::bytes::{from_bytes, with_bytes};
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
@@ -35,6 +36,8 @@ pub(super) struct Store {
     size: Size,
     pieces: VecDeque<Piece>,
     file: Option<Box<dyn ScratchFile>>,
+    /// With a file, the rows in front of this one are in memory.
+    resident: usize,
     written: u64,
 }
 
@@ -51,25 +54,21 @@ enum Location {
 }
 
 impl Store {
-    /// In memory, or in this file.
-    pub(super) fn new(size: Size, file: Option<Box<dyn ScratchFile>>) -> Self {
-        Store { size, pieces: VecDeque::new(), file, written: 0 }
+    /// In memory, or in this file but for the rows in front of `resident`.
+    pub(super) fn new(size: Size, file: Option<Box<dyn ScratchFile>>, resident: usize) -> Self {
+        Store { size, pieces: VecDeque::new(), file, resident, written: 0 }
     }
 
     /// Adds the rows `[1, C, rows, W]` that follow those before.
     pub(super) fn append(&mut self, first: usize, rows: &Tensor) -> Result<()> {
         let count = rows.dim(2)?;
         let at = match &mut self.file {
-            None => Location::Memory(rows.clone()),
-            Some(file) => {
-                let values = rows.flatten_all()?.to_vec1::<f32>()?;
-                let mut bytes = vec![0; values.len() * size_of::<f32>()];
-                let places = bytes.as_chunks_mut::<4>().0.iter_mut();
-                places.zip(&values).for_each(|(to, value)| *to = value.to_ne_bytes());
-                file.append(&bytes)?;
-                self.written += bytes.len() as u64;
-                Location::File(self.written - bytes.len() as u64)
+            Some(file) if first + count > self.resident => {
+                with_bytes(rows, |bytes| file.append(bytes))??;
+                self.written += self.size.row_bytes() * count as u64;
+                Location::File(self.written - self.size.row_bytes() * count as u64)
             }
+            _ => Location::Memory(rows.clone()),
         };
         self.pieces.push_back(Piece { rows: first..first + count, at });
         Ok(())
@@ -108,15 +107,15 @@ impl Piece {
         };
         let Some(file) = file else { bail!("a value's file is gone") };
         let row = size_of::<f32>() * size.width;
-        let mut bytes = vec![0; size.channels * rows.len() * row];
-        if rows.len() == self.rows.len() {
-            file.read_at(offset, &mut bytes)?;
-        } else {
-            for (c, to) in bytes.chunks_exact_mut(rows.len() * row).enumerate() {
-                file.read_at(offset + ((c * self.rows.len() + skipped) * row) as u64, to)?;
+        let whole = self.rows.len();
+        from_bytes((1, size.channels, rows.len(), size.width), |bytes| {
+            if rows.len() == whole {
+                return file.read_at(offset, bytes);
             }
-        }
-        let values = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect::<Vec<_>>();
-        Tensor::from_vec(values, (1, size.channels, rows.len(), size.width), &Device::Cpu)
+            for (c, to) in bytes.chunks_exact_mut(rows.len() * row).enumerate() {
+                file.read_at(offset + ((c * whole + skipped) * row) as u64, to)?;
+            }
+            Ok(())
+        })
     }
 }

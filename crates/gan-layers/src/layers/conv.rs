@@ -169,14 +169,17 @@ impl Op for Conv {
         Ok(Some(flow.convolve(x, conv, &self.weight.weight, fused.used(&self.bias), fused.act)))
     }
 
-    fn trace_labels<'a>(&'a self, labels: &'a OneHot, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Value> {
+    fn trace_labels<'a>(
+        &'a self,
+        (classes, x): (usize, Value),
+        at: &Traced<'a>,
+        flow: &mut Dataflow<'a>,
+    ) -> Result<Value> {
         let fused = at.step.fused;
-        let (weight, bias) = (&self.weight.weight, fused.used(&self.bias));
-        let conv = BandedOneHotConv::new(labels, weight, &self.spec(&fused, flow.ctx().math))?;
-        Ok(flow.push_source(conv.output(), conv.bands(), move |rows| {
-            let y = conv.forward(labels, weight, bias, rows)?;
-            if fused.act == Act::Identity { Ok(y) } else { k::act::act(&y, fused.act) }
-        }))
+        let (weight, [channels, height, width]) = (&self.weight.weight, flow.dims(x));
+        let spec = self.spec(&fused, flow.ctx().math);
+        let conv = BandedOneHotConv::new((classes, channels - 1), (height, width), weight, &spec)?;
+        Ok(flow.convolve_labels((classes, x), conv, weight, fused.used(&self.bias), fused.act))
     }
 
     fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {

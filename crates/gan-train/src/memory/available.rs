@@ -18,6 +18,12 @@ pub(super) fn memory(device: &Device) -> Result<Option<u64>> {
     Ok([of_system(&read), of_groups(&read), of_address_space(&read)].into_iter().flatten().min())
 }
 
+/// The same on the CPU, whatever addresses there are: who runs out of these is told so.
+pub(super) fn beside_addresses() -> Option<u64> {
+    let read = |path: &Path| std::fs::read_to_string(path).ok();
+    [of_system(&read), of_groups(&read)].into_iter().flatten().min()
+}
+
 type Read<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
 fn of_system(read: Read<'_>) -> Option<u64> {

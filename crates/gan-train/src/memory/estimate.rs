@@ -14,7 +14,7 @@ pub struct Estimate {
 }
 
 /// Memory of the program, its threads, images and working memory.
-const PROGRAM: u64 = 100 << 20;
+pub(super) const PROGRAM: u64 = 100 << 20;
 
 /// Walks the networks of a configuration at the size that it gives. A step holds parameters with two moments, a gradient and
 /// perhaps an average, and the activations of all passes that are alive at one time ([`MethodConfig::passes`]); a checkpoint

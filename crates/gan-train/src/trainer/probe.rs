@@ -5,6 +5,7 @@ use super::lr_scheduler::LrScheduler;
 use super::position::Position;
 use super::{Job, Prepared, prepare};
 use crate::config::ConfigSource;
+use crate::memory::MemoryNeed;
 use crate::method::StepContext;
 use crate::{Result, accumulated_step};
 use candle_core::{DType, Tensor};
@@ -29,6 +30,8 @@ pub struct Probe {
     pub seconds: Vec<f64>,
     /// Bytes of a checkpoint, about.
     pub checkpoint_bytes: u64,
+    /// What training takes by the shapes of its networks; `None` on a device, and where the images decide the size.
+    pub memory: Option<MemoryNeed>,
     /// What training would say first.
     pub notes: Vec<String>,
 }
@@ -43,7 +46,7 @@ pub fn probe(mut job: Job, steps: u64) -> Result<Probe> {
         let without = ConfigSource::Setting("data.cache=\"\"".to_owned());
         job.config = (job.method.resolve)(&[ConfigSource::saved(&*job.config)?, without])?;
     }
-    let Prepared { train, dataset, loader, validator, mut method, warnings, .. } = prepare(&mut job)?;
+    let Prepared { train, dataset, loader, validator, mut method, memory, warnings, .. } = prepare(&mut job)?;
     let mut prefetcher = DevicePrefetcher::new(&job.place)?;
     let per_epoch = loader.batches_per_epoch() as u64;
     let lr = LrScheduler::new(&train).of_epoch(1);
@@ -101,6 +104,7 @@ pub fn probe(mut job: Job, steps: u64) -> Result<Probe> {
         total_steps: Position::default().total_steps(0, &train, per_epoch),
         seconds,
         checkpoint_bytes,
+        memory,
         notes: warnings,
     })
 }

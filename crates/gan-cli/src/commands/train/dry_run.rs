@@ -58,6 +58,11 @@ pub(super) fn run(job: Job, start: &Start, origins: &Origins, as_json: bool) -> 
                 "seconds_per_step": seconds,
                 "total_seconds": total_seconds,
                 "peak_mib": peak,
+                "memory_estimate": probe.memory.map(|need| json!({
+                    "needed_bytes": need.needed,
+                    "with_checkpointing_bytes": need.checkpointed,
+                    "available_bytes": need.available,
+                })),
                 "checkpoint_bytes": probe.checkpoint_bytes,
                 "checkpoints_kept": kept,
                 "disk_bytes": disk,
@@ -73,6 +78,14 @@ pub(super) fn run(job: Job, start: &Start, origins: &Origins, as_json: bool) -> 
     out!("{}", facts(&probe, start, &run));
     let memory = peak.map_or(String::new(), |mib| format!("; peak memory {mib} MiB"));
     out!("step:        {seconds:.3} s, the first {:.3} s{memory}", probe.seconds.first().copied().unwrap_or(0.0));
+    if let Some(need) = &probe.memory {
+        let with = match need.checkpointed < need.needed {
+            true => format!(" ({} with train.checkpointing = true)", mib(need.checkpointed)),
+            false => String::new(),
+        };
+        let at_hand = need.available.map_or(String::new(), |bytes| format!(", of {} at hand", mib(bytes)));
+        out!("memory:      about {}{with}{at_hand}, by the shapes of the networks", mib(need.needed));
+    }
     let per_epoch = human(seconds * probe.steps_per_epoch as f64);
     out!(
         "time:        {} for {} steps, {per_epoch} an epoch; without validation",

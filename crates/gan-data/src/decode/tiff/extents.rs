@@ -5,21 +5,43 @@ use std::collections::HashSet;
 
 use image::metadata::Orientation;
 
-use super::layout::Layout;
+use crate::decode::bytes::Bytes;
+use super::layout::{Layout, changed};
 use crate::decode::flaw::Flaw;
 use crate::decode::source::Source;
 
 const SUBFILE_TYPE: u16 = 254;
-const STRIP_OFFSETS: u16 = 273;
+pub(super) const STRIP_OFFSETS: u16 = 273;
 const ORIENTATION: u16 = 274;
-const STRIP_LENGTHS: u16 = 279;
+pub(super) const STRIP_LENGTHS: u16 = 279;
 const TILE_OFFSETS: u16 = 324;
 const TILE_LENGTHS: u16 = 325;
+
+/// A page of a file.
+pub(in crate::decode) struct Page {
+    /// Where its directory is.
+    pub(in crate::decode) directory: u64,
+    pub(in crate::decode) orientation: Option<Orientation>,
+}
 
 /// Checks that the strips and tiles of all pages lie within the file, and makes `page` (counted from 0) the first, which is the one
 /// that decoders read. Nothing is left out: side data are not compressed, and the decoder reads them only when it is asked to.
 pub(in crate::decode) fn source(file: &[u8], page: usize) -> Result<Source<'_>, Flaw> {
     let layout = Layout::of(file)?;
+    let found = find(&layout, file.len() as u64, page)?;
+    let bytes = match page {
+        0 => Cow::Borrowed(file),
+        _ => Cow::Owned(changed(file, layout.change_start(found.directory))),
+    };
+    Ok(Source { bytes, stored_orientation: found.orientation })
+}
+
+/// The page of this number, in a file of `length` bytes of which all strips and tiles are there.
+pub(in crate::decode) fn find<B: ?Sized + Bytes>(
+    layout: &Layout<'_, B>,
+    length: u64,
+    page: usize,
+) -> Result<Page, Flaw> {
     let mut next = layout.first_directory;
     let mut seen = HashSet::new();
     // Reduced copies of a page are no pages, but the first directory always is one.
@@ -31,8 +53,10 @@ pub(in crate::decode) fn source(file: &[u8], page: usize) -> Result<Source<'_>, 
         let directory = layout.directory(next)?;
         for (offsets, lengths) in [(STRIP_OFFSETS, STRIP_LENGTHS), (TILE_OFFSETS, TILE_LENGTHS)] {
             let (Some(offsets), Some(lengths)) = (directory.field(offsets), directory.field(lengths)) else { continue };
-            for (offset, length) in layout.numbers(offsets)?.zip(layout.numbers(lengths)?) {
-                if offset + length > file.len() as u64 {
+            // One number after the other, where numbers may lie on a disk.
+            let offsets: Vec<u64> = layout.numbers(offsets)?.collect();
+            for (offset, count) in offsets.into_iter().zip(layout.numbers(lengths)?) {
+                if offset.checked_add(count).is_none_or(|end| end > length) {
                     return Err(Flaw::Truncated);
                 }
             }
@@ -45,9 +69,5 @@ pub(in crate::decode) fn source(file: &[u8], page: usize) -> Result<Source<'_>, 
     let Some(&(directory, orientation)) = pages.get(page) else {
         return Err(Flaw::NoPage { page, pages: pages.len() });
     };
-    let bytes = match page {
-        0 => Cow::Borrowed(file),
-        _ => Cow::Owned(layout.starting_with(directory)),
-    };
-    Ok(Source { bytes, stored_orientation: Orientation::from_exif(orientation.min(255) as u8) })
+    Ok(Page { directory, orientation: Orientation::from_exif(orientation.min(255) as u8) })
 }

@@ -1,26 +1,25 @@
 //! Directories of a TIFF file and the numbers in them.
 
-use crate::decode::flaw::{Flaw, part};
+use crate::decode::bytes::Bytes;
+use crate::decode::flaw::Flaw;
 
-/// Bytes of a directory's entry.
-const ENTRY: u64 = 12;
-
-/// How numbers are stored in a file.
-pub(super) struct Layout<'a> {
-    file: &'a [u8],
+/// How numbers are stored in a file: of TIFF, with offsets of 32 bits, or of BigTIFF, with 64.
+pub(in crate::decode) struct Layout<'a, B: ?Sized + Bytes> {
+    file: &'a B,
     big_endian: bool,
-    pub(super) first_directory: u64,
+    big: bool,
+    pub(in crate::decode) first_directory: u64,
 }
 
 /// The fields of one page.
-pub(super) struct Directory {
+pub(in crate::decode) struct Directory {
     fields: Vec<Field>,
-    pub(super) next: u64,
+    pub(in crate::decode) next: u64,
 }
 
 /// An array of numbers somewhere in the file.
 #[derive(Clone, Copy)]
-pub(super) struct Field {
+pub(in crate::decode) struct Field {
     tag: u16,
     kind: u16,
     /// Bytes of one number.
@@ -31,8 +30,8 @@ pub(super) struct Field {
 
 impl Directory {
     /// A field of unsigned numbers.
-    pub(super) fn field(&self, tag: u16) -> Option<Field> {
-        self.any(tag).filter(|field| matches!(field.kind, 1 | 3 | 4))
+    pub(in crate::decode) fn field(&self, tag: u16) -> Option<Field> {
+        self.any(tag).filter(|field| matches!(field.kind, 1 | 3 | 4 | 16))
     }
 
     fn any(&self, tag: u16) -> Option<Field> {
@@ -40,43 +39,65 @@ impl Directory {
     }
 }
 
-impl<'a> Layout<'a> {
-    pub(super) fn of(file: &'a [u8]) -> Result<Self, Flaw> {
-        let layout = Layout { file, big_endian: part(file, 0, 2)? == b"MM", first_directory: 0 };
-        Ok(Layout { first_directory: layout.number(4, 4)?, ..layout })
+impl<'a, B: ?Sized + Bytes> Layout<'a, B> {
+    pub(in crate::decode) fn of(file: &'a B) -> Result<Self, Flaw> {
+        let mut order = [0; 2];
+        file.read(0, &mut order)?;
+        let layout = Layout { file, big_endian: &order == b"MM", big: false, first_directory: 0 };
+        let big = layout.number(2, 2)? == 43;
+        let first_directory = if big { layout.number(8, 8)? } else { layout.number(4, 4)? };
+        Ok(Layout { big, first_directory, ..layout })
+    }
+
+    pub(super) fn is_big_endian(&self) -> bool {
+        self.big_endian
+    }
+
+    /// Bytes of an offset.
+    fn offset_width(&self) -> usize {
+        if self.big { 8 } else { 4 }
     }
 
     fn number(&self, at: u64, width: usize) -> Result<u64, Flaw> {
-        let bytes = part(self.file, usize::try_from(at).map_err(|_| Flaw::Truncated)?, width)?;
-        let join = |value: u64, &byte: &u8| value << 8 | u64::from(byte);
+        let mut bytes = [0; 8];
+        let bytes = &mut bytes[..width];
+        self.file.read(at, bytes)?;
+        let join = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
         Ok(if self.big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) })
     }
 
-    pub(super) fn directory(&self, at: u64) -> Result<Directory, Flaw> {
-        let start = at + 2;
-        let end = start + ENTRY * self.number(at, 2)?;
-        let next = self.number(end, 4)?;
+    pub(in crate::decode) fn directory(&self, at: u64) -> Result<Directory, Flaw> {
+        let width = self.offset_width();
+        // The number of entries, then of each its tag, its type, the number of its values, and they or where they are.
+        let (head, entry) = if self.big { (8, 20) } else { (2, 12) };
+        let start = at.checked_add(head as u64).ok_or(Flaw::Truncated)?;
+        let length = self.number(at, head)?.checked_mul(entry).ok_or(Flaw::Truncated)?;
+        let end = start.checked_add(length).filter(|end| *end < self.file.length()).ok_or(Flaw::Truncated)?;
+        let next = self.number(end, width)?;
         let mut fields = Vec::new();
-        for at in (start..end).step_by(ENTRY as usize) {
+        for at in (start..end).step_by(entry as usize) {
             let tag = self.number(at, 2)? as u16;
             let kind = self.number(at + 2, 2)? as u16;
-            let width = match kind {
+            let bytes = match kind {
                 1 | 6 => 1,
                 3 | 8 => 2,
                 4 | 9 | 11 => 4,
-                12 => 8,
+                12 | 16 => 8,
                 _ => continue,
             };
-            let count = self.number(at + 4, 4)?;
-            // Up to four bytes stand in the entry itself.
-            let at = if count * width as u64 <= 4 { at + 8 } else { self.number(at + 8, 4)? };
-            fields.push(Field { tag, kind, width, count, at });
+            let count = self.number(at + 4, width)?;
+            let at = at + 4 + width as u64;
+            // What an offset would take as well stands in the entry itself.
+            let inside = count.checked_mul(bytes as u64).is_some_and(|length| length <= width as u64);
+            let at = if inside { at } else { self.number(at, width)? };
+            fields.push(Field { tag, kind, width: bytes, count, at });
         }
         Ok(Directory { fields, next })
     }
 
-    pub(super) fn numbers(&self, field: Field) -> Result<impl Iterator<Item = u64> + '_, Flaw> {
-        if field.at + field.count * field.width as u64 > self.file.len() as u64 {
+    pub(in crate::decode) fn numbers(&self, field: Field) -> Result<impl Iterator<Item = u64> + '_, Flaw> {
+        let end = field.count.checked_mul(field.width as u64).and_then(|length| length.checked_add(field.at));
+        if end.is_none_or(|end| end > self.file.length()) {
             return Err(Flaw::Truncated);
         }
         let at = move |index: u64| field.at + index * field.width as u64;
@@ -84,7 +105,7 @@ impl<'a> Layout<'a> {
     }
 
     /// The first number of a field; `absent` where there is no such field.
-    pub(super) fn first(&self, directory: &Directory, tag: u16, absent: u64) -> Result<u64, Flaw> {
+    pub(in crate::decode) fn first(&self, directory: &Directory, tag: u16, absent: u64) -> Result<u64, Flaw> {
         let Some(field) = directory.field(tag) else { return Ok(absent) };
         Ok(self.numbers(field)?.next().unwrap_or(absent))
     }
@@ -103,21 +124,24 @@ impl<'a> Layout<'a> {
         }))
     }
 
-    /// The file with another first number in a field.
-    pub(super) fn with_first(&self, field: Field, value: u32) -> Vec<u8> {
-        self.patched(field.at, field.width.min(4), value)
+    /// What has to be changed for another first number in a field: where, and to which bytes.
+    pub(in crate::decode) fn change_first(&self, field: Field, value: u32) -> (u64, Vec<u8>) {
+        (field.at, self.stored(value.into(), field.width))
     }
 
-    /// The file with another first page.
-    pub(super) fn starting_with(&self, directory: u64) -> Vec<u8> {
-        self.patched(4, 4, directory as u32)
+    /// What has to be changed for another first page.
+    pub(in crate::decode) fn change_start(&self, directory: u64) -> (u64, Vec<u8>) {
+        (if self.big { 8 } else { 4 }, self.stored(directory, self.offset_width()))
     }
 
-    fn patched(&self, at: u64, width: usize, value: u32) -> Vec<u8> {
-        let (big, little) = (value.to_be_bytes(), value.to_le_bytes());
-        let bytes = if self.big_endian { &big[4 - width..] } else { &little[..width] };
-        let mut file = self.file.to_vec();
-        file[at as usize..][..width].copy_from_slice(bytes);
-        file
+    fn stored(&self, value: u64, width: usize) -> Vec<u8> {
+        if self.big_endian { value.to_be_bytes()[8 - width..].to_vec() } else { value.to_le_bytes()[..width].to_vec() }
     }
+}
+
+/// The file with this change.
+pub(super) fn changed(file: &[u8], (at, bytes): (u64, Vec<u8>)) -> Vec<u8> {
+    let mut file = file.to_vec();
+    file[at as usize..][..bytes.len()].copy_from_slice(&bytes);
+    file
 }

@@ -4,5 +4,6 @@ mod extents;
 mod layout;
 mod samples;
 
-pub(super) use self::extents::source;
-pub(super) use self::samples::Uncommon;
+pub(super) use self::extents::{find, source};
+pub(super) use self::layout::Layout;
+pub(super) use self::samples::{Stored, Uncommon, refused};

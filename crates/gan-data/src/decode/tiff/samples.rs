@@ -7,7 +7,9 @@ use std::path::Path;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::{TiffError, TiffUnsupportedError};
 
-use super::layout::{Directory, Layout};
+use super::extents::{STRIP_LENGTHS, STRIP_OFFSETS};
+use crate::decode::bytes::Bytes;
+use super::layout::{Directory, Layout, changed};
 use crate::decode::flaw::Flaw;
 use crate::decode::limits::{DecodeLimits, MOST_EXPANSION};
 use crate::decode::{Header, OTHER_TIFF, REPLACE};
@@ -16,6 +18,8 @@ use crate::error::{Error, Result};
 use crate::raster::Raster;
 
 const BITS: u16 = 258;
+const COMPRESSION: u16 = 259;
+const FILL_ORDER: u16 = 266;
 const PHOTOMETRIC: u16 = 262;
 const SAMPLES: u16 = 277;
 const PLANAR: u16 = 284;
@@ -26,6 +30,7 @@ const MOST: u16 = 341;
 
 /// Values of [`PHOTOMETRIC`].
 const BLACK_IS_ZERO: u64 = 1;
+const RGB: u64 = 2;
 const PALETTE: u64 = 3;
 
 /// What integers with a sign stand for, of 32 bits too.
@@ -56,7 +61,7 @@ struct Kind {
 
 impl Kind {
     /// `None` if the general decoder reads it.
-    fn of(layout: &Layout<'_>, directory: &Directory) -> Result<Option<Self>, Flaw> {
+    fn of<B: ?Sized + Bytes>(layout: &Layout<'_, B>, directory: &Directory) -> Result<Option<Self>, Flaw> {
         let first = |tag, absent| layout.first(directory, tag, absent);
         let (bits, samples) = (first(BITS, 1)?, first(SAMPLES, 1)?);
         let (photometric, unsigned) = (first(PHOTOMETRIC, BLACK_IS_ZERO)?, first(FORMAT, 1)? == 1);
@@ -76,6 +81,71 @@ impl Kind {
     }
 }
 
+/// How the samples of a page are stored that can be read in rows: unsigned integers of 8 or 16 bits, as levels or as indices of a palette.
+pub(in crate::decode) struct Stored {
+    /// Samples a pixel.
+    pub(in crate::decode) samples: usize,
+    pub(in crate::decode) bits: u8,
+    /// How many planes they are stored in.
+    pub(in crate::decode) planes: usize,
+    pub(in crate::decode) palette: Option<Vec<[u8; 3]>>,
+    /// What the decoder is to read in place of what there is.
+    pub(in crate::decode) change: Option<(u64, Vec<u8>)>,
+    /// Whether strips hold the samples as they are, one pixel after the other.
+    pub(in crate::decode) raw: bool,
+    pub(in crate::decode) big_endian: bool,
+    /// Where strips are, and how long.
+    pub(in crate::decode) offsets: Vec<u64>,
+    pub(in crate::decode) lengths: Vec<u64>,
+}
+
+impl Stored {
+    /// `None` for other kinds.
+    pub(in crate::decode) fn of<B: ?Sized + Bytes>(
+        layout: &Layout<'_, B>,
+        directory: &Directory,
+    ) -> Result<Option<Self>, Flaw> {
+        let first = |tag, absent| layout.first(directory, tag, absent);
+        let (bits, samples, photometric) = (first(BITS, 1)?, first(SAMPLES, 1)?, first(PHOTOMETRIC, BLACK_IS_ZERO)?);
+        let same = match directory.field(BITS) {
+            Some(field) => layout.numbers(field)?.all(|other| other == bits),
+            None => true,
+        };
+        let levels = match photometric {
+            0 => samples == 1,
+            BLACK_IS_ZERO => true,
+            RGB => matches!(samples, 3 | 4),
+            PALETTE => samples == 1 && bits == 8,
+            _ => false,
+        };
+        if !levels || !same || !matches!(bits, 8 | 16) || first(FORMAT, 1)? != 1 {
+            return Ok(None);
+        }
+        let (mut palette, mut change) = (None, None);
+        if photometric == PALETTE {
+            palette = Some(colours(layout, directory)?);
+            change = directory.field(PHOTOMETRIC).map(|field| layout.change_first(field, BLACK_IS_ZERO as u32));
+        }
+        let numbers = |tag| match directory.field(tag) {
+            Some(field) => layout.numbers(field).map(Iterator::collect),
+            None => Ok(Vec::new()),
+        };
+        let planes = if first(PLANAR, 1)? == 2 { samples as usize } else { 1 };
+        Ok(Some(Stored {
+            samples: samples as usize,
+            bits: bits as u8,
+            planes,
+            palette,
+            change,
+            // Where white is zero, the decoder turns levels round.
+            raw: first(COMPRESSION, 1)? == 1 && planes == 1 && photometric != 0 && first(FILL_ORDER, 1)? == 1,
+            big_endian: layout.is_big_endian(),
+            offsets: numbers(STRIP_OFFSETS)?,
+            lengths: numbers(STRIP_LENGTHS)?,
+        }))
+    }
+}
+
 impl<'a> Uncommon<'a> {
     /// Opens the first page within the limits; `None` if the general decoder reads its kind.
     pub(in crate::decode) fn open(path: &'a Path, file: &'a [u8], limits: &DecodeLimits) -> Result<Option<Self>> {
@@ -88,7 +158,7 @@ impl<'a> Uncommon<'a> {
             palette = Some(colours(&layout, &directory).map_err(flawed)?);
             // The decoder refuses palettes, and reads indices as levels of grey.
             if let Some(field) = directory.field(PHOTOMETRIC) {
-                bytes = Cow::Owned(layout.with_first(field, BLACK_IS_ZERO as u32));
+                bytes = Cow::Owned(changed(file, layout.change_first(field, BLACK_IS_ZERO as u32)));
             }
         }
         let most = usize::try_from(limits.max_bytes).unwrap_or(usize::MAX);
@@ -255,7 +325,7 @@ fn interleaved<T: Copy>(values: Vec<T>, planes: usize) -> Vec<T> {
 }
 
 /// The colours of a palette: all reds, then all greens, then all blues, of 16 bits (some writers use 8 of them).
-fn colours(layout: &Layout<'_>, directory: &Directory) -> Result<Vec<[u8; 3]>, Flaw> {
+fn colours<B: ?Sized + Bytes>(layout: &Layout<'_, B>, directory: &Directory) -> Result<Vec<[u8; 3]>, Flaw> {
     let field = directory.field(COLOUR_MAP).ok_or(Flaw::Damaged("its palette is missing"))?;
     let levels: Vec<u64> = layout.numbers(field)?.collect();
     let shift = if levels.iter().all(|&level| level < 256) { 0 } else { 8 };
@@ -263,7 +333,7 @@ fn colours(layout: &Layout<'_>, directory: &Directory) -> Result<Vec<[u8; 3]>, F
     Ok((0..count).map(|i| [0, 1, 2].map(|channel| (levels[channel * count + i] >> shift) as u8)).collect())
 }
 
-fn refused(path: &Path, error: TiffError) -> Error {
+pub(in crate::decode) fn refused(path: &Path, error: TiffError) -> Error {
     match error {
         TiffError::LimitsExceeded => {
             Error::decode(path, error, "it needs more memory than the decoding limits allow; scale it down")
