@@ -162,7 +162,13 @@ fn captured_micro_batches_are_the_same() {
         for (sizes, number) in steps.iter().zip(1..) {
             let what = format!("{} step {number}", spec.name);
             let batches: Vec<Batch> = sizes.iter().zip(done..).map(|(&n, at)| batch(spec, at, n, &place)).collect();
-            let cx = StepContext { epoch: 1 + number / 3, step: done, update: number - 1, lr: 1e-3 / number as f64, seed: 5 };
+            let cx = StepContext {
+                epoch: 1 + number / 3,
+                step: done,
+                update: number - 1,
+                lr: 1e-3 / number as f64,
+                seed: 5,
+            };
             let losses = [&mut plain, &mut captured].map(|method| {
                 let losses = accumulated_step(&mut **method, &batches, Ok, &cx).unwrap();
                 losses.into_iter().map(|(name, value)| (name, bits(&value))).collect::<Vec<_>>()

@@ -64,7 +64,9 @@ fn of_fetch(error: &gan_fetch::Error) -> Option<&'static str> {
     match error {
         gan_fetch::Error::Restricted { .. } => Some("run again with --accept-licence if you accept them"),
         gan_fetch::Error::Absent { .. } | gan_fetch::Error::Damaged { .. } => Some("run again without --offline"),
-        _ if error.is_disk_full() => Some("make room or name another folder with --out, then run the same command again"),
+        _ if error.is_disk_full() => {
+            Some("make room or name another folder with --out, then run the same command again")
+        }
         _ => None,
     }
 }

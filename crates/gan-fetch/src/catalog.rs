@@ -35,7 +35,7 @@ pub enum Section {
     Labels,
     /// Trained generators.
     Generators,
-    /// Networks that losses and metrics use.
+    /// Networks of losses and metrics.
     Networks,
 }
 

@@ -15,7 +15,7 @@ const PARTS: [(Kind, Option<Section>, &str); 7] = [
     (Kind::Dataset, None, "Other datasets"),
     (Kind::Weights, Some(Section::Generators), "Trained generators"),
     (Kind::Weights, None, "Other weights"),
-    (Kind::Weights, Some(Section::Networks), "Networks that losses and metrics use"),
+    (Kind::Weights, Some(Section::Networks), "Networks of losses and metrics"),
 ];
 
 /// The list as text: of every entry the state in the data directory `dir`, size and licence, what it is, the methods that it fits and
@@ -96,7 +96,7 @@ mod tests {
             let lines = text.lines().filter(|line| line.split(' ').next() == Some(&entry.name)).count();
             assert_eq!(lines, 1, "{}", entry.name);
         }
-        let (users, internal) = text.split_once("Networks that losses and metrics use").unwrap();
+        let (users, internal) = text.split_once("Networks of losses and metrics").unwrap();
         assert!(users.contains("\ncyclegan_horse2zebra ") && !users.contains("\nlpips_"), "{text}");
         for name in ["lpips_alex", "alexnet", "inception", "vgg19"] {
             assert!(internal.contains(&format!("\n{name} ")), "{name}");

@@ -82,7 +82,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 /// This call, to be copied into a shell.
 fn again() -> String {
     let words = process::command_line();
-    let rest = words.iter().skip(1).map(|word| shell::quoted(Path::new(word)));
+    let rest = words.iter().skip(1).map(|word| match word.strip_prefix("--") {
+        Some(option) => format!("--{}", shell::quoted(Path::new(option))),
+        None => shell::quoted(Path::new(word)),
+    });
     std::iter::once("gan-cli".to_owned()).chain(rest).collect::<Vec<_>>().join(" ")
 }
 

@@ -48,7 +48,7 @@ fn the_list_says_what_is_for_whom() {
     ] {
         assert!(list.contains(words), "{words} is missing in:\n{list}");
     }
-    let (users, internal) = list.split_once("Networks that losses and metrics use").unwrap();
+    let (users, internal) = list.split_once("Networks of losses and metrics").unwrap();
     assert!(!users.contains("lpips_") && internal.contains("lpips_alex"));
     assert_eq!(bench.ok(["fetch"]).out, list, "no name: the list");
     assert!(!bench.path("data-dir").exists(), "looking changes nothing");

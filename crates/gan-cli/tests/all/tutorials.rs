@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use support::{Bench, Ran};
 
 /// Over a page's settings: narrow networks and two steps.
-const SHORT: &str = "--set ndf=4 --set max_steps=2 --set max_dataset_size=2 --set workers=0 --set validation.every=1 --set print_freq=1";
+const SHORT: &str = "--set ndf=4 --set max_steps=2 --set max_dataset_size=2 --set workers=0 --set print_freq=1";
 
 /// The commands of a page's `sh` blocks, each in one line and without its comment.
 fn commands(page: &str) -> Vec<String> {
@@ -36,6 +36,10 @@ fn shortened(line: &str) -> String {
         line if line.contains("--resume") => format!("{line} --set max_steps=4"),
         // An enhancer has half the width of the network that it is put around.
         line if line.contains("--preset 1024p") => format!("{line} {SHORT} --set generator.ngf=2"),
+        // Validation has to come before the last step.
+        line if line.contains("validation.every") => {
+            format!("{line} {SHORT} --set generator.ngf=4 --set validation.every=1")
+        }
         line => format!("{line} {SHORT} --set generator.ngf=4"),
     }
 }
