@@ -50,11 +50,6 @@ impl FolderArgs {
             .filter_map(|(key, path)| Some((key, path.as_deref()?)))
     }
 
-    /// Whether no folder is named.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.given().next().is_none()
-    }
-
     /// The folders of a dataset in `root`, as the configuration holds them: within the root where they are, else by their whole path.
     pub(crate) fn within(&self, root: &Path) -> Vec<(FolderKey, PathBuf)> {
         self.given().map(|(key, path)| (key, within(root, path))).collect()

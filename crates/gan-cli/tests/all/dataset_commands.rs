@@ -114,7 +114,7 @@ fn inspect_says_what_a_folder_is_good_for() {
         photo(&bench.path("set/train").join(format!("{i}.png")), 300, 200);
     }
     let text = said(&bench.run(["dataset", "inspect", "flat"]));
-    assert!(text.contains("dataset pairs flat") && text.contains("✓ pix2pix: colour photographs"), "{text}");
+    assert!(text.contains("dataset pairs flat") && text.contains("✓ pix2pix: photographs, whose lightness"), "{text}");
     assert!(text.contains("✗ cyclegan") && text.contains("--preset colorization"), "{text}");
     let text = said(&bench.run(["dataset", "inspect", "set"]));
     assert!(text.contains("plain photographs"), "{text}");

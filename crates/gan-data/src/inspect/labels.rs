@@ -1,6 +1,6 @@
 //! Looking into label maps, and whether instance maps belong to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,10 +20,11 @@ const CITYSCAPES: usize = 35;
 /// Share of pixels in an instance of several labels above which the maps are taken not to belong together.
 const FOREIGN: f64 = 0.2;
 
-/// Counts labels over all readable maps, and reports maps with labels out of range.
+/// Counts labels over all readable maps, and reports maps with labels out of range. `further` are maps of other parts.
 pub(super) fn histogram(
     side: &Side,
     seen: &[Option<Arc<Seen>>],
+    further: &[Option<Arc<Seen>>],
     config: &DataConfig,
     problems: &mut Vec<Problem>,
 ) -> LabelReport {
@@ -37,7 +38,9 @@ pub(super) fn histogram(
     // One remedy for all of them, from the labels of all maps: what suits the first may be too little for the second.
     let remedy = remedy(pixels.keys().copied(), config);
     problems.extend(found.into_iter().map(|problem| Problem { remedy: remedy.clone(), ..problem }));
-    let (suggested_label_nc, suggested_dont_care) = suggestion(&pixels, side, config);
+    let others = further.iter().flatten().flat_map(|seen| seen.ids.keys());
+    let occurring: BTreeSet<u32> = pixels.keys().chain(others).copied().collect();
+    let (suggested_label_nc, suggested_dont_care) = suggestion(&occurring, side, config);
     LabelReport { label_nc: config.label_nc, pixels, suggested_label_nc, suggested_dont_care }
 }
 
@@ -59,8 +62,8 @@ fn out_of_range(path: &Path, seen: &Seen, config: &DataConfig) -> Option<Problem
 
 /// The number of labels, and the mark of pixels without one, that take all labels which occur. A largest id of all ones (255, 65535)
 /// that stands apart is taken for such a mark. Maps that are named as Cityscapes names them have its 35 labels, whichever occur.
-fn suggestion(pixels: &BTreeMap<u32, u64>, side: &Side, config: &DataConfig) -> (usize, Option<u32>) {
-    let labels: Vec<u32> = pixels.keys().copied().filter(|&label| Some(label) != config.dont_care).collect();
+fn suggestion(occurring: &BTreeSet<u32>, side: &Side, config: &DataConfig) -> (usize, Option<u32>) {
+    let labels: Vec<u32> = occurring.iter().copied().filter(|&label| Some(label) != config.dont_care).collect();
     let cityscapes = side.files.iter().all(|file| file.name().ends_with("_labelIds"));
     let least = if cityscapes { CITYSCAPES } else { 1 };
     match &labels[..] {

@@ -83,8 +83,11 @@ impl Inspector {
                 Err(error) => report.problems.push(Problem::of(ProblemKind::Layout, config.base(), &error)),
             }
         }
-        report.other_parts = other_parts(kind, config, &sides);
-        self.read(&sides, config, &progress);
+        let others = other_parts(kind, config, &sides);
+        report.other_parts = others.iter().map(|(name, side)| (name.clone(), side.files.len())).collect();
+        // Labels of all parts tell which there are.
+        let labelled = others.iter().map(|(_, side)| side).filter(|side| side.ids);
+        self.read(sides.iter().chain(labelled.clone()), config, &progress);
         let mut seen = Vec::new();
         for side in &sides {
             let images = self.seen(side, config, &mut report.problems);
@@ -113,7 +116,8 @@ impl Inspector {
             }
         }
         if let Some(side) = sides.first().filter(|side| side.ids) {
-            report.labels = Some(labels::histogram(side, &seen[0], config, &mut report.problems));
+            let further: Vec<_> = labelled.flat_map(|side| self.seen(side, config, &mut Vec::new())).collect();
+            report.labels = Some(labels::histogram(side, &seen[0], &further, config, &mut report.problems));
         }
         // What opening refuses and nothing above has found.
         if report.is_usable()
@@ -136,7 +140,12 @@ impl Inspector {
     }
 
     /// Reads the files of all sides that have not been read yet.
-    fn read(&mut self, sides: &[Side], config: &DataConfig, tell: &(dyn Fn(usize, usize) + Sync)) {
+    fn read<'s>(
+        &mut self,
+        sides: impl Iterator<Item = &'s Side>,
+        config: &DataConfig,
+        tell: &(dyn Fn(usize, usize) + Sync),
+    ) {
         let mut new = Vec::new();
         for side in sides {
             let known = &self.way(side.ids, config).files;
@@ -198,18 +207,18 @@ fn wanted(config: &DataConfig) -> [usize; 2] {
 /// The parts of a dataset.
 const PARTS: [&str; 3] = ["train", "val", "test"];
 
-/// The other parts of the dataset that `sides` are one part of, with their number of items. Where one stands in for another, it counts once.
-fn other_parts(kind: &Files, config: &DataConfig, sides: &[Side]) -> Vec<(String, usize)> {
-    let Some(first) = sides.first() else { return Vec::new() };
-    let mut known = vec![first.path.clone()];
-    let mut found = Vec::new();
+/// The other parts of the dataset that `sides` are one part of, each with its first folder. Where one stands in for another, it is there
+/// once.
+fn other_parts(kind: &Files, config: &DataConfig, sides: &[Side]) -> Vec<(String, Side)> {
+    let Some(own) = sides.first() else { return Vec::new() };
+    let mut found: Vec<(String, Side)> = Vec::new();
     for phase in PARTS.into_iter().filter(|phase| *phase != config.phase) {
         let config = DataConfig { phase: phase.to_owned(), ..config.clone() };
         let sides: Result<Vec<_>, _> = (kind.sides)(&config, &mut Vec::new()).into_iter().collect();
-        let Ok([first, ..]) = sides.as_deref() else { continue };
-        if !first.files.is_empty() && !known.contains(&first.path) {
-            known.push(first.path.clone());
-            found.push((phase.to_owned(), first.files.len()));
+        let Some(first) = sides.ok().and_then(|sides| sides.into_iter().next()) else { continue };
+        let known = first.path == own.path || found.iter().any(|(_, side)| side.path == first.path);
+        if !known && !first.files.is_empty() {
+            found.push((phase.to_owned(), first));
         }
     }
     found

@@ -133,7 +133,7 @@ pub struct LabelReport {
     pub label_nc: usize,
     /// Pixels of each label that occurs, `dont_care` included.
     pub pixels: BTreeMap<u32, u64>,
-    /// The number of labels that takes all of those that occur.
+    /// The number of labels that takes all of those that occur, in other parts, too.
     pub suggested_label_nc: usize,
     /// The id that most likely marks pixels without a label.
     pub suggested_dont_care: Option<u32>,

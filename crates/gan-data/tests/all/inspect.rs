@@ -305,6 +305,16 @@ fn labels_suggest_the_settings_that_take_them() {
     assert_eq!(suggested(&["a.png"], &[0, 65_535]), (1, Some(65_535)));
     assert_eq!(suggested(&["a.png"], &[254, 255]), (256, None), "255 is one of many");
     assert_eq!(suggested(&["a.png"], &[0, 40]), (41, None));
+    // Labels of other parts count, so that these can be used with what is trained.
+    let dir = TempDir::new().unwrap();
+    for (part, top) in [("train", 3), ("val", 9)] {
+        write_ids(&dir.path().join(format!("{part}_label/x.png")), &IdMap::new(Raster::new(1, 1, 1, vec![top])))
+            .unwrap();
+        flat(&dir.path().join(format!("{part}_img/x.png")), 1, 1, 3);
+    }
+    let both = DataConfig { instances: false, ..config(dir.path(), DataMode::Labelled) };
+    let report = inspect(&both, |_, _| ());
+    assert_eq!((report.other_parts, report.labels.unwrap().suggested_label_nc), (vec![("val".to_owned(), 1)], 10));
     assert_eq!(suggested(&["x_000000_000019_gtFine_labelIds.png"], &[0, 26]), (35, None), "Cityscapes has 35");
 }
 

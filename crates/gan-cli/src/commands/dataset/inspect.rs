@@ -83,7 +83,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         text::print(&config, &report, &verdicts, args.verbose);
     }
     if args.html.is_some() || args.sheet.is_some() {
-        let sheet = sheet::of(&config, &report, args.items);
+        let sheet = sheet::of(as_trained(&config, &verdicts), &report, args.items);
         if let Some(file) = &args.sheet {
             sheet::write(file, &sheet)?;
             note!("contact sheet: {}", file.display());
@@ -117,7 +117,11 @@ fn find(args: &Args, wishes: &Wishes, bar: &ProgressBar) -> anyhow::Result<Findi
     let (config, report) = reading(wishes, &mut look)?;
     let mut verdicts = Vec::new();
     for method in METHODS.iter().filter(|method| args.method.as_deref().is_none_or(|name| name == method.name)) {
-        verdicts.push(Verdict::of(method, wishes, &mut look)?);
+        let mut verdict = Verdict::of(method, wishes, &mut look)?;
+        if config.mode == DataMode::Unaligned {
+            verdict.doubt_pairs();
+        }
+        verdicts.push(verdict);
     }
     // What is judged by one method is shown as that reads it.
     if let (Some(_), [Verdict { best: Some(best), .. }]) = (&args.method, &verdicts[..]) {
@@ -131,6 +135,12 @@ fn find(args: &Args, wishes: &Wishes, bar: &ProgressBar) -> anyhow::Result<Findi
         return Ok(Findings { config, report, verdicts });
     }
     Ok(Findings { config, report, verdicts })
+}
+
+/// The same reading with the sizes that the first method trains at that fits, if one does.
+fn as_trained<'f>(config: &'f DataConfig, verdicts: &'f [Verdict]) -> &'f DataConfig {
+    let fitting = verdicts.iter().filter_map(|verdict| verdict.best.as_ref()).filter(|best| best.fits());
+    fitting.map(|best| &best.data).find(|data| data.mode == config.mode).unwrap_or(config)
 }
 
 /// The dataset as its folders say that it is read, or as `--mode` says.
@@ -169,7 +179,7 @@ fn missing(root: &Path) -> Option<String> {
     names.sort();
     let near = names.iter().filter_map(|n| Some((nearest::distance(&name, n)?, n))).min().map(|(_, name)| name);
     let hint = match (near, &names[..]) {
-        (Some(near), _) => format!("did you mean {}?", parent.join(near).display()),
+        (Some(near), _) => format!("did you mean {}?", root.with_file_name(near).display()),
         (None, []) => "check the path".to_owned(),
         (None, names) => format!("the folders in {} are {}", parent.display(), text::listed(names)),
     };

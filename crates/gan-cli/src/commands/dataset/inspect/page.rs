@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("page.css");
 /// Copies a command when its button is pressed.
 const SCRIPT: &str =
     "for (const button of document.querySelectorAll('button')) button.addEventListener('click', async () => {
-  await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+  await navigator.clipboard.writeText(button.dataset.command);
   button.textContent = 'copied';
   setTimeout(() => button.textContent = 'copy', 1500);
 });";
@@ -101,10 +101,13 @@ fn verdict_item(verdict: &Verdict) -> String {
         return format!("<li><span class=\"not\">✗ {method}</span>: {reason}</li>\n");
     };
     let note = best.reading.note.as_ref().map_or_else(String::new, |note| format!(" ({})", escape(note)));
+    // Words stay whole where a line ends.
+    let words: Vec<_> = command.split(' ').map(|word| format!("<span>{}</span>", escape(word))).collect();
     format!(
         "<li><span class=\"fits\">✓ {method}</span>: {}{note}\n<div class=\"command\"><code>{}</code><button type=\"button\" \
-         aria-label=\"copy the command for {method}\">copy</button></div></li>\n",
-        escape(&best.reading.needs),
+         data-command=\"{}\" aria-label=\"copy the command for {method}\">copy</button></div></li>\n",
+        escape(&text::what(&best.data, &best.report)),
+        words.join(" "),
         escape(command)
     )
 }

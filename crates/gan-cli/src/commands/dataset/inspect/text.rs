@@ -66,7 +66,7 @@ pub(super) fn print(config: &DataConfig, report: &Report, verdicts: &[Verdict], 
         match (reason, best, command) {
             (None, Some(best), Some(command)) => {
                 let note = note.map_or_else(String::new, |note| format!(" ({note})"));
-                out!("  ✓ {method}: {}{note}\n      {command}", best.reading.needs);
+                out!("  ✓ {method}: {}{note}\n      {command}", what(&best.data, &best.report));
             }
             (reason, ..) => out!("  ✗ {method}: {}", reason.as_deref().unwrap_or_default()),
         }
@@ -194,6 +194,7 @@ pub(super) fn json(config: &DataConfig, report: &Report, verdicts: &[Verdict]) -
             "method": verdict.method,
             "fits": verdict.reason.is_none(),
             "needs": best.map(|best| &best.reading.needs),
+            "what": best.filter(|_| verdict.reason.is_none()).map(|best| what(&best.data, &best.report)),
             "mode": best.map(|best| best.data.mode.name()),
             "reason": verdict.reason,
             "note": best.and_then(|best| best.reading.note.as_ref()),

@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, Look, attempt, mode_of};
 use super::text;
 use super::wishes::Wishes;
-use gan_data::suggest_folders;
+use gan_data::{DataMode, suggest_folders};
 use gan_train::MethodSpec;
 
 /// What a method makes of a dataset.
@@ -19,6 +19,16 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
+    /// What is to be said of a dataset that looks like two collections and is read as pairs: equal names may mean nothing.
+    pub(super) fn doubt_pairs(&mut self) {
+        let Some(best) = self.best.as_mut().filter(|best| best.fits() && best.data.mode == DataMode::Aligned) else {
+            return;
+        };
+        let doubt = "only if images of one name show the same scene";
+        let note = &mut best.reading.note;
+        *note = Some(note.take().map_or(doubt.to_owned(), |note| format!("{doubt}; {note}")));
+    }
+
     /// Tries all readings of the method.
     pub(super) fn of(method: &'static MethodSpec, wishes: &Wishes, look: &mut Look<'_>) -> anyhow::Result<Self> {
         let mut tried = Vec::new();
