@@ -162,7 +162,8 @@ def watch(browser, url, shots):
         check(browser.run("runs.length") == 2, "two runs")
         check(browser.run("document.querySelectorAll('#runs input').length") == 2, "each run can be hidden")
         browser.until("[...document.querySelectorAll('#preview-rows img')].some(image => image.naturalWidth > 0)")
-        lines = "document.querySelector('.chart svg').querySelectorAll('polyline:not(.raw)').length"
+        chart = "[...document.querySelectorAll('.chart')].find(chart => chart.textContent.startsWith('learning rate'))"
+        lines = f"{chart}.querySelectorAll('polyline:not(.raw)').length"
         check(browser.run(lines) == 2, "curves lie over one another")
         browser.click("#runs input")
         check(browser.run(lines) == 1, "one run can be hidden")
