@@ -84,6 +84,8 @@ def serve(browser, url, picture, shots):
     label = browser.run("board.index")
     browser.key("ArrowDown", 40)
     check(browser.run("board.index") == label + 1, "an arrow key chooses the next label")
+    browser.mouse("#compare", (0.2, 0.5), (0.4, 0.5))
+    check(browser.run("state.way === 'draw' && Math.abs(byId('swipe').value - 40) < 8"), "the mouse swipes over a drawing, and drops nothing")
     # An image.
     browser.choose_file("#file", picture)
     browser.until("state.way === 'image' && !byId('input').hidden")
