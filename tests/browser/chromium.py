@@ -126,7 +126,8 @@ EVERY_PAGE = """(() => {
   const visible = element => element.checkVisibility({ visibilityProperty: true }) && element.getClientRects().length;
   for (const element of document.querySelectorAll("button, input, select, canvas, a[href]")) {
     if (!visible(element)) continue;
-    const name = element.getAttribute("aria-label") || element.textContent.trim() || [...(element.labels || [])].map(l => l.textContent.trim()).join("");
+    const name = element.getAttribute("aria-label") || element.textContent.trim() || [...(element.labels || [])].map(l => l.textContent.trim()).join("")
+      || [...element.querySelectorAll("img")].map(image => image.alt).join("");
     if (!name) wrong.push(`no name: ${element.outerHTML.slice(0, 80)}`);
   }
   for (const image of document.querySelectorAll("img")) if (!image.hasAttribute("alt")) wrong.push("an image without alt");

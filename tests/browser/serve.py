@@ -84,6 +84,8 @@ def serve(browser, url, picture, shots):
     label = browser.run("board.index")
     browser.key("ArrowDown", 40)
     check(browser.run("board.index") == label + 1, "an arrow key chooses the next label")
+    browser.mouse("#compare", (0.2, 0.5), (0.4, 0.5))
+    check(browser.run("state.way === 'draw' && Math.abs(byId('swipe').value - 40) < 8"), "the mouse swipes over a drawing, and drops nothing")
     # An image.
     browser.choose_file("#file", picture)
     browser.until("state.way === 'image' && !byId('input').hidden")
@@ -162,7 +164,8 @@ def watch(browser, url, shots):
         check(browser.run("runs.length") == 2, "two runs")
         check(browser.run("document.querySelectorAll('#runs input').length") == 2, "each run can be hidden")
         browser.until("[...document.querySelectorAll('#preview-rows img')].some(image => image.naturalWidth > 0)")
-        lines = "document.querySelector('.chart svg').querySelectorAll('polyline:not(.raw)').length"
+        chart = "[...document.querySelectorAll('.chart')].find(chart => chart.textContent.startsWith('learning rate'))"
+        lines = f"{chart}.querySelectorAll('polyline:not(.raw)').length"
         check(browser.run(lines) == 2, "curves lie over one another")
         browser.click("#runs input")
         check(browser.run(lines) == 1, "one run can be hidden")

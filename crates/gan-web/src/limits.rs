@@ -55,7 +55,7 @@ impl Default for Limits {
             header_bytes: 16 << 10,
             header_time: Duration::from_secs(5),
             body_bytes: 16 << 20,
-            bodies_bytes: 96 << 20,
+            bodies_bytes: 64 << 20,
             body_time: Duration::from_secs(30),
             stall_time: Duration::from_secs(10),
             write_time: Duration::from_secs(15),

@@ -64,7 +64,9 @@ pub(crate) async fn receive(
         return Err(Problem::too_large(limits));
     }
     let slow = || Problem::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
-    let (begun, mut bytes, mut held) = (Instant::now(), Vec::new(), Vec::new());
+    // What is announced and does not come takes address space alone.
+    let capacity = usize::try_from(declared.unwrap_or(0)).unwrap_or(0);
+    let (begun, mut bytes, mut held) = (Instant::now(), Vec::with_capacity(capacity), Vec::new());
     loop {
         let left = limits.body_time.checked_sub(begun.elapsed()).ok_or_else(slow)?;
         let frame = timeout(left.min(limits.stall_time), poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)));

@@ -88,9 +88,10 @@ impl Worker {
         &self.counters
     }
 
-    /// Seconds until the queue may have room.
-    pub(crate) fn patience(&self) -> u64 {
-        Duration::from_micros(self.counters.micros.load(Ordering::Relaxed)).as_secs_f64().ceil().clamp(1.0, 30.0) as u64
+    /// Seconds until half of those that wait have had their turn.
+    pub(crate) fn patience(&self, limits: &Limits) -> u64 {
+        let each = Duration::from_micros(self.counters.micros.load(Ordering::Relaxed)).as_secs_f64();
+        (each * self.waiting(limits) as f64 / 2.0).ceil().clamp(1.0, 30.0) as u64
     }
 
     /// Requests that are worked on or wait.

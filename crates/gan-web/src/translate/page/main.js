@@ -253,6 +253,8 @@ function listen() {
   byId("photo-row").hidden = !touch;
   byId("hint").hidden = touch;
   document.addEventListener("paste", event => take([...event.clipboardData.files].find(file => file.type.startsWith("image/"))));
+  // Dragging within the page swipes, and drops nothing.
+  document.addEventListener("dragstart", event => event.preventDefault());
   document.addEventListener("dragover", event => { event.preventDefault(); byId("drop").classList.add("over"); });
   document.addEventListener("dragleave", () => byId("drop").classList.remove("over"));
   document.addEventListener("drop", event => {
