@@ -115,7 +115,10 @@ fn inspect_says_what_a_folder_is_good_for() {
     }
     let text = said(&bench.run(["dataset", "inspect", "flat"]));
     assert!(text.contains("dataset pairs flat") && text.contains("✓ pix2pix: photographs, whose lightness"), "{text}");
-    assert!(text.contains("✗ cyclegan") && text.contains("--preset colorization"), "{text}");
+    assert!(
+        text.contains("✗ cyclegan: it needs two folders of images, A and B") && text.contains("--preset colorization"),
+        "{text}"
+    );
     let text = said(&bench.run(["dataset", "inspect", "set"]));
     assert!(text.contains("plain photographs"), "{text}");
     // Pairs drawn by the program are not doubted.

@@ -97,8 +97,9 @@ fn label_maps_get_their_numbers() {
     assert!(command.contains("--set loss.perceptual=none"), "there is no VGG19 here: {command}");
     assert!(entry["note"].as_str().unwrap().contains("VGG19"));
     // Without instance maps, and with a mark of pixels without a label.
-    fs::remove_dir_all(bench.path("streets/train_inst")).unwrap();
-    fs::remove_dir_all(bench.path("streets/test_inst")).unwrap();
+    for folder in ["train_inst", "test_inst", "test_label", "test_img"] {
+        fs::remove_dir_all(bench.path("streets").join(folder)).unwrap();
+    }
     let ids = Raster::from_fn(128, 128, |x, _| [if x < 9 { 255 } else { x as u32 % 3 }]);
     for name in ["00000", "00001"] {
         write_ids(&bench.path("streets/train_label").join(format!("{name}.png")), &IdMap::new(ids.clone())).unwrap();

@@ -92,6 +92,7 @@ pub fn show_item(dataset: &dyn Dataset, config: &DataConfig, index: usize) -> Re
         (true, ..) => ["input: labels", "target"],
         (_, true, Direction::A2b) => ["input (A)", "target (B)"],
         (_, true, Direction::B2a) => ["input (B)", "target (A)"],
+        _ if config.mode == DataMode::Single => ["image", ""],
         _ => ["input", "target"],
     };
     let input =

@@ -45,10 +45,14 @@ impl Attempt {
         self.report.folders.is_empty()
     }
 
-    /// How far it is from fitting: the least is the nearest.
+    /// How far it is from fitting: the least is the nearest. Of those whose files are not there, or are something else, none is nearer.
     pub(super) fn distance(&self) -> (bool, usize, usize) {
-        let layout = self.report.problems.iter().filter(|problem| problem.kind == ProblemKind::Layout).count();
-        (self.finds_nothing(), layout, self.report.problems.len())
+        let problems = &self.report.problems;
+        let of = |kind: ProblemKind| problems.iter().filter(|problem| problem.kind == kind).count();
+        match self.finds_nothing() || of(ProblemKind::NotPairs) > 0 {
+            true => (true, 0, 0),
+            false => (false, of(ProblemKind::Layout), problems.len()),
+        }
     }
 
     /// Whether most files are pairs side by side, as their shape says: half of a photograph is taller than wide.

@@ -22,9 +22,14 @@ pub(super) fn takes(file: &Path) -> bool {
 
 /// Items of the dataset that `config` reads, spread over it, as they are parsed.
 pub(super) fn of(config: &DataConfig, report: &Report, most: usize) -> Sheet {
-    let mut title = vec![format!("{}: {}", shown(config), text::what(config, report)), size(config)];
+    let mut title = vec![format!("{}: {}", shown(config), text::what(config, report))];
+    title.extend((config.mode != DataMode::Single).then(|| size(config)));
     title.extend((config.direction == Direction::B2a).then(|| "direction b2a: side B is the input".to_owned()));
-    let config = whole_images(config);
+    let mut config = whole_images(config);
+    if config.mode == DataMode::Single {
+        // Nothing is trained on them.
+        (config.preprocess, config.multiple) = (Preprocess::None, 1);
+    }
     let items = match open(&config) {
         Ok(dataset) => {
             let show = |index| match show_item(&*dataset, &config, index) {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub(super) struct Wishes {
     pub(super) root: PathBuf,
     pub(super) folders: Vec<(FolderKey, PathBuf)>,
-    /// Settings `key=value` of the data table, but for the mode.
+    /// Settings of the data table, but for the mode.
     pub(super) settings: Vec<String>,
     pub(super) mode: Option<DataMode>,
 }
