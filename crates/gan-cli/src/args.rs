@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands::{
-    bench, completions, config, convert, dataset, demo, encode_features, evaluate, presets, summary, train, translate,
+    bench, completions, config, convert, dataset, demo, encode_features, evaluate, presets, summary, train, translate, video,
 };
 use clap::{Parser, Subcommand};
 
@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Train(train::Args),
     /// Translate images with a trained model
     Translate(Box<translate::Args>),
+    /// Translate a video, or frames, so that what stays the same looks the same
+    Video(Box<video::Args>),
     /// Convert weights between PyTorch's .pth and .safetensors
     Convert(convert::Args),
     /// Cluster the instance features of a pix2pixHD model, for `translate --style`

@@ -6,6 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A flag that the first signal sets. Signals that the process was started to ignore (`nohup`, `&` in a script) stay
 /// ignored.
 pub(crate) fn flag() -> Arc<AtomicBool> {
+    flag_saying("finishing this step and saving a checkpoint; press Ctrl-C again to quit now")
+}
+
+/// The same with other words about what is finished first.
+pub(crate) fn flag_saying(words: &'static str) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = stop.clone();
     #[cfg(unix)]
@@ -15,7 +20,7 @@ pub(crate) fn flag() -> Arc<AtomicBool> {
         if seen.swap(true, Ordering::Relaxed) {
             std::process::exit(130); // checkpoints are written so that this leaves a valid one
         }
-        note!("finishing this step and saving a checkpoint; press Ctrl-C again to quit now");
+        note!("{words}");
     });
     #[cfg(unix)]
     before.restore(set.is_err());

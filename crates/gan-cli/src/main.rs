@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(args),
         Command::Train(args) => commands::train::run(args),
         Command::Translate(args) => commands::translate::run(*args),
+        Command::Video(args) => commands::video::run(*args),
         Command::Convert(args) => commands::convert::run(args),
         Command::EncodeFeatures(args) => commands::encode_features::run(args),
         Command::Evaluate(args) => commands::evaluate::run(args),

@@ -2,6 +2,7 @@
 
 use crate::alpha::{self, Alpha};
 use crate::device::to_device;
+use crate::lattice::Lattice;
 use crate::limit::Estimate;
 use crate::model_config::{InputKind, ModelConfig, OutputKind};
 use crate::networks::Networks;
@@ -85,6 +86,23 @@ impl Model {
         let notes = trained.warnings().iter().map(ToString::to_string).chain(trained.notes().iter().cloned()).collect();
         let generator = generator.config.clone();
         Ok(Model { path: trained.path().to_owned(), config, generator, networks, reader, options, notes })
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn networks(&self) -> &Networks {
+        &self.networks
+    }
+
+    pub(crate) fn networks_mut(&mut self) -> &mut Networks {
+        &mut self.networks
+    }
+
+    /// A batch on the model's device.
+    pub(crate) fn to_device(&self, batch: &Batch) -> Result<Batch> {
+        Ok(to_device(batch.clone(), &self.options.device)?)
     }
 
     /// What the model is.
@@ -221,6 +239,18 @@ impl Model {
         } else {
             self.networks.translate_any_size(&batch)
         }
+    }
+
+    /// Where the generator's samples lie in inputs of this size; `None` where sizes are chosen, or there is no room to move them.
+    pub(crate) fn lattice(&self, height: usize, width: usize) -> Option<Lattice> {
+        let networks = &self.networks;
+        let free = self.reader.transform.is_none();
+        free.then(|| Lattice::new((height, width), networks.size_multiple(), networks.smallest_side())).flatten()
+    }
+
+    /// As [`Model::output`], with the input at `offset` (down, right) on a larger one of `size` (height, width).
+    pub(crate) fn output_within(&self, batch: &Batch, offset: (usize, usize), size: (usize, usize)) -> Result<Tensor> {
+        self.networks.translate_within(&self.to_device(batch)?, offset, size)
     }
 
     /// The image that the output `[1, C, H, W]` for an input is.

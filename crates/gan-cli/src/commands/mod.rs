@@ -15,4 +15,5 @@ pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod trained;
 pub(crate) mod translate;
+pub(crate) mod video;
 pub(crate) mod weights;

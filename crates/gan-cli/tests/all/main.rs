@@ -27,3 +27,4 @@ mod support;
 mod training;
 mod translate_io;
 mod validation;
+mod video;
