@@ -49,7 +49,7 @@ fn run(name: &str, method: &mut dyn Method, batch: impl Fn(usize) -> Batch, rows
         }
     }
     for (step, row) in rows.into_iter().enumerate() {
-        let cx = StepContext { epoch: 1, step: step as u64, lr: 2e-4, seed: 0 };
+        let cx = StepContext { epoch: 1, step: step as u64, update: step as u64, lr: 2e-4, seed: 0 };
         let losses = method.step(&batch(step), &cx).unwrap();
         let mut have: Vec<f64> = losses.iter().map(|(_, t)| t.to_scalar::<f64>().unwrap()).collect();
         for (_, optimizer, nets) in method.state().optimizers {

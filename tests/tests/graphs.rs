@@ -125,7 +125,7 @@ fn compare_twins(
     for (step, &n) in sizes.iter().enumerate() {
         let step = step as u64;
         // The rate falls, and for pix2pixHD the second epoch trains the whole generator.
-        let cx = StepContext { epoch: 1 + step / 5, step, lr: 1e-3 / (step + 1) as f64, seed: 5 };
+        let cx = StepContext { epoch: 1 + step / 5, step, update: step, lr: 1e-3 / (step + 1) as f64, seed: 5 };
         let losses = [&mut plain, &mut captured].map(|method| {
             let mut batch = batch(spec, step, n, place);
             around(step, &mut **method, &mut batch);
@@ -162,9 +162,9 @@ fn captured_micro_batches_are_the_same() {
         for (sizes, number) in steps.iter().zip(1..) {
             let what = format!("{} step {number}", spec.name);
             let batches: Vec<Batch> = sizes.iter().zip(done..).map(|(&n, at)| batch(spec, at, n, &place)).collect();
-            let cx = StepContext { epoch: 1 + number / 3, step: done, lr: 1e-3 / number as f64, seed: 5 };
+            let cx = StepContext { epoch: 1 + number / 3, step: done, update: number - 1, lr: 1e-3 / number as f64, seed: 5 };
             let losses = [&mut plain, &mut captured].map(|method| {
-                let losses = accumulated_step(&mut **method, &batches, Ok, &cx, number).unwrap();
+                let losses = accumulated_step(&mut **method, &batches, Ok, &cx).unwrap();
                 losses.into_iter().map(|(name, value)| (name, bits(&value))).collect::<Vec<_>>()
             });
             assert_eq!(losses[0], losses[1], "{what}");

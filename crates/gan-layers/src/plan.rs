@@ -60,7 +60,7 @@ impl<'a> Plan<'a> {
 
     /// Appends a padding: part of the next step if that takes it, else a step of its own.
     pub(crate) fn pad(&mut self, pad: &'a Pad, path: &'a str) {
-        self.settle();
+        self.push_pending_pad();
         self.pad = Some((pad, path));
     }
 
@@ -74,17 +74,17 @@ impl<'a> Plan<'a> {
         if op.takes_padding() {
             fused.pad = self.pad.take().map(|(pad, _)| *pad);
         }
-        self.settle();
+        self.push_pending_pad();
         self.steps.push(Step { op, path, fused });
     }
 
     /// The step that the next one lies behind.
     pub(crate) fn last(&mut self) -> Option<&mut Step<'a>> {
-        self.settle();
+        self.push_pending_pad();
         self.steps.last_mut()
     }
 
-    fn settle(&mut self) {
+    fn push_pending_pad(&mut self) {
         if let Some((pad, path)) = self.pad.take() {
             self.steps.push(Step { op: pad, path, fused: Fused::default() });
         }
@@ -96,7 +96,7 @@ impl Sequence {
     pub(crate) fn steps(&self) -> Vec<Step<'_>> {
         let mut plan = Plan::default();
         plan.sequence(self);
-        plan.settle();
+        plan.push_pending_pad();
         plan.steps
     }
 }

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 use gan_data::Batch;
 
 /// One step from micro-batches. `upload` brings one to the device whenever it passes. `cx` is that of the first; the others
-/// count on, so that no two share a key. `number` is the step's, counted from 1, for messages.
+/// count on, so that no two share a key.
 ///
 /// Returns the losses' means over the images; those of later passes, the generators', come first.
 ///
@@ -21,8 +21,8 @@ pub fn accumulated_step(
     batches: &[Batch],
     mut upload: impl FnMut(Batch) -> Result<Batch>,
     cx: &StepContext,
-    number: u64,
 ) -> Result<Losses> {
+    let number = cx.update + 1;
     if let [batch] = batches {
         let batch = upload(batch.clone())?;
         return method.step(&batch, cx).map_err(|error| error.in_step(number, &batch));

@@ -64,7 +64,7 @@ impl GradientPenalty {
     }
 
     fn has_r1(&self, cx: &StepContext) -> bool {
-        self.r1_gamma > 0.0 && cx.step.is_multiple_of(self.r1_every.max(1))
+        self.r1_gamma > 0.0 && cx.update.is_multiple_of(self.r1_every.max(1))
     }
 }
 
@@ -125,7 +125,7 @@ mod tests {
     use gan_rng::Key;
 
     fn cx(step: u64) -> StepContext {
-        StepContext { epoch: 1, step, lr: 2e-4, seed: 3 }
+        StepContext { epoch: 1, step, update: step, lr: 2e-4, seed: 3 }
     }
 
     fn noise(seed: u64, shape: (usize, usize, usize, usize), dtype: DType) -> Tensor {

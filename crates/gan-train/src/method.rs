@@ -21,6 +21,8 @@ pub struct StepContext {
     pub epoch: u64,
     /// Batches done before this one in the whole run. A step takes one, or with `train.accumulate` several.
     pub step: u64,
+    /// Updates done before this step in the whole run; the same for all batches of one.
+    pub update: u64,
     /// Learning rate.
     pub lr: f64,
     /// Seed of the run.

@@ -20,7 +20,7 @@ fn try_run(case: &Case, dtype: DType) -> Result<Report> {
     let buffers = store.state_dict("net.")?;
     // Between a tensor and itself lies nothing but the tensor.
     let x = case.input("input.0", dtype);
-    let cx = StepContext { epoch: 1, step: 0, lr: 2e-4, seed: 0 };
+    let cx = StepContext { epoch: 1, step: 0, update: 0, lr: 2e-4, seed: 0 };
     let ctx = Ctx::train(Key::new(0, Purpose::Dropout));
     let none = GradientPenalty { lambda_gp: 0.0, r1_gamma: 0.0, r1_every: 1 };
     let wgan_gp = GradientPenalty { lambda_gp: 10.0, ..none };

@@ -217,7 +217,7 @@ fn simulate(case: &Case, dtype: DType, neighbour: Option<u64>) -> Trajectory {
     let lr = float(&case.config, "lr", 2e-4);
     let mut losses = Vec::new();
     for step in 0..steps {
-        let cx = StepContext { epoch: 1, step: step as u64, lr, seed: 0 };
+        let cx = StepContext { epoch: 1, step: step as u64, update: step as u64, lr, seed: 0 };
         let values = method.step(&batch(case, step, dtype), &cx).expect("a step");
         losses.extend(values.into_iter().map(|(name, value)| (format!("{name}[{step}]"), value)));
     }

@@ -66,7 +66,7 @@ fn batches(spec: &MethodSpec, from: u64, sizes: &[u64], dtype: DType) -> Vec<Bat
 }
 
 fn at(step: u64, lr: f64) -> StepContext {
-    StepContext { epoch: 2, step, lr, seed: 5 }
+    StepContext { epoch: 2, step, update: 0, lr, seed: 5 }
 }
 
 fn numbers(t: &Tensor) -> Vec<f64> {
@@ -74,7 +74,7 @@ fn numbers(t: &Tensor) -> Vec<f64> {
 }
 
 fn accumulated(method: &mut dyn Method, batches: &[Batch], cx: &StepContext) -> Named {
-    let losses = accumulated_step(method, batches, Ok, cx, 1).unwrap();
+    let losses = accumulated_step(method, batches, Ok, cx).unwrap();
     losses.iter().map(|(name, value)| (format!("loss {name}"), numbers(value))).collect()
 }
 
@@ -109,16 +109,23 @@ fn assert_close(what: &str, have: &Named, want: &Named, tolerance: f64) {
 /// The second step finds what the first one has left.
 #[test]
 fn micro_batches_are_one_large_batch_where_images_are_apart() {
-    for (dtype, sizes, steps, tolerance) in
-        [(DType::F64, &[1, 1, 1][..], 1, 1e-7), (DType::F64, &[2, 1], 2, 1e-7), (DType::F32, &[2, 1], 1, 2e-3)]
-    {
+    // R1 in every second update: in all its micro-batches, or in none.
+    let r1: &[&str] = &["r1_gamma=1", "r1_every=2"];
+    for (dtype, sizes, steps, more, tolerance) in [
+        (DType::F64, &[1, 1, 1][..], 1, &[][..], 1e-7),
+        (DType::F64, &[2, 1], 2, r1, 1e-7),
+        (DType::F32, &[2, 1], 1, &[], 2e-3),
+    ] {
         for spec in METHODS {
-            let [mut large, mut small] = [0; 2].map(|_| build(spec, &apart(spec), dtype));
+            let settings = [&apart(spec), more].concat();
+            let [mut large, mut small] = [0; 2].map(|_| build(spec, &settings, dtype));
             for i in 0..steps {
                 let what = format!("{} {sizes:?} {dtype:?} step {i}", spec.name);
-                let want = accumulated(&mut *large, &[batch(spec, 3 * i, 3, dtype)], &at(i, 2e-4));
+                let cx = StepContext { update: i, ..at(i, 2e-4) };
+                let want = accumulated(&mut *large, &[batch(spec, 3 * i, 3, dtype)], &cx);
                 let have = batches(spec, 3 * i, sizes, dtype);
-                let have = accumulated(&mut *small, &have, &at(i * sizes.len() as u64, 2e-4));
+                let cx = StepContext { step: i * sizes.len() as u64, ..cx };
+                let have = accumulated(&mut *small, &have, &cx);
                 assert_close(&what, &have, &want, tolerance);
                 assert_close(&what, &gradients(&mut *small), &gradients(&mut *large), tolerance);
             }
@@ -197,8 +204,8 @@ fn a_method_that_says_nothing_takes_one_batch() {
         }
     }
     let all = batches(&METHODS[0], 0, &[1; 2], DType::F32);
-    assert!(accumulated_step(&mut Silent, &all[..1], Ok, &at(0, 1e-3), 1).is_ok());
-    let error = accumulated_step(&mut Silent, &all, Ok, &at(0, 1e-3), 1).unwrap_err().to_string();
+    assert!(accumulated_step(&mut Silent, &all[..1], Ok, &at(0, 1e-3)).is_ok());
+    let error = accumulated_step(&mut Silent, &all, Ok, &at(0, 1e-3)).unwrap_err().to_string();
     assert!(error.contains("train.accumulate = 1"), "{error}");
 }
 

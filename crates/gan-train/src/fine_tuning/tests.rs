@@ -206,7 +206,7 @@ fn each_optimizer_learns_at_its_rate() {
     for step in 1..=3u64 {
         // The schedule has halved all rates at the last step.
         let factor = if step == 3 { 0.5 } else { 1.0 };
-        method.step(&batch(step), &StepContext { epoch: 1, step: step - 1, lr: 2e-4 * factor, seed: 0 }).unwrap();
+        method.step(&batch(step), &StepContext { epoch: 1, step: step - 1, update: step - 1, lr: 2e-4 * factor, seed: 0 }).unwrap();
         let gradients: Vec<Vec<f64>> = method
             .state()
             .optimizers

@@ -65,7 +65,7 @@ mod tests {
     /// Building a context changes nothing of the program: two runs of different modes can share a process.
     #[test]
     fn contexts_carry_the_math_mode_of_their_run() {
-        let cx = StepContext { epoch: 1, step: 0, lr: 1e-3, seed: 0 };
+        let cx = StepContext { epoch: 1, step: 0, update: 0, lr: 1e-3, seed: 0 };
         for (tf32, deterministic) in [(true, false), (false, true)] {
             let train = TrainConfig { tf32, deterministic, ..TrainConfig::default() };
             let (trained, frozen) = contexts(&train, &cx);

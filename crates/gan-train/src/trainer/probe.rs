@@ -63,8 +63,8 @@ pub fn probe(mut job: Job, steps: u64) -> Result<Probe> {
             }
         }
         shape = batches.first().map(|batch| batch.a.dims().to_vec()).unwrap_or(shape);
-        let cx = StepContext { epoch, step: (step - 1) * train.accumulate, lr, seed: train.seed };
-        let losses = accumulated_step(&mut *method, &batches, |batch| prefetcher.take(batch), &cx, step)?;
+        let cx = StepContext { epoch, step: (step - 1) * train.accumulate, update: step - 1, lr, seed: train.seed };
+        let losses = accumulated_step(&mut *method, &batches, |batch| prefetcher.take(batch), &cx)?;
         // Reading them waits for the device.
         for (_, loss) in losses {
             loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;

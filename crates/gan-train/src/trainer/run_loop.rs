@@ -117,9 +117,9 @@ impl Run<'_> {
     /// One step, with what it shows. Returns whether a checkpoint is due.
     fn one_step(&mut self, batches: &[Batch], epoch: u64) -> Result<bool> {
         let lr = self.rate.of_epoch(epoch);
-        let cx = StepContext { epoch, step: self.position.seen, lr, seed: self.train.seed };
+        let cx = StepContext { epoch, step: self.position.seen, update: self.step, lr, seed: self.train.seed };
         let upload = |batch| self.prefetcher.take(batch);
-        let losses = accumulated_step(self.method, batches, upload, &cx, self.step + 1)?;
+        let losses = accumulated_step(self.method, batches, upload, &cx)?;
         if let Some(message) = self.method.take_warning() {
             self.emit(Event::Warning { step: self.step, message });
         }

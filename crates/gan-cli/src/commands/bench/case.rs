@@ -61,9 +61,9 @@ impl Case {
                 generator.forward(&*x)?;
             }
             Case::Step { method, batches, done } => {
-                let cx = StepContext { epoch: 1, step: *done * batches.len() as u64, lr: 2e-4, seed: 0 };
+                let cx = StepContext { epoch: 1, step: *done * batches.len() as u64, update: *done, lr: 2e-4, seed: 0 };
                 *done += 1;
-                accumulated_step(&mut **method, batches, Ok, &cx, *done)?;
+                accumulated_step(&mut **method, batches, Ok, &cx)?;
             }
         }
         Ok(())

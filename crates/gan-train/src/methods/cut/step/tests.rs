@@ -35,7 +35,7 @@ fn batch(n: usize) -> Batch {
 }
 
 fn at(step: u64) -> StepContext {
-    StepContext { epoch: 1, step, lr: 2e-4, seed: 5 }
+    StepContext { epoch: 1, step, update: step, lr: 2e-4, seed: 5 }
 }
 
 /// The losses and gradients of a step.

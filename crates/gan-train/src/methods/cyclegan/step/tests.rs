@@ -38,7 +38,7 @@ fn batch(n: usize) -> Batch {
 fn step(config: &Config, n: usize, join: bool) -> Vec<(String, Vec<f64>)> {
     let mut method = CycleGan::new(config, &place()).unwrap();
     (method.fusion_g, method.fusion_d) = (method.fusion_g.forced(join), method.fusion_d.forced(join));
-    let losses = method.step(&batch(n), &StepContext { epoch: 1, step: 0, lr: 2e-4, seed: 0 }).unwrap();
+    let losses = method.step(&batch(n), &StepContext { epoch: 1, step: 0, update: 0, lr: 2e-4, seed: 0 }).unwrap();
     let mut out: Vec<_> = losses.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
     for (_, optimizer, networks) in method.state().optimizers {
         for network in networks {
@@ -93,6 +93,6 @@ fn images_of_unequal_sizes_pass_one_by_one() {
     let batch = batch(1);
     let narrower = batch.b.as_ref().unwrap().narrow(3, 0, SIDE - 4).unwrap().contiguous().unwrap();
     let losses =
-        method.step(&Batch { b: Some(narrower), ..batch }, &StepContext { epoch: 1, step: 0, lr: 2e-4, seed: 0 });
+        method.step(&Batch { b: Some(narrower), ..batch }, &StepContext { epoch: 1, step: 0, update: 0, lr: 2e-4, seed: 0 });
     assert!(losses.unwrap().iter().all(|(_, value)| value.to_scalar::<f64>().unwrap().is_finite()));
 }
