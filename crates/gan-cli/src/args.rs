@@ -1,7 +1,8 @@
 //! The command line.
 
 use crate::commands::{
-    bench, completions, config, convert, dataset, demo, encode_features, evaluate, presets, summary, train, translate, video,
+    bench, completions, config, convert, dataset, demo, encode_features, evaluate, presets, summary, train, translate,
+    video,
 };
 use clap::{Parser, Subcommand};
 

@@ -93,7 +93,9 @@ impl Sequence {
 
     fn refuse_trainable(&self) -> Result<()> {
         if self.is_trainable() {
-            bail!("statistics of norms are gathered and kept for a network built for translation, not for a trainable one")
+            bail!(
+                "statistics of norms are gathered and kept for a network built for translation, not for a trainable one"
+            )
         }
         Ok(())
     }
@@ -101,12 +103,15 @@ impl Sequence {
 
 /// A norm with constant statistics.
 fn constant(node: &Node, norm: &NormLayer, statistics: &NormStatistics, like: &(DType, Device)) -> Result<Layer> {
-    let Some(moments) = statistics.0.get(&node.path) else { bail!("there are no statistics for the norm {}", node.path) };
+    let Some(moments) = statistics.0.get(&node.path) else {
+        bail!("there are no statistics for the norm {}", node.path)
+    };
     let (channels, (dtype, device)) = (moments.mean.len(), like);
     if moments.var.len() != channels || norm.params().is_some_and(|(weight, _)| weight.tensor().dims() != [channels]) {
         bail!("the statistics for the norm {} are of {channels} channels, which it has not", node.path)
     }
-    let tensor = |values: Vec<f32>| Tensor::from_vec(values, channels, &Device::Cpu)?.to_device(device)?.to_dtype(*dtype);
+    let tensor =
+        |values: Vec<f32>| Tensor::from_vec(values, channels, &Device::Cpu)?.to_device(device)?.to_dtype(*dtype);
     let filled = |value: f32| -> Result<Param> {
         Ok(Param { weight: Weight::constant(tensor(vec![value; channels])?), grad: None })
     };

@@ -99,8 +99,9 @@ mod tests {
 
     #[test]
     fn frames_come_one_after_the_other() {
-        let frames: Vec<Frame> =
-            (0..3u8).map(|i| Frame::of_rgb(2, 1 + usize::from(i), &vec![i; 6 * (1 + usize::from(i))]).unwrap()).collect();
+        let frames: Vec<Frame> = (0..3u8)
+            .map(|i| Frame::of_rgb(2, 1 + usize::from(i), &vec![i; 6 * (1 + usize::from(i))]).unwrap())
+            .collect();
         let stream: Vec<u8> = frames.iter().flat_map(|frame| frame.file().to_vec()).collect();
         let mut rest = &stream[..];
         for frame in &frames {
@@ -113,7 +114,13 @@ mod tests {
             let whole = [frames[0].file().len(), frames[0].file().len() + frames[1].file().len()];
             assert_eq!(all.is_ok(), whole.contains(&length), "{length}");
         }
-        for bad in ["P5\n1 1\n255\nabc", "P6\n0 1\n255\n", "P6\n99999 99999\n255\n", "P6 1 1 65535 abcdef", "P6\n-1 1\n255\nabc"] {
+        for bad in [
+            "P5\n1 1\n255\nabc",
+            "P6\n0 1\n255\n",
+            "P6\n99999 99999\n255\n",
+            "P6 1 1 65535 abcdef",
+            "P6\n-1 1\n255\nabc",
+        ] {
             assert!(next_frame(&mut bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(Frame::of_rgb(2, 2, &[0; 11]).is_none());

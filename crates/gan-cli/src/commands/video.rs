@@ -20,7 +20,7 @@ use clap::ValueEnum;
 use gan_translate::{Input, Model, Statistics, Steadier, SteadyOptions};
 use gan_video::Rate;
 use gan_video::ffmpeg::{Ffmpeg, Quality, Section};
-use input::{Frame, Frames, Source};
+use input::{Frame, Source};
 use output::{Destination, Sink};
 use partial::{Partial, State};
 use progress::Progress;
@@ -192,7 +192,9 @@ impl Args {
             return refuse("--duration 0 takes no frame");
         }
         if !matches!(destination, Destination::Video { .. }) && (self.crf.is_some() || self.lossless) {
-            return refuse("--crf and --lossless are for videos that ffmpeg writes: frames and y4m streams have every level anyway");
+            return refuse(
+                "--crf and --lossless are for videos that ffmpeg writes: frames and y4m streams have every level anyway",
+            );
         }
         Ok(())
     }
@@ -286,7 +288,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         return Ok(Done::Interrupted);
     }
     if state.frames == 0 {
-        bail!(Coded(BAD_DATA, format!("{}: there are no frames; check --start, --duration and --every", args.input.display())));
+        bail!(Coded(
+            BAD_DATA,
+            format!("{}: there are no frames; check --start, --duration and --every", args.input.display())
+        ));
     }
     let sound = (!args.no_sound).then(|| source.sound(args.section())).flatten();
     sink.finish(&mut state, sound)?;
@@ -373,7 +378,6 @@ fn read(model: &Model, frame: &Frame, index: u64) -> anyhow::Result<Input> {
     };
     model.read(&files).map_err(worded)
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -88,7 +88,23 @@ fn frames_of_a_folder_are_taken_by_their_numbers() {
     let read = |folder: &str, t: u32| fs::read(bench.path(folder).join(format!("f{t}.png"))).unwrap();
     (0..12).for_each(|t| assert_eq!(read("off", t), read("alone", t), "{t}"));
     // Every third, from the second on: of frames 2, 5 and 8, counted from 0.
-    bench.ok(["video", "in", "some", "--model", "run", "--steady", "off", "--rate", "10", "--start", "0.2", "--duration", "0.9", "--every", "3"]);
+    bench.ok([
+        "video",
+        "in",
+        "some",
+        "--model",
+        "run",
+        "--steady",
+        "off",
+        "--rate",
+        "10",
+        "--start",
+        "0.2",
+        "--duration",
+        "0.9",
+        "--every",
+        "3",
+    ]);
     assert_eq!(pngs(&bench.path("some")), ["f2.png", "f5.png", "f8.png"]);
     assert_eq!(read("some", 5), read("alone", 5));
     // Statistics of all frames are others than those of each.
@@ -118,8 +134,14 @@ fn statistics_in_a_file_are_one_look() {
     bench.ok(["translate", "run", "in/f3.png", "tile.png", "--statistics", "tiles.json"]);
     assert_eq!(fs::read(bench.path("tiles/f3.png")).unwrap(), fs::read(bench.path("tile.png")).unwrap());
     // Of other weights, or damaged.
-    bench.ok(tiny_in("cyclegan", "other", &["max_steps=2", "generator.arch=resnet", "generator.n_blocks=1", "generator.ngf=4"]));
-    bench.run(["video", "in", "x", "--model", "other", "--statistics", "look.json"]).fails(4, &["another model", "--statistics"]);
+    bench.ok(tiny_in(
+        "cyclegan",
+        "other",
+        &["max_steps=2", "generator.arch=resnet", "generator.n_blocks=1", "generator.ngf=4"],
+    ));
+    bench
+        .run(["video", "in", "x", "--model", "other", "--statistics", "look.json"])
+        .fails(4, &["another model", "--statistics"]);
     fs::write(bench.path("bad.json"), "{}").unwrap();
     bench.run(["translate", "run", "in", "x", "--statistics", "bad.json"]).fails(4, &["bad.json", "--statistics"]);
     assert!(!bench.path("x.partial").exists());
@@ -191,7 +213,11 @@ fn an_interrupted_call_goes_on() {
     }
     assert_eq!(pngs(&bench.path("out")).len(), 150);
     for name in pngs(&bench.path("out")) {
-        assert_eq!(fs::read(bench.path("out").join(&name)).unwrap(), fs::read(bench.path("whole").join(&name)).unwrap(), "{name}");
+        assert_eq!(
+            fs::read(bench.path("out").join(&name)).unwrap(),
+            fs::read(bench.path("whole").join(&name)).unwrap(),
+            "{name}"
+        );
     }
     assert!(!bench.path("out.partial").exists());
     std::thread::sleep(Duration::from_millis(1));
@@ -225,12 +251,16 @@ fn a_video_with_sound_is_played_back_frame_by_frame() {
     );
     bench.ok(["video", "clip.mp4", "out.mkv", "--model", "run", "--steady", "off", "--lossless"]);
     let found = probe(&bench, "out.mkv");
-    for wanted in ["nb_read_frames=\"120\"", "r_frame_rate=\"30000/1001\"", "codec_name=\"ffv1\"", "codec_name=\"aac\""] {
+    for wanted in ["nb_read_frames=\"120\"", "r_frame_rate=\"30000/1001\"", "codec_name=\"ffv1\"", "codec_name=\"aac\""]
+    {
         assert!(found.contains(wanted), "{wanted} is missing in {found}");
     }
     // What ffmpeg decodes of the clip, translated image by image, is what the result plays.
     fs::create_dir(bench.path("decoded")).unwrap();
-    run_ffmpeg(&bench, "-i clip.mp4 -vf scale=in_color_matrix=bt709:in_range=tv:flags=bicubic+accurate_rnd+full_chroma_int,format=rgb24 decoded/%04d.ppm");
+    run_ffmpeg(
+        &bench,
+        "-i clip.mp4 -vf scale=in_color_matrix=bt709:in_range=tv:flags=bicubic+accurate_rnd+full_chroma_int,format=rgb24 decoded/%04d.ppm",
+    );
     bench.ok(["translate", "run", "decoded", "translated"]);
     let played = run_ffmpeg(&bench, "-i out.mkv -f rawvideo -pix_fmt rgb24 -");
     let size = 3 * 40 * 24;
@@ -242,12 +272,22 @@ fn a_video_with_sound_is_played_back_frame_by_frame() {
     // An ordinary video: tags of colour stay, timestamps lie on the grid, across the parts that it was made of.
     bench.ok(["video", "clip.mp4", "out.mp4", "--model", "run"]);
     let found = probe(&bench, "out.mp4");
-    for wanted in ["nb_read_frames=\"120\"", "color_space=\"bt709\"", "color_range=\"tv\"", "codec_name=\"aac\"", "r_frame_rate=\"30000/1001\""] {
+    for wanted in [
+        "nb_read_frames=\"120\"",
+        "color_space=\"bt709\"",
+        "color_range=\"tv\"",
+        "codec_name=\"aac\"",
+        "r_frame_rate=\"30000/1001\"",
+    ] {
         assert!(found.contains(wanted), "{wanted} is missing in {found}");
     }
     let times = run_ffmpeg(&bench, "-i out.mp4 -map 0:v -f framemd5 -fps_mode passthrough -");
     let times = String::from_utf8(times).unwrap();
-    let times: Vec<i64> = times.lines().filter(|line| !line.starts_with('#')).map(|line| line.split(',').nth(2).unwrap().trim().parse().unwrap()).collect();
+    let times: Vec<i64> = times
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(',').nth(2).unwrap().trim().parse().unwrap())
+        .collect();
     assert_eq!(times.len(), 120);
     let step = times[1] - times[0];
     assert!(times.windows(2).all(|pair| (pair[1] - pair[0] - step).abs() <= 1), "{times:?}");

@@ -79,8 +79,9 @@ fn a_batch_is_treated_as_one_image() {
     let observer = NormObserver::default();
     let together = numbers(&net.observed(&observer).unwrap().forward(&images, &Ctx::translate()).unwrap());
     let statistics = observer.finish();
-    let each: Vec<f64> =
-        (0..2).flat_map(|i| constant(&net, &statistics, &images.narrow(0, i, 1).unwrap().contiguous().unwrap())).collect();
+    let each: Vec<f64> = (0..2)
+        .flat_map(|i| constant(&net, &statistics, &images.narrow(0, i, 1).unwrap().contiguous().unwrap()))
+        .collect();
     assert_close(&each, &together, 2e-4, "each image");
     // The first norm sees the same whether images come together or one after the other.
     let separate = NormObserver::default();

@@ -1,11 +1,12 @@
 //! A recursive filter over time along the motion.
 
-use super::motion::Motion;
 use super::plane::{Plane, Tap};
 use rayon::prelude::*;
 
 /// Most that the past counts for in a pixel: an average over some `1 / (1 − MOST)` frames.
-const MOST: f32 = 0.85;
+const MOST: f32 = 0.88;
+/// Least that a trusted past counts for, though it is of one frame only: steady from the first frames on.
+const LEAST: f32 = 0.7;
 /// Ages are counted up to here; `MOST` is reached well before.
 const OLDEST: f32 = 32.0;
 /// Difference of the inputs, in levels, up to which the past is trusted fully, and what it takes more to lose all trust.
@@ -25,24 +26,19 @@ pub(super) struct History {
 
 impl History {
     /// The result of a frame, averaged with what is remembered of it, where the input shows that it is the same thing.
-    pub(super) fn filtered(&self, motion: &Motion, input: Vec<Plane>, mut output: Vec<f32>) -> History {
+    ///
+    /// `sources` are the places of the frame's pixels in the frame before.
+    pub(super) fn filtered(&self, sources: &[(f32, f32)], input: Vec<Plane>, mut output: Vec<f32>) -> History {
         let (width, height) = (input[0].width, input[0].height);
         let pixels = width * height;
-        let taps: Vec<Option<Tap>> = (0..pixels)
-            .into_par_iter()
-            .map(|i| {
-                let (x, y) = motion.source(i % width, i / width);
-                Tap::at(x, y, width, height)
-            })
-            .collect();
+        let taps: Vec<Option<Tap>> = sources.par_iter().map(|&(x, y)| Tap::at(x, y, width, height)).collect();
         let differs = |i: usize| {
             let tap = taps[i]?;
             let pairs = input.iter().zip(&self.input);
             let sum: f32 = pairs.map(|(now, before)| (now.levels[i] - tap.of(&before.levels)).abs()).sum();
             Some(sum / input.len() as f32)
         };
-        let differences: Vec<f32> =
-            (0..pixels).into_par_iter().map(|i| differs(i).unwrap_or(f32::INFINITY)).collect();
+        let differences: Vec<f32> = (0..pixels).into_par_iter().map(|i| differs(i).unwrap_or(f32::INFINITY)).collect();
         let trusted = TRUSTED + 2.0 * noise(&differences);
         let around = box_means(&differences, width, height);
         let age = |i: usize| {
@@ -51,7 +47,7 @@ impl History {
             let difference = differences[i].min(4.0 * around[i]).max(around[i]);
             let trust = ((trusted + FADES - difference) / FADES).clamp(0.0, 1.0);
             let age = self.age[tap.nearest()];
-            (trust * (age / (age + 1.0)).min(MOST), trust * age)
+            (trust * (age / (age + 1.0)).clamp(LEAST, MOST), trust * age)
         };
         let weights: Vec<(f32, f32)> = (0..pixels).into_par_iter().map(age).collect();
         for (channel, before) in output.chunks_exact_mut(pixels).zip(self.output.chunks_exact(pixels)) {
@@ -82,7 +78,7 @@ fn noise(differences: &[f32]) -> f32 {
     }
     let middle = known.len() / 2;
     let (_, median, _) = known.select_nth_unstable_by(middle, f32::total_cmp);
-    median.min(4.0)
+    (*median).min(4.0)
 }
 
 /// Means over 5x5 pixels of what is finite.
@@ -110,6 +106,7 @@ fn box_means(values: &[f32], width: usize, height: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::motion::Motion;
     use super::super::plane::Plane;
     use super::*;
 
@@ -123,6 +120,10 @@ mod tests {
         127.0 + 60.0 * (0.4 * x).sin() * (0.3 * y).cos() + 40.0 * (0.13 * x + 0.2 * y).sin()
     }
 
+    fn sources(now: &Plane, before: &Plane) -> Vec<(f32, f32)> {
+        Motion::between(now, before).sources(now, before)
+    }
+
     /// A result that alternates from frame to frame over a pan is averaged; where something new appears it is not.
     #[test]
     fn what_alternates_is_averaged_along_the_motion() {
@@ -130,8 +131,7 @@ mod tests {
         let output = |t: usize| vec![if t.is_multiple_of(2) { 0.5 } else { 0.3 }; SIDE * SIDE];
         let mut history = History::new(vec![input(0)], output(0));
         for t in 1..20 {
-            let motion = Motion::between(&input(t), &history.input[0]);
-            history = history.filtered(&motion, vec![input(t)], output(t));
+            history = history.filtered(&sources(&input(t), &history.input[0]), vec![input(t)], output(t));
         }
         let middle = history.output[SIDE * SIDE / 2 + 10];
         assert!((middle - 0.4).abs() < 0.02, "{middle}");
@@ -139,8 +139,8 @@ mod tests {
         assert_eq!((history.output[SIDE - 1], history.age[SIDE - 1]), (0.3, 1.0));
         // Another scene has no past.
         let other = plane(|x, y| 255.0 - texture(3.0 * x as f32, 2.0 * y as f32));
-        let motion = Motion::between(&other, &history.input[0]);
-        let after = history.filtered(&motion, vec![other], vec![-1.0; SIDE * SIDE]);
+        let from = sources(&other, &history.input[0]);
+        let after = history.filtered(&from, vec![other], vec![-1.0; SIDE * SIDE]);
         let kept = after.output.iter().filter(|v| **v > -0.9).count();
         assert!(kept < SIDE * SIDE / 20, "{kept}");
     }

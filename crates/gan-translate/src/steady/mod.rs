@@ -86,9 +86,8 @@ impl Steadier {
         let channels = planes(&input.batch.a)?;
         let grey = luma(&channels);
         let same_size = |before: &Plane| (before.width, before.height) == (grey.width, grey.height);
-        self.history = self.history.take().filter(|(history, before)| {
-            same_size(before) && history.input.len() == channels.len()
-        });
+        self.history =
+            self.history.take().filter(|(history, before)| same_size(before) && history.input.len() == channels.len());
         let motion = self.history.as_ref().map(|(_, before)| Motion::between(&grey, before));
         if let Some(motion) = &motion {
             self.moved.0 += f64::from(motion.camera.tx);
@@ -100,8 +99,8 @@ impl Steadier {
         // A transform of sizes makes results of other sizes than the inputs.
         let filters = self.options.filter && (width, height) == (grey.width, grey.height);
         let history = match (&self.history, &motion) {
-            (Some((history, _)), Some(motion)) if filters && history.output.len() == output.len() => {
-                history.filtered(motion, channels, output)
+            (Some((history, before)), Some(motion)) if filters && history.output.len() == output.len() => {
+                history.filtered(&motion.sources(&grey, before), channels, output)
             }
             _ => History::new(channels, output),
         };

@@ -7,8 +7,12 @@ use rayon::prelude::*;
 const MOST: f32 = 24.0;
 /// Side of a block, in pixels.
 const BLOCK: usize = 16;
-/// Mean difference, in levels, of a block that follows the camera.
+/// Mean difference, in levels, of a block that follows the camera in a video without noise.
 const FOLLOWS: f32 = 2.0;
+/// Most that noise and resampling may add to that.
+const MOST_NOISE: f32 = 8.0;
+/// Pixels around one, to each side, that tell which of several motions is its own.
+const REACH: isize = 2;
 
 /// Where a pixel of a frame was in the frame before: at `(x + tx + s·X − r·Y, y + ty + r·X + s·Y)`, where X and Y count from the centre.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,8 +47,9 @@ impl Camera {
 #[derive(Debug, Clone)]
 pub(super) struct Motion {
     pub(super) camera: Camera,
-    /// Blocks in a row.
+    /// Blocks in a row, and rows of blocks.
     across: usize,
+    down: usize,
     /// Of each block its own displacement, if it does not follow the camera.
     blocks: Vec<Option<(f32, f32)>>,
 }
@@ -57,7 +62,8 @@ impl Motion {
             && frame.width.min(frame.height) >= 48
             && levels.len() < 6
         {
-            levels.push((frame.halved(), before.halved()));
+            let next = (frame.halved(), before.halved());
+            levels.push(next);
         }
         let (dx, dy) = translation(&levels);
         let mut camera = Camera { tx: dx as f32, ty: dy as f32, ..Camera::still(frame) };
@@ -66,18 +72,76 @@ impl Motion {
             camera = refined(&levels, camera);
         }
         let (across, down) = (frame.width.div_ceil(BLOCK), frame.height.div_ceil(BLOCK));
-        let block = |i: usize| own_motion(&levels, &camera, (i % across, i / across));
-        let blocks = (0..across * down).into_par_iter().map(block).collect();
-        Motion { camera, across, blocks }
+        let corner = |i: usize| ((i % across * BLOCK) as f32, (i / across * BLOCK) as f32);
+        let following = |i: usize| block_difference(frame, before, corner(i), 1, |x, y| camera.source(x, y));
+        let following: Vec<f32> = (0..across * down).into_par_iter().map(following).collect();
+        let mut known: Vec<f32> = following.iter().copied().filter(|d| *d < f32::MAX).collect();
+        known.sort_by(f32::total_cmp);
+        let usual = known.get(known.len() / 2).map_or(0.0, |median| (2.0 * median).min(MOST_NOISE));
+        let block = |i: usize| {
+            let wanders = following[i] >= FOLLOWS + usual;
+            wanders.then(|| own_motion(&levels, &camera, corner(i), following[i])).flatten()
+        };
+        let blocks: Vec<Option<(f32, f32)>> = (0..across * down).into_par_iter().map(block).collect();
+        Motion { camera, across, down, blocks }
     }
 
-    /// Where a pixel was in the frame before.
-    pub(super) fn source(&self, x: usize, y: usize) -> (f32, f32) {
-        match self.blocks[y / BLOCK * self.across + x / BLOCK] {
-            Some((dx, dy)) => (x as f32 + dx, y as f32 + dy),
-            None => self.camera.source(x as f32, y as f32),
+    /// Where each pixel of `frame` was in the frame before, row by row. Where blocks move by themselves, each pixel takes that motion of its
+    /// neighbourhood which fits best.
+    pub(super) fn sources(&self, frame: &Plane, before: &Plane) -> Vec<(f32, f32)> {
+        let choices: Vec<Vec<(f32, f32)>> = (0..self.blocks.len()).map(|i| self.choices(i)).collect();
+        let source = |i: usize| {
+            let (x, y) = (i % frame.width, i / frame.width);
+            let by_camera = self.camera.source(x as f32, y as f32);
+            let choices = &choices[y / BLOCK * self.across + x / BLOCK];
+            let mut best = (by_camera, None);
+            for &(dx, dy) in choices {
+                // The camera's motion is taken unless another one fits better.
+                let least = *best.1.get_or_insert_with(|| fit(frame, before, (x, y), |x, y| self.camera.source(x, y)));
+                let difference = fit(frame, before, (x, y), |x, y| (x + dx, y + dy));
+                if difference < least - 0.1 {
+                    best = ((x as f32 + dx, y as f32 + dy), Some(difference));
+                }
+            }
+            best.0
+        };
+        (0..frame.width * frame.height).into_par_iter().map(source).collect()
+    }
+
+    /// The motions of a block and of those around it, without the camera's and without repetitions.
+    fn choices(&self, block: usize) -> Vec<(f32, f32)> {
+        let (column, row) = (block % self.across, block / self.across);
+        let mut found: Vec<(f32, f32)> = Vec::new();
+        for y in row.saturating_sub(1)..(row + 2).min(self.down) {
+            for x in column.saturating_sub(1)..(column + 2).min(self.across) {
+                if let Some(own) = self.blocks[y * self.across + x]
+                    && !found.iter().any(|(dx, dy)| (dx - own.0).abs() + (dy - own.1).abs() < 0.05)
+                {
+                    found.push(own);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The mean difference around a pixel whose surroundings were at `source`.
+fn fit(frame: &Plane, before: &Plane, (x, y): (usize, usize), source: impl Fn(f32, f32) -> (f32, f32)) -> f32 {
+    let (mut sum, mut count) = (0.0, 0usize);
+    for dy in -REACH..=REACH {
+        for dx in -REACH..=REACH {
+            let (px, py) = (x as isize + dx, y as isize + dy);
+            if px < 0 || py < 0 || px >= frame.width as isize || py >= frame.height as isize {
+                continue;
+            }
+            let (sx, sy) = source(px as f32, py as f32);
+            let level = frame.levels[py as usize * frame.width + px as usize];
+            // What was not there fits badly.
+            sum += before.bilinear(sx, sy).map_or(MOST, |before| (level - before).abs().min(MOST));
+            count += 1;
         }
     }
+    sum / count.max(1) as f32
 }
 
 /// The mean difference between a frame and the one before, moved by whole pixels; every `step`-th pixel both ways.
@@ -125,8 +189,7 @@ fn length((dx, dy): (i32, i32)) -> f32 {
 fn refined(levels: &[(Plane, Plane)], start: Camera) -> Camera {
     let coarsest = levels.len().saturating_sub(2).min(2);
     let shrink = (1 << coarsest) as f32;
-    let mut camera =
-        Camera { tx: start.tx / shrink, ty: start.ty / shrink, ..Camera::still(&levels[coarsest].0) };
+    let mut camera = Camera { tx: start.tx / shrink, ty: start.ty / shrink, ..Camera::still(&levels[coarsest].0) };
     for (i, (frame, before)) in levels[..=coarsest].iter().enumerate().rev() {
         if i < coarsest {
             camera = camera.doubled(frame);
@@ -225,15 +288,10 @@ fn solved(mut rows: [[f64; 5]; 4]) -> Option<[f32; 4]> {
     solution.iter().all(|value| value.is_finite()).then_some(solution)
 }
 
-/// A block's own displacement, if it does not follow the camera and another one fits much better.
-fn own_motion(levels: &[(Plane, Plane)], camera: &Camera, (column, row): (usize, usize)) -> Option<(f32, f32)> {
+/// The displacement of a block at `(x, y)` that does not follow the camera, if another one fits much better.
+fn own_motion(levels: &[(Plane, Plane)], camera: &Camera, (x, y): (f32, f32), following: f32) -> Option<(f32, f32)> {
     let (frame, before) = &levels[0];
-    let (x, y) = ((column * BLOCK) as f32, (row * BLOCK) as f32);
     let (cx, cy) = (x + BLOCK as f32 / 2.0, y + BLOCK as f32 / 2.0);
-    let following = block_difference(frame, before, (x, y), 1, |x, y| camera.source(x, y));
-    if following < FOLLOWS {
-        return None;
-    }
     let (sx, sy) = camera.source(cx, cy);
     let (camera_x, camera_y) = (sx - cx, sy - cy);
     let coarsest = (levels.len() - 1).min(2);
@@ -328,8 +386,8 @@ mod tests {
             let motion = Motion::between(&now, &before);
             assert_eq!((motion.camera.tx, motion.camera.ty), (dx as f32, dy as f32));
             assert_eq!((motion.camera.s, motion.camera.r), (0.0, 0.0));
-            let inside = (40, 40);
-            assert_eq!(motion.source(inside.0, inside.1), (40.0 + dx as f32, 40.0 + dy as f32));
+            let sources = motion.sources(&now, &before);
+            assert_eq!(sources[40 * 128 + 40], (40.0 + dx as f32, 40.0 + dy as f32));
         }
     }
 
@@ -357,16 +415,20 @@ mod tests {
                 if inside { texture(x - left, y) } else { scene(x, y) }
             }
         };
-        let motion = Motion::between(&frame(with_object(52.0)), &frame(with_object(48.0)));
+        let (now, before) = (frame(with_object(50.0)), frame(with_object(46.0)));
+        let motion = Motion::between(&now, &before);
         assert_eq!((motion.camera.tx, motion.camera.ty), (0.0, 0.0));
-        assert_eq!(motion.source(70, 40), (66.0, 40.0));
-        assert_eq!(motion.source(8, 8), (8.0, 8.0));
+        let sources = motion.sources(&now, &before);
+        let at = |x: usize, y: usize| sources[y * 128 + x];
+        // Inside, near an edge that blocks do not share, and outside.
+        assert_eq!((at(70, 40), at(53, 48), at(8, 8)), ((66.0, 40.0), (49.0, 48.0), (8.0, 8.0)));
+        assert_eq!(at(90, 48), (90.0, 48.0));
     }
 
     #[test]
     fn frames_of_nothing_stand_still() {
         let grey = frame(|_, _| 127.0);
         let motion = Motion::between(&grey, &grey);
-        assert_eq!(motion.source(17, 3), (17.0, 3.0));
+        assert_eq!(motion.sources(&grey, &grey)[3 * 128 + 17], (17.0, 3.0));
     }
 }

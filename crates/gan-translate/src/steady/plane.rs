@@ -40,8 +40,7 @@ impl Plane {
         let (x0, y0) = (x0 as usize, y0 as usize);
         let (x1, y1) = ((x0 + 1).min(self.width - 1), (y0 + 1).min(self.height - 1));
         let at = |x: usize, y: usize| self.levels[y * self.width + x];
-        let (above, below) =
-            (at(x0, y0) + fx * (at(x1, y0) - at(x0, y0)), at(x0, y1) + fx * (at(x1, y1) - at(x0, y1)));
+        let (above, below) = (at(x0, y0) + fx * (at(x1, y0) - at(x0, y0)), at(x0, y1) + fx * (at(x1, y1) - at(x0, y1)));
         Some(above + fy * (below - above))
     }
 }

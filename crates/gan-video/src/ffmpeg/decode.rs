@@ -49,7 +49,9 @@ impl Ffmpeg {
         let range = video.colour.range.as_deref().filter(|range| matches!(*range, "tv" | "pc"));
         let range = range.map_or(String::new(), |range| format!(":in_range={range}"));
         // Of RGB the matrix is not looked at.
-        filters.push(format!("scale=in_color_matrix={matrix}{range}:flags=bicubic+accurate_rnd+full_chroma_int,format=rgb24"));
+        filters.push(format!(
+            "scale=in_color_matrix={matrix}{range}:flags=bicubic+accurate_rnd+full_chroma_int,format=rgb24"
+        ));
         let mut ffmpeg = command(&self.program);
         ffmpeg.args(["-v", "error", "-nostdin"]).args(section.arguments()).arg("-i").arg(file(path));
         ffmpeg.args(["-map", "0:V:0", "-an", "-sn", "-dn", "-vf", &filters.join(",")]);

@@ -99,14 +99,18 @@ impl Encoding {
         if format.starts_with("yuv") {
             let matrix = self.colour.matrix(height);
             let range = self.colour.range.as_deref().filter(|range| *range == "pc").unwrap_or("tv");
-            filters.push(format!("scale=out_color_matrix={matrix}:out_range={range}:flags=bicubic+accurate_rnd+full_chroma_int"));
+            filters.push(format!(
+                "scale=out_color_matrix={matrix}:out_range={range}:flags=bicubic+accurate_rnd+full_chroma_int"
+            ));
             let tags = [
                 ("-colorspace", self.colour.space.as_deref().filter(|space| *space != "gbr")),
                 ("-color_primaries", self.colour.primaries.as_deref()),
                 ("-color_trc", self.colour.transfer.as_deref()),
                 ("-color_range", Some(range)),
             ];
-            codec.extend(tags.into_iter().filter_map(|(option, tag)| Some([option.to_owned(), tag?.to_owned()])).flatten());
+            codec.extend(
+                tags.into_iter().filter_map(|(option, tag)| Some([option.to_owned(), tag?.to_owned()])).flatten(),
+            );
         }
         filters.push(format!("format={format}"));
         if let Some((across, down)) = self.aspect {
@@ -134,7 +138,14 @@ impl Ffmpeg {
         let mut ffmpeg = command(&self.program);
         ffmpeg.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
         ffmpeg.args(["-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"]);
-        ffmpeg.args(["-video_size", &format!("{width}x{height}"), "-framerate", &encoding.rate.to_string(), "-i", "pipe:0"]);
+        ffmpeg.args([
+            "-video_size",
+            &format!("{width}x{height}"),
+            "-framerate",
+            &encoding.rate.to_string(),
+            "-i",
+            "pipe:0",
+        ]);
         ffmpeg.args(encoding.arguments());
         ffmpeg.args([self.sync_option(), "passthrough", "-f", encoding.codec.container().0]).arg(file(path));
         Ok(Encoder { process: Running::start(ffmpeg, "write", path)?, bytes: 3 * width * height })

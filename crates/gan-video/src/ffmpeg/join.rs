@@ -67,7 +67,8 @@ impl Ffmpeg {
         if join.extension == "gif" {
             ffmpeg.args(["-f", "concat", "-safe", "0", "-i"]).arg(file(join.list));
             // One palette for all frames, and a pattern that stands still.
-            let palette = "[0:v]split[a][b];[a]palettegen=stats_mode=full[p];[b][p]paletteuse=dither=bayer:bayer_scale=4";
+            let palette =
+                "[0:v]split[a][b];[a]palettegen=stats_mode=full[p];[b][p]paletteuse=dither=bayer:bayer_scale=4";
             ffmpeg.args(["-filter_complex", palette, "-loop", "0"]);
         } else {
             let sound = join.sound.filter(|sound| !sound.video.sound.is_empty());

@@ -32,12 +32,14 @@ impl Colour {
     pub(super) fn matrix(&self, height: usize) -> &str {
         match self.space.as_deref() {
             // RGB, and what `scale` has no coefficients for.
-            Some("gbr" | "ycgco" | "reserved" | "chroma-derived-nc" | "chroma-derived-c" | "ictcp" | "bt2020c" | "smpte2085") | None => {
-                match Matrix::of_size(height) {
-                    Matrix::Bt601 => "bt601",
-                    Matrix::Bt709 => "bt709",
-                }
-            }
+            Some(
+                "gbr" | "ycgco" | "reserved" | "chroma-derived-nc" | "chroma-derived-c" | "ictcp" | "bt2020c"
+                | "smpte2085",
+            )
+            | None => match Matrix::of_size(height) {
+                Matrix::Bt601 => "bt601",
+                Matrix::Bt709 => "bt709",
+            },
             Some("bt470bg" | "smpte170m") => "bt601",
             Some("bt2020nc") => "bt2020",
             Some(space) => space,
@@ -98,7 +100,8 @@ fn video(answer: &Value) -> Option<Video> {
     // A cover image is a video of one frame.
     let cover = |stream: &&Value| stream["disposition"]["attached_pic"] == 1;
     let stream = streams.iter().find(|stream| is(stream, "video") && !cover(stream))?;
-    let text = |value: &Value| value.as_str().filter(|text| !matches!(*text, "unknown" | "unspecified")).map(str::to_owned);
+    let text =
+        |value: &Value| value.as_str().filter(|text| !matches!(*text, "unknown" | "unspecified")).map(str::to_owned);
     let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok()).filter(|n| n.is_finite());
     let size = |key: &str| stream[key].as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
     let rate = |key: &str| stream[key].as_str().and_then(|text| text.parse::<Rate>().ok());

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Lines of a child's complaints that are kept.
 const LINES: usize = 4;
@@ -31,10 +32,9 @@ pub(super) struct Running {
 impl Running {
     /// Starts a command that is to do `action` with `path`.
     pub(super) fn start(mut command: Command, action: &'static str, path: &Path) -> Result<Self> {
-        let failed = |source| Error::NoFfmpeg { program: command.get_program().into(), source };
         let child = match command.spawn() {
             Ok(child) => child,
-            Err(source) => return Err(failed(source)),
+            Err(source) => return Err(Error::NoFfmpeg { program: command.get_program().into(), source }),
         };
         let mut running = Running { child, complaints: None, action, path: path.to_owned() };
         if let Some(stderr) = running.child.stderr.take() {
@@ -64,6 +64,16 @@ impl Running {
     /// What it complains of, if it has ended; else the other error.
     pub(super) fn or(mut self, error: Error) -> Error {
         let _ = self.child.stdin.take();
+        // One that goes on has nothing to say.
+        for _ in 0..40 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            return error;
+        }
         let status = self.child.wait();
         self.judge(status).err().unwrap_or(error)
     }

@@ -123,7 +123,9 @@ impl Header {
                     let Some((_, known)) = known else {
                         let word: String = value.chars().take(24).collect();
                         return Err(Error::stream(
-                            format!("the y4m stream has the colour space {word:?}, and 420, 422, 444 and mono of 8 bits are read"),
+                            format!(
+                                "the y4m stream has the colour space {word:?}, and 420, 422, 444 and mono of 8 bits are read"
+                            ),
                             NOT_READ,
                         ));
                     };
@@ -164,7 +166,9 @@ impl Header {
         let (numerator, denominator) = rate.fraction();
         let range = if *full_range { "FULL" } else { "LIMITED" };
         let chroma = chroma.name();
-        format!("{MAGIC} W{width} H{height} F{numerator}:{denominator} Ip A{across}:{down} C{chroma} XCOLORRANGE={range}\n")
+        format!(
+            "{MAGIC} W{width} H{height} F{numerator}:{denominator} Ip A{across}:{down} C{chroma} XCOLORRANGE={range}\n"
+        )
     }
 }
 

@@ -53,7 +53,8 @@ impl<R: Read> Reader<R> {
     /// As [`Reader::next_frame`].
     pub fn next_planes(&mut self) -> Result<Option<Vec<u8>>> {
         let number = self.frames + 1;
-        let broken = |what: &str| Error::stream(format!("frame {number} of the y4m stream {what}"), "write the stream anew");
+        let broken =
+            |what: &str| Error::stream(format!("frame {number} of the y4m stream {what}"), "write the stream anew");
         match line(&mut self.stream, MAX_FRAME_LINE)? {
             Line::End => return Ok(None),
             Line::Whole(line) if line == "FRAME" => {}

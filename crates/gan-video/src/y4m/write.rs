@@ -28,7 +28,8 @@ impl<W: Write> Writer<W> {
     pub fn write(&mut self, rgb: &[u8]) -> Result<()> {
         let Header { width, height, .. } = self.header;
         if rgb.len() != 3 * width * height {
-            let reason = format!("a frame has {} bytes, and frames of {width}x{height} have {}", rgb.len(), 3 * width * height);
+            let reason =
+                format!("a frame has {} bytes, and frames of {width}x{height} have {}", rgb.len(), 3 * width * height);
             return Err(Error::stream(reason, "write frames of one size"));
         }
         let planes = self.header.layout().of_rgb(rgb, self.header.coding());

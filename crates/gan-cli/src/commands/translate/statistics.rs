@@ -1,7 +1,8 @@
 //! `--statistics`: one look for many images.
 
 use crate::wording::worded;
-use gan_translate::{FileJob, Input, Model, Statistics};
+use gan_translate::{FileJob, Model, Statistics};
+use std::cell::RefCell;
 use std::path::Path;
 
 /// Most images whose statistics are taken.
@@ -19,19 +20,16 @@ pub(super) fn apply(model: &mut Model, path: &Path, jobs: &[FileJob<'_>]) -> any
 fn gather(model: &Model, path: &Path, jobs: &[FileJob<'_>]) -> anyhow::Result<Statistics> {
     let count = jobs.len().min(SAMPLE);
     let sample = (0..count).map(|i| &jobs[(2 * i + 1) * jobs.len() / (2 * count)]);
-    let mut failed = None;
+    let failed = RefCell::new(None);
+    let read = |job: &FileJob<'_>| model.read(&job.files).map_err(|error| failed.replace(Some(error))).ok();
     // A file that cannot be read is reported when its turn comes.
-    let readable = sample.filter_map(|job| model.read(&job.files).map_err(|error| failed = Some(error)).ok());
-    let mut readable = readable.map(Ok).peekable();
-    let statistics = if readable.peek().is_none() { None } else { Some(model.statistics_of::<Inputs<'_>>(Box::new(readable))) };
-    let statistics = match (statistics, failed) {
-        (Some(statistics), _) => statistics.map_err(worded)?,
-        (None, Some(error)) => return Err(worded(error).context("none of the images whose statistics are wanted can be read")),
-        (None, None) => anyhow::bail!("there are no images to gather statistics of"),
+    let mut readable = sample.filter_map(read).map(Ok).peekable();
+    let any = readable.peek().is_some();
+    let statistics = match failed.take() {
+        Some(error) if !any => return Err(worded(error).context("no image whose statistics are wanted can be read")),
+        _ => model.statistics_of(readable).map_err(worded)?,
     };
     statistics.save(path).map_err(worded)?;
     note!("statistics of {} images are in {}: name it again for the same look", statistics.images(), path.display());
     Ok(statistics)
 }
-
-type Inputs<'a> = Box<dyn Iterator<Item = gan_translate::Result<Input>> + 'a>;

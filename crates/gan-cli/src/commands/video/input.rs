@@ -25,11 +25,24 @@ pub(super) enum Frame {
 type Stream = Reader<Box<dyn Read + Send>>;
 
 enum Kind {
-    Video { ffmpeg: Ffmpeg, video: Video },
+    Video {
+        ffmpeg: Ffmpeg,
+        video: Video,
+    },
     /// A stream on standard input, until it is taken.
-    Standard { stream: Option<Stream>, header: Header },
-    Y4m { header: Header },
-    Folder { files: Vec<PathBuf>, stems: Vec<PathBuf>, rate: Rate, left_out: Option<String> },
+    Standard {
+        stream: Option<Stream>,
+        header: Header,
+    },
+    Y4m {
+        header: Header,
+    },
+    Folder {
+        files: Vec<PathBuf>,
+        stems: Vec<PathBuf>,
+        rate: Rate,
+        left_out: Option<String>,
+    },
 }
 
 /// What is translated.
@@ -201,7 +214,16 @@ impl Source {
         };
         let most = most.filter(|_| !matches!(reader, FrameReader::Video(_)));
         let every = u64::from(every);
-        Ok(Frames { reader, path: self.path.clone(), at: 0, first: skipped + done * every, start: skipped, most, every, ended: false })
+        Ok(Frames {
+            reader,
+            path: self.path.clone(),
+            at: 0,
+            first: skipped + done * every,
+            start: skipped,
+            most,
+            every,
+            ended: false,
+        })
     }
 
     /// The sound that belongs to a part of it.
@@ -279,7 +301,9 @@ impl Iterator for Frames {
             let at = self.at;
             self.at += 1;
             match frame {
-                Ok(Some(frame)) if at >= self.first && (at - self.start).is_multiple_of(self.every) => return Some(Ok(frame)),
+                Ok(Some(frame)) if at >= self.first && (at - self.start).is_multiple_of(self.every) => {
+                    return Some(Ok(frame));
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => self.ended = true,
                 Err(error) => {

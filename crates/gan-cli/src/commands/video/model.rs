@@ -59,7 +59,10 @@ pub(super) fn check(model: &Model, source: &Source) -> anyhow::Result<()> {
         );
     }
     if matches!(model.config().input, InputKind::Labels { .. }) && source.folder().is_none() {
-        return refuse(BAD_DATA, "this model takes label maps, whose ids no video keeps: name a folder of label maps as IN");
+        return refuse(
+            BAD_DATA,
+            "this model takes label maps, whose ids no video keeps: name a folder of label maps as IN",
+        );
     }
     if model.output_channels() > 4 {
         return refuse(USAGE, "this model makes more channels than colours: use `gan-cli translate` with --format npy");

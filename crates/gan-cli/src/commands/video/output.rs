@@ -10,7 +10,7 @@ use gan_video::Rate;
 use gan_video::ffmpeg::{Codec, Colour, Encoder, Encoding, Ffmpeg, Join, Quality, Sound};
 use gan_video::y4m::{Chroma, Header, Writer};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// What the output is, by its name.
@@ -36,7 +36,9 @@ impl Destination {
         let (path, shown) = (path.to_owned(), path.display());
         match extension.as_deref() {
             _ if separator || path.is_dir() => Ok(Destination::Folder(path)),
-            None if path.exists() => bail!(Coded(USAGE, format!("{shown} is a file: name a folder for the frames, or a video"))),
+            None if path.exists() => {
+                bail!(Coded(USAGE, format!("{shown} is a file: name a folder for the frames, or a video")))
+            }
             None => Ok(Destination::Folder(path)),
             Some("y4m") => Ok(Destination::Y4m(path)),
             Some(extension) if VIDEOS.contains(&extension) => {
@@ -44,7 +46,10 @@ impl Destination {
             }
             Some(_) => bail!(Coded(
                 USAGE,
-                format!("{shown}: name a video that ends in {} or y4m, or a folder for the frames ({shown}/)", VIDEOS.join(", "))
+                format!(
+                    "{shown}: name a video that ends in {} or y4m, or a folder for the frames ({shown}/)",
+                    VIDEOS.join(", ")
+                )
             )),
         }
     }
@@ -107,11 +112,14 @@ impl<'a> Sink<'a> {
                 let target = if let Destination::Y4m(path) = destination { Some(path.clone()) } else { None };
                 // The kind of stream that came, if one did; its size is that of the first result.
                 let kind = source.header().copied();
-                let chroma = kind.map_or(Chroma::C444, |header| if header.chroma == Chroma::Mono { Chroma::C444 } else { header.chroma });
+                let chroma =
+                    kind.map_or(
+                        Chroma::C444,
+                        |header| if header.chroma == Chroma::Mono { Chroma::C444 } else { header.chroma },
+                    );
                 let full_range = kind.is_some_and(|header| header.full_range);
                 let aspect = kind.map_or(aspect.unwrap_or((1, 1)), |header| header.aspect);
-                let template =
-                    Header { rate, chroma, full_range, aspect, ..Header::new(1, 1, rate) };
+                let template = Header { rate, chroma, full_range, aspect, ..Header::new(1, 1, rate) };
                 Sink::Y4m(Stream { header: template, target, writer: None, temporary: None })
             }
             Destination::Folder(folder) => {
@@ -121,7 +129,9 @@ impl<'a> Sink<'a> {
             }
             Destination::Video { path, extension } => {
                 let (Some(ffmpeg), Some(partial)) = (ffmpeg, partial) else { bail!("{} needs ffmpeg", path.display()) };
-                let Some(codec) = Codec::of(ffmpeg, extension, quality) else { bail!("{} is no video", path.display()) };
+                let Some(codec) = Codec::of(ffmpeg, extension, quality) else {
+                    bail!("{} is no video", path.display())
+                };
                 Sink::Video(Box::new(Parts {
                     ffmpeg,
                     partial,
@@ -187,25 +197,37 @@ impl Stream {
                     None => Box::new(std::io::stdout()),
                     Some(path) => {
                         let temporary = Temporary(temporary_beside(path));
-                        let file = File::create_new(&temporary.0).with_context(|| format!("cannot write {}", path.display()))?;
+                        let file = File::create_new(&temporary.0)
+                            .with_context(|| format!("cannot write {}", path.display()))?;
                         self.temporary = Some(temporary);
                         Box::new(file)
                     }
                 };
-                self.writer.insert(Writer::new(Box::new(BufWriter::with_capacity(1 << 18, out)), self.header)?)
+                let out: Box<dyn Write> = Box::new(BufWriter::with_capacity(1 << 18, out));
+                self.writer.insert(Writer::new(out, self.header)?)
             }
         };
-        Ok(writer.write(&rgb(image))?)
+        listened_to(writer.write(&rgb(image)), self.target.is_none())
     }
 
     fn finish(self) -> anyhow::Result<()> {
         if let Some(writer) = self.writer {
-            drop(writer.finish()?);
+            listened_to(writer.finish().map(drop), self.target.is_none())?;
         }
         if let (Some(path), Some(temporary)) = (&self.target, &self.temporary) {
             fs::rename(&temporary.0, path).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
+    }
+}
+
+/// A reader of standard output that has seen enough ends the program quietly.
+fn listened_to(written: gan_video::Result<()>, piped: bool) -> anyhow::Result<()> {
+    match written {
+        Err(gan_video::Error::Io { source, .. }) if piped && source.kind() == ErrorKind::BrokenPipe => {
+            std::process::exit(0)
+        }
+        other => Ok(other?),
     }
 }
 
@@ -215,7 +237,12 @@ impl Parts<'_> {
         if *self.size.get_or_insert(size) != size {
             bail!(Coded(
                 BAD_DATA,
-                format!("frame {} is {}x{}, unlike those before: a video has frames of one size; name a folder as OUT", index + 1, size.0, size.1)
+                format!(
+                    "frame {} is {}x{}, unlike those before: a video has frames of one size; name a folder as OUT",
+                    index + 1,
+                    size.0,
+                    size.1
+                )
             ));
         }
         let (mut encoder, name) = match self.encoder.take() {
@@ -223,8 +250,14 @@ impl Parts<'_> {
             None => {
                 let name = format!("part-{index:08}.{}", self.codec.container().1);
                 let Parts { rate, codec, quality, colour, aspect, .. } = &*self;
-                let encoding =
-                    Encoding { size, rate: *rate, codec: *codec, quality: *quality, colour: colour.clone(), aspect: *aspect };
+                let encoding = Encoding {
+                    size,
+                    rate: *rate,
+                    codec: *codec,
+                    quality: *quality,
+                    colour: colour.clone(),
+                    aspect: *aspect,
+                };
                 (self.ffmpeg.encode(&self.partial.path(&name), &encoding)?, name)
             }
         };

@@ -103,9 +103,7 @@ impl Partial {
         steadier.save(&self.steady(state.frames)).map_err(worded)?;
         self.write(state)?;
         let name = steady_name(state.frames);
-        self.clear(|kept| {
-            kept == name || !kept.starts_with("steady-")
-        });
+        self.clear(|kept| kept == name || !kept.starts_with("steady-"));
         Ok(())
     }
 
@@ -162,7 +160,8 @@ impl Drop for Partial {
 }
 
 fn beside(output: &Path) -> PathBuf {
-    let mut name: OsString = output.components().next_back().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
+    let mut name: OsString =
+        output.components().next_back().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
     name.push(".partial");
     output.with_file_name(name)
 }

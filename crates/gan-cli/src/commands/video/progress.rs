@@ -27,7 +27,8 @@ impl Progress {
             Some(total) => ProgressBar::new(total),
             None => ProgressBar::new_spinner(),
         };
-        let template = if total.is_some() { "{bar:24} frame {pos} of {len}{msg}" } else { "{spinner} frame {pos}{msg}" };
+        let template =
+            if total.is_some() { "{bar:24} frame {pos} of {len}{msg}" } else { "{spinner} frame {pos}{msg}" };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -71,7 +72,11 @@ impl Progress {
     /// The time that it took, and the pace.
     pub(super) fn pace(&self) -> String {
         let seconds = self.began.elapsed().as_secs_f64();
-        if self.done == self.before { String::new() } else { format!(", {}, {}", human(seconds.max(1.0)), fps(self.rate())) }
+        if self.done == self.before {
+            String::new()
+        } else {
+            format!(", {}, {}", human(seconds.max(1.0)), fps(self.rate()))
+        }
     }
 }
 

@@ -172,7 +172,13 @@ pub(super) struct LookAhead {
 impl LookAhead {
     /// Of the frames from number `first` on, as many as are `wanted` beside the next.
     pub(super) fn new(frames: IntoIter<anyhow::Result<Frame>>, wanted: usize, first: u64) -> Self {
-        LookAhead { frames: Some(frames), known: VecDeque::new(), wanted, index: first, detector: CutDetector::default() }
+        LookAhead {
+            frames: Some(frames),
+            known: VecDeque::new(),
+            wanted,
+            index: first,
+            detector: CutDetector::default(),
+        }
     }
 
     /// The next frame; `None` behind the last.
