@@ -2,7 +2,7 @@
 
 use crate::commands::{
     bench, completions, config, convert, dataset, demo, encode_features, evaluate, export, fetch, man, presets, serve,
-    summary, train, translate, verify, watch,
+    summary, train, translate, verify, video, watch,
 };
 use clap::{Parser, Subcommand};
 
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Serve(serve::Args),
     /// Follow runs in the browser while they are trained, or write them into one file
     Watch(watch::Args),
+    /// Translate a video, or frames, so that what stays the same looks the same
+    Video(Box<video::Args>),
     /// Convert weights between PyTorch's .pth and .safetensors
     Convert(convert::Args),
     /// Write a model for other programs: ONNX files, model folders

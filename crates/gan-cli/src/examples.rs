@@ -32,6 +32,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("watch", &["gan-cli watch runs/photos", "gan-cli watch runs/first runs/second --export compared.html"]),
+    (
+        "video",
+        &[
+            "gan-cli video day.mp4 night.mp4 --model runs/night",
+            "gan-cli video day.mp4 preview.gif --model runs/night --every 5 --start 10 --duration 4",
+            "gan-cli video frames/ out/ --model runs/night --steady full --statistics night.json",
+            "gan-cli video - - --model runs/night > night.y4m",
+        ],
+    ),
     ("convert", &["gan-cli convert latest_net_G.pth g.safetensors", "gan-cli convert runs/photos g.pth --network g"]),
     (
         "export onnx",

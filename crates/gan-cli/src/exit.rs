@@ -90,6 +90,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(gan_fetch::Error::Catalog { .. }) = cause.downcast_ref() {
         return Some(BAD_MODEL);
     }
+    if let Some(error) = cause.downcast_ref::<gan_video::Error>() {
+        return Some(of_video(error));
+    }
     if cause.is::<DeviceError>() {
         return Some(DEVICE);
     }
@@ -143,13 +146,22 @@ fn of_translate(error: &gan_translate::Error) -> Option<u8> {
         Error::Data(error) => of_data(error),
         Error::Device(_) => DEVICE,
         Error::Tensor(_) | Error::Shape { .. } => return None,
-        Error::KnownModel { .. } => USAGE,
+        Error::KnownModel { .. } | Error::NoOwnStatistics => USAGE,
+        Error::StatisticsFile { .. } => 1,
         Error::LabelOutOfRange { .. }
         | Error::SizesDiffer { .. }
         | Error::TooSmall { .. }
         | Error::NotMultiple { .. } => BAD_DATA,
         _ => BAD_MODEL,
     })
+}
+
+fn of_video(error: &gan_video::Error) -> u8 {
+    use gan_video::Error;
+    match error {
+        Error::Stream { .. } | Error::NoVideo { .. } | Error::Ffmpeg { action: "decode", .. } => BAD_DATA,
+        _ => 1,
+    }
 }
 
 /// `None` where the cause of the error tells.

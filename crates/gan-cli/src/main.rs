@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(args),
         Command::Translate(args) => commands::translate::run(*args),
         Command::Serve(args) => commands::serve::run(args),
+        Command::Video(args) => commands::video::run(*args),
         Command::Watch(args) => commands::watch::run(args),
         Command::Convert(args) => commands::convert::run(args),
         Command::Export(args) => commands::export::run(args),

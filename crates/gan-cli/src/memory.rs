@@ -16,6 +16,7 @@ pub(crate) fn prepare(command: &Command) {
         Command::Translate(_) => {
             "give a lower --max-memory, or use smaller images, for example by --preprocess scale_width --load-size 512"
         }
+        Command::Video(_) => "scale the video down, for example with `ffmpeg -i IN -vf scale=-2:480 OUT`",
         Command::Bench(_) => "lower --size and --batch",
         Command::Serve(_) => "send smaller images, or serve fewer models",
         Command::EncodeFeatures(_) | Command::Evaluate(_) | Command::Dataset(_) => "use smaller images",

@@ -9,6 +9,12 @@ pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = cause.downcast_ref::<gan_data::Error>() {
         return of_data(error);
     }
+    if let Some(gan_video::Error::NoFfmpeg { .. }) = cause.downcast_ref() {
+        return Some(
+            "install ffmpeg (`apt-get install ffmpeg`, `brew install ffmpeg`, `winget install ffmpeg`), or name it with --ffmpeg; \
+             y4m streams and folders of frames need none",
+        );
+    }
     let weights = match cause.downcast_ref() {
         Some(gan_translate::Error::Weights(error)) => Some(error),
         _ => cause.downcast_ref(),

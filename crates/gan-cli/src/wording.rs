@@ -38,6 +38,19 @@ pub(crate) fn worded(error: Error) -> anyhow::Error {
             BAD_MODEL,
             format!("{} is refused: {reason}; write it anew with `gan-cli encode-features`", path.display()),
         ),
+        Error::BadStatistics { path, reason } => (
+            BAD_MODEL,
+            format!("{} is refused: {reason}; delete it, and --statistics gathers it anew", path.display()),
+        ),
+        Error::OtherStatistics => (
+            BAD_MODEL,
+            "the file of --statistics was gathered with another model, or with other weights of this one; name another file, which is gathered anew"
+                .into(),
+        ),
+        Error::NoOwnStatistics => (
+            USAGE,
+            "this model does not normalize images by their own statistics: it looks the same for all of them; leave --statistics out".into(),
+        ),
         Error::Labels { path, input_nc, label_nc, instances } => {
             let (edges, or) =
                 if instances { (" and the edges of instances", " or --no-instance") } else { ("", "") };

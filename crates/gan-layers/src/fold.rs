@@ -27,7 +27,7 @@ impl Sequence {
                 front.layer = crate::Layer::new(conv.with_norm(norm)?);
                 continue;
             }
-            let layer = node.layer.kind().folded()?.unwrap_or_else(|| node.layer.clone());
+            let layer = node.layer.kind().with_inner(&Sequence::folded)?.unwrap_or_else(|| node.layer.clone());
             nodes.push(Node { path: node.path.clone(), layer });
         }
         Ok(Sequence::of(nodes))

@@ -1,13 +1,11 @@
 //! What the walks over a sequence ask of a layer kind. Each kind answers in its own file of [`layers`](crate::layers).
 
-#[cfg(doc)]
-use crate::Sequence;
 use crate::bands::{Dataflow, Traced, Value};
 use crate::operators::{OperatorGraph, OperatorValue};
 use crate::plan::{Fused, Plan, Step};
 use crate::summary::Rows;
 use crate::tape::foreign;
-use crate::{Ctx, Layer, Param, Weights};
+use crate::{Ctx, Layer, Param, Sequence, Weights};
 use candle_core::{Result, Tensor, Var, bail};
 use gan_kernels::act::Act;
 use gan_kernels::onehot::OneHot;
@@ -28,11 +26,11 @@ pub(crate) trait Kind: Any + Debug + Send + Sync {
     /// Calls `f` with each of its parameters.
     fn each_param(&self, _: &mut dyn FnMut(&Param)) {}
 
-    /// The layer with the batch norms inside of it [folded](Sequence::folded), if there is room for any.
+    /// The layer with each sequence inside of it changed by `map`, if there is any.
     ///
     /// # Errors
-    /// Those of [`Sequence::folded`].
-    fn folded(&self) -> Result<Option<Layer>> {
+    /// Those of `map`.
+    fn with_inner(&self, _map: &dyn Fn(&Sequence) -> Result<Sequence>) -> Result<Option<Layer>> {
         Ok(None)
     }
 }

@@ -47,6 +47,23 @@ impl Sequence {
         self.nodes().iter().for_each(|node| node.layer.kind().each_param(f));
     }
 
+    /// Calls `f` with each parameter of each layer, in order.
+    pub fn for_each_param(&self, f: &mut dyn FnMut(&Param)) {
+        self.each_param(f);
+    }
+
+    /// The sequence with each layer that `map` answers for replaced, also within layers of layers.
+    pub(crate) fn map_layers(&self, map: &dyn Fn(&Node) -> Result<Option<Layer>>) -> Result<Self> {
+        let mapped = |node: &Node| {
+            let layer = match map(node)? {
+                Some(layer) => Some(layer),
+                None => node.layer.kind().with_inner(&|inner| inner.map_layers(map))?,
+            };
+            Ok(Node { path: node.path.clone(), layer: layer.unwrap_or_else(|| node.layer.clone()) })
+        };
+        Ok(Sequence::of(self.nodes().iter().map(mapped).collect::<Result<_>>()?))
+    }
+
     pub(crate) fn has_parameters(&self) -> bool {
         let mut any = false;
         self.each_param(&mut |_| any = true);

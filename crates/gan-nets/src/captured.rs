@@ -93,6 +93,11 @@ impl CapturedGenerator {
         self.generator.config()
     }
 
+    /// The generator.
+    pub fn generator(&self) -> &Generator {
+        &self.generator
+    }
+
     /// Whether there is a graph of some shape now.
     pub fn is_captured(&self) -> bool {
         self.state().cache.is_captured()

@@ -288,6 +288,11 @@ pub(crate) enum Net {
 }
 
 impl Generator {
+    /// Another network of the same configuration.
+    pub(crate) fn with_net(&self, net: Net) -> Self {
+        Generator { net, config: self.config.clone() }
+    }
+
     /// What it was built from.
     pub fn config(&self) -> &GeneratorConfig {
         &self.config

@@ -33,6 +33,7 @@ mod padding;
 mod patch;
 mod patch_sample;
 mod resnet;
+mod statistics;
 mod unet;
 mod unet_layout;
 mod upsample;

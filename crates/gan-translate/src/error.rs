@@ -141,6 +141,28 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The model has no norms with the statistics of each image.
+    #[error("this model does not normalize images by their own statistics: there are none to keep")]
+    NoOwnStatistics,
+    /// A file of statistics is damaged.
+    #[error("{} is refused: {reason}; gather the statistics anew", path.display())]
+    BadStatistics {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of statistics cannot be written.
+    #[error("cannot write the statistics to {}: {reason}", path.display())]
+    StatisticsFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system answered.
+        reason: String,
+    },
+    /// Statistics are of another generator.
+    #[error("the statistics are of another model, or of other weights of it: gather them with this one")]
+    OtherStatistics,
     /// A label map holds an id that the network has no channel for.
     #[error("{}: label {label} at pixel ({x}, {y}) is not below label_nc = {label_nc}", path.display())]
     LabelOutOfRange {

@@ -288,7 +288,8 @@ impl Model {
         if group.len() == 1 {
             return group.into_iter().map(|input| self.compute(input)).collect();
         }
-        match stacked(&group).and_then(|batch| self.output(&batch)) {
+        let batches: Vec<&Batch> = group.iter().map(|(input, _)| &input.batch).collect();
+        match stacked(&batches).and_then(|batch| self.output(&batch)) {
             Ok(outputs) => {
                 let each = |(i, (input, shown)): (usize, Shown)| {
                     let translated = Translated { alpha_lost: self.loses_alpha(&input) };
@@ -304,21 +305,23 @@ impl Model {
 
 /// Whether an input can be stacked onto another one.
 fn is_like(first: &Input, next: &Read) -> bool {
-    let key = |input: &Input| {
-        let Batch { a, inst, b, .. } = &input.batch;
-        (a.dtype(), a.dims().to_vec(), inst.is_some(), b.is_some())
-    };
-    matches!(next, Ok(Some(Work::Input(next))) if key(&next.0) == key(first))
+    matches!(next, Ok(Some(Work::Input(next))) if stack(&next.0.batch, &first.batch))
+}
+
+/// Whether two batches can be stacked onto one another.
+pub(crate) fn stack(first: &Batch, next: &Batch) -> bool {
+    let key = |Batch { a, inst, b, .. }: &Batch| (a.dtype(), a.dims().to_vec(), inst.is_some(), b.is_some());
+    key(next) == key(first)
 }
 
 /// The batches of inputs as one.
-fn stacked(group: &[Shown]) -> crate::Result<Batch> {
+pub(crate) fn stacked(group: &[&Batch]) -> crate::Result<Batch> {
     let cat = |part: &dyn Fn(&Batch) -> Option<Tensor>| {
-        let parts: Vec<Tensor> = group.iter().filter_map(|(input, _)| part(&input.batch)).collect();
+        let parts: Vec<Tensor> = group.iter().filter_map(|batch| part(batch)).collect();
         if parts.is_empty() { Ok(None) } else { Tensor::cat(&parts, 0).map(Some) }
     };
-    let names = group.iter().flat_map(|(input, _)| input.batch.names.clone()).collect();
-    let a = Tensor::cat(&group.iter().map(|(input, _)| &input.batch.a).collect::<Vec<_>>(), 0)?;
+    let names = group.iter().flat_map(|batch| batch.names.clone()).collect();
+    let a = Tensor::cat(&group.iter().map(|batch| &batch.a).collect::<Vec<_>>(), 0)?;
     Ok(Batch { a, b: cat(&|batch| batch.b.clone())?, inst: cat(&|batch| batch.inst.clone())?, names })
 }
 

@@ -3,6 +3,7 @@
 use crate::alpha::{self, Alpha};
 use crate::device::to_device;
 use crate::in_rows::RowJob;
+use crate::lattice::Lattice;
 use crate::limit::Estimate;
 use crate::model_config::{InputKind, ModelConfig, OutputKind};
 use crate::networks::Networks;
@@ -102,6 +103,23 @@ impl Model {
     pub fn set_dropout(&mut self, seed: Option<u64>) {
         self.options.dropout = seed;
         self.networks.set_ctx(self.options.ctx());
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn networks(&self) -> &Networks {
+        &self.networks
+    }
+
+    pub(crate) fn networks_mut(&mut self) -> &mut Networks {
+        &mut self.networks
+    }
+
+    /// A batch on the model's device.
+    pub(crate) fn to_device(&self, batch: &Batch) -> Result<Batch> {
+        Ok(to_device(batch.clone(), &self.options.device)?)
     }
 
     /// What the model is.
@@ -273,6 +291,18 @@ impl Model {
         } else {
             self.networks.translate_any_size(&batch)
         }
+    }
+
+    /// Where the generator's samples lie in inputs of this size; `None` where sizes are chosen, or there is no room to move them.
+    pub(crate) fn lattice(&self, height: usize, width: usize) -> Option<Lattice> {
+        let networks = &self.networks;
+        let free = self.reader.transform.is_none();
+        free.then(|| Lattice::new((height, width), networks.size_multiple(), networks.smallest_side())).flatten()
+    }
+
+    /// As [`Model::output`], with the input at `offset` (down, right) on a larger one of `size` (height, width).
+    pub(crate) fn output_within(&self, batch: &Batch, offset: (usize, usize), size: (usize, usize)) -> Result<Tensor> {
+        self.networks.translate_within(&self.to_device(batch)?, offset, size)
     }
 
     /// The image that the output `[1, C, H, W]` for an input is.

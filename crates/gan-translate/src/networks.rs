@@ -4,22 +4,24 @@ use crate::bounded::{self, Demand};
 use crate::conditioning::Condition;
 use crate::encoder::FeatureEncoder;
 use crate::limit::{Estimate, MemoryLimit};
-use crate::model_config::{Generator, InputKind, ModelConfig};
+use crate::model_config::{Generator as Described, InputKind, ModelConfig};
 use crate::options::{Options, check_precision};
-use crate::pad_to_multiple::{padded, smallest_side};
+use crate::pad_to_multiple::{padded, placed, smallest_side};
 use crate::styles::StyleClusters;
 use crate::trained_model::TrainedModel;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
-use gan_layers::{Builder, Ctx, Precision};
-use gan_nets::CapturedGenerator;
+use gan_layers::{Builder, Ctx, NormMode, NormObserver, NormStatistics, Precision};
+use gan_nets::{CapturedGenerator, Generator};
 use std::path::PathBuf;
 
 /// A generator, with the encoder and the styles that belong to it.
 #[derive(Debug)]
 pub(crate) struct Networks {
     generator: CapturedGenerator,
+    /// The generator with the statistics of each image, where `generator` has others.
+    own: Option<Generator>,
     features: Option<Features>,
     /// Channels of the input tensor: those of the image, or 1 of a label map.
     input_nc: usize,
@@ -45,7 +47,7 @@ struct Features {
 }
 
 impl Networks {
-    pub(crate) fn load(trained: &TrainedModel, generator: &Generator, options: &Options) -> Result<Self> {
+    pub(crate) fn load(trained: &TrainedModel, generator: &Described, options: &Options) -> Result<Self> {
         check_precision(options.precision, &options.device)?;
         let config: &ModelConfig = trained.config();
         let features = Features::load(trained, options)?;
@@ -55,7 +57,8 @@ impl Networks {
         let shapes = Builder::shapes_only();
         generator.config.build(shapes.clone())?;
         Ok(Networks {
-            generator: options.prepare(generator.config.build(weights)?),
+            generator: options.prepare(generator.config.build(weights)?, options.ctx()),
+            own: None,
             features,
             input_nc: if labels { 1 } else { config.input_nc(generator) },
             classes: config.classes(),
@@ -80,31 +83,82 @@ impl Networks {
         }
     }
 
-    /// The context of the generator from now on.
+    /// The context of the generator from now on, but for the statistics that it was given.
     pub(crate) fn set_ctx(&mut self, ctx: Ctx) {
-        self.generator.set_ctx(ctx);
+        let norm = if self.own.is_some() { NormMode::Running } else { ctx.norm };
+        self.generator.set_ctx(Ctx { norm, ..ctx });
     }
 
     /// The images `[N, output_nc, H, W]` in [-1, 1] for a batch on the device whose sides are multiples of
     /// [`Networks::size_multiple`] and not below [`Networks::smallest_side`].
     pub(crate) fn translate(&self, batch: &Batch) -> Result<Tensor> {
-        self.translate_beside(batch, 0)
+        self.translate_beside(&self.generator, batch, 0)
     }
 
-    /// The same, while so many bytes of other tensors are there.
-    fn translate_beside(&self, batch: &Batch, others: u64) -> Result<Tensor> {
+    /// The same by another generator, while so many bytes of other tensors are there.
+    fn translate_beside(&self, generator: &CapturedGenerator, batch: &Batch, others: u64) -> Result<Tensor> {
         let input = self.condition(batch)?;
         match &self.limit {
             Some(limit) if batch.a.dim(0)? == 1 => {
-                bounded::translate(&self.generator, &input, limit, &self.demand(others, batch, &input))
+                bounded::translate(generator, &input, limit, &self.demand(others, batch, &input))
             }
             // More than one at a time never goes in bands: whoever asked for that takes them one by one.
             Some(limit) if batch.a.dim(0)? > 1 => {
-                bounded::check_batch(&self.generator, &input, limit, &self.demand(others, batch, &input))?;
-                Ok(self.generator.forward(&input)?)
+                bounded::check_batch(generator, &input, limit, &self.demand(others, batch, &input))?;
+                Ok(generator.forward(&input)?)
             }
-            _ => Ok(self.generator.forward(&input)?),
+            _ => Ok(generator.forward(&input)?),
         }
+    }
+
+    /// The generator with the statistics of each image.
+    pub(crate) fn own(&self) -> &Generator {
+        self.own.as_ref().unwrap_or(self.generator.generator())
+    }
+
+    /// From now on translates with these statistics, or with those of each image.
+    pub(crate) fn use_statistics(&mut self, statistics: Option<&NormStatistics>, options: &Options) -> Result<()> {
+        let own = self.own().clone();
+        match statistics {
+            Some(statistics) => {
+                let ctx = Ctx { norm: NormMode::Running, ..options.ctx() };
+                self.generator = options.prepare(own.with_statistics(statistics)?, ctx);
+                self.own = Some(own);
+            }
+            None => {
+                self.generator = options.prepare(own, options.ctx());
+                self.own = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// What tells the observer of the images that [`Networks::show`] shows it.
+    pub(crate) fn observed(&self, observer: &NormObserver, options: &Options) -> Result<CapturedGenerator> {
+        Ok(CapturedGenerator::never(self.own().observed(observer)?, options.ctx()))
+    }
+
+    /// Shows a batch of sides of any length to a generator of [`Networks::observed`], as one image.
+    pub(crate) fn show(&self, observed: &CapturedGenerator, batch: &Batch) -> Result<()> {
+        self.check(batch)?;
+        let (extended, others) = self.extended(batch)?;
+        self.translate_beside(observed, &extended, others)?;
+        Ok(())
+    }
+
+    /// As [`Networks::translate_any_size`] with the input at `offset` (down, right) on a larger one of `size` (height, width), which is mirrored
+    /// on all sides. The size has to suit the network.
+    pub(crate) fn translate_within(
+        &self,
+        batch: &Batch,
+        offset: (usize, usize),
+        size: (usize, usize),
+    ) -> Result<Tensor> {
+        self.check(batch)?;
+        let (_, _, h, w) = batch.a.dims4()?;
+        let extended = placed(batch, offset, size)?;
+        let y = self.translate_beside(&self.generator, &extended, bounded::bytes(tensors(batch)))?;
+        Ok(y.narrow(2, offset.0, h)?.narrow(3, offset.1, w)?.contiguous()?)
     }
 
     /// Whether no other image is to be in memory while one is translated.
@@ -174,7 +228,7 @@ impl Networks {
         self.check(batch)?;
         let (_, _, h, w) = batch.a.dims4()?;
         let (extended, others) = self.extended(batch)?;
-        let y = self.translate_beside(&extended, others)?;
+        let y = self.translate_beside(&self.generator, &extended, others)?;
         Ok(y.narrow(2, 0, h)?.narrow(3, 0, w)?.contiguous()?)
     }
 

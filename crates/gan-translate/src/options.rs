@@ -62,11 +62,11 @@ impl Options {
         }
     }
 
-    /// A loaded generator as it is to translate.
-    pub(crate) fn prepare(&self, generator: Generator) -> CapturedGenerator {
+    /// A loaded generator as it is to translate with this context.
+    pub(crate) fn prepare(&self, generator: Generator, ctx: Ctx) -> CapturedGenerator {
         match self.no_cuda_graphs {
-            true => CapturedGenerator::never(generator, self.ctx()),
-            false => CapturedGenerator::new(generator, self.ctx()),
+            true => CapturedGenerator::never(generator, ctx),
+            false => CapturedGenerator::new(generator, ctx),
         }
     }
 }

@@ -29,6 +29,18 @@ pub fn smallest_side(config: &GeneratorConfig) -> usize {
 /// # Errors
 /// [`Error::Shape`] if a part of the batch is not four-dimensional or if the instance map has another size than `batch.a`.
 pub(crate) fn padded(batch: &Batch, multiple: usize, smallest: usize) -> Result<Batch> {
+    each_part(batch, |t| mirrored(&mirrored(t, 2, multiple, smallest)?, 3, multiple, smallest))
+}
+
+/// Puts the inputs of a batch at `offset` (down, right) on larger ones of `size` (height, width), mirrored on all sides.
+///
+/// # Errors
+/// As [`padded`].
+pub(crate) fn placed(batch: &Batch, offset: (usize, usize), size: (usize, usize)) -> Result<Batch> {
+    each_part(batch, |t| extended(&extended(t, 2, offset.0, size.0)?, 3, offset.1, size.1))
+}
+
+fn each_part(batch: &Batch, pad: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Batch> {
     let (n, _, h, w) = batch.a.dims4()?;
     if let Some(inst) = &batch.inst
         && inst.dims() != [n, 1, h, w]
@@ -36,11 +48,10 @@ pub(crate) fn padded(batch: &Batch, multiple: usize, smallest: usize) -> Result<
         let expected = format!("[{n}, 1, {h}, {w}], the size of the label map,");
         return Err(Error::Shape { what: "the instance map", got: inst.dims().to_vec(), expected });
     }
-    let pad = |t: &Tensor| mirrored(&mirrored(t, 2, multiple, smallest)?, 3, multiple, smallest);
     Ok(Batch {
         a: pad(&batch.a)?,
-        b: batch.b.as_ref().map(pad).transpose()?,
-        inst: batch.inst.as_ref().map(pad).transpose()?,
+        b: batch.b.as_ref().map(&pad).transpose()?,
+        inst: batch.inst.as_ref().map(&pad).transpose()?,
         names: batch.names.clone(),
     })
 }
@@ -48,14 +59,19 @@ pub(crate) fn padded(batch: &Batch, multiple: usize, smallest: usize) -> Result<
 /// Extends a dimension to the next multiple that is not below `smallest` by mirroring (back and forth where the image
 /// is smaller than the margin).
 fn mirrored(t: &Tensor, dim: usize, multiple: usize, smallest: usize) -> candle_core::Result<Tensor> {
+    extended(t, dim, 0, t.dim(dim)?.max(smallest).div_ceil(multiple) * multiple)
+}
+
+/// Extends a dimension to `wanted`, `before` of it in front, by mirroring back and forth.
+fn extended(t: &Tensor, dim: usize, before: usize, wanted: usize) -> candle_core::Result<Tensor> {
     let n = t.dim(dim)?;
-    let wanted = n.max(smallest).div_ceil(multiple) * multiple;
     if wanted == n {
         return Ok(t.clone());
     }
     let period = 2 * (n - 1).max(1);
+    let first = before.div_ceil(period) * period - before;
     let index = |i: usize| {
-        let i = i % period;
+        let i = (first + i) % period;
         if n == 1 { 0 } else { i.min(period - i) as u32 }
     };
     let indices = Tensor::from_iter((0..wanted).map(index), &Device::Cpu)?.to_device(t.device())?;
@@ -99,6 +115,13 @@ mod tests {
     fn mirrors_without_repeating_the_border() {
         let t = Tensor::new(&[0u32, 1, 2], &Device::Cpu).unwrap();
         assert_eq!(mirrored(&t, 0, 8, 8).unwrap().to_vec1::<u32>().unwrap(), [0, 1, 2, 1, 0, 1, 2, 1]);
+    }
+
+    #[test]
+    fn an_input_lies_where_it_is_put_and_is_mirrored_on_all_sides() {
+        let row = Tensor::new(&[[[[0f32, 1., 2., 3.]]]], &Device::Cpu).unwrap();
+        let placed = placed(&batch(row), (0, 2), (1, 8)).unwrap().a;
+        assert_eq!(placed.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [2., 1., 0., 1., 2., 3., 2., 1.]);
     }
 
     fn translate(network: &Generator, batch: &Batch) -> candle_core::Result<Tensor> {

@@ -22,5 +22,6 @@ pub(crate) mod train;
 pub(crate) mod trained;
 pub(crate) mod translate;
 pub(crate) mod verify;
+pub(crate) mod video;
 pub(crate) mod watch;
 pub(crate) mod weights;

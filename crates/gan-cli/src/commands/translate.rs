@@ -1,7 +1,7 @@
 //! `gan-cli translate`.
 
 mod files;
-mod limit;
+pub(crate) mod limit;
 mod model;
 mod names;
 mod page;
@@ -9,6 +9,7 @@ mod paths;
 mod pattern;
 mod report;
 mod sizes;
+mod statistics;
 mod write;
 
 use crate::commands::checkpoint::CheckpointArgs;
@@ -114,6 +115,10 @@ pub(crate) struct Args {
     /// Truncate levels as the references do, instead of rounding
     #[arg(long)]
     truncate: bool,
+    /// One look for all images: statistics of norms are read from this file if it is there, and otherwise gathered over a sample of the inputs and
+    /// written to it. For a series of images, slides or tiles, and for models that normalize each image by itself
+    #[arg(long, value_name = "FILE")]
+    statistics: Option<PathBuf>,
     /// Print what was done as JSON: counts, and each failure with its file, reason and exit code
     #[arg(long)]
     json: bool,
@@ -312,7 +317,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     })?;
     let page = if args.html { Some(Page::beside(&paths.output)?) } else { None };
     let content = if plan.piped { Some(paths::read_standard_input()?) } else { None };
-    let model = match opened {
+    let mut model = match opened {
         Some((model, _)) => model,
         None => open(&args, &paths)?.0,
     };
@@ -327,6 +332,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     if args.limit.plan {
         limit::plan(&model, &jobs, as_they_are, args.json)?;
         return Ok(Done::Complete);
+    }
+    if let Some(path) = &args.statistics {
+        statistics::apply(&mut model, path, &jobs)?;
     }
     let targets = args.target.as_deref().map(|path| Targets::of(path, plan.jobs.len())).transpose()?;
     let writer = Writer {

@@ -36,3 +36,4 @@ mod training;
 mod translate_io;
 mod tutorials;
 mod validation;
+mod video;

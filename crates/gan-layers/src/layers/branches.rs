@@ -67,8 +67,8 @@ impl Kind for Branches {
         self.0.iter().for_each(|branch| branch.each_param(f));
     }
 
-    fn folded(&self) -> Result<Option<Layer>> {
-        let branches = self.0.iter().map(Sequence::folded).collect::<Result<_>>()?;
+    fn with_inner(&self, map: &dyn Fn(&Sequence) -> Result<Sequence>) -> Result<Option<Layer>> {
+        let branches = self.0.iter().map(map).collect::<Result<_>>()?;
         Ok(Some(Layer::new(Branches(branches))))
     }
 }

@@ -44,7 +44,7 @@ impl Kind for Nested {
         self.0.each_param(f);
     }
 
-    fn folded(&self) -> Result<Option<Layer>> {
-        Ok(Some(Layer::new(Nested(self.0.folded()?))))
+    fn with_inner(&self, map: &dyn Fn(&Sequence) -> Result<Sequence>) -> Result<Option<Layer>> {
+        Ok(Some(Layer::new(Nested(map(&self.0)?))))
     }
 }

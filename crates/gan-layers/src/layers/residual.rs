@@ -58,8 +58,8 @@ impl Kind for Residual {
         self.0.each_param(f);
     }
 
-    fn folded(&self) -> Result<Option<Layer>> {
-        Ok(Some(Layer::new(Residual(self.0.folded()?))))
+    fn with_inner(&self, map: &dyn Fn(&Sequence) -> Result<Sequence>) -> Result<Option<Layer>> {
+        Ok(Some(Layer::new(Residual(map(&self.0)?))))
     }
 }
 

@@ -56,8 +56,8 @@ impl Kind for Skip {
         self.0.each_param(f);
     }
 
-    fn folded(&self) -> Result<Option<Layer>> {
-        Ok(Some(Layer::new(Skip(self.0.folded()?))))
+    fn with_inner(&self, map: &dyn Fn(&Sequence) -> Result<Sequence>) -> Result<Option<Layer>> {
+        Ok(Some(Layer::new(Skip(map(&self.0)?))))
     }
 }
 

@@ -17,5 +17,6 @@ mod parameters;
 mod precision;
 mod samples;
 mod segments;
+mod statistics;
 mod taps;
 mod upsample;

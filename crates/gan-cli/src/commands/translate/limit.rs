@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// Of the memory that is available and of the space that is free, the share that is left to others.
 const RESERVE: u64 = 10;
 
-#[derive(clap::Args)]
-pub(super) struct LimitArgs {
+#[derive(clap::Args, Default)]
+pub(crate) struct LimitArgs {
     /// Memory that the program may take on the CPU, such as 1GiB or 800MiB. An image that needs more is computed in bands of rows, with the same
     /// result, and may have any number of pixels. The default is what the machine or its container has to spare
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -45,7 +45,7 @@ fn size(text: &str) -> Result<u64, String> {
 
 impl LimitArgs {
     /// The limit of each image; `None` where none is known, or the device has its own memory.
-    pub(super) fn of(&self, device: &DeviceConfig) -> anyhow::Result<Option<MemoryLimit>> {
+    pub(crate) fn of(&self, device: &DeviceConfig) -> anyhow::Result<Option<MemoryLimit>> {
         if !device.device.is_cpu() {
             if self.max_memory.is_some() || self.scratch.is_some() || self.plan {
                 let message = "--max-memory, --scratch and --plan are for the CPU, whose memory they are about; leave them out, or give --device cpu";
