@@ -261,16 +261,8 @@ impl Model {
         }
     }
 
-    pub(crate) fn networks(&self) -> &Networks {
-        &self.networks
-    }
-
     pub(crate) fn reader(&self) -> &Reader {
         &self.reader
-    }
-
-    pub(crate) fn options(&self) -> &Options {
-        &self.options
     }
 
     /// The image for an input.

@@ -231,17 +231,17 @@ impl Reader {
         if !self.config.instances {
             return Ok(None);
         }
-        if let Some(content) = files.instance_content {
-            let file = Path::new("instances");
-            let map = decode_ids_bytes(file, content, &self.decode_options())?;
-            frame.check(map.size(), file, files.input)?;
-            return Ok(Some(frame.apply(map).to_tensor_u32()?.unsqueeze(0)?));
-        }
         let path = files.instances.ok_or(Error::NeedsInstances)?;
         Ok(Some(if path.is_dir() { gan_data::partner(path, files.name)? } else { path.to_path_buf() }))
     }
 
     fn instances(&self, frame: &Frame<'_>, files: &Files<'_>) -> Result<Option<Tensor>> {
+        if let Some(content) = files.instance_content.filter(|_| self.config.instances) {
+            let file = Path::new("instances");
+            let map = decode_ids_bytes(file, content, &self.decode_options())?;
+            frame.check(map.size(), file, files.input)?;
+            return Ok(Some(frame.apply(map).to_tensor_u32()?.unsqueeze(0)?));
+        }
         let Some(file) = self.instance_file(files)? else { return Ok(None) };
         let map: IdMap = decode_ids(&file, &self.decode_options())?;
         frame.check(map.size(), &file, files.input)?;
