@@ -271,8 +271,9 @@ impl Observer for Progress {
         let took = self.epoch_began.elapsed().as_secs_f64();
         self.epoch_began = Instant::now();
         if self.epoch_line.due(QUIET) || epoch >= self.view.epochs {
-            let losses = self.view.losses.iter().map(|(name, value)| format!(" {name} {}", significant(*value)));
-            let losses: String = losses.collect();
+            // On a terminal they stand below.
+            let losses = self.view.losses.iter().filter(|_| self.shown != Shown::Live);
+            let losses: String = losses.map(|(name, value)| format!(" {name} {}", significant(*value))).collect();
             let colon = if losses.is_empty() { "" } else { ":" };
             self.tell(&format!("epoch {epoch}/{} done in {}{colon}{losses}", self.view.epochs, human(took)));
         }

@@ -19,6 +19,7 @@ mod files_in_files_out;
 mod fine_tuning;
 mod foreign_networks;
 mod foreign_weights;
+mod full_screen;
 mod images;
 mod interchange;
 mod limits;

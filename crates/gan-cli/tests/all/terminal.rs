@@ -24,14 +24,7 @@ struct Terminal {
 
 impl Terminal {
     fn start(bench: &Bench, columns: u16, args: &[String]) -> Self {
-        let (mut master, mut slave) = (-1, -1);
-        let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
-        // SAFETY: both descriptors are written; a name, settings and a size are not asked for.
-        let opened = unsafe { libc::openpty(&raw mut master, &raw mut slave, name, settings, size) };
-        assert_eq!(opened, 0);
-        // SAFETY: the descriptors are open and belong to nobody else.
-        let (master, slave) = unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
-        resize(&master, columns);
+        let (master, slave) = open_terminal(columns);
         let mut command = bench.command(args);
         command.env("TERM", "xterm").stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap()).stderr(slave);
         let child = command.spawn().unwrap();
@@ -64,6 +57,19 @@ impl Terminal {
         self.reader.take().unwrap().join().unwrap();
         self.lines()
     }
+}
+
+/// Both ends of a terminal: what a program is seen through, and what it has.
+pub(crate) fn open_terminal(columns: u16) -> (OwnedFd, OwnedFd) {
+    let (mut master, mut slave) = (-1, -1);
+    let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
+    // SAFETY: both descriptors are written; a name, settings and a size are not asked for.
+    let opened = unsafe { libc::openpty(&raw mut master, &raw mut slave, name, settings, size) };
+    assert_eq!(opened, 0);
+    // SAFETY: the descriptors are open and belong to nobody else.
+    let (master, slave) = unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+    resize(&master, columns);
+    (master, slave)
 }
 
 fn resize(master: &OwnedFd, columns: u16) {
@@ -147,7 +153,8 @@ impl Screen {
     }
 }
 
-const LONG: [&str; 6] = [
+/// A run that does not end by itself.
+pub(crate) const LONG: [&str; 6] = [
     "max_dataset_size=8",
     "n_epochs=100000",
     "print_freq=1",
@@ -232,4 +239,16 @@ fn quiet_runs_say_what_has_to_be_known() {
     let lines = terminal.interrupt();
     assert!(lines.iter().any(|line| line.starts_with("resume with: gan-cli train pix2pix --out long")), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.starts_with("training") || line.contains("step 1/")), "{lines:#?}");
+}
+
+#[test]
+fn a_full_screen_view_needs_a_terminal_and_the_feature() {
+    let bench = Bench::new();
+    let mut args = tiny_in("pix2pix", "run", &["max_steps=2"]);
+    args.push("--tui".into());
+    let why = if cfg!(feature = "tui") { "there is no terminal" } else { "--features tui" };
+    bench.run(&args).fails(2, &["--tui: ", why]);
+    assert!(!bench.path("run").exists());
+    args.push("--quiet".into());
+    bench.run(&args).fails(2, &["--quiet", "--tui"]);
 }
