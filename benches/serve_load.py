@@ -11,6 +11,7 @@ names of other hosts, paths that lead out, connections that are left. Standard l
 
 import argparse
 import json
+import multiprocessing
 import random
 import socket
 import statistics
@@ -117,9 +118,20 @@ def hostile(port, kind, body, going, counts):
         except OSError:
             pass
         counts[kind] += 1
-        time.sleep(0.01)
+        time.sleep(PAUSE)
 
 
+def all_hostile(port, body, count, ended, counts):
+    going = lambda: not ended.is_set()
+    threads = [threading.Thread(target=hostile, args=(port, i % 10, body, going, counts), daemon=True) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=15)
+
+
+# Each of those that do not behave begins anew after so many seconds.
+PAUSE = 0.1
 LARGE = png(4000, 4000, bytes(4000 * 12001))
 NOISE = b"\xff\xd8\xff" + random.Random(1).randbytes(8 << 20)
 
@@ -141,13 +153,13 @@ def summary(times):
 
 def phase(args, port, process, with_hostile):
     body = png(args.size, args.size)
-    times, totals, busy, wrong, counts = [], [], [], [], [0] * 10
-    ended, threads = threading.Event(), []
+    times, totals, busy, wrong, counts = [], [], [], [], []
+    # In a process of their own, so that they do not take the time of the others.
+    ended, others = multiprocessing.Event(), None
     if with_hostile:
-        for i in range(args.hostile):
-            going = lambda: not ended.is_set()
-            threads.append(threading.Thread(target=hostile, args=(port, i % 10, body, going, counts), daemon=True))
-            threads[-1].start()
+        counts = multiprocessing.Array("q", 10)
+        others = multiprocessing.Process(target=all_hostile, args=(port, body, args.hostile, ended, counts), daemon=True)
+        others.start()
         time.sleep(2)
     begun = time.time()
     clients = [threading.Thread(target=good, args=(port, body, args.requests, times, totals, busy, wrong)) for _ in range(args.good)]
@@ -157,12 +169,12 @@ def phase(args, port, process, with_hostile):
         client.join()
     seconds = time.time() - begun
     ended.set()
-    for thread in threads:
-        thread.join(timeout=15)
+    if others:
+        others.join(timeout=20)
     return {
         "clients": args.good, "hostile": args.hostile if with_hostile else 0, "seconds": round(seconds, 1), "images_per_s": round(len(times) / seconds, 1),
         "answered": summary(times), "until_done": summary(totals), "told_to_wait": len(busy), "wrong": wrong[:5], "wrong_count": len(wrong),
-        "hostile_attempts": counts if with_hostile else [], "resident_mib": memory(process, "VmRSS"), "peak_mib": memory(process, "VmHWM"),
+        "hostile_attempts": list(counts), "resident_mib": memory(process, "VmRSS"), "peak_mib": memory(process, "VmHWM"),
     }
 
 

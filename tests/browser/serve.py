@@ -84,6 +84,7 @@ def serve(browser, url, picture, shots):
     label = browser.run("board.index")
     browser.key("ArrowDown", 40)
     check(browser.run("board.index") == label + 1, "an arrow key chooses the next label")
+    settled(browser)
     browser.mouse("#compare", (0.2, 0.5), (0.4, 0.5))
     check(browser.run("state.way === 'draw' && Math.abs(byId('swipe').value - 40) < 8"), "the mouse swipes over a drawing, and drops nothing")
     # An image.

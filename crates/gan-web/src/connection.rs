@@ -29,6 +29,18 @@ struct ConnectionState {
     close: Notify,
 }
 
+impl ConnectionState {
+    fn waits_from_now(&self) {
+        *self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long the server has waited for the client; `None` while it works for it.
+    fn waited(&self) -> Option<Duration> {
+        let since = *self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.working.load(Ordering::Relaxed) == 0).then(|| since.elapsed())
+    }
+}
+
 impl Connection {
     fn new(peer: IpAddr) -> Self {
         let (working, waiting_since) = (AtomicUsize::new(0), Mutex::new(Instant::now()));
@@ -39,6 +51,11 @@ impl Connection {
     pub(crate) fn work(&self) -> Working {
         self.state.working.fetch_add(1, Ordering::Relaxed);
         Working(self.state.clone())
+    }
+
+    /// The client has sent something worth waiting for.
+    pub(crate) fn progress(&self) {
+        self.state.waits_from_now();
     }
 
     /// Ends when the connection is to give way.
@@ -53,7 +70,7 @@ pub(crate) struct Working(Arc<ConnectionState>);
 
 impl Drop for Working {
     fn drop(&mut self) {
-        *self.0.waiting_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.waits_from_now();
         self.0.working.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -79,14 +96,15 @@ impl Connections {
         Registered { connection, number, among: self.clone() }
     }
 
-    /// Closes the connection that has kept the server waiting longest. Those whose requests are worked on stay.
-    pub(crate) fn close_one(&self) {
+    /// Closes the connection that has kept the server waiting longest, if that is longer than `grace`. Those whose requests are worked on
+    /// stay.
+    pub(crate) fn close_one(&self, grace: Duration) {
         let all = self.lock();
-        let waiting = all.values().filter(|connection| connection.state.working.load(Ordering::Relaxed) == 0);
-        let since =
-            |connection: &&Connection| *connection.state.waiting_since.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(oldest) = waiting.min_by_key(since) {
-            oldest.state.close.notify_one();
+        let waiting = all.values().filter_map(|connection| Some((connection.state.waited()?, connection)));
+        if let Some((waited, longest)) = waiting.max_by_key(|(waited, _)| *waited)
+            && waited >= grace
+        {
+            longest.state.close.notify_one();
         }
     }
 

@@ -89,7 +89,8 @@ impl Gate {
         if let Some(site) = text(headers, &HeaderName::from_static("sec-fetch-site")) {
             // A link on another page may lead here.
             let link = reads && text(headers, &HeaderName::from_static("sec-fetch-mode")) == Some("navigate");
-            if !matches!(site, "same-origin" | "none") && !(link && request.uri().path() == "/") {
+            let to_page = link && request.uri().path() == "/";
+            if !to_page && !matches!(site, "same-origin" | "none") {
                 return Err(foreign());
             }
         }

@@ -5,8 +5,10 @@ use std::time::Duration;
 /// What requests may take. The default suits one person, or a few, with a browser and some programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time. When all are taken, the one that has kept the server waiting longest is closed.
+    /// Connections at a time. When all are taken, the one that has kept the server waiting longest gives way to a new one.
     pub connections: usize,
+    /// Time for which a connection may keep the server waiting before it may have to give way.
+    pub grace: Duration,
     /// Bytes of a request's line and headers.
     pub header_bytes: usize,
     /// Time for the headers of a request, counted from when the connection is idle.
@@ -52,6 +54,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 64,
+            grace: Duration::from_millis(500),
             header_bytes: 16 << 10,
             header_time: Duration::from_secs(5),
             body_bytes: 16 << 20,

@@ -23,7 +23,9 @@ pub struct Served {
 
 /// Who is told of each request.
 #[derive(Clone, Default)]
-pub struct Log(Option<Arc<dyn Fn(&Served) + Send + Sync>>);
+pub struct Log(Option<Listener>);
+
+type Listener = Arc<dyn Fn(&Served) + Send + Sync>;
 
 impl Log {
     /// Tells `listener` of each request, on the thread that serves.

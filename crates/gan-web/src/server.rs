@@ -22,7 +22,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// How often the flag that ends a server is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -199,22 +199,13 @@ async fn serve(listener: tokio::net::TcpListener, router: Router, limits: Limits
         };
         let Ok((stream, peer)) = accepted else {
             // No more files can be open: some of them will be closed.
-            connections.close_one();
+            connections.close_one(Duration::ZERO);
             tokio::time::sleep(LOOK).await;
             continue;
         };
-        let slot = match slots.clone().try_acquire_owned() {
-            Ok(slot) => slot,
-            Err(_) => {
-                connections.close_one();
-                tokio::select! {
-                    slot = slots.clone().acquire_owned() => match slot {
-                        Ok(slot) => slot,
-                        Err(_) => break,
-                    },
-                    () = ended(&mut stopping) => break,
-                }
-            }
+        let slot = tokio::select! {
+            slot = free_slot(&slots, &connections, limits.grace) => slot,
+            () = ended(&mut stopping) => break,
         };
         number += 1;
         let registered = connections.register(number, peer.ip());
@@ -229,6 +220,16 @@ async fn serve(listener: tokio::net::TcpListener, router: Router, limits: Limits
     drop(listener);
     let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(limits.shutdown, slots.acquire_many(all)).await;
+}
+
+/// Room for a connection, as soon as there is some.
+async fn free_slot(slots: &Arc<Semaphore>, connections: &Connections, grace: Duration) -> Option<OwnedSemaphorePermit> {
+    loop {
+        match tokio::time::timeout(LOOK, slots.clone().acquire_owned()).await {
+            Ok(slot) => return slot.ok(),
+            Err(_) => connections.close_one(grace),
+        }
+    }
 }
 
 /// One connection, to its end.

@@ -112,7 +112,7 @@ async fn translate(
         let sentence = "this client has as many requests under way as it may have: wait for one of them";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, sentence).retry_after(1));
     };
-    let mut received = receive(&parts.headers, body, limits, &shared.budget).await?;
+    let mut received = receive(&parts.headers, body, limits, &shared.budget, &connection).await?;
     // From here on it is the server that makes the client wait.
     let _working = connection.work();
     let bytes = std::mem::take(&mut received.bytes);

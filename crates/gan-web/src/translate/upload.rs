@@ -1,5 +1,6 @@
 //! Bodies of requests: read within limits, taken apart, and looked at before anything is decoded.
 
+use crate::connection::Connection;
 use crate::limits::Limits;
 use crate::reply::Problem;
 use crate::translate::query::Asked;
@@ -18,6 +19,10 @@ use tokio::time::{Instant, timeout};
 
 /// Permits of the budget stand for so many bytes.
 const UNIT: usize = 4 << 10;
+/// A client that sends so much, again and again, is not one that keeps the server waiting.
+const PROGRESS: usize = 64 << 10;
+/// Bytes by which formats are told apart.
+const MAGIC: usize = 12;
 
 /// Bytes that large bodies may have together.
 #[derive(Debug, Clone)]
@@ -52,17 +57,19 @@ pub(crate) struct Received {
     _held: Vec<OwnedSemaphorePermit>,
 }
 
-/// Reads a whole body. One that announces too much is not read at all.
+/// Reads a whole body. One that announces too much is not read at all, and one that begins as no image is not read on.
 pub(crate) async fn receive(
     headers: &HeaderMap,
     mut body: Body,
     limits: &Limits,
     budget: &Budget,
+    connection: &Connection,
 ) -> Result<Received, Problem> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > limits.body_bytes as u64) {
         return Err(Problem::too_large(limits));
     }
+    let form = is_form(headers);
     let slow = || Problem::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
     // What is announced and does not come takes address space alone.
     let capacity = usize::try_from(declared.unwrap_or(0)).unwrap_or(0);
@@ -77,7 +84,13 @@ pub(crate) async fn receive(
             return Err(Problem::too_large(limits));
         }
         budget.grow(&mut held, bytes.len() + data.len())?;
+        if (bytes.len() + data.len()) / PROGRESS > bytes.len() / PROGRESS {
+            connection.progress();
+        }
         bytes.extend_from_slice(&data);
+        if !form && bytes.len() >= MAGIC && !is_known(&bytes) {
+            return Err(unknown("image"));
+        }
     }
     Ok(Received { bytes, _held: held })
 }
@@ -132,6 +145,17 @@ pub(crate) async fn of_form(parts: &Parts, body: Vec<u8>, asked: &mut Asked) -> 
     Ok(Images { image, instances: instances.filter(|file| !file.is_empty()) })
 }
 
+/// Whether a file begins as those do that are read.
+fn is_known(image: &[u8]) -> bool {
+    image.starts_with(b"\x89PNG\r\n\x1a\n")
+        || image.starts_with(b"\xff\xd8\xff")
+        || (image.starts_with(b"RIFF") && image.get(8..MAGIC) == Some(b"WEBP"))
+}
+
+fn unknown(name: &str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the {name} is no PNG, JPEG or WebP file"))
+}
+
 /// Width and height of an image by its header, if it is of a format and a size that is read.
 pub(crate) fn look_at(name: &str, image: &[u8], limits: &Limits) -> Result<(u32, u32), Problem> {
     if image.is_empty() {
@@ -140,12 +164,8 @@ pub(crate) fn look_at(name: &str, image: &[u8], limits: &Limits) -> Result<(u32,
             format!("the {name} is empty: send a PNG, JPEG or WebP file"),
         ));
     }
-    let is_known = image.starts_with(b"\x89PNG\r\n\x1a\n")
-        || image.starts_with(b"\xff\xd8\xff")
-        || (image.starts_with(b"RIFF") && image.get(8..12) == Some(b"WEBP"));
-    if !is_known {
-        let sentence = format!("the {name} is no PNG, JPEG or WebP file");
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
+    if !is_known(image) {
+        return Err(unknown(name));
     }
     let decode = DecodeLimits { max_pixels: limits.pixels, max_bytes: limits.decoded_bytes, max_side: limits.side };
     let options = DecodeOptions { limits: decode, ..DecodeOptions::default() };

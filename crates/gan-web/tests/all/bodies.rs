@@ -35,7 +35,7 @@ fn a_body_in_chunks_ends_at_the_limit() {
         server.address
     );
     stream.write_all(head.as_bytes()).unwrap();
-    let chunk = [b"10000\r\n".to_vec(), vec![7; 0x10000], b"\r\n".to_vec()].concat();
+    let chunk = [b"10000\r\n\xff\xd8\xff".to_vec(), vec![7; 0x10000 - 3], b"\r\n".to_vec()].concat();
     let mut sent = 0;
     while sent < 64 << 20 && stream.write_all(&chunk).is_ok() {
         sent += 0x10000;
@@ -46,6 +46,19 @@ fn a_body_in_chunks_ends_at_the_limit() {
     // The connection may be reset before the answer is read.
     assert!(answer.is_empty() || Answer::of(&answer).status == 413);
     assert_eq!(model.begun.load(Ordering::SeqCst), 0);
+    server.still_works();
+}
+
+#[test]
+fn what_begins_as_no_image_is_not_read_on() {
+    let (server, _) = Running::new();
+    let mut stream = server.connect();
+    let head = format!(
+        "POST /v1/translate HTTP/1.1\r\nHost: {}\r\nContent-Length: 10000000\r\nConnection: close\r\n\r\n<!DOCTYPE html>",
+        server.address
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    Answer::read(&mut stream).refuses(415, "no PNG");
     server.still_works();
 }
 

@@ -47,7 +47,8 @@ fn headers_that_are_too_large_are_refused() {
 
 #[test]
 fn idle_connections_give_way_to_new_ones() {
-    let limits = Limits { connections: 8, header_time: Duration::from_secs(60), ..Limits::default() };
+    let grace = Duration::from_millis(20);
+    let limits = Limits { connections: 8, grace, header_time: Duration::from_secs(60), ..Limits::default() };
     let (server, _) = Running::with(limits);
     let mut idle: Vec<TcpStream> = (0..40)
         .map(|_| {
@@ -60,9 +61,22 @@ fn idle_connections_give_way_to_new_ones() {
     for _ in 0..5 {
         server.still_works();
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let closed = idle.iter_mut().filter_map(|stream| is_closed(stream).then_some(())).count();
     assert!(closed >= 32, "{closed} were closed");
+}
+
+#[test]
+fn more_clients_than_connections_are_all_answered() {
+    let (server, _) = Running::with(Limits { connections: 8, queue: 100, ..Limits::default() });
+    let request = server.request("POST /v1/translate").body(&picture(8, 8)).bytes();
+    let mut streams: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(&request).unwrap();
+    }
+    for stream in &mut streams {
+        assert_eq!(Answer::read(stream).status, 200);
+    }
 }
 
 #[test]

@@ -4,11 +4,8 @@ function setUpCompare() {
   const clip = () => { over.style.clipPath = `inset(0 ${100 - swipe.value}% 0 0)`; };
   swipe.addEventListener("input", clip);
   const drag = event => {
-    // The image keeps its aspect inside of the stage.
     const box = over.getBoundingClientRect();
-    const width = Math.min(box.width, box.height * over.naturalWidth / over.naturalHeight);
-    const share = (event.clientX - box.left - (box.width - width) / 2) / width;
-    swipe.value = Math.round(100 * ((box.width - width) / 2 + share * width) / box.width);
+    swipe.value = Math.round(100 * (event.clientX - box.left) / box.width);
     clip();
   };
   stage.addEventListener("pointerdown", event => { if (!over.hidden) { stage.setPointerCapture(event.pointerId); drag(event); } });
