@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::commands::{
-    bench, completions, config, convert, dataset, demo, encode_features, evaluate, export, presets, summary, train, translate,
-    verify,
+    bench, completions, config, convert, dataset, demo, encode_features, evaluate, export, presets, summary, train,
+    translate, verify,
 };
 use clap::{Parser, Subcommand};
 

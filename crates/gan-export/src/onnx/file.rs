@@ -142,11 +142,7 @@ mod tests {
             let weight = graph.weight("layer.weight", &weight);
             let shape = graph.integers("shape", &[0, -1]).unwrap();
             graph.node("layer", "Reshape", &[&weight, &shape], Vec::new());
-            let model = OnnxModel {
-                graph,
-                about: "about".into(),
-                metadata: vec![("key".into(), "value".into())],
-            };
+            let model = OnnxModel { graph, about: "about".into(), metadata: vec![("key".into(), "value".into())] };
             let mut bytes = Vec::new();
             model.write_to(&mut bytes).unwrap();
             assert_eq!(bytes.len() as u64, model.bytes().unwrap());

@@ -8,7 +8,8 @@ use candle_core::{DType, Device};
 use gan_data::{Direction, Preprocess};
 use gan_layers::{Builder, Init, NormKind, ParamStore};
 use gan_nets::{
-    Arch, EncoderConfig, GeneratorConfig, MultiscaleConfig, Network, Padding, PatchConfig, PixelConfig, UnetLayout, Upsample,
+    Arch, EncoderConfig, GeneratorConfig, MultiscaleConfig, Network, Padding, PatchConfig, PixelConfig, UnetLayout,
+    Upsample,
 };
 use gan_rng::{Key, Purpose};
 use gan_translate::{EncoderModel, Generator, InputKind, ModelConfig, OutputKind, ReadOptions, Sizes, Styles};
@@ -101,7 +102,12 @@ fn generators() -> Vec<GeneratorConfig> {
         small.clone(),
         GeneratorConfig { norm: NormKind::Batch, dropout: true, ..small.clone() },
         GeneratorConfig { norm: NormKind::InstanceAffine, padding: Padding::Replicate, ..small.clone() },
-        GeneratorConfig { norm: NormKind::None, padding: Padding::Zero, down_padding: Padding::Reflect, ..small.clone() },
+        GeneratorConfig {
+            norm: NormKind::None,
+            padding: Padding::Zero,
+            down_padding: Padding::Reflect,
+            ..small.clone()
+        },
         GeneratorConfig { antialias: true, antialias_up: true, ..small.clone() },
         GeneratorConfig { upsample: Upsample::Resize, ..small.clone() },
         GeneratorConfig { upsample: Upsample::ResizeZero, input_nc: 1, output_nc: 4, ..small.clone() },
@@ -149,7 +155,13 @@ fn files_of_other_networks_do_so_too() {
 
 #[test]
 fn label_maps_instances_and_features_become_planes_inside() {
-    let base = GeneratorConfig { arch: Arch::Global, ngf: 2, n_downsample_global: 2, n_blocks_global: 1, ..GeneratorConfig::default() };
+    let base = GeneratorConfig {
+        arch: Arch::Global,
+        ngf: 2,
+        n_downsample_global: 2,
+        n_blocks_global: 1,
+        ..GeneratorConfig::default()
+    };
     let labels = |input_nc: usize, change: &dyn Fn(&mut ModelConfig)| {
         let config = GeneratorConfig { input_nc, ..base.clone() };
         let mut model = model(&config);
