@@ -44,13 +44,13 @@ pub(super) fn readme(
     trained: &TrainedModel,
 ) -> Result<String> {
     let mut text = head(card, config);
-    let method = if config.model_type.is_empty() { "image-to-image" } else { &config.model_type };
+    let method =
+        if config.model_type.is_empty() { "An image-to-image".to_owned() } else { format!("A {}", config.model_type) };
     let steps = trained.step().map_or(String::new(), |step| format!(", trained {step} steps"));
     let on = if card.datasets.is_empty() { String::new() } else { format!(" on {}", card.datasets.join(", ")) };
     // Writing into a string does not fail.
     let _ = writeln!(text, "# {}\n", card.name);
-    let _ =
-        writeln!(text, "A {method} model{steps}{on}: {}. It was written by {}.\n", config.architecture, card.program);
+    let _ = writeln!(text, "{method} model{steps}{on}: {}. It was written by {}.\n", config.architecture, card.program);
     let shown = |sample: &SampleFiles| format!("| ![input]({}) | ![output]({}) |", sample.input, sample.output);
     let rows: Vec<String> = samples.iter().map(shown).collect();
     let _ = writeln!(text, "| input | output |\n|---|---|\n{}\n", rows.join("\n"));

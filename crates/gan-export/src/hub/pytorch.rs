@@ -127,11 +127,11 @@ pub(super) fn generator(network: &Generator) -> Result<String> {
 
 /// Channels that a sequence puts out.
 fn trunk_width(seq: &Sequence) -> usize {
-    let widths = seq.nodes().iter().filter_map(|node| {
+    let mut widths = seq.nodes().iter().filter_map(|node| {
         let transposed = node.layer.get::<ConvTranspose>().map(|conv| conv.weight.tensor().dims()[1]);
         transposed.or_else(|| node.layer.get::<Conv>().map(|conv| conv.weight.tensor().dims()[0]))
     });
-    widths.last().unwrap_or(0)
+    widths.next_back().unwrap_or(0)
 }
 
 /// A sequence of modules at an indentation, for an input of so many channels where the first layer does not tell.

@@ -155,4 +155,18 @@ mod tests {
             assert_eq!(read.encode_to_vec().len(), bytes.len());
         }
     }
+
+    #[test]
+    fn what_no_file_can_hold_is_refused_before_it_is_written() {
+        // A view of one value: no memory is taken.
+        let weight = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap().broadcast_as((600, 1 << 20)).unwrap();
+        for (precision, fits) in [(Precision::F32, false), (Precision::F16, true)] {
+            let mut graph = Graph::new("net", precision);
+            graph.weight("weight", &weight);
+            let model = OnnxModel { graph, about: String::new(), metadata: Vec::new() };
+            let bytes = model.bytes();
+            assert_eq!(bytes.is_ok(), fits, "{bytes:?}");
+            assert!(fits || bytes.unwrap_err().to_string().contains("2400 MiB"));
+        }
+    }
 }

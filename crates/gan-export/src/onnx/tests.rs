@@ -234,3 +234,25 @@ fn metadata_tells_what_the_network_is() {
     assert_eq!(of("weights_sha256").unwrap().len(), 64);
     assert_eq!((file.inputs(), file.outputs()), (vec!["input"], vec!["output"]));
 }
+
+/// With the library of ONNX Runtime, which `ORT_DYLIB_PATH` names.
+#[cfg(feature = "onnxruntime")]
+#[test]
+#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn onnx_runtime_tells_a_file_from_that_of_another_network() {
+    let Some(library) = std::env::var_os("ORT_DYLIB_PATH") else {
+        eprintln!("skipped: ORT_DYLIB_PATH names no library of ONNX Runtime");
+        return;
+    };
+    let (first, options) = (generators()[0].clone(), OnnxOptions::default());
+    let second = GeneratorConfig { padding: Padding::Zero, ..first.clone() };
+    let subject_of = |config: &GeneratorConfig| of_generator(config, model(config));
+    let (first, second) = (subject_of(&first), subject_of(&second));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.onnx");
+    OnnxModel::new(&first, &options).unwrap().write_to(&mut std::fs::File::create(&path).unwrap()).unwrap();
+    let verified = crate::verify(&path, &first, &options, library.as_ref()).unwrap();
+    assert!(verified.largest() < 1e-5 && verified.errors.len() == 3, "{verified:?}");
+    let error = crate::verify(&path, &second, &options, library.as_ref()).unwrap_err();
+    assert!(matches!(error, crate::Error::Differs { .. }), "{error}");
+}
