@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Write a model folder as hubs have them
 ///
 /// It holds config.json, model.safetensors with the keys of the reference, README.md (a card whose Python program runs), and two samples with
-/// what the model makes of them. Every command takes the folder as a model; `gan-cli verify` makes the samples again and compares.
+/// what the model makes of them. Commands take the folder as a model; `gan-cli verify` makes the samples again and compares.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

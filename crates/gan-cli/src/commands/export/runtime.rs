@@ -64,9 +64,10 @@ pub(super) fn why_not() -> &'static str {
 #[cfg(feature = "onnxruntime")]
 pub(super) fn verify(file: &Path, subject: &Subject, options: &OnnxOptions, library: &Path) -> anyhow::Result<Proved> {
     let verified = gan_export::verify(file, subject, options, library).map_err(super::said)?;
-    let shown = |error: f64| match options.preprocessing {
-        true => format!("{:.0} levels of 255", error * 255.0),
-        false => format!("{error:.1e} of the range"),
+    let shown = |error: f64| match (error * 255.0).round() {
+        _ if !options.preprocessing => format!("{error:.1e} of the range"),
+        1.0 => "1 level of 255".to_owned(),
+        levels => format!("{levels} levels of 255"),
     };
     let mut lines = vec![format!(
         "verified with {} on {} inputs: largest error {} (at most {}); {:.1} ms an image",
