@@ -55,19 +55,19 @@ def cases(quick):
     ]
 
 
-def seeded(network, seed=0):
-    """Weights as in training: N(0, 0.02); norms with scales around 1, statistics of no special kind."""
+def seeded(network, channels, size, seed=0):
+    """Weights as in training: N(0, 0.02), norms with scales around 1; running statistics are those of images, without which a network amplifies all rounding."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for name, tensor in list(network.named_parameters()) + list(network.named_buffers()):
-            if name.endswith(("filt", "num_batches_tracked")):
-                continue
+        for name, tensor in network.named_parameters():
             noise = torch.randn(tensor.shape, generator=generator)
-            if name.endswith("running_var"):
-                tensor.copy_(0.05 + 0.02 * noise.abs())
-            else:
-                tensor.copy_((1.0 if tensor.dim() == 1 and name.endswith("weight") else 0.0) + 0.02 * noise)
-    return network
+            tensor.copy_((1.0 if tensor.dim() == 1 and name.endswith("weight") else 0.0) + 0.02 * noise)
+        norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        for module in norms:
+            module.momentum = 0.5
+        for _ in range(8 if norms else 0):
+            network.train()(torch.rand(2, channels, *size, generator=generator) * 2 - 1)
+    return network.eval()
 
 
 def state_of(network):
@@ -141,9 +141,9 @@ def main():
     for name, network, channels, size, options in cases(args.quick):
         if args.only not in name:
             continue
-        network = seeded(network).eval()
+        network = seeded(network, channels, size)
         if isinstance(network, nets.MultiscaleDiscriminator):
-            network = Scores(network)
+            network = Scores(network).eval()
         x = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(1)) * 2 - 1
         with torch.no_grad():
             y = network(x)

@@ -132,7 +132,9 @@ fn of_export(error: &gan_export::Error) -> Option<u8> {
         Error::Data(error) => Some(of_data(error)),
         Error::Nets(_) | Error::Tensor(_) => None,
         Error::Size { .. } | Error::NoPreprocessing { .. } | Error::TooLarge { .. } => Some(USAGE),
-        Error::Folder { .. } | Error::Damaged { .. } | Error::OtherImage { .. } | Error::UnknownNetwork { .. } => Some(BAD_MODEL),
+        Error::Folder { .. } | Error::Damaged { .. } | Error::OtherImage { .. } | Error::UnknownNetwork { .. } => {
+            Some(BAD_MODEL)
+        }
         _ => Some(1),
     }
 }

@@ -137,7 +137,13 @@ impl Request {
         Ok(Case { name: self.about(), inputs, outputs, range })
     }
 
-    fn with_preprocessing(self, subject: &Subject, built: &Built, options: &OnnxOptions, inputs: &Inputs) -> Result<Case> {
+    fn with_preprocessing(
+        self,
+        subject: &Subject,
+        built: &Built,
+        options: &OnnxOptions,
+        inputs: &Inputs,
+    ) -> Result<Case> {
         let (n, (h, w)) = (self.batch, self.size);
         let mut given = Vec::new();
         let zeros = || Tensor::zeros((n, 1, h, w), DType::U32, &Device::Cpu);

@@ -36,7 +36,7 @@ pub(crate) fn digest_of(state: &StateDict) -> Result<String> {
     let mut hash = Hash::new();
     let mut write = || -> io::Result<()> {
         for (name, tensor) in state.iter() {
-            write!(hash, "{name} {} {:?}\n", tensor.dtype().as_str(), tensor.dims())?;
+            writeln!(hash, "{name} {} {:?}", tensor.dtype().as_str(), tensor.dims())?;
             write_elements(&mut hash, tensor)?;
         }
         Ok(())

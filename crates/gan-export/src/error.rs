@@ -45,7 +45,9 @@ pub enum Error {
         reason: String,
     },
     /// What ONNX Runtime computes is not what the network computes.
-    #[error("ONNX Runtime computes something else of {case}: the largest difference is {error:.2e} of the range, at most {limit:.0e} is allowed")]
+    #[error(
+        "ONNX Runtime computes something else of {case}: the largest difference is {error:.2e} of the range, at most {limit:.0e} is allowed"
+    )]
     Differs {
         /// The input.
         case: String,

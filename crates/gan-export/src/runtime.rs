@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// What ONNX Runtime made of a file.
 #[derive(Debug, Clone)]
 pub struct Verified {
-    /// Its version, as it states it.
+    /// Its name and version.
     pub runtime: String,
     /// The largest difference of each input, as a part of the range of values.
     pub errors: Vec<(String, f64)>,
@@ -61,7 +61,7 @@ pub fn verify(file: &Path, subject: &Subject, options: &OnnxOptions, runtime: &P
         }
         errors.push((case.name, error));
     }
-    Ok(Verified { runtime: version(), errors, limit, time })
+    Ok(Verified { runtime: version(&library), errors, limit, time })
 }
 
 fn session(file: &Path) -> Result<Session> {
@@ -97,9 +97,14 @@ fn array(value: &DynValue) -> Result<Array> {
     Ok(Array { dims: dims(shape), values: Values::U8(values.to_vec()) })
 }
 
-/// What the library says of its build, without the flags of its compiler.
-fn version() -> String {
-    let info = ort::info();
-    let branch = info.split("git-branch=").nth(1).and_then(|rest| rest.split(',').next());
-    branch.map_or_else(|| "ONNX Runtime".to_owned(), |branch| format!("ONNX Runtime {}", branch.trim_start_matches("rel-").trim_start_matches("HEAD")))
+/// Name and version: what the library says of its branch, or the end of its file's name (`libonnxruntime.so.1.20.0`).
+fn version(library: &Path) -> String {
+    const NAME: &str = "ONNX Runtime";
+    let branch = ort::info().split("git-branch=rel-").nth(1).and_then(|rest| rest.split(',').next());
+    let file = library.canonicalize().unwrap_or_else(|_| library.to_owned());
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    match branch.or_else(|| name.split_once(".so.").map(|(_, version)| version)) {
+        Some(version) => format!("{NAME} {version}"),
+        None => NAME.to_owned(),
+    }
 }

@@ -70,9 +70,10 @@ impl Subject {
     /// # Errors
     /// [`Error::NoPreprocessing`] if it is another network.
     pub(crate) fn generator(&self) -> Result<(&ModelConfig, &gan_translate::Generator)> {
-        let found = self.model.as_ref().and_then(|model| {
-            Some((model, model.generators.iter().find(|generator| generator.network == self.name)?))
-        });
+        let found = self
+            .model
+            .as_ref()
+            .and_then(|model| Some((model, model.generators.iter().find(|generator| generator.network == self.name)?)));
         found.ok_or(Error::NoPreprocessing { reason: "it is no generator" })
     }
 

@@ -144,7 +144,9 @@ impl OperatorGraph {
     /// A context with dropout or with running statistics that move.
     pub fn new(channels: usize, ctx: &Ctx) -> Result<Self> {
         if ctx.dropout != crate::Dropout::Off || matches!(ctx.norm, NormMode::Batch { update: true }) {
-            bail!("operators are listed of a network that translates: without dropout, with statistics that do not move")
+            bail!(
+                "operators are listed of a network that translates: without dropout, with statistics that do not move"
+            )
         }
         let input = OperatorNode { path: "input".to_owned(), operator: Operator::Input, inputs: Vec::new() };
         Ok(OperatorGraph { nodes: vec![input], channels: vec![channels], ctx: *ctx })
@@ -266,7 +268,8 @@ mod tests {
         let net = s.skip("model", |s| s.pad(PadMode::Replicate, 1).conv(conv(2, 5))).unwrap().finish();
         let mut graph = OperatorGraph::new(3, &Ctx::translate()).unwrap();
         let output = graph.apply(&net, graph.input()).unwrap();
-        let listed = ["Input", "Pad", "Conv", "InstanceNorm", "Activation", "Conv", "Activation", "Pad", "Conv", "Concat"];
+        let listed =
+            ["Input", "Pad", "Conv", "InstanceNorm", "Activation", "Conv", "Activation", "Pad", "Conv", "Concat"];
         assert_eq!(names(&graph), listed);
         assert_eq!(graph.channels(output), 7);
         // A norm subtracts the bias in front of it.

@@ -37,14 +37,20 @@ pub struct Measured {
 ///
 /// # Errors
 /// As [`usage::program`].
-pub(super) fn readme(card: &Card, config: &HubConfig, samples: &[SampleFiles], trained: &TrainedModel) -> Result<String> {
+pub(super) fn readme(
+    card: &Card,
+    config: &HubConfig,
+    samples: &[SampleFiles],
+    trained: &TrainedModel,
+) -> Result<String> {
     let mut text = head(card, config);
-    let method = if config.model_type.is_empty() { "image-to-image" } else { &config.model_type };
+    let method =
+        if config.model_type.is_empty() { "An image-to-image".to_owned() } else { format!("A {}", config.model_type) };
     let steps = trained.step().map_or(String::new(), |step| format!(", trained {step} steps"));
     let on = if card.datasets.is_empty() { String::new() } else { format!(" on {}", card.datasets.join(", ")) };
     // Writing into a string does not fail.
     let _ = writeln!(text, "# {}\n", card.name);
-    let _ = writeln!(text, "A {method} model{steps}{on}: {}. It was written by {}.\n", config.architecture, card.program);
+    let _ = writeln!(text, "{method} model{steps}{on}: {}. It was written by {}.\n", config.architecture, card.program);
     let shown = |sample: &SampleFiles| format!("| ![input]({}) | ![output]({}) |", sample.input, sample.output);
     let rows: Vec<String> = samples.iter().map(shown).collect();
     let _ = writeln!(text, "| input | output |\n|---|---|\n{}\n", rows.join("\n"));
@@ -57,11 +63,21 @@ pub(super) fn readme(card: &Card, config: &HubConfig, samples: &[SampleFiles], t
     let _ = writeln!(
         text,
         "| | | channels | values | sides |\n|---|---|---|---|---|\n| input | {} | {} | {} to {} | multiples of {} |\n| output | {} | {} | {} to {} | those of the input |\n",
-        input.kind, input.channels, input.value_range[0], input.value_range[1], input.size_multiple, output.kind, output.channels,
-        output.value_range[0], output.value_range[1]
+        input.kind,
+        input.channels,
+        input.value_range[0],
+        input.value_range[1],
+        input.size_multiple,
+        output.kind,
+        output.channels,
+        output.value_range[0],
+        output.value_range[1]
     );
     if config.model.generators[0].config.norm == gan_layers::NormKind::Batch {
-        let _ = writeln!(text, "Batch norms use the statistics of the image itself, as in training, not the running ones.\n");
+        let _ = writeln!(
+            text,
+            "Batch norms use the statistics of the image itself, as in training, not the running ones.\n"
+        );
     }
     if let Some(sample) = samples.first() {
         let _ = writeln!(text, "## Use it\n\n```sh\n{}\ngan-cli verify .\n```\n", translate_command(config, sample));
@@ -112,10 +128,17 @@ fn head(card: &Card, config: &HubConfig) -> String {
     }
     if let Some(measured) = card.measured.as_ref().filter(|measured| !measured.metrics.is_empty()) {
         let dataset = card.datasets.first().map_or("the training's own", String::as_str);
-        text += &format!("model-index:\n- name: {}\n  results:\n  - task:\n      type: image-to-image\n", quoted(&card.name));
+        text += &format!(
+            "model-index:\n- name: {}\n  results:\n  - task:\n      type: image-to-image\n",
+            quoted(&card.name)
+        );
         text += &format!("    dataset:\n      type: {0}\n      name: {0}\n    metrics:\n", quoted(dataset));
         for (name, value) in &measured.metrics {
-            text += &format!("    - type: {}\n      name: {}\n      value: {value}\n", quoted(&name.to_lowercase()), quoted(name));
+            text += &format!(
+                "    - type: {}\n      name: {}\n      value: {value}\n",
+                quoted(&name.to_lowercase()),
+                quoted(name)
+            );
         }
     }
     text + "---\n\n"
@@ -143,9 +166,14 @@ mod tests {
             program: String::new(),
         };
         let head = head(&card, &config);
-        for line in
-            ["pipeline_tag: image-to-image", "license: \"mit\"", "- \"facades\"", "- name: \"a \\\"b\\\"\"", "type: \"fid\"", "value: 1.5"]
-        {
+        for line in [
+            "pipeline_tag: image-to-image",
+            "license: \"mit\"",
+            "- \"facades\"",
+            "- name: \"a \\\"b\\\"\"",
+            "type: \"fid\"",
+            "value: 1.5",
+        ] {
             assert!(head.contains(line), "{line}: {head}");
         }
         assert!(head.starts_with("---\n") && head.ends_with("---\n\n"));

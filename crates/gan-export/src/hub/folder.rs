@@ -51,9 +51,9 @@ fn fill(folder: &Path, named: &Path, request: &HubRequest<'_>) -> Result<()> {
     let HubRequest { trained, direction, samples, card } = request;
     let model = one_way(trained.config(), *direction)?;
     let described = config::of_model(&model);
-    let text = described.to_json().map_err(|reason| {
-        gan_translate::Error::Description { path: named.join(HubConfig::FILE), reason }
-    })?;
+    let text = described
+        .to_json()
+        .map_err(|reason| gan_translate::Error::Description { path: named.join(HubConfig::FILE), reason })?;
     write(&folder.join(HubConfig::FILE), text.as_bytes())?;
     let mut files = vec![HubConfig::FILE.to_owned()];
     for (i, network) in model.network_names().enumerate() {
@@ -64,7 +64,8 @@ fn fill(folder: &Path, named: &Path, request: &HubRequest<'_>) -> Result<()> {
     if model.encoder.is_some() {
         files.extend(copy_styles(trained, folder)?);
     }
-    let listed = write_inputs(folder, samples)?;
+    // Where there are styles, samples have the first of them.
+    let listed = write_inputs(folder, samples, style(folder).is_none())?;
     let options = Options { style: style(folder), ..Options::default() };
     let opened = Model::open_with(folder, options)?;
     for sample in &listed {

@@ -127,11 +127,11 @@ pub(super) fn generator(network: &Generator) -> Result<String> {
 
 /// Channels that a sequence puts out.
 fn trunk_width(seq: &Sequence) -> usize {
-    let widths = seq.nodes().iter().filter_map(|node| {
+    let mut widths = seq.nodes().iter().filter_map(|node| {
         let transposed = node.layer.get::<ConvTranspose>().map(|conv| conv.weight.tensor().dims()[1]);
         transposed.or_else(|| node.layer.get::<Conv>().map(|conv| conv.weight.tensor().dims()[0]))
     });
-    widths.last().unwrap_or(0)
+    widths.next_back().unwrap_or(0)
 }
 
 /// A sequence of modules at an indentation, for an input of so many channels where the first layer does not tell.
@@ -194,7 +194,8 @@ fn module(node: &Node, depth: usize, channels: usize) -> Result<(String, usize)>
     }
     if let Some(conv) = layer.get::<ConvTranspose>() {
         let (in_nc, out, kernel, _) = conv.weight.tensor().dims4()?;
-        let mut text = format!("nn.ConvTranspose2d({in_nc}, {out}, {kernel}, stride={}, padding={}", conv.stride, conv.padding);
+        let mut text =
+            format!("nn.ConvTranspose2d({in_nc}, {out}, {kernel}, stride={}, padding={}", conv.stride, conv.padding);
         if conv.output_padding > 0 {
             text += &format!(", output_padding={}", conv.output_padding);
         }
@@ -275,7 +276,14 @@ mod tests {
     #[test]
     fn every_architecture_has_code() {
         for (_, arch) in Arch::ALL {
-            let small = GeneratorConfig { arch, ngf: 2, num_downs: 5, n_blocks: 1, n_blocks_global: 1, ..GeneratorConfig::default() };
+            let small = GeneratorConfig {
+                arch,
+                ngf: 2,
+                num_downs: 5,
+                n_blocks: 1,
+                n_blocks_global: 1,
+                ..GeneratorConfig::default()
+            };
             assert!(code(small).contains("generator = "));
         }
     }

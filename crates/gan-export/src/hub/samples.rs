@@ -61,8 +61,8 @@ impl SampleFiles {
     }
 }
 
-/// Writes the inputs of samples into a folder.
-pub(super) fn write_inputs(folder: &Path, samples: &[Sample]) -> Result<Vec<SampleFiles>> {
+/// Writes the inputs of samples into a folder, images that lend their style among them if they are used.
+pub(super) fn write_inputs(folder: &Path, samples: &[Sample], styles: bool) -> Result<Vec<SampleFiles>> {
     let place = folder.join(FOLDER);
     std::fs::create_dir(&place).map_err(|source| Error::Io { action: "create", path: place.clone(), source })?;
     let write = |(i, sample): (usize, &Sample)| {
@@ -76,7 +76,7 @@ pub(super) fn write_inputs(folder: &Path, samples: &[Sample]) -> Result<Vec<Samp
             let path = name("instances");
             write_ids(&folder.join(&path), ids).map(|()| path)
         });
-        let style = sample.style.as_ref().map(|image| {
+        let style = sample.style.as_ref().filter(|_| styles).map(|image| {
             let path = name("style");
             write_image(&folder.join(&path), image).map(|()| path)
         });

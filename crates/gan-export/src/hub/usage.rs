@@ -56,7 +56,10 @@ fn input(model: &ModelConfig, channels: usize, sample: &SampleFiles) -> String {
     };
     match model.input {
         InputKind::Labels { label_nc, dont_care } => {
-            lines.push(format!("labels = torch.from_numpy(np.array(Image.open(\"{}\")).astype(np.int64))", sample.input));
+            lines.push(format!(
+                "labels = torch.from_numpy(np.array(Image.open(\"{}\")).astype(np.int64))",
+                sample.input
+            ));
             if let Some(id) = dont_care {
                 lines.push(format!("labels[labels == {id}] = {label_nc}  # pixels without a label"));
             }
@@ -66,7 +69,10 @@ fn input(model: &ModelConfig, channels: usize, sample: &SampleFiles) -> String {
         InputKind::Lightness => {
             lines.push("# The input is the lightness L of Lab as L / 50 - 1, [1, 1, height, width].".to_owned());
             lines.push(format!("grey = np.array(Image.open(\"{}\").convert(\"L\")).astype(np.float32)", sample.input));
-            lines.push("x = torch.from_numpy(grey)[None, None] / 127.5 - 1  # roughly; skimage.color.rgb2lab is exact".to_owned());
+            lines.push(
+                "x = torch.from_numpy(grey)[None, None] / 127.5 - 1  # roughly; skimage.color.rgb2lab is exact"
+                    .to_owned(),
+            );
         }
         InputKind::Image => {
             let image_nc = model.input_nc(&model.generators[0]);
@@ -97,5 +103,7 @@ fn output(model: &ModelConfig, channels: usize) -> String {
         return "# The output is a / 110 and b / 110 of Lab.\nnp.save(\"output.npy\", y.numpy())\n".to_owned();
     }
     let pixels = if channels == 1 { "y[0, 0]" } else { "y[0].permute(1, 2, 0)" };
-    format!("levels = (({pixels} + 1) * 127.5 + 0.5).clamp(0, 255).byte().numpy()\nImage.fromarray(levels).save(\"output.png\")\n")
+    format!(
+        "levels = (({pixels} + 1) * 127.5 + 0.5).clamp(0, 255).byte().numpy()\nImage.fromarray(levels).save(\"output.png\")\n"
+    )
 }

@@ -41,7 +41,11 @@ pub struct Same {
 
 impl Verification {
     /// Of the files of a folder that is complete but for this one and the card.
-    pub(super) fn of(folder: &Path, files: impl IntoIterator<Item = String>, samples: Vec<SampleFiles>) -> Result<Self> {
+    pub(super) fn of(
+        folder: &Path,
+        files: impl IntoIterator<Item = String>,
+        samples: Vec<SampleFiles>,
+    ) -> Result<Self> {
         let paths = files.into_iter().chain(samples.iter().flat_map(|sample| sample.paths().map(str::to_owned)));
         let hash = |path: String| {
             let file = folder.join(&path);
@@ -79,7 +83,8 @@ impl Verification {
             }
         }
         // No path leads out of the folder.
-        let inside = |path: &str| Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        let inside =
+            |path: &str| Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
         if let Some(outside) = read.sha256.keys().find(|path| !inside(path)) {
             return Err(damaged(format!("names {outside}, which is not in the folder")));
         }
@@ -93,7 +98,9 @@ impl Verification {
             let damaged = |reason: String| Error::Damaged { path: file.clone(), reason };
             let digest = digest_of_file(&file).map_err(|error| damaged(format!("cannot be read: {error}")))?;
             if digest != *expected {
-                return Err(damaged("is damaged or was edited: its SHA-256 is not the one that the folder states".to_owned()));
+                return Err(damaged(
+                    "is damaged or was edited: its SHA-256 is not the one that the folder states".to_owned(),
+                ));
             }
         }
         Ok(())
@@ -106,8 +113,11 @@ impl Verification {
 /// [`Error::Folder`] if it is no such folder, [`Error::Damaged`] for a file that is missing, damaged or was edited, [`Error::OtherImage`] if the model makes another
 /// image (beyond [`MAX_LEVELS`]), and what opening it answers.
 pub fn verify_hub_folder(folder: &Path, options: Options) -> Result<Same> {
+    if !folder.exists() {
+        return Err(Error::Folder { path: folder.to_owned(), reason: "does not exist" });
+    }
     if !folder.join(FILE).exists() && !HubConfig::is_folder(folder) {
-        let reason = "is no model folder of this program: it holds no config.json with model.safetensors and verification.json";
+        let reason = "is no model folder: it holds no config.json with model.safetensors and verification.json";
         return Err(Error::Folder { path: folder.to_owned(), reason });
     }
     let verification = Verification::open(folder)?;
@@ -117,7 +127,8 @@ pub fn verify_hub_folder(folder: &Path, options: Options) -> Result<Same> {
     let mut levels = 0;
     for sample in &verification.samples {
         let path = folder.join(&sample.output);
-        let expected = decode(&path, &DecodeOptions { alpha: gan_data::AlphaPolicy::Keep, ..DecodeOptions::default() })?;
+        let expected =
+            decode(&path, &DecodeOptions { alpha: gan_data::AlphaPolicy::Keep, ..DecodeOptions::default() })?;
         let made = sample.translate(folder, &model)?;
         levels = levels.max(difference(&made, &expected, &path)?);
     }
@@ -149,9 +160,7 @@ fn difference(made: &Image, expected: &Image, path: &Path) -> Result<u8> {
         _ => return Err(damaged("has another depth than what the model makes")),
     };
     match levels.unwrap_or(0) {
-        levels if levels > MAX_LEVELS => {
-            Err(Error::OtherImage { path: path.to_owned(), levels, allowed: MAX_LEVELS })
-        }
+        levels if levels > MAX_LEVELS => Err(Error::OtherImage { path: path.to_owned(), levels, allowed: MAX_LEVELS }),
         levels => Ok(levels),
     }
 }

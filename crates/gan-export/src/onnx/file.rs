@@ -142,11 +142,7 @@ mod tests {
             let weight = graph.weight("layer.weight", &weight);
             let shape = graph.integers("shape", &[0, -1]).unwrap();
             graph.node("layer", "Reshape", &[&weight, &shape], Vec::new());
-            let model = OnnxModel {
-                graph,
-                about: "about".into(),
-                metadata: vec![("key".into(), "value".into())],
-            };
+            let model = OnnxModel { graph, about: "about".into(), metadata: vec![("key".into(), "value".into())] };
             let mut bytes = Vec::new();
             model.write_to(&mut bytes).unwrap();
             assert_eq!(bytes.len() as u64, model.bytes().unwrap());
@@ -157,6 +153,20 @@ mod tests {
             assert_eq!(tensors[0].raw_data.as_ref().unwrap().len(), 6 * width);
             assert_eq!(tensors[1].raw_data.as_ref().unwrap()[8..], (-1i64).to_le_bytes());
             assert_eq!(read.encode_to_vec().len(), bytes.len());
+        }
+    }
+
+    #[test]
+    fn what_no_file_can_hold_is_refused_before_it_is_written() {
+        // A view of one value: no memory is taken.
+        let weight = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap().broadcast_as((600, 1 << 20)).unwrap();
+        for (precision, fits) in [(Precision::F32, false), (Precision::F16, true)] {
+            let mut graph = Graph::new("net", precision);
+            graph.weight("weight", &weight);
+            let model = OnnxModel { graph, about: String::new(), metadata: Vec::new() };
+            let bytes = model.bytes();
+            assert_eq!(bytes.is_ok(), fits, "{bytes:?}");
+            assert!(fits || bytes.unwrap_err().to_string().contains("2400 MiB"));
         }
     }
 }

@@ -192,10 +192,8 @@ fn value_info(name: &str, dtype: DataType, dims: Vec<Dim>, about: &str) -> Value
         Dim::Known(n) => DimensionProto { dim_value: Some(n as i64), dim_param: None },
         Dim::Named(name) => DimensionProto { dim_value: None, dim_param: Some(name) },
     });
-    let tensor = TensorTypeProto {
-        elem_type: Some(dtype as i32),
-        shape: Some(TensorShapeProto { dim: dim.collect() }),
-    };
+    let tensor =
+        TensorTypeProto { elem_type: Some(dtype as i32), shape: Some(TensorShapeProto { dim: dim.collect() }) };
     ValueInfoProto {
         name: Some(name.to_owned()),
         r#type: Some(TypeProto { tensor_type: Some(tensor) }),

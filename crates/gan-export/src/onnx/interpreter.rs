@@ -48,9 +48,13 @@ fn constant(tensor: &TensorProto) -> Result<Tensor> {
     let data: Vec<f32> = match DataType::try_from(tensor.data_type.unwrap_or(0)) {
         Ok(DataType::Float) => raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
         Ok(DataType::Float16) => raw.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        Ok(DataType::Int32) => raw.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32).collect(),
+        Ok(DataType::Int32) => {
+            raw.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32).collect()
+        }
         // The greatest integer stands for the end: as F32 it is still beyond every size.
-        Ok(DataType::Int64) => raw.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap_or_default()) as f32).collect(),
+        Ok(DataType::Int64) => {
+            raw.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap_or_default()) as f32).collect()
+        }
         other => bail!("constants of {other:?}"),
     };
     let dims: Vec<usize> = tensor.dims.iter().map(|&n| n as usize).collect();
@@ -103,7 +107,8 @@ fn evaluate(node: &NodeProto, inputs: &[Option<Tensor>]) -> Result<Tensor> {
             let (pad, stride, more) = (with.ints("pads")[0], with.ints("strides")[0], with.ints("output_padding")[0]);
             let each = x.dim(1)? / groups;
             let parts = (0..groups).map(|group| {
-                let (x, weight) = (x.narrow(1, group * each, each)?.contiguous()?, weight.narrow(0, group * each, each)?);
+                let (x, weight) =
+                    (x.narrow(1, group * each, each)?.contiguous()?, weight.narrow(0, group * each, each)?);
                 x.conv_transpose2d(&weight.contiguous()?, pad, more, stride, 1)
             });
             let y = Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)?;

@@ -48,7 +48,8 @@ pub(super) fn rgb(to: &mut Graph, lightness: &str, colour: &str) -> Result<Strin
     let rows = xyz_to_rgb().map(|row| [row[0] * WHITE[0], row[1] * WHITE[1], row[2] * WHITE[2]]);
     let linear = mixed(to, "lab_rgb", &xyz, &rows, None)?;
     let (knee, power) = (number(to, "0.0031308", 0.003_130_8)?, number(to, "1/2.4", 1. / 2.4)?);
-    let (scale, offset, slope) = (number(to, "1.055", 1.055)?, number(to, "0.055", 0.055)?, number(to, "12.92", 12.92)?);
+    let (scale, offset, slope) =
+        (number(to, "1.055", 1.055)?, number(to, "0.055", 0.055)?, number(to, "12.92", 12.92)?);
     // A power of what is negative is no number; there the straight part counts.
     let positive = to.node(PATH, "Max", &[&linear, &knee], Vec::new());
     let root = to.node(PATH, "Pow", &[&positive, &power], Vec::new());
@@ -67,7 +68,13 @@ fn above(to: &mut Graph, x: &str, knee: &str, (yes, no): (&str, &str)) -> String
 }
 
 /// Channels that are sums of products of the channels of `x`: a convolution of one pixel.
-fn mixed<const C: usize>(to: &mut Graph, name: &str, x: &str, rows: &[[f64; C]], shift: Option<&[f64]>) -> Result<String> {
+fn mixed<const C: usize>(
+    to: &mut Graph,
+    name: &str,
+    x: &str,
+    rows: &[[f64; C]],
+    shift: Option<&[f64]>,
+) -> Result<String> {
     let weights: Vec<f32> = rows.iter().flatten().map(|&part| part as f32).collect();
     let weights = to.constant(name, Tensor::from_vec(weights, (rows.len(), C, 1, 1), &Device::Cpu)?);
     let shift = shift

@@ -1,7 +1,7 @@
 //! What a file says of itself.
 
-use super::graph::Precision;
 use super::OnnxOptions;
+use super::graph::Precision;
 use crate::Result;
 use crate::digest::digest_of;
 use crate::subject::Subject;
@@ -14,7 +14,9 @@ pub(super) fn of(subject: &Subject, options: &OnnxOptions, size: (usize, usize))
     let model = subject.model.as_ref().filter(|_| generator);
     let image = |labels: &str| match model.map(|model| (&model.input, model.output)) {
         Some((InputKind::Labels { .. }, _)) => labels.to_owned(),
-        Some((InputKind::Lightness, OutputKind::Colour)) if !options.preprocessing => "lightness L of Lab, L / 50 - 1".to_owned(),
+        Some((InputKind::Lightness, OutputKind::Colour)) if !options.preprocessing => {
+            "lightness L of Lab, L / 50 - 1".to_owned()
+        }
         _ if options.preprocessing => "levels 0 to 255, RGB".to_owned(),
         _ => "[-1, 1], RGB".to_owned(),
     };
@@ -59,4 +61,3 @@ pub(super) fn of(subject: &Subject, options: &OnnxOptions, size: (usize, usize))
     ];
     Ok(entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
 }
-

@@ -168,7 +168,9 @@ impl Built {
         match self {
             Built::Discriminator(..) => both(&|side| format!("{side}_of_score_{i}")),
             // The smallest multiple of four that is not below the side.
-            Built::Generator(generator) if generator.config().arch.is_resnet() => both(&|side| format!("4*((({side} - 1)//4)) + 4")),
+            Built::Generator(generator) if generator.config().arch.is_resnet() => {
+                both(&|side| format!("4*((({side} - 1)//4)) + 4"))
+            }
             Built::Generator(_) | Built::Encoder(..) => both(&|side| side.to_owned()),
         }
     }

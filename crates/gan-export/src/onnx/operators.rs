@@ -29,7 +29,12 @@ pub(super) fn write(
     Ok(wanted.iter().map(|value| values[value.index()].clone()).collect())
 }
 
-fn of_node(to: &mut Graph, OperatorNode { path, operator, .. }: &OperatorNode, inputs: &[&str], form: PadForm) -> Result<String> {
+fn of_node(
+    to: &mut Graph,
+    OperatorNode { path, operator, .. }: &OperatorNode,
+    inputs: &[&str],
+    form: PadForm,
+) -> Result<String> {
     let x = inputs.first().copied().unwrap_or_default();
     Ok(match operator {
         Operator::Input => x.to_owned(),
@@ -65,7 +70,8 @@ fn of_node(to: &mut Graph, OperatorNode { path, operator, .. }: &OperatorNode, i
             to.node(path, "InstanceNormalization", &[x, &scale, &shift], vec![float("epsilon", *eps)])
         }
         Operator::BatchNorm { affine, moments, eps } => {
-            let [scale, shift, mean, var] = [&affine.0, &affine.1, &moments.0, &moments.1].map(|tensor| named(to, tensor));
+            let [scale, shift, mean, var] =
+                [&affine.0, &affine.1, &moments.0, &moments.1].map(|tensor| named(to, tensor));
             to.node(path, "BatchNormalization", &[x, &scale, &shift, &mean, &var], vec![float("epsilon", *eps)])
         }
         Operator::Activation(act) => match act {
@@ -158,10 +164,9 @@ pub(super) fn sizes(graph: &OperatorGraph, input: (usize, usize)) -> candle_core
                 Some(other) => bail!("{path}: {h} x {w} and {} x {} pixels do not join", other.0, other.1),
                 None => (h, w),
             },
-            Operator::Input
-            | Operator::InstanceNorm { .. }
-            | Operator::BatchNorm { .. }
-            | Operator::Activation(_) => (h, w),
+            Operator::Input | Operator::InstanceNorm { .. } | Operator::BatchNorm { .. } | Operator::Activation(_) => {
+                (h, w)
+            }
         });
     }
     Ok(sizes)

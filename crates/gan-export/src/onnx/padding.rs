@@ -15,14 +15,7 @@ pub enum PadForm {
 }
 
 /// `x` with `size` more pixels on all four sides.
-pub(super) fn pad(
-    to: &mut Graph,
-    path: &str,
-    x: &str,
-    mode: PadMode,
-    size: usize,
-    form: PadForm,
-) -> Result<String> {
+pub(super) fn pad(to: &mut Graph, path: &str, x: &str, mode: PadMode, size: usize, form: PadForm) -> Result<String> {
     if form == PadForm::Operator || mode == PadMode::Zero {
         let mode = match mode {
             PadMode::Zero => "constant",
@@ -53,6 +46,7 @@ fn along(to: &mut Graph, path: &str, x: &str, mode: PadMode, size: i64, axis: i6
 
 /// The rows from the first to in front of the second.
 fn row(to: &mut Graph, path: &str, x: &str, (start, end): (i64, i64), axis: i64) -> Result<String> {
-    let [start, end, axis] = [("start", start), ("end", end), ("axis", axis)].map(|(name, value)| to.integers(name, &[value]));
+    let [start, end, axis] =
+        [("start", start), ("end", end), ("axis", axis)].map(|(name, value)| to.integers(name, &[value]));
     Ok(to.node(path, "Slice", &[x, &start?, &end?, &axis?], Vec::new()))
 }

@@ -146,8 +146,8 @@ fn edges(to: &mut Graph, instances: &str) -> Result<String> {
     let mut parts = Vec::new();
     for axis in [2usize, 3] {
         let at = to.integers("axis", &[axis as i64])?;
-        let [zero, one, minus, end] =
-            [("start", 0), ("start", 1), ("end", -1), ("end", i64::MAX)].map(|(name, value)| to.integers(name, &[value]));
+        let [zero, one, minus, end] = [("start", 0), ("start", 1), ("end", -1), ("end", i64::MAX)]
+            .map(|(name, value)| to.integers(name, &[value]));
         let behind = to.node(PATH, "Slice", &[&ids, &one?, &end?, &at], Vec::new());
         let before = to.node(PATH, "Slice", &[&ids, &zero?, &minus?, &at], Vec::new());
         let same = to.node(PATH, "Equal", &[&behind, &before], Vec::new());

@@ -8,7 +8,8 @@ use candle_core::{DType, Device};
 use gan_data::{Direction, Preprocess};
 use gan_layers::{Builder, Init, NormKind, ParamStore};
 use gan_nets::{
-    Arch, EncoderConfig, GeneratorConfig, MultiscaleConfig, Network, Padding, PatchConfig, PixelConfig, UnetLayout, Upsample,
+    Arch, EncoderConfig, GeneratorConfig, MultiscaleConfig, Network, Padding, PatchConfig, PixelConfig, UnetLayout,
+    Upsample,
 };
 use gan_rng::{Key, Purpose};
 use gan_translate::{EncoderModel, Generator, InputKind, ModelConfig, OutputKind, ReadOptions, Sizes, Styles};
@@ -101,7 +102,12 @@ fn generators() -> Vec<GeneratorConfig> {
         small.clone(),
         GeneratorConfig { norm: NormKind::Batch, dropout: true, ..small.clone() },
         GeneratorConfig { norm: NormKind::InstanceAffine, padding: Padding::Replicate, ..small.clone() },
-        GeneratorConfig { norm: NormKind::None, padding: Padding::Zero, down_padding: Padding::Reflect, ..small.clone() },
+        GeneratorConfig {
+            norm: NormKind::None,
+            padding: Padding::Zero,
+            down_padding: Padding::Reflect,
+            ..small.clone()
+        },
         GeneratorConfig { antialias: true, antialias_up: true, ..small.clone() },
         GeneratorConfig { upsample: Upsample::Resize, ..small.clone() },
         GeneratorConfig { upsample: Upsample::ResizeZero, input_nc: 1, output_nc: 4, ..small.clone() },
@@ -149,7 +155,13 @@ fn files_of_other_networks_do_so_too() {
 
 #[test]
 fn label_maps_instances_and_features_become_planes_inside() {
-    let base = GeneratorConfig { arch: Arch::Global, ngf: 2, n_downsample_global: 2, n_blocks_global: 1, ..GeneratorConfig::default() };
+    let base = GeneratorConfig {
+        arch: Arch::Global,
+        ngf: 2,
+        n_downsample_global: 2,
+        n_blocks_global: 1,
+        ..GeneratorConfig::default()
+    };
     let labels = |input_nc: usize, change: &dyn Fn(&mut ModelConfig)| {
         let config = GeneratorConfig { input_nc, ..base.clone() };
         let mut model = model(&config);
@@ -221,4 +233,26 @@ fn metadata_tells_what_the_network_is() {
     assert_eq!((of("input"), of("size_multiple")), (Some("[-1, 1], RGB"), Some("4")));
     assert_eq!(of("weights_sha256").unwrap().len(), 64);
     assert_eq!((file.inputs(), file.outputs()), (vec!["input"], vec!["output"]));
+}
+
+/// With the library of ONNX Runtime, which `ORT_DYLIB_PATH` names.
+#[cfg(feature = "onnxruntime")]
+#[test]
+#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn onnx_runtime_tells_a_file_from_that_of_another_network() {
+    let Some(library) = std::env::var_os("ORT_DYLIB_PATH") else {
+        eprintln!("skipped: ORT_DYLIB_PATH names no library of ONNX Runtime");
+        return;
+    };
+    let (first, options) = (generators()[0].clone(), OnnxOptions::default());
+    let second = GeneratorConfig { padding: Padding::Zero, ..first.clone() };
+    let subject_of = |config: &GeneratorConfig| of_generator(config, model(config));
+    let (first, second) = (subject_of(&first), subject_of(&second));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.onnx");
+    OnnxModel::new(&first, &options).unwrap().write_to(&mut std::fs::File::create(&path).unwrap()).unwrap();
+    let verified = crate::verify(&path, &first, &options, library.as_ref()).unwrap();
+    assert!(verified.largest() < 1e-5 && verified.errors.len() == 3, "{verified:?}");
+    let error = crate::verify(&path, &second, &options, library.as_ref()).unwrap_err();
+    assert!(matches!(error, crate::Error::Differs { .. }), "{error}");
 }

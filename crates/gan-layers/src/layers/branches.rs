@@ -94,8 +94,7 @@ impl Op for Branches {
     }
 
     fn operators(&self, x: OperatorValue, step: &Step<'_>, graph: &mut OperatorGraph) -> Result<OperatorValue> {
-        let outputs: Vec<OperatorValue> =
-            self.0.iter().map(|branch| graph.apply(branch, x)).collect::<Result<_>>()?;
+        let outputs: Vec<OperatorValue> = self.0.iter().map(|branch| graph.apply(branch, x)).collect::<Result<_>>()?;
         Ok(graph.concat(step.path, &outputs))
     }
 

@@ -187,9 +187,7 @@ impl Op for Conv {
         let spec = self.spec(fused, MathMode::default());
         let (x, padding) = match spec.pad_mode {
             PadMode::Zero => (x, spec.padding),
-            mode => {
-                (graph.by_channel(step.path, Operator::Pad { mode, size: spec.padding[0] }, x), [0; 2])
-            }
+            mode => (graph.by_channel(step.path, Operator::Pad { mode, size: spec.padding[0] }, x), [0; 2]),
         };
         let weight = constant(step.path, "weight", self.weight.tensor());
         let (out_nc, in_nc, ..) = self.weight.tensor().dims4()?;

@@ -248,8 +248,7 @@ impl Op for NormLayer {
         let norm = match (self, graph.ctx().norm, affine) {
             (NormLayer::Batch(batch), NormMode::Running, Some(affine)) => {
                 let of = |name, values| constant(step.path, name, values);
-                let moments =
-                    (of("running_mean", &batch.running.mean), of("running_var", &batch.running.var));
+                let moments = (of("running_mean", &batch.running.mean), of("running_var", &batch.running.var));
                 Operator::BatchNorm { affine, moments, eps }
             }
             (_, _, affine) => Operator::InstanceNorm { channels, affine, eps },

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Write a model folder as hubs have them
 ///
 /// It holds config.json, model.safetensors with the keys of the reference, README.md (a card whose Python program runs), and two samples with
-/// what the model makes of them. Every command takes the folder as a model; `gan-cli verify` makes the samples again and compares.
+/// what the model makes of them. Commands take the folder as a model; `gan-cli verify` makes the samples again and compares.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -57,7 +57,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<Done> {
     args.sample.iter().for_each(|file| inputs.file(file));
     inputs.refuse([&*args.out])?;
     if args.out.symlink_metadata().is_ok() && std::fs::read_dir(&args.out).is_ok_and(|mut all| all.next().is_some()) {
-        bail!(Coded(USAGE, format!("{} exists and is not empty: name a folder that does not exist", args.out.display())));
+        bail!(Coded(
+            USAGE,
+            format!("{} exists and is not empty: name a folder that does not exist", args.out.display())
+        ));
     }
     if args.out.is_file() {
         bail!(Coded(USAGE, format!("{} is a file: name a folder that does not exist", args.out.display())));
@@ -86,7 +89,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<Done> {
         note!("the card says that the licence is unknown: --licence ID states it");
     }
     let shown = args.out.display();
-    out!("{shown}: config.json, model.safetensors, README.md, {} samples; `gan-cli verify {shown}` makes them again", samples.len());
+    out!(
+        "{shown}: config.json, model.safetensors, README.md, {} samples; `gan-cli verify {shown}` makes them again",
+        samples.len()
+    );
     Ok(Done::Complete)
 }
 

@@ -7,7 +7,7 @@ mod runtime;
 mod samples;
 mod source;
 
-use crate::exit::{Coded, Done, USAGE};
+use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::wording::worded;
 use gan_export::Error;
 
@@ -45,7 +45,20 @@ pub(crate) fn said(error: Error) -> anyhow::Error {
         }
         Error::TooLarge { bytes } => (
             USAGE,
-            format!("the file would have {} MiB, and ONNX files have less than 2048 MiB: --precision f16 takes half of it", bytes >> 20),
+            format!(
+                "the file would have {} MiB, and ONNX files have less than 2048 MiB: --precision f16 takes half of it",
+                bytes >> 20
+            ),
+        ),
+        Error::Folder { path, reason } => {
+            (BAD_MODEL, format!("{} {reason}; `gan-cli export hub` writes such a folder", path.display()))
+        }
+        Error::Damaged { path, reason } => (
+            BAD_MODEL,
+            format!(
+                "{} {reason}; take another copy of the folder, or write it anew with `gan-cli export hub`",
+                path.display()
+            ),
         ),
         other => return other.into(),
     };

@@ -24,11 +24,17 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Measured> {
     let report: Value = serde_json::from_slice(&text).map_err(|error| refuse(format!("it is no report: {error}")))?;
     let metrics = report["metrics"].as_object().ok_or_else(|| refuse("it is no report of `evaluate`".into()))?;
     let metrics = metrics.iter().filter_map(|(name, metric)| Some((name.clone(), metric["value"].as_f64()?))).collect();
+    // Of paths, the last part: a card is for everybody.
+    let source = |text: &str| {
+        let last = |word: &str| word.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(word).to_owned();
+        text.split(' ').map(last).collect::<Vec<_>>().join(" ")
+    };
     let set = |which: &str| {
         let set = &report[which];
-        format!("{} images ({})", set["images"], set["source"].as_str().unwrap_or("no source"))
+        format!("{} images ({})", set["images"], source(set["source"].as_str().unwrap_or("no source")))
     };
-    let protocol = report["protocol"]["name"].as_str().map_or(String::new(), |name| format!("; protocol of FID and KID: {name}"));
+    let protocol =
+        report["protocol"]["name"].as_str().map_or(String::new(), |name| format!("; protocol of FID and KID: {name}"));
     let version = report["gan-cli"].as_str().unwrap_or_default();
     let about = format!("`gan-cli evaluate` {version}: {} against {}{protocol}.", set("fake"), set("real"));
     Ok(Measured { about, metrics })
@@ -43,12 +49,15 @@ mod tests {
     fn a_report_tells_its_metrics_and_its_protocol() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.json");
-        let text = r#"{"gan-cli": "0.1", "fake": {"images": 4, "source": "a"}, "real": {"images": 5, "source": "b"},
+        let text = r#"{"gan-cli": "0.1", "fake": {"images": 4, "source": "/home/me/runs/a translating b"}, "real": {"images": 5, "source": "b"},
             "protocol": {"name": "clean"}, "metrics": {"FID": {"value": 1.5}, "L1": {"value": null}}}"#;
         std::fs::write(&path, text).unwrap();
         let measured = read(&path).unwrap();
         assert_eq!(measured.metrics, [("FID".to_owned(), 1.5)]);
-        assert!(measured.about.contains("4 images (a) against 5 images (b)") && measured.about.contains("clean"));
+        assert!(
+            measured.about.contains("4 images (a translating b) against 5 images (b)")
+                && measured.about.contains("clean")
+        );
         std::fs::write(&path, "[]").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("evaluate"));
     }

@@ -43,7 +43,10 @@ impl RuntimeArgs {
         match &library {
             Some(path) if !path.is_file() => {
                 let shown = path.display();
-                bail!(Coded(USAGE, format!("there is no library {shown}: name it with --runtime, or unset {VARIABLE}")));
+                bail!(Coded(
+                    USAGE,
+                    format!("there is no library {shown}: name it with --runtime, or unset {VARIABLE}")
+                ));
             }
             _ => Ok(library),
         }
@@ -61,18 +64,20 @@ pub(super) fn why_not() -> &'static str {
 #[cfg(feature = "onnxruntime")]
 pub(super) fn verify(file: &Path, subject: &Subject, options: &OnnxOptions, library: &Path) -> anyhow::Result<Proved> {
     let verified = gan_export::verify(file, subject, options, library).map_err(super::said)?;
-    let largest = verified.largest();
-    let error = match options.preprocessing {
-        true => format!("{:.0} levels of 255", largest * 255.0),
-        false => format!("{largest:.1e} of the range"),
+    let shown = |error: f64| match (error * 255.0).round() {
+        _ if !options.preprocessing => format!("{error:.1e} of the range"),
+        1.0 => "1 level of 255".to_owned(),
+        levels => format!("{levels} levels of 255"),
     };
-    let (inputs, limit) = (verified.errors.len(), verified.limit);
     let mut lines = vec![format!(
-        "verified with {} on {inputs} inputs: largest error {error} ({limit:.0e} is allowed); {:.1} ms an image",
+        "verified with {} on {} inputs: largest error {} (at most {}); {:.1} ms an image",
         verified.runtime,
+        verified.errors.len(),
+        shown(verified.largest()),
+        shown(verified.limit),
         verified.time.as_secs_f64() * 1e3
     )];
-    lines.extend(verified.errors.iter().map(|(name, error)| format!("  {name}: {error:.1e}")));
+    lines.extend(verified.errors.iter().map(|(name, error)| format!("  {name}: {}", shown(*error))));
     Ok(Proved(lines))
 }
 

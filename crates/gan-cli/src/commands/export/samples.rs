@@ -43,14 +43,19 @@ impl Samples {
             found
         } else {
             let samples = (0..COUNT as u64).map(|index| drawn(index, model)).collect();
-            Samples { samples, about: "samples: drawn images, for lack of the dataset; --sample FILE names better ones".into() }
+            Samples {
+                samples,
+                about: "samples: drawn images, for lack of the dataset; --sample FILE names better ones".into(),
+            }
         };
         let styles = trained.features_dir().join(StyleClusters::FILE).is_file();
         if model.encoder.is_some() && !styles && found.samples.iter().any(|sample| sample.style.is_none()) {
             let shown = source.model.display();
             bail!(Coded(
                 BAD_MODEL,
-                format!("{shown}: there are no styles to draw from yet; find them with `gan-cli encode-features --model {shown}`")
+                format!(
+                    "{shown}: there are no styles to draw from yet; find them with `gan-cli encode-features --model {shown}`"
+                )
             ));
         }
         Ok(found)
@@ -66,7 +71,10 @@ fn read(path: &Path, inst: Option<&Path>, model: &ModelConfig) -> anyhow::Result
     };
     let instances = match inst {
         _ if !model.instances => None,
-        None => bail!(Coded(USAGE, "this model was trained with instance maps: name those of the samples with --inst".into())),
+        None => bail!(Coded(
+            USAGE,
+            "this model was trained with instance maps: name those of the samples with --inst".into()
+        )),
         Some(folder) if folder.is_dir() => {
             let name = path.file_stem().map_or(path, Path::new);
             Some(decode_ids(&partner(folder, name)?, &options)?)
@@ -97,8 +105,11 @@ fn of_dataset(run: &Path, model: &ModelConfig) -> Option<Samples> {
         };
         let samples: Option<Vec<Sample>> = (0..dataset.len().min(COUNT)).map(item).collect();
         if let Some(samples) = samples.filter(|samples| !samples.is_empty()) {
-            let whose = if data.mode.is_procedural() { data.mode.name().to_owned() } else { data.root.display().to_string() };
-            let about = format!("samples: the first of {whose} ({phase}); check that they may be published, or name others with --sample FILE");
+            let whose =
+                if data.mode.is_procedural() { data.mode.name().to_owned() } else { data.root.display().to_string() };
+            let about = format!(
+                "samples: the first of {whose} ({phase}); check that they may be published, or name others with --sample FILE"
+            );
             return Some(Samples { samples, about });
         }
     }

@@ -39,7 +39,10 @@ impl SourceArgs {
     fn refuse_for_runs(&self) -> anyhow::Result<()> {
         self.weights.refuse_for_runs()?;
         if self.label_nc.is_some() || self.no_instance {
-            bail!(Coded(USAGE, "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()));
+            bail!(Coded(
+                USAGE,
+                "--label-nc and --no-instance are for bare weight files: a run knows its labels".into()
+            ));
         }
         Ok(())
     }
