@@ -18,6 +18,10 @@ pub(crate) struct Terminal {
 impl Default for Terminal {
     fn default() -> Self {
         let bar = std::io::stderr().is_terminal().then(ProgressBar::no_length);
+        // Nothing is known yet of which a bar could be drawn.
+        if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template("{msg}")) {
+            bar.set_style(style);
+        }
         Self { bar, last_line: Instant::now() }
     }
 }

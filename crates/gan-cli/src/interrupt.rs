@@ -1,5 +1,6 @@
 //! Ctrl-C, SIGTERM and SIGHUP: in training, the first finishes the step and saves, the second leaves at once; elsewhere the first leaves.
 
+use crate::output::clear_bar;
 use crate::{live, screen};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +29,7 @@ pub(crate) fn flag_saying(text: &'static str) -> Arc<AtomicBool> {
 /// From now on a signal ends the program at once, with this note: for what can be left at any moment.
 pub(crate) fn leave_with(said: String) {
     handle(move || {
+        clear_bar();
         note!("{said}");
         std::process::exit(130);
     });

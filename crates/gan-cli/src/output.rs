@@ -62,6 +62,14 @@ fn diverted(text: &str) -> bool {
     taker.as_ref().map(|take| take(text)).is_some()
 }
 
+/// Takes the bar off the terminal, for a note that is the last.
+pub(crate) fn clear_bar() {
+    let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).take().and_then(|bar| bar.upgrade());
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
+
 pub(crate) fn note(text: Arguments<'_>) {
     // One write, so that lines of several threads do not mix.
     let text = format!("{text}\n");

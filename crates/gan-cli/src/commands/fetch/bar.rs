@@ -19,6 +19,10 @@ impl Bar {
     pub(super) fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(ProgressBar::no_length);
         if let Some(bar) = &bar {
+            // Nothing is known yet of which a bar could be drawn.
+            if let Ok(style) = ProgressStyle::with_template("{msg}") {
+                bar.set_style(style);
+            }
             above(bar);
         }
         Self { bar, last_line: Instant::now() }

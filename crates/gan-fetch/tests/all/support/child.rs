@@ -1,5 +1,6 @@
 //! A fetch as a process of its own, which can be killed, limited and asked twice: this very program, with one test and a request in its
 //! environment.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the process speaks on its standard streams")]
 
 use std::env;
 use std::path::PathBuf;
