@@ -91,9 +91,16 @@ fn advise(error: &mut clap::Error) {
     // No argument of ours begins with a dash, so "use '-- --x'" helps nobody.
     error.remove(ContextKind::Suggested);
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return };
+    let option = option.clone();
+    // Every option that begins so looks like `--b` to clap.
+    let letter = |value: &ContextValue| matches!(value, ContextValue::String(arg) if arg.trim_matches('-').len() == 1);
+    if error.get(ContextKind::SuggestedArg).is_some_and(letter) {
+        error.remove(ContextKind::SuggestedArg);
+        error.remove(ContextKind::Usage);
+    }
     let words = process::command_line();
     let command = command(&words);
-    let tip = tip(command, option).or_else(|| {
+    let tip = tip(command, &option).or_else(|| {
         // What looks alike may be what was meant.
         let alike = error.get(ContextKind::SuggestedArg).is_some();
         let any = "'--set KEY=VALUE' sets any key of the configuration";
