@@ -176,8 +176,7 @@ pub(crate) fn plan(
     let whole = estimate_of_whole(flow, output, demand);
     let estimate = Estimate {
         whole: false,
-        memory: (taken + (plan.memory / 100 * IN_BANDS + IN_BANDS).max(at_the_end))
-            .max(demand.base() + demand.before),
+        memory: (taken + (plan.memory / 100 * IN_BANDS + IN_BANDS).max(at_the_end)).max(demand.base() + demand.before),
         packed: plan.packed,
         scratch: plan.scratch,
         moved: plan.moved,

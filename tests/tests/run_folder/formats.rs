@@ -27,6 +27,8 @@ fn goes_on(format: u32, says: impl Fn(&str, &[String])) {
         copy(&fixtures(format).join(name), &run);
         let (outcome, said) = resume_with(find(name), &run, &["max_steps=5"], None);
         assert_eq!(outcome.unwrap().step, 5, "{name}");
+        // The machine that wrote the fixture may have had another instruction set.
+        let said: Vec<String> = said.into_iter().filter(|said| !said.contains("differ in the last bits")).collect();
         says(name, &said);
         let line = std::fs::read_to_string(fixtures(format).join(format!("expected/{name}.json"))).unwrap();
         let expected: serde_json::Value = serde_json::from_str(&line).unwrap();

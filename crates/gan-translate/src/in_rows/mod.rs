@@ -39,7 +39,10 @@ impl<'m> RowJob<'m> {
     /// `None` for a translation at once: of an image that takes little memory, and of a kind that is not read in rows.
     pub(crate) fn of(model: &'m Model, files: &Files<'_>, output: &'m Path) -> Result<Option<Self>> {
         let (networks, reader) = (model.networks(), model.reader());
-        let alone = files.content.is_none() && files.instance_content.is_none() && reader.transform.is_none() && output != Path::new("-");
+        let alone = files.content.is_none()
+            && files.instance_content.is_none()
+            && reader.transform.is_none()
+            && output != Path::new("-");
         if !alone || !networks.takes_rows() || output.as_os_str().is_empty() {
             return Ok(None);
         }
