@@ -28,9 +28,13 @@ pub fn recognise(config: &DataConfig) -> DataConfig {
     } else {
         let guess = guess(&config.root);
         config.mode = guess.mode();
-        let usual = ["A", "trainA", "train_A"].iter().any(|name| config.root.join(name).is_dir());
-        if matches!(guess, Guess::Images | Guess::Unpaired) && !usual && !holds_images(&config.root) {
-            recognise_by_names(&mut config);
+        let usual = ["A", "trainA", "train_A", "train/A"].iter().any(|name| config.root.join(name).is_dir());
+        let train = config.root.join("train");
+        // Pairs side by side may lie in folders of `train`; two folders with the same names in it are two sides.
+        let sides = guess == Guess::Pairs && train.is_dir() && !holds_images(&train);
+        if (sides || matches!(guess, Guess::Images | Guess::Unpaired)) && !usual && !holds_images(&config.root) {
+            let by_names = recognised_by_names(&config);
+            config = by_names.filter(|found| !sides || found.mode != DataMode::Unaligned).unwrap_or(config);
         }
     }
     if config.mode == DataMode::Labelled && !is_named(FolderKey::Instances) {
@@ -39,8 +43,8 @@ pub fn recognise(config: &DataConfig) -> DataConfig {
     config
 }
 
-/// Tries the folders' own names, and takes them where they lead to something.
-fn recognise_by_names(config: &mut DataConfig) {
+/// Tries the folders' own names; none where they lead to nothing.
+fn recognised_by_names(config: &DataConfig) -> Option<DataConfig> {
     for mode in [DataMode::Labelled, DataMode::Aligned] {
         let Some(folders) = suggest_folders(&config.root, mode) else { continue };
         let mut named = config.clone();
@@ -50,9 +54,9 @@ fn recognise_by_names(config: &mut DataConfig) {
             continue;
         }
         named.mode = if mode == DataMode::Aligned && !shares_names(&named) { DataMode::Unaligned } else { mode };
-        *config = named;
-        return;
+        return Some(named);
     }
+    None
 }
 
 /// Whether the first file that should be a label map is one.
@@ -172,6 +176,8 @@ mod tests {
         assert_eq!(of(&["train/l/1.png", "train/r/1.png"]), named(Aligned, "folder_a={phase}/l folder_b={phase}/r"));
         let labels = named(Labelled, "label_folder=masks image_folder=photos");
         assert_eq!(of(&["masks/1.png", "photos/1.png"]), labels);
+        let files = of(&["train/street/1.png", "train/town/2.png"]);
+        assert_eq!(files, named(Aligned, ""), "pairs side by side, in folders");
         assert_eq!(of(&["gt-colours/1.png", "photos/1.png"]).0, Aligned, "its images are no maps of ids");
         assert_eq!(of(&["horses/1.png", "zebras/2.png"]).0, Unaligned);
         assert_eq!(of(&["1.png"]), named(Single, ""));
