@@ -243,10 +243,8 @@ impl Observer for Progress {
                     "training diverged after step {from}: {reason} is not finite; rewound to step {step}, from where the images come in another order (rewind {rewinds})"
                 ));
             }
-            Event::Saved { step, path, .. } => {
-                if self.saved_line.due(QUIET) || *step == self.view.total {
-                    self.tell(&format!("saved {}", path.display()));
-                }
+            Event::Saved { step, path, .. } if self.saved_line.due(QUIET) || *step == self.view.total => {
+                self.tell(&format!("saved {}", path.display()));
             }
             Event::Finished { reason, .. } => self.end(*reason),
             _ => {}
