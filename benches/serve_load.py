@@ -216,6 +216,8 @@ def main():
         report = {
             "ready_s": round(ready, 2), "first_status": status, "first_ms": round(1000 * first, 1), "one_by_one": summary(alone),
             "resident_mib": memory(server.pid, "VmRSS"), "alone": phase(args, port, server.pid, False), "among_hostile": phase(args, port, server.pid, True),
+            # What else the machine does shows in the difference to the first.
+            "alone_again": phase(args, port, server.pid, False),
         }
     finally:
         server.terminate()
