@@ -69,8 +69,8 @@ pub use channels::{adapt_channels, has_alpha};
 pub use config::{DataConfig, DataMode, Direction};
 pub use dataset::{Dataset, Description, ItemFiles};
 pub use decode::{
-    AlphaPolicy, DecodeLimits, DecodeOptions, Header, IdRowReader, LabelsAs, RowReader, decode, decode_bytes, decode_ids, decode_ids_bytes,
-    probe,
+    AlphaPolicy, DecodeLimits, DecodeOptions, Header, IdRowReader, LabelsAs, RowReader, decode, decode_bytes,
+    decode_ids, decode_ids_bytes, probe,
 };
 pub use dynamic_image::Image;
 pub use encode::{

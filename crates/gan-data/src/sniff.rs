@@ -27,8 +27,7 @@ pub(crate) fn sniff(path: &Path) -> Content {
 /// `head` is (at least the beginning of) a file of `length` bytes. Short magics that begin many a text are checked further.
 pub(crate) fn of_bytes(head: &[u8], length: u64) -> Content {
     let at = |from: usize, magic: &[u8]| head.get(from..).is_some_and(|rest| rest.starts_with(magic));
-    let images: [&[u8]; 7] =
-        [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8"];
+    let images: [&[u8]; 7] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8"];
     let bmp_length = head.get(2..6).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
     let is_bmp = at(0, b"BM") && bmp_length.is_some_and(|n| u64::from(n) == length);
     let is_pnm = matches!(head, [b'P', b'1'..=b'6', space, next, ..]

@@ -67,8 +67,8 @@ pub mod upload;
 pub mod weight;
 
 pub use ops::{
-    act, augment, bands, blur, bytes, concat, conv, dropout, elementwise, grad, image_pool, labels, loss, norm, onehot, optim,
-    patches, pool, storage, upsample,
+    act, augment, bands, blur, bytes, concat, conv, dropout, elementwise, grad, image_pool, labels, loss, norm, onehot,
+    optim, patches, pool, storage, upsample,
 };
 pub use spec::math_mode;
 

@@ -103,7 +103,8 @@ impl Reader {
         // What is wrong with a file is said by who reads it.
         let Ok(header) = probe(files.input, &self.options_of(files)) else { return Ok(()) };
         let pixels = u64::from(header.width) * u64::from(header.height);
-        let (stored, floats) = (u64::from(header.channels) * u64::from(header.depth / 8), self.channels.0.max(1) as u64 * 4);
+        let (stored, floats) =
+            (u64::from(header.channels) * u64::from(header.depth / 8), self.channels.0.max(1) as u64 * 4);
         // While an image is decoded, its samples are there up to three times; then there are they and the tensor.
         let input = pixels * (3 * stored).max(stored + 2 * floats);
         check_input((header.width as usize, header.height as usize), input, limit, parameters)

@@ -4,9 +4,7 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor};
-use gan_data::{
-    AlphaPolicy, Batch, DecodeOptions, Direction, IdMap, Image, Raster, decode, write_ids, write_image,
-};
+use gan_data::{AlphaPolicy, Batch, DecodeOptions, Direction, IdMap, Image, Raster, decode, write_ids, write_image};
 use gan_nets::{Arch, GeneratorConfig, NormKind, Upsample};
 use gan_translate::{
     Alpha, Error, Estimate, Files, InputKind, MemoryLimit, Model, ModelConfig, Options, OutputKind, TrainedModel,
@@ -220,7 +218,8 @@ fn labels_and_lightness_row_by_row() {
     let (map, inst) = (folder.path().join("map.png"), folder.path().join("inst.png"));
     write_ids(&map, &ids(12)).unwrap();
     write_ids(&inst, &ids(40_000)).unwrap();
-    let wide = GeneratorConfig { arch: Arch::Global, n_downsample_global: 2, n_blocks_global: 1, ngf: 8, ..resnet(13, 3) };
+    let wide =
+        GeneratorConfig { arch: Arch::Global, n_downsample_global: 2, n_blocks_global: 1, ngf: 8, ..resnet(13, 3) };
     let local = GeneratorConfig { arch: Arch::Local, n_local_enhancers: 1, n_blocks_local: 1, ..wide.clone() };
     for (name, config) in [("global", wide), ("local", local)] {
         let input = InputKind::Labels { label_nc: 12, dont_care: None };
@@ -235,7 +234,9 @@ fn labels_and_lightness_row_by_row() {
         write_ids(&wrong, &IdMap::new(raster)).unwrap();
         let rows = Options { limit: Some(limit(folder.path(), u64::MAX)), ..Options::default() };
         let refused = Model::load(&model, rows).unwrap();
-        match refused.translate_files(&Files { instances: Some(&inst), ..Files::new(&wrong) }, &folder.path().join("x.png")) {
+        match refused
+            .translate_files(&Files { instances: Some(&inst), ..Files::new(&wrong) }, &folder.path().join("x.png"))
+        {
             Err(Error::LabelOutOfRange { x: 7, y: 300, label: 12, label_nc: 12, .. }) => {}
             other => panic!("{other:?}"),
         }
@@ -256,7 +257,10 @@ fn labels_and_lightness_row_by_row() {
 #[test]
 fn a_file_that_is_damaged_leaves_no_result() {
     let folder = tempfile::tempdir().unwrap();
-    let model = model(&folder.path().join("model"), &images(&[("g", Direction::A2b, GeneratorConfig { ngf: 8, ..resnet(3, 3) })]));
+    let model = model(
+        &folder.path().join("model"),
+        &images(&[("g", Direction::A2b, GeneratorConfig { ngf: 8, ..resnet(3, 3) })]),
+    );
     let input = folder.path().join("in.png");
     write_image(&input, &pictures(folder.path(), 3, false, (500, 600))).unwrap();
     let files = Files::new(&input);

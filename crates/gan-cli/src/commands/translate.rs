@@ -403,7 +403,8 @@ fn said(FileError { stage, error }: FileError, job: &Translation) -> anyhow::Err
     let error = match *error {
         // Here, the limits on images follow that on memory.
         Error::Data(gan_data::Error::TooLarge { path, width, height, limit }) => {
-            let remedy = "give --max-memory, for example 1GiB, or more of it: then images of any size are read that fit into it";
+            let remedy =
+                "give --max-memory, for example 1GiB, or more of it: then images of any size are read that fit into it";
             let message = format!("{} is {width}x{height}: {limit}; {remedy}, or scale it down", path.display());
             Coded(BAD_DATA, message).into()
         }

@@ -46,7 +46,9 @@ mod tests {
             to.copy_from_slice(&bytes);
             Ok::<(), std::io::Error>(())
         });
-        let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let bits = |t: &Tensor| {
+            t.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+        };
         assert_eq!(bits(&back.unwrap()), bits(&t.narrow(1, 1, 2).unwrap()));
         assert!(with_bytes(&t.to_dtype(DType::F64).unwrap(), |_| ()).is_err());
         assert!(from_bytes(4, |_| Err(std::io::Error::other("no disk"))).unwrap_err().to_string().contains("no disk"));

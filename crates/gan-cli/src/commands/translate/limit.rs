@@ -152,7 +152,10 @@ fn said(input: &Path, e: &Estimate) -> String {
             (false, _) => "read and written as a whole".to_owned(),
             (true, 0) => "read and written row by row".to_owned(),
             (true, decoded) => {
-                format!("decoded as a whole, {}: only PNG without interlacing and TIFF are read row by row", bytes(decoded))
+                format!(
+                    "decoded as a whole, {}: only PNG without interlacing and TIFF are read row by row",
+                    bytes(decoded)
+                )
             }
         },
     );

@@ -264,8 +264,7 @@ impl IdRowReader {
                 };
                 found.map_err(|(at, colour)| {
                     let (x, y) = (at % width, rows.start + at / width);
-                    let reason =
-                        format!("at x={x}, y={y} it holds {colour}, and red, green and blue have to be equal");
+                    let reason = format!("at x={x}, y={y} it holds {colour}, and red, green and blue have to be equal");
                     Error::InColour { path: reader.sequence.opened.path.clone(), reason }
                 })?
             }
@@ -275,7 +274,9 @@ impl IdRowReader {
 }
 
 /// The levels of pixels that are grey, or the first pixel that is not, and its colour.
-fn levels<T: Copy + Default + PartialEq + Display + Into<u32>>(raster: &Raster<T>) -> Result<Vec<u32>, (usize, String)> {
+fn levels<T: Copy + Default + PartialEq + Display + Into<u32>>(
+    raster: &Raster<T>,
+) -> Result<Vec<u32>, (usize, String)> {
     let pixels = raster.samples().chunks_exact(raster.channels()).enumerate();
     pixels
         .map(|(at, pixel)| match pixel[0] == pixel[1] && pixel[0] == pixel[2] {

@@ -122,8 +122,7 @@ impl Rows for PngRows {
     }
 
     fn restart(&mut self) -> Result<()> {
-        self.reader =
-            reader(&self.source, self.most, self.purpose).map_err(|error| refused(&self.path, error))?;
+        self.reader = reader(&self.source, self.most, self.purpose).map_err(|error| refused(&self.path, error))?;
         Ok(())
     }
 

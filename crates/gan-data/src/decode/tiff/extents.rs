@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use image::metadata::Orientation;
 
-use crate::decode::bytes::Bytes;
 use super::layout::{Layout, changed};
+use crate::decode::bytes::Bytes;
 use crate::decode::flaw::Flaw;
 use crate::decode::source::Source;
 

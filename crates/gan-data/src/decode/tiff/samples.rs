@@ -8,8 +8,8 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::{TiffError, TiffUnsupportedError};
 
 use super::extents::{STRIP_LENGTHS, STRIP_OFFSETS};
-use crate::decode::bytes::Bytes;
 use super::layout::{Directory, Layout, changed};
+use crate::decode::bytes::Bytes;
 use crate::decode::flaw::Flaw;
 use crate::decode::limits::{DecodeLimits, MOST_EXPANSION};
 use crate::decode::{Header, OTHER_TIFF, REPLACE};
