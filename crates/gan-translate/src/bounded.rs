@@ -25,15 +25,15 @@ const SCRATCH: f64 = 800e6;
 /// Bytes of a translation at once up to which bands are not looked for.
 const SMALL: u64 = 256 << 20;
 /// The share of that in hundredths within which bands are looked for that cost next to no time, and the work that they may cost.
-const LEAN: u64 = 40;
-const LEAN_WORK: u64 = 103;
+const LEAN: u64 = 34;
+const LEAN_WORK: u64 = 104;
 
 /// What is in memory beside the evaluation of a network.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Demand {
     /// Bytes of its parameters.
     pub(crate) parameters: u64,
-    /// Bytes that stay: of inputs, and of outputs on their way into a file.
+    /// Bytes that stay: of inputs.
     pub(crate) held: u64,
     /// Bytes of inputs while they are decoded, before anything is computed.
     pub(crate) before: u64,
@@ -41,14 +41,15 @@ pub(crate) struct Demand {
     pub(crate) decoded: u64,
     /// Whether files are read and written row by row.
     pub(crate) rows: bool,
-    /// Whether the output is gathered in memory, and becomes an image there.
-    pub(crate) gathers: bool,
+    /// Bytes of an output that is passed on row by row, on its way into a file; `None` for one that is gathered in memory, and becomes an image
+    /// there.
+    pub(crate) passing: Option<u64>,
 }
 
 impl Demand {
     /// Of tensors of so many bytes beside the parameters.
     pub(crate) fn of_tensors(parameters: u64, held: u64) -> Self {
-        Demand { parameters, held, before: 0, decoded: 0, rows: false, gathers: true }
+        Demand { parameters, held, before: 0, decoded: 0, rows: false, passing: None }
     }
 
     /// Bytes of the program, its threads and its parameters.
@@ -58,7 +59,7 @@ impl Demand {
 
     /// Bytes of an output that is gathered, cut to the size of the input, and as an image.
     fn at_the_end(&self, size: Size) -> u64 {
-        if self.gathers { size.bytes() * 5 / 2 } else { 0 }
+        if self.passing.is_none() { size.bytes() * 5 / 2 } else { 0 }
     }
 }
 
@@ -161,7 +162,8 @@ pub(crate) fn plan(
     let (size, taken, rates) = (flow.size(output), demand.base() + demand.held, rates());
     let (memory, scratch) = limit.map_or((u64::MAX, 0), |limit| (limit.memory, limit.scratch_bytes));
     let left = memory.saturating_sub(taken);
-    let limits = |memory: u64, scratch: u64| Limits { memory, scratch, output: demand.gathers };
+    let output_bytes = demand.passing.unwrap_or(size.bytes());
+    let limits = |memory: u64, scratch: u64| Limits { memory, scratch, output: output_bytes };
     let lean = (at_once(flow, output) / 100 * LEAN).min(left / IN_BANDS * 100);
     let cheap = |plan: &Plan| plan.macs * 100 <= flow.macs() * LEAN_WORK;
     let found = match flow.plan(output, &limits(lean, 0), &rates) {

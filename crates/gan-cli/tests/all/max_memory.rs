@@ -37,6 +37,44 @@ fn the_limit_changes_no_byte() {
     assert_eq!(translate("bands.png", &limit).code, Some(0));
     assert!(fs::read(bench.path("bands.png")).unwrap() == fs::read(bench.path("whole.png")).unwrap());
     assert_eq!(fs::read_dir(bench.path("scratch")).unwrap().count(), 0);
+
+    // The same plan for programs.
+    let plan = translate("none.png", &[&limit[..], &["--plan", "--json"]].concat());
+    let plan: serde_json::Value = serde_json::from_str(&plan.out).unwrap();
+    let plan = &plan["plans"][0];
+    assert_eq!(
+        (&plan["input"], &plan["row_by_row"], &plan["at_once"]),
+        (&"in.png".into(), &true.into(), &false.into())
+    );
+    for key in [
+        "width",
+        "height",
+        "memory_bytes",
+        "memory_at_once_bytes",
+        "parameters_bytes",
+        "packed_weights_bytes",
+        "sweeps",
+        "multiply_adds",
+    ] {
+        assert!(plan[key].as_u64().is_some_and(|number| number > 0), "{key} in {plan}");
+    }
+    assert!(plan["seconds"].as_f64().is_some() && plan["moved_bytes"].as_u64() >= plan["scratch_bytes"].as_u64());
+    // What is there already is looked at to its end, and left.
+    let skipped = translate("bands.png", &[&limit[..], &["--skip-existing"]].concat());
+    assert!(skipped.err.contains("1 skipped"), "{skipped:?}");
+}
+
+#[test]
+fn pixels_are_limited_by_memory_alone_if_that_is_limited() {
+    let bench = Bench::new();
+    bench.ok(tiny_in("cyclegan", "run", &["max_steps=1"]));
+    // One row of more pixels than a side may have.
+    image::GrayImage::from_fn(70_000, 1, |x, _| image::Luma([x as u8])).save(bench.path("wide.png")).unwrap();
+    let translate = |more: &[&str]| bench.run(["translate", "run", "wide.png", "out.tif"].iter().chain(more));
+    translate(&[]).fails(3, &["wide.png is 70000x1", "give --max-memory", "scale it down"]);
+    let limited = translate(&["--max-memory", "600MiB"]);
+    assert_eq!(limited.code, Some(0), "{limited:?}");
+    assert_eq!(image::image_dimensions(bench.path("out.tif")).unwrap(), (70_000, 1));
 }
 
 #[test]

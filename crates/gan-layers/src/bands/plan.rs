@@ -23,8 +23,9 @@ pub struct Limits {
     pub memory: u64,
     /// Bytes of files.
     pub scratch: u64,
-    /// Whether the output is gathered in memory, as [`Dataflow::run`] does, and not passed on row by row.
-    pub output: bool,
+    /// Bytes of memory that the output takes while the last sweep makes it: all of its own where [`Dataflow::run`] gathers it, else what it needs on
+    /// its way to where [`Dataflow::run_into`] passes it on.
+    pub output: u64,
 }
 
 /// How fast the machine is, to weigh files against computing again.
@@ -260,7 +261,6 @@ impl Planner<'_, '_> {
             }
             unread.into_iter().for_each(|v| places[v] = Place::Recomputed);
         };
-        let output = if self.limits.output { self.flow.nodes[self.output].size.bytes() } else { 0 };
         let count = places.len();
         let mut plan = Plan {
             output: self.output,
@@ -284,7 +284,7 @@ impl Planner<'_, '_> {
             let bytes = |v: usize| self.flow.nodes[v].size.bytes();
             let mut memory = plan.alive(&created, i, Place::Memory, bytes);
             if i + 1 == count {
-                memory += output;
+                memory += self.limits.output;
             }
             let left = self.limits.memory.saturating_sub(memory);
             let (mut rows, mut peak) = (1, u64::MAX);

@@ -3,6 +3,9 @@
 use super::dataflow::Dataflow;
 use std::ops::Range;
 
+/// Bands in a row that take no more than those before them, after which none does.
+const REPEATED: usize = 64;
+
 /// One walk over all rows of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Sweep {
@@ -112,7 +115,7 @@ impl<'s, 'g, 'a> Progress<'s, 'g, 'a> {
         let parts = &self.sweep.parts;
         let computed = parts.iter().filter(|part| !part.stored);
         let packed: u64 = computed.map(|part| self.flow.nodes[part.value].packed).sum();
-        let mut peak = 0;
+        let (mut peak, mut since) = (0, 0);
         for band in self.bands(rows) {
             let steps = self.step(&band);
             let (mut windows, mut most) = (0, 0);
@@ -135,7 +138,12 @@ impl<'s, 'g, 'a> Progress<'s, 'g, 'a> {
                 let joined = if step.from < step.fresh.start { window } else { 0 };
                 most = most.max(working + copied + 2 * bytes(step.fresh.len()) + joined);
             }
+            since = if windows + most > peak { 0 } else { since + 1 };
             peak = peak.max(windows + most);
+            // What bands take repeats after a few of them. Of tall images there are thousands.
+            if since == REPEATED {
+                break;
+            }
         }
         packed + peak
     }

@@ -93,18 +93,16 @@ impl<'m> RowJob<'m> {
         let ShapeBytes { row, all } = ShapeBytes::of(&self.shape);
         let floats = row * 4 / u64::from(self.shape.depth / 8);
         let rows = (floats * 3 / 2).saturating_mul(self.shape.height as u64).min(ROWS.max(8 * floats) * 3 / 2);
-        let written = match RowWriter::serves(self.output, self.shape.channels) {
-            true => ENCODER + 4 * row,
-            // The levels, and the encoded file, which is not larger.
-            false => 2 * all,
-        };
+        let in_rows = RowWriter::serves(self.output, self.shape.channels);
+        // Of a format that is encoded as a whole, the levels, and the file, which is not larger.
+        let written = if in_rows { ENCODER + 4 * row } else { 2 * all };
         Demand {
             parameters: self.model.networks().parameters(),
-            held: input.held + rows + written,
+            held: input.held + if in_rows { 0 } else { written },
             before: input.decoding,
             decoded: input.whole,
             rows: true,
-            gathers: false,
+            passing: Some(rows + if in_rows { written } else { 0 }),
         }
     }
 
