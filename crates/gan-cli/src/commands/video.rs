@@ -17,6 +17,7 @@ use crate::interrupt;
 use crate::wording::worded;
 use anyhow::bail;
 use clap::ValueEnum;
+use gan_fs::is_same;
 use gan_translate::{Input, Model, Statistics, Steadier, SteadyOptions};
 use gan_video::Rate;
 use gan_video::ffmpeg::{Ffmpeg, Quality, Section};
@@ -307,6 +308,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 fn refuse_inputs(args: &Args, source: &Source) -> anyhow::Result<()> {
     let mut inputs = Inputs::default();
     match source.folder() {
+        Some(folder) if is_same(folder, &args.output) => bail!(Coded(
+            USAGE,
+            format!("{} is both input and output, which is read; name another folder", folder.display())
+        )),
         Some(folder) => inputs.folder(folder),
         None => inputs.file(&args.input),
     }

@@ -262,7 +262,7 @@ fn a_video_with_sound_is_played_back_frame_by_frame() {
         "-i clip.mp4 -vf scale=in_color_matrix=bt709:in_range=tv:flags=bicubic+accurate_rnd+full_chroma_int,format=rgb24 decoded/%04d.ppm",
     );
     bench.ok(["translate", "run", "decoded", "translated"]);
-    let played = run_ffmpeg(&bench, "-i out.mkv -f rawvideo -pix_fmt rgb24 -");
+    let played = run_ffmpeg(&bench, "-i out.mkv -vsync passthrough -f rawvideo -pix_fmt rgb24 -");
     let size = 3 * 40 * 24;
     assert_eq!(played.len(), 120 * size);
     for (t, played) in played.chunks(size).enumerate() {
@@ -281,7 +281,7 @@ fn a_video_with_sound_is_played_back_frame_by_frame() {
     ] {
         assert!(found.contains(wanted), "{wanted} is missing in {found}");
     }
-    let times = run_ffmpeg(&bench, "-i out.mp4 -map 0:v -f framemd5 -fps_mode passthrough -");
+    let times = run_ffmpeg(&bench, "-i out.mp4 -map 0:v -vsync passthrough -f framemd5 -");
     let times = String::from_utf8(times).unwrap();
     let times: Vec<i64> = times
         .lines()
