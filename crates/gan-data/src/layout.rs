@@ -126,13 +126,13 @@ pub(crate) fn locate_photographs(root: &Path, phase: &str) -> Result<Located<Pat
 
 fn without_phase(root: &Path, phase: &str) -> Option<([PathBuf; 2], String)> {
     let folders = [root.join("A"), root.join("B")];
-    let note = format!("no `{phase}` part: all of A/ and B/ is used");
+    let note = format!("no `{phase}` part found; using all of A/ and B/");
     folders.iter().all(|folder| folder.is_dir()).then_some((folders, note))
 }
 
 /// The note to give when a folder that holds images itself is used as a whole.
 fn flat(root: &Path, phase: &str) -> Option<String> {
-    holds_images(root).then(|| format!("no `{phase}` part: all images of the folder are used"))
+    holds_images(root).then(|| format!("no `{phase}` part found; using all images of the folder"))
 }
 
 /// Folders that may be the two domains: those that hold images and are not parts of a dataset, runs or hidden.

@@ -79,7 +79,7 @@ impl RunFolder {
         if is_run(storage, path) {
             return Err(Error::RunFolder {
                 path: path.to_owned(),
-                reason: "it holds a run already".to_owned(),
+                reason: "it already contains a run".to_owned(),
                 remedy: "resume that run, or choose another folder",
             });
         }
@@ -311,7 +311,7 @@ mod tests {
         assert!(matches!(RunFolder::create(&Disk, &path, "", &info()), Err(Error::Busy { .. })));
         drop(run);
         let again = RunFolder::create(&Disk, &path, "", &info()).unwrap_err().to_string();
-        assert!(again.contains("holds a run already"), "{again}");
+        assert!(again.contains("already contains a run"), "{again}");
         let mut run = RunFolder::open(&Disk, &path).unwrap();
         assert_eq!(read_config(&Disk, run.path()).unwrap(), "[train]\nlr = 2e-4\n");
         let first = read_info(&Disk, run.path()).unwrap();

@@ -39,7 +39,7 @@ documented! {
         pub accumulate: u64,
         /// Images kept per image pool.
         pub pool_size: usize,
-        /// Images between log points.
+        /// Losses are logged once in so many images.
         pub print_freq: u64,
         /// Images between previews in the gallery.
         pub display_freq: u64,

@@ -95,7 +95,7 @@ fn what_is_missing_or_damaged_is_written_anew() {
         fs::remove_file(hurt.join(name)).unwrap();
     }
     let refused = start(&hurt, &FACADES).0.unwrap_err().to_string();
-    assert!(refused.contains("holds a run already"), "{refused}");
+    assert!(refused.contains("already contains a run"), "{refused}");
     assert_eq!(resume(&hurt, &["n_epochs=4"]).0.unwrap().step, 8);
 }
 

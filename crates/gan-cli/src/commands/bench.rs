@@ -1,7 +1,7 @@
 //! `gan-cli bench`: times whole training steps and translations.
 //!
 //! On a device, the host waits for it before and after every run, and memory is the most that the device held at a time
-//! during the counted runs; on the CPU it is the most that the process ever had resident.
+//! during the timed runs; on the CPU it is the most that the process ever had resident.
 
 mod case;
 
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// `precision`, `tf32`, `deterministic` and `cuda_graphs`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Wait for a line on standard input before every counted run and answer with its milliseconds, so that a script
+    /// Wait for a line on standard input before every timed run and answer with its milliseconds, so that a script
     /// can take turns with another program (benches/compare.py)
     #[arg(long)]
     paced: bool,

@@ -81,7 +81,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let ms_ssim = if scores.model.ms_ssim.is_some() { "   MS-SSIM" } else { "" };
     out!("held-out pairs ({TESTED}), levels of 0..255   L1      PSNR       SSIM{ms_ssim}");
     out!("  the trained model                       {}", scores.model);
-    out!("  baseline: the mean training photo       {}", scores.baseline);
+    out!("  baseline: mean training image           {}", scores.baseline);
     out!("label map | model | truth: {}", out.join("held-out.png").display());
     out!("gallery:                   {}", out.join("gallery/index.html").display());
     if !args.said.quiet {

@@ -113,6 +113,6 @@ fn print(network: &Network, size: (usize, usize)) -> anyhow::Result<()> {
             number(row.macs as f64 / 1e6, 1)
         );
     }
-    out!("{} parameters, {:.2} GMAC an image", summary.params(), summary.macs() as f64 / 1e9);
+    out!("{} parameters, {:.2} GMACs per image", summary.params(), summary.macs() as f64 / 1e9);
     Ok(())
 }

@@ -91,7 +91,7 @@ pub(crate) struct Args {
     /// What becomes of alpha if the model does not take it. Without this it is left out, with a note
     #[arg(long, value_enum)]
     alpha: Option<AlphaArg>,
-    /// Which way, for models that know both
+    /// Direction of models that translate both ways (CycleGAN)
     #[arg(long, value_enum, default_value_t = Direction::A2b)]
     direction: Direction,
     /// Instance maps for pix2pixHD: a file, or a folder with the label maps' names
@@ -101,7 +101,7 @@ pub(crate) struct Args {
     /// default is 0
     #[arg(long, value_name = "N", conflicts_with = "encode")]
     style: Option<u64>,
-    /// An image that lends its style, for models with an instance feature encoder
+    /// Style image, for models with an instance feature encoder: its instance features are encoded and reused
     #[arg(long)]
     encode: Option<PathBuf>,
     /// Use running statistics in batch norms (PyTorch's eval()); the default is the image's own, as in the references'

@@ -93,7 +93,7 @@ pub(crate) struct Args {
     /// The ffmpeg to use; ffprobe lies beside it
     #[arg(long, value_name = "PATH")]
     ffmpeg: Option<PathBuf>,
-    /// Which way, for models that know both
+    /// Direction of models that translate both ways (CycleGAN)
     #[arg(long, value_enum, default_value_t = model::Direction::A2b)]
     direction: model::Direction,
     /// Use running statistics in batch norms (PyTorch's eval())

@@ -177,7 +177,7 @@ fn wrong_usage() {
 fn run_folders_that_cannot_be_used() {
     let bench = Bench::new();
     bench.ok(tiny_in("pix2pix", "run", &["max_steps=2"]));
-    bench.run(tiny_in("pix2pix", "run", &[])).fails(4, &["run", "holds a run already", "resume"]);
+    bench.run(tiny_in("pix2pix", "run", &[])).fails(4, &["run", "already contains a run", "resume"]);
     bench.run(resume("pix2pix", "nowhere")).fails(4, &["nowhere", "no run in it"]);
     bench.run(resume("cyclegan", "run")).fails(4, &["this run is pix2pix, not cyclegan"]);
     fs::create_dir(bench.path("photos")).unwrap();

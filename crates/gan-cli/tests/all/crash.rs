@@ -95,7 +95,7 @@ fn killed_before_the_first_checkpoint() {
     wait(&mut child);
     assert_eq!(step(&run), None);
     // The folder is a run, so training into it anew is refused; resuming starts it over.
-    bench.run(tiny_in("pix2pix", "run", &settings)).fails(4, &["run", "holds a run already", "resume"]);
+    bench.run(tiny_in("pix2pix", "run", &settings)).fails(4, &["run", "already contains a run", "resume"]);
     let ran = bench.ok(resume("pix2pix", "run"));
     assert!(ran.err.contains("no checkpoint yet"), "{}", ran.err);
     bench.ok(tiny_in("pix2pix", "whole", &settings));

@@ -105,7 +105,7 @@ fn the_command_line_of_the_start_resumes_too() {
     with(&["--resume"]).fails(4, &["loss.lambda_l1: 50.0 -> 100.0"]);
     assert_eq!(newest(&bench.path("run")).step, 3);
     // A new run does not go there, and is told how to resume the old one.
-    with(&[]).fails(4, &["holds a run already", "resume it with: gan-cli train pix2pix --out run --resume"]);
+    with(&[]).fails(4, &["already contains a run", "resume it with: gan-cli train pix2pix --out run --resume"]);
     // Without them, the run's own configuration counts; the method is known.
     let ran = bench.ok(["train", "--out", "run", "--resume", "--set", "max_steps=0"]);
     assert!(ran.err.contains("training pix2pix on cpu from step 3: 4 steps"), "{}", ran.err);

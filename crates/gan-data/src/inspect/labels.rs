@@ -50,12 +50,13 @@ fn out_of_range(path: &Path, seen: &Seen, config: &DataConfig) -> Option<Problem
     let (&value, count) = beyond().min_by_key(|(_, count)| count.first)?;
     let pixels: u64 = beyond().map(|(_, count)| count.pixels).sum();
     let (x, y) = (count.first % seen.size.0, count.first / seen.size.0);
-    let have = if pixels == 1 { "1 pixel has a label".to_owned() } else { format!("{pixels} pixels have labels") };
+    let have =
+        if pixels == 1 { "1 pixel has a label id".to_owned() } else { format!("{pixels} pixels have label ids") };
     Some(Problem {
         severity: Severity::Error,
         kind: ProblemKind::LabelOutOfRange,
         path: path.to_path_buf(),
-        message: format!("{have} not below label_nc = {}; first label {value} at x={x}, y={y}", config.label_nc),
+        message: format!("{have} ≥ label_nc ({}); the first is {value} at x={x}, y={y}", config.label_nc),
         remedy: String::new(),
     })
 }

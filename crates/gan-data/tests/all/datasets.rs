@@ -341,7 +341,7 @@ fn flat_folders_work_alike_and_keep_other_parts_out() {
         let data = open(&config).unwrap();
         assert_eq!(data.len(), 2, "{:?}", config.mode);
         let notes = data.describe().notes;
-        assert!(notes[0].contains("no `train` part: all images of the folder are used"), "{notes:?}");
+        assert!(notes[0].contains("no `train` part found; using all images of the folder"), "{notes:?}");
         assert!(notes[1].contains("1 other part of the dataset (test)"), "{notes:?}");
     }
 }

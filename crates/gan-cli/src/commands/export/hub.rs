@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// Folder to write; it must not exist
     #[arg(value_name = "DIR")]
     out: PathBuf,
-    /// Which way, for models of CycleGAN, which know both: a folder holds one generator
+    /// Direction, for models of CycleGAN: a folder holds one generator
     #[arg(long, value_enum)]
     direction: Option<Direction>,
     /// Input of a sample, in place of images of the run's dataset; may be given several times
