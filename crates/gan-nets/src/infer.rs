@@ -101,7 +101,7 @@ impl fmt::Display for Network {
                 (format!("{} discriminators of {} layers{keys}", c.num_d, c.n_layers), None, c.ndf, c.norm)
             }
             Network::Encoder(c) => {
-                (format!("feature encoder of {} halvings", c.n_downsample), Some(c.feat_num), c.nef, c.norm)
+                (format!("feature encoder of {} downsampling layers", c.n_downsample), Some(c.feat_num), c.nef, c.norm)
             }
         };
         write!(f, "{what}, {}", self.input_nc())?;
@@ -127,10 +127,10 @@ fn generator_kind(c: &GeneratorConfig) -> String {
     };
     let counts = match c.arch {
         Arch::Resnet => format!(" of {} blocks", c.n_blocks),
-        Arch::Unet => format!(" of {} halvings", c.num_downs),
-        Arch::Global => format!(" of {} halvings, {} blocks", c.n_downsample_global, c.n_blocks_global),
+        Arch::Unet => format!(" of {} downsampling layers", c.num_downs),
+        Arch::Global => format!(" of {} downsampling layers, {} blocks", c.n_downsample_global, c.n_blocks_global),
         Arch::Local => format!(
-            " of {} enhancers ({} blocks) on {} halvings, {} blocks",
+            " of {} enhancers ({} blocks) on {} downsampling layers, {} blocks",
             c.n_local_enhancers, c.n_blocks_local, c.n_downsample_global, c.n_blocks_global
         ),
         _ => String::new(),
@@ -153,12 +153,12 @@ fn generator_kind(c: &GeneratorConfig) -> String {
         UnetLayout::PostActivationRelu => ", activations behind norms, innermost ReLU",
         UnetLayout::PostActivationResize => ", activations behind norms, resize-convolution at the end",
     };
-    let halvings = match c.down_padding {
+    let down_padding = match c.down_padding {
         crate::Padding::Zero => "",
-        crate::Padding::Reflect => ", reflecting halvings",
-        crate::Padding::Replicate => ", replicating halvings",
+        crate::Padding::Reflect => ", reflection padding where it downsamples",
+        crate::Padding::Replicate => ", replication padding where it downsamples",
     };
-    format!("{blurs}{} generator{counts}{blocks}{resized}{layout}{halvings}", c.arch.name())
+    format!("{blurs}{} generator{counts}{blocks}{resized}{layout}{down_padding}", c.arch.name())
 }
 
 /// The network that the tensors of `state` belong to. All of its keys and shapes are checked, both ways.

@@ -16,7 +16,7 @@ const MAX_KEYS: u64 = 16 << 20;
 #[derive(clap::Args, Clone)]
 pub(crate) struct WeightArgs {
     /// Architecture of a bare weight file. It is read off the tensors; where they leave a choice (a ResNet with instance
-    /// norm and two halvings is a global generator, too), this decides, and otherwise it is checked
+    /// norm and two downsampling layers is a global generator, too), this decides, and otherwise it is checked
     #[arg(long, value_parser = PossibleValuesParser::new(Arch::ALL.map(|(name, _)| name)).try_map(|name| arch(&name)))]
     pub(crate) arch: Option<Arch>,
     /// Which network of a file that holds several: `netG`, or `models.generator` for a dict in a dict, or what the keys of

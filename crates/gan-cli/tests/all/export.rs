@@ -52,7 +52,7 @@ fn files(folder: &Path) -> Vec<String> {
 /// Small networks of every kind: weight file, options, and what the file says of itself.
 const NETWORKS: &[(&str, &[&str], &str)] = &[
     ("resnet.pth", &[], "resnet generator of 1 blocks"),
-    ("unet.pth", &[], "unet generator of 5 halvings"),
+    ("unet.pth", &[], "unet generator of 5 downsampling layers"),
     ("unet.pth", &["--eval"], "batch norm"),
     ("global.pth", &["--arch", "global"], "global generator"),
     ("training.pth", &["--entry", "netG"], "local generator"),

@@ -56,7 +56,7 @@ fn images_are_those_of_pytorch() {
     for (name, says) in [
         ("resize", "instance norm with scale and shift"),
         ("resize_zero", "resize-convolutions with zero padding"),
-        ("resize_unet", "unet generator of 5 halvings, resize-convolutions"),
+        ("resize_unet", "unet generator of 5 downsampling layers, resize-convolutions"),
         ("spectral", "spectral norm of 8 layers folded"),
         ("spectral_parametrized", "spectral norm of 8 layers folded"),
         ("whole", "a whole network"),

@@ -263,7 +263,10 @@ fn summaries_of_bare_files() {
     let text = of(&[&fixture("training.pth"), "--entry", "netD"]);
     assert!(text.contains("PatchGAN discriminator of 2 layers, 6 channels, width 1, batch norm"), "{text}");
     let text = of(&[&fixture("unet.pth")]);
-    assert!(text.contains("unet generator of 5 halvings, 3 to 3 channels") && text.contains("parameters"), "{text}");
+    assert!(
+        text.contains("unet generator of 5 downsampling layers, 3 to 3 channels") && text.contains("parameters"),
+        "{text}"
+    );
     let text = of(&[&fixture("training.pth"), "--entry", "netG"]);
-    assert!(text.contains("local generator of 1 enhancers (1 blocks) on 1 halvings, 1 blocks"), "{text}");
+    assert!(text.contains("local generator of 1 enhancers (1 blocks) on 1 downsampling layers, 1 blocks"), "{text}");
 }

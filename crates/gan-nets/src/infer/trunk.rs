@@ -74,7 +74,7 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
     let Some([output_nc, _, 7]) = tensors.conv(&format!("model.{}", trunk.head)) else {
         let Trunk { n_downsample, n_blocks, head, .. } = trunk;
         let found = format!(
-            "it begins like a generator of {n_downsample} halvings and {n_blocks} blocks, but model.{head}.weight is no 7x7 convolution"
+            "it begins like a generator of {n_downsample} downsampling layers and {n_blocks} blocks, but model.{head}.weight is no 7x7 convolution"
         );
         return Err(Error::UnknownNetwork { found });
     };

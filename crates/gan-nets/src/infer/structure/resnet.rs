@@ -168,7 +168,10 @@ impl Order {
         let upsample = if antialias_up { Upsample::Deconv } else { self.resize_padding(layers, assumptions, notes) };
         let down_padding = assumptions.down_padding.or_else(|| self.told_down_padding(layers)).unwrap_or_else(|| {
             let padding = if reflects_halvings(layers) { Padding::Reflect } else { Padding::Zero };
-            notes.push(format!("its halvings do not tell how they pad: down_padding = {} is assumed", padding.name()));
+            notes.push(format!(
+                "its downsampling layers do not tell how they pad: down_padding = {} is assumed",
+                padding.name()
+            ));
             padding
         });
         let padding = assumptions.padding.unwrap_or(padding);
