@@ -262,7 +262,7 @@ impl Observer for Gallery {
         }
         match event {
             Event::Started { method, total_steps, .. } => {
-                self.shown.content.title = method.clone();
+                self.shown.content.title = format!("{} · {method}", export::name(parent(&self.dir)));
                 self.status.total_steps = *total_steps;
                 self.status.finished = None;
                 self.write_page()

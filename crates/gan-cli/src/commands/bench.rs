@@ -20,8 +20,8 @@ pub(crate) struct Args {
     /// What to time: a translation (infer-…) or a whole training step (step-…) with the networks of the papers
     #[arg(long, value_parser = PossibleValuesParser::new(case::NAMES))]
     case: String,
-    /// Height and width of the images
-    #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256], value_parser = RangedU64ValueParser::<usize>::new().range(1..=16_384))]
+    /// Height and width of the images; one number is both
+    #[arg(long, num_args = 1..=2, value_names = ["H", "W"], default_values_t = [256, 256], value_parser = RangedU64ValueParser::<usize>::new().range(1..=16_384))]
     size: Vec<usize>,
     /// Images in a batch
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -50,7 +50,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let place = args.place.open()?;
     let device = place.device.clone();
-    let size = (args.size[0], args.size[1]);
+    let size = (args.size[0], args.size[args.size.len() - 1]);
     let mut case = Case::new(&args.case, size, usize::from(args.batch), &args.set, place)?;
     let mut once = || -> anyhow::Result<f64> {
         device.synchronize()?;

@@ -27,8 +27,8 @@ pub(crate) struct Args {
     /// Which network of a run or checkpoint: g, d, e, g_a, g_b, d_a or d_b; the default is its (first) generator
     #[arg(long)]
     network: Option<String>,
-    /// Height and width of the input
-    #[arg(long, num_args = 2, value_names = ["H", "W"], default_values_t = [256, 256], value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_535))]
+    /// Height and width of the input; one number is both
+    #[arg(long, num_args = 1..=2, value_names = ["H", "W"], default_values_t = [256, 256], value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_535))]
     size: Vec<usize>,
     #[command(flatten)]
     weights: WeightArgs,
@@ -62,7 +62,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         tensors::mapping(&file.mapping);
         file.network
     };
-    print(&network, (args.size[0], args.size[1]))?;
+    print(&network, (args.size[0], args.size[args.size.len() - 1]))?;
     Ok(Done::Complete)
 }
 

@@ -97,8 +97,8 @@ pub(crate) struct Args {
     /// Instance maps for pix2pixHD: a file, or a folder with the label maps' names
     #[arg(long)]
     inst: Option<PathBuf>,
-    /// Draw style N, for models with an instance feature encoder: one of the clusters of `encode-features` for each instance; the
-    /// default is 0
+    /// Seed of the styles, for models with an instance feature encoder: it draws one of the clusters of `encode-features` for each
+    /// instance; the default is 0
     #[arg(long, value_name = "N", conflicts_with = "encode")]
     style: Option<u64>,
     /// Style image, for models with an instance feature encoder: its instance features are encoded and reused

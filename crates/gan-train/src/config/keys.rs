@@ -78,8 +78,9 @@ impl Keys {
         let wanted = join(path, key);
         let table = wanted.rsplit_once('.').map_or("", |(table, _)| table);
         // The same table first; a key in the wrong table is the next likely slip.
+        let name = nearest::our_name(leaf(&wanted)).unwrap_or(leaf(&wanted));
         let candidates = self.paths().filter_map(|candidate| {
-            let near = nearest::distance(leaf(&wanted), leaf(&candidate))?;
+            let near = nearest::distance(name, leaf(&candidate))?;
             let elsewhere = candidate.rsplit_once('.').map_or("", |(table, _)| table) != table;
             Some((near + usize::from(elsewhere), elsewhere, candidate))
         });

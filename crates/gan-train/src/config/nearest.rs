@@ -26,15 +26,31 @@ pub fn distance(wanted: &str, candidate: &str) -> Option<usize> {
     (distance <= (a.len().max(b.len()) / 3).max(1)).then_some(distance)
 }
 
+/// Names that other programs have for a key or a value, and ours.
+const OTHER_NAMES: [(&str, &str); 6] = [
+    ("learning_rate", "lr"),
+    ("epochs", "n_epochs"),
+    ("num_epochs", "n_epochs"),
+    ("image_size", "crop_size"),
+    ("paired", "aligned"),
+    ("pairs", "aligned"),
+];
+
+/// Our name for what is called `wanted` elsewhere.
+pub(super) fn our_name(wanted: &str) -> Option<&'static str> {
+    OTHER_NAMES.iter().find(|(other, _)| wanted.eq_ignore_ascii_case(other)).map(|(_, ours)| *ours)
+}
+
 /// The one of `values` that `wanted` seems to mean, if it is none of them: another spelling, as the references have it
 /// (`BtoA`, `unet256`), a slip, or a beginning that only one has.
 pub(super) fn value<'v>(wanted: &str, values: &[&'v str]) -> Option<&'v str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], "").replace('2', "to");
+    let ours = our_name(wanted).and_then(|ours| values.iter().find(|value| **value == ours));
     let (wanted, is_known) = (plain(wanted), values.contains(&wanted));
     let near = values.iter().filter_map(|value| Some((distance(&wanted, &plain(value))?, *value))).min();
     let mut begin = values.iter().filter(|value| !wanted.is_empty() && plain(value).starts_with(&wanted));
     let only = begin.next().filter(|_| begin.next().is_none()).copied();
-    near.map(|(_, value)| value).or(only).filter(|_| !is_known)
+    ours.copied().or(near.map(|(_, value)| value)).or(only).filter(|_| !is_known)
 }
 
 #[cfg(test)]
@@ -51,6 +67,7 @@ mod tests {
         assert_eq!(value("global", &ARCHS), None, "it is one");
         assert_eq!(value("BtoA", &["a2b", "b2a"]), Some("b2a"));
         assert_eq!(value("", &["a2b", "b2a"]), None);
+        assert_eq!(value("paired", &["unpaired", "aligned"]), Some("aligned"), "the meaning goes before the spelling");
     }
 
     #[test]

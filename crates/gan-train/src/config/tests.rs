@@ -195,6 +195,7 @@ fn refused() {
         ),
         (&[set("rain.lr=1")], "setting `rain.lr=1`: unknown key `rain.lr`; did you mean `train.lr`?"),
         (&[set("r=1")], "setting `r=1`: unknown key `r`; did you mean `train.lr`?"),
+        (&[set("learning_rate=1")], "setting `learning_rate=1`: unknown key `learning_rate`; did you mean `train.lr`?"),
         // Ambiguous keys and tables.
         (
             &[set("kind=many")],

@@ -86,7 +86,7 @@ fn the_page_holds_its_data_and_names_images_that_exist() {
     assert!(!html.contains("{{") && html.contains("step 15 of 100") && html.contains("about 2 h 2 min left"));
     let shown = data(&html);
     let run = &shown[0];
-    assert_eq!((&run["name"], &run["total"], &run["finished"]), (&"pix2pix".into(), &100.into(), &false.into()));
+    assert_eq!((&run["name"], &run["total"], &run["finished"]), (&"/ · pix2pix".into(), &100.into(), &false.into()));
     let curves = run["curves"].as_array().unwrap();
     let names: Vec<_> =
         curves.iter().map(|curve| (curve["kind"].as_str().unwrap(), curve["name"].as_str().unwrap())).collect();

@@ -100,7 +100,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     }
     if !report.is_usable() {
         let problems = text::counted(report.count(Severity::Error), "problem");
-        bail!(Coded(BAD_DATA, format!("training could not start on {}: {problems}", shown(&config))));
+        bail!(Coded(BAD_DATA, format!("{} cannot be used as it is: {problems}", shown(&config))));
     }
     Ok(Done::Complete)
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub(super) struct PathArgs {
     /// The model, images or folders of them, and where to write: short for --model, --input and --output
-    #[arg(value_name = "MODEL> <IN> <OUT", num_args = 3.., conflicts_with_all = ["model", "input", "list", "output"])]
+    #[arg(value_names = ["MODEL", "IN", "OUT"], num_args = 3.., conflicts_with_all = ["model", "input", "list", "output"])]
     paths: Vec<PathBuf>,
     /// Run folder, checkpoint folder, or weight file (.pth, .safetensors)
     #[arg(long, required_unless_present = "paths")]

@@ -26,7 +26,7 @@ enum PreprocessArg {
     ResizeAndCrop,
     /// A crop of --crop-size squared
     Crop,
-    /// To the width --load-size, keeping the aspect
+    /// To the width --load-size, keeping the aspect, but at least --crop-size high, as the references do
     ScaleWidth,
     /// To the width --load-size, then a crop of --crop-size squared
     ScaleWidthAndCrop,
