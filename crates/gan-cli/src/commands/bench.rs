@@ -102,13 +102,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     } else {
         let memory = peak_mib.map_or(String::new(), |mib| format!("; peak memory {mib} MiB"));
         out!(
-            "{} {}x{} batch {}: median {:.1} ms (minimum {min:.1}, maximum {max:.1}) of {} runs{memory}",
+            "{} {}x{} batch {}: median {:.1} ms (minimum {min:.1}, maximum {max:.1}) of {} run{}{memory}",
             args.case,
             size.0,
             size.1,
             args.batch,
             median(&times),
             times.len(),
+            if times.len() == 1 { "" } else { "s" },
         );
     }
     Ok(Done::Complete)

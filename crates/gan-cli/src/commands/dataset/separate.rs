@@ -20,5 +20,5 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let (left, right) = (args.out.join("A"), args.out.join("B"));
     let progress = |done, all| advance(&bar, done, all);
     let made = gan_data::separate(&args.pairs, &left, &right, &DecodeOptions::default(), progress);
-    finish(&bar, made, "pairs", &args.out)
+    finish(&bar, made, "pair", &args.out)
 }

@@ -82,6 +82,7 @@ impl Report {
                 "note: the alpha of {lost} was dropped: the model has no channel for it; --alpha keep writes it back"
             );
         }
+        let to = if output.is_file() { "written to" } else { "in" };
         let standard_output = Path::new("standard output");
         let output = if output == Path::new("-") { standard_output } else { output }.display();
         let skipped = match self.skipped {
@@ -89,7 +90,7 @@ impl Report {
             n => format!(", {n} skipped that were there already"),
         };
         if self.failures.is_empty() {
-            note!("{} in {output}{skipped}", images(self.written));
+            note!("{} {to} {output}{skipped}", images(self.written));
             return Ok(());
         }
         let (failed, all) = (self.failures.len(), plan.jobs.len());
