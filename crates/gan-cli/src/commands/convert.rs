@@ -132,8 +132,9 @@ fn from_run(args: &Args, model: &Path) -> anyhow::Result<(StateDict, Vec<String>
     let from = model.display();
     let Some(name) = args.network.as_deref() else {
         open_trained(model, args.checkpoint.weights())?;
-        let (all, first) = (listed(&networks), networks.first().map_or("g", String::as_str));
-        bail!(Coded(USAGE, format!("{from} holds {all}: name one with --network, for example --network {first}")));
+        let generator = networks.iter().find(|network| network.starts_with('g'));
+        let (all, example) = (listed(&networks), generator.or(networks.first()).map_or("g", String::as_str));
+        bail!(Coded(USAGE, format!("{from} holds {all}: name one with --network, for example --network {example}")));
     };
     if is_training_state(name) {
         bail!(Coded(BAD_MODEL, format!("{name} is no network, but the training's own state")));
