@@ -25,8 +25,8 @@ const SCRATCH: f64 = 800e6;
 /// Bytes of a translation at once up to which bands are not looked for.
 const SMALL: u64 = 256 << 20;
 /// The share of that in hundredths within which bands are looked for that cost next to no time, and the work that they may cost.
-const LEAN: u64 = 34;
-const LEAN_WORK: u64 = 104;
+const LEAN: u64 = 40;
+const LEAN_WORK: u64 = 103;
 
 /// What is in memory beside the evaluation of a network.
 #[derive(Debug, Clone, Copy)]

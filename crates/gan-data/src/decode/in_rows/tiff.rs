@@ -103,6 +103,10 @@ impl TiffRows {
         options.limits.check_ratio(path, opened.length, total, MOST_EXPANSION)?;
         let size = (width as usize, height as usize);
         let strips = decoder.get_chunk_type() == ChunkType::Strip;
+        if !strips && kind.planes > 1 {
+            // Of tiles of planes behind the first, the decoder does not say which part is the image's.
+            return Ok(None);
+        }
         let (chunk_width, rows) = decoder.chunk_dimensions();
         let from = if strips && kind.raw {
             let offsets = kind.offsets;
