@@ -408,7 +408,8 @@ mod tests {
 
     #[test]
     fn an_object_moves_by_itself() {
-        let texture = |x: f32, y: f32| 127.0 + 100.0 * (0.9 * x).sin() * (0.7 * y).cos();
+        let waves = |x: f32, y: f32| (0.45 * x).sin() * (0.35 * y).cos() + (0.17 * x + 0.29 * y).sin();
+        let texture = |x: f32, y: f32| 127.0 + 60.0 * waves(x, y);
         let with_object = |left: f32| {
             move |x: f32, y: f32| {
                 let inside = (left..left + 32.0).contains(&x) && (32.0..64.0).contains(&y);
