@@ -84,11 +84,11 @@ fn statistics_within_a_limit_of_memory_are_the_same() {
         Model::open_with(folder.path(), Options { limit: Some(limit), ..Options::default() }).unwrap()
     };
     let refused = tight(1);
-    let Err(Error::TooLittleMemory { least, .. }) = refused.statistics_of([Ok(frame(&refused, (0, 0), 0.0))]) else {
+    let Err(Error::TooLittleMemory { least, .. }) = refused.statistics_of([Ok(frame(&free, (0, 0), 0.0))]) else {
         panic!("a byte is too little")
     };
     let within = tight(least.memory);
-    let of = |model: &Model| model.statistics_of([Ok(frame(model, (3, 5), 0.0))]).unwrap();
+    let of = |model: &Model| model.statistics_of([Ok(frame(&free, (3, 5), 0.0))]).unwrap();
     assert_eq!(of(&within), of(&free));
 }
 
