@@ -173,7 +173,7 @@ pub(crate) fn plan(
     let at_the_end = demand.at_the_end(size);
     let (plan, fits) = match found {
         Ok(plan) => (plan, at_the_end <= left && demand.base() + demand.before <= memory),
-        Err(plan) => (plan, false),
+        Err(plan) => (*plan, false),
     };
     let whole = estimate_of_whole(flow, output, demand);
     let estimate = Estimate {

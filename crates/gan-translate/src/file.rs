@@ -1,10 +1,12 @@
 //! One file in, one file out.
 
+#[cfg(doc)]
+use crate::Error;
+use crate::Result;
 use crate::in_rows::RowJob;
 use crate::limit::Estimate;
 use crate::model::{Model, Translated};
 use crate::reader::Files;
-use crate::{Error, Result};
 use gan_data::{WriteOptions, write_image};
 use std::path::Path;
 

@@ -12,9 +12,7 @@ use crate::trained_model::TrainedModel;
 use crate::weight_file::{WeightOptions, is_weight_file};
 use crate::{Error, Result};
 use candle_core::Tensor;
-use gan_data::{
-    Batch, Image, Quantize, WriteFormat, WriteOptions, image_from_lab, image_from_tensor, label_colours, write_image,
-};
+use gan_data::{Batch, Image, Quantize, WriteFormat, image_from_lab, image_from_tensor, label_colours};
 use gan_layers::NormKind;
 use gan_nets::GeneratorConfig;
 use std::path::{Path, PathBuf};

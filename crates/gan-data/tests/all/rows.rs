@@ -96,7 +96,7 @@ fn packed_png(path: &Path, bits: png::BitDepth, palette: Option<(Vec<u8>, Vec<u8
     let row = (width as usize * bits as usize).div_ceil(8);
     let per_byte = 8 / bits as usize;
     let count = usize::from(largest) + 1;
-    let byte = |i: usize| (0..per_byte).fold(0, |byte, k| byte << bits as usize | (i * 5 + k * 3) % count);
+    let byte = |i: usize| (0..per_byte).fold(0, |byte, k| (byte << bits as usize) | ((i * 5 + k * 3) % count));
     let data: Vec<u8> = (0..row * height as usize).map(|i| byte(i) as u8).collect();
     encoder.write_header().unwrap().write_image_data(&data).unwrap();
 }

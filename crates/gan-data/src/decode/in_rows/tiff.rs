@@ -80,7 +80,7 @@ impl TiffRows {
         }
         let mut changes = vec![layout.change_start(page.directory)];
         changes.extend(kind.change);
-        let source = Excerpt::new(opened.file.clone(), [0..opened.length], changes);
+        let source = Excerpt::new(opened.file.clone(), std::iter::once(0..opened.length), changes);
         let error = |error| refused(path, error);
         let mut allowed = Limits::default();
         (allowed.decoding_buffer_size, allowed.intermediate_buffer_size) = (LARGEST as usize, LARGEST as usize);
