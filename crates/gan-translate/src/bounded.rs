@@ -25,8 +25,8 @@ const SCRATCH: f64 = 800e6;
 /// Bytes of a translation at once up to which bands are not looked for.
 const SMALL: u64 = 256 << 20;
 /// The share of that in hundredths within which bands are looked for that cost next to no time, and the work that they may cost.
-const LEAN: u64 = 34;
-const LEAN_WORK: u64 = 104;
+const LEAN: u64 = 40;
+const LEAN_WORK: u64 = 103;
 
 /// What is in memory beside the evaluation of a network.
 #[derive(Debug, Clone, Copy)]
@@ -173,7 +173,7 @@ pub(crate) fn plan(
     let at_the_end = demand.at_the_end(size);
     let (plan, fits) = match found {
         Ok(plan) => (plan, at_the_end <= left && demand.base() + demand.before <= memory),
-        Err(plan) => (plan, false),
+        Err(plan) => (*plan, false),
     };
     let whole = estimate_of_whole(flow, output, demand);
     let estimate = Estimate {

@@ -15,6 +15,7 @@ pub mod device;
 mod elsewhere;
 mod encoder;
 mod error;
+mod file;
 mod hub_folder;
 mod in_rows;
 mod lattice;

@@ -2,7 +2,6 @@
 
 use crate::alpha::{self, Alpha};
 use crate::device::to_device;
-use crate::in_rows::RowJob;
 use crate::lattice::Lattice;
 use crate::limit::Estimate;
 use crate::model_config::{InputKind, ModelConfig, OutputKind};
@@ -13,9 +12,7 @@ use crate::trained_model::TrainedModel;
 use crate::weight_file::{WeightOptions, is_weight_file};
 use crate::{Error, Result};
 use candle_core::Tensor;
-use gan_data::{
-    Batch, Image, Quantize, WriteFormat, WriteOptions, image_from_lab, image_from_tensor, label_colours, write_image,
-};
+use gan_data::{Batch, Image, Quantize, WriteFormat, image_from_lab, image_from_tensor, label_colours};
 use gan_layers::NormKind;
 use gan_nets::GeneratorConfig;
 use std::path::{Path, PathBuf};
@@ -173,30 +170,6 @@ impl Model {
         self.networks.translate_any_size(&to_device(batch.clone(), &self.options.device)?)
     }
 
-    /// Translates an image file (for models of label maps: a label map) into a file, whose extension picks the format. On the CPU large images
-    /// are computed in bands of rows; where their formats allow it (PNG, TIFF and others), they are read and written in bands as well.
-    ///
-    /// # Errors
-    /// As [`Model::read`] and [`Model::translate_input`]; [`Error::Data`] if the result cannot be written.
-    pub fn translate_file(&self, input: impl AsRef<Path>, output: impl AsRef<Path>) -> Result<Translated> {
-        self.translate_files(&Files::new(input.as_ref()), output.as_ref())
-    }
-
-    /// As [`Model::translate_file`], with an instance map and an image that lends its style.
-    ///
-    /// # Errors
-    /// As [`Model::translate_file`].
-    pub fn translate_files(&self, files: &Files<'_>, output: &Path) -> Result<Translated> {
-        self.check_writable(output)?;
-        if let Some(job) = RowJob::of(self, files, output)? {
-            return job.run(&WriteOptions::default());
-        }
-        let input = self.read(files)?;
-        let alpha_lost = self.loses_alpha(&input);
-        write_image(output, &self.translate_input(input)?)?;
-        Ok(Translated { alpha_lost })
-    }
-
     /// Channels of the images that it makes.
     pub fn output_channels(&self) -> usize {
         if self.config.output == OutputKind::Colour { 3 } else { self.generator.output_nc }
@@ -246,21 +219,6 @@ impl Model {
     /// [`Error::TooLittleMemory`]; as [`Model::translate_input`].
     pub fn estimate(&self, input: &Input) -> Result<Option<Estimate>> {
         self.networks.estimate(&input.batch, self.reader.transform.is_some())
-    }
-
-    /// What [`Model::translate_files`] would take; `None` without a [limit](Options::limit) or off the CPU. With `rows`, large images are read
-    /// and written row by row, where their formats allow it.
-    ///
-    /// # Errors
-    /// [`Error::TooLittleMemory`]; as [`Model::read`].
-    pub fn estimate_files(&self, files: &Files<'_>, output: &Path, rows: bool) -> Result<Option<Estimate>> {
-        if self.networks.limit().is_none() {
-            return Ok(None);
-        }
-        match if rows { RowJob::of(self, files, output)? } else { None } {
-            Some(job) => job.estimate().map(Some),
-            None => self.estimate(&self.read(files)?),
-        }
     }
 
     pub(crate) fn reader(&self) -> &Reader {

@@ -198,7 +198,7 @@ mod tests {
             allowed("gan-nets").into_iter().collect::<Vec<_>>(),
             ["gan-fs", "gan-kernels", "gan-layers", "gan-range", "gan-rng", "gan-weights"]
         );
-        assert_eq!(allowed("gan-cli").len(), 15);
+        assert_eq!(allowed("gan-cli").len(), 16);
         assert_eq!(allowed("xtask").into_iter().collect::<Vec<_>>(), ["gan-fetch", "gan-fs"]);
         assert_eq!(allowed("gan-weights").into_iter().collect::<Vec<_>>(), ["gan-fs"]);
         assert!(allowed("gan-rng").is_empty());

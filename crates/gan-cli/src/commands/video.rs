@@ -41,7 +41,7 @@ const AHEAD: usize = 3;
 /// frames. Frame rate, sound and tags of colour stay. A call that is interrupted goes on where it was when it is given again.
 ///
 /// Models with instance norms look at each frame as a whole, so that a passing car changes the colours of all. By default their statistics
-/// are those of a sample of frames of each scene (--steady statistics), which takes no longer. --steady full also lets the network's lattice move
+/// are those of a sample of frames of each scene (--steady statistics), which takes little longer. --steady full also lets the network's lattice move
 /// with the camera, and averages over time along the motion.
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -156,8 +156,11 @@ mod tests {
         assert_eq!((spread(0, 4), spread(9, 1)), (vec![], vec![0]));
     }
 
-    /// The captions and sizes of the first item of a drawn dataset.
-    fn shown(kind: SynthKind, config: DataConfig) -> (Vec<(&'static str, (usize, usize))>, Vec<Raster<u8>>) {
+    /// Captions and sizes of what is shown, and the images.
+    type Shown = (Vec<(&'static str, (usize, usize))>, Vec<Raster<u8>>);
+
+    /// What is shown of the first item of a drawn dataset.
+    fn shown(kind: SynthKind, config: DataConfig) -> Shown {
         let dir = tempfile::TempDir::new().unwrap();
         write_synth(dir.path(), &SynthFiles { kind, seed: 1, size: 32, train: 2, test: 0 }, |_, _| ()).unwrap();
         let config = whole_images(&DataConfig { root: dir.path().into(), load_size: 48, crop_size: 40, ..config });

@@ -96,7 +96,7 @@ fn packed_png(path: &Path, bits: png::BitDepth, palette: Option<(Vec<u8>, Vec<u8
     let row = (width as usize * bits as usize).div_ceil(8);
     let per_byte = 8 / bits as usize;
     let count = usize::from(largest) + 1;
-    let byte = |i: usize| (0..per_byte).fold(0, |byte, k| byte << bits as usize | (i * 5 + k * 3) % count);
+    let byte = |i: usize| (0..per_byte).fold(0, |byte, k| (byte << bits as usize) | ((i * 5 + k * 3) % count));
     let data: Vec<u8> = (0..row * height as usize).map(|i| byte(i) as u8).collect();
     encoder.write_header().unwrap().write_image_data(&data).unwrap();
 }
@@ -179,11 +179,9 @@ fn readable(folder: &Path) -> Vec<PathBuf> {
         files.push(folder.join(format!("{name}.png")));
         packed_png(&files[files.len() - 1], bits, colours);
     }
-    for (name, big, planes) in
-        [("tiles", false, false), ("big-tiles", true, false), ("planes", false, true), ("big-planes", true, true)]
-    {
+    for (name, big) in [("tiles", false), ("big-tiles", true)] {
         files.push(folder.join(format!("{name}.tif")));
-        fs::write(&files[files.len() - 1], tiled_tiff(big, planes, (45, 37))).unwrap();
+        fs::write(&files[files.len() - 1], tiled_tiff(big, false, (45, 37))).unwrap();
     }
     let samples: Vec<u8> = noise(40 * 30 * 3).iter().map(|&v| v as u8).collect();
     for (name, compression) in [("deflate", Compression::Deflate(Default::default())), ("lzw", Compression::Lzw)] {
@@ -205,6 +203,12 @@ fn every_kind_of_file() {
         for alpha in [AlphaPolicy::Drop, AlphaPolicy::Composite] {
             assert_same(&path, &DecodeOptions { alpha, ..keep() });
         }
+    }
+    // Tiles of planes are decoded as a whole.
+    for big in [false, true] {
+        let path = folder.path().join("planes.tif");
+        fs::write(&path, tiled_tiff(big, true, (45, 37))).unwrap();
+        assert!(!assert_same(&path, &keep()));
     }
     // The fixtures of whole images, whether they are read in rows or not.
     let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/whole");
@@ -252,7 +256,11 @@ fn what_lacks_a_part_is_refused() {
         for length in (0..bytes.len()).step_by(bytes.len() / 40 + 1) {
             fs::write(&cut, &bytes[..length]).unwrap();
             let rows = in_bands(&cut, &keep(), 4);
-            assert!(decode(&cut, &keep()).is_err() && rows.is_err(), "{length} bytes of {}", path.display());
+            assert!(
+                decode(&cut, &keep()).is_err() && !matches!(rows, Ok(Some(_))),
+                "{length} bytes of {}",
+                path.display()
+            );
         }
         // A byte of the pixels: PNG has checksums.
         if path.extension().is_some_and(|extension| extension == "png") {

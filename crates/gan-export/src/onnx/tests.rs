@@ -1,3 +1,5 @@
+//! Every network and way of writing, run by the definitions of the standard.
+
 #![allow(clippy::unwrap_used)]
 
 use super::proto::ModelProto;

@@ -122,7 +122,7 @@ impl Dataflow<'_> {
     ///
     /// # Errors
     /// The plan that takes the least memory, if it takes more than there is.
-    pub fn plan(&self, output: Value, limits: &Limits, rates: &Rates) -> Result<Plan, Plan> {
+    pub fn plan(&self, output: Value, limits: &Limits, rates: &Rates) -> Result<Plan, Box<Plan>> {
         let mut planner = Planner { flow: self, output: output.0, limits, rates, peaks: HashMap::new() };
         planner.plan()
     }
@@ -175,7 +175,7 @@ struct Candidate {
 }
 
 impl Planner<'_, '_> {
-    fn plan(&mut self) -> Result<Plan, Plan> {
+    fn plan(&mut self) -> Result<Plan, Box<Plan>> {
         let storable: Vec<usize> = (0..self.flow.nodes.len()).filter(|&v| !self.flow.nodes[v].cheap).collect();
         let all = |place: Place| {
             let mut places = vec![Place::Recomputed; self.flow.nodes.len()];
@@ -222,7 +222,7 @@ impl Planner<'_, '_> {
         let least = self.candidate(all(if self.limits.scratch > 0 { Place::Scratch } else { Place::Recomputed }));
         match least.excess == 0 && least.plan.scratch <= self.limits.scratch {
             true => Ok(self.improved(least, &storable).plan),
-            false => Err(least.plan),
+            false => Err(Box::new(least.plan)),
         }
     }
 

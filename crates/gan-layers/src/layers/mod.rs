@@ -13,7 +13,7 @@ pub mod linear;
 pub mod max_pool;
 pub mod nested;
 pub mod norm;
-pub(crate) mod observed_norm;
+pub mod observed_norm;
 pub mod pad;
 pub mod residual;
 pub mod skip;

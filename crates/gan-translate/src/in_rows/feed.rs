@@ -197,6 +197,7 @@ impl RowSource for Feed {
         self.content
     }
 
+    #[allow(clippy::misnamed_getters)] // the size that the network sees
     fn size(&self) -> (usize, usize) {
         self.extended
     }

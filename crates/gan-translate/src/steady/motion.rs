@@ -321,7 +321,16 @@ fn own_motion(levels: &[(Plane, Plane)], camera: &Camera, (x, y): (f32, f32), fo
         }
     }
     let at = |by: (f32, f32)| block_difference(frame, before, (x, y), 1, |x, y| (x + by.0, y + by.1));
-    let whole = at(best);
+    let mut whole = at(best);
+    // Coarse levels may have led beside it.
+    for _ in 0..6 {
+        let around = (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dx as f32, dy as f32)));
+        let moved = around.map(|(dx, dy)| (best.0 + dx, best.1 + dy)).map(|by| (at(by), by));
+        match moved.min_by(|a, b| a.0.total_cmp(&b.0)) {
+            Some((difference, by)) if difference < whole => (whole, best) = (difference, by),
+            _ => break,
+        }
+    }
     // A parabola through the neighbours tells the fraction; it counts where it fits better.
     let vertex = |less: f32, more: f32| {
         let curvature = less + more - 2.0 * whole;
@@ -408,7 +417,8 @@ mod tests {
 
     #[test]
     fn an_object_moves_by_itself() {
-        let texture = |x: f32, y: f32| 127.0 + 100.0 * (0.9 * x).sin() * (0.7 * y).cos();
+        let waves = |x: f32, y: f32| (0.45 * x).sin() * (0.35 * y).cos() + (0.17 * x + 0.29 * y).sin();
+        let texture = |x: f32, y: f32| 127.0 + 60.0 * waves(x, y);
         let with_object = |left: f32| {
             move |x: f32, y: f32| {
                 let inside = (left..left + 32.0).contains(&x) && (32.0..64.0).contains(&y);

@@ -80,7 +80,7 @@ impl TiffRows {
         }
         let mut changes = vec![layout.change_start(page.directory)];
         changes.extend(kind.change);
-        let source = Excerpt::new(opened.file.clone(), [0..opened.length], changes);
+        let source = Excerpt::new(opened.file.clone(), std::iter::once(0..opened.length), changes);
         let error = |error| refused(path, error);
         let mut allowed = Limits::default();
         (allowed.decoding_buffer_size, allowed.intermediate_buffer_size) = (LARGEST as usize, LARGEST as usize);
@@ -103,6 +103,10 @@ impl TiffRows {
         options.limits.check_ratio(path, opened.length, total, MOST_EXPANSION)?;
         let size = (width as usize, height as usize);
         let strips = decoder.get_chunk_type() == ChunkType::Strip;
+        if !strips && kind.planes > 1 {
+            // Of tiles of planes behind the first, the decoder does not say which part is the image's.
+            return Ok(None);
+        }
         let (chunk_width, rows) = decoder.chunk_dimensions();
         let from = if strips && kind.raw {
             let offsets = kind.offsets;
