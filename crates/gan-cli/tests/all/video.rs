@@ -67,12 +67,12 @@ fn piped(bench: &Bench, args: &[&str], input: &[u8]) -> std::process::Output {
     output
 }
 
+#[allow(clippy::print_stderr)] // a test that is left out says so
 fn ffmpeg() -> bool {
     let there = ["ffmpeg", "ffprobe"].iter().all(|program| {
         Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     });
     if !there {
-        #[allow(clippy::print_stderr)] // a test that is left out is said to be
         eprintln!("skipped: ffmpeg is not installed");
     }
     there
