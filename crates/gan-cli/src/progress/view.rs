@@ -68,6 +68,13 @@ impl View {
         if space >= BAR.0 && self.total > 0 {
             first.push(bar(self.step, self.total, space.min(BAR.1)));
         }
+        // Room for a loss matters more than these.
+        for least in [self.epochs(), self.waiting()].into_iter().flatten() {
+            let needed = self.losses.first().map_or(0, |first| length(&loss(first)) + 2 * GAP.len() + 1);
+            if columns(&second) + needed > width {
+                second.retain(|fact| *fact != least);
+            }
+        }
         // A loss is shown whole or not at all.
         for (i, next) in self.losses.iter().map(loss).enumerate() {
             let gap = if second.is_empty() { 0 } else { GAP.len() };

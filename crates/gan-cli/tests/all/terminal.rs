@@ -169,7 +169,8 @@ fn it_fits_every_width_and_leaves_nothing_behind() {
     for columns in [40, 50, 80, 120] {
         let run = format!("run{columns}");
         let terminal = Terminal::start(&bench, columns, &tiny_in("pix2pix", &run, &LONG));
-        terminal.wait_for("the time left", |line| line.contains(" left") && line.contains("img/s"));
+        terminal.wait_for("the time left", |line| line.contains(" left"));
+        terminal.wait_for("the speed", |line| line.contains("img/s"));
         terminal.wait_for("losses", |line| line.contains("G_GAN "));
         {
             let screen = terminal.screen.lock().unwrap();
