@@ -487,7 +487,7 @@ fn models_that_are_none_say_what_there_is() {
     }
     // Both ways, and networks by name.
     with("runs/p", &["--direction", "b2a"]).fails(2, &["--direction b2a", "pix2pix", "one generator"]);
-    bench.run(["convert", "cycle", "x.pth"]).fails(2, &["d_a, d_b, g_a and g_b", "--network d_a"]);
+    bench.run(["convert", "cycle", "x.pth"]).fails(2, &["d_a, d_b, g_a and g_b", "--network g_a"]);
     bench.run(["convert", "cycle", "x.pth", "--network", "g"]).fails(4, &["no network g,", "d_a, d_b, g_a and g_b"]);
     let ran = bench.ok(["summary", "--model", "cycle"]);
     assert!(ran.err.contains("this is g_a; show g_b with --network g_b"), "{}", ran.err);

@@ -114,7 +114,7 @@ fn labels_and_instances_are_looked_into() {
         (ProblemKind::LabelOutOfRange, Severity::Error, "00002.png".to_owned()),
     ];
     assert_eq!(found(&report), expected);
-    assert!(report.problems[0].message.contains("label 300 at x=0, y=0"), "{}", report.problems[0].message);
+    assert!(report.problems[0].message.contains("the first is 300 at x=0, y=0"), "{}", report.problems[0].message);
     assert_eq!(report.labels.unwrap().pixels[&300], 4096);
     let lenient = DataConfig { dont_care: Some(300), ..config(dir.path(), DataMode::Labelled) };
     assert!(inspect(&lenient, |_, _| ()).is_usable());
