@@ -35,7 +35,7 @@ impl Model {
         Ok(Translated { alpha_lost })
     }
 
-    /// What [`Model::translate_files`] would take; `None` without a [limit](Options::limit) or off the CPU. With `rows`, large images are read
+    /// What [`Model::translate_files`] would take; `None` without a [limit](crate::Options::limit) or off the CPU. With `rows`, large images are read
     /// and written row by row, where their formats allow it.
     ///
     /// # Errors
