@@ -99,11 +99,16 @@ pub(crate) fn at_once(flow: &Dataflow<'_>, output: Value) -> u64 {
     flow.memory_of_forward(output) * AT_ONCE / 100
 }
 
+/// Bytes of that which serve the next image as well: weights in their packed forms, which bands would make for each image.
+pub(crate) fn kept(flow: &Dataflow<'_>) -> u64 {
+    flow.packed_kept() * AT_ONCE / 100
+}
+
 fn decide(flow: &Dataflow<'_>, output: Value, limit: &MemoryLimit, demand: &Demand) -> Result<(Strategy, Estimate)> {
     let left = limit.memory.saturating_sub(demand.base() + demand.held);
     let forward = at_once(flow, output).max(demand.at_the_end(flow.size(output)));
     let fits = forward <= left;
-    if fits && forward <= SMALL {
+    if fits && forward <= SMALL + kept(flow) {
         return Ok((Strategy::Whole, estimate_of_whole(flow, output, demand)));
     }
     match plan(flow, output, Some(limit), demand) {

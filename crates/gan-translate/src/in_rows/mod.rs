@@ -82,7 +82,7 @@ impl<'m> RowJob<'m> {
         // The input as tensors, before and after it is extended.
         let held = 2 * self.feed.tensor_bytes();
         let demand = Demand::of_tensors(networks.parameters(), held);
-        let small = bounded::at_once(&flow, output) <= SMALL;
+        let small = bounded::at_once(&flow, output) <= SMALL + bounded::kept(&flow);
         Ok(small && networks.limit().is_none_or(|limit| bounded::fits_at_once(&flow, output, limit, &demand)))
     }
 
