@@ -49,7 +49,7 @@ fn a_png_of_65535_pixels_squared() {
 }
 
 #[test]
-fn a_png_of_two_milliards() {
+fn a_png_of_two_billion_pixels() {
     refused(&png_of(0x7fff_ffff, 0x7fff_ffff, &[]), 422, "scale it down");
 }
 
