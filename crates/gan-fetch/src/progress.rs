@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::human;
 
-/// Who is told what happens: a bar on a terminal, lines in a log, or nobody ([`Silent`]).
+/// An observer of what happens: a bar on a terminal, lines in a log, or nobody ([`Silent`]).
 pub trait Progress {
     /// A remark in one line, beginning with the entry's name: the licence, a try that failed and what is done next.
     fn note(&mut self, text: &str);
@@ -88,7 +88,7 @@ impl fmt::Display for Meter {
     }
 }
 
-/// The meter of one entry, and who is told of it.
+/// The meter of one entry, and its observer.
 pub(crate) struct Reporter<'a> {
     meter: Meter,
     to: &'a mut dyn Progress,

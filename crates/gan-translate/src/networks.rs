@@ -102,7 +102,7 @@ impl Networks {
             Some(limit) if batch.a.dim(0)? == 1 => {
                 bounded::translate(generator, &input, limit, &self.demand(others, batch, &input))
             }
-            // More than one at a time never goes in bands: whoever asked for that takes them one by one.
+            // More than one at a time never goes in bands: callers take them one by one.
             Some(limit) if batch.a.dim(0)? > 1 => {
                 bounded::check_batch(generator, &input, limit, &self.demand(others, batch, &input))?;
                 Ok(generator.forward(&input)?)

@@ -21,7 +21,7 @@ pub struct Served {
     pub failure: Option<String>,
 }
 
-/// Who is told of each request.
+/// The observer of each request.
 #[derive(Clone, Default)]
 pub struct Log(Option<Listener>);
 

@@ -42,7 +42,7 @@ pub struct Listen {
     pub allow_hosts: Vec<String>,
     /// What requests may take.
     pub limits: Limits,
-    /// Who is told of each request.
+    /// The observer of each request.
     pub log: Log,
 }
 
@@ -116,7 +116,7 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         let ip = self.address.ip();
-        // `0.0.0.0` leads nowhere from elsewhere: whoever reads this puts in a name of the machine.
+        // `0.0.0.0` leads nowhere from elsewhere: the reader puts in a name of the machine.
         let host = match &*self.listen.host {
             host if ip.is_unspecified() || host.parse::<IpAddr>().is_ok() => {
                 SocketAddr::new(ip, self.address.port()).to_string()

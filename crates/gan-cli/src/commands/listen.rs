@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 #[derive(clap::Args)]
 pub(crate) struct ListenArgs {
-    /// Address to listen on. On any other than this machine's own (127.0.0.1, ::1) whoever asks needs the token that is printed
+    /// Address to listen on. On any other than this machine's own (127.0.0.1, ::1) every request needs the token that is printed
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: String,
     /// Port; the default is the first free one from 7878 on
@@ -53,7 +53,9 @@ impl ListenArgs {
         let url = server.url();
         out!("{what}: {url}");
         if server.token().is_some() {
-            note!("whoever has this link can use the server; programs send the token as `Authorization: Bearer TOKEN`");
+            note!(
+                "anybody with this link can use the server; programs send the token as `Authorization: Bearer TOKEN`"
+            );
         }
         note!("press Ctrl-C to end");
         if self.open {

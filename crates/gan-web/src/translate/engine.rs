@@ -41,11 +41,11 @@ pub struct Made {
 /// Why there is no image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// The request names what the model has not. In words for whoever sent it.
+    /// The request names what the model has not. In words for the sender.
     Choice(String),
-    /// The image cannot be read, or does not suit the model. In words for whoever sent it.
+    /// The image cannot be read, or does not suit the model. In words for the sender.
     Image(String),
-    /// Something is wrong in the server. In words for whoever runs it, which may hold paths.
+    /// Something is wrong in the server. In words for the operator, which may hold paths.
     Failed(String),
 }
 

@@ -244,7 +244,7 @@ fn of_requests(options: &Options, direction: Option<Direction>) -> Options {
     Options { direction, style: None, dropout: None, sizes: None, ..options.clone() }
 }
 
-/// What whoever sent the request is told.
+/// What the sender of the request is told.
 fn refused(error: gan_translate::Error) -> Refusal {
     use gan_translate::Error as E;
     match error {
