@@ -13,6 +13,7 @@ mod curve;
 mod epochs;
 mod export;
 mod facts;
+pub mod html;
 mod live;
 mod page;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::html::png_url;
 use super::{MAX_CONTENT, Shown, Status, page, thin, unwritable};
 use crate::Result;
 use crate::run::read_config;
@@ -27,7 +28,7 @@ pub fn export(storage: &dyn Storage, runs: &[PathBuf]) -> Result<String> {
         let files = shown.content.previews.iter().flat_map(|preview| preview.rows.iter().flatten());
         let images = files.filter_map(|image| {
             let png = read_limited(storage, &dir.join("images").join(&image.file), MAX_CONTENT).ok()?;
-            Some((image.file.clone(), format!("data:image/png;base64,{}", base64(&png))))
+            Some((image.file.clone(), png_url(&png)))
         });
         let images: BTreeMap<_, _> = images.collect();
         all.push((shown, status, images));
@@ -42,40 +43,4 @@ pub fn export(storage: &dyn Storage, runs: &[PathBuf]) -> Result<String> {
 pub(super) fn name(folder: &Path) -> String {
     let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     path.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
-        for digit in 0..4 {
-            let sextet = word >> (18 - 6 * digit) & 63;
-            text.push(if digit <= chunk.len() { char::from(DIGITS[sextet as usize]) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_of_the_rfc() {
-        let known = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ];
-        for (text, encoded) in known {
-            assert_eq!(base64(text.as_bytes()), encoded);
-        }
-        assert_eq!(base64(&[255, 254, 253]), "//79");
-    }
 }

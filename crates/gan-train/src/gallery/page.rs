@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::curve::Curves;
 use super::epochs::Epochs;
+use super::html::escape;
 use super::{Preview, Status};
 
 const TEMPLATE: &str = include_str!("page/page.html");
@@ -149,19 +150,4 @@ fn duration(seconds: f64) -> String {
         (0, m) => format!("{m} min"),
         (h, m) => format!("{h} h {m} min"),
     }
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
 }
