@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Storage, Tensor};
 use gan_fs::Durability;
 use image::{ExtendedColorType, ImageFormat};
 use tiff::encoder::TiffEncoder;
@@ -46,20 +46,14 @@ pub enum Quantize {
 pub fn image_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) -> Result<Image> {
     let tensor = if tensor.rank() == 4 { tensor.squeeze(0)? } else { tensor.clone() };
     let (channels, height, width) = tensor.dims3()?;
-    let tensor = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
-    let interleaved = |first: usize, rows: usize| -> Result<Vec<f32>> {
-        let rows = tensor.narrow(1, first, rows)?.permute((1, 2, 0))?.contiguous()?;
-        Ok(rows.flatten_all()?.to_vec1()?)
-    };
-    // Some rows at a time: of large images, another copy is a lot of memory.
-    let bands = (0..height).step_by(ROWS).map(|first| interleaved(first, ROWS.min(height - first)));
-    let bands = bands.map(|values| match values {
-        Ok(values) if values.iter().any(|v| !v.is_finite()) => {
-            require_finite(&interleaved(0, height)?, width, |at| (at % channels, at / channels))?;
-            Ok(values)
-        }
-        other => other,
-    });
+    let tensor = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else { unreachable!("it was moved to the CPU") };
+    let planes = &storage.as_slice::<f32>()?[layout.start_offset()..][..channels * height * width];
+    if !planes.iter().fold(true, |finite, value| finite & value.is_finite()) {
+        let pixels: Vec<f32> = interleaved(planes, channels, |v| v);
+        require_finite(&pixels, width, |at| (at % channels, at / channels))?;
+    }
     let bias = match quantize {
         Quantize::Round => 0.5,
         Quantize::Truncate => 0.0,
@@ -67,26 +61,26 @@ pub fn image_from_tensor(tensor: &Tensor, depth: Depth, quantize: Quantize) -> R
     // `as` saturates.
     Ok(match depth {
         Depth::U8 => {
-            let samples = levels(bands, channels * height * width, |v| ((v + 1.0) / 2.0 * 255.0 + bias) as u8)?;
+            let samples = interleaved(planes, channels, |v| ((v + 1.0) / 2.0 * 255.0 + bias) as u8);
             Image::U8(Raster::new(width, height, channels, samples))
         }
         Depth::U16 => {
-            let samples = levels(bands, channels * height * width, |v| ((v + 1.0) / 2.0 * 65535.0 + bias) as u16)?;
+            let samples = interleaved(planes, channels, |v| ((v + 1.0) / 2.0 * 65535.0 + bias) as u16);
             Image::U16(Raster::new(width, height, channels, samples))
         }
     })
 }
 
-/// Rows that become levels at a time.
-const ROWS: usize = 64;
-
-/// The levels of values that come in bands, `count` of them in all.
-fn levels<T>(bands: impl Iterator<Item = Result<Vec<f32>>>, count: usize, level: impl Fn(f32) -> T) -> Result<Vec<T>> {
-    let mut levels = Vec::with_capacity(count);
-    for band in bands {
-        levels.extend(band?.into_iter().map(&level));
+/// Planes `[C][H][W]` as pixels `[H][W][C]`.
+fn interleaved<T: Copy + Default>(planes: &[f32], channels: usize, sample: impl Fn(f32) -> T) -> Vec<T> {
+    let mut samples = vec![T::default(); planes.len()];
+    let pixels = planes.len() / channels.max(1);
+    for (channel, plane) in planes.chunks_exact(pixels.max(1)).enumerate() {
+        for (pixel, value) in samples.chunks_exact_mut(channels).zip(plane) {
+            pixel[channel] = sample(*value);
+        }
     }
-    Ok(levels)
+    samples
 }
 
 /// Refuses NaN and infinite values: as levels they would be 0 or the brightest one, which looks like an image. `place` tells the

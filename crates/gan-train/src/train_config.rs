@@ -41,7 +41,8 @@ documented! {
         pub pool_size: usize,
         /// Losses are logged once in so many images.
         pub print_freq: u64,
-        /// Images between previews in the gallery.
+        /// Images between previews in the gallery. A slow run shows one every five minutes as well; 0 leaves all but the first and
+        /// the last out.
         pub display_freq: u64,
         /// Write event files for TensorBoard: losses, metrics, previews and settings in `RUN/tensorboard`.
         pub tensorboard: bool,

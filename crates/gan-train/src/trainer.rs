@@ -242,6 +242,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         pace: Pace::new(Box::new(Monotonic::default())),
         waited: Duration::ZERO,
         logged: Instant::now(),
+        shown: Instant::now(),
         last_saved: (step > 0).then_some(step),
         method: &mut *method,
         storage,

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 /// Measure translated images against real ones
 ///
-/// Either two folders (--fake, --real), or a run, whose model translates a held-out part of its dataset (--model).
+/// Either two folders (--fake, --real), or a model (--model), which translates a held-out part of its run's dataset, or of --data.
 ///
 /// l1, psnr, ssim, ms-ssim and lpips compare an image with its truth, which has the same name in the other folder. fid, kid and pr
 /// (precision and recall) compare two sets, and need no pairs. Without --metrics everything is computed that the images and the weights
@@ -37,12 +37,12 @@ pub(crate) struct Args {
     /// Folder of real images
     #[arg(long, requires = "fake", conflicts_with = "model")]
     real: Option<PathBuf>,
-    /// Run whose model translates the images of --split
+    /// Run, checkpoint, folder of a model or weight file, which translates the images of --split
     #[arg(long)]
     model: Option<PathBuf>,
     #[command(flatten)]
     checkpoint: CheckpointArgs,
-    /// Dataset for --model: a folder, or the name of a fetched one; the default is the run's own
+    /// Dataset for --model: a folder, or the name of a fetched one; the default is the run's own, and what is no run needs one
     #[arg(long, requires = "model")]
     data: Option<PathBuf>,
     /// Part of the dataset for --model; where there is no test, val is taken

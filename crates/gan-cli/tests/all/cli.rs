@@ -210,6 +210,14 @@ fn summary_counts() {
     let is_parameter = |name: &str| !buffers.iter().any(|buffer| name.ends_with(buffer));
     let counted = weights.file("g").unwrap().iter().filter(|(name, _)| is_parameter(name));
     assert_eq!(total, counted.map(|(_, tensor)| tensor.elem_count()).sum::<usize>());
+    let all = ["summary", "--model", "run", "--size", "64", "96", "--network", "all"];
+    let text = bench.ok(all).out;
+    assert!(text.starts_with("d:\n") && text.contains("\ng:\n") && text.contains("discriminator"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&bench.ok(all.into_iter().chain(["--json"])).out).unwrap();
+    let g = &json["networks"][1];
+    assert_eq!((g["name"].as_str(), g["parameters"].as_u64()), (Some("g"), Some(total as u64)));
+    let counted: u64 = g["layers"].as_array().unwrap().iter().map(|layer| layer["parameters"].as_u64().unwrap()).sum();
+    assert_eq!(counted, total as u64);
 }
 
 #[test]

@@ -178,6 +178,12 @@ fn a_run_becomes_a_folder_that_every_command_takes() {
     }
     assert_eq!(fs::read(bench.path("run.png")).unwrap(), fs::read(bench.path("hub.png")).unwrap());
     assert!(ok(&bench, &["summary", "--model", "hub"]).out.contains("unet"));
+    // The folder knows no dataset; how one is read it knows.
+    run(&bench, &["evaluate", "--model", "hub", "--metrics", "l1"]).fails(4, &["no run folder", "--data"]);
+    let facades = bench.synth("facades", "facades", 32, 3, 2).display().to_string();
+    ok(&bench, &["evaluate", "--model", "hub", "--data", &facades, "--metrics", "l1", "--json", "report.json"]);
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(bench.path("report.json")).unwrap()).unwrap();
+    assert!(report.to_string().contains("facades") && report.to_string().contains("l1"), "{report}");
     ok(&bench, &["convert", "hub", "g.pth", "--network", "g"]);
     ok(&bench, &["export", "onnx", "hub", "hub.onnx"]);
     ok(&bench, &["export", "hub", "hub", "again", "--sample", "hub/samples/input-2.png"]);

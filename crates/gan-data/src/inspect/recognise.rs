@@ -14,6 +14,8 @@ use crate::pairing::{Names, match_names};
 const INSTANCES: [&str; 1] = ["inst"];
 const LABELS: [&str; 5] = ["label", "mask", "seg", "annot", "gt"];
 const IMAGES: [&str; 5] = ["image", "img", "photo", "picture", "jpeg"];
+/// Beside label maps, what parts of names say of images to translate from.
+const INPUTS: [&str; 6] = ["edge", "sketch", "draw", "line", "input", "source"];
 
 /// `config` with the mode that most likely reads its folder, without instance maps where there are none, and with the folders' own
 /// names where the usual ones are not there. Folders that the configuration names say what they are.
@@ -87,7 +89,11 @@ pub fn suggest_folders(root: &Path, mode: DataMode) -> Option<Vec<(FolderKey, Pa
     let folders = candidates(root);
     match mode {
         DataMode::Aligned | DataMode::Unaligned => match &folders[..] {
-            [a, b] => Some(vec![(FolderKey::A, a.clone()), (FolderKey::B, b.clone())]),
+            [first, second] => {
+                let is_input = |folder: &Path| speaks(folder, &INPUTS) || speaks(folder, &LABELS);
+                let (a, b) = if is_input(second) && !is_input(first) { (second, first) } else { (first, second) };
+                Some(vec![(FolderKey::A, a.clone()), (FolderKey::B, b.clone())])
+            }
             _ => None,
         },
         DataMode::Labelled => by_role(&folders),
@@ -115,12 +121,14 @@ fn candidates(root: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Whether the name of a folder has one of these words in it.
+fn speaks(folder: &Path, words: &[&str]) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    words.iter().any(|word| name.contains(word))
+}
+
 /// The folders whose names speak of labels, images and instances; where only one is left for the images, it is taken.
 fn by_role(folders: &[PathBuf]) -> Option<Vec<(FolderKey, PathBuf)>> {
-    let speaks = |folder: &Path, words: &[&str]| {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        words.iter().any(|word| name.contains(word))
-    };
     let (instances, others): (Vec<_>, Vec<_>) = folders.iter().partition(|folder| speaks(folder, &INSTANCES));
     let (labels, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(|folder| speaks(folder, &LABELS));
     let images: Vec<_> = rest.iter().copied().filter(|folder| speaks(folder, &IMAGES)).collect();
@@ -174,6 +182,8 @@ mod tests {
             named(Unaligned, "folder_a=horses folder_b=zebras")
         );
         assert_eq!(of(&["train/l/1.png", "train/r/1.png"]), named(Aligned, "folder_a={phase}/l folder_b={phase}/r"));
+        let aligned = named(Aligned, "folder_a=sketches folder_b=images");
+        assert_eq!(of(&["images/1.png", "sketches/1.png"]), aligned, "drawings are the input");
         let labels = named(Labelled, "label_folder=masks image_folder=photos");
         assert_eq!(of(&["masks/1.png", "photos/1.png"]), labels);
         let files = of(&["train/street/1.png", "train/town/2.png"]);

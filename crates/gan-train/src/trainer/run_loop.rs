@@ -53,6 +53,8 @@ pub(super) struct Run<'a> {
     pub(super) pace: Pace,
     pub(super) waited: Duration,
     pub(super) logged: Instant,
+    /// When the last preview was made.
+    pub(super) shown: Instant,
     pub(super) last_saved: Option<u64>,
 }
 
@@ -139,8 +141,10 @@ impl Run<'_> {
         if crossed(images, before, self.train.print_freq) || early(self.step, images, self.train.print_freq) || last {
             self.log(epoch, lr)?;
         }
-        if crossed(images, before, self.train.display_freq) || self.step == 1 || last {
+        let slow = self.train.display_freq > 0 && self.shown.elapsed() > LONGEST_WITHOUT_PREVIEW;
+        if crossed(images, before, self.train.display_freq) || self.step == 1 || last || slow {
             self.show(epoch)?;
+            self.shown = Instant::now();
         }
         Ok(crossed(images, before, self.train.save_latest_freq)
             || (self.train.save_minutes > 0.0 && self.autosave.due()))
@@ -224,6 +228,9 @@ impl Run<'_> {
 fn crossed(now: u64, before: u64, every: u64) -> bool {
     every > 0 && now / every > before / every
 }
+
+/// A run of few images a second shows previews by time as well.
+const LONGEST_WITHOUT_PREVIEW: Duration = Duration::from_secs(300);
 
 /// Whether a step before the first log point is logged all the same: one soon sees whether and how fast a run trains.
 /// Depends on the step alone, so that a resumed run logs the same steps.

@@ -13,13 +13,14 @@ use anyhow::{Context, bail};
 use candle_core::{DType, Device, Tensor};
 use gan_data::{
     Batch, DataConfig, DataMode, Dataset, Depth, Image, Preprocess, Quantize, Raster, image_from_lab, image_from_tensor,
+    recognise,
 };
 use gan_metrics::features::{rgb8, to_u8};
 use gan_rng::{Key, Purpose};
 use gan_train::config::ConfigSource;
 use gan_train::resume_config;
-use gan_translate::{DeviceConfig, Model, Options, OutputKind, WeightSet};
-use std::path::Path;
+use gan_translate::{DeviceConfig, InputKind, Model, ModelConfig, Options, OutputKind, WeightSet};
+use std::path::{Path, PathBuf};
 
 pub(super) fn measure(
     args: &Args,
@@ -30,7 +31,7 @@ pub(super) fn measure(
     let options = Options { device: device.clone(), ..Options::default() };
     let trained = open_trained(&args.checkpoint.of(run)?, args.checkpoint.weights())?;
     let model = Model::load(&trained, options).map_err(worded)?;
-    let data = held_out(args, run)?;
+    let data = held_out(args, run, model.config())?;
     let dataset = gan_data::open(&data)?;
     let paired = match data.mode {
         DataMode::Unaligned => false,
@@ -86,25 +87,27 @@ pub(super) fn measure(
     Ok(measure.finish(sets, features, notes))
 }
 
-/// The run's dataset as it is to be translated: every image once, not mirrored, and where training crops at random, the whole image in
+/// The dataset as it is to be translated: every image once, not mirrored, and where training crops at random, the whole image in
 /// the size of the crops.
-fn held_out(args: &Args, run: &Path) -> anyhow::Result<DataConfig> {
-    let Some(method) = resume::of_run(run) else {
-        let message = format!(
-            "{} is no run folder, so its dataset is not known; translate the images with `gan-cli translate`, and name the results with --fake and the truth with --real",
-            run.display()
-        );
-        bail!(Coded(BAD_MODEL, message));
-    };
-    let config = resume_config(run, method, |saved| (method.resolve)(&[ConfigSource::saved(saved)?]))?;
-    let data = config.data();
-    let data = match &args.data {
-        Some(_) if data.mode.is_procedural() => {
-            let message = format!("{} draws its images: --data has no use; leave it out", run.display());
-            bail!(Coded(USAGE, message));
+fn held_out(args: &Args, run: &Path, model: &ModelConfig) -> anyhow::Result<DataConfig> {
+    let data = match (resume::of_run(run), &args.data) {
+        (Some(method), named) => {
+            let config = resume_config(run, method, |saved| (method.resolve)(&[ConfigSource::saved(saved)?]))?;
+            let data = config.data();
+            match named {
+                Some(_) if data.mode.is_procedural() => {
+                    let message = format!("{} draws its images: --data has no use; leave it out", run.display());
+                    bail!(Coded(USAGE, message));
+                }
+                Some(named) => data.moved_to(dataset_root(named)),
+                None => data,
+            }
         }
-        Some(named) => data.moved_to(dataset_root(named)),
-        None => data,
+        (None, Some(named)) => read_by(model, dataset_root(named)),
+        (None, None) => {
+            let message = format!("{} is no run folder, so its dataset is not known; name one with --data", run.display());
+            bail!(Coded(BAD_MODEL, message));
+        }
     };
     let load_size = if data.preprocess == Preprocess::ResizeAndCrop { data.crop_size } else { data.load_size };
     Ok(DataConfig {
@@ -114,6 +117,35 @@ fn held_out(args: &Args, run: &Path) -> anyhow::Result<DataConfig> {
         max_dataset_size: args.limit,
         ..data.without_augmentation()
     })
+}
+
+/// A dataset as a model reads it that knows its sizes and channels, but no dataset: what kind it is, its folders tell.
+fn read_by(model: &ModelConfig, root: PathBuf) -> DataConfig {
+    let (generator, sizes, read) = (&model.generators[0], &model.sizes, &model.read);
+    let data = recognise(&DataConfig { root, instances: model.instances, ..DataConfig::default() });
+    let (mode, label_nc, dont_care) = match model.input {
+        InputKind::Labels { label_nc, dont_care } => (DataMode::Labelled, label_nc, dont_care),
+        InputKind::Lightness => (DataMode::Colorization, 0, None),
+        InputKind::Image if model.instances => (DataMode::Labelled, 0, None),
+        InputKind::Image => (data.mode, 0, None),
+    };
+    DataConfig {
+        mode,
+        direction: generator.direction,
+        input_nc: model.input_nc(generator),
+        output_nc: generator.config.output_nc,
+        preprocess: sizes.preprocess,
+        load_size: sizes.load_size,
+        crop_size: sizes.crop_size,
+        multiple: sizes.multiple,
+        label_nc,
+        dont_care,
+        instances: model.instances,
+        labels_as: read.labels_as,
+        exif: read.exif,
+        alpha: read.alpha,
+        ..data
+    }
 }
 
 fn described(data: &DataConfig) -> String {
