@@ -40,8 +40,8 @@ with glibc a package for Debian, a bill of materials, and SHA256SUMS of all that
   --program FILE    pack this program, built for the target before, instead of building one
   --out DIR         where the packages go (default: target/dist)
 
-SOURCE_DATE_EPOCH is the date of everything packed (default: the date of the commit), DEBFULLNAME and DEBEMAIL are who maintains the
-package for Debian. The program is run to write its manual pages.";
+SOURCE_DATE_EPOCH is the date of everything packed (default: the date of the commit), DEBFULLNAME and DEBEMAIL tell who maintains the
+package for Debian (default: the authors, without an address). The program is run to write its manual pages.";
 
 /// What was asked for.
 #[derive(Debug, Default)]

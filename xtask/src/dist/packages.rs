@@ -100,7 +100,7 @@ pub(super) fn read(root: &Path, root_package: &str, target: &str) -> Result<Vec<
     )?;
     let metadata = output(root, &["metadata", "--locked", "--format-version", "1", "--filter-platform", target])?;
     let lock = std::fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
-    join(&tree, &metadata, &lock)
+    join(&tree, &metadata, &lock, root_package)
 }
 
 fn output(root: &Path, args: &[&str]) -> Result<String> {
@@ -112,7 +112,7 @@ fn output(root: &Path, args: &[&str]) -> Result<String> {
 }
 
 /// `tree` says which packages are compiled in (cargo's metadata know no features of a single program), the others what they are.
-fn join(tree: &str, metadata: &str, lock: &str) -> Result<Vec<Package>> {
+fn join(tree: &str, metadata: &str, lock: &str, root_package: &str) -> Result<Vec<Package>> {
     let metadata: Metadata = serde_json::from_str(metadata).context("cargo metadata is not understood")?;
     let lock: LockFile = toml::from_str(lock).context("Cargo.lock is not understood")?;
     let sums: BTreeMap<_, _> =
@@ -152,7 +152,20 @@ fn join(tree: &str, metadata: &str, lock: &str) -> Result<Vec<Package>> {
     if let Some((name, version)) = wanted.iter().find(|key| !packages.contains_key(*key)) {
         bail!("cargo metadata does not know {name} {version}, which cargo tree names");
     }
-    Ok(packages.into_values().collect())
+    Ok(reachable(packages, root_package))
+}
+
+/// The packages that `root_package` leads to. With the features of a whole workspace unified, cargo tree names other members, too.
+fn reachable(mut packages: BTreeMap<(String, String), Package>, root_package: &str) -> Vec<Package> {
+    let mut open: Vec<_> = packages.keys().filter(|(name, _)| name == root_package).cloned().collect();
+    let mut found = BTreeMap::new();
+    while let Some(key) = open.pop() {
+        if let Some(package) = packages.remove(&key) {
+            open.extend(package.uses.iter().cloned());
+            found.insert(key, package);
+        }
+    }
+    found.into_values().collect()
 }
 
 /// Of a line such as `serde v1.0.0 (*)`.
@@ -171,9 +184,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const TREE: &str = "gan-cli v0.1.0 (/w/crates/gan-cli)\nserde v1.0.0\nserde v1.0.0 (*)\n\nold v0.3.0\n";
+    const TREE: &str =
+        "gan-cli v0.1.0 (/w/crates/gan-cli)\nserde v1.0.0\nserde v1.0.0 (*)\n\nold v0.3.0\nbuild v1.0.0\n";
     const LOCK: &str = "version = 4\n\n[[package]]\nname = 'serde'\nversion = '1.0.0'\nchecksum = 'aa'\n\n[[package]]\nname = 'old'\n\
-                        version = '0.3.0'\nchecksum = 'bb'\n\n[[package]]\nname = 'gan-cli'\nversion = '0.1.0'\n";
+                        version = '0.3.0'\nchecksum = 'bb'\n\n[[package]]\nname = 'build'\nversion = '1.0.0'\nchecksum = 'cc'\n\n[[package]]\nname = 'gan-cli'\nversion = '0.1.0'\n";
 
     fn metadata() -> String {
         let package = |name: &str, version: &str, licence: &str, source: &str| {
@@ -183,7 +197,7 @@ mod tests {
             )
         };
         let edge = |name: &str, kind: &str| format!(r#"{{"pkg":"{name}","dep_kinds":[{{"kind":{kind}}}]}}"#);
-        let edges = [edge("old", "null"), edge("serde", "null"), edge("build", "null")].join(",");
+        let edges = [edge("old", "null"), edge("serde", "null"), edge("build", "\"build\"")].join(",");
         let from_old = edge("serde", "\"dev\"");
         format!(
             r#"{{"packages":[{},{},{},{}],"resolve":{{"nodes":[{{"id":"gan-cli","deps":[{edges}]}},{{"id":"old","deps":[{from_old}]}}]}}}}"#,
@@ -196,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_is_compiled_in_is_described() {
-        let packages = join(TREE, &metadata(), LOCK).unwrap();
+        let packages = join(TREE, &metadata(), LOCK, "gan-cli").unwrap();
         let names: Vec<_> = packages.iter().map(|package| package.name.as_str()).collect();
         assert_eq!(names, ["gan-cli", "old", "serde"]);
         let [ours, old, serde] = &packages[..] else { panic!() };
@@ -213,7 +227,7 @@ mod tests {
         for (tree, lock, said) in
             [(other.as_str(), LOCK, "does not know new 1.0.0"), (TREE, "package = []", "no checksum of serde")]
         {
-            let error = join(tree, &metadata(), lock).unwrap_err().to_string();
+            let error = join(tree, &metadata(), lock, "gan-cli").unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
     }
