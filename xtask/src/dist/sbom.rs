@@ -10,6 +10,7 @@ use super::packages::Package;
 use super::source_date;
 
 /// The program that is described.
+#[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     /// The package that it is built of.
     pub(super) package: &'a str,
@@ -30,17 +31,17 @@ pub(super) fn json(subject: &Subject<'_>, packages: &[Package]) -> Result<String
     let root = root.with_context(|| format!("no package {} among those of the program", subject.package))?;
     let mut program = component(root, "application");
     program["hashes"] = hashes(&sha256(subject.program));
-    let standard_library = json!({
-        "type": "library",
-        "bom-ref": format!("rust-std@{}", subject.rustc),
-        "name": "rust-std",
-        "version": subject.rustc,
-        "description": "Rust's standard library",
-        "licenses": [{ "expression": "MIT OR Apache-2.0" }],
-        "purl": format!("pkg:generic/rust-std@{}", subject.rustc),
-    });
+    let mut of_toolchain = vec![toolchain_library("rust-std", "Rust's standard library", "MIT OR Apache-2.0", subject)];
+    if subject.target.ends_with("-musl") {
+        of_toolchain.push(toolchain_library(
+            "musl",
+            "The C library, in the version that comes with this Rust",
+            "MIT",
+            subject,
+        ));
+    }
     let others = packages.iter().filter(|package| package.name != root.name);
-    let components: Vec<_> = others.map(|package| component(package, "library")).chain([standard_library]).collect();
+    let components: Vec<_> = others.map(|package| component(package, "library")).chain(of_toolchain).collect();
     let dependencies: Vec<_> = packages
         .iter()
         .map(|package| {
@@ -82,6 +83,20 @@ fn component(package: &Package, kind: &str) -> Value {
         component["externalReferences"] = json!([{ "type": "vcs", "url": address }]);
     }
     component
+}
+
+/// What the compiler brings along; its version is the compiler's.
+fn toolchain_library(name: &str, description: &str, licence: &str, subject: &Subject<'_>) -> Value {
+    let purl = format!("pkg:generic/{name}@rust-{}", subject.rustc);
+    json!({
+        "type": "library",
+        "bom-ref": purl,
+        "name": name,
+        "version": format!("rust-{}", subject.rustc),
+        "description": description,
+        "licenses": [{ "expression": licence }],
+        "purl": purl,
+    })
 }
 
 fn hashes(sha256: &str) -> Value {
@@ -147,6 +162,8 @@ mod tests {
         }
         let number = document["serialNumber"].as_str().unwrap();
         assert!(number.len() == 45 && number.as_bytes()[23] == b'8' && number.as_bytes()[28] == b'8', "{number}");
+        let of_musl = json(&Subject { target: "x86_64-unknown-linux-musl", ..subject }, &packages).unwrap();
+        assert!(of_musl.contains("pkg:generic/musl@rust-1.95.0") && !text.contains("musl"));
         let other = json(&Subject { program: b"y", ..subject }, &packages).unwrap();
         assert_ne!(serde_json::from_str::<Value>(&other).unwrap()["serialNumber"], number);
     }
