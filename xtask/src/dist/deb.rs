@@ -44,11 +44,8 @@ pub(super) fn pack(release: &Release, elf: &Elf, files: &[File], maintainer: &st
     );
     let sums: String = data.iter().map(|file| format!("{}  {}\n", md5(&file.content), file.path)).collect();
     let control = [File::plain("control", control), File::plain("md5sums", sums)];
-    let members = [
-        ("debian-binary", b"2.0\n".to_vec()),
-        ("control.tar.gz", tar_gz(&control, release.date)?),
-        ("data.tar.gz", tar_gz(&data, release.date)?),
-    ];
+    let part = |name: &str, files: &[File]| anyhow::Ok((format!("{name}.tar.gz"), tar_gz(files, release.date)?));
+    let members = [("debian-binary".into(), b"2.0\n".to_vec()), part("control", &control)?, part("data", &data)?];
     Ok((format!("gan-cli_{version}_{architecture}.deb"), ar(&members, release.date)))
 }
 
@@ -133,7 +130,7 @@ fn md5(bytes: &[u8]) -> String {
 }
 
 /// The archive that holds the members: a line of text and padding to an even length for each.
-fn ar(members: &[(&str, Vec<u8>)], date: u64) -> Vec<u8> {
+fn ar(members: &[(String, Vec<u8>)], date: u64) -> Vec<u8> {
     let mut out = b"!<arch>\n".to_vec();
     for (name, content) in members {
         out.extend(format!("{name:<16}{date:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 100_644, content.len()).bytes());
