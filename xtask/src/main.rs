@@ -4,8 +4,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
 
 mod args;
+mod artifacts;
 mod check;
 mod cuda_toolchain;
+mod dist;
 mod fetch;
 mod file_lock;
 mod gpu_check;
@@ -25,6 +27,7 @@ Commands:
   cuda-toolchain [DIR]    a CUDA compiler from pip's wheels, without root and without a GPU
   gpu-check pack DIR      what a machine with a GPU needs to check everything there
   check                   everything that must hold before a change is merged
+  dist                    packages that install gan-cli without a compiler
   release --dry-run       packs every crate and builds it from its package; uploads nothing
 
 `cargo xtask <command> --help` says more.";
@@ -61,6 +64,7 @@ fn run(mut words: Vec<String>) -> Result<()> {
         "cuda-toolchain" => cuda_toolchain::command(rest),
         "gpu-check" => gpu_check::command(rest),
         "check" => check::command(rest),
+        "dist" => dist::command(rest),
         "release" => release::command(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -1,6 +1,5 @@
 //! `cargo xtask gpu-check`: what a machine with a GPU, but without Rust or a network, needs to check everything.
 
-mod artifacts;
 mod bundle;
 
 use std::path::{Path, PathBuf};
@@ -9,8 +8,8 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use crate::args::{Arg, Args};
+use crate::artifacts::{self, Artifact};
 use crate::{UsageError, workspace};
-use artifacts::Artifact;
 use bundle::Bundle;
 
 const USAGE: &str = "\

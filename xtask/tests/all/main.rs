@@ -3,4 +3,5 @@
 
 mod check_command;
 mod cuda_toolchain_command;
+mod dist_command;
 mod fetch_command;

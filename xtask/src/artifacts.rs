@@ -6,14 +6,14 @@ use serde_json::Value;
 
 /// A program that cargo built.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Artifact {
-    pub(super) name: String,
-    pub(super) executable: PathBuf,
-    pub(super) is_test: bool,
+pub(crate) struct Artifact {
+    pub(crate) name: String,
+    pub(crate) executable: PathBuf,
+    pub(crate) is_test: bool,
 }
 
 /// The programs among cargo's JSON messages, one a line.
-pub(super) fn read(messages: &str) -> Vec<Artifact> {
+pub(crate) fn read(messages: &str) -> Vec<Artifact> {
     messages.lines().filter_map(|line| artifact(&serde_json::from_str(line).ok()?)).collect()
 }
 
