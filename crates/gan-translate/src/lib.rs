@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod alpha;
+mod available_memory;
 mod bounded;
 mod conditioning;
 pub mod device;
