@@ -53,7 +53,7 @@ pub use model_config::{
 };
 pub use options::{Options, check_precision};
 pub use pad_to_multiple::smallest_side;
-pub use reader::{Files, Input, is_planes};
+pub use reader::{Content, Files, Input, is_planes};
 pub use reference_folder::reference_file;
 pub use sizes::SizeOptions;
 pub use statistics::Statistics;
