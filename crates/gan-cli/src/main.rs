@@ -7,7 +7,6 @@ mod output;
 mod advice;
 mod allocator;
 mod args;
-mod available_memory;
 mod clock;
 mod commands;
 mod device;

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod alpha;
+mod available_memory;
 mod bounded;
 mod conditioning;
 pub mod device;
@@ -52,7 +53,7 @@ pub use model_config::{
 };
 pub use options::{Options, check_precision};
 pub use pad_to_multiple::smallest_side;
-pub use reader::{Files, Input, is_planes};
+pub use reader::{Content, Files, Input, is_planes};
 pub use reference_folder::reference_file;
 pub use sizes::SizeOptions;
 pub use statistics::Statistics;

@@ -1,6 +1,10 @@
 //! A limit of memory, and what a translation takes within it.
 
-use std::path::PathBuf;
+use crate::available_memory::available;
+use std::path::{Path, PathBuf};
+
+/// Of the memory that is available and of the space that is free, the share that is left to others.
+const RESERVE: u64 = 10;
 
 /// What the translation of an image on the CPU may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +18,38 @@ pub struct MemoryLimit {
     /// Whether the limit was asked for. Then no image of many is read or written while another one is translated, and images of any number of
     /// pixels are read that fit into it.
     pub alone: bool,
+}
+
+impl MemoryLimit {
+    /// `memory` bytes, and files in `scratch` as far as there is room. Without `memory`, nine tenths of what the machine or its container has to
+    /// spare; without `scratch`, the system's folder for temporary files. `None` if the system does not tell what there is.
+    #[must_use]
+    pub fn of_machine(memory: Option<u64>, scratch: Option<&Path>) -> Option<Self> {
+        let spare = |bytes: u64| bytes - bytes / RESERVE;
+        let scratch = scratch.map_or_else(std::env::temp_dir, Path::to_owned);
+        let scratch_bytes = spare(free(&scratch));
+        let alone = memory.is_some();
+        Some(MemoryLimit { memory: memory.or_else(|| available().map(spare))?, scratch, scratch_bytes, alone })
+    }
+}
+
+/// Bytes that files in a folder may have: none where they would be in memory.
+#[cfg(unix)]
+fn free(folder: &Path) -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        const TMPFS: u64 = 0x0102_1994;
+        const RAMFS: u64 = 0x8584_58f6;
+        if rustix::fs::statfs(folder).is_ok_and(|system| matches!(system.f_type as u64, TMPFS | RAMFS)) {
+            return 0;
+        }
+    }
+    rustix::fs::statvfs(folder).map_or(0, |system| system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free(_: &Path) -> u64 {
+    u64::MAX
 }
 
 /// How an image is translated within a [`MemoryLimit`], and what it takes.

@@ -25,12 +25,25 @@ pub struct Files<'a> {
     pub instances: Option<&'a Path>,
     /// An image that lends its style.
     pub style: Option<&'a Path>,
-    /// What the input holds, if it is not to be read from its path. The path is for messages then.
-    pub content: Option<&'a [u8]>,
-    /// What its instance map holds, if it is not to be read from a path.
-    pub instance_content: Option<&'a [u8]>,
+    /// The input, if it is not to be read from its path. The path is for messages then.
+    pub content: Option<Content<'a>>,
+    /// Its instance map, if it is not to be read from a path.
+    pub instance_content: Option<Content<'a>>,
+    /// The image that lends its style, if it is not to be read from its path, which is for messages then.
+    pub style_content: Option<Content<'a>>,
     /// Which page of a TIFF the input is, counted from 0.
     pub page: usize,
+}
+
+/// What is in memory in the place of a file.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// The bytes of a file of any format, which are decoded.
+    File(&'a [u8]),
+    /// The pixels of an image, upright, of any number of channels.
+    Image(&'a Image),
+    /// The ids of a label or instance map.
+    Ids(&'a IdMap),
 }
 
 impl<'a> Files<'a> {
@@ -38,26 +51,45 @@ impl<'a> Files<'a> {
     #[must_use]
     pub fn new(input: &'a Path) -> Self {
         let name = input.file_stem().map_or(input, Path::new);
-        Files { input, name, instances: None, style: None, content: None, instance_content: None, page: 0 }
+        let (content, instance_content, style_content) = (None, None, None);
+        Files { input, name, instances: None, style: None, content, instance_content, style_content, page: 0 }
     }
 
     /// The input as an image.
     fn decode(&self, options: &DecodeOptions) -> Result<Image> {
         let options = DecodeOptions { page: self.page, ..*options };
         Ok(match self.content {
-            Some(content) => decode_bytes(self.input, content, &options)?,
             None => decode(self.input, &options)?,
+            Some(Content::File(bytes)) => decode_bytes(self.input, bytes, &options)?,
+            Some(Content::Image(image)) => image.clone(),
+            Some(Content::Ids(map)) => {
+                let (width, height) = map.size();
+                return Err(not_of_kind(vec![height, width], "[H, W, C] of an image"));
+            }
         })
     }
 
     /// The input as a map of ids.
     fn decode_ids(&self, options: &DecodeOptions) -> Result<IdMap> {
-        let options = DecodeOptions { page: self.page, ..*options };
-        Ok(match self.content {
-            Some(content) => decode_ids_bytes(self.input, content, &options)?,
-            None => decode_ids(self.input, &options)?,
-        })
+        ids(self.input, self.content, &DecodeOptions { page: self.page, ..*options })
     }
+}
+
+/// The map of ids at a path, or in memory.
+fn ids(path: &Path, content: Option<Content<'_>>, options: &DecodeOptions) -> Result<IdMap> {
+    Ok(match content {
+        None => decode_ids(path, options)?,
+        Some(Content::File(bytes)) => decode_ids_bytes(path, bytes, options)?,
+        Some(Content::Ids(map)) => map.clone(),
+        Some(Content::Image(image)) => {
+            let (width, height) = image.size();
+            return Err(not_of_kind(vec![height, width, image.channels()], "[H, W] of a map of ids"));
+        }
+    })
+}
+
+fn not_of_kind(got: Vec<usize>, expected: &str) -> Error {
+    Error::Shape { what: "what is in memory", got, expected: expected.to_owned() }
 }
 
 /// What goes into the networks, and what is needed to make an image of what comes out.
@@ -239,7 +271,7 @@ impl Reader {
     fn instances(&self, frame: &Frame<'_>, files: &Files<'_>) -> Result<Option<Tensor>> {
         if let Some(content) = files.instance_content.filter(|_| self.config.instances) {
             let file = Path::new("instances");
-            let map = decode_ids_bytes(file, content, &self.decode_options())?;
+            let map = ids(file, Some(content), &self.decode_options())?;
             frame.check(map.size(), file, files.input)?;
             return Ok(Some(frame.apply(map).to_tensor_u32()?.unsqueeze(0)?));
         }
@@ -251,7 +283,8 @@ impl Reader {
 
     fn style(&self, frame: &Frame<'_>, files: &Files<'_>) -> Result<Option<Tensor>> {
         let Some(path) = files.style.filter(|_| self.config.encoder.is_some()) else { return Ok(None) };
-        let (image, _) = self.decode(&Files::new(path), Some(self.channels.1))?;
+        let file = Files { content: files.style_content, ..Files::new(path) };
+        let (image, _) = self.decode(&file, Some(self.channels.1))?;
         frame.check(image.size(), path, files.input)?;
         Ok(Some(frame.apply(image).to_tensor()?.unsqueeze(0)?))
     }

@@ -4,7 +4,9 @@
 mod support;
 
 use gan_data::Image;
-use gan_translate::{Direction, Error, Files, Input, MemoryLimit, Model, Options, Statistics, Steadier, SteadyOptions};
+use gan_translate::{
+    Content, Direction, Error, Files, Input, MemoryLimit, Model, Options, Statistics, Steadier, SteadyOptions,
+};
 use std::path::Path;
 use support::{images, resnet, write_model};
 
@@ -26,7 +28,7 @@ fn frame(model: &Model, (x0, y0): (usize, usize), light: f32) -> Input {
             file.extend([0.0, 1.3, 2.1].map(|p| (120.0 + light + 55.0 * wave(p)).clamp(0.0, 255.0) as u8));
         }
     }
-    model.read(&Files { content: Some(&file), ..Files::new(Path::new("frame")) }).unwrap()
+    model.read(&Files { content: Some(Content::File(&file)), ..Files::new(Path::new("frame")) }).unwrap()
 }
 
 fn levels(image: &Image) -> &[u8] {

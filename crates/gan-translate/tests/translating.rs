@@ -5,12 +5,12 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor};
-use gan_data::{Batch, Direction, Image, Preprocess};
+use gan_data::{AlphaPolicy, Batch, DecodeOptions, Direction, Image, Preprocess, decode, decode_ids};
 use gan_layers::NormKind;
 use gan_nets::{Arch, GeneratorConfig};
 use gan_translate::{
-    Alpha, EachFile, Error, FileError, FileJob, FileOutcome, Files, Made, Model, ModelConfig, Options, SizeOptions,
-    Stage, StyleClusters,
+    Alpha, Content, EachFile, Error, FileError, FileJob, FileOutcome, Files, Made, Model, ModelConfig, Options,
+    SizeOptions, Stage, StyleClusters,
 };
 use gan_weights::{StateDict, safetensors};
 use image::{GrayImage, Luma, Rgba, RgbaImage};
@@ -92,6 +92,40 @@ fn label_maps_need_their_instances() {
     GrayImage::from_fn(9, 7, |x, y| Luma([if (x, y) == (4, 2) { 16 } else { 0 }])).save(&map).unwrap();
     let files = Files { instances: Some(&map), ..Files::new(&map) };
     assert!(matches!(model.read(&files), Err(Error::LabelOutOfRange { x: 4, y: 2, label: 16, label_nc: 16, .. })));
+}
+
+#[test]
+fn pixels_in_memory_are_as_good_as_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Model::open(model_in(folder.path(), &images(&[("g", Direction::A2b, resnet(3, 3))]))).unwrap();
+    let input = folder.path().join("input.png");
+    RgbaImage::from_fn(9, 5, |x, y| Rgba([9 * x as u8, 30 * y as u8, 7, 20 * x as u8])).save(&input).unwrap();
+    let image = decode(&input, &DecodeOptions { alpha: AlphaPolicy::Keep, ..DecodeOptions::default() }).unwrap();
+    assert_eq!(image.channels(), 4);
+    let memory = Files { content: Some(Content::Image(&image)), ..Files::new(Path::new("memory")) };
+    let made = |model: &Model, files: &Files<'_>| model.translate_input(model.read(files).unwrap()).unwrap();
+    assert_eq!(made(&model, &memory), made(&model, &Files::new(&input)));
+    assert!(model.loses_alpha(&model.read(&memory).unwrap()));
+
+    let model = Model::open(fixture("pix2pixhd")).unwrap();
+    let (label, inst, style) = (fixture("inputs/label.png"), fixture("inputs/inst.png"), fixture("inputs/img.png"));
+    let files = Files { instances: Some(&inst), style: Some(&style), ..Files::new(&label) };
+    let ids = |path: &Path| decode_ids(path, &DecodeOptions::default()).unwrap();
+    let (labels, instances) = (ids(&label), ids(&inst));
+    let lent = decode(&style, &DecodeOptions::default()).unwrap();
+    let memory = Files {
+        content: Some(Content::Ids(&labels)),
+        instance_content: Some(Content::Ids(&instances)),
+        style: Some(Path::new("style")),
+        style_content: Some(Content::Image(&lent)),
+        ..Files::new(Path::new("labels"))
+    };
+    assert_eq!(made(&model, &memory), made(&model, &files));
+    // What is of the other kind is refused.
+    let other = Files { content: Some(Content::Image(&lent)), ..memory };
+    assert!(matches!(model.read(&other), Err(Error::Shape { got, .. }) if got == [32, 32, 3]));
+    let other = Files { style_content: Some(Content::Ids(&labels)), ..memory };
+    assert!(matches!(model.read(&other), Err(Error::Shape { got, .. }) if got == [32, 32]));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! `gan-cli serve`.
 
-use crate::available_memory::available;
 use crate::commands::listen::ListenArgs;
 use crate::device::{DeviceArgs, PrecisionArgs};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
@@ -9,9 +8,6 @@ use gan_translate::{DeviceConfig, MemoryLimit, Options};
 use gan_web::{Engine, EngineOptions, Error, Limits, ModelEngine, translate_app};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-
-/// Of the memory that is available, the share that is left to others.
-const RESERVE: u64 = 10;
 
 /// Try trained models in the browser, and translate over HTTP
 ///
@@ -101,9 +97,8 @@ fn refused(error: Error) -> anyhow::Error {
 
 /// What one translation on the CPU may take; files are not used.
 fn limit(device: &DeviceConfig) -> Option<MemoryLimit> {
-    let memory = available().filter(|_| device.device.is_cpu())?;
-    let memory = memory - memory / RESERVE;
-    Some(MemoryLimit { memory, scratch: std::env::temp_dir(), scratch_bytes: 0, alone: false })
+    let limit = MemoryLimit::of_machine(None, None).filter(|_| device.device.is_cpu())?;
+    Some(MemoryLimit { scratch_bytes: 0, ..limit })
 }
 
 fn time(seconds: f64) -> String {

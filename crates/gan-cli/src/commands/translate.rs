@@ -23,7 +23,8 @@ use clap::ValueEnum;
 use files::{Plan, Request, Translation};
 use gan_data::{DecodeLimits, DecodeOptions, Quantize, RowReader, WriteFormat, WriteOptions};
 use gan_translate::{
-    Alpha, DeviceConfig, EachFile, Error, FileError, FileJob, FileOutcome, Files, Model, Options, Stage, Translated,
+    Alpha, Content, DeviceConfig, EachFile, Error, FileError, FileJob, FileOutcome, Files, Model, Options, Stage,
+    Translated,
 };
 use limit::LimitArgs;
 use model::LabelArgs;
@@ -249,8 +250,9 @@ impl Args {
             name: &job.stem,
             instances: self.inst.as_deref(),
             style: self.encode.as_deref(),
-            content,
+            content: content.map(Content::File),
             instance_content: None,
+            style_content: None,
             page: job.page,
         };
         FileJob { files, output: &job.output }

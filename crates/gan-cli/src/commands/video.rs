@@ -18,7 +18,7 @@ use crate::wording::worded;
 use anyhow::bail;
 use clap::ValueEnum;
 use gan_fs::is_same;
-use gan_translate::{Input, Model, Statistics, Steadier, SteadyOptions};
+use gan_translate::{Content, Input, Model, Statistics, Steadier, SteadyOptions};
 use gan_video::Rate;
 use gan_video::ffmpeg::{Ffmpeg, Quality, Section};
 use input::{Frame, Source};
@@ -377,7 +377,8 @@ fn read(model: &Model, frame: &Frame, index: u64) -> anyhow::Result<Input> {
     let name = PathBuf::from(format!("frame {}", index + 1));
     let files = match frame {
         Frame::Decoded(frame) => {
-            gan_translate::Files { content: Some(frame.file()), name: &name, ..gan_translate::Files::new(&name) }
+            let content = Some(Content::File(frame.file()));
+            gan_translate::Files { content, name: &name, ..gan_translate::Files::new(&name) }
         }
         Frame::File(path) => gan_translate::Files::new(path),
     };

@@ -6,4 +6,4 @@ mod read;
 
 pub use cache::{FeatureCache, ImageHash};
 pub use extractor::Extractor;
-pub use read::{rgb8, to_u8};
+pub use read::{alike, rgb8, to_u8};

@@ -6,7 +6,7 @@ use crate::translate::facts::{Draw, ModelFacts, ModelInput};
 use crate::translate::label_names::{Names, facades, palette};
 use candle_core::{DType, Device, Tensor};
 use gan_data::{Batch, Direction, WriteOptions, encode_image};
-use gan_translate::{Files, InputKind, Model, Options, TrainedModel};
+use gan_translate::{Content, Files, InputKind, Model, Options, TrainedModel};
 use gan_weights::checkpoint::Files as _;
 use gan_weights::checkpoint::{self, Choice as CheckpointChoice, Disk, best_step, candidates, checkpoints_dir};
 use std::path::{Path, PathBuf};
@@ -219,7 +219,8 @@ impl Engine for ModelEngine {
         // A label map that is drawn has no instance map: each label is one instance then.
         let instances = work.instances.as_deref().unwrap_or(&work.image);
         let named = Path::new("image");
-        let files = Files { content: Some(&work.image), instance_content: Some(instances), ..Files::new(named) };
+        let [content, instance_content] = [&work.image, instances].map(|file| Some(Content::File(file)));
+        let files = Files { content, instance_content, ..Files::new(named) };
         let input = held.model.read(&files).map_err(refused)?;
         let image = held.model.translate_input(input).map_err(refused)?;
         let size = image.size();

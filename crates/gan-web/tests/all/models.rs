@@ -2,7 +2,7 @@
 
 use crate::support::{Answer, Running, encoded, picture};
 use gan_data::Direction;
-use gan_translate::{Files, Model, Options, StyleClusters};
+use gan_translate::{Content, Files, Model, Options, StyleClusters};
 use gan_web::{Engine, EngineOptions, Limits, ModelEngine, translate_app};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ fn library(model: &Model, input: &[u8]) -> image::DynamicImage {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("in"), folder.path().join("out.png"));
     std::fs::write(&from, input).unwrap();
-    let files = Files { instance_content: Some(input), ..Files::new(&from) };
+    let files = Files { instance_content: Some(Content::File(input)), ..Files::new(&from) };
     model.translate_files(&files, &to).unwrap();
     image::open(to).unwrap()
 }

@@ -5,12 +5,9 @@ use super::metric::Metric;
 use crate::exit::{BAD_DATA, Coded, USAGE};
 use crate::progress::bar;
 use anyhow::{Context, bail};
-use gan_data::{
-    AlphaPolicy, DecodeOptions, Exclude, Image, ImageFile, Raster, adapt_channels, decode, list_images, pair_images,
-    probe,
-};
+use gan_data::{DecodeOptions, Exclude, Image, ImageFile, decode, list_images, pair_images, probe};
 use gan_metrics::distribution::Features;
-use gan_metrics::features::{Extractor, to_u8};
+use gan_metrics::features::{Extractor, alike};
 use std::path::Path;
 
 pub(super) fn measure(fake: &Path, real: &Path, mut measure: Measure<'_>) -> anyhow::Result<Measured> {
@@ -71,7 +68,7 @@ fn measure_pairs(pairs: &[(ImageFile, ImageFile)], measure: &mut Measure<'_>) ->
             );
             bail!(Coded(BAD_DATA, message));
         }
-        let (a, b) = alike(a, b, &fake.path, &real.path)?;
+        let [a, b] = alike([a, b], [&fake.path, &real.path])?;
         let name = || format!("{} against {}", fake.path.display(), real.path.display());
         measure.pair(&fake.name(), &a, &b).with_context(name)?;
         bar.inc(1);
@@ -82,15 +79,6 @@ fn measure_pairs(pairs: &[(ImageFile, ImageFile)], measure: &mut Measure<'_>) ->
 
 fn read(path: &Path) -> anyhow::Result<Image> {
     Ok(decode(path, &DecodeOptions::default())?)
-}
-
-/// The pair in 8 bits and, where one is grey and the other colour, both as colour.
-fn alike(a: Image, b: Image, path_a: &Path, path_b: &Path) -> anyhow::Result<(Raster<u8>, Raster<u8>)> {
-    if a.channels() == b.channels() {
-        return Ok((to_u8(a), to_u8(b)));
-    }
-    let colour = |image, path| adapt_channels(image, 3, AlphaPolicy::Drop, path).map(to_u8);
-    Ok((colour(a, path_a)?, colour(b, path_b)?))
 }
 
 fn extract(mut set: Extractor<'_>, files: &[ImageFile], what: &str) -> anyhow::Result<(Features, usize)> {

@@ -1,14 +1,10 @@
 //! How much memory a translation may take, and what it would take.
 
-use crate::available_memory::available;
 use crate::exit::{Coded, USAGE};
 use crate::wording::{bytes, worded};
 use anyhow::bail;
 use gan_translate::{DeviceConfig, Estimate, FileJob, MemoryLimit, Model};
 use std::path::{Path, PathBuf};
-
-/// Of the memory that is available and of the space that is free, the share that is left to others.
-const RESERVE: u64 = 10;
 
 #[derive(clap::Args, Default)]
 pub(crate) struct LimitArgs {
@@ -53,34 +49,11 @@ impl LimitArgs {
             }
             return Ok(None);
         }
-        let spare = |bytes: u64| bytes - bytes / RESERVE;
-        let Some(memory) = self.max_memory.or_else(|| available().map(spare)) else { return Ok(None) };
-        let scratch = self.scratch.clone().unwrap_or_else(std::env::temp_dir);
-        if self.scratch.is_some() && !scratch.is_dir() {
+        if let Some(scratch) = self.scratch.as_ref().filter(|scratch| !scratch.is_dir()) {
             bail!(Coded(USAGE, format!("{} is no folder: name one that exists with --scratch", scratch.display())));
         }
-        let scratch_bytes = spare(free(&scratch));
-        Ok(Some(MemoryLimit { memory, scratch, scratch_bytes, alone: self.max_memory.is_some() }))
+        Ok(MemoryLimit::of_machine(self.max_memory, self.scratch.as_deref()))
     }
-}
-
-/// Bytes that files in a folder may have: none where they would be in memory.
-#[cfg(unix)]
-fn free(folder: &Path) -> u64 {
-    #[cfg(target_os = "linux")]
-    {
-        const TMPFS: u64 = 0x0102_1994;
-        const RAMFS: u64 = 0x8584_58f6;
-        if rustix::fs::statfs(folder).is_ok_and(|system| matches!(system.f_type as u64, TMPFS | RAMFS)) {
-            return 0;
-        }
-    }
-    rustix::fs::statvfs(folder).map_or(0, |system| system.f_bavail.saturating_mul(system.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn free(_: &Path) -> u64 {
-    u64::MAX
 }
 
 /// Prints what each image would take. With `rows`, results are written as they are, so that large images are read and written row by row.
