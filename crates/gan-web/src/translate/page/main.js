@@ -49,7 +49,8 @@ function chooseModel(model) {
   // A result is no label map.
   byId("again").hidden = model.input.kind === "labels";
   const drawn = model.draw.tool !== "nothing";
-  byId("ways").hidden = !drawn;
+  byId("ways").hidden = !drawn && !byId("way-camera");
+  byId("way-draw").hidden = !drawn;
   offerSizes();
   if (drawn) setUpBoard();
   const draws = ["labels", "colours"].includes(model.draw.tool) || model.draw.likely;
@@ -114,9 +115,9 @@ byId("palette").addEventListener("keydown", event => {
 function chooseWay(way) {
   state.way = way;
   press(byId("ways"), byId(`way-${way}`));
-  byId("image-pane").hidden = way !== "image";
-  byId("draw-pane").hidden = way !== "draw";
-  if (way === "draw" || state.source) request();
+  for (const pane of document.querySelectorAll(".pane")) pane.hidden = pane.id !== `${way}-pane`;
+  document.dispatchEvent(new CustomEvent("way", { detail: way }));
+  if (way === "draw" || (way === "image" && state.source)) request();
 }
 
 /// Takes an image that was chosen, dropped, pasted or photographed.
@@ -210,7 +211,7 @@ async function request() {
       say(`${width} × ${height}, ${ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`}`);
       byId("download").disabled = byId("again").disabled = false;
     } catch (error) {
-      if (!state.dirty) say(error instanceof TypeError ? "The server cannot be reached." : error.message, true);
+      if (!state.dirty) say(reason(error), true);
     }
   }
   state.busy = false;
@@ -298,7 +299,7 @@ async function start() {
     chooseModel(models[0]);
     setInterval(lookForSteps, 10000);
   } catch (error) {
-    byId("about").textContent = error instanceof TypeError ? "The server cannot be reached." : error.message;
+    byId("about").textContent = reason(error);
   }
 }
 start();
