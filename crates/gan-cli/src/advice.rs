@@ -17,7 +17,7 @@ use std::path::Path;
 const APART: &[&str] = &[
     "all", "bench", "example", "features", "path", "release", "test", "workspace",
     "accept-licence", "allow-dirty", "base-url", "catalog", "check", "dir", "dry-run", "list", "no-verify", "offline", "only",
-    "resize_or_crop", "logdir",
+    "resize_or_crop", "logdir", "directory",
 ];
 
 /// What exists.
