@@ -20,7 +20,7 @@ const MAIN: &str = include_str!("page/main.js");
 const MAX_PIXELS: u64 = 1 << 21;
 
 /// Scripts and data of this folder alone. Threads have the policy of their host.
-const POLICY: &str = r#"<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; style-src 'self'; img-src blob: data:; media-src blob:; base-uri 'none'; form-action 'none'">
+const POLICY: &str = r#"<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; style-src 'self'; img-src blob: data:; base-uri 'none'; form-action 'none'">
 <link rel="icon" href="data:,">"#;
 const CAMERA_WAY: &str = r#"<button type="button" id="way-camera" aria-pressed="false">Camera</button>"#;
 const CAMERA_PANE: &str = r#"<div id="camera-pane" class="pane" hidden>

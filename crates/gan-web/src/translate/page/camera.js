@@ -19,23 +19,25 @@ async function startCamera() {
     if (turn === camera.turn) say(REFUSALS[error.name] || `The camera does not start: ${error.message}`, true);
     return;
   }
-  if (turn !== camera.turn) return stop(stream);
+  if (turn !== camera.turn) return release(stream);
   camera.stream = stream;
-  byId("video").srcObject = stream;
-  await byId("video").play();
-  byId("compare").classList.add("live");
-  // Screen readers would read out each count.
-  byId("status").setAttribute("aria-live", "off");
   try {
+    byId("video").srcObject = stream;
+    await byId("video").play();
+    byId("compare").classList.add("live");
+    // Screen readers would read out each count.
+    byId("status").setAttribute("aria-live", "off");
     await translateFrames(() => camera.stream === stream);
   } catch (error) {
+    if (camera.stream !== stream) return;
+    stopCamera();
     say(reason(error), true);
   }
 }
 
 function stopCamera() {
   camera.turn++;
-  if (camera.stream) stop(camera.stream);
+  if (camera.stream) release(camera.stream);
   camera.stream = byId("video").srcObject = null;
   byId("compare").classList.remove("live");
   byId("status").removeAttribute("aria-live");
@@ -43,7 +45,7 @@ function stopCamera() {
   byId("swipe").disabled = false;
 }
 
-const stop = stream => stream.getTracks().forEach(track => track.stop());
+const release = stream => stream.getTracks().forEach(track => track.stop());
 
 async function translateFrames(isWanted) {
   const video = byId("video"), live = byId("live").getContext("2d");
