@@ -45,3 +45,30 @@ impl Drop for Temporary {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_folder_appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = || fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        let folder = dir.path().join("folder");
+        let put =
+            |place: &Path| fs::write(place.join("file"), "text").map_err(|source| Error::io("create", place, source));
+        let stopped = write(&folder, |place| {
+            put(place)?;
+            Err(Error::NoPreprocessing { reason: "in the middle" })
+        });
+        assert!(stopped.is_err() && names().is_empty(), "{:?}", names());
+        // An empty folder gives way.
+        fs::create_dir(&folder).unwrap();
+        write(&folder, put).unwrap();
+        assert_eq!(fs::read_to_string(folder.join("file")).unwrap(), "text");
+        let refused = write(&folder, |_| panic!("nothing is written over what is there"));
+        assert!(matches!(refused, Err(Error::Folder { .. })));
+        assert_eq!(names(), ["folder"]);
+    }
+}

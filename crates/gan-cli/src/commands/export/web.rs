@@ -8,6 +8,7 @@ use super::said;
 use super::source::SourceArgs;
 use crate::exit::{BAD_MODEL, Coded, Done};
 use crate::inputs::Inputs;
+use crate::shell::quoted;
 use crate::wording::worded;
 use anyhow::bail;
 use gan_export::{OnnxModel, OnnxOptions, Subject, WEB_MODEL, write_web_folder};
@@ -117,7 +118,8 @@ fn write(args: &Args, runtime: impl FnOnce() -> anyhow::Result<Runtime>) -> anyh
         let loaded = [backend.script, backend.binary, WEB_MODEL].iter().filter_map(|name| page.files.get(*name)).sum();
         out!("  a browser loads {} for {}", bytes(loaded), backend.name);
     }
-    out!("  look at it: python3 -m http.server --directory {out} shows it at http://localhost:8000");
+    let folder = quoted(&args.out);
+    out!("  look at it: python3 -m http.server --directory {folder} shows it at http://localhost:8000");
     Ok(Done::Complete)
 }
 
