@@ -170,6 +170,7 @@ def failures(browser, url, work):
         browser.until("!/^(Load|Prepar)/.test(byId('about').textContent)")
         text = browser.run("byId('about').textContent")
         check(words in text, f"{path} says: {text}")
+        check(browser.run("byId('main').hidden"), f"{path}: nothing can be chosen")
         problems.extend(f"{path}: {what}" for what in browser.run(EVERY_PAGE))
     return "failures are said"
 

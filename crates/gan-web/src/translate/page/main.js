@@ -122,7 +122,7 @@ function chooseWay(way) {
 
 /// Takes an image that was chosen, dropped, pasted or photographed.
 async function take(file) {
-  if (!file) return;
+  if (!file || !state.model) return;
   if (!file.type.startsWith("image/")) return say("That is no image.", true);
   state.source = file;
   if (state.model.input.kind === "labels" && await takeLabels(file)) return;
@@ -296,10 +296,11 @@ async function start() {
     state.limits = limits;
     byId("model-row").hidden = models.length < 2;
     byId("model").replaceChildren(...models.map(({ id, name }) => option(id, name)));
+    byId("settings").hidden = byId("main").hidden = false;
     chooseModel(models[0]);
     setInterval(lookForSteps, 10000);
   } catch (error) {
-    byId("about").textContent = reason(error);
+    Object.assign(byId("about"), { role: "alert", className: "wrong", textContent: reason(error) });
   }
 }
 start();
