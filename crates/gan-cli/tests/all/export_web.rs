@@ -2,6 +2,7 @@
 
 use crate::support::{Bench, tiny_in};
 use std::fs;
+use std::path::Path;
 
 fn fixture(name: &str) -> String {
     format!("{}/tests/fixtures/interchange/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -45,4 +46,19 @@ fn models_with_styles_are_refused() {
     bench.ok(tiny_in("pix2pixhd", "streets", &["max_steps=1", "instance_feat=true", "nef=4", "n_downsample_e=2"]));
     bench.run(["export", "web", "streets", "site"]).fails(4, &["streets", "instance features", "`gan-cli serve`"]);
     assert!(!bench.path("site").exists());
+}
+
+#[test]
+fn help_and_documentation_name_the_package_that_is_asked_for() {
+    let bench = Bench::new();
+    let said = bench.run(["export", "web", &fixture("unet.pth"), "site"]).err;
+    let fetch = said.split('`').find(|part| part.starts_with("npm pack ")).unwrap();
+    let archive = fetch.replace("npm pack ", "").replace('@', "-") + ".tgz";
+    let help = bench.ok(["export", "web", "--help"]).out;
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/deploy.md");
+    for text in [help, fs::read_to_string(docs).unwrap()] {
+        // Help is wrapped.
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(fetch) && text.contains(&archive), "{fetch}, {archive}: {text}");
+    }
 }

@@ -22,9 +22,6 @@ use std::path::PathBuf;
 /// The page takes an image, frames of a camera or, for models of drawings and labels, a drawing, and translates it on the visitor's device: by
 /// WebGPU where the browser has it, else by WebAssembly. Nothing is sent anywhere. It loads no address but those of the folder, and
 /// any host of files serves it: `python3 -m http.server` in the folder shows it at http://localhost:8000.
-///
-/// ONNX Runtime Web is no part of this program: `npm pack onnxruntime-web@1.30.0` fetches its package, of which the few files that the page
-/// needs are checked and copied.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -32,7 +29,7 @@ pub(super) struct Args {
     /// Folder to write; it must not exist
     #[arg(value_name = "DIR")]
     out: PathBuf,
-    /// The package of ONNX Runtime Web: the .tgz of `npm pack`, or the folder of an installed one
+    /// The package of ONNX Runtime Web: the .tgz that `npm pack onnxruntime-web@1.30.0` fetches, or the folder of an installed one
     #[arg(long, value_name = "PACKAGE")]
     runtime: Option<PathBuf>,
     /// What runs the model
