@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shlex
 import subprocess
 import tempfile
 import time
@@ -11,15 +12,15 @@ import time
 class Browser:
     """One page. Exceptions of its scripts, and what its policies refused, are in `errors`."""
 
-    def __init__(self, program):
+    def __init__(self, program, *more):
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         to_read, self.to_browser = os.pipe()
         self.from_browser, to_write = os.pipe()
         flags = [
             "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--hide-scrollbars", f"--user-data-dir={self.profile.name}", "--remote-debugging-pipe", "about:blank",
+            "--disable-sync", "--hide-scrollbars", f"--user-data-dir={self.profile.name}", "--remote-debugging-pipe", *more, "about:blank",
         ]
-        command = " ".join([program, *flags]) + f" 3<&{to_read} 4>&{to_write}"
+        command = shlex.join([program, *flags]) + f" 3<&{to_read} 4>&{to_write}"
         self.process = subprocess.Popen(
             ["bash", "-c", f"exec {command}"], pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

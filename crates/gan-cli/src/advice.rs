@@ -18,7 +18,7 @@ const APART: &[&str] = &[
     "all", "bench", "example", "features", "path", "release", "test", "workspace",
     "accept-licence", "allow-dirty", "base-url", "catalog", "check", "dir", "dry-run", "list", "no-verify", "offline", "only", "program",
     "rm", "strip-components", "target",
-    "resize_or_crop", "logdir",
+    "resize_or_crop", "logdir", "directory",
 ];
 
 /// What exists.

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Video(Box<video::Args>),
     /// Convert weights between PyTorch's .pth and .safetensors
     Convert(convert::Args),
-    /// Write a model for other programs: ONNX files, model folders
+    /// Write a model for other programs: ONNX files, model folders, pages
     Export(export::Args),
     /// Check a model folder: its files, and the images that it makes
     Verify(verify::Args),

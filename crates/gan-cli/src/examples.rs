@@ -50,6 +50,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("export hub", &["gan-cli export hub runs/photos photos-model/ --licence mit --dataset facades"]),
+    (
+        "export web",
+        &[
+            "gan-cli export web runs/photos site/ --runtime onnxruntime-web-1.30.0.tgz",
+            "gan-cli export web latest_net_G.pth site/ --runtime node_modules/onnxruntime-web --backend wasm",
+        ],
+    ),
     ("verify", &["gan-cli verify photos-model/"]),
     ("encode-features", &["gan-cli encode-features --model runs/streets"]),
     (

@@ -2,6 +2,7 @@
 //!
 //! * [`OnnxModel`] writes a network of a model, a [`Subject`], as an ONNX file of standard operators. The layers say themselves what operators they are: there is no
 //!   second description of any network. [`cases`] are inputs with what the network itself makes of them; with the feature `onnxruntime`, `verify` runs the file beside it.
+//! * [`write_web_folder`] writes it beside the files of a page that runs it in the browser.
 //! * [`write_hub_folder`] writes `config.json`, `model.safetensors`, a card and samples; [`verify_hub_folder`] makes the samples again and compares.
 //!
 //! ```no_run
@@ -20,10 +21,12 @@ mod check;
 mod digest;
 mod error;
 mod hub;
+mod new_folder;
 mod onnx;
 #[cfg(feature = "onnxruntime")]
 mod runtime;
 mod subject;
+mod web_folder;
 
 pub use check::{Array, Case, Values, cases, limit};
 pub use error::{Error, Result};
@@ -32,6 +35,7 @@ pub use onnx::{OPSET, OnnxModel, OnnxOptions, PadForm, Precision};
 #[cfg(feature = "onnxruntime")]
 pub use runtime::{Verified, verify};
 pub use subject::Subject;
+pub use web_folder::{WEB_MODEL, write_web_folder};
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

@@ -81,6 +81,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A package that was fetched by other means does not hold what is wanted of it.
+    #[error("{} {reason}", path.display())]
+    Package {
+        /// The package, or the file in it.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// It is not here, and fetching was forbidden.
     #[error("it is not at {}, and may not be fetched offline", place.display())]
     Absent {

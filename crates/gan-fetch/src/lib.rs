@@ -14,6 +14,7 @@ mod http;
 pub mod human;
 mod list;
 mod lock_file;
+mod package;
 mod part;
 mod progress;
 mod refusal;
@@ -28,6 +29,7 @@ pub use error::{Error, MirrorFailure, Result};
 pub use fetcher::{Fetcher, Options, Outcome};
 pub use http::Patience;
 pub use list::list;
+pub use package::{PackageFile, package_files};
 pub use progress::{Meter, Progress, Silent};
 
 /// Runs the example of the README.

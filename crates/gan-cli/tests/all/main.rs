@@ -14,6 +14,7 @@ mod dataset_inspect;
 mod documented;
 mod evaluate;
 mod export;
+mod export_web;
 mod fetch;
 mod files_in_files_out;
 mod fine_tuning;

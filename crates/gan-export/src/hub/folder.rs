@@ -4,14 +4,14 @@ use super::card::Card;
 use super::samples::{Sample, write_inputs};
 use super::verification::{self, Verification, clusters, style};
 use super::{card, config};
-use crate::{Error, Result};
+use crate::{Error, Result, new_folder};
 use gan_data::{WriteOptions, write_image_with};
 use gan_fs::Durability;
 use gan_translate::{Direction, HubConfig, Model, ModelConfig, Options, TrainedModel};
 use gan_weights::StateDict;
 use gan_weights::safetensors::{Header, write_elements};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a model folder is written from.
 #[derive(Debug)]
@@ -32,19 +32,7 @@ pub struct HubRequest<'a> {
 /// [`Error::Folder`] if there is something at `folder`, [`Error::Translate`] if the model has no such direction or cannot translate the samples, [`Error::NoModule`];
 /// [`Error::Io`] and [`Error::Write`] where the disk refuses.
 pub fn write_hub_folder(folder: &Path, request: &HubRequest<'_>) -> Result<()> {
-    if folder.symlink_metadata().is_ok() && !is_empty(folder) {
-        return Err(Error::Folder { path: folder.to_owned(), reason: "exists: name a folder that does not" });
-    }
-    let parent = gan_fs::parent(folder);
-    fs::create_dir_all(parent).map_err(|source| io("create", parent, source))?;
-    let temporary = Temporary::beside(folder)?;
-    fill(&temporary.0, folder, request)?;
-    // An empty folder gives way; not every system lets it.
-    if folder.is_dir() {
-        fs::remove_dir(folder).map_err(|source| io("replace", folder, source))?;
-    }
-    fs::rename(&temporary.0, folder).map_err(|source| io("create", folder, source))?;
-    gan_fs::sync_folder(parent).map_err(|source| io("create", parent, source))
+    new_folder::write(folder, |temporary| fill(temporary, folder, request))
 }
 
 fn fill(folder: &Path, named: &Path, request: &HubRequest<'_>) -> Result<()> {
@@ -103,39 +91,13 @@ fn copy_styles(trained: &TrainedModel, folder: &Path) -> Result<Option<String>> 
     if !from.is_file() {
         return Ok(None);
     }
-    let bytes = gan_fs::read_regular(&from, 64 << 20).map_err(|source| io("read", &from, source))?;
+    let bytes = gan_fs::read_regular(&from, 64 << 20).map_err(|source| Error::io("read", &from, source))?;
     let place = gan_fs::parent(&to);
-    fs::create_dir(place).map_err(|source| io("create", place, source))?;
+    fs::create_dir(place).map_err(|source| Error::io("create", place, source))?;
     write(&to, &bytes)?;
     Ok(Some(format!("features/{}", gan_translate::StyleClusters::FILE)))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(gan_fs::replace(path, Durability::Flushed, |out| out.write_all(bytes))?)
-}
-
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
-}
-
-fn io(action: &'static str, path: &Path, source: std::io::Error) -> Error {
-    Error::Io { action, path: path.to_owned(), source }
-}
-
-/// A folder that is removed when dropped, unless it has another name by then.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn beside(folder: &Path) -> Result<Self> {
-        let path = gan_fs::temporary_beside(folder);
-        fs::create_dir(&path).map_err(|source| io("create", &path, source))?;
-        Ok(Temporary(path))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // After renaming there is nothing left to remove.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

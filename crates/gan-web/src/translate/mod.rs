@@ -9,11 +9,13 @@
 
 mod app;
 mod clients;
+mod describe;
 mod engine;
 mod facts;
 mod label_names;
 mod model_engine;
 mod query;
+mod standalone;
 mod upload;
 mod worker;
 
@@ -21,3 +23,4 @@ pub use app::translate_app;
 pub use engine::{Choice, Engine, Made, Refusal, Work};
 pub use facts::{Draw, LabelColour, ModelFacts, ModelInput};
 pub use model_engine::{EngineOptions, ModelEngine};
+pub use standalone::{Backend, Standalone};

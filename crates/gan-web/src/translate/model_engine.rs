@@ -1,9 +1,9 @@
 //! A trained model that translates what requests send.
 
 use crate::error::{Error, Result};
+use crate::translate::describe::word;
 use crate::translate::engine::{Choice, Engine, Made, Refusal, Work};
-use crate::translate::facts::{Draw, ModelFacts, ModelInput};
-use crate::translate::label_names::{Names, facades, palette};
+use crate::translate::facts::ModelFacts;
 use candle_core::{DType, Device, Tensor};
 use gan_data::{Batch, Direction, WriteOptions, encode_image};
 use gan_translate::{Content, Files, InputKind, Model, Options, TrainedModel};
@@ -30,11 +30,11 @@ pub struct EngineOptions {
 #[derive(Debug)]
 pub struct ModelEngine {
     path: PathBuf,
-    id: String,
     options: EngineOptions,
     /// What was opened first.
     trained: TrainedModel,
-    draw: Draw,
+    /// What is known of it without its checkpoints, and without running it.
+    facts: ModelFacts,
     /// The first is what was loaded first; of the others the one that was used last is the last.
     loaded: Vec<Loaded>,
     /// Seconds that a pixel takes.
@@ -62,11 +62,11 @@ impl ModelEngine {
         if channels > 4 {
             return Err(Error::Channels { path: path.to_owned(), channels });
         }
-        let (notes, run) = (model.notes().to_vec(), run_of(path));
-        let draw = drawable(&trained, &model, run.as_deref());
+        let notes = model.notes().to_vec();
+        let facts = ModelFacts::of(&trained, path, &trained.config().generators[0]);
         let first = Loaded { step: trained.step(), direction: trained.config().generators[0].direction, model };
-        let (id, loaded) = (id_of(path), vec![first]);
-        let mut engine = ModelEngine { path: path.to_owned(), id, options, trained, draw, loaded, seconds: 0.0, notes };
+        let (path, loaded) = (path.to_owned(), vec![first]);
+        let mut engine = ModelEngine { path, options, trained, facts, loaded, seconds: 0.0, notes };
         engine.warm_up()?;
         Ok(engine)
     }
@@ -74,12 +74,12 @@ impl ModelEngine {
     /// What requests call the model: the name of its folder or file.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        &self.facts.id
     }
 
     /// Calls the model something else: letters, digits, `.`, `_` and `-`.
     pub fn rename(&mut self, id: &str) {
-        id.clone_into(&mut self.id);
+        id.clone_into(&mut self.facts.id);
     }
 
     /// What the user should know of the model: checkpoints that were passed over, what a weight file holds.
@@ -173,32 +173,19 @@ impl Engine for ModelEngine {
     fn facts(&mut self) -> ModelFacts {
         let Loaded { model, step, .. } = &self.loaded[0];
         let config = model.config();
-        let side = config.sizes.crop_size;
         let mut directions: Vec<_> = config.generators.iter().map(|generator| generator.direction).collect();
         directions.retain(|direction| config.generator(Some(*direction)).is_some());
-        let name = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        let has_styles = config.encoder.is_some();
+        let facts = self.facts.clone();
         ModelFacts {
-            id: self.id.clone(),
-            name: name.file_name().unwrap_or(name.as_os_str()).to_string_lossy().into_owned(),
-            method: config.method.clone(),
-            input: match config.input {
-                InputKind::Labels { label_nc, dont_care } => ModelInput::Labels { count: label_nc, dont_care },
-                InputKind::Image => ModelInput::Image { channels: config.input_nc(&config.generators[0]) },
-                InputKind::Lightness => ModelInput::Lightness,
-            },
-            instances: config.instances,
-            output_channels: model.output_channels(),
             directions: directions.into_iter().map(word).collect(),
             steps: self.steps(),
             step: *step,
             best: best_step(&Disk, &self.path).unwrap_or_default(),
-            styles: has_styles,
+            styles: config.encoder.is_some(),
             dropout: model.generator().dropout,
-            side,
-            draw: self.draw.clone(),
-            seconds: self.seconds * (side * side) as f64,
+            seconds: self.seconds * (facts.side * facts.side) as f64,
             max_pixels: self.max_pixels(),
+            ..facts
         }
     }
 
@@ -266,14 +253,6 @@ fn refused(error: gan_translate::Error) -> Refusal {
     }
 }
 
-/// A direction as requests write it.
-fn word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::A2b => "a2b",
-        Direction::B2a => "b2a",
-    }
-}
-
 /// An input of zeros, `[1, C, side, side]`.
 fn blank(model: &Model, side: usize) -> candle_core::Result<Batch> {
     let config = model.config();
@@ -284,57 +263,4 @@ fn blank(model: &Model, side: usize) -> candle_core::Result<Batch> {
     };
     let inst = if config.instances || config.encoder.is_some() { Some(zeros(1, DType::U32)?) } else { None };
     Ok(Batch { a, b: None, inst, names: vec![String::new()] })
-}
-
-/// The name of a model in requests: that of its folder or file, of letters and digits that need no escape.
-fn id_of(path: &Path) -> String {
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let name = whole.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    let id: String = name.chars().map(plain).take(60).collect();
-    if id.is_empty() { "model".to_owned() } else { id }
-}
-
-/// The run that a model is, or is a checkpoint of.
-fn run_of(path: &Path) -> Option<PathBuf> {
-    let whole = std::path::absolute(path).ok()?;
-    let runs = whole.ancestors().take(3).filter(|folder| folder.join("run.json").is_file());
-    runs.map(Path::to_owned).next()
-}
-
-/// What people can draw for a model. What it was trained on tells, where its run is there.
-fn drawable(trained: &TrainedModel, model: &Model, run: Option<&Path>) -> Draw {
-    let config =
-        run.and_then(|run| gan_train::run::read_config(&gan_train::storage::Disk, run).ok()).unwrap_or_default();
-    let has = |line: &str| config.lines().any(|other| other.trim() == line);
-    let channels = model.config().input_nc(&model.config().generators[0]);
-    match trained.config().input {
-        InputKind::Labels { label_nc, dont_care } => {
-            let names = if has("mode = \"streets\"") { Names::Streets } else { Names::Unknown };
-            Draw::Labels { palette: palette(label_nc, dont_care, names) }
-        }
-        InputKind::Image if has("mode = \"facades\"") && !has("direction = \"b2a\"") && channels == 3 => {
-            Draw::Colours { palette: facades() }
-        }
-        InputKind::Image if channels == 1 || channels == 3 => {
-            let info = run.and_then(|run| gan_train::run::read_info(&gan_train::storage::Disk, run).ok());
-            let trained_on_edges = info.is_some_and(|info| info.argv.iter().any(|word| word.contains("edges")));
-            Draw::Pen { likely: channels == 1 || trained_on_edges }
-        }
-        InputKind::Image | InputKind::Lightness => Draw::Nothing,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_need_no_escape() {
-        for (path, id) in [("runs/photos", "photos"), ("a/latest_net_G.pth", "latest_net_G"), ("my run é", "my-run--")]
-        {
-            assert_eq!(id_of(Path::new(path)), id);
-        }
-        assert_eq!(id_of(Path::new("/")), "model");
-    }
 }

@@ -1,15 +1,14 @@
 //! `gan-cli export hub`.
 
+use super::folder::{Direction, name, refuse_existing};
 use super::report;
 use super::said;
 use super::samples::Samples;
 use super::source::SourceArgs;
-use crate::exit::{Coded, Done, USAGE};
+use crate::exit::Done;
 use crate::inputs::Inputs;
-use anyhow::bail;
-use clap::ValueEnum;
 use gan_export::{Card, HubRequest, write_hub_folder};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Write a model folder as hubs have them
 ///
@@ -45,31 +44,14 @@ pub(super) struct Args {
     report: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Direction {
-    A2b,
-    B2a,
-}
-
 pub(super) fn run(args: Args) -> anyhow::Result<Done> {
     let mut inputs = Inputs::default();
     inputs.model(&args.source.model);
     args.sample.iter().for_each(|file| inputs.file(file));
     inputs.refuse([&*args.out])?;
-    if args.out.symlink_metadata().is_ok() && std::fs::read_dir(&args.out).is_ok_and(|mut all| all.next().is_some()) {
-        bail!(Coded(
-            USAGE,
-            format!("{} exists and is not empty: name a folder that does not exist", args.out.display())
-        ));
-    }
-    if args.out.is_file() {
-        bail!(Coded(USAGE, format!("{} is a file: name a folder that does not exist", args.out.display())));
-    }
+    refuse_existing(&args.out)?;
     let trained = args.source.open()?;
-    let direction = args.direction.map(|direction| match direction {
-        Direction::A2b => gan_translate::Direction::A2b,
-        Direction::B2a => gan_translate::Direction::B2a,
-    });
+    let direction = args.direction.map(Into::into);
     let report = args.report.clone().or_else(|| {
         let found = args.source.folder()?.join(report::NAME);
         found.is_file().then_some(found)
@@ -94,10 +76,4 @@ pub(super) fn run(args: Args) -> anyhow::Result<Done> {
         samples.len()
     );
     Ok(Done::Complete)
-}
-
-/// The name of a folder, also of one that is named as `.`.
-fn name(folder: &Path) -> String {
-    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    whole.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
 }

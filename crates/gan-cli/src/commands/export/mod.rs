@@ -1,11 +1,13 @@
 //! `gan-cli export`.
 
+mod folder;
 mod hub;
 mod onnx;
 mod report;
 mod runtime;
 mod samples;
 mod source;
+mod web;
 
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::wording::worded;
@@ -24,12 +26,15 @@ enum What {
     Onnx(Box<onnx::Args>),
     /// Write a model folder as hubs have them: config.json, model.safetensors, a card, samples
     Hub(Box<hub::Args>),
+    /// Write a folder with a page that translates in the browser, for any static host
+    Web(Box<web::Args>),
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     match args.what {
         What::Onnx(args) => onnx::run(*args),
         What::Hub(args) => hub::run(*args),
+        What::Web(args) => web::run(*args),
     }
 }
 

@@ -64,11 +64,20 @@ enum PadArg {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PrecisionArg {
+pub(super) enum PrecisionArg {
     /// 32 bits
     F32,
     /// 16 bits: half the size
     F16,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(precision: PrecisionArg) -> Self {
+        match precision {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::F16 => Precision::F16,
+        }
+    }
 }
 
 impl Args {
@@ -80,10 +89,7 @@ impl Args {
                 PadArg::Reflect => PadForm::Operator,
                 PadArg::Slices => PadForm::Slices,
             },
-            precision: match self.precision {
-                PrecisionArg::F32 => Precision::F32,
-                PrecisionArg::F16 => Precision::F16,
-            },
+            precision: self.precision.into(),
             preprocessing: self.with_preprocessing,
             running_statistics: self.eval,
             licence: self.licence.clone(),

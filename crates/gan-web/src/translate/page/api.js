@@ -17,6 +17,8 @@ async function sentence(response) {
   }
 }
 
+const reason = error => (error instanceof TypeError ? "The server cannot be reached." : error.message);
+
 /// The translated image as a blob, and the milliseconds that it took. Waits and tries again while the server is busy and the request is wanted.
 async function translate(query, body, isWanted) {
   for (let attempt = 0; ; attempt++) {

@@ -49,7 +49,8 @@ function chooseModel(model) {
   // A result is no label map.
   byId("again").hidden = model.input.kind === "labels";
   const drawn = model.draw.tool !== "nothing";
-  byId("ways").hidden = !drawn;
+  byId("ways").hidden = !drawn && !byId("way-camera");
+  byId("way-draw").hidden = !drawn;
   offerSizes();
   if (drawn) setUpBoard();
   const draws = ["labels", "colours"].includes(model.draw.tool) || model.draw.likely;
@@ -114,14 +115,14 @@ byId("palette").addEventListener("keydown", event => {
 function chooseWay(way) {
   state.way = way;
   press(byId("ways"), byId(`way-${way}`));
-  byId("image-pane").hidden = way !== "image";
-  byId("draw-pane").hidden = way !== "draw";
-  if (way === "draw" || state.source) request();
+  for (const pane of document.querySelectorAll(".pane")) pane.hidden = pane.id !== `${way}-pane`;
+  document.dispatchEvent(new CustomEvent("way", { detail: way }));
+  if (way === "draw" || (way === "image" && state.source)) request();
 }
 
 /// Takes an image that was chosen, dropped, pasted or photographed.
 async function take(file) {
-  if (!file) return;
+  if (!file || !state.model) return;
   if (!file.type.startsWith("image/")) return say("That is no image.", true);
   state.source = file;
   if (state.model.input.kind === "labels" && await takeLabels(file)) return;
@@ -210,7 +211,7 @@ async function request() {
       say(`${width} × ${height}, ${ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`}`);
       byId("download").disabled = byId("again").disabled = false;
     } catch (error) {
-      if (!state.dirty) say(error instanceof TypeError ? "The server cannot be reached." : error.message, true);
+      if (!state.dirty) say(reason(error), true);
     }
   }
   state.busy = false;
@@ -295,10 +296,11 @@ async function start() {
     state.limits = limits;
     byId("model-row").hidden = models.length < 2;
     byId("model").replaceChildren(...models.map(({ id, name }) => option(id, name)));
+    byId("settings").hidden = byId("main").hidden = false;
     chooseModel(models[0]);
     setInterval(lookForSteps, 10000);
   } catch (error) {
-    byId("about").textContent = error instanceof TypeError ? "The server cannot be reached." : error.message;
+    Object.assign(byId("about"), { role: "alert", className: "wrong", textContent: reason(error) });
   }
 }
 start();
