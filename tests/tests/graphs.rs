@@ -402,6 +402,7 @@ fn go(spec: &'static MethodSpec, place: &DeviceConfig, run: &Path, graphs: bool,
         version: "test".into(),
         stop: Arc::default(),
         observers: Vec::new(),
+        ranks: std::sync::Arc::new(gan_train::Single),
     })
     .unwrap();
     assert_eq!((outcome.finish, outcome.step), (Finish::Complete, steps));

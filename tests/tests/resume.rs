@@ -106,6 +106,7 @@ fn go_with(
         version: "test".into(),
         stop,
         observers: vec![Box::new(observer)],
+        ranks: std::sync::Arc::new(gan_train::Single),
     })
     .unwrap_or_else(|e| panic!("{} at {stop_after}: {e}", method.name))
 }

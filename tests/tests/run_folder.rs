@@ -96,6 +96,7 @@ fn launch(
             version: "test".into(),
             stop: Arc::default(),
             observers,
+            ranks: std::sync::Arc::new(gan_train::Single),
         })
     });
     let said = said.lock().unwrap().clone();

@@ -73,6 +73,7 @@ fn launch(method: &'static MethodSpec, run: &Path, more: &[&str], resume: bool, 
         version: "test".into(),
         stop: stop.clone(),
         observers: vec![Box::new(StopAfter(stop_after, stop))],
+        ranks: std::sync::Arc::new(gan_train::Single),
     })
     .unwrap_or_else(|e| panic!("{}: {e}", method.name))
 }
@@ -335,6 +336,7 @@ fn a_split_that_is_not_there_is_refused_before_anything_is_written() {
         version: "test".into(),
         stop: Arc::default(),
         observers: Vec::new(),
+        ranks: std::sync::Arc::new(gan_train::Single),
     });
     let error = refused.unwrap_err().to_string();
     assert!(error.contains("for validation.split = \"val\"") && error.contains("it has train"), "{error}");

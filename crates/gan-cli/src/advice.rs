@@ -12,13 +12,15 @@ use mentions::{Mention, mentions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Options that texts name beside ours: those of cargo and xtask, and of the references where the help explains them.
+/// Options that texts name beside ours: those of cargo and xtask, of the references where the help explains them, and of launchers of
+/// processes.
 #[rustfmt::skip]
 const APART: &[&str] = &[
     "all", "bench", "example", "features", "path", "release", "test", "workspace",
     "accept-licence", "allow-dirty", "base-url", "catalog", "check", "dir", "dry-run", "list", "no-verify", "offline", "only", "program",
     "rm", "strip-components", "target",
     "resize_or_crop", "logdir", "directory",
+    "cpus-per-task", "gpus-per-node", "mca", "mpi", "nodes", "ntasks-per-node", "requeue", "signal",
 ];
 
 /// What exists.

@@ -1,5 +1,6 @@
 //! `--device` and `--precision`.
 
+use crate::ranks;
 use crate::wording::worded;
 use clap::{Args, ValueEnum};
 use gan_layers::{MathMode, Precision};
@@ -8,14 +9,14 @@ use gan_translate::{DeviceConfig, check_precision};
 
 #[derive(Args, Clone)]
 pub(crate) struct DeviceArgs {
-    /// Device: cpu, cuda (the first GPU) or cuda:N
+    /// Device: cpu, cuda (the first GPU; of processes that were started together, each takes its own) or cuda:N
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
 }
 
 impl DeviceArgs {
     pub(crate) fn open(&self) -> Result<DeviceConfig, DeviceError> {
-        DeviceConfig::open(&self.device)
+        DeviceConfig::open(&ranks::device(&self.device))
     }
 }
 

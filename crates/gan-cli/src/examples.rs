@@ -21,6 +21,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "gan-cli translate runs/photos drawings/ photos/",
             "gan-cli translate latest_net_G.pth photo.jpg painting.png",
             "gan-cli translate runs/photos drawings/ photos/ --checkpoint best --format jpg --skip-existing",
+            "gan-cli translate runs/photos drawings/ photos/ --shard 1/4",
         ],
     ),
     (

@@ -1,6 +1,6 @@
 //! From errors to messages and exit codes.
 
-use crate::{memory, remedies};
+use crate::{memory, ranks, remedies};
 use gan_translate::device::{DeviceError, is_out_of_memory};
 use gan_weights::checkpoint;
 use std::process::ExitCode;
@@ -34,9 +34,15 @@ pub(crate) const DIVERGED: u8 = 6;
 /// Reports the result and returns the program's exit code.
 pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
     match result {
-        Ok(Done::Complete) => ExitCode::SUCCESS,
-        Ok(Done::Interrupted) => ExitCode::from(130),
+        Ok(done) => {
+            ranks::end(None);
+            match done {
+                Done::Complete => ExitCode::SUCCESS,
+                Done::Interrupted => ExitCode::from(130),
+            }
+        }
         Err(error) => {
+            ranks::before_report(&error);
             note!("error: {error}");
             let mut last = error.to_string();
             for cause in error.chain().skip(1) {
@@ -55,7 +61,9 @@ pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
             if let Some(remedy) = error.chain().find_map(remedies::of) {
                 note!("{remedy}");
             }
-            ExitCode::from(code_of(&error))
+            let code = code_of(&error);
+            ranks::end(Some(code));
+            ExitCode::from(code)
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Ctrl-C, SIGTERM and SIGHUP: in training, the first finishes the step and saves, the second leaves at once; elsewhere the first leaves.
+//! Ctrl-C, SIGTERM and SIGHUP, and SIGUSR1 in training: there, the first finishes the step and saves, the second leaves at once; elsewhere the first leaves.
 
 use crate::output::clear_bar;
-use crate::{live, screen};
+use crate::{live, ranks, screen};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,8 +21,12 @@ pub(crate) fn flag_saying(text: &'static str) -> Arc<AtomicBool> {
             screen::restore();
             std::process::exit(130); // checkpoints are written so that this leaves a valid one
         }
-        note!("{text}");
+        if ranks::speaks() {
+            note!("{text}");
+        }
     });
+    #[cfg(unix)]
+    usr1::sets(&stop);
     stop
 }
 
@@ -91,5 +95,29 @@ mod disposition {
                 }
             }
         }
+    }
+}
+
+/// SIGUSR1, with which batch systems announce that time is up (`sbatch --signal=USR1@120`).
+#[cfg(unix)]
+#[allow(unsafe_code)] // signals are the system's
+mod usr1 {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, OnceLock};
+
+    static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+    extern "C" fn stop(_: libc::c_int) {
+        // Loads and stores are all that a handler may do here.
+        if let Some(stop) = STOP.get() {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets the signal set this flag; the first flag of a process counts.
+    pub(super) fn sets(flag: &Arc<AtomicBool>) {
+        STOP.get_or_init(|| flag.clone());
+        // SAFETY: the handler touches nothing but atomics.
+        unsafe { libc::signal(libc::SIGUSR1, stop as *const () as libc::sighandler_t) };
     }
 }

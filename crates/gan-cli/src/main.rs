@@ -20,12 +20,14 @@ mod memory;
 mod presets;
 mod process;
 mod progress;
+mod ranks;
 mod remedies;
 #[cfg(feature = "tui")]
 mod screen;
 #[cfg(not(feature = "tui"))]
 #[path = "no_screen.rs"]
 mod screen;
+mod shard;
 mod shell;
 mod start;
 mod threads;

@@ -44,6 +44,12 @@ impl Start {
         })
     }
 
+    /// The same on so many ranks, which share the batches of a step.
+    pub(crate) fn on_ranks(mut self, ranks: usize) -> Self {
+        self.accumulate = self.accumulate.saturating_mul(ranks);
+        self
+    }
+
     /// Images of a full step.
     pub(crate) fn images_per_step(&self) -> usize {
         self.batch_size.saturating_mul(self.accumulate).min(self.images.next_multiple_of(self.batch_size.max(1)))

@@ -120,6 +120,13 @@ impl Loader {
     /// Dropping the iterator stops its threads; they finish the batch they are at.
     #[must_use]
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> Batches {
+        self.every(1, epoch, first_batch)
+    }
+
+    /// Every `stride`-th batch of an epoch from number `first_batch` on: what one of `stride` processes reads.
+    #[must_use]
+    pub fn every(&self, stride: usize, epoch: u64, first_batch: usize) -> Batches {
+        let stride = stride.max(1);
         let mut order: Vec<usize> = (0..self.dataset.len()).collect();
         if self.config.shuffle {
             self.key(Purpose::Shuffle, epoch).stream().shuffle(&mut order);
@@ -131,8 +138,8 @@ impl Loader {
             batches: self.batches_per_epoch(),
             key: self.key(Purpose::Augment, epoch),
         });
-        let remaining = plan.batches.saturating_sub(first_batch);
-        let queue = Arc::new(Queue::new(first_batch, self.config.prefetch.max(1)));
+        let remaining = plan.batches.saturating_sub(first_batch).div_ceil(stride);
+        let queue = Arc::new(Queue::new(first_batch, stride, self.config.prefetch.max(1)));
         // Where the calling thread is itself the pool that operators share, a worker that wants the pool would wait for the
         // thread that waits for the worker.
         let wanted = if rayon::current_thread_index().is_some() { 0 } else { self.config.workers.min(remaining) };
@@ -143,7 +150,7 @@ impl Loader {
             builder.spawn(move || queue.fill(&plan)).ok()
         });
         let workers = workers.collect();
-        Batches { plan, queue, workers, next: first_batch, waited: Arc::clone(&self.waited) }
+        Batches { plan, queue, workers, next: first_batch, stride, waited: Arc::clone(&self.waited) }
     }
 }
 
@@ -177,6 +184,8 @@ struct Queue {
     state: Mutex<QueueState>,
     /// Signals both ways: a batch became ready, or room became free.
     changed: Condvar,
+    /// From one batch to the next.
+    stride: usize,
     prefetch: usize,
 }
 
@@ -188,9 +197,9 @@ struct QueueState {
 }
 
 impl Queue {
-    fn new(first: usize, prefetch: usize) -> Self {
+    fn new(first: usize, stride: usize, prefetch: usize) -> Self {
         let state = QueueState { next_to_claim: first, next_to_yield: first, ready: BTreeMap::new(), stopped: false };
-        Self { state: Mutex::new(state), changed: Condvar::new(), prefetch }
+        Self { state: Mutex::new(state), changed: Condvar::new(), stride, prefetch }
     }
 
     /// The state stays consistent even if a holder panicked: every change is a single assignment or insertion.
@@ -208,7 +217,7 @@ impl Queue {
             let mut state = self.lock();
             while !state.stopped
                 && state.next_to_claim < plan.batches
-                && state.next_to_claim >= state.next_to_yield + self.prefetch
+                && state.next_to_claim >= state.next_to_yield + self.prefetch * self.stride
             {
                 state = self.wait(state);
             }
@@ -216,7 +225,7 @@ impl Queue {
                 return;
             }
             let claimed = state.next_to_claim;
-            state.next_to_claim += 1;
+            state.next_to_claim += self.stride;
             drop(state);
             let batch = plan.make(claimed);
             self.lock().ready.insert(claimed, batch);
@@ -228,7 +237,7 @@ impl Queue {
         let mut state = self.lock();
         loop {
             if let Some(made) = state.ready.remove(&batch) {
-                state.next_to_yield = batch + 1;
+                state.next_to_yield = batch + self.stride;
                 self.changed.notify_all();
                 return made;
             }
@@ -248,6 +257,7 @@ pub struct Batches {
     queue: Arc<Queue>,
     workers: Vec<JoinHandle<()>>,
     next: usize,
+    stride: usize,
     waited: Arc<AtomicU64>,
 }
 
@@ -265,7 +275,7 @@ impl Iterator for Batches {
             return None;
         }
         let batch = self.next;
-        self.next += 1;
+        self.next += self.stride;
         let start = Instant::now();
         let made = if self.workers.is_empty() { self.plan.make(batch) } else { self.queue.take(batch) };
         let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -274,7 +284,7 @@ impl Iterator for Batches {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.plan.batches.saturating_sub(self.next);
+        let left = self.plan.batches.saturating_sub(self.next).div_ceil(self.stride);
         (left, Some(left))
     }
 }

@@ -1,6 +1,6 @@
 //! Where layers get their parameters from.
 
-use crate::Grad;
+use crate::{Grad, RunningStatistics};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use candle_nn::VarBuilder;
 use gan_kernels::weight::Weight;
@@ -105,6 +105,10 @@ pub trait Source {
     /// # Errors
     /// The source holds counters of its own, but none of this path.
     fn counter(&self, path: &str) -> Result<Counter>;
+    /// Where batch norms that are trained tell what they see; `None`, the default, if the networks are for translation only.
+    fn running_statistics(&self) -> Option<RunningStatistics> {
+        None
+    }
     /// The variable that makes segments tracked operators; `None` if the networks are for translation only.
     fn anchor(&self) -> Option<Var>;
 }
@@ -191,6 +195,9 @@ impl<'a> Builder<'a> {
     }
     pub(crate) fn counter(&self, name: &str) -> Result<Counter> {
         self.source.counter(&self.full(name))
+    }
+    pub(crate) fn running_statistics(&self) -> Option<RunningStatistics> {
+        self.source.running_statistics()
     }
     pub(crate) fn anchor(&self) -> Option<Var> {
         self.source.anchor()

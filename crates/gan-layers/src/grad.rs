@@ -100,6 +100,19 @@ impl Grad {
         }
     }
 
+    /// Writes the gradient into a flat tensor from `offset` on, if anything was added, and forgets it. On the CPU.
+    pub(crate) fn take_into(&self, flat: &Tensor, offset: usize) -> Result<()> {
+        let Some(gradient) = lock(&self.0.tensor).take() else { return Ok(()) };
+        self.0.state.materialize(&gradient)?;
+        self.0.state.clear();
+        flat.slice_set(&gradient.flatten_all()?, 0, offset)
+    }
+
+    /// Makes these values, flat, the gradient. On the CPU.
+    pub(crate) fn set(&self, values: &Tensor) -> Result<()> {
+        self.accumulator()?.slice_set(&values.reshape(&self.0.shape)?, 0, 0)
+    }
+
     /// Forgets it.
     pub(crate) fn clear(&self) {
         self.0.state.clear();

@@ -121,5 +121,6 @@ fn constant(node: &Node, norm: &NormLayer, statistics: &NormStatistics, like: &(
     };
     let running = Moments { mean: tensor(moments.mean.clone())?, var: tensor(moments.var.clone())? };
     let eps = norm.spec(gan_kernels::act::Act::Identity).eps;
-    Ok(Layer::new(NormLayer::Batch(BatchNorm { weight, bias, eps, running, batches: Counter::default() })))
+    let batches = Counter::default();
+    Ok(Layer::new(NormLayer::Batch(BatchNorm { weight, bias, eps, running, batches, tracked: None })))
 }

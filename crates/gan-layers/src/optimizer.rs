@@ -2,7 +2,7 @@
 
 use crate::average::MovingAverage;
 use crate::{ParamStore, Tensors};
-use candle_core::Error;
+use candle_core::{Error, Tensor};
 use gan_kernels::graph::GraphParams;
 use gan_kernels::optim::{AdamInputs, AdamStep, NonFiniteGuard, Skipped};
 use std::fmt;
@@ -85,8 +85,8 @@ pub struct Optimizer {
 /// What [`Optimizer::update`] does instead of an update.
 #[derive(Debug)]
 struct Gathering {
-    /// Factor of the gradients that are gathered next.
-    weight: f64,
+    /// Factor of the gradients that are gathered next; `None` if they are left to [`Optimizer::take_grads`].
+    weight: Option<f64>,
     /// Learning rate of the update that is due.
     due: Option<f64>,
 }
@@ -264,7 +264,7 @@ impl Optimizer {
         if let Some(gathering) = &mut self.gathering {
             gathering.due = Some(lr);
             self.captured.iter_mut().filter(|c| c.open).for_each(|c| c.used = true);
-            return Ok(self.store.add_to_total(gathering.weight)?);
+            return Ok(gathering.weight.map_or(Ok(()), |weight| self.store.add_to_total(weight))?);
         }
         let step = self.adam_step(lr);
         let average = self.average.as_ref().map(MovingAverage::next);
@@ -286,12 +286,50 @@ impl Optimizer {
     /// From now on, [`Optimizer::update`] is told that the gradients of a micro-batch are complete: it adds them times `weight` to a
     /// total and updates nothing, until [`Optimizer::update_gathered`].
     pub fn gather(&mut self, weight: f64) {
-        self.gathering.get_or_insert(Gathering { weight, due: None }).weight = weight;
+        self.gathering.get_or_insert(Gathering { weight: None, due: None }).weight = Some(weight);
+    }
+
+    /// From now on, [`Optimizer::update`] is told that gradients are complete, and leaves them to [`Optimizer::take_grads`], until
+    /// [`Optimizer::update_with`].
+    pub fn hold(&mut self) {
+        self.gathering.get_or_insert(Gathering { weight: None, due: None });
+    }
+
+    /// The gradients times `weight`, `[n]`, if [`Optimizer::update`] was called since [`Optimizer::hold`]. As [`ParamStore::take_grads`].
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn take_grads(&mut self, weight: f64) -> Result<Option<Tensor>> {
+        if !self.is_due() {
+            return Ok(None);
+        }
+        let grads = self.store.take_grads()?;
+        Ok(Some(if weight == 1.0 { grads } else { (grads * weight)? }))
+    }
+
+    /// Whether [`Optimizer::update`] was called since [`Optimizer::hold`].
+    pub fn is_due(&self) -> bool {
+        self.gathering.as_ref().is_some_and(|gathering| gathering.due.is_some())
+    }
+
+    /// Updates the parameters from these gradients `[n]`. From now on, [`Optimizer::update`] updates.
+    ///
+    /// # Errors
+    /// As [`Optimizer::update`].
+    pub fn update_with(&mut self, grads: &Tensor) -> Result<(), UpdateError> {
+        let Some(lr) = self.release() else { return Ok(()) };
+        self.store.set_grads(grads)?;
+        self.update(lr)
+    }
+
+    /// From now on, [`Optimizer::update`] updates. Returns the learning rate of the update that is due.
+    pub fn release(&mut self) -> Option<f64> {
+        self.gathering.take().and_then(|gathering| gathering.due)
     }
 
     /// The factor of the gradients that are gathered next; `None` if [`Optimizer::update`] updates.
     pub fn gathering(&self) -> Option<f64> {
-        self.gathering.as_ref().map(|gathering| gathering.weight)
+        self.gathering.as_ref().and_then(|gathering| gathering.weight)
     }
 
     /// Updates the parameters from the total times `scale`, if anything was gathered. From now on, [`Optimizer::update`] updates.
@@ -299,7 +337,7 @@ impl Optimizer {
     /// # Errors
     /// As [`Optimizer::update`].
     pub fn update_gathered(&mut self, scale: f64) -> Result<(), UpdateError> {
-        let Some(lr) = self.gathering.take().and_then(|gathering| gathering.due) else { return Ok(()) };
+        let Some(lr) = self.release() else { return Ok(()) };
         self.store.take_total(scale)?;
         self.update(lr)
     }

@@ -1,7 +1,7 @@
 //! The parameters of one optimizer, flat.
 
 use crate::builder::meta_tensor;
-use crate::{Builder, Counter, Grad, Init, Misfit, Param, Role, Source};
+use crate::{Builder, Counter, Grad, Init, Misfit, Param, Role, RunningStatistics, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use gan_kernels as k;
 use gan_kernels::optim::{AdamInputs, AdamStep, NonFiniteGuard};
@@ -28,6 +28,7 @@ pub struct ParamStore {
     grads: Option<Tensor>,
     /// The sum of gradients over micro-batches, from the first one on; zeros between updates. On a device.
     total: OnceLock<Tensor>,
+    running: RunningStatistics,
     version: Version,
 }
 
@@ -90,8 +91,9 @@ impl ParamStore {
             };
             Ok(Entry { name, kind })
         });
-        let (entries, total) = (buffers.collect::<Result<_>>()?, OnceLock::new());
-        let store = ParamStore { entries, state, grads, total, version: Version::default() };
+        let (entries, total, running) =
+            (buffers.collect::<Result<_>>()?, OnceLock::new(), RunningStatistics::default());
+        let store = ParamStore { entries, state, grads, total, running, version: Version::default() };
         let anchor = Var::zeros((), DType::F32, device)?;
         let networks = build(&Builder::new(Views { store: &store, anchor }))?;
         Ok((store, networks))
@@ -177,6 +179,40 @@ impl ParamStore {
         let Some(total) = self.total.get() else { return Ok(()) };
         grads.slice_set(&(total * scale)?, 0, 0)?;
         k::elementwise::zero(total)
+    }
+
+    /// A copy of the gradients of all parameters, `[n]`, zeros where nothing was added. On the CPU the gradients are forgotten.
+    ///
+    /// # Errors
+    /// The device fails or has no memory for the copy.
+    pub fn take_grads(&self) -> Result<Tensor> {
+        let Some(grads) = &self.grads else {
+            let flat = Tensor::zeros(self.len(), self.dtype(), self.device())?;
+            for (_, at, grad) in self.params() {
+                grad.take_into(&flat, at.start)?;
+            }
+            return Ok(flat);
+        };
+        copy_of(grads)
+    }
+
+    /// Sets the gradients of all parameters, `[n]`.
+    ///
+    /// # Errors
+    /// Another number of values or element type; the device fails or has no memory for them.
+    pub fn set_grads(&self, flat: &Tensor) -> Result<()> {
+        if flat.dims() != [self.len()] {
+            bail!("gradients {:?} for {} parameters", flat.dims(), self.len());
+        }
+        let Some(grads) = &self.grads else {
+            return self.params().try_for_each(|(_, at, grad)| grad.set(&flat.narrow(0, at.start, at.len())?));
+        };
+        grads.slice_set(flat, 0, 0)
+    }
+
+    /// The running statistics of the batch norms.
+    pub fn running_statistics(&self) -> &RunningStatistics {
+        &self.running
     }
 
     /// Name, place and gradient of every parameter.
@@ -585,6 +621,9 @@ impl Source for Views<'_> {
     fn counter(&self, path: &str) -> Result<Counter> {
         let Kind::Counter(c) = self.find(path)? else { bail!("{path} is not a counter") };
         Ok(c.clone())
+    }
+    fn running_statistics(&self) -> Option<RunningStatistics> {
+        Some(self.store.running.clone())
     }
     fn anchor(&self) -> Option<Var> {
         Some(self.anchor.clone())

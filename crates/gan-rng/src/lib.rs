@@ -79,6 +79,16 @@ impl Key {
         fnv1a(name.as_bytes())
     }
 
+    /// The key as a number, for processes that share it.
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The key of [`Key::to_bits`].
+    pub fn from_bits(bits: u64) -> Self {
+        Key(bits)
+    }
+
     /// The key's two words, for generators that run elsewhere (a CUDA kernel).
     pub fn words(self) -> [u32; 2] {
         split(self.0)

@@ -52,6 +52,7 @@ pub(crate) fn run(folder: &Path) -> Result<Outcome> {
         version: "example".into(),
         stop: Default::default(),
         observers: Vec::new(),
+        ranks: std::sync::Arc::new(gan_train::Single),
     })
 }
 

@@ -155,6 +155,7 @@ pub(crate) fn run(folder: &Path) -> Result<[Outcome; 2]> {
             version: "example".into(),
             stop: Default::default(),
             observers: Vec::new(),
+            ranks: std::sync::Arc::new(gan_train::Single),
         })
     };
     let first = launch((REGRESSION.resolve)(&settings)?, false)?;

@@ -27,6 +27,12 @@ pub fn accumulated_step(
         let batch = upload(batch.clone())?;
         return method.step(&batch, cx).map_err(|error| error.in_step(number, &batch));
     }
+    for (_, optimizer, _) in method.state().optimizers {
+        // A step that failed half-way may have left a total.
+        if optimizer.release().is_some() {
+            optimizer.store().take_total(0.0)?;
+        }
+    }
     let images = batches.iter().map(|batch| Ok(batch.a.dim(0)? as f64)).collect::<Result<Vec<_>>>()?;
     let (first, all) = (images.first().copied().unwrap_or(1.0), images.iter().sum::<f64>());
     let mut means = Losses::new();
@@ -57,7 +63,7 @@ pub(crate) fn passes(method: &dyn Method) -> Result<usize> {
 }
 
 /// Adds a share of these losses by name.
-fn add(sums: &mut Losses, losses: Losses, share: f64) -> Result<()> {
+pub(crate) fn add(sums: &mut Losses, losses: Losses, share: f64) -> Result<()> {
     for (name, value) in losses {
         let value = (value.detach() * share)?;
         match sums.iter_mut().find(|(known, _)| *known == name) {
@@ -69,4 +75,4 @@ fn add(sums: &mut Losses, losses: Losses, share: f64) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -135,6 +135,11 @@ impl Augmentation {
         Ok(value.map(|value| (self.name, value)))
     }
 
+    /// Whether its probability adapts.
+    pub(crate) fn is_adaptive(&self) -> bool {
+        self.state.is_some()
+    }
+
     /// What a checkpoint keeps of it.
     pub(crate) fn save(&self) -> Option<(String, Tensor)> {
         self.state.clone().map(|state| (self.name.to_owned(), state))

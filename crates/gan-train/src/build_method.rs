@@ -10,6 +10,14 @@ use crate::{DeviceConfig, OnNonfinite, Result, capture_steps};
 /// # Errors
 /// As [`MethodConfig::build`].
 pub fn build_method(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<Box<dyn Method>> {
+    Ok(capture_steps(build_uncaptured(config, place)?, config.train(), place))
+}
+
+/// As [`build_method`], without captured CUDA graphs: a step that exchanges with other ranks has work for the host in between.
+///
+/// # Errors
+/// As [`MethodConfig::build`].
+pub(crate) fn build_uncaptured(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<Box<dyn Method>> {
     let (train, model) = (config.train(), config.model());
     let mut method = config.build(place)?;
     for (_, optimizer, networks) in method.state().optimizers {
@@ -20,5 +28,5 @@ pub fn build_method(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<B
             optimizer.skip_non_finite(train.nonfinite_limit)?;
         }
     }
-    Ok(capture_steps(method, train, place))
+    Ok(method)
 }

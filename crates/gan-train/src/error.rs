@@ -152,6 +152,15 @@ pub enum Error {
     /// A loss cannot be used.
     #[error(transparent)]
     Loss(#[from] gan_losses::Error),
+    /// The ranks of a run do not understand one another.
+    #[error(transparent)]
+    Ranks(#[from] gan_comm::Error),
+    /// Another rank cannot go on.
+    #[error("rank {rank} cannot go on; the reason is in its own message")]
+    Elsewhere {
+        /// The rank.
+        rank: usize,
+    },
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

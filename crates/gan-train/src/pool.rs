@@ -1,5 +1,6 @@
 //! The image pool: a history of generated images for the discriminator (Shrivastava et al., 2017).
 
+mod shared;
 mod storage;
 
 use candle_core::{Device, Tensor};
@@ -9,6 +10,7 @@ use gan_rng::Key;
 
 use crate::error::not_captured;
 use crate::{Error, Result};
+pub(crate) use shared::SharedQuery;
 use storage::PoolStorage;
 
 /// Keeps up to `size` generated images and hands out a mix of new and old ones.
@@ -27,6 +29,8 @@ pub struct ImagePool {
     /// Images of the last batch.
     last: usize,
     captured: Option<CapturedQuery>,
+    /// The other ranks that ask at the same time.
+    shared: Option<SharedQuery>,
 }
 
 /// A query that is, or is going to be, part of a captured step.
@@ -45,7 +49,15 @@ struct CapturedQuery {
 impl ImagePool {
     /// An empty pool.
     pub fn new(size: usize) -> Self {
-        ImagePool { size, channels: None, number: None, storage: PoolStorage::default(), last: 0, captured: None }
+        ImagePool {
+            size,
+            channels: None,
+            number: None,
+            storage: PoolStorage::default(),
+            last: 0,
+            captured: None,
+            shared: None,
+        }
     }
 
     /// A pool beside others of the same step: it takes its decisions from sub-sequence `number` of the step's key.
@@ -82,28 +94,45 @@ impl ImagePool {
         if self.size == 0 {
             return Ok(batch);
         }
-        let &[n, _, _, _] = batch.dims() else {
+        if batch.rank() != 4 {
             return Err(Error::Shape {
                 what: "images for the pool".to_owned(),
                 got: format!("{:?}", batch.dims()),
                 expected: "[N, C, H, W]",
             });
-        };
+        }
         if self.captured.as_ref().is_some_and(|c| c.open.is_some()) {
             return self.query_captured(&batch, key);
         }
-        if !self.storage.make_room_for(&batch, self.size)? {
+        let Some(shared) = self.shared.clone() else { return self.exchange(&batch, key) };
+        // Each rank puts in the images of all, in their order, and takes what its own brought out.
+        let mut own = None;
+        for (rank, (images, key)) in shared.gather(&batch, key)?.into_iter().enumerate() {
+            let out = self.exchange(&images, key)?;
+            own = if rank == shared.rank() { Some(out) } else { own };
+        }
+        Ok(own.unwrap_or(batch))
+    }
+
+    /// Lets queries be those of several ranks, or of this one alone.
+    pub(crate) fn share(&mut self, with: Option<SharedQuery>) {
+        self.shared = with;
+    }
+
+    fn exchange(&mut self, batch: &Tensor, key: Key) -> Result<Tensor> {
+        let n = batch.dim(0)?;
+        if !self.storage.make_room_for(batch, self.size)? {
             self.captured = None;
         }
         self.last = n;
         let choices = self.choose(n, key);
         match &mut self.storage {
-            PoolStorage::PerImage(images) => storage::exchange(images, &batch, &choices),
+            PoolStorage::PerImage(images) => storage::exchange(images, batch, &choices),
             PoolStorage::Stacked { store, len } => {
                 let words = GraphParams::new(batch.device(), n)?;
                 words.write(&as_words(&choices))?;
                 *len = filled(*len, &choices);
-                Ok(exchange(&batch, store, &words)?)
+                Ok(exchange(batch, store, &words)?)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The training loop. It owns data, clock, checkpoints and observers, and never looks inside a method.
 
+mod agreement;
 mod deferred_losses;
 mod device_prefetcher;
 mod history;
@@ -9,6 +10,7 @@ mod position;
 mod preview;
 mod probe;
 mod progress;
+mod records;
 mod rewind;
 mod run_loop;
 mod saving;
@@ -16,31 +18,37 @@ mod state;
 mod validating;
 mod way_back;
 
+use crate::build_method::build_uncaptured;
 use crate::checkpointing::Checkpointing;
 use crate::eta::{Interval, Monotonic, Pace};
-use crate::events::{Csv, Event, Finish, JsonLines, Observer};
+use crate::events::{Csv, Event, Finish, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
 use crate::memory::MemoryNeed;
 use crate::method::Method;
 use crate::method_config::{MethodConfig, demands};
 use crate::method_spec::MethodSpec;
+use crate::run::RunFolder;
 use crate::storage::{Disk, Storage};
 use crate::tensorboard::{Settings, TensorBoard};
+use crate::train_config::ACCUMULATE;
 use crate::validation::{Best, Validator, held_out_for_previews};
 use crate::{
     DeviceConfig, Error, Result, TrainConfig, accumulation, build_method, checkpoint, fine_tuning, memory, numerics,
     resume,
 };
+use agreement::require_same;
 use device_prefetcher::DevicePrefetcher;
+use gan_comm::Communicator;
 use gan_data::{DataConfig, Dataset, Loader};
 use gan_kernels::device::device_name;
 use history::History;
 use lr_scheduler::LrScheduler;
-use opening::{Restored, config_text, open_folder, run_info};
+use opening::{Restored, config_text, open_run, run_info};
 use position::{Data, Position};
 use preview::Previews;
 pub use probe::{Probe, probe};
 use progress::{Pending, Sums};
+use records::Records;
 use run_loop::Run;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,8 +75,11 @@ pub struct Job {
     pub version: String,
     /// Set from outside to stop after the current step.
     pub stop: Arc<AtomicBool>,
-    /// Receivers of the events.
+    /// Receivers of the events, on the first rank.
     pub observers: Vec<Box<dyn Observer>>,
+    /// The processes that train this run together, each with a job of its own that differs in nothing else but `place` and
+    /// `observers`. The first one writes the run folder, which all can read. [`Single`](gan_comm::Single) for one process.
+    pub ranks: Arc<dyn Communicator>,
 }
 
 /// How training ended.
@@ -111,7 +122,7 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
     let demands = demands(&*job.config)?;
     let memory = memory::require(&*job.config, &job.place)?;
     job.config.model().validate().map_err(|e| Error::Unsavable { reason: e.to_string() })?;
-    let (train, data) = (job.config.train().clone(), job.config.data());
+    let (train, data) = (of_all_ranks(job)?, job.config.data());
     let dataset = match &job.dataset {
         Some(dataset) => dataset.clone(),
         None => gan_data::open(&data)?,
@@ -120,10 +131,18 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
     let loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
     numerics::check(train.precision, &job.place)?;
-    let validator = validating::open(job, &*dataset)?;
-    let mut method = build_method(&*job.config, &job.place)?;
+    let first = job.ranks.rank() == 0;
+    let validator = if first { validating::open(job, &*dataset)? } else { None };
+    let mut method = match job.ranks.size() {
+        1 => build_method(&*job.config, &job.place)?,
+        _ => build_uncaptured(&*job.config, &job.place)?,
+    };
     if train.accumulate > 1 {
         accumulation::passes(&*method)?;
+    }
+    if job.ranks.size() > 1 && method.state().augmentations.iter().any(|augmentation| augmentation.is_adaptive()) {
+        let message = "augment.adaptive lets each batch wait for the one before it, which several ranks cannot do: set augment.adaptive = false, or train with one process";
+        return Err(Error::Config { origin: "configuration".into(), message: message.into() });
     }
     warnings.extend(method.startup_notes().iter().cloned());
     warnings.extend(fine_tuning::prepare(&mut *method, &train)?);
@@ -136,6 +155,21 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
     Ok(Prepared { train, data, dataset, loader, validator, method, memory, warnings })
 }
 
+/// The options of training, with the batches of all ranks as those of a step.
+fn of_all_ranks(job: &Job) -> Result<TrainConfig> {
+    let mut train = job.config.train().clone();
+    let ranks = job.ranks.size() as u64;
+    train.accumulate = train.accumulate.saturating_mul(ranks);
+    if ranks > 1 && train.accumulate > ACCUMULATE {
+        let message = format!(
+            "{ranks} ranks make steps of {} batches, and {ACCUMULATE} are the most: lower train.accumulate",
+            train.accumulate
+        );
+        return Err(Error::Config { origin: "configuration".into(), message });
+    }
+    Ok(train)
+}
+
 /// Trains. Everything that can be refused is refused before the run folder is made.
 ///
 /// # Errors
@@ -143,7 +177,7 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
 pub fn train(mut job: Job) -> Result<Outcome> {
     let Prepared { train, data, dataset, mut loader, validator, mut method, mut warnings, .. } = prepare(&mut job)?;
     let storage: Arc<dyn Storage> = Arc::new(Disk);
-    let (mut folder, restored) = open_folder(&*storage, &job, &mut *method)?;
+    let (folder, restored) = open_run(&*storage, &job, &mut *method)?;
     let per_epoch = loader.batches_per_epoch() as u64;
     let batch_size = data.batch_size as u64;
     let multiple = data.multiple;
@@ -170,7 +204,18 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         warnings.extend(fine_tuning::load(&mut *method, &*job.config)?);
         warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
     }
-    if let Some(best) = history.best() {
+    let ranks = job.ranks.clone();
+    if ranks.size() > 1 {
+        let facts = [
+            ("version of the program", job.version.clone()),
+            ("instruction set", checkpoint::instruction_set()),
+            ("configuration", config_text(&job)?),
+            ("dataset", dataset.names().join("\n")),
+            ("checkpoint", step.to_string()),
+        ];
+        require_same(&*ranks, &facts)?;
+    }
+    if let (Some(best), Some(_)) = (history.best(), &folder) {
         // A run may have ended between its checkpoint and the file that names the best one.
         warnings.extend(checkpoint::name_best(&*storage, &job.run, best.step).err().map(|error| error.to_string()));
     }
@@ -191,29 +236,18 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         }
         return Ok(Outcome { finish, step, best: history.best().cloned() });
     }
-    if job.resume {
-        warnings.extend(folder.resume(&*storage, &config_text(&job)?, &run_info(&job))?);
-    }
-    let mut events = JsonLines::resume(storage.clone(), &folder.events(), log_length)?;
-    warnings.extend(events.take_warning());
-    let gallery = Gallery::open(storage.clone(), &folder.gallery(), &folder.events(), step, GalleryOptions::default())?;
-    job.observers.push(Box::new(gallery));
-    if train.csv {
-        job.observers.push(Box::new(Csv::open(storage.clone(), &folder.table(), &folder.events())?));
-    }
-    if train.tensorboard {
-        let settings = Settings {
-            method: job.method.name.into(),
-            argv: job.argv.clone(),
-            table: job.config.to_table()?,
-            text: config_text(&job)?,
-        };
-        let log = TensorBoard::open(storage.clone(), &folder.tensorboard(), step, settings)?;
-        job.observers.push(Box::new(log));
+    let mut records = None;
+    if let Some(mut folder) = folder {
+        if job.resume {
+            warnings.extend(folder.resume(&*storage, &config_text(&job)?, &run_info(&job))?);
+        }
+        let of_run = records.insert(Records::resume(&storage, folder, log_length)?);
+        warnings.extend(of_run.events.take_warning());
+        observe(&mut job, &train, &storage, &of_run.folder, step)?;
     }
     let held_out = match &job.dataset {
-        None => held_out_for_previews(&job.config.data(), &job.config.validation(), &*dataset),
-        Some(_) => Ok(None),
+        None if records.is_some() => held_out_for_previews(&job.config.data(), &job.config.validation(), &*dataset),
+        _ => Ok(None),
     };
     let held_out = held_out.unwrap_or_else(|error| {
         warnings.push(format!("no previews of held-out images: {error}"));
@@ -233,7 +267,9 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         rewinds,
         validator,
         history,
-        events,
+        run: job.run,
+        records,
+        ranks,
         observers: job.observers,
         autosave: Interval::new(
             Box::new(Monotonic::default()),
@@ -248,7 +284,6 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         storage,
         config: &*job.config,
         spec: job.method,
-        folder,
         loader,
         train,
         batch_size,
@@ -265,4 +300,31 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         device: device_name(&run.place.device),
     });
     run.go(&job.stop).map_err(|error| run.with_way_back(error))
+}
+
+/// Adds the observers that write into the run folder.
+fn observe(
+    job: &mut Job,
+    train: &TrainConfig,
+    storage: &Arc<dyn Storage>,
+    folder: &RunFolder,
+    step: u64,
+) -> Result<()> {
+    let (pages, events) = (folder.gallery(), folder.events());
+    let gallery = Gallery::open(storage.clone(), &pages, &events, step, GalleryOptions::default())?;
+    job.observers.push(Box::new(gallery));
+    if train.csv {
+        job.observers.push(Box::new(Csv::open(storage.clone(), &folder.table(), &events)?));
+    }
+    if train.tensorboard {
+        let settings = Settings {
+            method: job.method.name.into(),
+            argv: job.argv.clone(),
+            table: job.config.to_table()?,
+            text: config_text(job)?,
+        };
+        let log = TensorBoard::open(storage.clone(), &folder.tensorboard(), step, settings)?;
+        job.observers.push(Box::new(log));
+    }
+    Ok(())
 }

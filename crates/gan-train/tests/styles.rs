@@ -44,6 +44,7 @@ fn trained(run: &Path, more: &[&str]) -> TrainedModel {
         version: "test".into(),
         stop: Default::default(),
         observers: Vec::new(),
+        ranks: std::sync::Arc::new(gan_train::Single),
     })
     .unwrap();
     TrainedModel::open(run).unwrap()

@@ -87,6 +87,7 @@ fn go(
         version: "test".into(),
         stop,
         observers: Vec::new(),
+        ranks: std::sync::Arc::new(gan_train::Single),
     })
 }
 

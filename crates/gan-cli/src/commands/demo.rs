@@ -72,6 +72,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         version: env!("CARGO_PKG_VERSION").into(),
         stop,
         observers: vec![Box::new(progress)],
+        ranks: std::sync::Arc::new(gan_train::Single),
     }))?;
     if outcome.finish == Finish::Interrupted {
         launch.interrupted(&outcome);

@@ -14,15 +14,17 @@ use crate::device::DeviceArgs;
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
 use crate::progress::{Progress, Said};
 use crate::start::Start;
-use crate::{interrupt, presets, process};
+use crate::{interrupt, presets, process, ranks};
 use anyhow::bail;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use fine_tuning::FineTuningArgs;
 use gan_data::DataConfig;
 use gan_train::config::Origins;
-use gan_train::{Error, Job, METHODS, Traced};
+use gan_train::events::Finish;
+use gan_train::{Communicator, Error, Job, METHODS, Single, Traced};
 use settings::Shortcuts;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(clap::Args)]
 #[command(after_long_help = presets::help())]
@@ -87,8 +89,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         ));
     }
     args.said.check()?;
+    let ranks: Arc<dyn Communicator> = if args.dry_run { Arc::new(Single) } else { ranks::join()? };
     let place = args.place.open()?;
-    let start = Start::of(&*config, args.preset.as_deref(), &args.out)?;
+    let start = Start::of(&*config, args.preset.as_deref(), &args.out)?.on_ranks(ranks.size());
     refuse_overlap(&args.out, &data, &start.folders)?;
     let launch = Launch {
         command: resume::command(&format!("train {}", method.name), &args.out, &args.place.device),
@@ -107,6 +110,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         version: env!("CARGO_PKG_VERSION").into(),
         stop: interrupt::flag(),
         observers: Vec::new(),
+        ranks,
     };
     if args.dry_run {
         return dry_run::run(job, &start, &origins, args.json).map_err(|error| match error.downcast() {
@@ -115,10 +119,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
             Err(error) => error,
         });
     }
-    job.observers.push(Box::new(Progress::new(start, args.said, job.stop.clone())));
+    if job.ranks.rank() == 0 {
+        job.observers.push(Box::new(Progress::new(start, args.said, job.stop.clone())));
+    }
+    let first = job.ranks.rank() == 0;
     match gan_train::train(job) {
         Err(error @ Error::RunFolder { .. }) if !args.resume => Err(taken(error, &args)),
         Err(error @ Error::InitialWeights { .. }) => Err(fine_tuning::worded(error)),
+        // The first rank says it.
+        Ok(outcome) if !first && outcome.finish == Finish::Interrupted => Ok(Done::Interrupted),
+        Ok(_) if !first => Ok(Done::Complete),
         ended => launch.report(ended),
     }
 }

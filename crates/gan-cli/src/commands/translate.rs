@@ -18,6 +18,7 @@ use crate::device::{DeviceArgs, PrecisionArgs};
 use crate::exit::{BAD_DATA, Coded, Done, USAGE};
 use crate::interrupt;
 use crate::progress::bar;
+use crate::shard::Shard;
 use crate::wording::worded;
 use clap::ValueEnum;
 use files::{Plan, Request, Translation};
@@ -61,6 +62,10 @@ pub(crate) struct Args {
     /// Do not compute results that exist and can be read, whatever made them
     #[arg(long)]
     skip_existing: bool,
+    /// Translate part I of N of the inputs, from 1: N calls with the same inputs and output, at once or one after the other, translate each once.
+    /// Processes that mpirun, srun or torchrun started together share the inputs by themselves
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["html", "plan"])]
+    shard: Option<Shard>,
     /// Stop at the first file that fails
     #[arg(long)]
     fail_fast: bool,
@@ -299,6 +304,11 @@ fn open(args: &Args, paths: &Paths) -> anyhow::Result<(Model, Option<u64>)> {
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let paths = args.paths.resolve()?;
     args.check(&paths)?;
+    let shard = Shard::of_call(args.shard);
+    if args.html && !shard.is_whole() {
+        let message = "--html writes one page of all images: leave it out where several processes share them";
+        return Err(Coded(USAGE, message.into()).into());
+    }
     // The step is in the names of the results, and known only of a model that can be used.
     let opened = args.name.as_ref().is_some_and(Pattern::uses_step).then(|| open(&args, &paths)).transpose()?;
     let facts = ModelFacts { name: paths.model_name(), step: opened.as_ref().and_then(|(_, step)| *step) };
@@ -339,6 +349,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         statistics::apply(&mut model, path, &jobs)?;
     }
     let targets = args.target.as_deref().map(|path| Targets::of(path, plan.jobs.len())).transpose()?;
+    plan.jobs = shard.of(plan.jobs);
+    let jobs: Vec<FileJob<'_>> = plan.jobs.iter().map(|job| args.file_job(job, content.as_deref())).collect();
     let writer = Writer {
         options: args.write_options(),
         format: args.format.unwrap_or(FormatArg::Png).extension(Path::new("")),

@@ -28,6 +28,7 @@ mod logs;
 mod man;
 mod max_memory;
 mod ranges;
+mod ranks;
 mod run_folder;
 mod serve;
 mod signals;

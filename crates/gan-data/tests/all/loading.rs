@@ -69,6 +69,24 @@ fn an_epoch_resumes_where_it_stopped() {
     assert_eq!(values(loader.epoch(1, 99)).len(), 0);
 }
 
+/// Each batch is read by one of the processes that share an epoch, whatever the workers.
+#[test]
+fn strides_share_an_epoch() {
+    for (workers, prefetch) in [(0, 1), (1, 1), (3, 2)] {
+        let config = LoaderConfig { batch_size: 2, workers, prefetch, ..Default::default() };
+        let loader = loader(Numbers::default(), config);
+        let whole = values(loader.epoch(1, 2));
+        for stride in 1..5 {
+            for rank in 0..stride {
+                let part = loader.every(stride, 1, 2 + rank);
+                assert_eq!(part.len(), (whole.len() - rank).div_ceil(stride));
+                let expected: Vec<_> = whole.iter().skip(rank).step_by(stride).cloned().collect();
+                assert_eq!(values(part), expected, "{rank} of {stride}, {workers} workers");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_epoch_is_another_permutation() {
     let loader = loader(Numbers::default(), LoaderConfig::default());

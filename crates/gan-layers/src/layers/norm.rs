@@ -6,6 +6,7 @@ use crate::bands::{Dataflow, Traced, Value};
 use crate::kind::{Backward, Forward, Jvp, Kind, Op, Record};
 use crate::operators::{Operator, OperatorGraph, OperatorValue, constant};
 use crate::plan::{Fused, Plan, Step};
+use crate::running_statistics::{Tracked, move_by};
 use crate::summary::Rows;
 use crate::{Builder, Counter, Layer, NormMode, Param, Role, SequenceBuilder};
 use candle_core::{Result, Tensor, bail};
@@ -15,7 +16,6 @@ use gan_kernels::norm::{Affine, Group, Moments, Norm, NormGrads};
 use serde::{Deserialize, Serialize};
 
 const EPS: f64 = 1e-5;
-const MOMENTUM: f64 = 0.1;
 
 /// Which normalization a network uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -73,6 +73,8 @@ pub struct BatchNorm {
     pub running: Moments,
     /// `num_batches_tracked`.
     pub batches: Counter,
+    /// Its place in the store that it is trained in.
+    pub(crate) tracked: Option<Tracked>,
 }
 
 impl SequenceBuilder<'_> {
@@ -112,16 +114,15 @@ impl ChannelAffine {
 
 impl BatchNorm {
     fn build(at: &Builder<'_>, channels: usize, eps: f64) -> Result<Self> {
-        Ok(BatchNorm {
-            eps,
-            weight: at.param("weight", &[channels], Role::NormWeight)?,
-            bias: at.param("bias", &[channels], Role::NormBias)?,
-            running: Moments {
-                mean: at.buffer("running_mean", &[channels], 0.0)?,
-                var: at.buffer("running_var", &[channels], 1.0)?,
-            },
-            batches: at.counter("num_batches_tracked")?,
-        })
+        let weight = at.param("weight", &[channels], Role::NormWeight)?;
+        let bias = at.param("bias", &[channels], Role::NormBias)?;
+        let running = Moments {
+            mean: at.buffer("running_mean", &[channels], 0.0)?,
+            var: at.buffer("running_var", &[channels], 1.0)?,
+        };
+        let batches = at.counter("num_batches_tracked")?;
+        let tracked = at.running_statistics().map(|all| all.track(&running, &batches));
+        Ok(BatchNorm { weight, bias, eps, running, batches, tracked })
     }
 }
 
@@ -166,8 +167,10 @@ impl NormLayer {
                 let (y, moments) = k::norm::norm(x, &spec, affine, pass.residual)?;
                 if let (NormLayer::Batch(b), NormMode::Batch { update: true }) = (self, mode) {
                     let (n, _, h, w) = x.dims4()?;
-                    k::norm::update_running(&moments, n * h * w, MOMENTUM, &b.running)?;
-                    b.batches.increment();
+                    match &b.tracked {
+                        Some(tracked) => tracked.see(&b.running, &b.batches, &moments, n * h * w)?,
+                        None => move_by(&b.running, &b.batches, &moments, n * h * w)?,
+                    }
                 }
                 Ok((y, moments, false))
             }

@@ -12,7 +12,7 @@ const SIDE: usize = 32;
 /// Numbers by name.
 type Named = Vec<(String, Vec<f64>)>;
 
-fn build(spec: &MethodSpec, more: &[&str], dtype: DType) -> Box<dyn Method> {
+pub(crate) fn build(spec: &MethodSpec, more: &[&str], dtype: DType) -> Box<dyn Method> {
     let labels: &[&str] = if spec.name == "pix2pixhd" { &["label_nc=5", "data.instances=true"] } else { &[] };
     let all = spec.smoke_overrides.iter().chain(labels).chain(more);
     let config = (spec.resolve)(&all.map(|s| ConfigSource::Setting(s.to_string())).collect::<Vec<_>>()).unwrap();
@@ -56,7 +56,7 @@ fn batch(spec: &MethodSpec, from: u64, n: u64, dtype: DType) -> Batch {
 }
 
 /// Micro-batches of these sizes, one behind the other.
-fn batches(spec: &MethodSpec, from: u64, sizes: &[u64], dtype: DType) -> Vec<Batch> {
+pub(crate) fn batches(spec: &MethodSpec, from: u64, sizes: &[u64], dtype: DType) -> Vec<Batch> {
     let mut next = from;
     let mut make = |&n: &u64| {
         next += n;
@@ -65,7 +65,7 @@ fn batches(spec: &MethodSpec, from: u64, sizes: &[u64], dtype: DType) -> Vec<Bat
     sizes.iter().map(&mut make).collect()
 }
 
-fn at(step: u64, lr: f64) -> StepContext {
+pub(crate) fn at(step: u64, lr: f64) -> StepContext {
     StepContext { epoch: 2, step, update: 0, lr, seed: 5 }
 }
 
@@ -136,7 +136,7 @@ fn micro_batches_are_one_large_batch_where_images_are_apart() {
 }
 
 /// Settings with everything that is random or depends on the batch.
-fn lively(spec: &MethodSpec) -> Vec<&'static str> {
+pub(crate) fn lively(spec: &MethodSpec) -> Vec<&'static str> {
     let own: &[&str] = match spec.name {
         "pix2pix" => &["generator.norm=batch", "discriminator.norm=batch", "generator.dropout=true"],
         "cyclegan" => &["generator.norm=batch", "generator.dropout=true"],
@@ -186,6 +186,21 @@ fn keys_belong_to_the_micro_batch() {
         accumulated(&mut *other, &all, &at(FIRST + 1, 0.0));
         assert!(gradients(&mut *other) != gradients(&mut *together), "{}", spec.name);
     }
+}
+
+/// A step that fails at the update of the generators leaves no total of the discriminators.
+#[test]
+fn a_step_that_failed_leaves_nothing_behind() {
+    let spec = find(METHODS, "cyclegan").unwrap();
+    let [mut fresh, mut failed] = [0; 2].map(|_| build(spec, &apart(spec), DType::F64));
+    let mut bad = batches(spec, 4, &[1; 2], DType::F64);
+    bad[1].a = (&bad[1].a * f64::NAN).unwrap();
+    let error = accumulated_step(&mut *failed, &bad, Ok, &at(0, 1e-3)).unwrap_err();
+    assert!(matches!(error, Error::Diverged { .. }), "{error}");
+    let good = batches(spec, 0, &[1; 2], DType::F64);
+    let want = accumulated(&mut *fresh, &good, &at(0, 1e-3));
+    assert_eq!(accumulated(&mut *failed, &good, &at(0, 1e-3)), want);
+    assert_eq!(gradients(&mut *failed), gradients(&mut *fresh));
 }
 
 /// Nothing that sees an updated network is summed up unawares.

@@ -36,6 +36,7 @@ fn go(method: &'static MethodSpec, run: &Path, resume: bool, more: &[&str]) -> R
         version: "test".into(),
         stop: Default::default(),
         observers: Vec::new(),
+        ranks: std::sync::Arc::new(crate::Single),
     };
     train(job).map(drop)
 }

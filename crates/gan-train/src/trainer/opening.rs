@@ -1,5 +1,6 @@
 //! The run folder of a launch, and the checkpoint that it goes on from.
 
+use super::agreement::on_first;
 use super::{Job, state};
 use crate::checkpoint::{self, Loaded, Snapshot};
 use crate::config::commented;
@@ -18,17 +19,24 @@ pub(super) struct Restored {
     pub(super) sealed: Box<dyn MethodConfig>,
 }
 
-/// The run folder, locked, and when resuming its newest checkpoint: `None` if the run ended before it saved one.
-pub(super) fn open_folder(
+/// The run folder, locked, on the first rank; and when resuming its newest checkpoint: `None` if the run ended before it saved one.
+pub(super) fn open_run(
     storage: &dyn Storage,
     job: &Job,
     method: &mut dyn Method,
-) -> Result<(RunFolder, Option<Restored>)> {
+) -> Result<(Option<RunFolder>, Option<Restored>)> {
+    let mut folder = None;
+    on_first(&*job.ranks, || {
+        // Locked first: another trainer would replace and delete the checkpoints that are being read.
+        folder = Some(match job.resume {
+            true => RunFolder::open(storage, &job.run)?,
+            false => RunFolder::create(storage, &job.run, &config_text(job)?, &run_info(job))?,
+        });
+        Ok(())
+    })?;
     if !job.resume {
-        return Ok((RunFolder::create(storage, &job.run, &config_text(job)?, &run_info(job))?, None));
+        return Ok((folder, None));
     }
-    // Locked first: another trainer would replace and delete the checkpoints that are being read.
-    let folder = RunFolder::open(storage, &job.run)?;
     let check = |dir: &Path, snapshot: &Snapshot| {
         let sealed = resume::sealed(dir, &snapshot.model, job.method)?;
         resume::check_changes(Some(dir), &*sealed, &*job.config)?;

@@ -4,7 +4,7 @@ use super::progress::Pending;
 use super::run_loop::Run;
 use super::{state, validating, way_back};
 use crate::checkpoint::{Snapshot, load_latest_checked};
-use crate::events::{Event, JsonLines};
+use crate::events::Event;
 use crate::{Error, Result, WayBack};
 use std::path::Path;
 
@@ -38,15 +38,17 @@ impl Run<'_> {
             let what = format!("after {limit} rewinds (train.nonfinite_limit), {what}");
             return Err(Error::Diverged { what, way_back: WayBack::Unknown });
         }
-        let WayBack::Step { step, .. } = way_back::find(&*self.storage, self.folder.path(), self.spec, None) else {
-            return Err(Error::Diverged { what, way_back: WayBack::Unknown });
-        };
+        let run = self.run.clone();
+        let step = self.on_first(|launch| match way_back::find(&*launch.storage, &run, launch.spec, None) {
+            WayBack::Step { step, .. } => Ok(step),
+            _ => Err(Error::Diverged { what: what.clone(), way_back: WayBack::Unknown }),
+        })?;
         let method = &mut *self.method;
         let check = |dir: &Path, snapshot: &Snapshot| match snapshot.step > step {
             true => Err(Error::Unsavable { reason: "its weights are beyond repair".to_owned() }),
             false => state::check(dir, snapshot, method),
         };
-        let loaded = load_latest_checked(&*self.storage, self.folder.path(), Some(self.spec.name), check)?;
+        let loaded = load_latest_checked(&*self.storage, &run, Some(self.spec.name), check)?;
         let restored = state::restore(&loaded, self.method, &mut self.rate, &self.place.device)?;
         self.step = loaded.snapshot.step;
         self.rewinds += 1;
@@ -61,12 +63,16 @@ impl Run<'_> {
         notes.extend(self.validator.as_ref().and_then(|v| validating::carry_on(&mut self.history, v)));
         self.total = position.total_steps(self.step, &self.train, self.loader.batches_per_epoch() as u64);
         let length = state::events_length(&loaded.snapshot);
-        self.events = JsonLines::resume(self.storage.clone(), &self.folder.events(), length)?;
+        // Nobody reads the checkpoint any more when it is written anew.
+        self.ranks.barrier()?;
+        if let Some(records) = &mut self.records {
+            records.rewind(&self.storage, length)?;
+        }
         self.emit(Event::Rewound { step: self.step, from, rewinds: self.rewinds, reason: what });
         for message in notes {
             self.emit(Event::Warning { step: self.step, message });
         }
-        self.save()
+        self.on_first(Self::save)
     }
 }
 

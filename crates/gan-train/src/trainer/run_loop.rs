@@ -1,22 +1,26 @@
 //! Steps, epochs, log points and previews.
 
 use super::Outcome;
+use super::agreement::{Own, ahead, on_first};
 use super::device_prefetcher::DevicePrefetcher;
 use super::history::History;
 use super::lr_scheduler::LrScheduler;
 use super::position::{Data, Position};
 use super::preview::Previews;
 use super::progress::Pending;
+use super::records::Records;
+use crate::data_parallel::parallel_step;
 use crate::eta::{Interval, Pace};
-use crate::events::{Event, Finish, JsonLines, Observer};
+use crate::events::{Event, Finish, Observer};
 use crate::method::{Method, StepContext};
 use crate::method_config::MethodConfig;
 use crate::method_spec::MethodSpec;
-use crate::run::RunFolder;
 use crate::storage::Storage;
 use crate::validation::Validator;
 use crate::{DeviceConfig, Error, OnNonfinite, Result, TrainConfig, WayBack, accumulated_step};
-use gan_data::{Batch, Loader};
+use gan_comm::Communicator;
+use gan_data::{Batch, Batches, Loader};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -26,9 +30,12 @@ pub(super) struct Run<'a> {
     pub(super) method: &'a mut dyn Method,
     pub(super) spec: &'static MethodSpec,
     pub(super) config: &'a dyn MethodConfig,
-    pub(super) folder: RunFolder,
     pub(super) storage: Arc<dyn Storage>,
-    pub(super) events: JsonLines,
+    /// The run folder.
+    pub(super) run: PathBuf,
+    /// On the first rank.
+    pub(super) records: Option<Records>,
+    pub(super) ranks: Arc<dyn Communicator>,
     pub(super) observers: Vec<Box<dyn Observer>>,
     pub(super) loader: Loader,
     pub(super) train: TrainConfig,
@@ -74,24 +81,28 @@ impl Run<'_> {
     fn go_on(&mut self, stop: &AtomicBool) -> Result<Outcome> {
         let per_epoch = self.loader.batches_per_epoch() as u64;
         // A run that was stopped while it validated has that left to do; the checkpoint is written again with the result.
-        let mut finish = if self.validation_due() { self.end_epoch(stop, true)? } else { None };
+        let due = self.on_first(|run| Ok(run.validation_due()))?;
+        let mut finish = if due { self.end_epoch(stop, true)? } else { None };
         let mut upcoming = None;
         self.pace.step();
         while finish.is_none() && self.step < self.total {
             let (epoch, done) = (self.position.epoch(), self.position.batches);
             let mut batches = match upcoming.take() {
                 Some(batches) => batches,
-                None => self.loader.epoch(epoch, done as usize),
+                None => self.own_batches(epoch, done),
             };
             // Small datasets have short epochs: the next one is prepared while this one is trained on.
-            let left = (per_epoch - done).div_ceil(self.train.accumulate);
-            upcoming = (self.step + left < self.total).then(|| self.loader.epoch(epoch + 1, 0));
-            while batches.len() > 0 {
-                // All of a step first: what fails to be read fails between two steps.
-                let of_step =
-                    batches.by_ref().take(self.train.accumulate as usize).collect::<gan_data::Result<Vec<_>>>();
-                let of_step = of_step.inspect_err(|_| self.save_before_failing())?;
-                let due = self.one_step(&of_step, epoch)?;
+            let mut left = per_epoch - done;
+            upcoming =
+                (self.step + left.div_ceil(self.train.accumulate) < self.total).then(|| self.own_batches(epoch + 1, 0));
+            while left > 0 {
+                let count = left.min(self.train.accumulate);
+                left -= count;
+                let Some((of_step, images)) = self.next_step(&mut batches, count as usize, stop)? else {
+                    finish = Some(Finish::Interrupted);
+                    break;
+                };
+                let due = self.one_step(&of_step, &images, epoch)?;
                 if self.position.batches == 0 {
                     self.observers.iter_mut().for_each(|o| o.end_epoch(epoch, self.step));
                     let due = due || crossed(epoch, epoch - 1, self.train.save_epoch_freq);
@@ -99,7 +110,8 @@ impl Run<'_> {
                 } else if due {
                     self.save_or_warn()?;
                 }
-                if stop.load(Ordering::Relaxed) && self.step < self.total {
+                // Several ranks ask one another before the next step.
+                if self.ranks.size() == 1 && stop.load(Ordering::Relaxed) && self.step < self.total {
                     finish = finish.or(Some(Finish::Interrupted));
                 }
                 if finish.is_some() || self.step >= self.total {
@@ -110,18 +122,75 @@ impl Run<'_> {
         let finish = finish.unwrap_or(Finish::Complete);
         if self.last_saved != Some(self.step) {
             self.check()?;
-            self.save()?;
+            self.on_first(Self::save)?;
         }
         self.emit(Event::Finished { step: self.step, epoch: self.position.begun(), reason: finish });
         Ok(Outcome { finish, step: self.step, best: self.history.best().cloned() })
     }
 
+    /// The batches of an epoch from number `first` on that this rank computes.
+    fn own_batches(&self, epoch: u64, first: u64) -> Batches {
+        self.loader.every(self.ranks.size(), epoch, first as usize + self.ranks.rank())
+    }
+
+    /// This rank's batches of the next step, which has `count`, and how many images each of these `count` has. `None` if several ranks
+    /// are to stop before it.
+    fn next_step(
+        &mut self,
+        batches: &mut Batches,
+        count: usize,
+        stop: &AtomicBool,
+    ) -> Result<Option<(Vec<Batch>, Vec<f64>)>> {
+        let (rank, size) = (self.ranks.rank(), self.ranks.size());
+        // All of a step first: what fails to be read fails between two steps.
+        let own = count.saturating_sub(rank).div_ceil(size);
+        let of_step = batches.by_ref().take(own).collect::<gan_data::Result<Vec<_>>>();
+        if size == 1 {
+            let of_step = of_step.inspect_err(|_| self.save_before_failing())?;
+            return Ok(Some((of_step, Vec::new())));
+        }
+        let own = Own {
+            batches: of_step.as_deref().ok(),
+            stop: stop.load(Ordering::Relaxed),
+            save: self.train.save_minutes > 0.0 && self.autosave.due(),
+        };
+        let ahead = ahead(&*self.ranks, &own, count)?;
+        if let Some(rank) = ahead.failed {
+            self.save_before_failing();
+            // The first that ends also ends the others.
+            self.ranks.barrier()?;
+            of_step?;
+            return Err(Error::Elsewhere { rank });
+        }
+        if ahead.stop {
+            return Ok(None);
+        }
+        if ahead.save && self.last_saved != Some(self.step) {
+            self.save_or_warn()?;
+        }
+        Ok(Some((of_step?, ahead.images)))
+    }
+
+    /// Does something on the first rank alone (see [`on_first`]), after which all know what was saved last.
+    pub(super) fn on_first<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T>) -> Result<T>
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned,
+    {
+        let ranks = self.ranks.clone();
+        let (done, saved) = on_first(&*ranks, || Ok((run(self)?, self.last_saved)))?;
+        self.last_saved = saved;
+        Ok(done)
+    }
+
     /// One step, with what it shows. Returns whether a checkpoint is due.
-    fn one_step(&mut self, batches: &[Batch], epoch: u64) -> Result<bool> {
+    fn one_step(&mut self, batches: &[Batch], images: &[f64], epoch: u64) -> Result<bool> {
         let lr = self.rate.of_epoch(epoch);
         let cx = StepContext { epoch, step: self.position.seen, update: self.step, lr, seed: self.train.seed };
         let upload = |batch| self.prefetcher.take(batch);
-        let losses = accumulated_step(self.method, batches, upload, &cx)?;
+        let (losses, of_step) = match self.ranks.size() {
+            1 => (accumulated_step(self.method, batches, upload, &cx)?, batches.len()),
+            _ => (parallel_step(self.method, &self.ranks, batches, images, upload, &cx)?, images.len()),
+        };
         if let Some(message) = self.method.take_warning() {
             self.emit(Event::Warning { step: self.step, message });
         }
@@ -130,7 +199,7 @@ impl Run<'_> {
         let before = self.position.images;
         self.step += 1;
         let per_epoch = self.loader.batches_per_epoch() as u64;
-        if batches.iter().fold(false, |_, _| self.position.advance(per_epoch, self.batch_size)) {
+        if (0..of_step).fold(false, |_, _| self.position.advance(per_epoch, self.batch_size)) {
             self.rate.end_epoch()?; // before a checkpoint can be written
         }
         self.pace.step();
@@ -146,8 +215,9 @@ impl Run<'_> {
             self.show(epoch)?;
             self.shown = Instant::now();
         }
+        // Several ranks go by the clock of the first one, before the next step.
         Ok(crossed(images, before, self.train.save_latest_freq)
-            || (self.train.save_minutes > 0.0 && self.autosave.due()))
+            || (self.ranks.size() == 1 && self.train.save_minutes > 0.0 && self.autosave.due()))
     }
 
     /// Whether all gradients so far were finite, on devices that do not tell at once.
@@ -166,7 +236,7 @@ impl Run<'_> {
     }
 
     fn log(&mut self, epoch: u64, lr: f64) -> Result<()> {
-        self.folder.check()?;
+        self.check_folder()?;
         self.check()?;
         let losses = self.pending.take_means()?;
         if let Some((name, _)) = losses.iter().find(|(_, value)| !value.is_finite()) {
@@ -194,8 +264,16 @@ impl Run<'_> {
         self.pace.eta(self.total - self.step).map(|d| d.as_secs_f64())
     }
 
+    /// Whether the run folder is still where it was.
+    pub(super) fn check_folder(&self) -> Result<()> {
+        self.records.as_ref().map_or(Ok(()), |records| records.folder.check())
+    }
+
     fn show(&mut self, epoch: u64) -> Result<()> {
-        self.folder.check()?;
+        if self.records.is_none() {
+            return Ok(());
+        }
+        self.check_folder()?;
         let shown = self.previews.show(self.method, &self.place)?;
         self.emit(Event::Preview { step: self.step, epoch, panels: shown.panels, held_out: shown.held_out });
         if let Some(message) = shown.warning {
@@ -207,13 +285,13 @@ impl Run<'_> {
     /// Tells all observers; what one of them cannot take is a warning to all.
     pub(super) fn emit(&mut self, event: Event) {
         let mut failures = Vec::new();
-        let own: &mut dyn Observer = &mut self.events;
-        for observer in std::iter::once(own).chain(self.observers.iter_mut().map(|o| &mut **o as &mut dyn Observer)) {
+        let own = self.records.as_mut().map(|records| &mut records.events as &mut dyn Observer);
+        for observer in own.into_iter().chain(self.observers.iter_mut().map(|o| &mut **o as &mut dyn Observer)) {
             if let Err(error) = observer.on(&event) {
                 failures.push(error.to_string());
             }
         }
-        failures.extend(self.events.take_warning());
+        failures.extend(self.records.as_mut().and_then(|records| records.events.take_warning()));
         for message in failures {
             let warning = Event::Warning { step: self.step, message };
             for observer in &mut self.observers {

@@ -12,6 +12,11 @@ impl Run<'_> {
     /// nothing to go on with if training has diverged, and nowhere to go if the folder is gone.
     pub(super) fn save_or_warn(&mut self) -> Result<()> {
         self.check()?;
+        self.on_first(Self::save_here_or_warn)
+    }
+
+    /// The same on the first rank, which tells nobody.
+    fn save_here_or_warn(&mut self) -> Result<()> {
         match self.save() {
             Err(error @ (Error::Diverged { .. } | Error::Vanished { .. })) => return Err(error),
             Err(error) => self.warn(format!("training goes on without a new checkpoint: {error}")),
@@ -28,21 +33,23 @@ impl Run<'_> {
     pub(super) fn save_before_failing(&mut self) {
         if self.step > 0 && self.last_saved != Some(self.step) {
             // What is wrong with the image is what the caller reports.
-            let _ = self.save_or_warn();
+            let _ = self.check().and_then(|()| self.save_here_or_warn());
         }
     }
 
-    /// Writes a checkpoint.
+    /// Writes a checkpoint, on the first rank.
     pub(super) fn save(&mut self) -> Result<()> {
         let started = Instant::now();
         self.observers.iter_mut().for_each(|o| o.busy(Busy::Saving));
-        self.folder.check()?;
-        match self.folder.repair(&*self.storage) {
+        let Some(records) = &mut self.records else { return Ok(()) };
+        records.folder.check()?;
+        match records.folder.repair(&*self.storage) {
             Ok(notes) => notes.into_iter().for_each(|note| self.warn(note)),
             // They are copies; the checkpoint holds what is needed.
             Err(error) => self.warn(error.to_string()),
         }
-        let events_length = self.events.sync()?;
+        let Some(records) = &mut self.records else { return Ok(()) };
+        let (events_length, run) = (records.events.sync()?, records.folder.path().to_owned());
         let mut snapshot = Snapshot::new(self.step, self.spec.name);
         let unsavable = |e: serde_json::Error| Error::Unsavable { reason: e.to_string() };
         snapshot.model = serde_json::to_value(self.config.to_table()?).map_err(unsavable)?;
@@ -57,7 +64,7 @@ impl Run<'_> {
         };
         state::fill(&mut snapshot, self.method, of_run, place)?;
         let keep = Keep { newest: self.train.keep, best: self.history.best().map(|best| best.step) };
-        let saved = checkpoint::save(&*self.storage, self.folder.path(), &snapshot, keep);
+        let saved = checkpoint::save(&*self.storage, &run, &snapshot, keep);
         let saved = saved.map_err(way_back::of_snapshot)?;
         self.last_saved = Some(self.step);
         saved.warnings.iter().for_each(|warning| self.warn(warning.to_string()));
@@ -69,10 +76,11 @@ impl Run<'_> {
     /// A divergence says from where training can go on.
     pub(super) fn with_way_back(&self, error: Error) -> Error {
         match error {
-            Error::Diverged { what, .. } => {
+            Error::Diverged { what, way_back } => {
+                let Some(records) = &self.records else { return Error::Diverged { what, way_back } };
                 // Not saved since: a lower learning rate did not help.
                 let at_once = self.slowed_down.filter(|from| self.last_saved == Some(*from));
-                let way_back = way_back::find(&*self.storage, self.folder.path(), self.spec, at_once);
+                let way_back = way_back::find(&*self.storage, records.folder.path(), self.spec, at_once);
                 Error::Diverged { what, way_back }
             }
             other => other,

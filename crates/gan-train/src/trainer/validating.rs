@@ -45,22 +45,22 @@ impl Run<'_> {
     /// reason. Returns why training ends here, if it does.
     pub(super) fn end_epoch(&mut self, stop: &AtomicBool, due: bool) -> Result<Option<Finish>> {
         let before = self.history.best().cloned();
-        let mut finish = None;
-        let mut improved = false;
-        if self.validation_due() {
-            match self.validate(stop)? {
-                Some(best) => improved = best,
-                // It is done first when the run is resumed.
-                None => finish = Some(Finish::Interrupted),
-            }
+        if self.ranks.size() > 1 {
+            // All of them find what one would find before it validates.
+            self.check()?;
         }
+        // `None`: it was interrupted, and is done first when the run is resumed.
+        let improved = self.on_first(|run| if run.validation_due() { run.validate(stop) } else { Ok(Some(false)) })?;
+        let mut finish = improved.is_none().then_some(Finish::Interrupted);
+        let improved = improved.unwrap_or(false);
         if improved || due {
             self.save_or_warn()?;
         }
         if improved && self.last_saved != Some(self.step) {
             self.history.set_best(before);
         }
-        let exhausted = self.validator.as_ref().is_some_and(|v| self.history.is_exhausted(v.config()));
+        let exhausted =
+            self.on_first(|run| Ok(run.validator.as_ref().is_some_and(|v| run.history.is_exhausted(v.config()))))?;
         if exhausted && self.step < self.total {
             finish = finish.or(Some(Finish::EarlyStopped));
         }

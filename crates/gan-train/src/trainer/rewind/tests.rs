@@ -8,8 +8,8 @@ use crate::events::{Event, Finish, Observer, read_progress};
 use crate::methods::pix2pix;
 use crate::storage::Disk;
 use crate::{
-    DeviceConfig, Error, Job, Losses, Method, MethodConfig, MethodSpec, MethodState, Outcome, Panels, Result,
-    StepContext, TrainConfig, resume_config, train,
+    Communicator, DeviceConfig, Error, Job, Losses, Method, MethodConfig, MethodSpec, MethodState, Outcome, Panels,
+    Result, Single, StepContext, TrainConfig, resume_config, train,
 };
 use candle_core::DType;
 use gan_data::{Batch, DataConfig, Loader};
@@ -71,15 +71,15 @@ struct PoisonedMethod(Box<dyn Method>);
 
 impl Method for PoisonedMethod {
     fn step(&mut self, batch: &Batch, cx: &StepContext) -> Result<Losses> {
-        let hit = POISONS.lock().unwrap().iter().any(|poison| {
-            let name = poison.name.as_ref().is_none_or(|name| batch.names.contains(name));
-            poison.seed == cx.seed && poison.steps.contains(&cx.step) && name
-        });
-        let mut batch = batch.clone();
-        if hit {
-            batch.a = (&batch.a * f64::NAN)?;
-        }
-        self.0.step(&batch, cx)
+        self.0.step(&poisoned(batch, cx)?, cx)
+    }
+
+    fn passes(&self) -> Option<usize> {
+        self.0.passes()
+    }
+
+    fn pass(&mut self, pass: usize, batch: &Batch, cx: &StepContext) -> Result<Losses> {
+        self.0.pass(pass, &poisoned(batch, cx)?, cx)
     }
 
     fn preview(&self, batch: &Batch) -> Result<Panels> {
@@ -89,6 +89,18 @@ impl Method for PoisonedMethod {
     fn state(&mut self) -> MethodState<'_> {
         self.0.state()
     }
+}
+
+fn poisoned(batch: &Batch, cx: &StepContext) -> Result<Batch> {
+    let hit = POISONS.lock().unwrap().iter().any(|poison| {
+        let name = poison.name.as_ref().is_none_or(|name| batch.names.contains(name));
+        poison.seed == cx.seed && poison.steps.contains(&cx.step) && name
+    });
+    let mut batch = batch.clone();
+    if hit {
+        batch.a = (&batch.a * f64::NAN)?;
+    }
+    Ok(batch)
 }
 
 /// Two epochs of four images at the full rate and one of decay. Instance norms keep no statistics that a poison spoils.
@@ -151,6 +163,17 @@ fn settings(seed: u64, more: &[&str]) -> Vec<ConfigSource> {
 
 /// A launch that ends after a step: its outcome, and what it says.
 fn go(run: &Path, config: Box<dyn MethodConfig>, resume: bool, stop_after: u64) -> (Result<Outcome>, Vec<String>) {
+    go_on(Arc::new(Single), run, config, resume, stop_after)
+}
+
+/// The same on one of several ranks.
+fn go_on(
+    ranks: Arc<dyn Communicator>,
+    run: &Path,
+    config: Box<dyn MethodConfig>,
+    resume: bool,
+    stop_after: u64,
+) -> (Result<Outcome>, Vec<String>) {
     let (said, stop) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicBool>::default());
     let listener = Listener { said: said.clone(), stop: stop.clone(), stop_after };
     let outcome = train(Job {
@@ -164,6 +187,7 @@ fn go(run: &Path, config: Box<dyn MethodConfig>, resume: bool, stop_after: u64) 
         version: "test".into(),
         stop,
         observers: vec![Box::new(listener)],
+        ranks,
     });
     let said = said.lock().unwrap().clone();
     (outcome, said)
@@ -315,4 +339,31 @@ fn rewinds_are_limited() {
     poison(106, 0..TOTAL, None);
     let what = diverged(start(&at("at-once"), 106, &rewind, 0).0);
     assert!(what.starts_with("the gradient of d."), "{what}");
+}
+
+/// The bad image is the second rank's; all ranks go back, to what one process goes back to.
+#[test]
+fn ranks_are_rewound_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let settings = |accumulate| settings(107, &["on_nonfinite=rewind", accumulate]);
+    let config = |accumulate| (SPEC.resolve)(&settings(accumulate)).unwrap();
+    let data = config("train.accumulate=1").data();
+    let loader = Loader::new(gan_data::open(&data).unwrap(), data.loader(107)).unwrap();
+    poison(107, 5..6, Some(loader.epoch(2, 1).next().unwrap().unwrap().names[0].clone()));
+    let (outcome, _) = go(&at("whole"), config("train.accumulate=2"), false, 0);
+    assert_eq!(outcome.unwrap().finish, Finish::Complete);
+    let run = at("ranks");
+    std::thread::scope(|scope| {
+        for rank in gan_comm::threads::group(2) {
+            let (run, config) = (&run, &config);
+            scope.spawn(move || {
+                let (outcome, said) = go_on(Arc::new(rank), run, config("train.accumulate=1"), false, 0);
+                assert_eq!(outcome.unwrap().finish, Finish::Complete);
+                assert!(said.iter().filter(|line| line.starts_with("rewound ")).count() == 1, "{said:?}");
+            });
+        }
+    });
+    assert_same(&run, &at("whole"));
+    assert_eq!(content(&run).1["rewinds"], 1);
 }

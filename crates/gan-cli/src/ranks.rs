@@ -1,0 +1,82 @@
+//! The ranks of a launch: processes that `mpirun` and its like started together.
+
+use crate::exit::{Coded, USAGE};
+use gan_comm::{Communicator, Launch, Single};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// What this process says to the others, once it has joined them.
+static JOINED: OnceLock<Arc<dyn Communicator>> = OnceLock::new();
+
+/// The place of this process among those that were started with it.
+pub(crate) fn launch() -> Launch {
+    Launch::of_environment()
+}
+
+/// Joins the other processes; called by the main thread, once.
+///
+/// # Errors
+/// [`Coded`]: there are others, and this program was built for one, or they do not find one another.
+pub(crate) fn join() -> anyhow::Result<Arc<dyn Communicator>> {
+    let launch = launch();
+    if launch.size == 1 {
+        return Ok(Arc::new(Single));
+    }
+    let ranks = connect(launch).map_err(|message| Coded(USAGE, message))?;
+    Ok(JOINED.get_or_init(|| ranks).clone())
+}
+
+#[cfg(feature = "mpi")]
+fn connect(launch: Launch) -> Result<Arc<dyn Communicator>, String> {
+    if launch.launcher == gan_comm::Launcher::Torchrun {
+        return Err(format!(
+            "torchrun started {} processes, which find one another through MPI only: start them with mpirun or srun",
+            launch.size
+        ));
+    }
+    let ranks = gan_comm::mpi::Mpi::start(launch.size).map_err(|error| error.to_string())?;
+    Ok(Arc::new(ranks))
+}
+
+#[cfg(not(feature = "mpi"))]
+fn connect(launch: Launch) -> Result<Arc<dyn Communicator>, String> {
+    Err(format!(
+        "{} started {} processes, and this program was built for one: build it with --features mpi, or start it alone",
+        launch.launcher, launch.size
+    ))
+}
+
+/// Whether this process says what all do: it is the first of them.
+pub(crate) fn speaks() -> bool {
+    JOINED.get().is_none_or(|ranks| ranks.rank() == 0)
+}
+
+/// Waits a moment before a rank reports its error. Where all have the same, the first rank says it and ends the others; a rank that
+/// knows only that another has failed leaves the word to that one.
+pub(crate) fn before_report(error: &anyhow::Error) {
+    let Some(ranks) = JOINED.get() else { return };
+    let of_another = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(gan_train::Error::Elsewhere { .. }))
+            || matches!(cause.downcast_ref(), Some(gan_comm::Error::Gone { .. }))
+    };
+    let seconds = if error.chain().any(of_another) { 3 } else { u64::from(ranks.rank() > 0) };
+    std::thread::sleep(Duration::from_secs(seconds));
+    if ranks.rank() > 0 {
+        note!("rank {} of {}:", ranks.rank(), ranks.size());
+    }
+}
+
+/// The device of this name; of several processes on a machine, each takes a GPU of its own unless one is named.
+pub(crate) fn device(name: &str) -> String {
+    let launch = launch();
+    if name == "cuda" && launch.size > 1 { format!("cuda:{}", launch.local_rank) } else { name.to_owned() }
+}
+
+/// The end of this process, all of which has been said: the others end with it if it failed.
+pub(crate) fn end(failed_with: Option<u8>) {
+    let Some(ranks) = JOINED.get() else { return };
+    match failed_with {
+        Some(code) => ranks.abort(code),
+        None => ranks.finalize(),
+    }
+}

@@ -1,0 +1,126 @@
+//! Sums whose order is that of the ranks.
+
+use crate::tensors::{elements, of_elements};
+use crate::{Communicator, Result};
+use candle_core::{Error, Tensor};
+use std::ops::Range;
+
+/// A running total `((x0 + x1) + x2) + …` of flat tensors, one of each rank a round, in rank order. Each rank holds a slice of it.
+///
+/// A library's own all-reduce adds in an order that depends on the number of ranks and on the length. Here the sum has the bits
+/// that one process gets which adds one tensor after the other.
+#[derive(Debug, Default)]
+pub struct OrderedSum {
+    /// This rank's slice.
+    total: Option<Tensor>,
+}
+
+impl OrderedSum {
+    /// Adds the flat tensors `own` of the first `count` ranks; those of the others are left out. All have one length and element type.
+    ///
+    /// # Errors
+    /// As [`Communicator::all_to_all`]; the device fails.
+    pub fn add(&mut self, ranks: &dyn Communicator, own: &Tensor, count: usize) -> Result<()> {
+        let (len, size) = (own.elem_count(), ranks.size());
+        let part = |rank| {
+            let at = slice(len, rank, size);
+            own.narrow(0, at.start, at.len())
+        };
+        let sent = |rank: usize| match ranks.rank() < count && rank != ranks.rank() {
+            true => elements(&part(rank)?),
+            false => Ok(Vec::new()),
+        };
+        let parts = (0..size).map(sent).collect::<candle_core::Result<_>>()?;
+        let came = ranks.all_to_all(parts)?;
+        let here = slice(len, ranks.rank(), size).len();
+        for (rank, bytes) in came.iter().enumerate().take(count) {
+            let part = match rank == ranks.rank() {
+                true => part(rank)?,
+                false => of_elements(bytes, own.dtype(), &[here], own.device())?,
+            };
+            self.total = Some(match self.total.take() {
+                Some(total) => (total + part)?,
+                None => part.force_contiguous()?,
+            });
+        }
+        Ok(())
+    }
+
+    /// The whole total times `scale` on every rank, of so many elements; the next one begins.
+    ///
+    /// # Errors
+    /// As [`OrderedSum::add`]; nothing was added.
+    pub fn take(&mut self, ranks: &dyn Communicator, scale: f64) -> Result<Tensor> {
+        let own = self.total.take().ok_or_else(|| Error::Msg("nothing was added up".into()))?;
+        let own = (own * scale)?;
+        let all = ranks.all_gather(elements(&own)?)?;
+        let bytes = all.concat();
+        let len = bytes.len() / own.dtype().size_in_bytes();
+        Ok(of_elements(&bytes, own.dtype(), &[len], own.device())?)
+    }
+}
+
+/// What a rank holds of a flat tensor.
+fn slice(len: usize, rank: usize, size: usize) -> Range<usize> {
+    let at = |rank| (len as u128 * rank as u128 / size as u128) as usize;
+    at(rank)..at(rank + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::threads::group;
+    use candle_core::Device;
+
+    /// Numbers whose sum depends on the order.
+    fn addend(i: usize, len: usize) -> Tensor {
+        let values: Vec<f32> = (0..len).map(|at| ((at * 7 + i * 13) as f32).sin() * 10f32.powi(i as i32 % 5)).collect();
+        Tensor::new(values, &Device::Cpu).unwrap()
+    }
+
+    fn bits(tensor: &Tensor) -> Vec<u32> {
+        tensor.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+    }
+
+    /// The sum of so many addends, on so many ranks.
+    fn summed(addends: usize, len: usize, size: usize) -> Vec<Vec<u32>> {
+        let run = |ranks: crate::threads::Thread| {
+            let mut sum = OrderedSum::default();
+            for first in (0..addends).step_by(size) {
+                let count = size.min(addends - first);
+                sum.add(&ranks, &addend(first + ranks.rank(), len), count).unwrap();
+            }
+            bits(&sum.take(&ranks, 1.0 / 3.0).unwrap())
+        };
+        std::thread::scope(|scope| {
+            let ranks: Vec<_> = group(size).into_iter().map(|rank| scope.spawn(|| run(rank))).collect();
+            ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn the_bits_do_not_depend_on_the_number_of_ranks() {
+        for (addends, len) in [(1, 5), (5, 1000), (7, 3), (8, 64)] {
+            let mut whole = addend(0, len);
+            for i in 1..addends {
+                whole = (whole + addend(i, len)).unwrap();
+            }
+            let whole = bits(&(whole * (1.0 / 3.0)).unwrap());
+            for size in 1..=4 {
+                for sum in summed(addends, len, size) {
+                    assert!(sum == whole, "{addends} addends of {len} on {size} ranks");
+                }
+            }
+        }
+        // The numbers are of a kind that shows another order.
+        let (a, b, c) = (addend(0, 1000), addend(3, 1000), addend(4, 1000));
+        let left = ((&a + &b).unwrap() + &c).unwrap();
+        assert!(bits(&left) != bits(&(a + (b + c).unwrap()).unwrap()));
+    }
+
+    #[test]
+    fn an_empty_sum_is_refused() {
+        assert!(OrderedSum::default().take(&crate::Single, 1.0).is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! Tensors as bytes, for processes of one kind of machine.
+
+use crate::{Error, Result};
+use bytemuck::cast_slice;
+use candle_core::{DType, Device, Tensor, bail};
+
+/// The elements in order.
+///
+/// # Errors
+/// The device fails, or the element type is none of those that training uses.
+pub fn elements(tensor: &Tensor) -> candle_core::Result<Vec<u8>> {
+    let flat = tensor.to_device(&Device::Cpu)?.flatten_all()?;
+    macro_rules! bytes {
+        ($t:ty) => {
+            cast_slice(&flat.to_vec1::<$t>()?).to_vec()
+        };
+    }
+    Ok(match flat.dtype() {
+        DType::U8 => bytes!(u8),
+        DType::U32 => bytes!(u32),
+        DType::I64 => bytes!(i64),
+        DType::BF16 => bytes!(half::bf16),
+        DType::F32 => bytes!(f32),
+        DType::F64 => bytes!(f64),
+        other => bail!("tensors of {other:?} are not sent to other ranks"),
+    })
+}
+
+/// The tensor of these elements on a device.
+///
+/// # Errors
+/// Another number of bytes than the shape asks for; the device fails.
+pub fn of_elements(bytes: &[u8], dtype: DType, shape: &[usize], device: &Device) -> candle_core::Result<Tensor> {
+    let count: usize = shape.iter().product();
+    if bytes.len() != count * dtype.size_in_bytes() {
+        bail!("{} bytes are no {dtype:?} tensor {shape:?}", bytes.len());
+    }
+    Tensor::from_raw_buffer(bytes, dtype, shape, device)
+}
+
+/// Appends tensors with their element types and shapes.
+///
+/// # Errors
+/// As [`elements`].
+pub fn pack<'a>(to: &mut Vec<u8>, tensors: impl IntoIterator<Item = &'a Tensor>) -> candle_core::Result<()> {
+    for tensor in tensors {
+        to.push(code(tensor.dtype())?);
+        to.push(tensor.rank() as u8);
+        tensor.dims().iter().for_each(|&side| to.extend((side as u64).to_le_bytes()));
+        to.extend(elements(tensor)?);
+    }
+    Ok(())
+}
+
+/// Reads what [`pack`] wrote, and what stands between it.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    rank: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Of what a rank sent.
+    pub fn new(rank: usize, bytes: &'a [u8]) -> Self {
+        Reader { rank, rest: bytes }
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// All that is left.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The next bytes.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if fewer are left.
+    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
+        let (bytes, rest) =
+            self.rest.split_at_checked(count).ok_or_else(|| self.unexpected("a message that ends early"))?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    /// The next number.
+    ///
+    /// # Errors
+    /// As [`Reader::bytes`].
+    pub fn number(&mut self) -> Result<u64> {
+        Ok(u64::from_le_bytes(self.bytes(8)?.try_into().unwrap_or_default()))
+    }
+
+    /// The next tensor.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if no whole tensor follows; [`Error::Tensor`] if the device fails.
+    pub fn tensor(&mut self, device: &Device) -> Result<Tensor> {
+        let head = self.bytes(2)?;
+        let dtype = of_code(head[0]).ok_or_else(|| self.unexpected("no tensor where one was expected"))?;
+        let shape = (0..head[1]).map(|_| Ok(self.number()? as usize)).collect::<Result<Vec<_>>>()?;
+        let count = shape.iter().try_fold(dtype.size_in_bytes(), |n, &side| n.checked_mul(side));
+        let bytes = self.bytes(count.ok_or_else(|| self.unexpected("a tensor of an impossible shape"))?)?;
+        Ok(of_elements(bytes, dtype, &shape, device)?)
+    }
+
+    /// What to say of a message that is not what was expected.
+    pub fn unexpected(&self, what: &str) -> Error {
+        Error::Unexpected { rank: self.rank, what: what.to_owned() }
+    }
+}
+
+/// The element types that are sent.
+const TYPES: [DType; 6] = [DType::U8, DType::U32, DType::I64, DType::BF16, DType::F32, DType::F64];
+
+fn code(dtype: DType) -> candle_core::Result<u8> {
+    match TYPES.iter().position(|known| *known == dtype) {
+        Some(at) => Ok(at as u8),
+        None => bail!("tensors of {dtype:?} are not sent to other ranks"),
+    }
+}
+
+fn of_code(code: u8) -> Option<DType> {
+    TYPES.get(usize::from(code)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn tensors_come_back() {
+        let values = Tensor::new(&[[1.5f32, -0.0], [f32::MIN_POSITIVE, 3.0]], &Device::Cpu).unwrap();
+        for dtype in TYPES {
+            let tensor = values.to_dtype(dtype).unwrap();
+            let mut bytes = Vec::new();
+            pack(&mut bytes, [&tensor, &tensor.get(1).unwrap()]).unwrap();
+            bytes.extend(7u64.to_le_bytes());
+            let mut reader = Reader::new(0, &bytes);
+            let (first, second) = (reader.tensor(&Device::Cpu).unwrap(), reader.tensor(&Device::Cpu).unwrap());
+            assert_eq!((first.dims(), second.dims(), first.dtype()), (&[2, 2][..], &[2][..], dtype));
+            assert_eq!(elements(&first).unwrap(), elements(&tensor).unwrap());
+            assert_eq!(elements(&second).unwrap(), elements(&tensor).unwrap()[2 * dtype.size_in_bytes()..]);
+            assert_eq!(reader.number().unwrap(), 7);
+            assert!(reader.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_is_refused() {
+        let mut bytes = Vec::new();
+        pack(&mut bytes, [&Tensor::new(&[1f32, 2.0], &Device::Cpu).unwrap()]).unwrap();
+        for end in 0..bytes.len() {
+            let error = Reader::new(3, &bytes[..end]).tensor(&Device::Cpu).unwrap_err();
+            assert!(matches!(error, Error::Unexpected { rank: 3, .. }), "{error}");
+        }
+        assert!(Reader::new(0, &[99, 0]).tensor(&Device::Cpu).is_err());
+        let huge = [&[5, 2][..], &u64::MAX.to_le_bytes(), &u64::MAX.to_le_bytes()].concat();
+        assert!(Reader::new(0, &huge).tensor(&Device::Cpu).is_err());
+    }
+}
