@@ -1,7 +1,7 @@
 //! Data parallelism: one update from micro-batches that several ranks compute.
 //!
 //! Micro-batch `j` of a step belongs to rank `j mod n`, so a round of `n` of them is computed at a time. All that a step
-//! leaves is put together in the order of the micro-batches, whoever computed them: gradients round by round ([`OrderedSum`]), images in
+//! leaves is put together in the order of the micro-batches, on whichever rank they were computed: gradients round by round ([`OrderedSum`]), images in
 //! pools at once, statistics of batch norms and losses at the end of a pass. So every rank is left with the bits that one
 //! process has which accumulates over all micro-batches (`accumulation.rs`).
 
