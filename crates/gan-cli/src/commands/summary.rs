@@ -123,7 +123,11 @@ fn note_others(networks: &[String]) {
     if let [shown, others @ ..] = &generators[..]
         && !others.is_empty()
     {
-        note!("note: this is {shown}; show {} with --network {}, or all networks with --network all", listed(others), others[0]);
+        note!(
+            "note: this is {shown}; show {} with --network {}, or all networks with --network all",
+            listed(others),
+            others[0]
+        );
     }
 }
 

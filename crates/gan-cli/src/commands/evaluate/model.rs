@@ -12,8 +12,8 @@ use crate::wording::worded;
 use anyhow::{Context, bail};
 use candle_core::{DType, Device, Tensor};
 use gan_data::{
-    Batch, DataConfig, DataMode, Dataset, Depth, Image, Preprocess, Quantize, Raster, image_from_lab, image_from_tensor,
-    recognise,
+    Batch, DataConfig, DataMode, Dataset, Depth, Image, Preprocess, Quantize, Raster, image_from_lab,
+    image_from_tensor, recognise,
 };
 use gan_metrics::features::{rgb8, to_u8};
 use gan_rng::{Key, Purpose};
@@ -105,7 +105,8 @@ fn held_out(args: &Args, run: &Path, model: &ModelConfig) -> anyhow::Result<Data
         }
         (None, Some(named)) => read_by(model, dataset_root(named)),
         (None, None) => {
-            let message = format!("{} is no run folder, so its dataset is not known; name one with --data", run.display());
+            let message =
+                format!("{} is no run folder, so its dataset is not known; name one with --data", run.display());
             bail!(Coded(BAD_MODEL, message));
         }
     };
