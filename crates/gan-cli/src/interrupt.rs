@@ -16,7 +16,7 @@ pub(crate) fn flag_saying(text: &'static str) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let seen = stop.clone();
     handle(move || {
-        if seen.swap(true, Ordering::Relaxed) {
+        if seen.swap(true, Ordering::Relaxed) || ranks::waits() {
             live::end();
             screen::restore();
             std::process::exit(130); // checkpoints are written so that this leaves a valid one

@@ -2,11 +2,15 @@
 
 use crate::exit::{Coded, USAGE};
 use gan_comm::{Communicator, Launch, Single};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What this process says to the others, once it has joined them.
 static JOINED: OnceLock<Arc<dyn Communicator>> = OnceLock::new();
+
+/// Whether this process has failed and waits for another one to say why.
+static WAITS: AtomicBool = AtomicBool::new(false);
 
 /// The place of this process among those that were started with it.
 pub(crate) fn launch() -> Launch {
@@ -51,6 +55,11 @@ pub(crate) fn speaks() -> bool {
     JOINED.get().is_none_or(|ranks| ranks.rank() == 0)
 }
 
+/// Whether a signal is to end this process at once: another one says why all fail.
+pub(crate) fn waits() -> bool {
+    WAITS.load(Ordering::Relaxed)
+}
+
 /// Waits a moment before a rank reports its error. Where all have the same, the first rank says it and ends the others; a rank that
 /// knows only that another has failed leaves the word to that one.
 pub(crate) fn before_report(error: &anyhow::Error) {
@@ -59,8 +68,14 @@ pub(crate) fn before_report(error: &anyhow::Error) {
         matches!(cause.downcast_ref(), Some(gan_train::Error::Elsewhere { .. }))
             || matches!(cause.downcast_ref(), Some(gan_comm::Error::Gone { .. }))
     };
-    let seconds = if error.chain().any(of_another) { 3 } else { u64::from(ranks.rank() > 0) };
+    let seconds = match error.chain().any(of_another) {
+        true => 5,
+        false if ranks.rank() > 0 => 3,
+        false => 0,
+    };
+    WAITS.store(true, Ordering::Relaxed);
     std::thread::sleep(Duration::from_secs(seconds));
+    WAITS.store(false, Ordering::Relaxed);
     if ranks.rank() > 0 {
         note!("rank {} of {}:", ranks.rank(), ranks.size());
     }
