@@ -91,6 +91,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         "variant": "gan-cli",
         "threads": rayon::current_num_threads(),
         "median_ms": round(median(&times)),
+        "mean_ms": round(times.iter().sum::<f64>() / times.len() as f64),
         "min_ms": round(min),
         "max_ms": round(max),
         "runs": times.len(),

@@ -262,6 +262,7 @@ fn bench_times_steps_and_translations() {
         assert_eq!((&report["case"], &report["runs"]), (&case.into(), &2.into()));
         let ms = |key: &str| report[key].as_f64().unwrap();
         assert!(0.0 < ms("min_ms") && ms("min_ms") <= ms("median_ms") && ms("median_ms") <= ms("max_ms"), "{report}");
+        assert!(ms("min_ms") <= ms("mean_ms") && ms("mean_ms") <= ms("max_ms"), "{report}");
     }
     bench.run(["bench", "--case", "step-gan"]).fails(2, &["step-gan", "step-pix2pix"]);
 }
