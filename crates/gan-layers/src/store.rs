@@ -1,15 +1,15 @@
 //! The parameters of one optimizer, flat.
 
-use crate::builder::meta_tensor;
+mod recorder;
+
 use crate::{Builder, Counter, Grad, Init, Misfit, Param, Role, RunningStatistics, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use gan_kernels as k;
 use gan_kernels::optim::{AdamInputs, AdamStep, NonFiniteGuard};
 use gan_kernels::weight::{Version, Weight};
 use gan_rng::Key;
-use std::cell::RefCell;
+use recorder::{Recorded, Recorder};
 use std::ops::Range;
-use std::rc::Rc;
 use std::sync::OnceLock;
 
 /// Named tensors in state-dict order.
@@ -541,53 +541,6 @@ pub fn copy_of(view: &Tensor) -> Result<Tensor> {
     let own = Tensor::zeros(view.shape(), view.dtype(), view.device())?;
     own.slice_set(&view.contiguous()?, 0, 0)?;
     Ok(own)
-}
-
-#[derive(Clone, Default)]
-struct Recorder {
-    entries: Rc<RefCell<Vec<(String, Recorded)>>>,
-    len: Rc<RefCell<usize>>,
-}
-
-enum Recorded {
-    Param { offset: usize, shape: Vec<usize>, role: Role },
-    Buffer { shape: Vec<usize>, value: f64 },
-    Constant(Tensor),
-    Counter,
-}
-
-impl Recorder {
-    fn push(&self, path: &str, kind: Recorded) -> Result<()> {
-        let mut entries = self.entries.borrow_mut();
-        if entries.iter().any(|(name, _)| name == path) {
-            bail!("two parameters are called {path}");
-        }
-        entries.push((path.to_string(), kind));
-        Ok(())
-    }
-}
-
-impl Source for Recorder {
-    fn param(&self, path: &str, shape: &[usize], role: Role) -> Result<Param> {
-        let offset = *self.len.borrow();
-        self.push(path, Recorded::Param { offset, shape: shape.to_vec(), role })?;
-        *self.len.borrow_mut() += shape.iter().product::<usize>();
-        Ok(Param { weight: Weight::constant(meta_tensor(shape)?), grad: None })
-    }
-    fn buffer(&self, path: &str, shape: &[usize], value: f64) -> Result<Tensor> {
-        self.push(path, Recorded::Buffer { shape: shape.to_vec(), value })?;
-        meta_tensor(shape)
-    }
-    fn constant(&self, path: &str, values: &Tensor) -> Result<()> {
-        self.push(path, Recorded::Constant(values.clone()))
-    }
-    fn counter(&self, path: &str) -> Result<Counter> {
-        self.push(path, Recorded::Counter)?;
-        Ok(Counter::default())
-    }
-    fn anchor(&self) -> Option<Var> {
-        None
-    }
 }
 
 struct Views<'s> {
