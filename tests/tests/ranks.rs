@@ -115,6 +115,7 @@ impl Launch<'_> {
             place: DeviceConfig::cpu(),
             argv: Vec::new(),
             version: "test".into(),
+            revision: None,
             stop,
             observers,
             ranks,

@@ -104,6 +104,7 @@ fn go_with(
         place: DeviceConfig { device: gan_kernels::device::test_device().unwrap(), ..DeviceConfig::cpu() },
         argv: Vec::new(),
         version: "test".into(),
+        revision: None,
         stop,
         observers: vec![Box::new(observer)],
         ranks: std::sync::Arc::new(gan_train::Single),

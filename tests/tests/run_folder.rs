@@ -94,6 +94,7 @@ fn launch(
             place: DeviceConfig::cpu(),
             argv: Vec::new(),
             version: "test".into(),
+            revision: None,
             stop: Arc::default(),
             observers,
             ranks: std::sync::Arc::new(gan_train::Single),

@@ -59,7 +59,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("verify", &["gan-cli verify photos-model/"]),
-    ("encode-features", &["gan-cli encode-features --model runs/streets"]),
+    ("encode-features", &["gan-cli encode-features --model runs/streets --sheet styles.png"]),
     (
         "evaluate",
         &[
@@ -81,6 +81,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "bench",
         &[
+            "gan-cli bench",
             "gan-cli bench --case step-pix2pix --size 256 256 --runs 5",
             "gan-cli bench --case infer-unet256 --device cuda --json",
         ],

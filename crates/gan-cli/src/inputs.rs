@@ -7,6 +7,18 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+/// Refuses a `--sheet` whose name is not that of an image.
+///
+/// # Errors
+/// [`Coded`] with the code of wrong usage.
+pub(crate) fn require_image(sheet: &Path) -> anyhow::Result<()> {
+    let extension = sheet.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    if extension.is_some_and(|extension| ["png", "jpg", "jpeg", "webp"].contains(&&*extension)) {
+        return Ok(());
+    }
+    bail!(Coded(USAGE, format!("--sheet {}: name a file that ends in .png, .jpg or .webp", sheet.display())))
+}
+
 /// Files and folders that a command reads. Every command that has inputs and outputs collects the former here and asks
 /// about the latter before it computes anything.
 #[derive(Debug, Default)]

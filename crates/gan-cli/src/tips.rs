@@ -70,7 +70,7 @@ const TRANSLATE: &[(&str, &str)] = &[
     ("fineSize size", "use '--crop-size'"),
     ("use_encoded_image", "use '--encode'"),
     ("cluster_path", "use '--style'"),
-    ("num_test how_many ntest", "all images of the input are translated"),
+    ("num_test how_many ntest", "use '--limit'; without it all images are translated"),
 ];
 
 /// Reads the command line. What clap refuses or answers by itself is printed; then the exit code comes back.

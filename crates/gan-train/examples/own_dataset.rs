@@ -50,6 +50,7 @@ pub(crate) fn run(folder: &Path) -> Result<Outcome> {
         place: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "example".into(),
+        revision: None,
         stop: Default::default(),
         observers: Vec::new(),
         ranks: std::sync::Arc::new(gan_train::Single),

@@ -153,6 +153,7 @@ pub(crate) fn run(folder: &Path) -> Result<[Outcome; 2]> {
             place: DeviceConfig::cpu(),
             argv: Vec::new(),
             version: "example".into(),
+            revision: None,
             stop: Default::default(),
             observers: Vec::new(),
             ranks: std::sync::Arc::new(gan_train::Single),

@@ -73,6 +73,8 @@ pub struct Job {
     pub argv: Vec<String>,
     /// Version of the program, for the record.
     pub version: String,
+    /// The revision of the sources that it was built from, where that is known.
+    pub revision: Option<String>,
     /// Set from outside to stop after the current step.
     pub stop: Arc<AtomicBool>,
     /// Receivers of the events, on the first rank.

@@ -42,6 +42,7 @@ fn trained(run: &Path, more: &[&str]) -> TrainedModel {
         place: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "test".into(),
+        revision: None,
         stop: Default::default(),
         observers: Vec::new(),
         ranks: std::sync::Arc::new(gan_train::Single),

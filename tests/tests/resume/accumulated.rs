@@ -85,6 +85,7 @@ fn go(
         place: DeviceConfig { device: gan_kernels::device::test_device().unwrap(), ..DeviceConfig::cpu() },
         argv: Vec::new(),
         version: "test".into(),
+        revision: None,
         stop,
         observers: Vec::new(),
         ranks: std::sync::Arc::new(gan_train::Single),

@@ -18,7 +18,6 @@ pub(super) fn build(root: &Path, target: &str) -> Result<PathBuf> {
         .args(["build", "--locked", "--release", "--package", NAME, "--bin", NAME, "--target", target])
         .args(["--message-format", "json-render-diagnostics"])
         .env("CARGO_ENCODED_RUSTFLAGS", flags()?)
-        .envs(revision(root).map(|commit| ("GAN_REVISION", commit)))
         .stderr(Stdio::inherit())
         .output()
         .context("cannot start cargo")?;
@@ -49,15 +48,6 @@ fn flags() -> Result<OsString> {
     flags.push(home);
     flags.push("=/cargo");
     Ok(flags)
-}
-
-/// The commit that is checked out, unless the environment says what it is.
-fn revision(root: &Path) -> Option<OsString> {
-    let git = || {
-        let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(root).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().into())
-    };
-    std::env::var_os("GAN_REVISION").or_else(git)
 }
 
 /// Copies the program to `to`, without its symbols.

@@ -6,20 +6,22 @@
 mod case;
 
 use crate::device::DeviceArgs;
-use crate::exit::Done;
+use crate::exit::{Coded, Done};
 use crate::memory::peak_mib;
 use case::Case;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use gan_translate::device::{device_name, reset_peak_memory};
 use serde_json::json;
 use std::io::BufRead;
+use std::process::Command;
 use std::time::Instant;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to time: a translation (infer-…) or a whole training step (step-…) with the networks of the papers
+    /// What to time: a translation (infer-…) or a whole training step (step-…) with the networks of the papers. Unless named, all of them
+    /// one after the other, each in a process of its own
     #[arg(long, value_parser = PossibleValuesParser::new(case::NAMES))]
-    case: String,
+    case: Option<String>,
     /// Height and width of the images; one number is both
     #[arg(long, num_args = 1..=2, value_names = ["H", "W"], default_values_t = [256, 256], value_parser = RangedU64ValueParser::<usize>::new().range(1..=16_384))]
     size: Vec<usize>,
@@ -38,7 +40,7 @@ pub(crate) struct Args {
     set: Vec<String>,
     /// Wait for a line on standard input before every timed run and answer with its milliseconds, so that a script
     /// can take turns with another program (benches/compare.py)
-    #[arg(long)]
+    #[arg(long, requires = "case")]
     paced: bool,
     /// Print the result as one JSON object
     #[arg(long)]
@@ -48,10 +50,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
+    let Some(name) = &args.case else { return all() };
     let place = args.place.open()?;
     let device = place.device.clone();
     let size = (args.size[0], args.size[args.size.len() - 1]);
-    let mut case = Case::new(&args.case, size, usize::from(args.batch), &args.set, place)?;
+    let mut case = Case::new(name, size, usize::from(args.batch), &args.set, place)?;
     let mut once = || -> anyhow::Result<f64> {
         device.synchronize()?;
         let start = Instant::now();
@@ -83,7 +86,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let peak_mib = peak_mib(&device)?;
     let round = |ms: f64| (ms * 1e3).round() / 1e3;
     let report = json!({
-        "case": args.case,
+        "case": name,
         "size": [size.0, size.1],
         "batch": args.batch,
         "device": device_name(&device),
@@ -104,7 +107,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         let memory = peak_mib.map_or(String::new(), |mib| format!("; peak memory {mib} MiB"));
         out!(
             "{} {}x{} batch {}: median {:.1} ms (minimum {min:.1}, maximum {max:.1}) of {} run{}{memory}",
-            args.case,
+            name,
             size.0,
             size.1,
             args.batch,
@@ -112,6 +115,18 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
             times.len(),
             if times.len() == 1 { "" } else { "s" },
         );
+    }
+    Ok(Done::Complete)
+}
+
+/// Times each case by this command with its name. A process of its own, so that the memory of one is not that of those before it.
+fn all() -> anyhow::Result<Done> {
+    for name in case::NAMES {
+        let status = Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).args(["--case", name]).status()?;
+        if !status.success() {
+            let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+            return Err(Coded(code, format!("{name} was not timed")).into());
+        }
     }
     Ok(Done::Complete)
 }

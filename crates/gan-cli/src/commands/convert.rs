@@ -9,6 +9,7 @@ use anyhow::bail;
 use gan_nets::identify;
 use gan_translate::{TrainedModel, WeightSet, is_weight_file};
 use gan_weights::{StateDict, fold_parametrizations, normalize_keys, pth, read_any, read_entry, safetensors};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Convert weights between PyTorch's .pth and .safetensors
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     /// of other names are matched by their order and shapes
     #[arg(long)]
     clean: bool,
+    /// Print what was written as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// What a file is to be, told by its extension.
@@ -95,6 +99,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     match target {
         Target::Pth => pth::write(&args.to, &state)?,
         Target::Safetensors => safetensors::write(&args.to, &state)?,
+    }
+    if args.json {
+        let networks: Vec<_> = found.iter().map(|network| network.network.to_string()).collect();
+        out!(
+            "{}",
+            json!({ "file": args.to, "tensors": tensors(&state), "networks": networks, "notes": notes })
+        );
+        return Ok(Done::Complete);
     }
     for note in notes {
         note!("{note}");

@@ -60,6 +60,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         out: out.clone(),
         train: config.train().clone(),
         quiet: args.said.quiet,
+        json: false,
     };
     let outcome = launch.checked(gan_train::train(Job {
         method,
@@ -70,6 +71,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         place: place.clone(),
         argv: process::command_line(),
         version: env!("CARGO_PKG_VERSION").into(),
+        revision: option_env!("GAN_REVISION").map(Into::into),
         stop,
         observers: vec![Box::new(progress)],
         ranks: std::sync::Arc::new(gan_train::Single),

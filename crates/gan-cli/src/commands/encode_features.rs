@@ -5,11 +5,21 @@ use crate::commands::data_folders::dataset_root;
 use crate::commands::trained::open_trained;
 use crate::device::DeviceArgs;
 use crate::exit::Done;
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, require_image};
 use crate::progress::bar;
-use gan_train::methods::pix2pixhd::styles::encode_features;
+use crate::wording::worded;
+use candle_core::{Device, Tensor};
+use gan_data::{Batch, DataConfig, Depth, Quantize, image_from_tensor, write_image};
+use gan_rng::{Key, Purpose};
+use gan_train::methods::pix2pixhd::styles::{encode_features, encoded_data};
 use gan_train::storage::Disk;
+use gan_train::to_device;
+use gan_translate::{DeviceConfig, Model, Options, TrainedModel};
 use std::path::PathBuf;
+
+/// Most images and styles on a sheet.
+const IMAGES: usize = 4;
+const STYLES: u64 = 6;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -21,6 +31,12 @@ pub(crate) struct Args {
     /// Folder of the images, or the name of a fetched dataset; the default is what the model was trained on
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Write an image that shows the styles: each row an image of the data, then its label map in styles 0, 1, 2, … (png, jpg, webp)
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// Print what was found as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     place: DeviceArgs,
 }
@@ -31,9 +47,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let data = args.data.as_deref().map(dataset_root);
     let mut inputs = Inputs::default();
     inputs.model(&args.model);
-    inputs.refuse(
-        ["clusters.json", "clusters.safetensors"].map(|name| trained.features_dir().join(name)).iter().map(|p| &**p),
-    )?;
+    let written = ["clusters.json", "clusters.safetensors"].map(|name| trained.features_dir().join(name));
+    inputs.refuse(written.iter().chain(&args.sheet).map(PathBuf::as_path))?;
+    args.sheet.as_deref().map_or(Ok(()), require_image)?;
     let bar = bar(0, "encoding");
     let mut progress = |done: usize, of: usize| {
         bar.set_length(of as u64);
@@ -41,6 +57,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     };
     let report = encode_features(&trained, data.as_deref(), &place, &Disk, &mut progress)?;
     bar.finish_and_clear();
+    if let Some(file) = &args.sheet {
+        let rows = styles_of(&trained, &encoded_data(&trained, data.as_deref())?, &place)?;
+        write_image(file, &image_from_tensor(&rows, Depth::U8, Quantize::Round)?)?;
+        note!("styles 0 to {} in {}", STYLES - 1, file.display());
+    }
+    if args.json {
+        out!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(Done::Complete);
+    }
     out!("label  instances  large enough  instances of each cluster");
     for label in &report.labels {
         let counts: Vec<_> = label.clusters.iter().map(ToString::to_string).collect();
@@ -53,4 +78,30 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         args.model.display()
     );
     Ok(Done::Complete)
+}
+
+/// Rows of images of one size, `[1, C, H, W]` in −1 … 1: an image of the data, and its label map in each style.
+fn styles_of(trained: &TrainedModel, data: &DataConfig, place: &DeviceConfig) -> anyhow::Result<Tensor> {
+    let options = Options { device: place.clone(), ..Options::default() };
+    let mut model = Model::load(trained, options).map_err(worded)?;
+    let set = gan_data::open(data)?;
+    let mut rows: Vec<Tensor> = Vec::new();
+    for i in 0..set.len() {
+        let batch = Batch::collate(vec![set.item(i, Key::new(0, Purpose::Augment).at(i as u64))?])?;
+        let Some(photo) = batch.b.clone() else { continue };
+        let mut row = vec![photo];
+        let batch = to_device(batch, place)?;
+        for style in 0..STYLES {
+            model.set_style(Some(style)).map_err(worded)?;
+            row.push(model.translate_batch(&batch).map_err(worded)?.to_device(&Device::Cpu)?);
+        }
+        let row = Tensor::cat(&row, 3)?;
+        if rows.first().is_none_or(|first| first.dims() == row.dims()) {
+            rows.push(row);
+        }
+        if rows.len() == IMAGES {
+            break;
+        }
+    }
+    Ok(Tensor::cat(&rows, 2)?)
 }

@@ -63,8 +63,8 @@ pub(crate) struct Args {
     /// weights are thrown away how long the run would take, in how much memory. Nothing is written
     #[arg(long, conflicts_with = "resume")]
     dry_run: bool,
-    /// With --dry-run: print JSON
-    #[arg(long, requires = "dry_run")]
+    /// Print JSON: what --dry-run finds, or when the run ends, how, at which step, and its checkpoints
+    #[arg(long)]
     json: bool,
     #[command(flatten)]
     said: Said,
@@ -98,6 +98,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         out: args.out.clone(),
         train: config.train().clone(),
         quiet: args.said.quiet,
+        json: args.json,
     };
     let mut job = Job {
         method,
@@ -108,6 +109,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         place,
         argv: process::command_line(),
         version: env!("CARGO_PKG_VERSION").into(),
+        revision: option_env!("GAN_REVISION").map(Into::into),
         stop: interrupt::flag(),
         observers: Vec::new(),
         ranks,

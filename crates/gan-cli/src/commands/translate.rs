@@ -66,6 +66,9 @@ pub(crate) struct Args {
     /// Processes that mpirun, srun or torchrun started together share the inputs by themselves
     #[arg(long, value_name = "I/N", conflicts_with_all = ["html", "plan"])]
     shard: Option<Shard>,
+    /// Translate the first N inputs alone
+    #[arg(long = "limit", value_name = "N", value_parser = at_least_one)]
+    first: Option<usize>,
     /// Stop at the first file that fails
     #[arg(long)]
     fail_fast: bool,
@@ -181,6 +184,10 @@ fn batch_size(text: &str) -> Result<usize, &'static str> {
         Ok(batch @ 1..=4096) => Ok(batch),
         _ => Err("give a number from 1 to 4096"),
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|&n| n > 0).ok_or("give a number from 1")
 }
 
 /// The format of results in a folder.
@@ -327,6 +334,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         pages: args.page,
         html: args.html,
     })?;
+    plan.jobs.truncate(args.first.unwrap_or(usize::MAX));
     let page = if args.html { Some(Page::beside(&paths.output)?) } else { None };
     let content = if plan.piped { Some(paths::read_standard_input()?) } else { None };
     let mut model = match opened {

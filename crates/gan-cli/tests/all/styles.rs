@@ -40,8 +40,10 @@ fn styles_from_training_to_translation() {
     assert_eq!(code, 4, "{said}");
     assert!(said.contains("gan-cli encode-features --model run"), "{said}");
 
-    let said = ok(at, &["encode-features", "--model", "run"]);
+    let said = ok(at, &["encode-features", "--model", "run", "--sheet", "styles.png"]);
     assert!(said.contains("styles of 3 images"), "{said}");
+    let sheet = image::open(at.join("styles.png")).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (7 * 64, 3 * 64), "the photo and six styles of each image");
     let json = std::fs::read_to_string(at.join("run/features/clusters.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["step"], &json["pictures"]), (&2.into(), &3.into()));
@@ -60,8 +62,9 @@ fn styles_from_training_to_translation() {
     assert_eq!(translate("x.png", &["--style", "1", "--encode", "streets/test_img/00000.png"]).0, 2);
 
     // Other data, and data that is not there.
-    let said = ok(at, &["encode-features", "--model", "run", "--data", "streets"]);
-    assert!(said.contains("styles of 3 images"), "{said}");
+    let said = ok(at, &["encode-features", "--model", "run", "--data", "streets", "--json"]);
+    let found: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&found["pictures"], found["labels"].as_array().unwrap().is_empty()), (&3.into(), false));
     let (code, said) = run(at, &["encode-features", "--model", "run", "--data", "nowhere"]);
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("nowhere"), "{said}");

@@ -34,6 +34,7 @@ fn go(method: &'static MethodSpec, run: &Path, resume: bool, more: &[&str]) -> R
         place: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "test".into(),
+        revision: None,
         stop: Default::default(),
         observers: Vec::new(),
         ranks: std::sync::Arc::new(crate::Single),

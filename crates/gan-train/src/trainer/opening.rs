@@ -60,7 +60,7 @@ pub(super) fn run_info(job: &Job) -> RunInfo {
     RunInfo {
         method: job.method.name.into(),
         version: job.version.clone(),
-        revision: option_env!("GAN_REVISION").map(Into::into),
+        revision: job.revision.clone(),
         device: device_name(&job.place.device),
         instruction_set: checkpoint::instruction_set(),
         seed: job.config.train().seed,

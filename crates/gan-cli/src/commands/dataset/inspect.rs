@@ -8,8 +8,8 @@ mod verdict;
 mod wishes;
 
 use crate::commands::data_folders::{FolderArgs, dataset_root, shown};
-use crate::exit::{BAD_DATA, Coded, Done, USAGE};
-use crate::inputs::Inputs;
+use crate::exit::{BAD_DATA, Coded, Done};
+use crate::inputs::{Inputs, require_image};
 use crate::progress::bar;
 use anyhow::bail;
 use attempt::Look;
@@ -204,8 +204,6 @@ fn refuse_overwriting(args: &Args, places: &[PathBuf]) -> anyhow::Result<()> {
         if place.is_dir() { inputs.folder(place) } else { inputs.file(place) }
     }
     inputs.refuse(args.html.iter().chain(&args.sheet).map(PathBuf::as_path))?;
-    if let Some(file) = args.sheet.as_ref().filter(|file| !sheet::takes(file)) {
-        bail!(Coded(USAGE, format!("--sheet {}: name a file that ends in .png, .jpg or .webp", file.display())));
-    }
+    args.sheet.as_deref().map_or(Ok(()), require_image)?;
     page::refuse_foreign(args.html.as_deref())
 }

@@ -5,6 +5,7 @@ use crate::shell::quoted;
 use gan_train::events::Finish;
 use gan_train::validation::Best;
 use gan_train::{Error, Outcome, TrainConfig, WayBack};
+use serde_json::json;
 use std::path::PathBuf;
 
 /// A launch of training: what its end is judged by.
@@ -15,12 +16,19 @@ pub(crate) struct Launch {
     pub(crate) train: TrainConfig,
     /// Say no more than has to be known.
     pub(crate) quiet: bool,
+    /// Print the end as JSON as well.
+    pub(crate) json: bool,
 }
 
 impl Launch {
     /// Says how `train` ended.
     pub(crate) fn report(&self, ended: gan_train::Result<Outcome>) -> anyhow::Result<Done> {
         let outcome = self.checked(ended)?;
+        if self.json {
+            let Outcome { finish, step, best } = &outcome;
+            let checkpoint = self.out.join("checkpoints").join(step.to_string());
+            out!("{}", json!({ "finish": finish, "step": step, "best": best, "run": self.out, "checkpoint": checkpoint }));
+        }
         if outcome.finish == Finish::Interrupted {
             self.interrupted(&outcome);
             return Ok(Done::Interrupted);
@@ -135,6 +143,7 @@ mod tests {
             out: "r".into(),
             train: TrainConfig { lr: 0.5, ..TrainConfig::default() },
             quiet: false,
+            json: false,
         }
     }
 

@@ -185,6 +185,7 @@ fn go_on(
         place: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "test".into(),
+        revision: None,
         stop,
         observers: vec![Box::new(listener)],
         ranks,

@@ -14,12 +14,6 @@ const MOST: usize = 448;
 /// Labels that the legend names.
 const LEGEND: usize = 64;
 
-/// Whether a sheet can be written into a file of this name.
-pub(super) fn takes(file: &Path) -> bool {
-    let extension = file.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| ["png", "jpg", "jpeg", "webp"].contains(&&*extension))
-}
-
 /// Items of the dataset that `config` reads, spread over it, as they are parsed.
 pub(super) fn of(config: &DataConfig, report: &Report, most: usize) -> Sheet {
     let mut title = vec![format!("{}: {}", shown(config), text::what(config, report))];

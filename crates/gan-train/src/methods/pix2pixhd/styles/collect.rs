@@ -5,7 +5,7 @@ use crate::checkpoint::tensors;
 use crate::methods::pix2pixhd::SPEC;
 use crate::resume::sealed;
 use crate::storage::{Durability, Storage, replace_file};
-use crate::{DeviceConfig, Error, Result, to_device};
+use crate::{DeviceConfig, Error, MethodConfig, Result, to_device};
 use candle_core::{DType, Device};
 use gan_data::{Batch, DataConfig, Loader};
 use gan_rng::{Key, Purpose};
@@ -65,16 +65,14 @@ pub fn encode_features(
     storage: &dyn Storage,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<StyleReport> {
-    let refuse =
-        |message: &str| Error::Config { origin: trained.path().display().to_string(), message: message.into() };
     let encoder = FeatureEncoder::load(trained, place).map_err(|error| match error {
-        gan_translate::Error::NoEncoder => refuse(
+        gan_translate::Error::NoEncoder => refused(
+            trained,
             "this model has no styles: they need an instance feature encoder (pix2pixhd trained with encoder.instance_feat=true)",
         ),
         other => other.into(),
     })?;
-    let manifest = trained.manifest().ok_or_else(|| refuse("it is no run, whose training set would be known"))?;
-    let run = sealed(trained.path(), &manifest.model, &SPEC)?;
+    let (step, run) = run_of(trained)?;
     let (config, seed) = (in_order(run.data(), data), run.train().seed);
     let loader = Loader::new(gan_data::open(&config)?, config.loader(seed))?;
     let images = loader.batches_per_epoch();
@@ -94,9 +92,28 @@ pub fn encode_features(
             ),
         });
     }
-    let report = StyleReport { step: manifest.step, images, feat_num: encoder.feat_num(), labels };
+    let report = StyleReport { step, images, feat_num: encoder.feat_num(), labels };
     write(storage, trained, &clusters, &report)?;
     Ok(report)
+}
+
+/// The images whose styles [`encode_features`] finds: the training set of a run or the folder `data`, in order and not augmented.
+///
+/// # Errors
+/// [`Error::Config`] if the model is no checkpoint of a run.
+pub fn encoded_data(trained: &TrainedModel, data: Option<&Path>) -> Result<DataConfig> {
+    Ok(in_order(run_of(trained)?.1.data(), data))
+}
+
+/// The step of a checkpoint, and the configuration of its run.
+fn run_of(trained: &TrainedModel) -> Result<(u64, Box<dyn MethodConfig>)> {
+    let manifest =
+        trained.manifest().ok_or_else(|| refused(trained, "it is no run, whose training set would be known"))?;
+    Ok((manifest.step, sealed(trained.path(), &manifest.model, &SPEC)?))
+}
+
+fn refused(trained: &TrainedModel, message: &str) -> Error {
+    Error::Config { origin: trained.path().display().to_string(), message: message.into() }
 }
 
 /// One image at a time, in order and not augmented.

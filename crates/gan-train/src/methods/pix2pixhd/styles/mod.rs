@@ -3,4 +3,4 @@
 mod collect;
 mod kmeans;
 
-pub use collect::{LabelStyles, StyleReport, encode_features};
+pub use collect::{LabelStyles, StyleReport, encode_features, encoded_data};
