@@ -86,7 +86,7 @@ impl Nccl {
         context.bind_to_thread().map_err(cuda_failed)?;
         let comm = Mutex::new(Some(Comm::begin(id, rank, size)?));
         let inner = Inner { rank, size, comm, stream, link };
-        inner.settle(&mut inner.open()?)?;
+        inner.settle(&mut *inner.open()?)?;
         Ok(Nccl(Arc::new(inner)))
     }
 }

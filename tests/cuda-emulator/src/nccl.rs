@@ -207,19 +207,19 @@ fn run(of: &Shared, ops: &[Op]) -> io::Result<()> {
         unsafe { std::ptr::copy(from.at as *const u8, to.at as *mut u8, to.bytes) };
     }
     thread::scope(|scope| {
-        let send = |(peer, stream): (usize, &Option<UnixStream>)| {
-            let mut stream = stream.as_ref()?;
+        let mut senders = Vec::new();
+        for (peer, stream) in streams.iter().enumerate() {
+            let Some(mut stream) = stream.as_ref() else { continue };
             let ops: Vec<Op> = with(peer, true).copied().collect();
-            Some(scope.spawn(move || {
+            senders.push(scope.spawn(move || {
                 for op in ops {
                     // SAFETY: checked when it was asked for.
                     let bytes = unsafe { std::slice::from_raw_parts(op.at as *const u8, op.bytes) };
                     stream.write_all(&op.bytes.to_le_bytes()).and_then(|()| stream.write_all(bytes))?;
                 }
                 Ok::<_, io::Error>(())
-            }))
-        };
-        let senders: Vec<_> = streams.iter().enumerate().filter_map(send).collect();
+            }));
+        }
         let receive = |op: &Op| {
             let mut stream = streams.get(op.peer).and_then(Option::as_ref).ok_or(io::ErrorKind::NotConnected)?;
             let mut length = [0; size_of::<usize>()];
