@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Everything that needs a GPU, in one go: the tests of the operators and of parity with PyTorch on the device, then whole
-training steps and translations beside PyTorch. Writes gpu-check.json and gpu-check.md.
+training steps and translations beside PyTorch, and training through NCCL with as many processes as there are GPUs, or one. Writes
+gpu-check.json and gpu-check.md.
 
     cargo xtask gpu-check pack DIR      # on a machine with Rust and a CUDA toolkit
     DIR/run [OPTIONS]                   # on the machine with the GPU: Python 3.9, a driver, CUDA libraries (PyTorch's do)
@@ -23,6 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import compare  # noqa: E402
+import nccl_check  # noqa: E402
 
 VARIANTS = ["amp", "amp_channels_last", "amp_compile", "fused"]
 # Case, height, width, batch, more settings, ratio to reach, milliseconds to reach.
@@ -115,6 +117,15 @@ def run_tests(a, bin_, env, report, write):
         write()
 
 
+def run_nccl(a, gan_cli, report, write):
+    """Bits of training through NCCL against those of one process; see nccl_check.py."""
+    ranks = nccl_check.gpus() if a.device == "cuda" else 1
+    for name, wrong in nccl_check.checks(argparse.Namespace(gan_cli=str(gan_cli), ranks=ranks, device=a.device)):
+        report["nccl"].append(dict(check=name, ok=wrong is None, output=wrong))
+        print(f"  {name}: {wrong or 'as it should be'}", flush=True)
+        write()
+
+
 def options(a, gan_cli, settings):
     return argparse.Namespace(
         gan_cli=str(gan_cli), device=a.device, set=settings, variant=None, variants=a.variants, tries=a.tries, pairs=a.pairs,
@@ -182,6 +193,8 @@ def markdown(report):
         return "\n".join([*lines, "", f"**Nothing was checked**: {report['refused']}", ""])
     lines += ["", "| test program | passed | failed | seconds |", "|---|---|---|---|"]
     lines += [f"| {t['program']} | {t['passed']} | {', '.join(t['failed']) or ('' if t['ok'] else 'did not end well')} | {t['seconds']} |" for t in report["tests"]]
+    lines += ["", "| through NCCL | |", "|---|---|"]
+    lines += [f"| {n['check']} | {'as it should be' if n['ok'] else 'wrong'} |" for n in report["nccl"]]
     lines += ["", "| case | PyTorch's best, ms | gan-cli, ms | ratio | to reach | memory, MiB | ratio |", "|---|---|---|---|---|---|---|"]
     return "\n".join(lines + [row_of(r) for r in report["benches"]] + [""])
 
@@ -190,7 +203,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path, default=Path.cwd(), help="folder for gpu-check.json and gpu-check.md")
-    parser.add_argument("--only", choices=["tests", "benches"])
+    parser.add_argument("--only", choices=["tests", "nccl", "benches"])
     parser.add_argument("--test", action="append", help="only test programs whose name contains this")
     parser.add_argument("--case", action="append", help="only benchmarks of this case")
     parser.add_argument("--precision", default="bf16", choices=["bf16", "f32"])
@@ -205,7 +218,7 @@ def main():
     os.environ.update(env)
     bin_ = unpack(HERE.parent)
     gan_cli = bin_ / "gan-cli"
-    report = dict(about=about(a), tests=[], benches=[])
+    report = dict(about=about(a), tests=[], nccl=[], benches=[])
     a.out.mkdir(parents=True, exist_ok=True)
 
     def write():
@@ -219,14 +232,17 @@ def main():
     if report["refused"]:
         print(f"no GPU can be used here, so nothing was checked: {report['refused']}", file=sys.stderr)
         return 5
-    if a.only != "benches":
+    if a.only in (None, "tests"):
         print("tests:", flush=True)
         run_tests(a, bin_, env, report, write)
-    if a.only != "tests":
+    if a.only in (None, "nccl") and (bin_ / "tests" / "nccl").exists():
+        print("training through NCCL:", flush=True)
+        run_nccl(a, gan_cli, report, write)
+    if a.only in (None, "benches"):
         print("benchmarks:", flush=True)
         run_benches(a, gan_cli, report, write)
     print(f"written: {a.out / 'gpu-check.json'}, {a.out / 'gpu-check.md'}")
-    return 0 if all(t["ok"] for t in report["tests"]) else 1
+    return 0 if all(t["ok"] for t in report["tests"] + report["nccl"]) else 1
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ use std::path::Path;
 const APART: &[&str] = &[
     "all", "bench", "example", "features", "path", "release", "test", "workspace",
     "accept-licence", "allow-dirty", "base-url", "catalog", "check", "dir", "dry-run", "list", "no-verify", "offline", "only", "program",
-    "rm", "strip-components", "target",
+    "rm", "strip-components", "target", "without-nccl",
     "resize_or_crop", "logdir", "directory",
-    "cpus-per-task", "gpus-per-node", "mca", "mpi", "nodes", "ntasks-per-node", "requeue", "signal",
+    "cpus-per-task", "gpus-per-node", "kill-on-bad-exit", "mca", "mpi", "no-python", "nodes", "nproc-per-node", "ntasks-per-node", "requeue",
+    "signal",
 ];
 
 /// What exists.

@@ -1,5 +1,7 @@
 //! The ranks of a launch: processes that `mpirun` and its like started together.
 
+mod library;
+
 use crate::exit::{Coded, USAGE};
 use gan_comm::{Communicator, Launch, Single};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,37 +19,17 @@ pub(crate) fn launch() -> Launch {
     Launch::of_environment()
 }
 
-/// Joins the other processes; called by the main thread, once.
+/// Joins the other processes, those that compute on GPUs through NCCL; called by the main thread, once. `device` is what the command line names.
 ///
 /// # Errors
 /// [`Coded`]: there are others, and this program was built for one, or they do not find one another.
-pub(crate) fn join() -> anyhow::Result<Arc<dyn Communicator>> {
+pub(crate) fn join(device: &str) -> anyhow::Result<Arc<dyn Communicator>> {
     let launch = launch();
-    if launch.size == 1 {
+    let Some(library) = library::of_launch(&launch, device).map_err(|message| Coded(USAGE, message))? else {
         return Ok(Arc::new(Single));
-    }
-    let ranks = connect(launch).map_err(|message| Coded(USAGE, message))?;
+    };
+    let ranks = library.connect(&launch, device)?;
     Ok(JOINED.get_or_init(|| ranks).clone())
-}
-
-#[cfg(feature = "mpi")]
-fn connect(launch: Launch) -> Result<Arc<dyn Communicator>, String> {
-    if launch.launcher == gan_comm::Launcher::Torchrun {
-        return Err(format!(
-            "torchrun started {} processes, which find one another through MPI only: start them with mpirun or srun",
-            launch.size
-        ));
-    }
-    let ranks = gan_comm::mpi::Mpi::start(launch.size).map_err(|error| error.to_string())?;
-    Ok(Arc::new(ranks))
-}
-
-#[cfg(not(feature = "mpi"))]
-fn connect(launch: Launch) -> Result<Arc<dyn Communicator>, String> {
-    Err(format!(
-        "{} started {} processes, and this program was built for one: build it with --features mpi, or start it alone",
-        launch.launcher, launch.size
-    ))
 }
 
 /// Whether this process says what all do: it is the first of them.

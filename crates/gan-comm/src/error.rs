@@ -27,6 +27,18 @@ pub enum Error {
         /// Why not, and what helps.
         reason: String,
     },
+    /// Ranks that no MPI connects do not find one another.
+    #[error("the ranks do not find one another: {reason}")]
+    Rendezvous {
+        /// The place, what was met there, and what helps.
+        reason: String,
+    },
+    /// NCCL cannot be used, or has failed.
+    #[error("NCCL: {reason}")]
+    Nccl {
+        /// What it says, and what helps.
+        reason: String,
+    },
     /// A tensor cannot be read or made.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -9,12 +9,15 @@ mod error;
 mod launch;
 #[cfg(feature = "mpi")]
 pub mod mpi;
+#[cfg(feature = "nccl")]
+pub mod nccl;
 mod ordered_sum;
+pub mod rendezvous;
 mod single;
 pub mod tensors;
 pub mod threads;
 
-pub use communicator::Communicator;
+pub use communicator::{Communicator, Exchange};
 pub use error::{Error, Result};
 pub use launch::{Launch, Launcher};
 pub use ordered_sum::OrderedSum;

@@ -1,7 +1,6 @@
 //! Sums whose order is that of the ranks.
 
-use crate::tensors::{elements, of_elements};
-use crate::{Communicator, Result};
+use crate::{Communicator, Exchange, Result};
 use candle_core::{Error, Tensor};
 use std::ops::Range;
 
@@ -13,31 +12,48 @@ use std::ops::Range;
 pub struct OrderedSum {
     /// This rank's slice.
     total: Option<Tensor>,
+    /// What is to be added next.
+    round: Option<Round>,
+    len: usize,
+}
+
+/// The tensors of the first ranks.
+#[derive(Debug)]
+struct Round {
+    /// This rank's slice of its own one.
+    own: Tensor,
+    others: Exchange,
+    rank: usize,
+    count: usize,
 }
 
 impl OrderedSum {
     /// Adds the flat tensors `own` of the first `count` ranks; those of the others are left out. All have one length and element type.
     ///
+    /// Tensors that a library moves by itself are added when the next ones are given or the total is taken: they travel while the next
+    /// ones are computed.
+    ///
     /// # Errors
-    /// As [`Communicator::all_to_all`]; the device fails.
+    /// As [`Communicator::exchange`].
     pub fn add(&mut self, ranks: &dyn Communicator, own: &Tensor, count: usize) -> Result<()> {
-        let (len, size) = (own.elem_count(), ranks.size());
-        let part = |rank| {
-            let at = slice(len, rank, size);
-            own.narrow(0, at.start, at.len())
-        };
-        let sent = |rank: usize| match ranks.rank() < count && rank != ranks.rank() {
-            true => elements(&part(rank)?),
-            false => Ok(Vec::new()),
-        };
-        let parts = (0..size).map(sent).collect::<candle_core::Result<_>>()?;
-        let came = ranks.all_to_all(parts)?;
-        let here = slice(len, ranks.rank(), size).len();
-        for (rank, bytes) in came.iter().enumerate().take(count) {
-            let part = match rank == ranks.rank() {
-                true => part(rank)?,
-                false => of_elements(bytes, own.dtype(), &[here], own.device())?,
-            };
+        let (len, rank, size) = (own.elem_count(), ranks.rank(), ranks.size());
+        let part = |at: Range<usize>| own.narrow(0, at.start, at.len());
+        let here = slice(len, rank, size);
+        let sent = |to: usize| part(if rank < count && to != rank { slice(len, to, size) } else { 0..0 });
+        let parts = (0..size).map(sent).collect::<candle_core::Result<Vec<_>>>()?;
+        let coming = |from: usize| if from < count && from != rank { here.len() } else { 0 };
+        let others = ranks.exchange(&parts, &(0..size).map(coming).collect::<Vec<_>>())?;
+        self.add_round()?;
+        let under_way = matches!(others, Exchange::UnderWay(_));
+        self.round = Some(Round { own: part(here)?, others, rank, count });
+        self.len = len;
+        if under_way { Ok(()) } else { self.add_round() }
+    }
+
+    fn add_round(&mut self) -> Result<()> {
+        let Some(Round { own, others, rank, count }) = self.round.take() else { return Ok(()) };
+        for (from, other) in others.finish()?.into_iter().enumerate().take(count) {
+            let part = if from == rank { own.clone() } else { other };
             self.total = Some(match self.total.take() {
                 Some(total) => (total + part)?,
                 None => part.force_contiguous()?,
@@ -51,12 +67,12 @@ impl OrderedSum {
     /// # Errors
     /// As [`OrderedSum::add`]; nothing was added.
     pub fn take(&mut self, ranks: &dyn Communicator, scale: f64) -> Result<Tensor> {
+        self.add_round()?;
         let own = self.total.take().ok_or_else(|| Error::Msg("nothing was added up".into()))?;
-        let own = (own * scale)?;
-        let all = ranks.all_gather(elements(&own)?)?;
-        let bytes = all.concat();
-        let len = bytes.len() / own.dtype().size_in_bytes();
-        Ok(of_elements(&bytes, own.dtype(), &[len], own.device())?)
+        let (own, size) = ((own * scale)?, ranks.size());
+        let coming: Vec<usize> = (0..size).map(|rank| slice(self.len, rank, size).len()).collect();
+        let all = ranks.exchange(&vec![own; size], &coming)?.finish()?;
+        Ok(Tensor::cat(&all, 0)?)
     }
 }
 

@@ -9,7 +9,9 @@ use candle_core::{DType, Device, Tensor, bail};
 /// # Errors
 /// The device fails, or the element type is none of those that training uses.
 pub fn elements(tensor: &Tensor) -> candle_core::Result<Vec<u8>> {
-    let flat = tensor.to_device(&Device::Cpu)?.flatten_all()?;
+    // A view of a device's tensor would bring all of it along.
+    let own = if tensor.device().is_cpu() { tensor.clone() } else { tensor.force_contiguous()? };
+    let flat = own.to_device(&Device::Cpu)?.flatten_all()?;
     macro_rules! bytes {
         ($t:ty) => {
             cast_slice(&flat.to_vec1::<$t>()?).to_vec()

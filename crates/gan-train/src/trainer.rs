@@ -135,14 +135,14 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
     numerics::check(train.precision, &job.place)?;
     let first = job.ranks.rank() == 0;
     let validator = if first { validating::open(job, &*dataset)? } else { None };
-    let mut method = match job.ranks.size() {
-        1 => build_method(&*job.config, &job.place)?,
-        _ => build_uncaptured(&*job.config, &job.place)?,
+    let mut method = match job.ranks.is_alone() {
+        true => build_method(&*job.config, &job.place)?,
+        false => build_uncaptured(&*job.config, &job.place)?,
     };
     if train.accumulate > 1 {
         accumulation::passes(&*method)?;
     }
-    if job.ranks.size() > 1 && method.state().augmentations.iter().any(|augmentation| augmentation.is_adaptive()) {
+    if !job.ranks.is_alone() && method.state().augmentations.iter().any(|augmentation| augmentation.is_adaptive()) {
         let message = "augment.adaptive lets each batch wait for the one before it, which several ranks cannot do: set augment.adaptive = false, or train with one process";
         return Err(Error::Config { origin: "configuration".into(), message: message.into() });
     }
@@ -207,7 +207,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         warnings.push("this run has no checkpoint yet: it starts from the beginning".into());
     }
     let ranks = job.ranks.clone();
-    if ranks.size() > 1 {
+    if !ranks.is_alone() {
         let facts = [
             ("version of the program", job.version.clone()),
             ("instruction set", checkpoint::instruction_set()),

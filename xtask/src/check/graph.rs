@@ -50,7 +50,7 @@ const NEVER: &[(&str, &[&str], &str)] = &[
     ("gan-translate", &["clap", "gan-train"], "it translates images in other people's products"),
     ("gan-train", &["clap"], "it knows no argument parser"),
     ("gan-cli", &["cudarc", "candle-kernels", "cudaforge"], "nothing of CUDA is built without the feature"),
-    ("gan-comm", &["mpi", "bindgen"], "nothing of MPI is built without the feature"),
+    ("gan-comm", &["mpi", "bindgen", "cudarc"], "nothing of MPI and NCCL is built without the features"),
     ("gan-data", &["ureq", "reqwest", "hyper", "tokio"], "it knows no network"),
     ("xtask", &["candle*", "cudarc"], "it builds in seconds"),
 ];

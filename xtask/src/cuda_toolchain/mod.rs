@@ -102,6 +102,7 @@ fn recipe(home: &Path, metadata: &Metadata) -> Result<String> {
     for name in ["cudarc", "candle-kernels"] {
         lines.push(format!("{name} {}", metadata.package(name)?.version));
     }
+    lines.push(format!("stubs {}", stubs::LIBRARIES.map(|library| library.link_name).join(" ")));
     let own = [stubs::SOURCE, nvcc::SCRIPT, &environment::script(home)].concat();
     lines.push(format!("own text {}\n", digest::sha256(own.as_bytes())));
     Ok(lines.join("\n"))

@@ -31,13 +31,14 @@ pub(super) struct Library {
     pub(super) module: &'static str,
 }
 
-pub(super) const LIBRARIES: [Library; 6] = [
+pub(super) const LIBRARIES: [Library; 7] = [
     Library { link_name: "cuda", file: "libcuda.so.1", product: "the GPU's driver", module: "driver" },
     Library { link_name: "cublas", file: "libcublas.so.13", product: "cuBLAS of CUDA 13", module: "cublas" },
     Library { link_name: "cublasLt", file: "libcublasLt.so.13", product: "cuBLAS of CUDA 13", module: "cublaslt" },
     Library { link_name: "curand", file: "libcurand.so.10", product: "cuRAND of CUDA 13", module: "curand" },
     Library { link_name: "nvrtc", file: "libnvrtc.so.13", product: "NVRTC of CUDA 13", module: "nvrtc" },
     Library { link_name: "cudnn", file: "libcudnn.so.9", product: "cuDNN 9", module: "cudnn" },
+    Library { link_name: "nccl", file: "libnccl.so.2", product: "NCCL 2", module: "nccl" },
 ];
 
 /// Finds out that the C compiler can be used before anything is begun.

@@ -89,7 +89,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         ));
     }
     args.said.check()?;
-    let ranks: Arc<dyn Communicator> = if args.dry_run { Arc::new(Single) } else { ranks::join()? };
+    let ranks: Arc<dyn Communicator> = if args.dry_run { Arc::new(Single) } else { ranks::join(&args.place.device)? };
     let place = args.place.open()?;
     let start = Start::of(&*config, args.preset.as_deref(), &args.out)?.on_ranks(ranks.size());
     refuse_overlap(&args.out, &data, &start.folders)?;

@@ -25,7 +25,7 @@ pub(super) fn on_first<T: Serialize + DeserializeOwned>(
     ranks: &dyn Communicator,
     run: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    if ranks.size() == 1 {
+    if ranks.is_alone() {
         return run();
     }
     let done = if ranks.rank() == 0 { Some(run()) } else { None };

@@ -111,7 +111,7 @@ impl Run<'_> {
                     self.save_or_warn()?;
                 }
                 // Several ranks ask one another before the next step.
-                if self.ranks.size() == 1 && stop.load(Ordering::Relaxed) && self.step < self.total {
+                if self.ranks.is_alone() && stop.load(Ordering::Relaxed) && self.step < self.total {
                     finish = finish.or(Some(Finish::Interrupted));
                 }
                 if finish.is_some() || self.step >= self.total {
@@ -145,7 +145,7 @@ impl Run<'_> {
         // All of a step first: what fails to be read fails between two steps.
         let own = count.saturating_sub(rank).div_ceil(size);
         let of_step = batches.by_ref().take(own).collect::<gan_data::Result<Vec<_>>>();
-        if size == 1 {
+        if self.ranks.is_alone() {
             let of_step = of_step.inspect_err(|_| self.save_before_failing())?;
             return Ok(Some((of_step, Vec::new())));
         }
@@ -187,9 +187,9 @@ impl Run<'_> {
         let lr = self.rate.of_epoch(epoch);
         let cx = StepContext { epoch, step: self.position.seen, update: self.step, lr, seed: self.train.seed };
         let upload = |batch| self.prefetcher.take(batch);
-        let (losses, of_step) = match self.ranks.size() {
-            1 => (accumulated_step(self.method, batches, upload, &cx)?, batches.len()),
-            _ => (parallel_step(self.method, &self.ranks, batches, images, upload, &cx)?, images.len()),
+        let (losses, of_step) = match self.ranks.is_alone() {
+            true => (accumulated_step(self.method, batches, upload, &cx)?, batches.len()),
+            false => (parallel_step(self.method, &self.ranks, batches, images, upload, &cx)?, images.len()),
         };
         if let Some(message) = self.method.take_warning() {
             self.emit(Event::Warning { step: self.step, message });
@@ -217,7 +217,7 @@ impl Run<'_> {
         }
         // Several ranks go by the clock of the first one, before the next step.
         Ok(crossed(images, before, self.train.save_latest_freq)
-            || (self.ranks.size() == 1 && self.train.save_minutes > 0.0 && self.autosave.due()))
+            || (self.ranks.is_alone() && self.train.save_minutes > 0.0 && self.autosave.due()))
     }
 
     /// Whether all gradients so far were finite, on devices that do not tell at once.

@@ -45,7 +45,7 @@ impl Run<'_> {
     /// reason. Returns why training ends here, if it does.
     pub(super) fn end_epoch(&mut self, stop: &AtomicBool, due: bool) -> Result<Option<Finish>> {
         let before = self.history.best().cloned();
-        if self.ranks.size() > 1 {
+        if !self.ranks.is_alone() {
             // All of them find what one would find before it validates.
             self.check()?;
         }

@@ -1,4 +1,4 @@
-//! Devices and contexts: one device, one context.
+//! Devices and contexts: one device, one context. With `EMULATOR_DEVICES=N` the device has N numbers.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -42,14 +42,18 @@ extern "C" fn cuDriverGetVersion(version: *mut i32) -> Status {
     status(put(version, 13000))
 }
 
+fn devices() -> i32 {
+    std::env::var("EMULATOR_DEVICES").ok().and_then(|count| count.parse().ok()).unwrap_or(1)
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetCount(count: *mut i32) -> Status {
-    status(put(count, 1))
+    status(put(count, devices()))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGet(device: *mut i32, ordinal: i32) -> Status {
-    status(if ordinal == 0 { put(device, 0) } else { Err(Error::InvalidDevice) })
+    status(if (0..devices()).contains(&ordinal) { put(device, ordinal) } else { Err(Error::InvalidDevice) })
 }
 
 #[unsafe(no_mangle)]
