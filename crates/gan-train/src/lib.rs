@@ -48,6 +48,7 @@ pub use build_method::build_method;
 pub use captured_step::capture_steps;
 pub use check_dataset::check_dataset;
 pub use checkpointing::Checkpointing;
+pub use data_parallel::Reduce;
 pub use error::{Error, Result, WayBack};
 pub use gan_comm::{Communicator, Single};
 pub use gan_translate::{DeviceConfig, to_device};

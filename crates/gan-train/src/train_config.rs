@@ -1,6 +1,7 @@
 //! The `[train]` table.
 
 use crate::checkpointing::Checkpointing;
+use crate::data_parallel::Reduce;
 use crate::schedule::{LrPolicy, Schedule};
 use gan_layers::Precision;
 use gan_range::{Range, documented};
@@ -37,6 +38,9 @@ documented! {
         /// Batches that make up one update: their gradients are added up, as those of one batch of all their images. A step is an
         /// update. The last step of an epoch takes what is left.
         pub accumulate: u64,
+        /// How several processes add up the gradients of an update: `"ordered"`, after each of their batches, leaves the bits of
+        /// one process; `"once"` at the end of the update, which is faster where `accumulate` is above 1, and equal up to rounding.
+        pub reduce: Reduce,
         /// Images kept per image pool.
         pub pool_size: usize,
         /// Losses are logged once in so many images.
@@ -118,6 +122,7 @@ impl Default for TrainConfig {
             lr_decay_iters: 50,
             max_steps: 0,
             accumulate: 1,
+            reduce: Reduce::Ordered,
             pool_size: 0,
             print_freq: 100,
             display_freq: 400,

@@ -1,0 +1,60 @@
+//! The gradients of one optimizer, summed over the micro-batches of a pass on all ranks.
+
+use crate::Result;
+use candle_core::Tensor;
+use gan_comm::{Communicator, OrderedSum};
+use gan_kernels::elementwise::add_assign;
+use serde::{Deserialize, Serialize};
+
+/// How often several ranks add up their gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reduce {
+    /// After every round of micro-batches, one of each rank: the sum has the bits that one process gets.
+    #[default]
+    Ordered,
+    /// Once an update, after each rank has added up its own micro-batches: less traffic, and equal up to rounding. With one
+    /// micro-batch a rank the bits are those of `ordered`.
+    Once,
+}
+
+/// The sum so far.
+#[derive(Debug)]
+pub(super) struct GradientSum {
+    reduce: Reduce,
+    /// Of this rank's micro-batches, until they are reduced.
+    own: Option<Tensor>,
+    all: OrderedSum,
+}
+
+impl GradientSum {
+    pub(super) fn new(reduce: Reduce) -> Self {
+        GradientSum { reduce, own: None, all: OrderedSum::default() }
+    }
+
+    /// Adds the flat gradients of a round, in which the first `count` ranks have a micro-batch that counts.
+    ///
+    /// # Errors
+    /// As [`OrderedSum::add`].
+    pub(super) fn add(&mut self, ranks: &dyn Communicator, gradients: Tensor, count: usize) -> Result<()> {
+        match (self.reduce, &self.own) {
+            (Reduce::Ordered, _) => self.all.add(ranks, &gradients, count)?,
+            (Reduce::Once, Some(own)) if ranks.rank() < count => add_assign(own, &gradients)?,
+            (Reduce::Once, Some(_)) => {}
+            // Of a rank without a micro-batch, nobody takes it.
+            (Reduce::Once, None) => self.own = Some(gradients),
+        }
+        Ok(())
+    }
+
+    /// The sum over all micro-batches times `scale`, of so many of them.
+    ///
+    /// # Errors
+    /// As [`OrderedSum::take`].
+    pub(super) fn take(mut self, ranks: &dyn Communicator, scale: f64, micro_batches: usize) -> Result<Tensor> {
+        if let Some(own) = self.own.take() {
+            self.all.add(ranks, &own, micro_batches.min(ranks.size()))?;
+        }
+        Ok(self.all.take(ranks, scale)?)
+    }
+}
