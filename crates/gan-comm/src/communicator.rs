@@ -26,6 +26,25 @@ pub trait Communicator: Send + Sync {
         self.all_to_all(vec![own; self.size()])
     }
 
+    /// Fills `into[r]` with what rank `r` sends here, its `out` of this rank, of a length that both know. What a rank has for itself
+    /// is not looked at. Large messages are copied less often than by [`Communicator::all_to_all`].
+    ///
+    /// # Errors
+    /// As [`Communicator::all_to_all`]; [`Error::Unexpected`] for another length.
+    fn exchange(&self, out: &[&[u8]], into: &mut [&mut [u8]]) -> Result<()> {
+        let other = |rank| rank != self.rank();
+        let parts = out.iter().enumerate().map(|(rank, part)| if other(rank) { part.to_vec() } else { Vec::new() });
+        let came = self.all_to_all(parts.collect())?;
+        for (rank, (into, came)) in into.iter_mut().zip(&came).enumerate().filter(|(rank, _)| other(*rank)) {
+            if into.len() != came.len() {
+                let what = format!("{} bytes in the place of {}", came.len(), into.len());
+                return Err(Error::Unexpected { rank, what });
+            }
+            into.copy_from_slice(came);
+        }
+        Ok(())
+    }
+
     /// What `root` gave; the other ranks' `own` is not looked at.
     ///
     /// # Errors

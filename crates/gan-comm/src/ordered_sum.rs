@@ -1,6 +1,6 @@
 //! Sums whose order is that of the ranks.
 
-use crate::tensors::{elements, of_elements};
+use crate::tensors::{filled, with_elements};
 use crate::{Communicator, Result};
 use candle_core::{Error, Tensor};
 use std::ops::Range;
@@ -13,6 +13,8 @@ use std::ops::Range;
 pub struct OrderedSum {
     /// This rank's slice.
     total: Option<Tensor>,
+    /// Elements of all slices.
+    len: usize,
 }
 
 impl OrderedSum {
@@ -21,42 +23,57 @@ impl OrderedSum {
     /// # Errors
     /// As [`Communicator::all_to_all`]; the device fails.
     pub fn add(&mut self, ranks: &dyn Communicator, own: &Tensor, count: usize) -> Result<()> {
-        let (len, size) = (own.elem_count(), ranks.size());
-        let part = |rank| {
-            let at = slice(len, rank, size);
-            own.narrow(0, at.start, at.len())
-        };
-        let sent = |rank: usize| match ranks.rank() < count && rank != ranks.rank() {
-            true => elements(&part(rank)?),
-            false => Ok(Vec::new()),
-        };
-        let parts = (0..size).map(sent).collect::<candle_core::Result<_>>()?;
-        let came = ranks.all_to_all(parts)?;
-        let here = slice(len, ranks.rank(), size).len();
-        for (rank, bytes) in came.iter().enumerate().take(count) {
-            let part = match rank == ranks.rank() {
-                true => part(rank)?,
-                false => of_elements(bytes, own.dtype(), &[here], own.device())?,
+        let (len, size, rank) = (own.elem_count(), ranks.size(), ranks.rank());
+        self.len = len;
+        let here = slice(len, rank, size);
+        let others = (0..count).filter(|other| *other != rank).count();
+        let came = with_elements(own, |own_bytes| {
+            let width = own.dtype().size_in_bytes();
+            let sent = |to: usize| if rank < count { slice(len, to, size) } else { 0..0 };
+            let out: Vec<&[u8]> = (0..size).map(sent).map(|at| &own_bytes[at.start * width..at.end * width]).collect();
+            filled(own.dtype(), others * here.len(), own.device(), |bytes| {
+                let mut parts = bytes.chunks_exact_mut((here.len() * width).max(1));
+                let comes = |from: usize| from < count && from != rank;
+                let mut into: Vec<&mut [u8]> =
+                    (0..size).map(|from| comes(from).then(|| parts.next()).flatten().unwrap_or_default()).collect();
+                ranks.exchange(&out, &mut into)
+            })
+        })?;
+        for from in 0..count {
+            let part = match from == rank {
+                true => own.narrow(0, here.start, here.len())?,
+                false => came.narrow(0, (from - usize::from(from > rank)) * here.len(), here.len())?,
             };
             self.total = Some(match self.total.take() {
                 Some(total) => (total + part)?,
-                None => part.force_contiguous()?,
+                None => part,
             });
         }
         Ok(())
     }
 
-    /// The whole total times `scale` on every rank, of so many elements; the next one begins.
+    /// The whole total times `scale` on every rank, flat; the next one begins.
     ///
     /// # Errors
     /// As [`OrderedSum::add`]; nothing was added.
     pub fn take(&mut self, ranks: &dyn Communicator, scale: f64) -> Result<Tensor> {
+        let len = self.len;
         let own = self.total.take().ok_or_else(|| Error::Msg("nothing was added up".into()))?;
         let own = (own * scale)?;
-        let all = ranks.all_gather(elements(&own)?)?;
-        let bytes = all.concat();
-        let len = bytes.len() / own.dtype().size_in_bytes();
-        Ok(of_elements(&bytes, own.dtype(), &[len], own.device())?)
+        with_elements(&own, |own_bytes| {
+            let (size, rank, width) = (ranks.size(), ranks.rank(), own.dtype().size_in_bytes());
+            filled(own.dtype(), len, own.device(), |bytes| {
+                let mut rest = bytes;
+                let mut into = Vec::new();
+                for from in 0..size {
+                    let (part, more) = std::mem::take(&mut rest).split_at_mut(slice(len, from, size).len() * width);
+                    rest = more;
+                    into.push(part);
+                }
+                into[rank].copy_from_slice(own_bytes);
+                ranks.exchange(&vec![own_bytes; size], &mut into)
+            })
+        })
     }
 }
 
