@@ -124,8 +124,12 @@ impl Communicator for Mpi {
                 let to = world.process_at_rank(rank as i32);
                 sent.extend(out[rank].chunks(MOST).map(|part| to.immediate_send(scope, part)));
             }
-            requests.into_iter().for_each(|request| drop(request.wait()));
-            sent.into_iter().for_each(|request| drop(request.wait()));
+            for request in requests {
+                request.wait();
+            }
+            for request in sent {
+                request.wait();
+            }
         });
         Ok(())
     }

@@ -11,13 +11,12 @@ mod report;
 use crate::accumulation::{accumulated_step, passes};
 use crate::method::{Losses, Method, StepContext};
 use crate::pool::SharedQuery;
-use crate::{Error, Result};
+use crate::{Error, Reduce, Result};
 use candle_core::Device;
 use gan_comm::Communicator;
 use gan_comm::tensors::{Reader, pack};
 use gan_data::Batch;
 use gradient_sum::GradientSum;
-pub use gradient_sum::Reduce;
 use report::Report;
 use std::sync::Arc;
 

@@ -48,7 +48,6 @@ pub use build_method::build_method;
 pub use captured_step::capture_steps;
 pub use check_dataset::check_dataset;
 pub use checkpointing::Checkpointing;
-pub use data_parallel::Reduce;
 pub use error::{Error, Result, WayBack};
 pub use gan_comm::{Communicator, Single};
 pub use gan_translate::{DeviceConfig, to_device};
@@ -60,7 +59,7 @@ pub use method_spec::{ConfigKeys, MethodSpec, Traced, docs, find, keys, resolve,
 pub use methods::METHODS;
 pub use reading::Reading;
 pub use resume::{require_method, resume_config, run_method};
-pub use train_config::{OnNonfinite, TrainConfig};
+pub use train_config::{OnNonfinite, Reduce, TrainConfig};
 pub use trainer::{Job, Outcome, Probe, probe, train};
 pub use validation::ValidationConfig;
 

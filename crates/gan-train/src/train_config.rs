@@ -1,7 +1,6 @@
 //! The `[train]` table.
 
 use crate::checkpointing::Checkpointing;
-use crate::data_parallel::Reduce;
 use crate::schedule::{LrPolicy, Schedule};
 use gan_layers::Precision;
 use gan_range::{Range, documented};
@@ -39,7 +38,7 @@ documented! {
         /// update. The last step of an epoch takes what is left.
         pub accumulate: u64,
         /// How several processes add up the gradients of an update: `"ordered"`, after each of their batches, leaves the bits of
-        /// one process; `"once"` at the end of the update, which is faster where `accumulate` is above 1, and equal up to rounding.
+        /// one process; `"once"`, at the end of the update, is faster where `accumulate` is above 1, and equal up to rounding.
         pub reduce: Reduce,
         /// Images kept per image pool.
         pub pool_size: usize,
@@ -92,6 +91,18 @@ documented! {
         /// Running statistics of their norms go on following the images.
         pub freeze: BTreeMap<String, String>,
     }
+}
+
+/// How often several ranks add up their gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reduce {
+    /// After every round of micro-batches, one of each rank: the sum has the bits that one process gets.
+    #[default]
+    Ordered,
+    /// Once an update, after each rank has added up its own micro-batches: less traffic, and equal up to rounding. With one
+    /// micro-batch a rank the bits are those of `ordered`.
+    Once,
 }
 
 /// What becomes of gradients and losses that are not finite.

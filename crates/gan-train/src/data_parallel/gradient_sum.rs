@@ -1,22 +1,9 @@
 //! The gradients of one optimizer, summed over the micro-batches of a pass on all ranks.
 
-use crate::Result;
+use crate::{Reduce, Result};
 use candle_core::Tensor;
 use gan_comm::{Communicator, OrderedSum};
 use gan_kernels::elementwise::add_assign;
-use serde::{Deserialize, Serialize};
-
-/// How often several ranks add up their gradients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reduce {
-    /// After every round of micro-batches, one of each rank: the sum has the bits that one process gets.
-    #[default]
-    Ordered,
-    /// Once an update, after each rank has added up its own micro-batches: less traffic, and equal up to rounding. With one
-    /// micro-batch a rank the bits are those of `ordered`.
-    Once,
-}
 
 /// The sum so far.
 #[derive(Debug)]
