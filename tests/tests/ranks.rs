@@ -7,7 +7,7 @@ use gan_data::{DataMode, Dataset, Description, Item};
 use gan_rng::{Key, Purpose};
 use gan_train::checkpoint::{self, Snapshot};
 use gan_train::config::ConfigSource;
-use gan_train::events::{Event, Finish, Observer, ProgressRecord, read_progress};
+use gan_train::events::{Event, Finish, Observer, ProgressRecord, ValidationRecord, read_progress, read_validations};
 use gan_train::storage::Disk;
 use gan_train::{DeviceConfig, Error, Job, METHODS, MethodSpec, Outcome, find, resume_config, train};
 use std::path::Path;
@@ -235,9 +235,47 @@ fn an_image_that_one_rank_cannot_read_ends_all() {
     }
 }
 
-/// Only one rank validates, and all stop when it has not become better for long enough.
+/// What was validated: steps, images, values.
+fn validations(run: &Path) -> Vec<ValidationRecord> {
+    let mut records = Vec::new();
+    read_validations(&Disk, &run.join("events.jsonl"), |record| records.push(record)).unwrap();
+    records
+}
+
+/// The ranks divide the held-out images, and have the values of one process.
 #[test]
-fn ranks_validate_and_stop_early_together() {
+fn ranks_validate_what_one_process_validates() {
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for method in METHODS {
+            let folder = folder.path().join(method.name);
+            scope.spawn(move || {
+                // Of unpaired images, CUT has no metric without weights.
+                let mode = if method.name == "cut" { "data.mode=facades" } else { "pool_size=2" };
+                let more = [mode, "validation.every=1", "validation.split=val", "validation.limit=5", "n_epochs=2"];
+                for (ranks, accumulate) in [(2, 2), (3, 1)] {
+                    let (run, per_step) = (folder.join(ranks.to_string()), ranks as u64 * accumulate);
+                    let whole = folder.join(format!("whole-{per_step}"));
+                    Launch { more: &more, ..Launch::of(method, &whole, per_step) }.alone();
+                    let step = snapshot(&whole).step;
+                    Launch { more: &more, ..Launch::of(method, &run, accumulate) }.ends_on(
+                        ranks,
+                        Finish::Complete,
+                        step,
+                    );
+                    assert_same(method.name, &run, &whole);
+                    let want = validations(&whole);
+                    assert_eq!(want.iter().map(|record| record.images).collect::<Vec<_>>(), [5; 3]);
+                    assert_eq!(validations(&run), want, "{} on {ranks} ranks", method.name);
+                }
+            });
+        }
+    });
+}
+
+/// All stop when none has become better for long enough.
+#[test]
+fn ranks_stop_early_together() {
     let folder = tempfile::tempdir().unwrap();
     let method = find(METHODS, "pix2pix").unwrap();
     let validation =
@@ -248,6 +286,7 @@ fn ranks_validate_and_stop_early_together() {
     assert_eq!(alone.finish, Finish::EarlyStopped);
     Launch { more, ..Launch::of(method, &run, 1) }.ends_on(2, Finish::EarlyStopped, alone.step);
     assert_same("validated", &run, &whole);
+    assert_eq!(validations(&run), validations(&whole));
 }
 
 /// What would not be the same bits is refused before anything is written.

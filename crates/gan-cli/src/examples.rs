@@ -65,6 +65,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "gan-cli evaluate --model runs/photos --split val",
             "gan-cli evaluate --fake out/ --real photos/test/ --metrics l1,ssim --json report.json",
+            "gan-cli evaluate --model runs/photos --shard 1/4 --part parts/1.safetensors",
+            "gan-cli evaluate --join parts/1.safetensors parts/2.safetensors parts/3.safetensors parts/4.safetensors",
         ],
     ),
     ("summary", &["gan-cli summary --model runs/photos --network d", "gan-cli summary latest_net_G.pth"]),

@@ -1,6 +1,7 @@
 //! `--shard`: the part of a call's work that one of several processes does.
 
 use crate::ranks;
+use std::fmt;
 use std::str::FromStr;
 
 /// Number `number` of `count` parts, from 1.
@@ -17,6 +18,16 @@ impl Shard {
         named.unwrap_or(Shard { number: launch.rank + 1, count: launch.size })
     }
 
+    /// Its number, from 1.
+    pub(crate) fn number(self) -> usize {
+        self.number
+    }
+
+    /// How many parts there are.
+    pub(crate) fn count(self) -> usize {
+        self.count
+    }
+
     /// Whether there is no other part.
     pub(crate) fn is_whole(self) -> bool {
         self.count == 1
@@ -25,6 +36,12 @@ impl Shard {
     /// The items of this part: of each `count` in a row, the one with its number.
     pub(crate) fn of<T>(self, items: Vec<T>) -> Vec<T> {
         items.into_iter().skip(self.number - 1).step_by(self.count).collect()
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.count)
     }
 }
 

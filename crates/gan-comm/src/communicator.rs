@@ -1,6 +1,6 @@
 //! The seam between a training run and the library that carries its messages.
 
-use crate::tensors::{elements, of_elements};
+use crate::tensors::{filled, with_elements};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -28,6 +28,25 @@ pub trait Communicator: Send + Sync {
         self.all_to_all(vec![own; self.size()])
     }
 
+    /// Fills `into[r]` with what rank `r` sends here, its `out` of this rank, of a length that both know. What a rank has for itself
+    /// is not looked at. Large messages are copied less often than by [`Communicator::all_to_all`].
+    ///
+    /// # Errors
+    /// As [`Communicator::all_to_all`]; [`Error::Unexpected`] for another length.
+    fn exchange_bytes(&self, out: &[&[u8]], into: &mut [&mut [u8]]) -> Result<()> {
+        let other = |rank| rank != self.rank();
+        let parts = out.iter().enumerate().map(|(rank, part)| if other(rank) { part.to_vec() } else { Vec::new() });
+        let came = self.all_to_all(parts.collect())?;
+        for (rank, (into, came)) in into.iter_mut().zip(&came).enumerate().filter(|(rank, _)| other(*rank)) {
+            if into.len() != came.len() {
+                let what = format!("{} bytes in the place of {}", came.len(), into.len());
+                return Err(Error::Unexpected { rank, what });
+            }
+            into.copy_from_slice(came);
+        }
+        Ok(())
+    }
+
     /// What `root` gave; the other ranks' `own` is not looked at.
     ///
     /// # Errors
@@ -44,17 +63,24 @@ pub trait Communicator: Send + Sync {
     /// # Errors
     /// As [`Communicator::all_to_all`]; [`Error::Unexpected`] for another length; [`Error::Tensor`] if the device fails.
     fn exchange(&self, parts: &[Tensor], coming: &[usize]) -> Result<Exchange> {
-        let bytes = |part: &Tensor| if part.elem_count() == 0 { Ok(Vec::new()) } else { elements(part) };
-        let came = self.all_to_all(parts.iter().map(bytes).collect::<candle_core::Result<_>>()?)?;
-        let tensor = |(rank, (bytes, &len)): (usize, (&Vec<u8>, &usize))| {
-            let (dtype, device) = (parts[0].dtype(), parts[0].device());
-            if bytes.len() != len * dtype.size_in_bytes() {
-                let what = format!("{} bytes where {len} numbers of type {dtype:?} were expected", bytes.len());
-                return Err(Error::Unexpected { rank, what });
-            }
-            Ok(if len == 0 { parts[0].narrow(0, 0, 0)? } else { of_elements(bytes, dtype, &[len], device)? })
-        };
-        Ok(Exchange::Done(came.iter().zip(coming).enumerate().map(tensor).collect::<Result<_>>()?))
+        let (rank, dtype, device) = (self.rank(), parts[0].dtype(), parts[0].device());
+        let came = with_elements(parts, |out| {
+            filled(dtype, coming.iter().sum(), device, |mut bytes| {
+                let mut into = Vec::new();
+                for count in coming {
+                    let (part, rest) = bytes.split_at_mut(count * dtype.size_in_bytes());
+                    bytes = rest;
+                    into.push(part);
+                }
+                if into[rank].len() != out[rank].len() {
+                    let what = format!("{coming:?} numbers to come, and another count from itself");
+                    return Err(Error::Unexpected { rank, what });
+                }
+                into[rank].copy_from_slice(out[rank]);
+                self.exchange_bytes(out, &mut into)
+            })
+        })?;
+        Ok(Exchange::Done(came))
     }
 
     /// Whether a run has one rank, which has nobody to speak to. One rank of a library that is to be tried is not alone.
@@ -77,23 +103,23 @@ pub trait Communicator: Send + Sync {
     fn abort(&self, _code: u8) {}
 }
 
-/// Tensors on their way between the ranks.
+/// Numbers on their way between the ranks.
 #[must_use]
 pub enum Exchange {
     /// They are here.
-    Done(Vec<Tensor>),
+    Done(Tensor),
     /// They come while other work goes on; the function waits for them.
-    UnderWay(Box<dyn FnOnce() -> Result<Vec<Tensor>> + Send>),
+    UnderWay(Box<dyn FnOnce() -> Result<Tensor> + Send>),
 }
 
 impl Exchange {
-    /// What each rank sent, in rank order.
+    /// What each rank sent, in rank order and without gaps, flat.
     ///
     /// # Errors
     /// As [`Communicator::exchange`].
-    pub fn finish(self) -> Result<Vec<Tensor>> {
+    pub fn finish(self) -> Result<Tensor> {
         match self {
-            Exchange::Done(tensors) => Ok(tensors),
+            Exchange::Done(came) => Ok(came),
             Exchange::UnderWay(wait) => wait(),
         }
     }

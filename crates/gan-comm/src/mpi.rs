@@ -6,7 +6,7 @@ use mpi::collective::SystemOperation;
 use mpi::datatype::{Partition, PartitionMut};
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator as _, CommunicatorCollectives, Root};
+use mpi::traits::{Communicator as _, CommunicatorCollectives, Destination, Root, Source};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -87,9 +87,10 @@ impl Communicator for Mpi {
         let mut came: Vec<Vec<u8>> = coming.iter().map(|&n| Vec::with_capacity(n as usize)).collect();
         for round in 0..rounds as usize {
             let within = |n: usize| n.saturating_sub(round * chunk).min(chunk);
-            let piece = |part: &Vec<u8>| part[part.len().min(round * chunk)..][..within(part.len())].to_vec();
+            let pieces: Vec<&[u8]> =
+                parts.iter().map(|part| &part[part.len().min(round * chunk)..][..within(part.len())]).collect();
             // One byte more: the address of an empty vector is what Open MPI takes for MPI_IN_PLACE.
-            let out: Vec<u8> = parts.iter().flat_map(piece).chain([0]).collect();
+            let out = [&pieces.concat()[..], &[0]].concat();
             let out_counts: Vec<i32> = parts.iter().map(|part| within(part.len()) as i32).collect();
             let in_counts: Vec<i32> = coming.iter().map(|&n| within(n as usize) as i32).collect();
             let (out_places, in_places) = (places(&out_counts), places(&in_counts));
@@ -104,6 +105,33 @@ impl Communicator for Mpi {
             }
         }
         Ok(came)
+    }
+
+    fn exchange_bytes(&self, out: &[&[u8]], into: &mut [&mut [u8]]) -> Result<()> {
+        let world = self.world()?;
+        mpi::request::scope(|scope| {
+            let mut requests = Vec::new();
+            // What comes first: then nothing waits in a buffer of the library. The next one's first, so that not all send to one.
+            let others = || (1..self.size).map(|ahead| (self.rank + ahead) % self.size);
+            let mut into: Vec<Option<&mut [u8]>> = into.iter_mut().map(|part| Some(&mut **part)).collect();
+            for rank in others() {
+                let part = into[rank].take().unwrap_or_default();
+                let from = world.process_at_rank(rank as i32);
+                requests.extend(part.chunks_mut(MOST).map(|part| from.immediate_receive_into(scope, part)));
+            }
+            let mut sent = Vec::new();
+            for rank in others() {
+                let to = world.process_at_rank(rank as i32);
+                sent.extend(out[rank].chunks(MOST).map(|part| to.immediate_send(scope, part)));
+            }
+            for request in requests {
+                request.wait();
+            }
+            for request in sent {
+                request.wait();
+            }
+        });
+        Ok(())
     }
 
     fn broadcast(&self, root: usize, mut own: Vec<u8>) -> Result<Vec<u8>> {

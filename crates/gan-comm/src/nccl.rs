@@ -195,20 +195,15 @@ struct UnderWay {
     inner: Arc<Inner>,
     _sent: Vec<Tensor>,
     came: Tensor,
-    coming: Vec<usize>,
+    coming: usize,
     here: CudaEvent,
     device: CudaDevice,
 }
 
 impl UnderWay {
-    fn finish(self) -> Result<Vec<Tensor>> {
+    fn finish(self) -> Result<Tensor> {
         self.inner.wait(&mut *self.inner.open()?, &self.here)?;
-        let mut at = 0;
-        let next = |&len: &usize| {
-            at += len;
-            self.came.narrow(0, at - len, len)
-        };
-        Ok(self.coming.iter().map(next).collect::<candle_core::Result<_>>()?)
+        Ok(self.came.narrow(0, 0, self.coming)?)
     }
 }
 
@@ -259,7 +254,8 @@ impl Communicator for Nccl {
         let device = parts[0].device().as_cuda_device()?.clone();
         let (dtype, width) = (parts[0].dtype(), parts[0].dtype().size_in_bytes());
         let sent = parts.iter().map(Tensor::contiguous).collect::<candle_core::Result<Vec<_>>>()?;
-        let came = Tensor::zeros(coming.iter().sum::<usize>().max(1), dtype, parts[0].device())?;
+        let total = coming.iter().sum();
+        let came = Tensor::zeros(usize::max(total, 1), dtype, parts[0].device())?;
         let piece = |part: &Tensor| match part.elem_count() {
             0 => Ok(Piece { at: 0, len: 0 }),
             count => Ok(Piece { at: address(part)?, len: count * width }),
@@ -270,7 +266,7 @@ impl Communicator for Nccl {
         // After what makes the tensors, and beside what comes next on the device.
         self.0.stream.join(&device.cuda_stream()).map_err(cuda_failed)?;
         let here = self.0.transfer(comm, &out, &into)?;
-        let under_way = UnderWay { inner: self.0.clone(), _sent: sent, came, coming: coming.to_vec(), here, device };
+        let under_way = UnderWay { inner: self.0.clone(), _sent: sent, came, coming: total, here, device };
         Ok(Exchange::UnderWay(Box::new(|| under_way.finish())))
     }
 

@@ -52,11 +52,15 @@ impl OrderedSum {
 
     fn add_round(&mut self) -> Result<()> {
         let Some(Round { own, others, rank, count }) = self.round.take() else { return Ok(()) };
-        for (from, other) in others.finish()?.into_iter().enumerate().take(count) {
-            let part = if from == rank { own.clone() } else { other };
+        let (others, len) = (others.finish()?, own.elem_count());
+        for from in 0..count {
+            let part = match from == rank {
+                true => own.clone(),
+                false => others.narrow(0, (from - usize::from(from > rank)) * len, len)?,
+            };
             self.total = Some(match self.total.take() {
                 Some(total) => (total + part)?,
-                None => part.force_contiguous()?,
+                None => part,
             });
         }
         Ok(())
@@ -71,8 +75,7 @@ impl OrderedSum {
         let own = self.total.take().ok_or_else(|| Error::Msg("nothing was added up".into()))?;
         let (own, size) = ((own * scale)?, ranks.size());
         let coming: Vec<usize> = (0..size).map(|rank| slice(self.len, rank, size).len()).collect();
-        let all = ranks.exchange(&vec![own; size], &coming)?.finish()?;
-        Ok(Tensor::cat(&all, 0)?)
+        ranks.exchange(&vec![own; size], &coming)?.finish()
     }
 }
 

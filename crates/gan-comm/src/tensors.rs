@@ -1,8 +1,8 @@
 //! Tensors as bytes, for processes of one kind of machine.
 
 use crate::{Error, Result};
-use bytemuck::cast_slice;
-use candle_core::{DType, Device, Tensor, bail};
+use bytemuck::{cast_slice, cast_slice_mut};
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor, bail};
 
 /// The elements in order.
 ///
@@ -26,6 +26,50 @@ pub fn elements(tensor: &Tensor) -> candle_core::Result<Vec<u8>> {
         DType::F64 => bytes!(f64),
         other => bail!("tensors of {other:?} are not sent to other ranks"),
     })
+}
+
+/// Calls `run` with the elements of each tensor in order, which are not copied for it where all lie on the CPU, in F32 or F64.
+///
+/// # Errors
+/// As [`elements`], and those of `run`.
+pub fn with_elements<T>(tensors: &[Tensor], run: impl FnOnce(&[&[u8]]) -> Result<T>) -> Result<T> {
+    let held: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
+    let in_place: Option<Vec<&[u8]>> =
+        held.iter().map(|(storage, layout)| match (&**storage, layout.contiguous_offsets()?) {
+            (Storage::Cpu(CpuStorage::F32(values)), (from, to)) => Some(cast_slice(&values[from..to])),
+            (Storage::Cpu(CpuStorage::F64(values)), (from, to)) => Some(cast_slice(&values[from..to])),
+            _ => None,
+        }).collect();
+    if let Some(parts) = in_place {
+        return run(&parts);
+    }
+    drop(held);
+    let copies = tensors.iter().map(elements).collect::<candle_core::Result<Vec<_>>>()?;
+    run(&copies.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// The tensor `[len]` of the elements that `fill` writes, which are not copied for it on the CPU, in F32 or F64.
+///
+/// # Errors
+/// As [`of_elements`], and those of `fill`.
+pub fn filled(dtype: DType, len: usize, device: &Device, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Tensor> {
+    match dtype {
+        DType::F32 => {
+            let mut values = vec![0f32; len];
+            fill(cast_slice_mut(&mut values))?;
+            Ok(Tensor::from_vec(values, len, device)?)
+        }
+        DType::F64 => {
+            let mut values = vec![0f64; len];
+            fill(cast_slice_mut(&mut values))?;
+            Ok(Tensor::from_vec(values, len, device)?)
+        }
+        _ => {
+            let mut bytes = vec![0; len * dtype.size_in_bytes()];
+            fill(&mut bytes)?;
+            Ok(of_elements(&bytes, dtype, &[len], device)?)
+        }
+    }
 }
 
 /// The tensor of these elements on a device.
@@ -149,6 +193,28 @@ mod tests {
             assert_eq!(elements(&second).unwrap(), elements(&tensor).unwrap()[2 * dtype.size_in_bytes()..]);
             assert_eq!(reader.number().unwrap(), 7);
             assert!(reader.is_empty());
+        }
+    }
+
+    #[test]
+    fn elements_are_read_and_written_in_place() {
+        for dtype in [DType::F32, DType::F64, DType::BF16] {
+            let whole = Tensor::arange(0f32, 12.0, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+            let tensors = [whole.narrow(0, 3, 5).unwrap(), whole.reshape((3, 4)).unwrap().t().unwrap()];
+            for tensor in tensors {
+                let want = elements(&tensor).unwrap();
+                with_elements(&[tensor.clone(), tensor.clone()], |bytes| {
+                    assert_eq!(bytes, [&want[..], &want]);
+                    Ok(())
+                })
+                .unwrap();
+                let copy = |bytes: &mut [u8]| {
+                    bytes.copy_from_slice(&want);
+                    Ok(())
+                };
+                let back = filled(dtype, tensor.elem_count(), &Device::Cpu, copy).unwrap();
+                assert_eq!((back.dtype(), elements(&back).unwrap()), (dtype, want));
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Shape, Tensor};
 use gan_kernels::conv::WeightGrad;
-use gan_kernels::elementwise::add_assign;
+use gan_kernels::elementwise::{add_assign, zero};
 use gan_kernels::grad::GradState;
 use gan_kernels::storage::undefined;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -100,17 +100,22 @@ impl Grad {
         }
     }
 
-    /// Writes the gradient into a flat tensor from `offset` on, if anything was added, and forgets it. On the CPU.
+    /// Writes the gradient into a flat tensor from `offset` on, zeros if nothing was added, and forgets it. On the CPU.
     pub(crate) fn take_into(&self, flat: &Tensor, offset: usize) -> Result<()> {
-        let Some(gradient) = lock(&self.0.tensor).take() else { return Ok(()) };
+        let Some(gradient) = lock(&self.0.tensor).take() else {
+            return zero(&flat.narrow(0, offset, self.0.shape.elem_count())?);
+        };
         self.0.state.materialize(&gradient)?;
         self.0.state.clear();
         flat.slice_set(&gradient.flatten_all()?, 0, offset)
     }
 
-    /// Makes these values, flat, the gradient. On the CPU.
+    /// Makes these values, flat, the gradient, in the memory where they lie. On the CPU.
     pub(crate) fn set(&self, values: &Tensor) -> Result<()> {
-        self.accumulator()?.slice_set(&values.reshape(&self.0.shape)?, 0, 0)
+        let values = values.reshape(&self.0.shape)?;
+        self.0.state.set_unknown();
+        *lock(&self.0.tensor) = Some(values);
+        Ok(())
     }
 
     /// Forgets it.

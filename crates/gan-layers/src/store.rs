@@ -6,6 +6,7 @@ use crate::{Builder, Counter, Grad, Init, Misfit, Param, Role, RunningStatistics
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use gan_kernels as k;
 use gan_kernels::optim::{AdamInputs, AdamStep, NonFiniteGuard};
+use gan_kernels::storage::undefined;
 use gan_kernels::weight::{Version, Weight};
 use gan_rng::Key;
 use recorder::{Recorded, Recorder};
@@ -187,7 +188,7 @@ impl ParamStore {
     /// The device fails or has no memory for the copy.
     pub fn take_grads(&self) -> Result<Tensor> {
         let Some(grads) = &self.grads else {
-            let flat = Tensor::zeros(self.len(), self.dtype(), self.device())?;
+            let flat = undefined(&self.len().into(), self.dtype())?;
             for (_, at, grad) in self.params() {
                 grad.take_into(&flat, at.start)?;
             }
@@ -196,7 +197,7 @@ impl ParamStore {
         copy_of(grads)
     }
 
-    /// Sets the gradients of all parameters, `[n]`.
+    /// Sets the gradients of all parameters, `[n]`. On the CPU they stay in the memory of `flat`.
     ///
     /// # Errors
     /// Another number of values or element type; the device fails or has no memory for them.

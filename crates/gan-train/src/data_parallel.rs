@@ -1,20 +1,22 @@
 //! Data parallelism: one update from micro-batches that several ranks compute.
 //!
 //! Micro-batch `j` of a step belongs to rank `j mod n`, so a round of `n` of them is computed at a time. All that a step
-//! leaves is put together in the order of the micro-batches, on whichever rank they were computed: gradients round by round ([`OrderedSum`]), images in
+//! leaves is put together in the order of the micro-batches, on whichever rank they were computed: gradients round by round ([`gan_comm::OrderedSum`]), images in
 //! pools at once, statistics of batch norms and losses at the end of a pass. So every rank is left with the bits that one
-//! process has which accumulates over all micro-batches (`accumulation.rs`).
+//! process has which accumulates over all micro-batches (`accumulation.rs`). [`Reduce::Once`] gives that up for gradients alone.
 
+mod gradient_sum;
 mod report;
 
 use crate::accumulation::{accumulated_step, passes};
 use crate::method::{Losses, Method, StepContext};
 use crate::pool::SharedQuery;
-use crate::{Error, Result};
+use crate::{Error, Reduce, Result};
 use candle_core::Device;
+use gan_comm::Communicator;
 use gan_comm::tensors::{Reader, pack};
-use gan_comm::{Communicator, OrderedSum};
 use gan_data::Batch;
+use gradient_sum::GradientSum;
 use report::Report;
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ pub(crate) fn parallel_step(
     ranks: &Arc<dyn Communicator>,
     batches: &[Batch],
     images: &[f64],
+    reduce: Reduce,
     mut upload: impl FnMut(Batch) -> Result<Batch>,
     cx: &StepContext,
 ) -> Result<Losses> {
@@ -42,7 +45,7 @@ pub(crate) fn parallel_step(
     let mut means = Losses::new();
     for pass in 0..passes(method)? {
         let mut report = Report::default();
-        let mut sums: Vec<OrderedSum> = method.state().optimizers.iter().map(|_| OrderedSum::default()).collect();
+        let mut sums: Vec<_> = method.state().optimizers.iter().map(|_| GradientSum::new(reduce)).collect();
         for (round, from) in (0..images.len()).step_by(size).enumerate() {
             let count = size.min(images.len() - from);
             let (own, at) = match rank < count {
@@ -57,15 +60,15 @@ pub(crate) fn parallel_step(
             let losses = losses.map_err(|error| error.in_step(cx.update + 1, &batch))?;
             for ((_, optimizer, _), sum) in method.state().optimizers.into_iter().zip(&mut sums) {
                 if let Some(gradients) = optimizer.take_grads(images[at] / first)? {
-                    sum.add(&**ranks, &gradients, count)?;
+                    sum.add(&**ranks, gradients, count)?;
                 }
             }
             report.add(rank < count, losses, seen)?;
         }
         means.splice(0..0, report.exchange(method, &**ranks, images, all)?);
-        for ((_, optimizer, _), mut sum) in method.state().optimizers.into_iter().zip(sums) {
+        for ((_, optimizer, _), sum) in method.state().optimizers.into_iter().zip(sums) {
             if optimizer.is_due() {
-                optimizer.update_with(&sum.take(&**ranks, first / all)?)?;
+                optimizer.update_with(&sum.take(&**ranks, first / all, images.len())?)?;
             } else {
                 optimizer.release();
             }

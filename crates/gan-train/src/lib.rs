@@ -59,7 +59,7 @@ pub use method_spec::{ConfigKeys, MethodSpec, Traced, docs, find, keys, resolve,
 pub use methods::METHODS;
 pub use reading::Reading;
 pub use resume::{require_method, resume_config, run_method};
-pub use train_config::{OnNonfinite, TrainConfig};
+pub use train_config::{OnNonfinite, Reduce, TrainConfig};
 pub use trainer::{Job, Outcome, Probe, probe, train};
 pub use validation::ValidationConfig;
 

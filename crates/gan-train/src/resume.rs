@@ -16,7 +16,7 @@ use toml::Table;
 
 /// Keys that may differ from the saved configuration (a run may go on on another device, with what that device can do).
 /// All others shape the networks, the data or the random numbers: with another value it would be another run.
-const ALLOWED: [&str; 41] = [
+const ALLOWED: [&str; 42] = [
     "train.lr",
     "train.lr_g",
     "train.lr_d",
@@ -26,6 +26,7 @@ const ALLOWED: [&str; 41] = [
     "train.lr_decay_iters",
     "train.max_steps",
     "train.accumulate",
+    "train.reduce",
     "train.print_freq",
     "train.display_freq",
     "train.tensorboard",

@@ -37,6 +37,9 @@ documented! {
         /// Batches that make up one update: their gradients are added up, as those of one batch of all their images. A step is an
         /// update. The last step of an epoch takes what is left.
         pub accumulate: u64,
+        /// How several processes add up the gradients of an update: `"ordered"`, after each of their batches, leaves the bits of
+        /// one process; `"once"`, at the end of the update, is faster where `accumulate` is above 1, and equal up to rounding.
+        pub reduce: Reduce,
         /// Images kept per image pool.
         pub pool_size: usize,
         /// Losses are logged once in so many images.
@@ -90,6 +93,18 @@ documented! {
     }
 }
 
+/// How often several ranks add up their gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reduce {
+    /// After every round of micro-batches, one of each rank: the sum has the bits that one process gets.
+    #[default]
+    Ordered,
+    /// Once an update, after each rank has added up its own micro-batches: less traffic, and equal up to rounding. With one
+    /// micro-batch a rank the bits are those of `ordered`.
+    Once,
+}
+
 /// What becomes of gradients and losses that are not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -118,6 +133,7 @@ impl Default for TrainConfig {
             lr_decay_iters: 50,
             max_steps: 0,
             accumulate: 1,
+            reduce: Reduce::Ordered,
             pool_size: 0,
             print_freq: 100,
             display_freq: 400,

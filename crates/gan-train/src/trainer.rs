@@ -133,8 +133,7 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
     let loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
     numerics::check(train.precision, &job.place)?;
-    let first = job.ranks.rank() == 0;
-    let validator = if first { validating::open(job, &*dataset)? } else { None };
+    let validator = validating::open(job, &*dataset)?;
     let mut method = match job.ranks.is_alone() {
         true => build_method(&*job.config, &job.place)?,
         false => build_uncaptured(&*job.config, &job.place)?,

@@ -1,7 +1,7 @@
 //! Validation: the generator in training translates held-out images, and metrics compare the results.
 //!
 //! It is done with a copy of the weights and the code that translates with trained models, so that it shows what
-//! [`gan_translate`] would make of the checkpoint, and changes nothing of the training.
+//! [`gan_translate`] would make of the checkpoint, and changes nothing of the training. Several ranks divide the images.
 
 mod checks;
 mod config;
@@ -9,6 +9,7 @@ mod held_out;
 mod measure;
 mod metric;
 mod networks;
+mod shares;
 mod validator;
 
 pub(crate) use checks::contradictions;
@@ -16,7 +17,8 @@ pub use config::ValidationConfig;
 pub(crate) use held_out::for_previews as held_out_for_previews;
 pub use measure::Measure;
 pub use metric::{Better, Compares, METRICS, Metric};
-pub(crate) use validator::Validator;
+pub(crate) use shares::gather;
+pub(crate) use validator::{Scores, Validator};
 
 use serde::{Deserialize, Serialize};
 

@@ -24,7 +24,7 @@ fn scene(number: u32, width: u32, height: u32) -> RgbImage {
 }
 
 /// Folders `fake` and `real` of `count` pairs, the fakes brighter by 5 levels, the last pair by 9.
-fn pairs(bench: &Bench, count: u32, width: u32, height: u32) {
+pub(super) fn pairs(bench: &Bench, count: u32, width: u32, height: u32) {
     for folder in ["fake", "real"] {
         fs::create_dir_all(bench.path(folder)).unwrap();
     }
@@ -44,7 +44,7 @@ fn evaluate<'a>(more: &[&'a str]) -> Vec<&'a str> {
     FOLDERS.iter().chain(more).copied().collect()
 }
 
-fn json(bench: &Bench, name: &str) -> Value {
+pub(super) fn json(bench: &Bench, name: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(bench.path(name)).unwrap()).unwrap()
 }
 
@@ -215,7 +215,7 @@ fn unrelated_sets_have_no_pairs() {
 }
 
 /// A weight file of the Inception network whose values are drawn.
-fn write_inception(path: &Path) {
+pub(super) fn write_inception(path: &Path) {
     let names = VarMap::new();
     InceptionV3::build(VarBuilder::from_varmap(&names, DType::F32, &Device::Cpu)).unwrap();
     let mut shapes: Vec<_> = names.data().lock().unwrap().iter().map(|(k, v)| (k.clone(), v.dims().to_vec())).collect();

@@ -13,6 +13,7 @@ mod dataset_folders;
 mod dataset_inspect;
 mod documented;
 mod evaluate;
+mod evaluate_parts;
 mod export;
 mod export_web;
 mod fetch;

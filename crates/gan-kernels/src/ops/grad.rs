@@ -44,8 +44,13 @@ impl GradState {
     /// As [`zero`](crate::elementwise::zero).
     pub fn begin(&self, tensor: &Tensor) -> Result<()> {
         self.materialize(tensor)?;
-        self.0.store(UNKNOWN, Ordering::Release);
+        self.set_unknown();
         Ok(())
+    }
+
+    /// The tensor holds values of which nothing is known.
+    pub fn set_unknown(&self) {
+        self.0.store(UNKNOWN, Ordering::Release);
     }
 
     /// Whether all values are finite.

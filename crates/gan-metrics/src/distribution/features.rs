@@ -40,6 +40,11 @@ impl Features {
         self.dimensions
     }
 
+    /// All values, vector after vector.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// The vector of an image.
     pub(super) fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.dimensions..][..self.dimensions]

@@ -81,8 +81,7 @@ impl Run<'_> {
     fn go_on(&mut self, stop: &AtomicBool) -> Result<Outcome> {
         let per_epoch = self.loader.batches_per_epoch() as u64;
         // A run that was stopped while it validated has that left to do; the checkpoint is written again with the result.
-        let due = self.on_first(|run| Ok(run.validation_due()))?;
-        let mut finish = if due { self.end_epoch(stop, true)? } else { None };
+        let mut finish = if self.validation_due() { self.end_epoch(stop, true)? } else { None };
         let mut upcoming = None;
         self.pace.step();
         while finish.is_none() && self.step < self.total {
@@ -189,7 +188,10 @@ impl Run<'_> {
         let upload = |batch| self.prefetcher.take(batch);
         let (losses, of_step) = match self.ranks.is_alone() {
             true => (accumulated_step(self.method, batches, upload, &cx)?, batches.len()),
-            false => (parallel_step(self.method, &self.ranks, batches, images, upload, &cx)?, images.len()),
+            false => {
+                let reduce = self.train.reduce;
+                (parallel_step(self.method, &self.ranks, batches, images, reduce, upload, &cx)?, images.len())
+            }
         };
         if let Some(message) = self.method.take_warning() {
             self.emit(Event::Warning { step: self.step, message });

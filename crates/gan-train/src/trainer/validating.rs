@@ -1,11 +1,12 @@
 //! Validation of a launch under way.
 
 use super::Job;
+use super::agreement::on_first;
 use super::history::History;
 use super::position::Data;
 use super::run_loop::Run;
 use crate::events::{Busy, Event, Finish};
-use crate::validation::Validator;
+use crate::validation::{Scores, Validator, gather};
 use crate::{Error, Result};
 use gan_data::Dataset;
 use gan_translate::Options;
@@ -45,12 +46,8 @@ impl Run<'_> {
     /// reason. Returns why training ends here, if it does.
     pub(super) fn end_epoch(&mut self, stop: &AtomicBool, due: bool) -> Result<Option<Finish>> {
         let before = self.history.best().cloned();
-        if !self.ranks.is_alone() {
-            // All of them find what one would find before it validates.
-            self.check()?;
-        }
         // `None`: it was interrupted, and is done first when the run is resumed.
-        let improved = self.on_first(|run| if run.validation_due() { run.validate(stop) } else { Ok(Some(false)) })?;
+        let improved = if self.validation_due() { self.validate(stop)? } else { Some(false) };
         let mut finish = improved.is_none().then_some(Finish::Interrupted);
         let improved = improved.unwrap_or(false);
         if improved || due {
@@ -59,29 +56,28 @@ impl Run<'_> {
         if improved && self.last_saved != Some(self.step) {
             self.history.set_best(before);
         }
-        let exhausted =
-            self.on_first(|run| Ok(run.validator.as_ref().is_some_and(|v| run.history.is_exhausted(v.config()))))?;
+        let exhausted = self.validator.as_ref().is_some_and(|v| self.history.is_exhausted(v.config()));
         if exhausted && self.step < self.total {
             finish = finish.or(Some(Finish::EarlyStopped));
         }
         Ok(finish)
     }
 
-    /// Validates. Returns whether it is the best one so far; `None` if `stop` was set meanwhile.
+    /// Validates. Returns whether it is the best one so far; `None` if `stop` was set meanwhile, on any rank.
     fn validate(&mut self, stop: &AtomicBool) -> Result<Option<bool>> {
         self.check()?;
         let started = Instant::now();
         self.observers.iter_mut().for_each(|o| o.busy(Busy::Validating));
-        let Some(validator) = &mut self.validator else { return Ok(None) };
-        let measured = validator.measure(self.method, stop);
-        let deciding = validator.deciding();
-        let measured = measured.inspect_err(|error| {
+        let measured = self.measure(stop).inspect_err(|error| {
             // There is nothing to go on with if training has diverged.
             if !matches!(error, Error::Diverged { .. }) {
                 self.save_before_failing();
+                // The first that ends also ends the others.
+                let _ = self.ranks.barrier();
             }
         });
-        let Some(scores) = measured? else { return Ok(None) };
+        let (Some(scores), Some(validator)) = (measured?, &self.validator) else { return Ok(None) };
+        let deciding = validator.deciding();
         let value = scores.values.iter().find(|(name, _)| name == deciding.name).map_or(f64::NAN, |(_, value)| *value);
         let (step, epoch) = (self.step, self.position.epochs);
         let improved = self.history.add(deciding.name, deciding.better, value, step, epoch);
@@ -95,5 +91,21 @@ impl Run<'_> {
             seconds: started.elapsed().as_secs_f64(),
         });
         Ok(Some(improved))
+    }
+
+    /// The metrics of all held-out images, each of which one rank translates; all ranks get the values that the first one computes.
+    fn measure(&mut self, stop: &AtomicBool) -> Result<Option<Scores>> {
+        let (ranks, Some(validator)) = (self.ranks.clone(), &mut self.validator) else { return Ok(None) };
+        let share = validator.share(self.method, (ranks.rank(), ranks.size()), stop);
+        let Some(gathered) = gather(&*ranks, share)? else { return Ok(None) };
+        // As bits: what is told travels as JSON, which has no NaN.
+        let (images, values) = on_first(&*ranks, || {
+            let Scores { images, values } = validator.scores(gathered)?;
+            Ok((images, values.into_iter().map(|(name, value)| (name, value.to_bits())).collect::<Vec<_>>()))
+        })?;
+        Ok(Some(Scores {
+            images,
+            values: values.into_iter().map(|(name, bits)| (name, f64::from_bits(bits))).collect(),
+        }))
     }
 }

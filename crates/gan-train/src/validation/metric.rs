@@ -129,11 +129,12 @@ mod tests {
         for (name, expected) in [("l1", (127.5 + 3.0) / 2.0), ("psnr", (of_mse(32512.5) + of_mse(10.0)) / 2.0)] {
             let mut measure =
                 (Metric::find(name).unwrap().open)(&DeviceConfig::cpu(), &WeightFiles::fetched()).unwrap();
-            assert!(measure.take().unwrap().is_nan(), "there is no image");
+            assert!(measure.value(Vec::new()).unwrap().is_nan(), "there is no image");
             // The second time shows that the first one left nothing.
             for _ in 0..2 {
                 images.iter().for_each(|&(made, real)| measure.add(&pixels(made), &pixels(real)).unwrap());
-                let value = measure.take().unwrap();
+                let rows = measure.take().unwrap();
+                let value = measure.value(rows).unwrap();
                 assert!((value - expected).abs() < 1e-12, "{name}: {value}");
             }
         }

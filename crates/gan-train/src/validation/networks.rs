@@ -4,7 +4,7 @@ use super::measure::{Measure, mean_of};
 use crate::{DeviceConfig, Error, Result};
 use candle_core::{DType, Device};
 use gan_data::{Image, Raster};
-use gan_metrics::distribution::{Subsets, kid as kid_of};
+use gan_metrics::distribution::{Features, Subsets, kid as kid_of};
 use gan_metrics::features::{Extractor, FeatureCache};
 use gan_metrics::networks::{INCEPTION, InceptionV3, Lpips, LpipsNet, WeightFiles};
 use gan_metrics::protocol::Protocol;
@@ -45,7 +45,8 @@ impl Measure for Kid {
         Ok(())
     }
 
-    fn take(&mut self) -> Result<f64> {
+    /// The features of both images, one after the other.
+    fn take(&mut self) -> Result<Vec<Vec<f64>>> {
         let nothing = FeatureCache::none();
         let features = |images: Vec<Raster<u8>>, cache| {
             let mut extractor = Extractor::new(&self.network, PROTOCOL, &self.device, cache);
@@ -54,7 +55,23 @@ impl Measure for Kid {
         };
         let (made, _) = features(std::mem::take(&mut self.made), &nothing)?;
         let (real, _) = features(std::mem::take(&mut self.real), &self.cache)?;
-        Ok(kid_of(&made, &real, Subsets::keyed(0))?.mean())
+        let rows = |of: &Features| of.values().chunks_exact(of.dimensions()).map(<[f32]>::to_vec).collect::<Vec<_>>();
+        let both = rows(&made).into_iter().zip(rows(&real));
+        Ok(both.map(|(made, real)| made.into_iter().chain(real).map(f64::from).collect()).collect())
+    }
+
+    fn clear(&mut self) {
+        self.made.clear();
+        self.real.clear();
+    }
+
+    fn value(&self, rows: Vec<Vec<f64>>) -> Result<f64> {
+        let length = rows.first().map_or(2, Vec::len) / 2;
+        let set = |from: usize| {
+            let values = rows.iter().flat_map(|row| row.iter().skip(from).take(length).map(|&value| value as f32));
+            Features::new(length, values.collect())
+        };
+        Ok(kid_of(&set(0)?, &set(length)?, Subsets::keyed(0))?.mean())
     }
 }
 

@@ -1,10 +1,11 @@
-//! One validation: translate every held-out image, measure.
+//! One validation: translate held-out images, measure.
 
 use super::ValidationConfig;
 use super::checks::possible;
 use super::held_out::{configure, images_of_domains, open};
 use super::measure::Measure;
 use super::metric::{Compares, Metric};
+use super::shares::{Gathered, Share};
 use crate::method::Method;
 use crate::{Error, Result, WayBack};
 use candle_core::{Device, Tensor};
@@ -83,13 +84,20 @@ impl Validator {
         &**self.loader.dataset()
     }
 
-    /// Translates all images with copies of the networks as they are, and measures. `None` if `stop` is set meanwhile, after
-    /// which nothing more can be measured.
+    /// Translates part `rank` of `size` of the images with copies of the networks as they are, and looks at the results. `None` if
+    /// `stop` is set meanwhile.
     ///
     /// # Errors
     /// [`Error::Data`] for an image that cannot be read, [`Error::Diverged`] if weights or results are not finite,
     /// [`Error::Tensor`] if the device has no memory for the copies.
-    pub(crate) fn measure(&mut self, method: &mut dyn Method, stop: &AtomicBool) -> Result<Option<Scores>> {
+    pub(crate) fn share(
+        &mut self,
+        method: &mut dyn Method,
+        (rank, size): (usize, usize),
+        stop: &AtomicBool,
+    ) -> Result<Option<Share>> {
+        // What a validation left that did not come to its end.
+        self.metrics.iter_mut().for_each(|(_, measure)| measure.clear());
         method.make_room();
         let networks = copies(method, &self.model)?;
         let trained = TrainedModel::in_memory(&self.run, self.model.clone(), networks).map_err(diverged)?;
@@ -100,8 +108,8 @@ impl Validator {
             Model::load(&trained, options).map_err(diverged)
         });
         let models = models.collect::<Result<Vec<_>>>()?;
-        let mut images = 0;
-        for (i, batch) in self.loader.epoch(0, 0).enumerate() {
+        let mut pairs = vec![Vec::new(); self.metrics.len()];
+        for (batch, i) in self.loader.every(size, 0, rank).zip((rank..).step_by(size)) {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
@@ -109,16 +117,34 @@ impl Validator {
             let item = Item { batch: &batch, models: &models, colour: self.model.output == OutputKind::Colour };
             let (inputs, targets) = self.domains;
             let fresh = (i < inputs, i < targets);
+            let mut of_item = vec![0; self.metrics.len()];
             for Pair { compares, made, real } in
                 item.compare(&measured, fresh).map_err(|error| of_image(error, &batch))?
             {
-                let mut wanted = self.metrics.iter_mut().filter(|(metric, _)| metric.compares == compares);
-                wanted.try_for_each(|(_, measure)| measure.add(&made, &real))?;
+                for ((metric, measure), of_item) in self.metrics.iter_mut().zip(&mut of_item) {
+                    if metric.compares == compares {
+                        measure.add(&made, &real)?;
+                        *of_item += 1;
+                    }
+                }
             }
-            images += 1;
+            pairs.iter_mut().zip(of_item).for_each(|(pairs, of_item)| pairs.push(of_item));
         }
-        let values = self.metrics.iter_mut().map(|(metric, measure)| Ok((metric.name.to_owned(), measure.take()?)));
-        Ok(Some(Scores { images, values: values.collect::<Result<_>>()? }))
+        let rows = self.metrics.iter_mut().zip(pairs).map(|((_, measure), pairs)| {
+            let mut rows = measure.take()?.into_iter();
+            Ok(pairs.into_iter().map(|of_item| rows.by_ref().take(of_item).collect()).collect())
+        });
+        Ok(Some(Share { rows: rows.collect::<Result<_>>()? }))
+    }
+
+    /// The values of the metrics, from what all ranks found.
+    ///
+    /// # Errors
+    /// Those of the arithmetic.
+    pub(crate) fn scores(&self, gathered: Gathered) -> Result<Scores> {
+        let values = self.metrics.iter().zip(gathered.rows);
+        let values = values.map(|((metric, measure), rows)| Ok((metric.name.to_owned(), measure.value(rows)?)));
+        Ok(Scores { images: gathered.items, values: values.collect::<Result<_>>()? })
     }
 }
 
@@ -232,6 +258,7 @@ fn of_image(error: Error, batch: &Batch) -> Error {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::shares::gather;
     use super::*;
     use crate::config::ConfigSource;
     use crate::{DeviceConfig, METHODS, MethodConfig, find};
@@ -275,12 +302,18 @@ mod tests {
         assert!(pairs.iter().all(|pair| pair.made != pair.real && pair.made.size() == pair.real.size()));
     }
 
+    /// A validation of one process.
+    fn measure(validator: &mut Validator, method: &mut dyn Method, stop: bool) -> Result<Option<Scores>> {
+        let share = validator.share(method, (0, 1), &AtomicBool::new(stop));
+        gather(&gan_comm::Single, share)?.map(|gathered| validator.scores(gathered)).transpose()
+    }
+
     #[test]
     fn weights_that_are_not_finite_are_a_divergence() {
         let (mut method, mut validator) = cyclegan(Path::new("run"));
-        let stop = AtomicBool::new(false);
-        let first = validator.measure(&mut *method, &stop).unwrap().unwrap();
-        assert_eq!(first.values, validator.measure(&mut *method, &stop).unwrap().unwrap().values);
+        let first = measure(&mut validator, &mut *method, false).unwrap().unwrap();
+        assert_eq!(first.images, 2);
+        assert_eq!(first.values, measure(&mut validator, &mut *method, false).unwrap().unwrap().values);
         for (_, optimizer, _) in method.state().optimizers.into_iter().take(1) {
             let mut tensors = optimizer.store().state_dict("g_b.").unwrap();
             let (name, tensor) = &mut tensors[0];
@@ -288,7 +321,7 @@ mod tests {
             *tensor = (tensor.ones_like().unwrap() * f64::NAN).unwrap();
             optimizer.store().load("g_b.", &tensors, Missing::Refuse).unwrap();
         }
-        match validator.measure(&mut *method, &stop) {
+        match measure(&mut validator, &mut *method, false) {
             Err(Error::Diverged { what, .. }) => assert!(what.contains("weight"), "{what}"),
             other => panic!("{:?}", other.map(|scores| scores.map(|scores| scores.values))),
         }
@@ -297,6 +330,6 @@ mod tests {
     #[test]
     fn a_stop_ends_it() {
         let (mut method, mut validator) = cyclegan(Path::new("run"));
-        assert!(validator.measure(&mut *method, &AtomicBool::new(true)).unwrap().is_none());
+        assert!(measure(&mut validator, &mut *method, true).unwrap().is_none());
     }
 }

@@ -18,14 +18,16 @@ pub(super) fn measure(fake: &Path, real: &Path, mut measure: Measure<'_>) -> any
     // One may lie in the other.
     let fakes = list(fake, real, &mut notes)?;
     let reals = list(real, fake, &mut notes)?;
-    let sets = [set(fake, &fakes)?, set(real, &reals)?];
+    let shard = measure.shard;
     if measure.selection.any(Metric::is_paired) {
         match pair_images((fake, &fakes), (real, &reals)) {
-            Ok(pairs) => measure_pairs(&pairs, &mut measure)?,
+            Ok(pairs) => measure_pairs(&shard.of(pairs), &mut measure)?,
             Err(error) if measure.selection.named => return Err(error.into()),
             Err(error) => measure.selection.leave_out(Metric::is_paired, &error.to_string()),
         }
     }
+    let (fakes, reals) = (shard.of(fakes), shard.of(reals));
+    let sets = [set(fake, &fakes)?, set(real, &reals)?];
     let features = match (measure.extractor(), measure.extractor()) {
         (Some(of_fakes), Some(of_reals)) => {
             Some([extract(of_fakes, &fakes, "translated images")?, extract(of_reals, &reals, "real images")?])

@@ -2,16 +2,18 @@
 
 use super::metric::{Metric, Selection};
 use super::networks::Networks;
+use crate::shard::Shard;
 use candle_core::Device;
 use gan_data::Raster;
 use gan_metrics::distribution::Features;
 use gan_metrics::features::{Extractor, FeatureCache};
 use gan_metrics::image::{Pixels, mae, ms_ssim, psnr, ssim};
 use gan_metrics::protocol::Protocol;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What is known of a set of images.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct ImageSet {
     /// Where it comes from, in words.
     pub(super) source: String,
@@ -27,9 +29,19 @@ impl ImageSet {
         self.images += 1;
         *self.sizes.entry(format!("{width}x{height}")).or_default() += 1;
     }
+
+    /// Adds another part of the same set.
+    pub(super) fn join(&mut self, part: &ImageSet) {
+        self.source.clone_from(&part.source);
+        self.images += part.images;
+        for (sum, counts) in [(&mut self.formats, &part.formats), (&mut self.sizes, &part.sizes)] {
+            counts.iter().for_each(|(name, count)| *sum.entry(name.clone()).or_default() += count);
+        }
+    }
 }
 
 /// Everything that was computed.
+#[derive(Debug, Default)]
 pub(super) struct Measured {
     pub(super) fake: ImageSet,
     pub(super) real: ImageSet,
@@ -40,12 +52,16 @@ pub(super) struct Measured {
     pub(super) features: Option<[(Features, usize); 2]>,
     pub(super) selection: Selection,
     pub(super) notes: Vec<String>,
+    /// Step of the checkpoint that translated.
+    pub(super) step: Option<u64>,
 }
 
 /// The computation.
 pub(super) struct Measure<'a> {
     networks: &'a Networks,
     device: &'a Device,
+    /// The items that are measured.
+    pub(super) shard: Shard,
     protocol: Protocol,
     cache: &'a FeatureCache,
     pub(super) selection: Selection,
@@ -59,9 +75,10 @@ impl<'a> Measure<'a> {
         device: &'a Device,
         (protocol, cache): (Protocol, &'a FeatureCache),
         selection: Selection,
+        shard: Shard,
     ) -> Self {
         let (names, values) = (Vec::new(), BTreeMap::new());
-        Measure { networks, device, protocol, cache, selection, names, values }
+        Measure { networks, device, shard, protocol, cache, selection, names, values }
     }
 
     /// Where features of a set go, if a metric needs them.
@@ -109,6 +126,6 @@ impl<'a> Measure<'a> {
     ) -> Measured {
         notes.extend(self.networks.notes.iter().cloned());
         let Measure { names, values, selection, .. } = self;
-        Measured { fake, real, names, values, features, selection, notes }
+        Measured { fake, real, names, values, features, selection, notes, step: None }
     }
 }

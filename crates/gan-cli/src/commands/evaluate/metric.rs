@@ -1,8 +1,9 @@
 //! The metrics of the command line, and which of them are computed.
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Metric {
     /// Mean absolute error in levels of 0..255
     L1,
@@ -48,6 +49,7 @@ impl Metric {
 }
 
 /// A metric that is not computed, and why.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LeftOut {
     pub(super) metric: Metric,
     pub(super) reason: String,
@@ -55,6 +57,7 @@ pub(super) struct LeftOut {
 
 /// The metrics that are computed. What was asked for by name and cannot be computed fails the command, after the others were
 /// computed; what was not asked for is left out with a note.
+#[derive(Debug, Default)]
 pub(super) struct Selection {
     metrics: Vec<Metric>,
     /// Whether the user named the metrics.
@@ -68,6 +71,11 @@ impl Selection {
         metrics.sort();
         metrics.dedup();
         Selection { metrics, named: !named.is_empty(), left_out: Vec::new() }
+    }
+
+    /// What a part of an evaluation computed.
+    pub(super) fn of_part(metrics: Vec<Metric>, named: bool, left_out: Vec<LeftOut>) -> Self {
+        Selection { metrics, named, left_out }
     }
 
     pub(super) fn has(&self, metric: Metric) -> bool {

@@ -51,8 +51,9 @@ pub(super) fn measure(
     sets[1].source = described(&data);
     let [inputs, targets] = lengths(&*dataset, &data);
     let mut extractors = measure.extractor().zip(measure.extractor());
-    let bar = bar(dataset.len(), "translating");
-    for index in 0..dataset.len() {
+    let items = measure.shard.of((0..dataset.len()).collect());
+    let bar = bar(items.len(), "translating");
+    for index in items {
         let item = dataset.item(index, Key::new(0, Purpose::Augment).at(index as u64))?;
         let name = item.name.clone();
         let mut batch = Batch::collate(vec![item])?;
@@ -84,7 +85,7 @@ pub(super) fn measure(
         None => None,
     };
     let notes = trained.notes().iter().cloned().chain(dataset.describe().notes).collect();
-    Ok(measure.finish(sets, features, notes))
+    Ok(Measured { step: trained.step(), ..measure.finish(sets, features, notes) })
 }
 
 /// The dataset as it is to be translated: every image once, not mirrored, and where training crops at random, the whole image in

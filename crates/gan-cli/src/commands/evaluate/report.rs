@@ -1,9 +1,8 @@
 //! What was measured, as a table and as JSON.
 
-use super::Args;
+use super::facts::Facts;
 use super::measure::{ImageSet, Measured};
 use super::metric::{LeftOut, Metric};
-use super::networks::Networks;
 use crate::exit::{BAD_DATA, BAD_MODEL, Coded};
 use gan_metrics::bootstrap::{Interval, mean_interval};
 use gan_metrics::distribution::{Features, Subsets, fid, kid, kid_interval, precision_recall};
@@ -38,10 +37,12 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn of(args: &Args, networks: &Networks, measured: Measured) -> anyhow::Result<Self> {
-        let Measured { fake, real, names, values, features, mut selection, notes } = measured;
+    /// Subsets and intervals are drawn by `seed`.
+    pub(super) fn of(seed: u64, facts: &Facts, measured: Measured) -> anyhow::Result<Self> {
+        let Measured { fake, real, names, values, features, mut selection, notes, .. } = measured;
+        let protocol: Protocol = facts.protocol.parse().map_err(anyhow::Error::msg)?;
         let mut warnings = notes;
-        let mut rows: Vec<Row> = values.iter().map(|(metric, values)| paired(*metric, values, args.seed)).collect();
+        let mut rows: Vec<Row> = values.iter().map(|(metric, values)| paired(*metric, values, seed)).collect();
         let identical = values.get(&Metric::Psnr).map_or(0, |all| all.iter().filter(|v| v.is_infinite()).count());
         if identical > 0 {
             warnings.push(format!(
@@ -52,7 +53,7 @@ impl Report {
         if let Some([(fakes, _), (reals, _)]) = &features {
             let metrics: Vec<Metric> = selection.metrics().filter(|metric| metric.is_of_sets()).collect();
             for metric in metrics {
-                match of_sets(metric, fakes, reals, args) {
+                match of_sets(metric, fakes, reals, (protocol, seed)) {
                     Ok(more) => rows.extend(more),
                     Err(error @ gan_metrics::Error::TooFew { .. }) => {
                         selection.leave_out(|other| other == metric, &error.to_string());
@@ -65,22 +66,22 @@ impl Report {
         let values: BTreeMap<&str, Vec<f64>> = values.into_iter().map(|(metric, v)| (metric.name(), v)).collect();
         let details = json!({
             "version": 1,
-            "gan-cli": env!("CARGO_PKG_VERSION"),
-            "seed": args.seed,
-            "device": args.place.device,
+            "gan-cli": facts.version,
+            "seed": seed,
+            "device": facts.device,
             "fake": set(&fake),
             "real": set(&real),
-            "protocol": networks.inception.as_ref().map(|(_, digest)| json!({
-                "name": args.protocol.name(),
-                "resize": args.protocol.resize(),
-                "inception_sha256": digest.to_string(),
+            "protocol": facts.inception.as_ref().map(|digest| json!({
+                "name": protocol.name(),
+                "resize": protocol.resize(),
+                "inception_sha256": digest,
                 "features_computed": features.as_ref().map(|[(_, fake), (_, real)]| fake + real),
             })),
-            "lpips": networks.lpips.as_ref().map(|lpips| json!({
-                "net": args.lpips_net.name(),
+            "lpips": facts.lpips.as_ref().map(|lpips| json!({
+                "net": lpips.net,
                 "version": "0.1",
-                "trunk_sha256": lpips.trunk.to_string(),
-                "heads_sha256": lpips.heads.to_string(),
+                "trunk_sha256": lpips.trunk,
+                "heads_sha256": lpips.heads,
             })),
             "pairs": names,
             "values": values,
@@ -153,7 +154,12 @@ fn paired(metric: Metric, values: &[f64], seed: u64) -> Row {
     Row { name, value, interval: mean_interval(values, seed), images: values.len().to_string(), digits, about }
 }
 
-fn of_sets(metric: Metric, fakes: &Features, reals: &Features, args: &Args) -> gan_metrics::Result<Vec<Row>> {
+fn of_sets(
+    metric: Metric,
+    fakes: &Features,
+    reals: &Features,
+    (protocol, seed): (Protocol, u64),
+) -> gan_metrics::Result<Vec<Row>> {
     let images = format!("{} / {}", fakes.len(), reals.len());
     let row =
         |name, value, interval, digits, about| Row { name, value, interval, images: images.clone(), digits, about };
@@ -162,19 +168,19 @@ fn of_sets(metric: Metric, fakes: &Features, reals: &Features, args: &Args) -> g
             vec![row("FID", fid(fakes, reals)?.value, None, 3, "lower is better; compare equal numbers of images")]
         }
         Metric::Kid => {
-            let subsets = match args.protocol {
+            let subsets = match protocol {
                 Protocol::TorchFidelity => Subsets::TORCH_FIDELITY,
-                Protocol::Clean | Protocol::Pytorch => Subsets::keyed(args.seed),
+                Protocol::Clean | Protocol::Pytorch => Subsets::keyed(seed),
             };
             let kid = kid(fakes, reals, subsets)?;
-            let interval = kid_interval(fakes, reals, kid.mean(), args.seed).ok();
+            let interval = kid_interval(fakes, reals, kid.mean(), seed).ok();
             vec![row("KID", kid.mean(), interval, 6, "lower is better; may fall below 0")]
         }
         _ => {
             let found = precision_recall(fakes, reals, NEIGHBOURS)?;
             let numbers =
                 |inside: &[bool]| inside.iter().map(|inside| f64::from(u8::from(*inside))).collect::<Vec<_>>();
-            let interval = |inside: &[bool]| mean_interval(&numbers(inside), args.seed);
+            let interval = |inside: &[bool]| mean_interval(&numbers(inside), seed);
             let (generated, real) = (interval(&found.generated_inside), interval(&found.real_inside));
             vec![
                 row("precision", found.precision(), generated, 4, "share of fakes among the real images"),
