@@ -28,6 +28,9 @@ const CUTS: [(&str, u64); 7] = [
     ("before the last step", 11),
 ];
 
+/// No step is the last one.
+const NEVER: u64 = 0;
+
 /// Loader threads and threads that compute.
 const THREADS: [(usize, usize); 6] = [(0, 1), (1, 2), (4, 1), (0, 2), (1, 1), (4, 2)];
 
@@ -60,7 +63,7 @@ fn validations(run: &Path) -> Vec<ValidationRecord> {
 fn check(method: &'static MethodSpec, number: usize) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
-    let outcome = launch(method, &whole, THREADS[0], false, TOTAL);
+    let outcome = launch(method, &whole, THREADS[0], false, NEVER);
     assert_eq!((outcome.finish, outcome.step), (Finish::Complete, TOTAL));
     let measured = validations(&whole);
     assert_eq!(measured.iter().map(|record| record.step).collect::<Vec<_>>(), [4, 8, 12], "{}", method.name);
@@ -76,7 +79,7 @@ fn check(method: &'static MethodSpec, number: usize) -> usize {
             let run = folder.path().join(format!("cut-{cut}-{which}"));
             let stopped = launch(method, &run, threads, false, cut);
             assert_eq!((stopped.finish, stopped.step), (Finish::Interrupted, cut), "{what}");
-            let outcome = launch(method, &run, after, true, TOTAL);
+            let outcome = launch(method, &run, after, true, NEVER);
             assert_eq!((outcome.finish, outcome.step), (Finish::Complete, TOTAL), "{what}");
             assert_same(&what, &run, &whole);
             assert_eq!(validations(&run), measured, "{what}");

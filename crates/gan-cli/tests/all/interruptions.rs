@@ -68,17 +68,19 @@ fn reader(child: &mut Child) -> Option<std::thread::JoinHandle<String>> {
     Some(std::thread::spawn(move || std::io::read_to_string(&mut pipe).unwrap()))
 }
 
-/// One launch of the run. Returns how long it took to end, for what ends it.
-fn disturb(bench: &Bench, method: &str, kind: Kind, args: &[String], random: &mut Stream) -> Option<Duration> {
+/// One launch of the run. Returns how long it took to end.
+fn disturb(bench: &Bench, method: &str, kind: Kind, args: &[String], random: &mut Stream) -> Duration {
     let mut child = started(bench, kind, args);
     let stderr = if kind == ClosedPipes { None } else { reader(&mut child) };
-    std::thread::sleep(Duration::from_millis(random.below(80)));
+    let mut pause = |most: u64| Duration::from_micros(random.below(1000 * most));
+    std::thread::sleep(pause(80));
+    let (gap, stopped, after) = (pause(15), pause(200), pause(50));
     let goes_on = |child: &mut Child| assert_eq!(child.try_wait().unwrap(), None, "{method}: {kind:?} ended it");
-    let mut ends_with = |child: &mut Child, name: &str| {
+    let ends_with = |child: &mut Child, name: &str| {
         let sent = Instant::now();
         signal(child, name);
         if kind == Twice {
-            std::thread::sleep(Duration::from_micros(random.below(15_000)));
+            std::thread::sleep(gap);
             signal(child, name);
         }
         // A run that was over just then is complete.
@@ -104,10 +106,10 @@ fn disturb(bench: &Bench, method: &str, kind: Kind, args: &[String], random: &mu
         }
         StopAndGoOn => {
             signal(&child, "STOP");
-            std::thread::sleep(Duration::from_millis(100 + random.below(100)));
+            std::thread::sleep(stopped);
             goes_on(&mut child);
             signal(&child, "CONT");
-            std::thread::sleep(Duration::from_millis(random.below(50)));
+            std::thread::sleep(after);
             ends_with(&mut child, "TERM")
         }
         ClosedPipes => {
@@ -128,7 +130,7 @@ fn disturb(bench: &Bench, method: &str, kind: Kind, args: &[String], random: &mu
             assert!(text.contains(&format!("interrupted at step {step}; saved run/checkpoints/{step}\n")), "{text}");
         }
     }
-    Some(took)
+    took
 }
 
 /// All kinds in a random order, a launch each, against a run that nobody disturbed.
@@ -145,7 +147,7 @@ fn round(method: &str, more: &[&str], number: u64) -> (usize, Duration) {
     let mut slowest = Duration::ZERO;
     for kind in kinds {
         let before = newest_step(&run);
-        slowest = slowest.max(disturb(&bench, method, kind, &args, &mut random).unwrap_or_default());
+        slowest = slowest.max(disturb(&bench, method, kind, &args, &mut random));
         assert!(newest_step(&run) > before, "{method}: {kind:?}: nothing was kept");
         args = resume(method, "run").map(String::from).to_vec();
     }

@@ -88,7 +88,6 @@ fn remedy(reason: &io::Error) -> &'static str {
         io::ErrorKind::NotFound => "check that the path exists",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "choose a path that is not taken",
         io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => "move it away",
-        io::ErrorKind::InvalidFilename => "choose another name",
         _ => "check the disk and try again",
     }
 }
