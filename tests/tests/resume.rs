@@ -4,6 +4,8 @@
 
 #[path = "resume/accumulated.rs"]
 mod accumulated;
+#[path = "resume/matrix.rs"]
+mod matrix;
 
 use gan_data::DataMode;
 use gan_train::checkpoint::{self, Snapshot};

@@ -4,6 +4,10 @@
 
 #[path = "run_folder/data.rs"]
 mod data;
+#[path = "run_folder/dates.rs"]
+mod dates;
+#[path = "run_folder/edited.rs"]
+mod edited;
 #[path = "run_folder/files.rs"]
 mod files;
 #[path = "run_folder/formats.rs"]

@@ -74,8 +74,11 @@ impl RunFolder {
     /// [`Error::RunFolder`] if something is there already, [`Error::Busy`] if another process is faster.
     pub fn create(storage: &dyn Storage, path: &Path, config: &str, info: &RunInfo) -> Result<Self> {
         create_durably(storage, path)?;
+        // A folder that is refused is left as it is, without a lock.
+        if !is_run(storage, path) {
+            refuse_strangers(storage, path)?;
+        }
         let mut run = Self::locked(path)?;
-        let entries = storage.list(path).map_err(|e| Error::io("list", path, e))?;
         if is_run(storage, path) {
             return Err(Error::RunFolder {
                 path: path.to_owned(),
@@ -83,15 +86,7 @@ impl RunFolder {
                 remedy: "resume that run, or choose another folder",
             });
         }
-        // A first attempt that was interrupted may have left these; anything else belongs to someone.
-        let ours = |name: &str| name == "lock" || name.starts_with("run.json") || name.starts_with('.');
-        if let Some(stranger) = entries.iter().find(|entry| !ours(&entry.name)) {
-            return Err(Error::RunFolder {
-                path: path.to_owned(),
-                reason: format!("it is not empty (it contains {})", stranger.name),
-                remedy: "choose another folder",
-            });
-        }
+        refuse_strangers(storage, path)?;
         run.config = config.to_owned();
         run.info = Some(launch::recorded(None, info));
         run.write(storage, INFO)?;
@@ -219,6 +214,21 @@ impl RunFolder {
 }
 
 /// Whether the folder holds a run: a configuration, or a checkpoint that one can be restored from.
+/// Refuses a folder for a new run that holds anything but what an interrupted first attempt may have left: it belongs to
+/// someone.
+fn refuse_strangers(storage: &dyn Storage, path: &Path) -> Result<()> {
+    let entries = storage.list(path).map_err(|e| Error::io("list", path, e))?;
+    let ours = |name: &str| name == "lock" || name.starts_with("run.json") || name.starts_with('.');
+    match entries.iter().find(|entry| !ours(&entry.name)) {
+        Some(stranger) => Err(Error::RunFolder {
+            path: path.to_owned(),
+            reason: format!("it is not empty (it contains {})", stranger.name),
+            remedy: "choose another folder",
+        }),
+        None => Ok(()),
+    }
+}
+
 fn is_run(storage: &dyn Storage, path: &Path) -> bool {
     let has_config = storage.list(path).is_ok_and(|entries| entries.iter().any(|entry| entry.name == CONFIG));
     has_config || exists(storage, path)
@@ -410,7 +420,8 @@ mod tests {
         std::fs::write(folder.path().join("holiday.jpg"), "x").unwrap();
         let error = RunFolder::create(&Disk, folder.path(), "", &info()).unwrap_err().to_string();
         assert!(error.contains("holiday.jpg"), "{error}");
-        assert!(!folder.path().join("config.toml").exists());
+        let left: Vec<_> = Disk.list(folder.path()).unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(left, ["holiday.jpg"], "a folder that is refused stays as it is");
         for odd in [folder.path().join("holiday.jpg"), folder.path().join("x".repeat(300))] {
             let error = RunFolder::create(&Disk, &odd, "", &info()).unwrap_err().to_string();
             assert!(error.contains(&*odd.to_string_lossy()), "{error}");

@@ -266,39 +266,3 @@ fn diverged_in_the_last_step() {
     ran.fails(6, &["diverged", "lower learning rate", "there is no checkpoint", "start anew"]);
     assert!(!has_checkpoint(&bench.path("run")));
 }
-
-/// Full disks, by a limit on the size of files that the shell sets for the process.
-#[cfg(unix)]
-#[test]
-fn full_disk() {
-    let bench = Bench::new();
-    let limited = |blocks: u32, args: &[String]| -> Ran {
-        let quoted: Vec<_> = args.iter().map(|a| format!("'{a}'")).collect();
-        // Without a handler the signal would end the process; ignoring it turns it into an error of the write.
-        let script =
-            format!("trap '' XFSZ; ulimit -f {blocks}; exec '{}' {}", env!("CARGO_BIN_EXE_gan-cli"), quoted.join(" "));
-        let mut command = std::process::Command::new("sh");
-        command.args(["-c", &script]).current_dir(bench.path("")).output().unwrap().into()
-    };
-    // No room for weights: training is told at the end, and nothing half-written stays.
-    let few = ["max_steps=3", "save_latest_freq=1", "display_freq=0"];
-    let ran = limited(24, &tiny_in("pix2pix", "run", &few));
-    ran.fails(1, &["cannot write", "run/checkpoints", "free some space"]);
-    assert!(ran.err.contains("training goes on without a new checkpoint"), "{}", ran.err);
-    assert!(!has_checkpoint(&bench.path("run")));
-    // With room again, the run goes on.
-    bench.ok(resume("pix2pix", "run"));
-    assert_eq!(newest(&bench.path("run")).step, 3);
-    // The older checkpoint outlives a disk that has become full.
-    let args: Vec<String> =
-        resume("pix2pix", "run").into_iter().chain(["--set", "max_steps=6"]).map(String::from).collect();
-    limited(24, &args).fails(1, &["cannot write", "free some space"]);
-    assert_eq!(newest(&bench.path("run")).step, 3);
-
-    let translate = ["translate", "--model", "run", "--input", "big.png", "--output", "out.png"];
-    image(&bench.path("big.png"), 200, 200);
-    limited(8, &translate.map(String::from)).fails(1, &["out.png"]);
-    assert!(!bench.path("out.png").exists());
-    limited(8, &["dataset", "synth", "facades", "--out", "drawn", "--count", "2", "--test", "0"].map(String::from))
-        .fails(1, &["drawn", "write"]);
-}

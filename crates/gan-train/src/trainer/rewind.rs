@@ -77,4 +77,6 @@ impl Run<'_> {
 }
 
 #[cfg(test)]
+mod injected;
+#[cfg(test)]
 mod tests;

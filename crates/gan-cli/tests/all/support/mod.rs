@@ -12,6 +12,11 @@ use tempfile::TempDir;
 /// Longest that anything here may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// `short`, or `long` where the long counts are wanted (`GAN_TEST_LONG=1`): the same test, repeated more often.
+pub(crate) fn repeats(short: u64, long: u64) -> u64 {
+    if std::env::var_os("GAN_TEST_LONG").is_some_and(|value| value == "1") { long } else { short }
+}
+
 /// A folder in which the binary is run.
 pub(crate) struct Bench {
     folder: TempDir,
@@ -123,6 +128,52 @@ pub(crate) fn newest(run: &Path) -> Snapshot {
 /// Whether a run has a checkpoint.
 pub(crate) fn has_checkpoint(run: &Path) -> bool {
     checkpoint::load_latest(&Disk, run, None).is_ok()
+}
+
+/// The steps of a run's checkpoints, ascending.
+pub(crate) fn steps(run: &Path) -> Vec<u64> {
+    let Ok(entries) = std::fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut steps: Vec<u64> = names.filter_map(|name| name.parse().ok()).collect();
+    steps.sort_unstable();
+    steps
+}
+
+/// The checkpoint of a step, which has to be whole.
+#[track_caller]
+pub(crate) fn checkpoint_of(run: &Path, step: u64) -> Snapshot {
+    let loaded = checkpoint::load(&Disk, &run.join("checkpoints").join(step.to_string()));
+    loaded.unwrap_or_else(|error| panic!("{error}")).snapshot
+}
+
+/// Checks that every checkpoint of `run` is the one of that step in `whole`, which has kept all of its own.
+/// Returns how many there are.
+#[track_caller]
+pub(crate) fn assert_part_of(run: &Path, whole: &Path) -> usize {
+    let steps = steps(run);
+    for step in &steps {
+        assert_same_tensors(&checkpoint_of(run, *step), &checkpoint_of(whole, *step));
+    }
+    steps.len()
+}
+
+/// Waits until something in `RUN/checkpoints` has a name with this prefix that the process gave it. False if the process
+/// has ended before.
+pub(crate) fn wait_for_part(run: &Path, prefix: &str, child: &mut Child) -> bool {
+    let (folder, end) = (run.join("checkpoints"), format!("-{}", child.id()));
+    let start = Instant::now();
+    loop {
+        let mut names =
+            std::fs::read_dir(&folder).into_iter().flatten().filter_map(|e| e.ok()?.file_name().into_string().ok());
+        if names.any(|name| name.starts_with(prefix) && name.ends_with(&end)) {
+            return true;
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {prefix}*{end}");
+        std::thread::sleep(Duration::from_micros(100));
+    }
 }
 
 /// Checks that two checkpoints agree in step and in every bit of every tensor.

@@ -7,8 +7,9 @@ use crate::checkpoint::{load_latest, save};
 use crate::storage::fault::{Fault, FaultyStorage};
 use crate::storage::volatile::VolatileStorage;
 
+/// How many; more where the long counts are wanted (`GAN_TEST_LONG=1`).
 fn cases() -> u64 {
-    std::env::var("GAN_POWER_CUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(2000)
+    if std::env::var_os("GAN_TEST_LONG").is_some_and(|value| value == "1") { 100_000 } else { 2000 }
 }
 
 #[test]
