@@ -15,7 +15,7 @@
 //!   `GAN_KERNELS` in the environment).
 //! - **Memory is bounded**: padded and unfolded tensors are never made whole. Working buffers are reused; a thread keeps at
 //!   most 32 MiB of them. A [`weight::Weight`] that never changes keeps at most two packed forms of at most 40 MiB each, one for each
-//!   direction, and all weights together 256 MiB; [`weight::Weight::forget_packed`] frees them, [`weight::Weight::keep_none`] does without.
+//!   direction, and all weights together 288 MiB; [`weight::Weight::forget_packed`] frees them, [`weight::Weight::keep_none`] does without.
 //!   Weights in training keep none.
 //!
 //! - **Locks are short but real**: an accumulator's storage is locked while an operator adds to it. Do not call operators

@@ -7,6 +7,9 @@ use crate::scratch::Scratch;
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 6;
 
+/// Bytes of a cache line, which no vector is longer than.
+const LINE: usize = 64;
+
 /// Columns of a block of [`OuterProduct`].
 pub(super) fn block(isa: Isa) -> usize {
     isa.lanes() * if isa == Isa::Avx512 { 4 } else { 2 }
@@ -26,6 +29,8 @@ pub(super) struct OuterProduct<'a> {
     pub(super) pitch: usize,
     /// Whether `to` is overwritten, not added to.
     pub(super) first: bool,
+    /// Whether what is overwritten is written past the caches, for it is large and not read soon. A [`fence`](crate::cpu::simd::fence) is the caller's.
+    pub(super) streams: bool,
 }
 
 impl OuterProduct<'_> {
@@ -37,12 +42,19 @@ impl OuterProduct<'_> {
         assert!(to.len() >= (self.rows - 1) * self.pitch + self.columns);
         let mut finite = true;
         if self.columns == block {
-            product(isa, self, to, &mut finite);
+            let aligned =
+                to.as_ptr().addr().is_multiple_of(LINE) && (self.pitch * size_of::<f32>()).is_multiple_of(LINE);
+            product(isa, &OuterProduct { streams: self.streams && self.first && aligned, ..*self }, to, &mut finite);
             return finite;
         }
         let mut whole = Scratch::take(self.rows * block);
         // What comes of the columns behind the last one says nothing.
-        product(isa, &OuterProduct { columns: block, pitch: block, first: true, ..*self }, &mut whole, &mut true);
+        product(
+            isa,
+            &OuterProduct { columns: block, pitch: block, first: true, streams: false, ..*self },
+            &mut whole,
+            &mut true,
+        );
         for (to, from) in to.chunks_mut(self.pitch).zip(whole.chunks_exact(block)) {
             for (to, &sum) in to[..self.columns].iter_mut().zip(from) {
                 *to = if self.first { sum } else { *to + sum };
@@ -97,7 +109,7 @@ unsafe fn product_tile<S: Simd, const M: usize, const V: usize>(p: &OuterProduct
         let mut x = p.x.as_ptr();
         let mut s = p.s.as_ptr().add(r * p.row);
         // What is added to or overwritten at the end comes from memory in the meantime.
-        for m in 0..M {
+        for m in (0..M).filter(|_| !p.streams) {
             for v in 0..V {
                 prefetch(to.add(m * p.pitch + v * S::LANES));
             }
@@ -127,7 +139,11 @@ unsafe fn product_tile<S: Simd, const M: usize, const V: usize>(p: &OuterProduct
             for (v, &acc) in acc.iter().enumerate() {
                 let to = to.add(m * p.pitch + v * S::LANES);
                 let sum = if p.first { acc } else { S::add(S::load(to), acc) };
-                S::store(to, sum);
+                if p.streams {
+                    S::stream(to, sum);
+                } else {
+                    S::store(to, sum);
+                }
                 zeros = S::fma(sum, S::zero(), zeros);
             }
         }
