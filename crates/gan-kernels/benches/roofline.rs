@@ -102,17 +102,29 @@ fn multiply_adds() -> f32 {
         fn avx512(x: f32) -> f32 {
             let (x, mut sums) = (_mm512_set1_ps(x), [_mm512_setzero_ps(); CHAINS]);
             for _ in 0..ROUNDS {
-                sums = sums.map(|sum| _mm512_fmadd_ps(x, x, sum));
+                for sum in &mut sums {
+                    *sum = _mm512_fmadd_ps(x, x, *sum);
+                }
             }
-            sums.map(|sum| _mm512_reduce_add_ps(sum)).iter().sum()
+            let mut total = 0.0;
+            for sum in sums {
+                total += _mm512_reduce_add_ps(sum);
+            }
+            total
         }
         #[target_feature(enable = "avx2,fma")]
         fn avx2(x: f32) -> f32 {
             let (x, mut sums) = (_mm256_set1_ps(x), [_mm256_setzero_ps(); CHAINS]);
             for _ in 0..2 * ROUNDS {
-                sums = sums.map(|sum| _mm256_fmadd_ps(x, x, sum));
+                for sum in &mut sums {
+                    *sum = _mm256_fmadd_ps(x, x, *sum);
+                }
             }
-            sums.map(|sum| _mm256_cvtss_f32(sum)).iter().sum()
+            let mut total = _mm256_setzero_ps();
+            for sum in sums {
+                total = _mm256_add_ps(total, sum);
+            }
+            _mm256_cvtss_f32(total)
         }
         match instructions() {
             // SAFETY: this instruction set was detected.

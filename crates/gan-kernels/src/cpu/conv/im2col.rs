@@ -9,7 +9,7 @@
 //! is kept, which leaves reading them, front to back. Products are the same.
 use super::epilogue::Epilogue;
 use super::joined::Joined;
-use super::outer_product::{OuterProduct, ROWS, block, turn};
+use super::outer_product::{Factors, OuterProduct, ROWS, block, turn};
 use super::small_spatial::{Dot, Spread};
 use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::planes::Shared;
@@ -144,6 +144,22 @@ fn by_channel(isa: Isa, g: &Geometry, small: Joined<'_, f32>) -> Scratch {
     out
 }
 
+/// The small end as `[panel of ROWS pixels][co][pixel of the panel]`; what is behind the last pixel is arbitrary.
+fn in_panels(isa: Isa, g: &Geometry, small: Joined<'_, f32>) -> Scratch {
+    let (pixels, area) = (pixels(g), g.ho * g.wo);
+    let mut out = Scratch::take(g.co * pixels.next_multiple_of(ROWS));
+    out.par_chunks_mut(g.co * ROWS).enumerate().for_each(|(panel, out)| {
+        let first = panel * ROWS;
+        for (c, row) in out.chunks_exact_mut(ROWS).enumerate() {
+            for (pixel, to) in (first..pixels).zip(row) {
+                *to = small.plane(pixel / area * g.co + c, area)[pixel % area];
+            }
+        }
+        small.activate(isa, out);
+    });
+    out
+}
+
 /// From the big end to the small end, with bias and activation.
 pub(super) fn forward(
     isa: Isa,
@@ -158,13 +174,17 @@ pub(super) fn forward(
     let share = share(g.co).next_multiple_of(block);
     let pitch = PASS.min(depth) + 16;
     let matrix = Matrix::new(isa, g, x, PASS, pitch);
-    // All weights as the passes take them, `[block][pass][column][channel]`.
+    // All weights as the tasks take them, `[task][pass][block][column][channel]`.
     let (piece, passes) = (PASS * block, depth.div_ceil(PASS));
-    let form = Form { name: "stream", numbers: [block, 0, 0, 0] };
+    let form = Form { name: "stream", numbers: [block, share, 0, 0] };
     let turn_all = |to: &mut [f32]| {
-        to.par_chunks_mut(piece).enumerate().for_each(|(i, to)| {
-            let (w, k) = (&w[i / passes * block * depth..], i % passes * PASS);
-            turn(isa, &w[k..], depth, block.min(w.len() / depth), PASS.min(depth - k), block, to);
+        let tasks = to.par_chunks_mut(share / block * passes * piece).zip(w.par_chunks(share * depth));
+        tasks.for_each(|(to, w)| {
+            let blocks = w.len().div_ceil(block * depth);
+            for (i, to) in to.chunks_exact_mut(piece).enumerate() {
+                let (w, k) = (&w[i % blocks * block * depth..], i / blocks * PASS);
+                turn(isa, &w[k..], depth, block.min(w.len() / depth), PASS.min(depth - k), block, to);
+            }
         });
     };
     let kept = if few { None } else { weight.kept(form, g.co.div_ceil(block) * passes * piece, turn_all).ok() };
@@ -184,7 +204,10 @@ pub(super) fn forward(
             }
             for (i, (w, sums)) in w.chunks(block * depth).zip(sums.chunks_exact_mut(pixels * block)).enumerate() {
                 let x = match &kept {
-                    Some(kept) => &kept[((task * share / block + i) * passes + k / PASS) * piece..][..columns * block],
+                    Some(kept) => {
+                        let blocks = channels.div_ceil(block);
+                        &kept[(task * share / block * passes + k / PASS * blocks + i) * piece..][..columns * block]
+                    }
                     None => {
                         turn(isa, &w[k..], depth, w.len() / depth, columns, block, &mut turned);
                         &turned
@@ -193,14 +216,13 @@ pub(super) fn forward(
                 OuterProduct {
                     x,
                     len: columns,
-                    s,
-                    row: pitch,
-                    step: 1,
+                    s: Factors::Rows(s, pitch),
                     rows: pixels,
                     columns: block,
                     pitch: block,
                     first,
                     streams: false,
+                    next: if kept.is_some() { piece } else { 0 },
                 }
                 .run(isa, sums);
             }
@@ -232,7 +254,8 @@ pub(super) fn backward_data(
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
     let (taps, pixels, area) = (g.kh * g.kw, pixels(g), g.h * g.w);
-    let dy = by_channel(isa, g, dy);
+    let few = pixels <= FEW;
+    let dy = if few { by_channel(isa, g, dy) } else { in_panels(isa, g, dy) };
     let windows = windows(g);
     let mut out = for_overwrite(g.n * g.ci * area);
     let shared = Shared::new(&mut out);
@@ -246,7 +269,6 @@ pub(super) fn backward_data(
             gather_columns(g, w, task * step * taps, step.min(g.ci - task * step) * taps, block, to);
         });
     };
-    let few = pixels <= FEW;
     let kept = if few { None } else { weight.kept(form, g.ci.div_ceil(step) * share, gather_all).ok() };
     (0..g.ci.div_ceil(step)).into_par_iter().for_each(|task| {
         let first = task * step;
@@ -265,7 +287,7 @@ pub(super) fn backward_data(
                     &own
                 }
             };
-            spread(isa, g, &dy, x, width, &mut matrix);
+            spread(isa, g, &dy, x, width, if kept.is_some() { g.co * block } else { 0 }, &mut matrix);
         }
         for ci in 0..count {
             for image in 0..g.n {
@@ -296,22 +318,21 @@ fn gather_columns(g: &Geometry, w: &[f32], first: usize, width: usize, block: us
     }
 }
 
-/// `matrix[p][k] = Σ_c dy[c][p] · w[c][k]` for `width` columns, of weights `[block][co][column]`.
-fn spread(isa: Isa, g: &Geometry, dy: &[f32], w: &[f32], width: usize, matrix: &mut [f32]) {
+/// `matrix[p][k] = Σ_c dy[c][p] · w[c][k]` for `width` columns, of weights `[block][co][column]`. `next`: see [`OuterProduct::next`].
+fn spread(isa: Isa, g: &Geometry, dy: &[f32], w: &[f32], width: usize, next: usize, matrix: &mut [f32]) {
     let (pixels, block) = (pixels(g), block(isa));
     for (i, x) in w.chunks_exact(g.co * block).enumerate().take(width.div_ceil(block)) {
         let columns = block.min(width - i * block);
         OuterProduct {
             x,
             len: g.co,
-            s: dy,
-            row: 1,
-            step: pixels,
+            s: Factors::Panels(dy),
             rows: pixels,
             columns,
             pitch: width,
             first: true,
             streams: false,
+            next,
         }
         .run(isa, &mut matrix[i * block..]);
     }
@@ -335,14 +356,13 @@ pub(super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], int
                     all &= OuterProduct {
                         x,
                         len: pixels,
-                        s,
-                        row: pixels,
-                        step: 1,
+                        s: Factors::Rows(s, pixels),
                         rows,
                         columns,
                         pitch: depth,
                         first: fresh,
                         streams: true,
+                        next: 0,
                     }
                     .run(isa, &mut into[k..]);
                 }

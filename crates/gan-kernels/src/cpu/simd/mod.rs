@@ -24,6 +24,18 @@ pub(crate) fn prefetch(at: *const f32) {
     let _ = at;
 }
 
+/// As [`prefetch`], as far as the second-level cache.
+#[inline(always)]
+pub(crate) fn prefetch_far(at: *const f32) {
+    // SAFETY: as above.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Lets other threads see what was stored past the caches.
 #[inline(always)]
 pub(crate) fn fence() {
