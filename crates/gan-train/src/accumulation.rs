@@ -7,7 +7,6 @@
 use crate::method::{Losses, Method, StepContext};
 use crate::{Error, Result};
 use gan_data::Batch;
-use gan_kernels::dispatch::on_pool;
 
 /// One step from micro-batches. `upload` brings one to the device whenever it passes. `cx` is that of the first; the others
 /// count on, so that no two share a key.
@@ -26,10 +25,7 @@ pub fn accumulated_step(
     let number = cx.update + 1;
     if let [batch] = batches {
         let batch = upload(batch.clone())?;
-        // A device's context belongs to its thread.
-        let losses =
-            if batch.a.device().is_cpu() { on_pool(|| method.step(&batch, cx)) } else { method.step(&batch, cx) };
-        return losses.map_err(|error| error.in_step(number, &batch));
+        return method.step(&batch, cx).map_err(|error| error.in_step(number, &batch));
     }
     for (_, optimizer, _) in method.state().optimizers {
         // A step that failed half-way may have left a total.
