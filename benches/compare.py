@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Compares `gan-cli bench` with PyTorch (and ONNX Runtime): whole training steps and translations, in turns.
+"""Compares `gan-cli bench` with PyTorch, ONNX Runtime, OpenVINO and ncnn: whole training steps and translations, in turns.
 
     cargo build --release
-    pip install torch onnxruntime onnx
+    pip install torch onnx onnxruntime openvino ncnn
     python benches/compare.py                       # every case of docs/benchmarks.md
+    python benches/compare.py --quick               # four cases, under five minutes
     python benches/compare.py step-pix2pix --size 256 256 --pairs 7
 
-For every case all variants of PyTorch are tried first; the fastest takes part. Then both programs stand ready at the
-same time and do one run each in turn, so that whatever else the machine does hits both. A ratio is our median over
-the median of PyTorch's best variant; below 1 this project is faster. Memory is the most that each process had resident.
+For every case all variants of PyTorch are tried first; the fastest takes part. Then all programs stand ready at the
+same time and do one run each in turn, so that whatever else the machine does hits all. A ratio is our median over
+another's: that of PyTorch's best variant, and the smallest of all; below 1 this project is faster. An engine that is not installed or
+cannot convert the network is named on standard error and left out. Memory is the most that each process had resident.
 """
 import argparse
 import json
@@ -18,6 +20,7 @@ import sys
 import time
 from pathlib import Path
 
+ENGINES = ["onnxruntime", "openvino", "ncnn"]
 HERE = Path(__file__).resolve().parent
 TABLE = [
     ("infer-resnet9", 256, 256, 1), ("infer-unet256", 256, 256, 1), ("infer-global", 256, 512, 1), ("infer-global", 512, 1024, 1),
@@ -25,6 +28,8 @@ TABLE = [
     ("step-pix2pix", 64, 64, 1), ("step-pix2pix", 128, 128, 1), ("step-cyclegan", 64, 64, 1), ("step-cyclegan", 128, 128, 1),
     ("step-pix2pixhd", 64, 128, 1), ("step-cut", 256, 256, 1), ("step-fastcut", 256, 256, 1),
 ]
+
+QUICK = [("infer-resnet9", 256, 256, 1), ("infer-unet256", 256, 256, 1), ("step-pix2pix", 256, 256, 1), ("step-cyclegan", 128, 128, 1)]
 
 # Seconds before every turn. Idle threads may look for work for a while after a turn, at the expense of the next program.
 PAUSE = 0.3
@@ -92,8 +97,12 @@ def best_variant(a, case):
 def compare(a, case):
     best, tried = best_variant(a, case)
     sides = {"gan-cli": ours(a, case, a.pairs, a.warmup), best: torchs(a, case, best, a.pairs, a.warmup)}
-    if case[0].startswith("infer") and a.device == "cpu" and not a.no_onnx:
-        sides["onnxruntime"] = torchs(a, case, "onnxruntime", a.pairs, a.warmup)
+    if case[0].startswith("infer") and a.device == "cpu":
+        for engine in a.engines:
+            try:
+                sides[engine] = torchs(a, case, engine, a.pairs, a.warmup)
+            except RuntimeError as error:
+                print(f"  {engine}: {error}", file=sys.stderr)
     times = {name: [] for name in sides}
     for _ in range(a.pairs):
         for name, side in sides.items():
@@ -101,16 +110,19 @@ def compare(a, case):
             times[name].append(side.turn())
     reports = {name: side.report() for name, side in sides.items()}
     median = {name: statistics.median(t) for name, t in times.items()}
+    first = min((name for name in sides if name != "gan-cli"), key=median.get)
     result = dict(
         case=case[0], size=case[1:3], batch=case[3], pairs=a.pairs, best=best, ratio=round(median["gan-cli"] / median[best], 3),
         ratio_of_minima=round(min(times["gan-cli"]) / min(times[best]), 3), memory_ratio=None,
-        ours=reports["gan-cli"], torch=reports[best], tried_ms={v: round(t, 1) for v, t in tried.items()})
+        best_of_all=first, ratio_of_all=round(median["gan-cli"] / median[first], 3),
+        ours=reports["gan-cli"], torch=reports[best], engines={name: reports[name] for name in a.engines if name in reports}, tried_ms={v: round(t, 1) for v, t in tried.items()})
     if reports["gan-cli"].get("peak_mib") and reports[best].get("peak_mib"):
         result["memory_ratio"] = round(reports["gan-cli"]["peak_mib"] / reports[best]["peak_mib"], 3)
-    if "onnxruntime" in sides:
-        result["ratio_onnxruntime"] = round(median["gan-cli"] / median["onnxruntime"], 3)
-        result["onnxruntime"] = reports["onnxruntime"]
     return result
+
+
+def engines_of(words):
+    return [] if words == "none" else words.split(",")
 
 
 def main():
@@ -123,23 +135,29 @@ def main():
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--tries", type=int, default=2, help="runs of each variant when the best one is looked for")
     parser.add_argument("--variant", help="PyTorch's variant, instead of its best one")
-    parser.add_argument("--no-onnx", action="store_true")
+    parser.add_argument("--engines", type=engines_of, default=ENGINES, help="those beside PyTorch in translations, with commas between; none for none")
+    parser.add_argument("--quick", action="store_true", help="four cases, PyTorch's variants that were fastest before, three pairs")
     parser.add_argument("--set", action="append", default=[], help="a setting of our training steps, key=value")
     parser.add_argument("--gan-cli", default=str(HERE.parent / "target" / "release" / "gan-cli"))
     parser.add_argument("--json", help="append every result to this file, one JSON object a line")
     a = parser.parse_args()
-    print("| case | PyTorch's best, ms | gan-cli, ms | ratio | of minima | of ONNX Runtime | memory, MiB | ratio |")
-    print("|---|---|---|---|---|---|---|---|")
-    for case in [(a.case, *a.size, a.batch)] if a.case else TABLE:
+    if a.quick:
+        a.pairs, a.warmup = min(a.pairs, 3), 1
+    print("| case | PyTorch's best, ms | ONNX Runtime, ms | OpenVINO, ms | ncnn, ms | gan-cli, ms | ratio to PyTorch | of minima | to the best of all | memory, MiB | ratio |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for case in [(a.case, *a.size, a.batch)] if a.case else QUICK if a.quick else TABLE:
+        if a.quick and not a.variant:
+            a.variants = ["channels_last" if case[0].startswith("infer") else "fused"]
         r = compare(a, case)
         if a.json:
             with open(a.json, "a") as file:
                 print(json.dumps(r), file=file)
         name = f"{r['case']} {case[2]}x{case[1]}" + (f" batch {case[3]}" if case[3] > 1 else "")
+        others = " | ".join(f"{r['engines'][e]['median_ms']:.0f}" if e in r["engines"] else "" for e in ENGINES)
         memory = f"{r['ours']['peak_mib']} / {r['torch']['peak_mib']}"
         print(
-            f"| {name} | {r['torch']['median_ms']:.0f} ({r['best']}) | {r['ours']['median_ms']:.0f} | **{r['ratio']:.2f}** |"
-            f" {r['ratio_of_minima']:.2f} | {r.get('ratio_onnxruntime', '')} | {memory} | {r['memory_ratio']} |", flush=True)
+            f"| {name} | {r['torch']['median_ms']:.0f} ({r['best']}) | {others} | {r['ours']['median_ms']:.0f} | {r['ratio']:.2f} |"
+            f" {r['ratio_of_minima']:.2f} | **{r['ratio_of_all']:.2f}** ({r['best_of_all']}) | {memory} | {r['memory_ratio']} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def run_nccl(a, gan_cli, report, write):
 def options(a, gan_cli, settings):
     return argparse.Namespace(
         gan_cli=str(gan_cli), device=a.device, set=settings, variant=None, variants=a.variants, tries=a.tries, pairs=a.pairs,
-        warmup=a.warmup, no_onnx=True)
+        warmup=a.warmup, engines=[])
 
 
 def alone(a, gan_cli, case, settings):

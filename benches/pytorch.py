@@ -5,8 +5,9 @@
     python benches/pytorch.py step-cyclegan --size 256 256 [--batch 1] [--device cpu|cuda] [--variant eager] [--runs 5] [--json]
 
 Variants: eager; fused (fused Adam); channels_last (with fused Adam); compile (torch.compile, fused Adam); amp,
-amp_channels_last and amp_compile (bf16 autocast; the last with channels_last and torch.compile); onnxruntime (translations on the CPU only, exported in memory; pip install onnxruntime onnx).
-Pictures lie in memory; nothing is loaded. With --paced a run waits for a line on standard input and answers with its
+amp_channels_last and amp_compile (bf16 autocast; the last with channels_last and torch.compile); onnxruntime, openvino and ncnn
+(translations on the CPU only: the network in another engine, see benches/engines.py; pip install onnx onnxruntime openvino ncnn).
+Images lie in memory; nothing is loaded. With --paced a run waits for a line on standard input and answers with its
 milliseconds, so that benches/compare.py can let two programs take turns.
 """
 import argparse
@@ -22,15 +23,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "oracl
 
 import torch  # noqa: E402
 
+import engines  # noqa: E402
 import nets  # noqa: E402
 import steps  # noqa: E402
 
 LABELS = 35
 CASES = ["infer-resnet9", "infer-unet256", "infer-global", "infer-local", "step-pix2pix", "step-cyclegan", "step-pix2pixhd", "step-cut", "step-fastcut"]
-VARIANTS = ["eager", "fused", "channels_last", "compile", "amp", "amp_channels_last", "amp_compile", "onnxruntime"]
+VARIANTS = ["eager", "fused", "channels_last", "compile", "amp", "amp_channels_last", "amp_compile", *engines.ENGINES]
 
 
-def pictures(a):
+def images(a):
     return (torch.rand(a.batch, 3, *a.size) * 2 - 1).to(a.device)
 
 
@@ -59,38 +61,24 @@ def build(a):
             "infer-local": lambda: nets.LocalEnhancer(LABELS + 1, n_down_global=4),
         }[a.case]
         net = make().to(a.device).eval()
-        return [net], net, (condition(a) if a.case in ("infer-global", "infer-local") else pictures(a),)
+        return [net], net, (condition(a) if a.case in ("infer-global", "infer-local") else images(a),)
     if a.case == "step-pix2pix":
         modules = [nets.UnetGenerator(num_downs=downs, dropout=True), nets.PatchDiscriminator(6)]
-        method, data = steps.Pix2Pix, (pictures(a), pictures(a))
+        method, data = steps.Pix2Pix, (images(a), images(a))
     elif a.case == "step-cyclegan":
         modules = [nets.ResnetGenerator() for _ in range(2)] + [nets.PatchDiscriminator(3, norm="instance") for _ in range(2)]
-        method, data = steps.CycleGan, (pictures(a), pictures(a))
+        method, data = steps.CycleGan, (images(a), images(a))
     elif a.case in ("step-cut", "step-fastcut"):
         modules = [nets.ResnetGenerator(antialias=True, antialias_up=True), nets.PatchDiscriminator(3, norm="instance", antialias=True)]
         modules.append(nets.PatchSample([3, 128, 256, 256, 256]))
-        method, data = (steps.FastCut if a.case == "step-fastcut" else steps.Cut), (pictures(a), pictures(a))
+        method, data = (steps.FastCut if a.case == "step-fastcut" else steps.Cut), (images(a), images(a))
     else:
         modules = [nets.GlobalGenerator(LABELS + 1), nets.MultiscaleDiscriminator(LABELS + 4, num_d=2), nets.Vgg19Slices()]
         modules[2].requires_grad_(False)
-        method, data = steps.Pix2PixHd, (condition(a), pictures(a))
+        method, data = steps.Pix2PixHd, (condition(a), images(a))
     for module in modules:
         module.to(a.device)
     return modules, method(*modules).step, data
-
-
-def onnx_session(net, data, threads):
-    import io
-
-    import onnxruntime
-
-    buffer = io.BytesIO()
-    torch.onnx.export(net, data, buffer, input_names=["x"], dynamo=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(buffer.getvalue(), options, providers=["CPUExecutionProvider"])
-    x = data[0].numpy()
-    return lambda _: session.run(None, {"x": x})
 
 
 def main():
@@ -120,8 +108,16 @@ def main():
     if a.variant.endswith("compile"):
         for module in modules:
             module.compile()
-    if a.variant == "onnxruntime":
-        run = onnx_session(modules[0], data, torch.get_num_threads())
+    if a.variant in engines.ENGINES:
+        if not a.case.startswith("infer") or a.device != "cpu":
+            parser.error(f"{a.variant} is for translations on the CPU")
+        try:
+            run = engines.engine(a.variant, modules[0], data[0], torch.get_num_threads())
+        except RuntimeError as error:
+            sys.exit(str(error))
+        # It has weights of its own.
+        data = tuple(x.numpy() for x in data)
+        modules.clear()
     cuda = a.device.startswith("cuda")
     autocast = torch.autocast("cuda" if cuda else "cpu", dtype=torch.bfloat16, enabled=a.variant.startswith("amp"))
 

@@ -97,6 +97,21 @@ fn overrule(change: impl FnOnce(&mut Overrules)) -> Guard {
     Guard { before, thread: PhantomData }
 }
 
+/// Runs `f`, which calls many operators one after the other, on a thread of rayon's pool, with the calling thread's overrules.
+///
+/// From any other thread every piece of work of every operator is handed over and waited for: two threads fall asleep and wake up for each.
+/// `f` must not wait for other threads that use the pool: it would keep one of its threads from them.
+pub fn on_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    if rayon::current_thread_index().is_some() {
+        return f();
+    }
+    let overrules = OVERRULES.get();
+    rayon::scope(|_| {
+        let _guard = Guard { before: OVERRULES.replace(overrules), thread: PhantomData };
+        f()
+    })
+}
+
 /// Makes this thread's convolutions take one algorithm where it can serve them.
 pub fn force(algorithm: ConvAlgorithm) -> Guard {
     overrule(|o| o.algorithm = Some(algorithm))
@@ -170,6 +185,14 @@ pub(crate) use on_cuda;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn overrules_come_along() {
+        let _outer = force(ConvAlgorithm::ImplicitGemm);
+        let (inside, nested) = on_pool(|| (forced(), on_pool(|| rayon::current_thread_index().is_some())));
+        assert_eq!((inside, nested), (Some(ConvAlgorithm::ImplicitGemm), true));
+        assert_eq!(rayon::broadcast(|_| forced()).iter().flatten().count(), 0);
+    }
 
     #[test]
     fn guards_nest_and_undo() {

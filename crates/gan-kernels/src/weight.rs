@@ -1,7 +1,5 @@
 //! A weight tensor with its packed forms.
 use crate::scratch::Scratch;
-#[cfg(feature = "cuda")]
-use candle_core::Result;
 use candle_core::Tensor;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -31,9 +29,9 @@ pub(crate) const LARGEST: usize = 10 << 20;
 pub const LARGEST_PACKED: usize = LARGEST * size_of::<f32>();
 /// Bytes of all packed forms that a process keeps.
 pub const ALL_PACKED: usize = BUDGET * size_of::<f32>();
-/// Elements of all forms that a process keeps (256 MiB); what comes later is made anew for every call as well. Forms are
+/// Elements of all forms that a process keeps (288 MiB); what comes later is made anew for every call as well. Forms are
 /// several times the size of their weights, and each saves no more than its own packing: a few per cent of a call.
-const BUDGET: usize = 64 << 20;
+const BUDGET: usize = 72 << 20;
 
 /// Elements of all forms that are kept now.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
@@ -152,8 +150,8 @@ impl Weight {
     pub(crate) fn on_device(
         &self,
         form: DeviceForm,
-        make: impl FnOnce(Option<Tensor>) -> Result<Tensor>,
-    ) -> Result<Tensor> {
+        make: impl FnOnce(Option<Tensor>) -> candle_core::Result<Tensor>,
+    ) -> candle_core::Result<Tensor> {
         let version = self.version.get();
         let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
         let former = match copies.iter().position(|c| c.0 == form) {
@@ -188,6 +186,18 @@ impl Weight {
     /// A form is kept from the second time on that it is asked for, if the weight never changes. Those of weights in training
     /// are not: a hundredth of a step's time is too little for all the memory that they would take.
     pub(crate) fn packed(&self, form: Form, len: usize, pack: impl FnOnce(&mut [f32])) -> Pack {
+        match self.kept(form, len, pack) {
+            Ok(kept) => kept,
+            Err(pack) => {
+                let mut values = Scratch::take(len);
+                pack(&mut values);
+                Pack::Working(values)
+            }
+        }
+    }
+
+    /// As [`Weight::packed`], if the form is kept; else `pack` is returned.
+    pub(crate) fn kept<F: FnOnce(&mut [f32])>(&self, form: Form, len: usize, pack: F) -> Result<Pack, F> {
         let mut again = false;
         {
             let mut forms = self.forms();
@@ -199,22 +209,18 @@ impl Weight {
                 if let Some(values) = &found.values {
                     let values = values.clone();
                     forms.push(found);
-                    return Pack::Kept(values);
+                    return Ok(Pack::Kept(values));
                 }
                 again = true;
             }
         }
-        let (pack, values) = match if again && len <= LARGEST { Kept::new(len) } else { None } {
+        let (result, values) = match if again && len <= LARGEST { Kept::new(len) } else { None } {
             Some(mut values) => {
                 pack(&mut values.0);
                 let values = Arc::new(values);
-                (Pack::Kept(values.clone()), Some(values))
+                (Ok(Pack::Kept(values.clone())), Some(values))
             }
-            None => {
-                let mut values = Scratch::take(len);
-                pack(&mut values);
-                (Pack::Working(values), None)
-            }
+            None => (Err(pack), None),
         };
         if self.keeps() {
             let mut forms = self.forms();
@@ -224,7 +230,7 @@ impl Weight {
             }
             forms.push(Packed { form, values });
         }
-        pack
+        result
     }
 }
 

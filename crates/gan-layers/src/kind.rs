@@ -8,6 +8,7 @@ use crate::tape::foreign;
 use crate::{Ctx, Layer, Param, Sequence, Weights};
 use candle_core::{Result, Tensor, Var, bail};
 use gan_kernels::act::Act;
+use gan_kernels::conv::Joined;
 use gan_kernels::onehot::OneHot;
 use std::any::Any;
 use std::fmt::Debug;
@@ -81,6 +82,31 @@ pub(crate) trait Op: Kind {
     /// As [`Op::forward`], of labels.
     fn forward_labels(&self, _: OneHot, pass: &Forward<'_>) -> Result<(Tensor, Option<Record>)> {
         bail!("{}: this layer takes images, not labels", pass.path)
+    }
+
+    /// The activation that it is as a pass of its own, if that is cheap enough to be applied by what reads its input, again and again.
+    fn is_activation(&self, _: &Fused) -> Option<Act> {
+        None
+    }
+
+    /// Whether it is a concatenation: then [`Op::parts`] is there.
+    fn joins(&self) -> bool {
+        false
+    }
+
+    /// What it would concatenate, of a pass that keeps nothing.
+    fn parts(&self, _: &Tensor, _: &Forward<'_>) -> Result<Vec<Tensor>> {
+        foreign()
+    }
+
+    /// Whether [`Op::forward_joined`] is there.
+    fn reads_joined(&self) -> bool {
+        false
+    }
+
+    /// As [`Op::forward`], of a pass that keeps nothing.
+    fn forward_joined(&self, _: &Joined<'_>, pass: &Forward<'_>) -> Result<Tensor> {
+        bail!("{}: this layer reads a tensor", pass.path)
     }
 
     /// Computes the output, and what the backward pass needs if there will be one.

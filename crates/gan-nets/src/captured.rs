@@ -6,6 +6,7 @@
 
 use crate::{Generator, GeneratorConfig};
 use candle_core::{DType, Error, Result, Shape, Tensor, bail};
+use gan_kernels::dispatch::on_pool;
 use gan_kernels::graph::{Capturable, Graph, GraphCache};
 use gan_kernels::onehot::OneHot;
 use gan_layers::bands::{Dataflow, RowSource, Value};
@@ -109,7 +110,10 @@ impl CapturedGenerator {
     /// Those of [`Generator::forward`].
     pub fn forward<'a>(&self, x: impl Into<Input<'a>>) -> Result<Tensor> {
         let x = x.into();
-        if !x.device().is_cuda() || parts(x).into_iter().flatten().any(Tensor::track_op) {
+        if !x.device().is_cuda() {
+            return on_pool(|| self.generator.forward(x, &self.ctx));
+        }
+        if parts(x).into_iter().flatten().any(Tensor::track_op) {
             return self.generator.forward(x, &self.ctx);
         }
         let mut state = self.state();

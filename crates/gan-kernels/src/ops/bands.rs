@@ -3,7 +3,7 @@
 //! Sums are rounded as the kernel cuts them, and kernels and their cuts are chosen for the whole image. So a convolution is
 //! described as a whole ([`BandedConv`]), says where its output may be cut, and computes bands between such cuts.
 use crate::cpu::conv as kernel;
-use crate::ops::conv::{backward_data_rows, forward_rows};
+use crate::ops::conv::{Joined, backward_data_rows, forward_rows};
 use crate::spec::act::Act;
 use crate::spec::conv::{Conv2d, ConvTranspose2d};
 use crate::spec::epilogue::Epilogue;
@@ -134,8 +134,8 @@ impl BandedConv {
         let span = Span { input: (&held).into(), output: rows.into() };
         let epilogue = Epilogue { bias, act };
         match self.forward {
-            true => forward_rows(op, g, &span, x.rows, w, epilogue),
-            false => backward_data_rows(op, g, &span, x.rows, w, epilogue),
+            true => forward_rows(op, g, &span, &Joined::one(&x.rows), w, epilogue),
+            false => backward_data_rows(op, g, &span, &Joined::one(&x.rows), w, epilogue),
         }
     }
 }

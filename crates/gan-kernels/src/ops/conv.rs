@@ -3,8 +3,9 @@ use crate::cpu::conv as kernel;
 use crate::cpu::real::{Real, by_dtype};
 use crate::dispatch::on_cuda;
 use crate::ops::act::act;
+use crate::ops::concat::cat_channels;
 use crate::ops::grad::GradState;
-use crate::ops::storage::{apart, plain, same_kind, slices, tensor, update};
+use crate::ops::storage::{apart, elements, plain, same_kind, slices, tensor, update};
 use crate::spec::act::Act;
 pub use crate::spec::conv::{Conv2d, ConvTranspose2d, PadMode};
 use crate::spec::epilogue::Epilogue;
@@ -33,6 +34,61 @@ pub struct ConvGrads<'a> {
     pub weight: Option<WeightGrad<'a>>,
     /// Accumulator `[C_out]` of the bias gradient.
     pub bias: Option<&'a Tensor>,
+}
+
+/// `act(concat(parts))`, the channels of one part after those of the other, for a convolution to read.
+///
+/// A convolution on the CPU reads the parts of one image, two at most, where they lie: neither what is joined nor what is activated is made. Elsewhere
+/// both are made first. Results are the same, bit for bit.
+#[derive(Debug, Clone, Copy)]
+pub struct Joined<'a> {
+    /// Tensors `[N, C_i, H, W]`, at least one.
+    pub parts: &'a [&'a Tensor],
+    /// What each value passes.
+    pub act: Act,
+}
+
+impl<'a> Joined<'a> {
+    pub(super) fn one(x: &'a &'a Tensor) -> Self {
+        Joined { parts: std::slice::from_ref(x), act: Act::Identity }
+    }
+
+    /// The shape, if it can be read where it lies.
+    fn in_place(&self, op: &str) -> Result<Option<[usize; 4]>> {
+        let [first, rest @ ..] = self.parts else { bail!("{op}: no input") };
+        let mut dims = dims4(op, "input", first.dims())?;
+        for part in rest {
+            let [n, c, h, w] = dims4(op, "input", part.dims())?;
+            if [n, h, w] != [dims[0], dims[2], dims[3]] {
+                bail!("{op}: {:?} and {:?} cannot be joined", first.dims(), part.dims())
+            }
+            same_kind(op, first, part)?;
+            dims[1] += c;
+        }
+        let cpu = self.parts.iter().all(|part| part.device().is_cpu());
+        Ok((cpu && (rest.is_empty() || rest.len() == 1 && dims[0] == 1)).then_some(dims))
+    }
+
+    /// The tensor.
+    fn made(&self) -> Result<Tensor> {
+        let x = match self.parts {
+            [x] => x.detach(),
+            parts => cat_channels(parts)?,
+        };
+        if self.act == Act::Identity { Ok(x) } else { act(&x, self.act) }
+    }
+}
+
+/// Binds what the kernels read of a [`Joined`] that lies on the CPU.
+macro_rules! joined {
+    ($t:ty; $name:ident = $parts:expr, $act:expr) => {
+        let guards: Vec<_> = $parts.iter().map(|part| part.storage_and_layout()).collect();
+        let mut parts: [&[$t]; 2] = [&[]; 2];
+        for (part, guard) in parts.iter_mut().zip(&guards) {
+            *part = elements(&guard.0, guard.1)?;
+        }
+        let $name = kernel::Joined { parts, act: $act };
+    };
 }
 
 /// A gradient that several passes read: copied once if it has to be copied.
@@ -102,7 +158,15 @@ fn add_weight_gradient(
 /// From the big end `x` to the small end.
 fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
     on_cuda!(x, conv::forward(op, g, x, w, epilogue));
-    forward_rows(op, g, &g.forward_span(), x, w, epilogue)
+    forward_rows(op, g, &g.forward_span(), &Joined::one(&x), w, epilogue)
+}
+
+/// What is read and the weight, dense.
+fn on_cpu(op: &str, x: &Joined<'_>, w: &Weight) -> Result<(Vec<Tensor>, Tensor)> {
+    for part in x.parts {
+        same_kind(op, part, w.tensor())?;
+    }
+    Ok((x.parts.iter().map(|part| plain(part)).collect::<Result<_>>()?, plain(w.tensor())?))
 }
 
 /// The rows of `span` of the same, on the CPU.
@@ -110,15 +174,15 @@ pub(super) fn forward_rows(
     op: &str,
     g: &Geometry,
     span: &Span,
-    x: &Tensor,
+    x: &Joined<'_>,
     w: &Weight,
     epilogue: Epilogue,
 ) -> Result<Tensor> {
-    same_kind(op, x, w.tensor())?;
-    let (x, weight) = (plain(x)?, plain(w.tensor())?);
-    by_dtype!(x, T => {
+    let (parts, weight) = on_cpu(op, x, w)?;
+    by_dtype!(weight, T => {
         let bias = bias_of::<T>(op, epilogue.bias, g.co)?;
-        slices!(T; xs = x, ws = weight);
+        slices!(T; ws = weight);
+        joined!(T; xs = parts, x.act);
         let epilogue = kernel::Epilogue { bias: bias.as_deref(), act: epilogue.act };
         tensor(kernel::forward(g, span, xs, ws, w, epilogue), (g.n, g.co, span.output.count, g.wo))
     })
@@ -127,7 +191,7 @@ pub(super) fn forward_rows(
 /// From the small end `y` to the big end.
 fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
     on_cuda!(y, conv::backward_data(op, g, y, w, epilogue));
-    backward_data_rows(op, g, &g.backward_span(), y, w, epilogue)
+    backward_data_rows(op, g, &g.backward_span(), &Joined::one(&y), w, epilogue)
 }
 
 /// The rows of `span` of the same, on the CPU.
@@ -135,15 +199,15 @@ pub(super) fn backward_data_rows(
     op: &str,
     g: &Geometry,
     span: &Span,
-    y: &Tensor,
+    y: &Joined<'_>,
     w: &Weight,
     epilogue: Epilogue,
 ) -> Result<Tensor> {
-    same_kind(op, y, w.tensor())?;
-    let (y, weight) = (plain(y)?, plain(w.tensor())?);
-    let x = by_dtype!(y, T => {
+    let (parts, weight) = on_cpu(op, y, w)?;
+    let x = by_dtype!(weight, T => {
         let bias = bias_of::<T>(op, epilogue.bias, g.ci)?;
-        slices!(T; ys = y, ws = weight);
+        slices!(T; ws = weight);
+        joined!(T; ys = parts, y.act);
         tensor(kernel::backward_data(g, span, ys, ws, w, bias.as_deref()), (g.n, g.ci, span.output.count, g.w))
     })?;
     if epilogue.act == Act::Identity { Ok(x) } else { act(&x, epilogue.act) }
@@ -166,6 +230,17 @@ pub fn conv2d_act(x: &Tensor, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d, 
     const OP: &str = "conv2d";
     let g = Geometry::conv2d(OP, dims4(OP, "input", x.dims())?, w.tensor().dims(), spec)?;
     forward(OP, &g, x, w, Epilogue { bias, act })
+}
+
+/// [`conv2d_act`] of what [`Joined`] stands for.
+///
+/// # Errors
+/// As [`conv2d_act`]; the parts differ in more than their channels.
+pub fn conv2d_joined(x: &Joined<'_>, w: &Weight, bias: Option<&Tensor>, spec: &Conv2d, act: Act) -> Result<Tensor> {
+    const OP: &str = "conv2d";
+    let Some(dims) = x.in_place(OP)? else { return conv2d_act(&x.made()?, w, bias, spec, act) };
+    let g = Geometry::conv2d(OP, dims, w.tensor().dims(), spec)?;
+    forward_rows(OP, &g, &g.forward_span(), x, w, Epilogue { bias, act })
 }
 
 /// Backward of [`conv2d`] from the output's gradient `dy`; returns the input's gradient if asked for.
@@ -224,6 +299,23 @@ pub fn conv_transpose2d_act(
     const OP: &str = "conv_transpose2d";
     let g = Geometry::conv_transpose2d(OP, dims4(OP, "input", x.dims())?, w.tensor().dims(), spec)?;
     backward_data(OP, &g, x, w, Epilogue { bias, act })
+}
+
+/// [`conv_transpose2d_act`] of what [`Joined`] stands for.
+///
+/// # Errors
+/// As [`conv_transpose2d_act`]; the parts differ in more than their channels.
+pub fn conv_transpose2d_joined(
+    x: &Joined<'_>,
+    w: &Weight,
+    bias: Option<&Tensor>,
+    spec: &ConvTranspose2d,
+    act: Act,
+) -> Result<Tensor> {
+    const OP: &str = "conv_transpose2d";
+    let Some(dims) = x.in_place(OP)? else { return conv_transpose2d_act(&x.made()?, w, bias, spec, act) };
+    let g = Geometry::conv_transpose2d(OP, dims, w.tensor().dims(), spec)?;
+    backward_data_rows(OP, &g, &g.backward_span(), x, w, Epilogue { bias, act })
 }
 
 /// Backward of [`conv_transpose2d`] from the output's gradient `dy`; returns the input's gradient if asked for.

@@ -59,6 +59,11 @@ impl Op for Activation {
         Ok((y, record))
     }
 
+    fn is_activation(&self, fused: &Fused) -> Option<Act> {
+        // It has been applied, or is a long computation.
+        (!fused.applied && self.0 != Act::Tanh).then_some(self.0)
+    }
+
     fn backward(&self, record: Record, dy: &Tensor, _: &Backward<'_>) -> Result<Option<Tensor>> {
         match record.open()? {
             Kept(Some(y)) => Ok(Some(k::act::act_backward(&y, dy, self.0)?)),

@@ -11,7 +11,7 @@ use candle_core::{DType, Result, Tensor, bail};
 use gan_kernels as k;
 use gan_kernels::act::Act;
 use gan_kernels::bands::BandedConv;
-use gan_kernels::conv::{Conv2d, PadMode};
+use gan_kernels::conv::{Conv2d, Joined, PadMode};
 use gan_kernels::math_mode::MathMode;
 use gan_kernels::onehot::{BandedOneHotConv, OneHot, OneHotGrads};
 
@@ -160,6 +160,15 @@ impl Op for Conv {
             k::onehot::onehot_conv2d(&labels, &self.weight.weight, bias, &self.spec(pass.fused, pass.ctx.math), dtype)?;
         let y = if pass.fused.act == Act::Identity { y } else { k::act::act(&y, pass.fused.act)? };
         Ok((y, pass.record(|| Kept::Labels(labels))))
+    }
+
+    fn reads_joined(&self) -> bool {
+        true
+    }
+
+    fn forward_joined(&self, x: &Joined<'_>, pass: &Forward<'_>) -> Result<Tensor> {
+        let (bias, spec) = (pass.fused.used(&self.bias), self.spec(pass.fused, pass.ctx.math));
+        k::conv::conv2d_joined(x, &self.weight.weight, bias, &spec, pass.fused.act)
     }
 
     fn trace<'a>(&'a self, x: Value, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {

@@ -12,7 +12,7 @@ use candle_core::{Result, Tensor, bail};
 use gan_kernels as k;
 use gan_kernels::act::Act;
 use gan_kernels::bands::BandedConv;
-use gan_kernels::conv::ConvTranspose2d;
+use gan_kernels::conv::{ConvTranspose2d, Joined};
 use gan_kernels::math_mode::MathMode;
 
 /// A transposed convolution, `[N, C_in, H, W]` → `[N, C_out, H', W']`.
@@ -95,6 +95,15 @@ impl Op for ConvTranspose {
         let y = k::conv::conv_transpose2d_act(x, &self.weight.weight, bias, &self.spec(pass.ctx.math), pass.fused.act)?;
         let (_, _, h, w) = x.dims4()?;
         Ok((y, pass.record(|| Kept { x: ConvInput::of(x, pass), hw: (h, w) })))
+    }
+
+    fn reads_joined(&self) -> bool {
+        true
+    }
+
+    fn forward_joined(&self, x: &Joined<'_>, pass: &Forward<'_>) -> Result<Tensor> {
+        let (bias, spec) = (pass.fused.used(&self.bias), self.spec(pass.ctx.math));
+        k::conv::conv_transpose2d_joined(x, &self.weight.weight, bias, &spec, pass.fused.act)
     }
 
     fn trace<'a>(&'a self, x: Value, at: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {

@@ -69,6 +69,15 @@ impl Op for Skip {
         Ok((k::concat::cat_channels(&[x, &y])?, tape.map(|tape| Record::new(Kept { tape, channels }))))
     }
 
+    fn joins(&self) -> bool {
+        true
+    }
+
+    fn parts(&self, x: &Tensor, pass: &Forward<'_>) -> Result<Vec<Tensor>> {
+        let y = forward(&self.0, Start::Planes(x.clone()), pass.ctx, None, None)?;
+        Ok(vec![x.clone(), y])
+    }
+
     fn trace<'a>(&'a self, x: Value, _: &Traced<'a>, flow: &mut Dataflow<'a>) -> Result<Option<Value>> {
         let y = flow.apply(&self.0, x)?;
         flow.concat(&[x, y]).map(Some)

@@ -4,15 +4,20 @@
 //! The input becomes a small im2col matrix `[pixels][ci · kh · kw]`, cut into blocks of columns; weights
 //! `[co][ci · kh · kw]` stay where they are, and vectors run along the weights' rows in all three passes. Blocks lie in
 //! one piece: rows that are a power of two apart would compete for the same cache sets.
+//!
+//! For more than a few pixels weights are brought into the order in which products read them, piece by piece. Of weights that never change this
+//! is kept, which leaves reading them, front to back. Products are the same.
 use super::epilogue::Epilogue;
-use super::outer_product::{OuterProduct, ROWS, block, turn};
+use super::joined::Joined;
+use super::outer_product::{Factors, OuterProduct, ROWS, block, turn};
 use super::small_spatial::{Dot, Spread};
 use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::planes::Shared;
-use crate::cpu::simd::prefetch;
+use crate::cpu::simd::{fence, prefetch};
 use crate::isa::Isa;
 use crate::scratch::Scratch;
 use crate::spec::geometry::Geometry;
+use crate::weight::{Form, Weight};
 use rayon::prelude::*;
 
 /// Columns of a pass over all pixels: their weights stay in the second-level cache.
@@ -95,7 +100,7 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn new(g: &Geometry, x: &[f32], width: usize, pitch: usize) -> Self {
+    fn new(isa: Isa, g: &Geometry, x: Joined<'_, f32>, width: usize, pitch: usize) -> Self {
         let (taps, depth, pixels, area) = (g.kh * g.kw, g.taps(), pixels(g), g.ho * g.wo);
         let block = pixels * pitch;
         let mut values = Scratch::take(depth.div_ceil(width) * block);
@@ -104,10 +109,11 @@ impl Matrix {
         (0..pixels).into_par_iter().for_each(|pixel| {
             let mut row = Scratch::take(depth);
             row.fill(0.0);
-            let planes = x[pixel / area * g.ci * g.h * g.w..].chunks_exact(g.h * g.w);
-            for (row, plane) in row.chunks_exact_mut(taps).zip(planes) {
+            for (ci, row) in row.chunks_exact_mut(taps).enumerate() {
+                let plane = x.plane(pixel / area * g.ci + ci, g.h * g.w);
                 windows[pixel % area].iter().for_each(|run| run.gather(plane, row));
             }
+            x.activate(isa, &mut row);
             for (i, part) in row.chunks(width).enumerate() {
                 // SAFETY: a pixel's rows belong to one task.
                 #[allow(unsafe_code)]
@@ -126,24 +132,62 @@ impl Matrix {
 }
 
 /// The small end as `[co][pixels]`.
-fn by_channel(g: &Geometry, small: &[f32]) -> Scratch {
+fn by_channel(isa: Isa, g: &Geometry, small: Joined<'_, f32>) -> Scratch {
     let area = g.ho * g.wo;
-    let mut out = Scratch::take(small.len());
+    let mut out = Scratch::take(g.co * pixels(g));
     for (c, row) in out.chunks_exact_mut(pixels(g)).enumerate() {
         for (image, to) in row.chunks_exact_mut(area).enumerate() {
-            to.copy_from_slice(&small[(image * g.co + c) * area..][..area]);
+            to.copy_from_slice(small.plane(image * g.co + c, area));
         }
     }
+    small.activate(isa, &mut out);
+    out
+}
+
+/// The small end as `[panel of ROWS pixels][co][pixel of the panel]`; what is behind the last pixel is arbitrary.
+fn in_panels(isa: Isa, g: &Geometry, small: Joined<'_, f32>) -> Scratch {
+    let (pixels, area) = (pixels(g), g.ho * g.wo);
+    let mut out = Scratch::take(g.co * pixels.next_multiple_of(ROWS));
+    out.par_chunks_mut(g.co * ROWS).enumerate().for_each(|(panel, out)| {
+        let first = panel * ROWS;
+        for (c, row) in out.chunks_exact_mut(ROWS).enumerate() {
+            for (pixel, to) in (first..pixels).zip(row) {
+                *to = small.plane(pixel / area * g.co + c, area)[pixel % area];
+            }
+        }
+        small.activate(isa, out);
+    });
     out
 }
 
 /// From the big end to the small end, with bias and activation.
-pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], epilogue: Epilogue<f32>) -> Vec<f32> {
+pub(super) fn forward(
+    isa: Isa,
+    g: &Geometry,
+    x: Joined<'_, f32>,
+    w: &[f32],
+    weight: &Weight,
+    epilogue: Epilogue<f32>,
+) -> Vec<f32> {
     let (depth, pixels, area, block) = (g.taps(), pixels(g), g.ho * g.wo, block(isa));
     let few = pixels <= FEW;
     let share = share(g.co).next_multiple_of(block);
     let pitch = PASS.min(depth) + 16;
-    let matrix = Matrix::new(g, x, PASS, pitch);
+    let matrix = Matrix::new(isa, g, x, PASS, pitch);
+    // All weights as the tasks take them, `[task][pass][block][column][channel]`.
+    let (piece, passes) = (PASS * block, depth.div_ceil(PASS));
+    let form = Form { name: "stream", numbers: [block, share, 0, 0] };
+    let turn_all = |to: &mut [f32]| {
+        let tasks = to.par_chunks_mut(share / block * passes * piece).zip(w.par_chunks(share * depth));
+        tasks.for_each(|(to, w)| {
+            let blocks = w.len().div_ceil(block * depth);
+            for (i, to) in to.chunks_exact_mut(piece).enumerate() {
+                let (w, k) = (&w[i % blocks * block * depth..], i / blocks * PASS);
+                turn(isa, &w[k..], depth, block.min(w.len() / depth), PASS.min(depth - k), block, to);
+            }
+        });
+    };
+    let kept = if few { None } else { weight.kept(form, g.co.div_ceil(block) * passes * piece, turn_all).ok() };
     let mut out = for_overwrite(pixels * g.co);
     let shared = Shared::new(&mut out);
     w.par_chunks(share * depth).enumerate().for_each(|(task, w)| {
@@ -151,26 +195,34 @@ pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], epilogue: Ep
         // `[block][pixel][channel]`, with few pixels `[channel][pixel]`.
         let mut sums = Scratch::take(channels.next_multiple_of(block) * pixels);
         // The weights of a pass for one block, `[column][channel]`.
-        let mut turned = Scratch::take(PASS * block);
+        let mut turned = Scratch::take(if few || kept.is_some() { 0 } else { piece });
         for (k, columns, s) in matrix.blocks() {
             let first = k == 0;
             if few {
                 Dot { w: &w[k..], depth, channels, x: s, pitch, pixels, columns, first }.run(isa, &mut sums);
                 continue;
             }
-            for (w, sums) in w.chunks(block * depth).zip(sums.chunks_exact_mut(pixels * block)) {
-                turn(isa, &w[k..], depth, w.len() / depth, columns, block, &mut turned);
-                let x = &turned;
+            for (i, (w, sums)) in w.chunks(block * depth).zip(sums.chunks_exact_mut(pixels * block)).enumerate() {
+                let x = match &kept {
+                    Some(kept) => {
+                        let blocks = channels.div_ceil(block);
+                        &kept[(task * share / block * passes + k / PASS * blocks + i) * piece..][..columns * block]
+                    }
+                    None => {
+                        turn(isa, &w[k..], depth, w.len() / depth, columns, block, &mut turned);
+                        &turned
+                    }
+                };
                 OuterProduct {
                     x,
                     len: columns,
-                    s,
-                    row: pitch,
-                    step: 1,
+                    s: Factors::Rows(s, pitch),
                     rows: pixels,
                     columns: block,
                     pitch: block,
                     first,
+                    streams: false,
+                    next: if kept.is_some() { piece } else { 0 },
                 }
                 .run(isa, sums);
             }
@@ -193,23 +245,49 @@ pub(super) fn forward(isa: Isa, g: &Geometry, x: &[f32], w: &[f32], epilogue: Ep
 }
 
 /// From the small end to the big end, with a bias per channel of the big end.
-pub(super) fn backward_data(isa: Isa, g: &Geometry, dy: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+pub(super) fn backward_data(
+    isa: Isa,
+    g: &Geometry,
+    dy: Joined<'_, f32>,
+    w: &[f32],
+    weight: &Weight,
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
     let (taps, pixels, area) = (g.kh * g.kw, pixels(g), g.h * g.w);
-    let dy = by_channel(g, dy);
+    let few = pixels <= FEW;
+    let dy = if few { by_channel(isa, g, dy) } else { in_panels(isa, g, dy) };
     let windows = windows(g);
     let mut out = for_overwrite(g.n * g.ci * area);
     let shared = Shared::new(&mut out);
     let step = (COLUMNS / taps).min(g.ci.div_ceil(8)).max(1);
+    // All weights as the tasks take them.
+    let block = block(isa);
+    let share = (step * taps).div_ceil(block) * g.co * block;
+    let form = Form { name: "stream backward", numbers: [block, step, 0, 0] };
+    let gather_all = |to: &mut [f32]| {
+        to.par_chunks_mut(share).enumerate().for_each(|(task, to)| {
+            gather_columns(g, w, task * step * taps, step.min(g.ci - task * step) * taps, block, to);
+        });
+    };
+    let kept = if few { None } else { weight.kept(form, g.ci.div_ceil(step) * share, gather_all).ok() };
     (0..g.ci.div_ceil(step)).into_par_iter().for_each(|task| {
         let first = task * step;
         let count = step.min(g.ci - first);
         let width = count * taps;
         let mut matrix = Scratch::take(pixels * width);
-        if pixels <= FEW {
+        if few {
             let (depth, first) = (g.taps(), first * taps);
             Spread { w, depth, first, width, dy: &dy, pixels, channels: g.co }.run(isa, &mut matrix);
         } else {
-            spread(isa, g, &dy, w, first * taps, width, &mut matrix);
+            let mut own = Scratch::take(if kept.is_some() { 0 } else { share });
+            let x = match &kept {
+                Some(kept) => &kept[task * share..][..share],
+                None => {
+                    gather_columns(g, w, first * taps, width, block, &mut own);
+                    &own
+                }
+            };
+            spread(isa, g, &dy, x, width, if kept.is_some() { g.co * block } else { 0 }, &mut matrix);
         }
         for ci in 0..count {
             for image in 0..g.n {
@@ -227,32 +305,44 @@ pub(super) fn backward_data(isa: Isa, g: &Geometry, dy: &[f32], w: &[f32], bias:
     out
 }
 
-/// `matrix[p][k] = Σ_c dy[c][p] · w[c][first + k]` for `width` columns.
-fn spread(isa: Isa, g: &Geometry, dy: &[f32], w: &[f32], first: usize, width: usize, matrix: &mut [f32]) {
-    let (pixels, block) = (pixels(g), block(isa));
-    // The weights of these columns, `[block][co][column]`.
-    let mut own = Scratch::take(width.div_ceil(block) * g.co * block);
+/// The weights of `width` columns from `first` on, `[block][co][column]`.
+fn gather_columns(g: &Geometry, w: &[f32], first: usize, width: usize, block: usize, to: &mut [f32]) {
     for (c, row) in w.chunks_exact(g.taps()).enumerate() {
         // Rows are far apart, and too short for the processor to foresee the next ones.
         for k in (0..width).step_by(16) {
             prefetch(row.as_ptr().wrapping_add(AHEAD * g.taps() + first + k));
         }
         for (i, from) in row[first..][..width].chunks(block).enumerate() {
-            own[(i * g.co + c) * block..][..from.len()].copy_from_slice(from);
+            to[(i * g.co + c) * block..][..from.len()].copy_from_slice(from);
         }
     }
-    for (i, x) in own.chunks_exact(g.co * block).enumerate() {
+}
+
+/// `matrix[p][k] = Σ_c dy[c][p] · w[c][k]` for `width` columns, of weights `[block][co][column]`. `next`: see [`OuterProduct::next`].
+fn spread(isa: Isa, g: &Geometry, dy: &[f32], w: &[f32], width: usize, next: usize, matrix: &mut [f32]) {
+    let (pixels, block) = (pixels(g), block(isa));
+    for (i, x) in w.chunks_exact(g.co * block).enumerate().take(width.div_ceil(block)) {
         let columns = block.min(width - i * block);
-        OuterProduct { x, len: g.co, s: dy, row: 1, step: pixels, rows: pixels, columns, pitch: width, first: true }
-            .run(isa, &mut matrix[i * block..]);
+        OuterProduct {
+            x,
+            len: g.co,
+            s: Factors::Panels(dy),
+            rows: pixels,
+            columns,
+            pitch: width,
+            first: true,
+            streams: false,
+            next,
+        }
+        .run(isa, &mut matrix[i * block..]);
     }
 }
 
 /// `into += ` gradient of the weight, or `into = ` it if `into` is `fresh`; tells whether the result is finite.
 pub(super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32], fresh: bool) -> bool {
     let (depth, pixels, share, block) = (g.taps(), pixels(g), share(g.co), block(isa));
-    let matrix = Matrix::new(g, x, block, block);
-    let dy = by_channel(g, dy);
+    let matrix = Matrix::new(isa, g, Joined::one(x), block, block);
+    let dy = by_channel(isa, g, Joined::one(dy));
     // Blocks whose part of the matrix stays in the cache: as long pieces of the gradient's rows as possible are written.
     let blocks: Vec<_> = matrix.blocks().collect();
     let together = (CACHED / (pixels * block)).max(1);
@@ -266,18 +356,19 @@ pub(super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], int
                     all &= OuterProduct {
                         x,
                         len: pixels,
-                        s,
-                        row: pixels,
-                        step: 1,
+                        s: Factors::Rows(s, pixels),
                         rows,
                         columns,
                         pitch: depth,
                         first: fresh,
+                        streams: true,
+                        next: 0,
                     }
                     .run(isa, &mut into[k..]);
                 }
             }
         }
+        fence();
         all
     });
     finite.reduce(|| true, |a, b| a & b)

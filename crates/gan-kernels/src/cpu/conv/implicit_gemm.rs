@@ -7,6 +7,7 @@
 use super::Banding;
 use super::epilogue::Epilogue;
 use super::fold::fold;
+use super::joined::Joined;
 use super::phases::{SLACK, Source};
 use super::tile::{Product, TileShape};
 use crate::cpu::elementwise::for_overwrite;
@@ -216,7 +217,15 @@ impl Map {
     }
 
     /// `out[image][output] = act(bias[output] + map(x[image]))`.
-    fn apply(&self, isa: Isa, images: usize, x: &[f32], packed: &[f32], epilogue: Epilogue<f32>, out: &mut [f32]) {
+    fn apply(
+        &self,
+        isa: Isa,
+        images: usize,
+        x: Joined<'_, f32>,
+        packed: &[f32],
+        epilogue: Epilogue<f32>,
+        out: &mut [f32],
+    ) {
         let shape = TileShape::of(isa, self.outputs);
         let split = self.split(images, shape);
         // Cuts of the whole image, whichever rows of it are computed: they decide how sums are rounded.
@@ -232,9 +241,8 @@ impl Map {
                 output: group * split.outputs,
                 outputs: split.outputs.min(self.outputs - group * split.outputs),
             };
-            let image_in = &x[image * self.inputs * self.source.area()..];
             let image_out = image * self.outputs * self.made.count * self.w;
-            self.run(isa, shape, &part, image_in, packed, epilogue, out, image_out);
+            self.run(isa, shape, &part, (x, image * self.inputs), packed, epilogue, out, image_out);
         });
     }
 
@@ -244,7 +252,7 @@ impl Map {
         isa: Isa,
         shape: TileShape,
         part: &Part,
-        x: &[f32],
+        (x, planes): (Joined<'_, f32>, usize),
         packed: &[f32],
         epilogue: Epilogue<f32>,
         out: Shared<f32>,
@@ -262,9 +270,10 @@ impl Map {
         let panel = self.panel(shape);
         for first in (0..self.inputs).step_by(block) {
             let count = block.min(self.inputs - first);
-            let area = self.source.area();
-            let from = &x[first * area..(first + count) * area];
-            fill(isa, &self.source, &band, from, &mut input[..count * plane]);
+            for (i, to) in input.chunks_exact_mut(plane).enumerate().take(count) {
+                fill(isa, &self.source, &band, x.plane(planes + first + i, self.source.area()), to);
+                x.activate(isa, to);
+            }
             let mut start = part.output / shape.channels * panel;
             for (taps, results) in self.phases.iter().zip(results.chunks_exact_mut(panels * shape.channels * pitch)) {
                 let offsets: Vec<usize> = taps.iter().map(|t| band.at(t.phase, t.row, t.column)).collect();
@@ -384,7 +393,7 @@ pub(super) fn forward(
     isa: Isa,
     g: &Geometry,
     span: &Span,
-    x: &[f32],
+    x: Joined<'_, f32>,
     w: &[f32],
     weight: &Weight,
     epilogue: Epilogue<f32>,
@@ -403,7 +412,7 @@ pub(super) fn backward_data(
     isa: Isa,
     g: &Geometry,
     span: &Span,
-    dy: &[f32],
+    dy: Joined<'_, f32>,
     w: &[f32],
     weight: &Weight,
     bias: Option<&[f32]>,
@@ -423,8 +432,9 @@ pub(super) fn backward_data(
         return out;
     }
     let mut padded = Scratch::take(g.ci * map.h * map.w);
+    let dy = dy.made();
     for (dy, out) in dy.chunks(g.co * g.ho * g.wo).zip(out.chunks_mut(g.ci * g.h * g.w)) {
-        map.apply(isa, 1, dy, &packed, Epilogue::bias(None), &mut padded);
+        map.apply(isa, 1, Joined::one(dy), &packed, Epilogue::bias(None), &mut padded);
         let planes = padded.par_chunks(map.h * map.w);
         out.par_chunks_mut(g.h * g.w).zip(planes).enumerate().for_each(|(ci, (out, padded))| {
             fold(g, padded, out, bias.map_or(0.0, |b| b[ci]));

@@ -7,6 +7,7 @@ mod epilogue;
 mod fold;
 mod im2col;
 mod implicit_gemm;
+mod joined;
 pub(crate) mod onehot;
 mod outer_product;
 mod phase_planes;
@@ -20,6 +21,7 @@ mod weight_grad_tile;
 mod winograd;
 
 pub(crate) use epilogue::Epilogue;
+pub(crate) use joined::Joined;
 
 use super::elementwise::{CHUNK, finite, sum};
 use crate::cpu::real::Real;
@@ -121,7 +123,7 @@ pub(crate) fn reads(g: &Geometry, forward: bool, made: Rows) -> Rows {
 pub(crate) fn forward<T: Real>(
     g: &Geometry,
     span: &Span,
-    x: &[T],
+    x: Joined<'_, T>,
     w: &[T],
     weight: &Weight,
     epilogue: Epilogue<T>,
@@ -129,11 +131,11 @@ pub(crate) fn forward<T: Real>(
     if g.n == 0 {
         return Vec::new();
     }
-    let (Some(x32), Some(w32)) = (T::as_f32(x), T::as_f32(w)) else { return portable::forward(g, x, w, epilogue) };
+    let (Some(x32), Some(w32)) = (x.f32(), T::as_f32(w)) else { return portable::forward(g, &x.made(), w, epilogue) };
     let (isa, epilogue32) = (isa(), epilogue.f32());
     match algorithm(g, Pass::Forward) {
-        ConvAlgorithm::Portable => portable::forward(g, x, w, epilogue),
-        ConvAlgorithm::Im2col => T::from_f32(im2col::forward(isa, g, x32, w32, epilogue32)),
+        ConvAlgorithm::Portable => portable::forward(g, &x.made(), w, epilogue),
+        ConvAlgorithm::Im2col => T::from_f32(im2col::forward(isa, g, x32, w32, weight, epilogue32)),
         ConvAlgorithm::Winograd => T::from_f32(winograd::forward(isa, g, span, x32, w32, weight, epilogue32)),
         ConvAlgorithm::ImplicitGemm => T::from_f32(implicit_gemm::forward(isa, g, span, x32, w32, weight, epilogue32)),
     }
@@ -143,7 +145,7 @@ pub(crate) fn forward<T: Real>(
 pub(crate) fn backward_data<T: Real>(
     g: &Geometry,
     span: &Span,
-    dy: &[T],
+    dy: Joined<'_, T>,
     w: &[T],
     weight: &Weight,
     bias: Option<&[T]>,
@@ -151,11 +153,13 @@ pub(crate) fn backward_data<T: Real>(
     if g.n == 0 {
         return Vec::new();
     }
-    let (Some(dy32), Some(w32)) = (T::as_f32(dy), T::as_f32(w)) else { return portable::backward_data(g, dy, w, bias) };
+    let (Some(dy32), Some(w32)) = (dy.f32(), T::as_f32(w)) else {
+        return portable::backward_data(g, &dy.made(), w, bias);
+    };
     let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
     match algorithm(g, Pass::BackwardData) {
-        ConvAlgorithm::Portable => portable::backward_data(g, dy, w, bias),
-        ConvAlgorithm::Im2col => T::from_f32(im2col::backward_data(isa, g, dy32, w32, bias32)),
+        ConvAlgorithm::Portable => portable::backward_data(g, &dy.made(), w, bias),
+        ConvAlgorithm::Im2col => T::from_f32(im2col::backward_data(isa, g, dy32, w32, weight, bias32)),
         ConvAlgorithm::Winograd => T::from_f32(winograd::backward_data(isa, g, span, dy32, w32, weight, bias32)),
         ConvAlgorithm::ImplicitGemm => {
             T::from_f32(implicit_gemm::backward_data(isa, g, span, dy32, w32, weight, bias32))

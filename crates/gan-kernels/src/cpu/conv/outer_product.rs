@@ -1,31 +1,61 @@
 //! Matrix products as sums of outer products, a block of columns at a time.
 #![allow(unsafe_code)]
-use crate::cpu::simd::{Simd, prefetch, simd_entry};
+use crate::cpu::simd::{Simd, prefetch, prefetch_far, simd_entry};
 use crate::isa::Isa;
 use crate::scratch::Scratch;
 
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 6;
 
+/// Bytes of a cache line, which no vector is longer than.
+const LINE: usize = 64;
+
 /// Columns of a block of [`OuterProduct`].
 pub(super) fn block(isa: Isa) -> usize {
     isa.lanes() * if isa == Isa::Avx512 { 4 } else { 2 }
 }
 
-/// `to[r][k] (+)= Σ_j s[r · row + j · step] · x[j][k]` for the columns k of a block.
+/// `to[r][k] (+)= Σ_j s[row r][j] · x[j][k]` for the columns k of a block.
 pub(super) struct OuterProduct<'a> {
     /// `[len][block(isa)]`; columns behind the last one hold any numbers.
     pub(super) x: &'a [f32],
     pub(super) len: usize,
-    pub(super) s: &'a [f32],
-    pub(super) row: usize,
-    pub(super) step: usize,
+    pub(super) s: Factors<'a>,
     pub(super) rows: usize,
     pub(super) columns: usize,
     /// Distance of two rows of `to`.
     pub(super) pitch: usize,
     /// Whether `to` is overwritten, not added to.
     pub(super) first: bool,
+    /// Whether what is overwritten is written past the caches, for it is large and not read soon. A [`fence`](crate::cpu::simd::fence) is the caller's.
+    pub(super) streams: bool,
+    /// Elements behind `x` that are needed next: they are asked for a few at a time meanwhile.
+    pub(super) next: usize,
+}
+
+/// The factors of rows.
+#[derive(Clone, Copy)]
+pub(super) enum Factors<'a> {
+    /// Row r, column j at `r · pitch + j`.
+    Rows(&'a [f32], usize),
+    /// `[panel of ROWS rows][column][row of the panel]`.
+    Panels(&'a [f32]),
+}
+
+impl Factors<'_> {
+    /// Elements for so many rows and columns.
+    fn len(&self, rows: usize, columns: usize) -> usize {
+        match self {
+            Factors::Rows(_, pitch) => (rows - 1) * pitch + columns,
+            Factors::Panels(_) => rows.next_multiple_of(ROWS) * columns,
+        }
+    }
+
+    fn values(&self) -> &[f32] {
+        match self {
+            Factors::Rows(values, _) | Factors::Panels(values) => values,
+        }
+    }
 }
 
 impl OuterProduct<'_> {
@@ -33,16 +63,23 @@ impl OuterProduct<'_> {
     pub(super) fn run(&self, isa: Isa, to: &mut [f32]) -> bool {
         let block = block(isa);
         assert!(self.columns <= block && self.x.len() >= self.len * block);
-        assert!(self.s.len() > (self.rows - 1) * self.row + (self.len - 1) * self.step);
+        assert!(self.s.values().len() >= self.s.len(self.rows, self.len));
         assert!(to.len() >= (self.rows - 1) * self.pitch + self.columns);
         let mut finite = true;
         if self.columns == block {
-            product(isa, self, to, &mut finite);
+            let aligned =
+                to.as_ptr().addr().is_multiple_of(LINE) && (self.pitch * size_of::<f32>()).is_multiple_of(LINE);
+            product(isa, &OuterProduct { streams: self.streams && self.first && aligned, ..*self }, to, &mut finite);
             return finite;
         }
         let mut whole = Scratch::take(self.rows * block);
         // What comes of the columns behind the last one says nothing.
-        product(isa, &OuterProduct { columns: block, pitch: block, first: true, ..*self }, &mut whole, &mut true);
+        product(
+            isa,
+            &OuterProduct { columns: block, pitch: block, first: true, streams: false, ..*self },
+            &mut whole,
+            &mut true,
+        );
         for (to, from) in to.chunks_mut(self.pitch).zip(whole.chunks_exact(block)) {
             for (to, &sum) in to[..self.columns].iter_mut().zip(from) {
                 *to = if self.first { sum } else { *to + sum };
@@ -95,39 +132,56 @@ unsafe fn product_tile<S: Simd, const M: usize, const V: usize>(p: &OuterProduct
         let to = to.as_mut_ptr().add(r * p.pitch);
         let mut acc = [[S::zero(); V]; M];
         let mut x = p.x.as_ptr();
-        let mut s = p.s.as_ptr().add(r * p.row);
+        let (s, row, step) = match p.s {
+            Factors::Rows(s, pitch) => (s.as_ptr().add(r * pitch), pitch, 1),
+            Factors::Panels(s) => (s.as_ptr().add(r / ROWS * ROWS * p.len + r % ROWS), 1, ROWS),
+        };
+        let mut s = s;
+        // This tile's share of what comes next, spread over its columns.
+        let share = (p.next / 16).div_ceil(p.rows.div_ceil(ROWS));
+        let every = (p.len / share.max(1)).max(1).next_power_of_two() / if p.len / share.max(1) > 1 { 2 } else { 1 };
+        let mut next = p.x.as_ptr().wrapping_add(p.len * V * S::LANES + r / ROWS * share * 16);
+        let end = next.wrapping_add(share * 16);
         // What is added to or overwritten at the end comes from memory in the meantime.
-        for m in 0..M {
+        for m in (0..M).filter(|_| !p.streams) {
             for v in 0..V {
                 prefetch(to.add(m * p.pitch + v * S::LANES));
             }
         }
         for j in 0..p.len {
-            if p.step == 1 && j % 16 == 0 {
+            if step == 1 && j % 16 == 0 {
                 // The next rows' factors.
                 for m in M..2 * M {
-                    prefetch(s.wrapping_add(m * p.row));
+                    prefetch(s.wrapping_add(m * row));
                 }
+            }
+            if next < end && j & (every - 1) == 0 {
+                prefetch_far(next);
+                next = next.wrapping_add(16);
             }
             let mut xs = [S::zero(); V];
             for (v, xs) in xs.iter_mut().enumerate() {
                 *xs = S::load(x.add(v * S::LANES));
             }
             for (m, acc) in acc.iter_mut().enumerate() {
-                let d = S::splat(*s.add(m * p.row));
+                let d = S::splat(*s.add(m * row));
                 for (acc, &x) in acc.iter_mut().zip(&xs) {
                     *acc = S::fma(d, x, *acc);
                 }
             }
             x = x.add(V * S::LANES);
-            s = s.wrapping_add(p.step);
+            s = s.wrapping_add(step);
         }
         let mut zeros = S::zero();
         for (m, acc) in acc.iter().enumerate() {
             for (v, &acc) in acc.iter().enumerate() {
                 let to = to.add(m * p.pitch + v * S::LANES);
                 let sum = if p.first { acc } else { S::add(S::load(to), acc) };
-                S::store(to, sum);
+                if p.streams {
+                    S::stream(to, sum);
+                } else {
+                    S::store(to, sum);
+                }
                 zeros = S::fma(sum, S::zero(), zeros);
             }
         }

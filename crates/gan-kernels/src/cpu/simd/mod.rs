@@ -24,6 +24,28 @@ pub(crate) fn prefetch(at: *const f32) {
     let _ = at;
 }
 
+/// As [`prefetch`], as far as the second-level cache.
+#[inline(always)]
+pub(crate) fn prefetch_far(at: *const f32) {
+    // SAFETY: as above.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// Lets other threads see what was stored past the caches.
+#[inline(always)]
+pub(crate) fn fence() {
+    // SAFETY: every processor of this kind has it.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
 /// Operations on a register of F32.
 ///
 /// # Safety
@@ -38,6 +60,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
+    /// As [`Simd::store`], past the caches: for results that nobody reads soon, in whole cache lines. The address is a multiple of the
+    /// vector's size. Another thread sees them after a [`fence`].
+    unsafe fn stream(to: *mut f32, v: Self::V);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;

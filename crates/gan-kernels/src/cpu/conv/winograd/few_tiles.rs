@@ -43,7 +43,8 @@ pub(super) fn multiply(
     let group = (outputs / weights.panel).min(panels.div_ceil(2 * rayon::current_num_threads())).max(1);
     let panel_len = DEPTH * weights.panel + isa.lanes();
     let offsets = offsets(isa);
-    let (inputs, pieces) = (from.channels / of_inputs, DEPTH / of_inputs);
+    let (inputs, pieces) = (weights.inputs() / of_inputs, DEPTH / of_inputs);
+    let own = from.channels > weights.inputs();
     let shared = Shared::new(results);
     (0..panels.div_ceil(group)).into_par_iter().for_each(|task| {
         let first = task * group;
@@ -68,10 +69,12 @@ pub(super) fn multiply(
                     let c = unsafe {
                         shared.part(product * to.product() + row * to.tiles, count * weights.panel * to.tiles)
                     };
+                    // Each phase of the outputs may have inputs of its own.
+                    let k_from = if own { phase * inputs } else { 0 };
                     let u = &u[phase * count * panel_len..];
                     let panels = Panels { u, channels: weights.panel, len: panel_len, count };
                     for q in (0..from.tiles).step_by(from.panel) {
-                        panels.multiply(isa, v, from, &offsets, (q, k, depth), of_inputs, k == 0, 0, c, to);
+                        panels.multiply(isa, v, from, &offsets, (q, k_from + k, depth), of_inputs, k == 0, 0, c, to);
                     }
                 }
             }

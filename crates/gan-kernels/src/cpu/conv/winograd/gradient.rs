@@ -7,9 +7,10 @@ use super::{Geometry, Rows, block_rows, few_tiles, is_small, points};
 use crate::cpu::conv::transpose::transpose;
 use crate::cpu::conv::weight_grad_tile::{Outer, TAPS, TapRows};
 use crate::cpu::planes::Shared;
-use crate::cpu::simd::{prefetch, simd_entry};
+use crate::cpu::simd::{fence, prefetch, simd_entry};
 use crate::isa::Isa;
 use crate::scratch::Scratch;
+use crate::spec::act::Act;
 use crate::spec::conv::PadMode;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -172,9 +173,10 @@ impl Factors {
         let weights = Weights::new(isa, g, false, points);
         let (Geometry { h, w, padding: [padding, _], mode, .. }, left_out) = (*g, weights.left_out());
         let held = Rows::all(h);
-        let big = Tiles { h, w, held, padding, mode, stride, phase, left_out, points, m, first, rows, columns };
+        let (padding, act) = ([padding; 2], Act::Identity);
+        let big = Tiles { h, w, held, padding, mode, act, stride, phase, left_out, points, m, first, rows, columns };
         let held = Rows::all(g.ho);
-        let small = Tiles { h: g.ho, w: g.wo, held, padding: 0, mode: PadMode::Zero, stride: 1, ..big };
+        let small = Tiles { h: g.ho, w: g.wo, held, padding: [0; 2], mode: PadMode::Zero, stride: 1, ..big };
         let (big, small) = (&big, &small);
         let phases = stride * stride;
         // Tiles of several images fill vectors.
@@ -299,7 +301,9 @@ simd_entry! {
                     for (lane, row) in rows.iter().enumerate().take(S::LANES.min(outputs.len() - first)) {
                         // The weights of these channels belong to this task.
                         let to = out.part(((outputs.start + first + lane) * g.ci + input) * taps, taps);
-                        prefetch(to.as_ptr().wrapping_add(2 * taps));
+                        if !fresh || taps == 9 {
+                            prefetch(to.as_ptr().wrapping_add(2 * taps));
+                        }
                         macro_rules! put {
                             ($taps:tt) => {
                                 for ((to, &from), zero) in to[..$taps].iter_mut().zip(row).zip(&mut zeros) {
@@ -310,12 +314,20 @@ simd_entry! {
                         }
                         match taps {
                             9 => put!(9),
+                            // A whole cache line, which is not read soon.
+                            _ if fresh && to.as_ptr().addr().is_multiple_of(size_of_val(to)) => {
+                                for i in (0..taps).step_by(S::LANES) {
+                                    S::stream(to.as_mut_ptr().add(i), S::load(row.as_ptr().add(i)));
+                                }
+                                zeros.iter_mut().zip(row).for_each(|(zero, &value)| *zero += 0.0 * value);
+                            }
                             _ => put!(16),
                         }
                     }
                 }
             }
         }
+        fence();
         if zeros.iter().any(|&zero| zero != 0.0) {
             finite.store(false, Ordering::Relaxed);
         }

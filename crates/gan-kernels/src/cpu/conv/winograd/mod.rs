@@ -17,11 +17,13 @@ pub(super) use gradient::backward_weight;
 use super::Banding;
 use super::epilogue::Epilogue;
 use super::fold::fold;
+use super::joined::Joined;
 use super::tile::{Product, TileShape};
 use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::planes::Shared;
 use crate::isa::Isa;
 use crate::scratch::Scratch;
+use crate::spec::act::Act;
 use crate::spec::conv::PadMode;
 use crate::spec::geometry::Geometry;
 use crate::spec::rows::{Bands, Rows, Span};
@@ -93,7 +95,8 @@ impl Filter {
     /// From the big end to the small end.
     fn forward(isa: Isa, g: &Geometry) -> Self {
         let Geometry { ci, co, h, w, ho, wo, stride, padding: [padding, _], mode, .. } = *g;
-        let output = Output { h: ho, w: wo, made: Rows::all(ho), stride: 1, padding: 0, left_out: [0; 4] };
+        let output =
+            Output { h: ho, w: wo, made: Rows::all(ho), stride: 1, padding: 0, shifted: false, left_out: [0; 4] };
         let weights = Weights::new(isa, g, false, points(g));
         Filter { inputs: ci, h, w, held: Rows::all(h), padding, mode, stride, outputs: co, output, weights }
     }
@@ -103,11 +106,11 @@ impl Filter {
         let (reach, mode, padding) = (g.kh.div_ceil(g.stride) - 1, PadMode::Zero, g.padding[0]);
         let weights = Weights::new(isa, g, true, points(g));
         let left_out = weights.left_out();
-        let whole = Output { h: g.h, w: g.w, made: Rows::all(g.h), stride: 1, padding: 0, left_out };
+        let whole = Output { h: g.h, w: g.w, made: Rows::all(g.h), stride: 1, padding: 0, shifted: false, left_out };
         let (padding, output) = match (g.mode, g.stride) {
             // Tiles begin at the first pixel that is wanted.
             (PadMode::Zero, 1) => (reach - padding, whole),
-            (PadMode::Zero, stride) => (reach, Output { stride, padding, ..whole }),
+            (PadMode::Zero, stride) => (reach, Output { stride, padding, ..whole }.with_fewest_tiles(isa, &weights)),
             _ => {
                 let (h, w) = (g.padded_h(), g.padded_w());
                 (reach, Output { h, w, made: Rows::all(h), ..whole })
@@ -130,17 +133,20 @@ impl Filter {
 
     /// The tile rows of the output's rows `made`.
     fn tile_rows(&self, made: Rows) -> Range<usize> {
-        let Output { stride, padding, .. } = self.output;
+        let Output { stride, padding, shifted, .. } = self.output;
+        if shifted {
+            return 0..self.tiles().0;
+        }
         (made.first + padding) / (stride * self.m())..(made.end() + padding).div_ceil(stride * self.m())
     }
 
     /// Some tile rows.
-    fn some(&self, rows: Range<usize>) -> Tiles {
+    fn some(&self, rows: Range<usize>, act: Act) -> Tiles {
         let Filter { h, w, held, padding, mode, stride, .. } = *self;
         let left_out = if self.weights.adjoint { [0; 4] } else { self.weights.left_out() };
         let (points, m, columns) = (self.weights.points, self.m(), self.tiles().1);
-        let (first, rows) = (rows.start, rows.len());
-        Tiles { h, w, held, padding, mode, stride, phase: (0, 0), left_out, points, m, first, rows, columns }
+        let (first, rows, padding) = (rows.start, rows.len(), [padding; 2]);
+        Tiles { h, w, held, padding, mode, act, stride, phase: (0, 0), left_out, points, m, first, rows, columns }
     }
 
     /// How it is computed in bands of rows.
@@ -150,7 +156,7 @@ impl Filter {
         let whole = self.together();
         let bands = if whole { Bands::whole(h) } else { Bands::every(stride * self.m(), h).with_offset(padding) };
         let tiles = (rows * columns).next_multiple_of(isa.lanes());
-        let planes = self.weights.inputs() + self.weights.outputs();
+        let planes = self.copies() * self.weights.inputs() + self.weights.outputs();
         Banding {
             bands,
             packed: self.weights.len(isa),
@@ -163,11 +169,16 @@ impl Filter {
         self.weights.points == 3
     }
 
+    /// How many sets of tiles an input has: one for each phase of the output, if they are shifted.
+    fn copies(&self) -> usize {
+        if self.output.shifted { self.output.stride.pow(2) } else { 1 }
+    }
+
     /// Tile rows and columns of an image, and the rows of a block.
     fn tiles(&self) -> (usize, usize, usize) {
         let points = self.weights.points;
         let m = self.m();
-        let (h, w) = self.output.phase();
+        let (h, w) = self.output.tiled();
         let (all, columns) = (h.div_ceil(m), w.div_ceil(m));
         let planes = self.weights.inputs() + self.weights.outputs();
         let weights = self.weights.inputs() * self.weights.outputs();
@@ -188,35 +199,60 @@ impl Filter {
         Factors::Transformed(weight.packed(form, self.weights.len(isa), |to| self.weights.transform(isa, w, to)))
     }
 
-    fn apply(&self, isa: Isa, images: usize, x: &[f32], u: &Factors<'_>, epilogue: Epilogue<f32>, out: &mut [f32]) {
+    fn apply(
+        &self,
+        isa: Isa,
+        images: usize,
+        x: Joined<'_, f32>,
+        u: &Factors<'_>,
+        epilogue: Epilogue<f32>,
+        out: &mut [f32],
+    ) {
         let rows = self.tiles().2;
         let images = if self.together() { images } else { 1 };
         let Output { w, made, .. } = self.output;
         let tile_rows = self.tile_rows(made);
-        let blocks = x.chunks(images * self.inputs * self.held.count * self.w);
-        for (x, out) in blocks.zip(out.chunks_mut(images * self.outputs * made.count * w)) {
+        for (i, out) in out.chunks_mut(images * self.outputs * made.count * w).enumerate() {
+            let planes = i * images * self.inputs..(i + 1) * images * self.inputs;
             for first in tile_rows.clone().step_by(rows) {
-                let tiles = self.some(first..(first + rows).min(tile_rows.end));
-                self.block(isa, &tiles, x, u, epilogue, out);
+                let tiles = self.some(first..(first + rows).min(tile_rows.end), x.act);
+                self.block(isa, &tiles, (x, planes.clone()), u, epilogue, out);
             }
         }
     }
 
-    /// Some tile rows of the images of `x`. An activation is for results that are no phases.
-    fn block(&self, isa: Isa, t: &Tiles, x: &[f32], u: &Factors<'_>, epilogue: Epilogue<f32>, out: &mut [f32]) {
+    /// Some tile rows of the images that the planes of `x` are of. An activation of the epilogue is for results that are no phases.
+    fn block(
+        &self,
+        isa: Isa,
+        t: &Tiles,
+        (x, planes): (Joined<'_, f32>, Range<usize>),
+        u: &Factors<'_>,
+        epilogue: Epilogue<f32>,
+        out: &mut [f32],
+    ) {
         let panel = TileShape::of(isa, usize::MAX).pixels;
         let weights = &self.weights;
         let image = t.count().next_multiple_of(isa.lanes());
         let area = t.held.count * t.w;
-        let tiles = x.len() / (self.inputs * area) * image;
-        let from = Layout::new(isa, weights.inputs(), tiles, Some(panel));
+        let tiles = planes.len() / self.inputs * image;
+        let from = Layout::new(isa, self.copies() * weights.inputs(), tiles, Some(panel));
         let to = Layout::new(isa, weights.outputs(), tiles, None);
         let products = t.points * t.points;
         let mut v = Scratch::take(products * from.product());
         let shared = Shared::new(&mut v);
-        x.par_chunks(area).enumerate().for_each(|(i, plane)| {
+        let first_plane = planes.start;
+        planes.into_par_iter().for_each(|plane| {
+            let (i, plane) = (plane - first_plane, x.plane(plane, area));
             let (channel, first) = (i % self.inputs, i / self.inputs * image);
-            transform_input(isa, t, plane, Destination { layout: &from, channel, first, to: shared });
+            for copy in 0..self.copies() {
+                let [up, left] = t.padding;
+                let starts =
+                    [copy / self.output.stride, copy % self.output.stride].map(|phase| self.output.start(phase));
+                let t = Tiles { padding: [up - starts[0], left - starts[1]], ..*t };
+                let channel = copy * self.inputs + channel;
+                transform_input(isa, &t, plane, Destination { layout: &from, channel, first, to: shared });
+            }
         });
         let mut results = Scratch::take(products * to.product());
         match u {
@@ -231,6 +267,19 @@ impl Filter {
             transform_output(isa, t, &results, &to, (channel, first), epilogue.start(channel), plane, self.output);
             epilogue.activate(isa, &mut plane[written.clone()]);
         });
+    }
+}
+
+impl Output {
+    /// With tiles that are shifted, if these are fewer. Only tiles that are worked on all together can be.
+    fn with_fewest_tiles(self, isa: Isa, weights: &Weights) -> Self {
+        let shifted = Output { shifted: true, ..self };
+        let tiles = |output: &Output| {
+            let (h, w) = output.tiled();
+            (h.div_ceil(2) * w.div_ceil(2)).next_multiple_of(isa.lanes())
+        };
+        let fewer = weights.points == 3 && self.padding <= 2 && tiles(&shifted) < tiles(&self);
+        if fewer { shifted } else { self }
     }
 }
 
@@ -313,16 +362,24 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
     (0..weights.points * weights.points * shares).into_par_iter().for_each(|task| {
         let (product, first) = (task / shares, task % shares * share);
         let v = &v[product * from.product()..][..from.product()];
-        // Phases are phases of the inputs, or else of the outputs.
+        // Phases are phases of the inputs, or else of the outputs, each of which may have inputs of its own.
         let phases = weights.phases_of(product);
         let scaled = |by: usize| phases.iter().map(|run| run.start * by..run.end * by).collect();
         let whole = |len: usize| std::iter::once(0..len).collect();
-        let (inputs, outputs): (Vec<Range<usize>>, Vec<Range<usize>>) = if weights.adjoint {
+        let own = from.channels > weights.inputs();
+        let (inputs, outputs): (Vec<Range<usize>>, Vec<Range<usize>>) = if own {
+            let of_a_phase = weights.panels_of_a_phase();
+            (
+                whole(weights.inputs()),
+                phases.iter().cloned().flatten().map(|p| p * of_a_phase..(p + 1) * of_a_phase).collect(),
+            )
+        } else if weights.adjoint {
             (whole(from.channels), scaled(weights.panels_of_a_phase()))
         } else {
             (scaled(from.channels / weights.phases()), whole(panels))
         };
         for outputs in outputs {
+            let inputs_from = if own { outputs.start / weights.panels_of_a_phase() * weights.inputs() } else { 0 };
             let (first, end) = (first.max(outputs.start), (first + share).min(outputs.end));
             if first >= end {
                 continue;
@@ -341,7 +398,18 @@ fn multiply(isa: Isa, weights: &Weights, u: &[f32], v: &[f32], from: &Layout, pr
                     inputs.iter().flat_map(|run| run.clone().step_by(DEPTH).map(|k| (k, DEPTH.min(run.end - k))));
                 for (i, (k, depth)) in pieces.enumerate() {
                     let panels = Panels { u: &u[k * weights.panel..], channels: weights.panel, len: panel_len, count };
-                    panels.multiply(isa, v, from, &offsets, (q, k, depth), 1, i == 0, depth * width, c, to);
+                    panels.multiply(
+                        isa,
+                        v,
+                        from,
+                        &offsets,
+                        (q, inputs_from + k, depth),
+                        1,
+                        i == 0,
+                        depth * width,
+                        c,
+                        to,
+                    );
                 }
             }
         }
@@ -357,7 +425,7 @@ pub(super) fn banding(isa: Isa, g: &Geometry, forward: bool) -> Banding {
 /// The rows of the input that the rows `made` of the output are computed from, which are whole bands.
 pub(super) fn reads(isa: Isa, g: &Geometry, forward: bool, made: Rows) -> Rows {
     let filter = if forward { Filter::forward(isa, g) } else { Filter::backward(isa, g) };
-    filter.some(filter.tile_rows(made)).reads()
+    filter.some(filter.tile_rows(made), Act::Identity).reads()
 }
 
 /// From the big end to the small end, with bias and activation.
@@ -365,7 +433,7 @@ pub(super) fn forward(
     isa: Isa,
     g: &Geometry,
     span: &Span,
-    x: &[f32],
+    x: Joined<'_, f32>,
     w: &[f32],
     weight: &Weight,
     epilogue: Epilogue<f32>,
@@ -382,7 +450,7 @@ pub(super) fn backward_data(
     isa: Isa,
     g: &Geometry,
     span: &Span,
-    dy: &[f32],
+    dy: Joined<'_, f32>,
     w: &[f32],
     weight: &Weight,
     bias: Option<&[f32]>,
@@ -399,8 +467,9 @@ pub(super) fn backward_data(
     }
     let area = filter.output.h * filter.output.w;
     let mut padded = Scratch::take(g.ci * area);
+    let dy = dy.made();
     for (dy, out) in dy.chunks(g.co * g.ho * g.wo).zip(out.chunks_mut(g.ci * g.h * g.w)) {
-        filter.apply(isa, 1, dy, &u, Epilogue::bias(None), &mut padded);
+        filter.apply(isa, 1, Joined::one(dy), &u, Epilogue::bias(None), &mut padded);
         out.par_chunks_mut(g.h * g.w).zip(padded.par_chunks(area)).enumerate().for_each(|(ci, (out, padded))| {
             fold(g, padded, out, bias.map_or(0.0, |b| b[ci]));
         });

@@ -5,9 +5,11 @@
 //! tile t is at phase a mod m, column b, index t + (a div m) · (tiles in a row).
 #![allow(unsafe_code)]
 use super::points::both;
+use crate::cpu::elementwise::by_act;
 use crate::cpu::simd::{Simd, prefetch, simd_entry};
 use crate::isa::Isa;
 use crate::scratch::Scratch;
+use crate::spec::act::Act;
 use crate::spec::conv::PadMode;
 use crate::spec::geometry::{seen, source};
 use crate::spec::rows::Rows;
@@ -20,8 +22,10 @@ pub(super) struct Tiles {
     pub(super) w: usize,
     pub(super) held: Rows,
     /// Padded rows above and columns left of the plane.
-    pub(super) padding: usize,
+    pub(super) padding: [usize; 2],
     pub(super) mode: PadMode,
+    /// What its values pass as they are read.
+    pub(super) act: Act,
     /// Only every `stride`-th row and column, from `phase` on, is looked at.
     pub(super) stride: usize,
     pub(super) phase: (usize, usize),
@@ -80,7 +84,7 @@ impl Tiles {
 
     /// The row of the plane that line `j` of the tile rows shows, if there were no border.
     fn position(&self, j: usize) -> isize {
-        (self.stride * (self.first * self.m + j) + self.phase.0) as isize - self.padding as isize
+        (self.stride * (self.first * self.m + j) + self.phase.0) as isize - self.padding[0] as isize
     }
 
     /// The rows of the plane that the tile rows read, in all phases.
@@ -143,9 +147,9 @@ impl Tiles {
     /// The caller has the instruction set of `S`.
     #[inline(always)]
     unsafe fn padded_row<S: Simd>(&self, from: &[f32], to: &mut [f32]) {
-        let (stride, phase) = (self.stride, self.phase.1);
-        let left = self.padding.saturating_sub(phase).div_ceil(stride).min(to.len());
-        let first = (stride * left + phase).saturating_sub(self.padding);
+        let (stride, phase, padding) = (self.stride, self.phase.1, self.padding[1]);
+        let left = padding.saturating_sub(phase).div_ceil(stride).min(to.len());
+        let first = (stride * left + phase).saturating_sub(padding);
         let inner = self.w.saturating_sub(first).div_ceil(stride).min(to.len() - left);
         if stride == 1 {
             to[left..left + inner].copy_from_slice(&from[first..first + inner]);
@@ -162,8 +166,13 @@ impl Tiles {
             to[whole..].iter_mut().zip(from[2 * whole..].chunks(2)).for_each(|(to, from)| *to = from[0]);
         }
         for x in (0..left).chain(left + inner..to.len()) {
-            let x_from = (stride * x + phase) as isize - self.padding as isize;
+            let x_from = (stride * x + phase) as isize - padding as isize;
             to[x] = source(self.mode, x_from, self.w).map_or(0.0, |x| from[x]);
+        }
+        if self.act != Act::Identity {
+            by_act!(self.act, A => for x in to.iter_mut() {
+                *x = A.of(*x);
+            });
         }
     }
 
@@ -324,14 +333,31 @@ pub(super) struct Output {
     /// ((y + padding) div stride, (x + padding) div stride) of the phase of the remainders.
     pub(super) stride: usize,
     pub(super) padding: usize,
+    /// Whether the tiles of each phase begin at its first pixel that is part of the result. Then every phase has tiles of the input of its own.
+    pub(super) shifted: bool,
     /// The products of each phase that were left out because they are zero, a bit each.
     pub(super) left_out: [u64; 4],
 }
 
 impl Output {
     /// Size of a phase.
-    pub(super) fn phase(&self) -> (usize, usize) {
+    fn phase(&self) -> (usize, usize) {
         ((self.h - 1 + self.padding) / self.stride + 1, (self.w - 1 + self.padding) / self.stride + 1)
+    }
+
+    /// Where the tiles of a phase, an even or an odd one, begin in it.
+    pub(super) fn start(&self, phase: usize) -> usize {
+        if self.shifted { self.padding.saturating_sub(phase).div_ceil(self.stride) } else { 0 }
+    }
+
+    /// The most rows and columns of a phase from where its tiles begin.
+    pub(super) fn tiled(&self) -> (usize, usize) {
+        let most = |size: usize| {
+            let ends = (0..self.stride)
+                .map(|phase| (size - 1 + self.padding).saturating_sub(phase) / self.stride + 1 - self.start(phase));
+            ends.max().unwrap_or(0)
+        };
+        (most(self.h), most(self.w))
     }
 }
 
@@ -348,7 +374,7 @@ pub(super) fn transform_output(
     out: &mut [f32],
     size: Output,
 ) {
-    let Output { h, w, made, stride, padding, left_out } = size;
+    let Output { h, w, made, stride, padding, left_out, shifted } = size;
     let phases = stride * stride;
     let channels = layout.channels / phases;
     assert!(products.len() >= t.points.pow(2) * layout.product() && channel < channels);
@@ -360,8 +386,12 @@ pub(super) fn transform_output(
     let columns = size.phase().1;
     let mut parts = Scratch::take(stride * columns);
     let lines = t.first * t.m * stride..(t.first + t.rows) * t.m * stride;
-    for y in lines.start.max(padding) - padding..(lines.end - padding.min(lines.end)).min(h) {
+    // Tiles that are shifted are all there are.
+    let rows =
+        if shifted { 0..h } else { lines.start.max(padding) - padding..(lines.end - padding.min(lines.end)).min(h) };
+    for y in rows {
         let (phase, i) = ((y + padding) % stride, (y + padding) / stride);
+        let i = i - size.start(phase);
         let (line, a) = (i / t.m - t.first, i % t.m);
         let row = &mut out[(y - made.first) * w..][..w];
         let pixels = |phase: usize, to: &mut [f32]| {
@@ -372,8 +402,10 @@ pub(super) fn transform_output(
             pixels(0, row);
             continue;
         }
-        for (t, part) in parts.chunks_exact_mut(columns).enumerate() {
-            pixels(phase * stride + t, part);
+        for (p, part) in parts.chunks_exact_mut(columns).enumerate() {
+            let part = &mut part[size.start(p)..];
+            let tiled = part.len().min(t.columns * t.m);
+            pixels(phase * stride + p, &mut part[..tiled]);
         }
         weave(isa, &parts, columns, padding, row);
     }
