@@ -29,7 +29,7 @@ impl Limits {
         Self {
             entries: files.map_or(400_000, |files| files.saturating_mul(2)),
             bytes: unpacked_bytes
-                .map_or(archive_bytes.saturating_mul(6).saturating_add(64 << 20), |bytes| bytes + bytes / 20),
+                .map_or(archive_bytes.saturating_mul(6).saturating_add(64 << 20), |bytes| bytes.saturating_add(bytes / 20)),
         }
     }
 }
