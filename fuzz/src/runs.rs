@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gan_train::METHODS;
-use gan_train::config::{ConfigSource, ToTable};
+use gan_train::config::ConfigSource;
 use gan_train::events::{Csv, Event, JsonLines, Observer, read_progress, read_validations};
 use gan_train::storage::Disk;
 

@@ -1,6 +1,7 @@
 //! What the fuzzers run, over their seeds and over mutations of these: no input panics, breaks a promise or takes much memory.
 //!
-//! `GAN_FUZZ_ROUNDS` says how many mutations are made of each seed.
+//! `GAN_FUZZ_ROUNDS` says how many mutations are made of each seed. Too much memory ends the process: `GAN_FUZZ_LAST` is a file that holds the
+//! input at work then.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "../../fuzz/src/lib.rs"]
@@ -101,9 +102,13 @@ fn run(name: &str) {
     // What it keeps for all inputs is made by the first.
     (target.run)(b"");
     ALLOCATOR.set_limit(ALLOCATOR.allocated() + MOST_MEMORY).unwrap();
+    let last = std::env::var_os("GAN_FUZZ_LAST");
     let mut inputs = 0;
     let mut check = |input: &[u8], what: &dyn Fn() -> String| {
         inputs += 1;
+        if let Some(last) = &last {
+            fs::write(last, input).unwrap();
+        }
         if let Err(panic) = catch_unwind(|| (target.run)(input)) {
             ALLOCATOR.set_limit(usize::MAX).unwrap();
             let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -23,6 +23,7 @@ const FILL_ORDER: u16 = 266;
 const PHOTOMETRIC: u16 = 262;
 const SAMPLES: u16 = 277;
 const PLANAR: u16 = 284;
+const PREDICTOR: u16 = 317;
 const COLOUR_MAP: u16 = 320;
 const FORMAT: u16 = 339;
 const LEAST: u16 = 340;
@@ -137,8 +138,12 @@ impl Stored {
             planes,
             palette,
             change,
-            // Where white is zero, the decoder turns levels round.
-            raw: first(COMPRESSION, 1)? == 1 && planes == 1 && photometric != 0 && first(FILL_ORDER, 1)? == 1,
+            // Where white is zero, the decoder turns levels round; and it adds differences up, compressed or not.
+            raw: first(COMPRESSION, 1)? == 1
+                && planes == 1
+                && photometric != 0
+                && first(FILL_ORDER, 1)? == 1
+                && first(PREDICTOR, 1)? == 1,
             big_endian: layout.is_big_endian(),
             offsets: numbers(STRIP_OFFSETS)?,
             lengths: numbers(STRIP_LENGTHS)?,
