@@ -259,7 +259,8 @@ impl Entry {
         let below = |path: &String| {
             !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
         };
-        let mut paths = self.root.iter().chain(&self.folders).chain(self.moves.iter().flat_map(|(from, to)| [from, to]));
+        let mut paths =
+            self.root.iter().chain(&self.folders).chain(self.moves.iter().flat_map(|(from, to)| [from, to]));
         ensure(paths.all(below), "`root`, `moves` and `folders` are paths in the archive, without `..`")?;
         let approx = self.approx.as_ref().is_none_or(|text| human::parse_bytes(text).is_some());
         ensure(approx, "approx must be a size such as `117 MB`")?;

@@ -166,7 +166,11 @@ impl RunOptions {
         for path in OPTION_FILES.map(|name| folder.join(name)) {
             match gan_fs::read_regular(&path, MAX_OPTIONS) {
                 Ok(text) => {
-                    return RunOptions { values: Self::parse(&String::from_utf8_lossy(&text)), path: Some(path), refused };
+                    return RunOptions {
+                        values: Self::parse(&String::from_utf8_lossy(&text)),
+                        path: Some(path),
+                        refused,
+                    };
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => refused.push(format!("{} is passed over: {error}", path.display())),

@@ -45,7 +45,8 @@ fn options_of_any_kind() {
     write(options);
     assert_eq!(open(&at), None);
     let (mut cases, mut refused) = (0, 0);
-    let huge = ["0", "1", "16", "18", "-1", "1e9", "4294967295", "9223372036854775807", "18446744073709551615", "", "nan"];
+    let huge =
+        ["0", "1", "16", "18", "-1", "1e9", "4294967295", "9223372036854775807", "18446744073709551615", "", "nan"];
     for (key, value) in
         [("label_nc", "17"), ("n_clusters", "10"), ("loadSize", "40"), ("fineSize", "32"), ("netG", "global")]
     {

@@ -21,7 +21,7 @@ const BITS: u16 = 258;
 const COMPRESSION: u16 = 259;
 const FILL_ORDER: u16 = 266;
 const PHOTOMETRIC: u16 = 262;
-const SAMPLES: u16 = 277;
+pub(super) const SAMPLES: u16 = 277;
 const PLANAR: u16 = 284;
 const PREDICTOR: u16 = 317;
 const COLOUR_MAP: u16 = 320;
@@ -148,6 +148,16 @@ impl Stored {
             offsets: numbers(STRIP_OFFSETS)?,
             lengths: numbers(STRIP_LENGTHS)?,
         }))
+    }
+
+    /// Whether strips of so many rows of samples as they are have the bytes that these take.
+    pub(in crate::decode) fn strips_hold(&self, width: u32, height: u32, rows: u32) -> bool {
+        let in_row = u64::from(width) * self.samples as u64 * u64::from(self.bits / 8);
+        self.lengths.iter().enumerate().all(|(i, &length)| {
+            let above = (i as u64).saturating_mul(rows.into());
+            let rows = u64::from(rows).min(u64::from(height).saturating_sub(above));
+            rows.checked_mul(in_row).is_some_and(|needed| length >= needed)
+        })
     }
 }
 
