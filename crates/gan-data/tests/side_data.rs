@@ -71,17 +71,21 @@ fn arrays_that_a_file_cannot_hold_are_refused() {
     let entry = |tag: u16, kind: u16, count: u32, value: u32| {
         [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()].concat()
     };
-    let entries = |orientations: u32| {
+    let entries = |orientations: u32, widths: u32| {
         let fields = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8)].map(|(tag, v)| entry(tag, 3, 1, v));
+        let fields = [&entry(256, 3, widths, 1)[..], &fields[1..].concat()];
         let [rest @ .., length] =
             [entry(274, 3, orientations, 6), entry(277, 3, 1, 1), entry(278, 3, 1, 1), entry(279, 3, 1, 1)];
         [&b"II*\0\x0c\0\0\0\x50\0\0\0\x0a\0"[..], &fields.concat(), &rest.concat(), &length, &[0; 4]].concat()
     };
-    fs::write(&path, entries(1)).unwrap();
+    fs::write(&path, entries(1, 1)).unwrap();
     assert_eq!(reads(&path), Image::U8(Raster::new(1, 1, 1, vec![0x50])));
-    fs::write(&path, entries(1 << 30)).unwrap();
-    ALLOCATOR.set_limit(ALLOCATOR.allocated() + FLOOR).unwrap();
-    let error = decode(&path, &DecodeOptions::default()).unwrap_err().to_string();
-    ALLOCATOR.set_limit(usize::MAX).unwrap();
-    assert!(error.contains("truncated"), "{error}");
+    // An array that is not looked at here, and one that decoders read at once.
+    for (orientations, widths) in [(1 << 30, 1), (1, 7 << 20)] {
+        fs::write(&path, entries(orientations, widths)).unwrap();
+        ALLOCATOR.set_limit(ALLOCATOR.allocated() + FLOOR).unwrap();
+        let error = decode(&path, &DecodeOptions::default()).unwrap_err().to_string();
+        ALLOCATOR.set_limit(usize::MAX).unwrap();
+        assert!(error.contains("truncated"), "{error}");
+    }
 }

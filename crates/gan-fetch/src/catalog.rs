@@ -1,7 +1,7 @@
 //! The catalogue: what can be fetched, from where, under which licence, and what it must hash to.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use gan_fs::read_regular;
 use serde::Deserialize;
@@ -256,6 +256,12 @@ impl Entry {
             self.format.is_archive() || (self.folders.is_empty() && self.root.is_none() && self.moves.is_empty()),
             "`root`, `moves` and `folders` are for archives only",
         )?;
+        let below = |path: &String| {
+            !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+        };
+        let mut paths =
+            self.root.iter().chain(&self.folders).chain(self.moves.iter().flat_map(|(from, to)| [from, to]));
+        ensure(paths.all(below), "`root`, `moves` and `folders` are paths in the archive, without `..`")?;
         let approx = self.approx.as_ref().is_none_or(|text| human::parse_bytes(text).is_some());
         ensure(approx, "approx must be a size such as `117 MB`")?;
         ensure(!self.licence.is_empty(), "no licence line")?;
@@ -448,6 +454,9 @@ mod tests {
             ("urls=['http://h/a']\nrestricted=true", "terms"),
             ("urls=['http://h/a']\nsha='1'", "unknown field"),
             ("urls=['http://h/a']\napprox='some'", "approx"),
+            ("urls=['http://h/a']\nroot='../a'", "without `..`"),
+            ("urls=['http://h/a']\nfolders=['/tmp']", "without `..`"),
+            ("urls=['http://h/a']\nmoves=[['a', 'b/../../../c']]", "without `..`"),
         ] {
             let error = Catalog::parse(&entry(more), "c.toml").unwrap_err().to_string();
             assert!(error.starts_with("c.toml: "), "{error}");

@@ -182,7 +182,7 @@ fn attempt(
             let origin = Origin { url: url.to_owned(), validator, total: length, announced };
             let expected = Expected { from: 0, total: length.or(wanted.bytes), most };
             let file = part.begin(&origin).map_err(disk)?;
-            room(expected.total.unwrap_or(0))?;
+            room(expected.total.or(wanted.approx).unwrap_or(0))?;
             receive(client.patience, &mut *reply.body, file, expected, part, tries, progress)?;
             Ok(origin)
         }
@@ -199,7 +199,7 @@ fn attempt(
             }
             wanted.check_offer(total)?;
             let expected = Expected { from: *offset, total: total.or(wanted.bytes), most };
-            room(expected.total.map_or(0, |total| total.saturating_sub(*offset)))?;
+            room(expected.total.or(wanted.approx).map_or(0, |total| total.saturating_sub(*offset)))?;
             let file = part.reopen().map_err(disk)?;
             receive(client.patience, &mut *reply.body, file, expected, part, tries, progress)?;
             Ok(origin.clone())

@@ -150,7 +150,7 @@ pub(crate) fn refused(reply: &Reply) -> Fault {
 
 /// Where a redirect leads. An encrypted connection is never left for a plain one: an attacker in between could then
 /// swap a file that has no published hash.
-fn redirect(from: &str, location: &str) -> Result<String, String> {
+pub(crate) fn redirect(from: &str, location: &str) -> Result<String, String> {
     let bad = || format!("redirect to an address that makes no sense: {location}");
     let base: Uri = from.parse().map_err(|_| bad())?;
     let (scheme, authority) = (base.scheme_str().ok_or_else(bad)?, base.authority().ok_or_else(bad)?);

@@ -9,6 +9,8 @@ mod disk;
 mod download;
 mod error;
 mod fetcher;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod http;
 pub mod human;

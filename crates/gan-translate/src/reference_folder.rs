@@ -8,6 +8,7 @@ use gan_data::{Direction, Preprocess};
 use gan_nets::{Arch, Network};
 use gan_weights::StateDict;
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Largest file of options that is read.
@@ -51,6 +52,10 @@ impl ReferenceFolder {
         if let Some(label_nc) = options.number("label_nc").filter(|label_nc| *label_nc > 0) {
             model.set_labels(file.1, label_nc, features, &options)?;
         }
+        // Whatever the options say, what is opened can be true.
+        let described = options.path.as_deref().unwrap_or(file.1).to_owned();
+        model.config.validate().map_err(|reason| Error::Description { path: described, reason })?;
+        model.notes.extend(options.refused);
         match options.path {
             Some(path) => model.notes.push(format!("options read from {}", path.display())),
             None => {
@@ -94,7 +99,8 @@ impl ReferenceFolder {
     fn set_labels(&mut self, file: &Path, label_nc: usize, features: usize, options: &RunOptions) -> Result<()> {
         let (input_nc, instances) = (self.config.generators[0].config.input_nc, self.config.instances);
         let dont_care = options.is("contain_dontcare_label").then_some(255);
-        if label_nc + usize::from(dont_care.is_some()) + usize::from(instances) + features != input_nc {
+        let others = usize::from(dont_care.is_some()) + usize::from(instances) + features;
+        if label_nc.checked_add(others) != Some(input_nc) {
             return Err(Error::Labels { path: file.to_owned(), input_nc, label_nc, instances });
         }
         self.config.input = InputKind::Labels { label_nc, dont_care };
@@ -149,17 +155,28 @@ impl Files {
 struct RunOptions {
     path: Option<PathBuf>,
     values: HashMap<String, String>,
+    /// What is said of files of options that cannot be read.
+    refused: Vec<String>,
 }
 
 impl RunOptions {
-    /// Nothing if there is no file of options that can be read.
+    /// Nothing if there is no file of options that can be read. Of text that is no UTF-8, as where a path was printed, the rest counts.
     fn read(folder: &Path) -> Self {
-        let read = |name: &&str| {
-            let path = folder.join(name);
-            let text = String::from_utf8(gan_fs::read_regular(&path, MAX_OPTIONS).ok()?).ok()?;
-            Some(RunOptions { path: Some(path), values: Self::parse(&text) })
-        };
-        OPTION_FILES.iter().find_map(read).unwrap_or_default()
+        let mut refused = Vec::new();
+        for path in OPTION_FILES.map(|name| folder.join(name)) {
+            match gan_fs::read_regular(&path, MAX_OPTIONS) {
+                Ok(text) => {
+                    return RunOptions {
+                        values: Self::parse(&String::from_utf8_lossy(&text)),
+                        path: Some(path),
+                        refused,
+                    };
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => refused.push(format!("{} is passed over: {error}", path.display())),
+            }
+        }
+        RunOptions { refused, ..RunOptions::default() }
     }
 
     fn parse(text: &str) -> HashMap<String, String> {
@@ -246,16 +263,14 @@ mod tests {
 
     #[test]
     fn options_are_read_as_the_references_print_them() {
-        let options = RunOptions { path: None, values: RunOptions::parse(OPTIONS) };
+        let options = RunOptions { values: RunOptions::parse(OPTIONS), ..RunOptions::default() };
         assert_eq!((options.direction(), options.method(), options.arch()), (Direction::B2a, "pix2pix", None));
         assert_eq!(options.number("load_size|loadSize"), Some(143));
         assert_eq!(options.values["crop_size"], "128");
         assert_eq!(options.values["dataroot"], "./datasets/a: b");
         assert!(!options.is("no_dropout"));
-        let hd = RunOptions {
-            path: None,
-            values: RunOptions::parse("label_nc: 35\nloadSize: 1024\nnetG: local\nno_instance: True"),
-        };
+        let hd = "label_nc: 35\nloadSize: 1024\nnetG: local\nno_instance: True";
+        let hd = RunOptions { values: RunOptions::parse(hd), ..RunOptions::default() };
         assert_eq!(
             (hd.number("label_nc"), hd.number("load_size|loadSize"), hd.arch()),
             (Some(35), Some(1024), Some(Arch::Local))

@@ -113,7 +113,9 @@ impl StyleClusters {
                 &[k, c] if k > 0 && c == feat_num => tensor.to_vec2::<f32>(),
                 other => return Err(refuse(format!("`{name}` has shape {other:?}, not [clusters, {feat_num}]"))),
             };
-            by_label.insert(label, clusters.map_err(|e| refuse(e.to_string()))?);
+            if by_label.insert(label, clusters.map_err(|e| refuse(e.to_string()))?).is_some() {
+                return Err(refuse(format!("it holds the clusters of label {label} twice")));
+            }
         }
         Ok(Some(StyleClusters { feat_num, by_label }))
     }

@@ -28,8 +28,9 @@ impl Limits {
     pub(crate) fn new(archive_bytes: u64, files: Option<u64>, unpacked_bytes: Option<u64>) -> Self {
         Self {
             entries: files.map_or(400_000, |files| files.saturating_mul(2)),
-            bytes: unpacked_bytes
-                .map_or(archive_bytes.saturating_mul(6).saturating_add(64 << 20), |bytes| bytes + bytes / 20),
+            bytes: unpacked_bytes.map_or(archive_bytes.saturating_mul(6).saturating_add(64 << 20), |bytes| {
+                bytes.saturating_add(bytes / 20)
+            }),
         }
     }
 }

@@ -25,6 +25,9 @@ pub struct Csv {
     length: u64,
 }
 
+/// Columns beyond these are left out: with one for each line, the table of a damaged file would grow with the square of its size.
+const MOST_COLUMNS: usize = 500;
+
 /// The columns after the fixed ones: losses first, in the order in which they came up, then metrics.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Columns {
@@ -123,7 +126,7 @@ impl Columns {
         let mut new = false;
         for (columns, values) in [(&mut self.losses, &row.losses), (&mut self.metrics, &row.metrics)] {
             for (name, _) in values {
-                if !columns.contains(name) {
+                if columns.len() < MOST_COLUMNS && !columns.contains(name) {
                     columns.push(name.clone());
                     new = true;
                 }
@@ -241,6 +244,18 @@ mod tests {
         storage.put(Path::new(TABLE), b"mine\n".to_vec());
         csv.on(&progress(6, &["G", "D \"a\""])).unwrap();
         assert_eq!(table(&storage).len(), 3, "of the events file alone");
+    }
+
+    #[test]
+    fn a_table_stays_as_large_as_its_events() {
+        let storage = VolatileStorage::new();
+        let line = |i: u64| format!("{{\"step\":{i},\"epoch\":1,\"lr\":0.1,\"losses\":{{\"{i}\":1.0}}}}\n");
+        let events: String = (0..2000).map(line).collect();
+        storage.put(Path::new(EVENTS), events.into_bytes());
+        Csv::open(Arc::new(storage.clone()), Path::new(TABLE), Path::new(EVENTS)).unwrap();
+        let text = String::from_utf8(storage.content(Path::new(TABLE))).unwrap();
+        assert_eq!(text.lines().count(), 2001);
+        assert!(text.lines().all(|line| line.matches(',').count() == FIXED.len() + MOST_COLUMNS - 1));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use gan_data::Preprocess;
-use gan_nets::{Arch, GeneratorConfig};
+use gan_nets::{Arch, EncoderConfig, GeneratorConfig};
 use gan_translate::{Direction, Generator, InputKind, ModelConfig, OutputKind, ReadOptions, Sizes};
 use gan_weights::checkpoint::{Disk, FileRecord, MANIFEST, Manifest, read_manifest};
 use gan_weights::{StateDict, safetensors};
@@ -55,8 +55,18 @@ pub(crate) fn resnet(input_nc: usize, output_nc: usize) -> GeneratorConfig {
 
 /// Weights for a generator.
 pub(crate) fn weights(config: &GeneratorConfig) -> StateDict {
+    sines(|weights| config.build(weights).map(drop))
+}
+
+/// Weights for an encoder of instance features.
+pub(crate) fn encoder_weights(config: &EncoderConfig) -> StateDict {
+    sines(|weights| config.build(weights).map(drop))
+}
+
+/// Sines for the parameters that a network asks for.
+fn sines(build: impl Fn(VarBuilder<'static>) -> candle_core::Result<()>) -> StateDict {
     let variables = VarMap::new();
-    config.build(VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu)).unwrap();
+    build(VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu)).unwrap();
     let mut shapes: Vec<(String, Vec<usize>)> = variables
         .data()
         .lock()

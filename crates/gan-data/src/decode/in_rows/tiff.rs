@@ -79,7 +79,7 @@ impl TiffRows {
             return Ok(None);
         }
         let mut changes = vec![layout.change_start(page.directory)];
-        changes.extend(kind.change);
+        changes.extend(kind.change.clone());
         let source = Excerpt::new(opened.file.clone(), std::iter::once(0..opened.length), changes);
         let error = |error| refused(path, error);
         let mut allowed = Limits::default();
@@ -109,11 +109,8 @@ impl TiffRows {
         }
         let (chunk_width, rows) = decoder.chunk_dimensions();
         let from = if strips && kind.raw {
+            let lengths_fit = kind.strips_hold(width, height, rows);
             let offsets = kind.offsets;
-            let lengths_fit = kind.lengths.iter().enumerate().all(|(i, &length)| {
-                let rows = rows.min(height.saturating_sub(i as u32 * rows));
-                length >= u64::from(rows) * u64::from(width) * bytes
-            });
             if offsets.len() != height.div_ceil(rows.max(1)) as usize || !lengths_fit {
                 return Err(Flaw::Truncated.of(path));
             }

@@ -6,13 +6,17 @@ use std::collections::HashSet;
 use image::metadata::Orientation;
 
 use super::layout::{Layout, changed};
+use super::samples::{SAMPLES, Stored};
 use crate::decode::bytes::Bytes;
 use crate::decode::flaw::Flaw;
 use crate::decode::source::Source;
 
 const SUBFILE_TYPE: u16 = 254;
+const WIDTH: u16 = 256;
+const HEIGHT: u16 = 257;
 pub(super) const STRIP_OFFSETS: u16 = 273;
 const ORIENTATION: u16 = 274;
+const ROWS_PER_STRIP: u16 = 278;
 pub(super) const STRIP_LENGTHS: u16 = 279;
 const TILE_OFFSETS: u16 = 324;
 const TILE_LENGTHS: u16 = 325;
@@ -29,6 +33,15 @@ pub(in crate::decode) struct Page {
 pub(in crate::decode) fn source(file: &[u8], page: usize) -> Result<Source<'_>, Flaw> {
     let layout = Layout::of(file)?;
     let found = find(&layout, file.len() as u64, page)?;
+    // Of strips that are stored as they are a decoder takes what it needs, even from behind their ends.
+    let directory = layout.directory(found.directory)?;
+    if let Some(stored) = Stored::of(&layout, &directory)?.filter(|stored| stored.raw) {
+        let side = |tag, absent| Ok(layout.first(&directory, tag, absent)?.min(u64::from(u32::MAX)) as u32);
+        let (width, height) = (side(WIDTH, 0)?, side(HEIGHT, 0)?);
+        if !stored.strips_hold(width, height, side(ROWS_PER_STRIP, u64::from(u32::MAX))?) {
+            return Err(Flaw::Truncated);
+        }
+    }
     let bytes = match page {
         0 => Cow::Borrowed(file),
         _ => Cow::Owned(changed(file, layout.change_start(found.directory))),
@@ -51,6 +64,11 @@ pub(in crate::decode) fn find<B: ?Sized + Bytes>(
             return Err(Flaw::Damaged("its pages are linked in a circle"));
         }
         let directory = layout.directory(next)?;
+        let rows = layout.first(&directory, HEIGHT, 1)?.saturating_mul(layout.first(&directory, SAMPLES, 1)?);
+        if rows > u64::from(u32::MAX) {
+            // The decoder counts the strips of all planes in 32 bits, without a check.
+            return Err(Flaw::Damaged("it claims more rows in all planes than a TIFF can have"));
+        }
         for (offsets, lengths) in [(STRIP_OFFSETS, STRIP_LENGTHS), (TILE_OFFSETS, TILE_LENGTHS)] {
             let (Some(offsets), Some(lengths)) = (directory.field(offsets), directory.field(lengths)) else { continue };
             // One number after the other, where numbers may lie on a disk.

@@ -1,7 +1,12 @@
 //! Directories of a TIFF file and the numbers in them.
 
+use std::ops::RangeInclusive;
+
 use crate::decode::bytes::Bytes;
 use crate::decode::flaw::Flaw;
+
+/// Tags of the standard (TIFF 6.0), which decoders read. Others say nothing of pixels.
+const TAGS: RangeInclusive<u16> = 254..=532;
 
 /// How numbers are stored in a file: of TIFF, with offsets of 32 bits, or of BigTIFF, with 64.
 pub(in crate::decode) struct Layout<'a, B: ?Sized + Bytes> {
@@ -79,10 +84,10 @@ impl<'a, B: ?Sized + Bytes> Layout<'a, B> {
             let tag = self.number(at, 2)? as u16;
             let kind = self.number(at + 2, 2)? as u16;
             let bytes = match kind {
-                1 | 6 => 1,
+                1 | 2 | 6 | 7 => 1,
                 3 | 8 => 2,
-                4 | 9 | 11 => 4,
-                12 | 16 => 8,
+                4 | 9 | 11 | 13 => 4,
+                5 | 10 | 12 | 16..=18 => 8,
                 _ => continue,
             };
             let count = self.number(at + 4, width)?;
@@ -90,14 +95,27 @@ impl<'a, B: ?Sized + Bytes> Layout<'a, B> {
             // What an offset would take as well stands in the entry itself.
             let inside = count.checked_mul(bytes as u64).is_some_and(|length| length <= width as u64);
             let at = if inside { at } else { self.number(at, width)? };
-            fields.push(Field { tag, kind, width: bytes, count, at });
+            let field = Field { tag, kind, width: bytes, count, at };
+            // A decoder takes memory for as many values as a field claims to have.
+            if TAGS.contains(&tag) && !self.holds(field) {
+                return Err(Flaw::Truncated);
+            }
+            // Text, fractions and places of other directories are no numbers.
+            if !matches!(kind, 2 | 5 | 7 | 10 | 13 | 17 | 18) {
+                fields.push(field);
+            }
         }
         Ok(Directory { fields, next })
     }
 
-    pub(in crate::decode) fn numbers(&self, field: Field) -> Result<impl Iterator<Item = u64> + '_, Flaw> {
+    /// Whether all values of a field are in the file.
+    fn holds(&self, field: Field) -> bool {
         let end = field.count.checked_mul(field.width as u64).and_then(|length| length.checked_add(field.at));
-        if end.is_none_or(|end| end > self.file.length()) {
+        end.is_some_and(|end| end <= self.file.length())
+    }
+
+    pub(in crate::decode) fn numbers(&self, field: Field) -> Result<impl Iterator<Item = u64> + '_, Flaw> {
+        if !self.holds(field) {
             return Err(Flaw::Truncated);
         }
         let at = move |index: u64| field.at + index * field.width as u64;

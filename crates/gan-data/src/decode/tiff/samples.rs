@@ -21,8 +21,9 @@ const BITS: u16 = 258;
 const COMPRESSION: u16 = 259;
 const FILL_ORDER: u16 = 266;
 const PHOTOMETRIC: u16 = 262;
-const SAMPLES: u16 = 277;
+pub(super) const SAMPLES: u16 = 277;
 const PLANAR: u16 = 284;
+const PREDICTOR: u16 = 317;
 const COLOUR_MAP: u16 = 320;
 const FORMAT: u16 = 339;
 const LEAST: u16 = 340;
@@ -137,12 +138,26 @@ impl Stored {
             planes,
             palette,
             change,
-            // Where white is zero, the decoder turns levels round.
-            raw: first(COMPRESSION, 1)? == 1 && planes == 1 && photometric != 0 && first(FILL_ORDER, 1)? == 1,
+            // Where white is zero, the decoder turns levels round; and it adds differences up, compressed or not.
+            raw: first(COMPRESSION, 1)? == 1
+                && planes == 1
+                && photometric != 0
+                && first(FILL_ORDER, 1)? == 1
+                && first(PREDICTOR, 1)? == 1,
             big_endian: layout.is_big_endian(),
             offsets: numbers(STRIP_OFFSETS)?,
             lengths: numbers(STRIP_LENGTHS)?,
         }))
+    }
+
+    /// Whether strips of so many rows of samples as they are have the bytes that these take.
+    pub(in crate::decode) fn strips_hold(&self, width: u32, height: u32, rows: u32) -> bool {
+        let in_row = u64::from(width) * self.samples as u64 * u64::from(self.bits / 8);
+        self.lengths.iter().enumerate().all(|(i, &length)| {
+            let above = (i as u64).saturating_mul(rows.into());
+            let rows = u64::from(rows).min(u64::from(height).saturating_sub(above));
+            rows.checked_mul(in_row).is_some_and(|needed| length >= needed)
+        })
     }
 }
 

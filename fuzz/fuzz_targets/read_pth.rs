@@ -1,0 +1,5 @@
+//! libFuzzer's entry to [`gan_fuzz::read_pth`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| gan_fuzz::read_pth(bytes));
