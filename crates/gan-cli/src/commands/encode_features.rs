@@ -6,7 +6,9 @@ use crate::commands::trained::open_trained;
 use crate::device::DeviceArgs;
 use crate::exit::Done;
 use crate::inputs::Inputs;
+use crate::max_memory::MemoryArgs;
 use crate::progress::bar;
+use crate::wording::worded;
 use gan_train::methods::pix2pixhd::styles::encode_features;
 use gan_train::storage::Disk;
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ pub(crate) struct Args {
     /// Folder of the images, or the name of a fetched dataset; the default is what the model was trained on
     #[arg(long)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    memory: MemoryArgs,
     #[command(flatten)]
     place: DeviceArgs,
 }
@@ -39,7 +43,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     };
-    let report = encode_features(&trained, data.as_deref(), &place, &Disk, &mut progress)?;
+    let limit = args.memory.of(&place)?;
+    let report = encode_features(&trained, data.as_deref(), (&place, limit.as_ref()), &Disk, &mut progress);
+    let report = report.map_err(|error| match error {
+        gan_train::Error::Translate(error) => worded(*error),
+        other => other.into(),
+    })?;
     bar.finish_and_clear();
     out!("label  instances  large enough  instances of each cluster");
     for label in &report.labels {

@@ -11,6 +11,7 @@ use crate::commands::checkpoint::CheckpointArgs;
 use crate::device::DeviceArgs;
 use crate::exit::Done;
 use crate::inputs::Inputs;
+use crate::max_memory::MemoryArgs;
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use gan_fs::Durability;
@@ -73,6 +74,8 @@ pub(crate) struct Args {
     /// Seed of subsets and confidence intervals
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    memory: MemoryArgs,
     #[command(flatten)]
     place: DeviceArgs,
 }
