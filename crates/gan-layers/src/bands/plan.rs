@@ -396,6 +396,11 @@ mod tests {
         }
     }
 
+    fn half_block(s: SequenceBuilder<'_>) -> Result<SequenceBuilder<'_>> {
+        let conv = ConvSpec { in_nc: 256, out_nc: 256, kernel: 3, stride: 1, padding: 0, bias: true };
+        s.pad(PadMode::Reflect, 1).conv(conv)?.norm(NormKind::Instance, 256)
+    }
+
     /// The ResNet of so many blocks of CycleGAN.
     fn resnet(blocks: usize) -> Sequence {
         let conv =
@@ -408,9 +413,7 @@ mod tests {
             s = s.conv(conv(channels, more, 3, 2, 1)).unwrap().norm(norm, more).unwrap().act(Act::Relu);
         }
         for _ in 0..blocks {
-            let half =
-                |s: SequenceBuilder<'_>| s.pad(PadMode::Reflect, 1).conv(conv(256, 256, 3, 1, 0))?.norm(norm, 256);
-            s = s.residual("conv_block", |s| half(half(s)?.act(Act::Relu))).unwrap();
+            s = s.residual("conv_block", |s| half_block(half_block(s)?.act(Act::Relu))).unwrap();
         }
         for channels in [256, 128] {
             let fewer = channels / 2;
