@@ -95,6 +95,8 @@ pub struct Dataflow<'a> {
     planes: Option<Value>,
     labels: Option<Value>,
     ctx: Ctx,
+    /// Whether a forward pass has activations of half the bytes.
+    pub(super) halved: bool,
     engine: Engine,
 }
 
@@ -137,8 +139,9 @@ impl<'a> Dataflow<'a> {
         if matches!(ctx.norm, crate::NormMode::Batch { update: true }) {
             bail!("in bands, running statistics do not move")
         }
+        let halved = ctx.precision == Precision::Bf16;
         let ctx = Ctx { precision: Precision::F32, ..*ctx };
-        Ok(Dataflow { nodes: Vec::new(), origin, planes: None, labels: None, ctx, engine })
+        Ok(Dataflow { nodes: Vec::new(), origin, planes: None, labels: None, ctx, halved, engine })
     }
 
     /// The size of a value.

@@ -131,7 +131,7 @@ impl Dataflow<'_> {
             peak = peak.max(alive + node.working + node.packed);
             alive -= (0..=i).filter(|&value| last_use[value] == i).map(bytes).sum::<u64>();
         }
-        peak + self.packed_kept()
+        if self.halved { peak / 2 } else { peak + self.packed_kept() }
     }
 
     /// Bytes of packed weights that stay with networks that are used again.
@@ -209,7 +209,10 @@ impl Planner<'_, '_> {
         if best.excess == 0 {
             return Ok(self.improved(best, &storable).plan);
         }
-        let least = self.candidate(all(if self.limits.scratch > 0 { Place::Scratch } else { Place::Recomputed }));
+        let moved = self.candidate(all(if self.limits.scratch > 0 { Place::Scratch } else { Place::Recomputed }));
+        let kept = self.candidate(all(Place::Memory));
+        // Of a small image, what is on its way to files and from them may take more than all of it.
+        let least = if moved.plan.memory <= kept.plan.memory { moved } else { kept };
         match least.excess == 0 && least.plan.scratch <= self.limits.scratch {
             true => Ok(self.improved(least, &storable).plan),
             false => Err(Box::new(least.plan)),
