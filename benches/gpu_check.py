@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Everything that needs a GPU, in one go: the tests of the operators and of parity with PyTorch on the device, then whole
-training steps and translations beside PyTorch, and training through NCCL with as many processes as there are GPUs, or one. Writes
+"""Everything that needs a GPU, in one go: the tests of the operators and of parity with PyTorch on the device, training through NCCL with
+as many processes as there are GPUs, or one, large images in bands, then whole training steps and translations beside PyTorch. Writes
 gpu-check.json and gpu-check.md.
 
     cargo xtask gpu-check pack DIR      # on a machine with Rust and a CUDA toolkit
@@ -18,12 +18,14 @@ import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import compare  # noqa: E402
+import large  # noqa: E402
 import nccl_check  # noqa: E402
 
 VARIANTS = ["amp", "amp_channels_last", "amp_compile", "fused"]
@@ -126,6 +128,62 @@ def run_nccl(a, gan_cli, report, write):
         write()
 
 
+def levels(path):
+    """The samples of a PPM file of 8 bits."""
+    content = path.read_bytes()
+    header = re.match(rb"P6\s+(\d+)\s+(\d+)\s+255\s", content)
+    return content[header.end():]
+
+
+def run_large(a, gan_cli, report, write):
+    """Images that the device's memory has no room for at once: within half of that memory, and within a third, they are those of all at once but for a
+    level."""
+    def ran(*command):
+        start = time.monotonic()
+        done = subprocess.run([str(word) for word in (gan_cli, *command)], capture_output=True, text=True, timeout=600)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}")
+        return done.stdout, round(time.monotonic() - start, 1)
+
+    for network in large.NETWORKS:
+        with tempfile.TemporaryDirectory(prefix="large-") as work:
+            work, result = Path(work), dict(network=network, side=a.large_side, runs=[])
+            try:
+                model, image, ids = work / "model", work / "image.png", work / "ids.png"
+                labelled = network in large.LABELLED
+                (large.labels if labelled else large.photo)(image, a.large_side, a.large_side)
+                large.instances(ids, a.large_side, a.large_side)
+                few = ["max_steps=1", "max_dataset_size=1", "workers=0"]
+                ran("train", *large.NETWORKS[network], *(word for text in few for word in ("--set", text)), "--out", model)
+                translate = ["translate", model, image, "--device", a.device, *(["--inst", ids] if labelled else [])]
+                _, result["at_once_s"] = ran(*translate, work / "whole.ppm", "--max-memory", "100GiB")
+                whole = levels(work / "whole.ppm")
+                plan = json.loads(ran(*translate, work / "none.ppm", "--max-memory", "100GiB", "--plan", "--json")[0])["plans"][0]
+                for part in (2, 3):
+                    limit = plan["memory_at_once_bytes"] // part
+                    within = [*translate, work / "bands.ppm", "--max-memory", limit]
+                    banded = json.loads(ran(*within, "--plan", "--json")[0])["plans"][0]
+                    _, seconds = ran(*within)
+                    bands = levels(work / "bands.ppm")
+                    far = max((abs(x - y) for x, y in zip(whole, bands)), default=255) if len(whole) == len(bands) else 255
+                    run = dict(limit_mib=limit >> 20, seconds=seconds, planned_mib=banded["memory_bytes"] >> 20, moved_mib=banded["moved_bytes"] >> 20)
+                    result["runs"].append(dict(run, at_once=banded["at_once"], levels_apart=far))
+                result["ok"] = all(not run["at_once"] and run["levels_apart"] <= 1 for run in result["runs"])
+            except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+                result.update(ok=False, error=str(error))
+            report["large"].append(result)
+            print(f"  {large_row(result)}", flush=True)
+            write()
+
+
+def large_row(r):
+    name = f"{r['network']} {r['side']}x{r['side']}"
+    if "error" in r:
+        return f"| {name} | failed: {r['error']} | | | |"
+    rows = [f"{run['limit_mib']} MiB: {run['seconds']} s, {run['levels_apart']} levels apart, {run['moved_mib']} MiB moved" for run in r["runs"]]
+    return f"| {name} | {r['at_once_s']} | {' | '.join(rows)} | {'' if r['ok'] else '**wrong**'} |"
+
+
 def options(a, gan_cli, settings):
     return argparse.Namespace(
         gan_cli=str(gan_cli), device=a.device, set=settings, variant=None, variants=a.variants, tries=a.tries, pairs=a.pairs,
@@ -195,6 +253,9 @@ def markdown(report):
     lines += [f"| {t['program']} | {t['passed']} | {', '.join(t['failed']) or ('' if t['ok'] else 'did not end well')} | {t['seconds']} |" for t in report["tests"]]
     lines += ["", "| through NCCL | |", "|---|---|"]
     lines += [f"| {n['check']} | {'as it should be' if n['ok'] else 'wrong'} |" for n in report["nccl"]]
+    if report["large"]:
+        lines += ["", "| large image | at once, s | in half of the memory | in a third | |", "|---|---|---|---|---|"]
+        lines += [large_row(r) for r in report["large"]]
     lines += ["", "| case | PyTorch's best, ms | gan-cli, ms | ratio | to reach | memory, MiB | ratio |", "|---|---|---|---|---|---|---|"]
     return "\n".join(lines + [row_of(r) for r in report["benches"]] + [""])
 
@@ -203,7 +264,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path, default=Path.cwd(), help="folder for gpu-check.json and gpu-check.md")
-    parser.add_argument("--only", choices=["tests", "nccl", "benches"])
+    parser.add_argument("--only", choices=["tests", "nccl", "large", "benches"])
+    parser.add_argument("--large-side", type=int, default=2048, help="of the images that are computed in bands")
     parser.add_argument("--test", action="append", help="only test programs whose name contains this")
     parser.add_argument("--case", action="append", help="only benchmarks of this case")
     parser.add_argument("--precision", default="bf16", choices=["bf16", "f32"])
@@ -218,7 +280,7 @@ def main():
     os.environ.update(env)
     bin_ = unpack(HERE.parent)
     gan_cli = bin_ / "gan-cli"
-    report = dict(about=about(a), tests=[], nccl=[], benches=[])
+    report = dict(about=about(a), tests=[], nccl=[], large=[], benches=[])
     a.out.mkdir(parents=True, exist_ok=True)
 
     def write():
@@ -238,11 +300,14 @@ def main():
     if a.only in (None, "nccl") and (bin_ / "tests" / "nccl").exists():
         print("training through NCCL:", flush=True)
         run_nccl(a, gan_cli, report, write)
+    if a.only in (None, "large"):
+        print("large images:", flush=True)
+        run_large(a, gan_cli, report, write)
     if a.only in (None, "benches"):
         print("benchmarks:", flush=True)
         run_benches(a, gan_cli, report, write)
     print(f"written: {a.out / 'gpu-check.json'}, {a.out / 'gpu-check.md'}")
-    return 0 if all(t["ok"] for t in report["tests"] + report["nccl"]) else 1
+    return 0 if all(t["ok"] for t in report["tests"] + report["nccl"] + report["large"]) else 1
 
 
 if __name__ == "__main__":

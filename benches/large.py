@@ -6,9 +6,11 @@
     python benches/large.py                          # ResNet-9, U-Net-256, global, local at 1024 and 2048, within 1GiB
     python benches/large.py --networks resnet9 --sizes 1024 2048 4096 8192 --limits none 1GiB 512MiB
     python benches/large.py --networks local --sizes 4096x2048 --limits none 1536MiB --json large.json
+    python benches/large.py --networks resnet9 --ngf 4 --sizes 30000 --limits 2GiB
 
 Each line is one process: wall and processor seconds, the most that was resident, and of ours what `--plan` says beforehand (files, bytes
-moved, sweeps, memory, seconds). A size is a side, or WIDTHxHEIGHT. `none` is no --max-memory: the limit is what the machine has to spare.
+moved, sweeps, memory, seconds). A size is a side, or WIDTHxHEIGHT; above 64 megapixels, images are read within a limit alone. --ngf makes the
+networks narrower, of which models are then runs of one step. `none` is no --max-memory: the limit is what the machine has to spare.
 Results of one model and image have to be the same bytes, whatever the limit; the script fails where they are not. PyTorch computes the
 bare network on an image in memory (eager, no gradients); it is killed by the system where memory runs out, which the line says.
 """
@@ -27,6 +29,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LABELS = 35
+LABELLED = ("global", "local")
 # The arguments of a run of one step with the same network, for who has no PyTorch.
 NETWORKS = {
     "resnet9": ["cyclegan", "--set", "data.mode=unpaired", "--size", "32"],
@@ -123,7 +126,7 @@ def instances(path, width, height):
 
 
 def models(args, work):
-    """A weight file or a run for each network, and whether PyTorch can compute it, too."""
+    """A weight file or a run for each network."""
     found = {}
     if args.torch:
         script = "import sys, torch; sys.path.insert(0, sys.argv[1]); import large; torch.manual_seed(0); torch.save(large.torch_networks()[sys.argv[2]]().state_dict(), sys.argv[3])"
@@ -133,7 +136,8 @@ def models(args, work):
         return found
     for name in args.networks:
         found[name] = work / name
-        must([args.gan_cli, "train", *NETWORKS[name], "--set", "max_steps=1", "--set", "max_dataset_size=1", "--set", "workers=0", "--out", found[name]])
+        narrow = ["--set", f"generator.ngf={args.ngf}", "--set", f"discriminator.ndf={args.ngf}"] if args.ngf else []
+        must([args.gan_cli, "train", *NETWORKS[name], *narrow, "--set", "max_steps=1", "--set", "max_dataset_size=1", "--set", "workers=0", "--out", found[name]])
     return found
 
 
@@ -142,7 +146,7 @@ def torch_one(name, width, height):
     import torch
 
     net = torch_networks()[name]().eval()
-    if name in ("global", "local"):
+    if name in LABELLED:
         x = torch.zeros(1, LABELS + 1, height, width)
         x[:, :LABELS].scatter_(1, torch.randint(0, LABELS, (1, 1, height, width)), 1.0)
     else:
@@ -164,6 +168,7 @@ def main():
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--sizes", nargs="+", type=size, default=[(1024, 1024), (2048, 2048)])
     parser.add_argument("--limits", nargs="+", default=["none", "1GiB"])
+    parser.add_argument("--ngf", type=int, help="filters of the first layer, for narrow networks, without PyTorch; 64 (32 of local) unless set")
     parser.add_argument("--rounds", type=int, default=1, help="all of it so often, in turns")
     parser.add_argument("--scratch", help="folder of files for what memory has no room for")
     parser.add_argument("--work", help="folder for models, images and results; one in the system's place for temporary files unless set")
@@ -176,8 +181,8 @@ def main():
         torch_one(args.torch_one[0], *map(int, args.torch_one[1:]))
         return
     args.gan_cli = os.path.abspath(args.gan_cli)
-    args.torch = not args.no_torch and has_torch()
-    if not args.no_torch and not args.torch:
+    args.torch = not args.no_torch and not args.ngf and has_torch()
+    if not args.no_torch and not args.ngf and not args.torch:
         print("PyTorch is not installed: it is left out")
     with tempfile.TemporaryDirectory(prefix="large-", dir=args.work) as work:
         figures = measure(args, Path(work))
@@ -191,10 +196,13 @@ HEADER = f"{'network':8} {'size':>11} {'limit':>8} {'wall s':>8} {'CPU s':>8} {'
 def measure(args, work):
     found = models(args, work)
     photos, figures, hashes = {}, [], {}
+    of_labels = [name in LABELLED for name in args.networks]
+    wanted = {photo: not all(of_labels), labels: any(of_labels), instances: any(of_labels)}
     for width, height in args.sizes:
-        photos[width, height] = [work / f"{kind}-{width}x{height}.png" for kind in ("photo", "labels", "instances")]
-        for make, path in zip((photo, labels, instances), photos[width, height]):
-            make(path, width, height)
+        photos[width, height] = [work / f"{make.__name__}-{width}x{height}.png" for make in wanted]
+        for (make, needed), path in zip(wanted.items(), photos[width, height]):
+            if needed:
+                make(path, width, height)
     print(f"{os.cpu_count()} processors\n{HEADER}")
     for _ in range(args.rounds):
         for name in args.networks:
@@ -202,7 +210,7 @@ def measure(args, work):
                 if args.torch:
                     command = [sys.executable, __file__, "--torch-one", name, width, height]
                     report(figures, name, (width, height), "PyTorch", run(command, args.torch_seconds), None)
-                labelled = name in ("global", "local")
+                labelled = name in LABELLED
                 for limit in args.limits:
                     output = work / "out.png"
                     command = [args.gan_cli, "translate", found[name], map_ if labelled else image, output]
@@ -214,21 +222,31 @@ def measure(args, work):
                         print(f"{name:8} {width:>5}x{height:<5} {limit:>8} {errors.strip().splitlines()[-1]}")
                         continue
                     plan = json.loads(text)["plans"][0]
-                    report(figures, name, (width, height), limit, run(command), plan)
-                    content = hashlib.sha256(output.read_bytes()).hexdigest()
+                    if not report(figures, name, (width, height), limit, run(command), plan):
+                        continue
+                    content = digest(output)
                     output.unlink()
                     if hashes.setdefault((name, width, height), content) != content:
                         sys.exit(f"{name} at {width}x{height} within {limit} differs from the result of another limit")
     return figures
 
 
+def digest(path):
+    sha = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
+
+
 def report(figures, name, size, limit, ran, plan):
+    """Prints a line; whether the process came to its end."""
     wall, cpu, peak, code, text, errors = ran
     line = f"{name:8} {size[0]:>5}x{size[1]:<5} {limit:>8}"
     if code != 0:
         last = (errors.strip().splitlines() or [""])[-1]
-        print(f"{line} {'ended by signal ' + str(-code) if code < 0 else last}")
-        return
+        print(f"{line} {'ended by signal ' + str(-code) if code < 0 else last}", flush=True)
+        return False
     figure = {"network": name, "width": size[0], "height": size[1], "limit": limit, "wall_s": wall, "cpu_s": cpu, "peak_mib": peak, "plan": plan}
     said = ""
     if plan:
@@ -239,6 +257,7 @@ def report(figures, name, size, limit, ran, plan):
         said = f"the network alone {figure['network_s']:.1f} s"
     figures.append(figure)
     print(f"{line} {wall:8.1f} {cpu:8.1f} {peak:9.0f} {peak * 2**20 / size[0] / size[1]:8.0f}  {said}", flush=True)
+    return True
 
 
 if __name__ == "__main__":

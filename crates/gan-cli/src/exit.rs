@@ -154,7 +154,7 @@ fn of_translate(error: &gan_translate::Error) -> Option<u8> {
         Error::Checkpoint(error) => of_checkpoint(error),
         Error::Weights(error) => of_weights(error),
         Error::Data(error) => of_data(error),
-        Error::Device(_) => DEVICE,
+        Error::Device(_) | Error::TooLittleMemory { .. } => DEVICE,
         Error::Tensor(_) | Error::Shape { .. } => return None,
         Error::KnownModel { .. } | Error::NoOwnStatistics => USAGE,
         Error::StatisticsFile { .. } => 1,

@@ -16,6 +16,7 @@ mod html;
 mod inputs;
 mod interrupt;
 mod live;
+mod max_memory;
 mod memory;
 mod presets;
 mod process;

@@ -7,6 +7,9 @@ use std::sync::OnceLock;
 
 static REMEDY: OnceLock<&'static str> = OnceLock::new();
 
+/// What the remedies of commands begin with that know the option.
+const LOWER: &str = "give a lower --max-memory, or ";
+
 /// Notes which command runs; the first call counts.
 pub(crate) fn prepare(command: &Command) {
     let remedy = match command {
@@ -16,10 +19,13 @@ pub(crate) fn prepare(command: &Command) {
         Command::Translate(_) => {
             "give a lower --max-memory, or use smaller images, for example by --preprocess scale_width --load-size 512"
         }
-        Command::Video(_) => "scale the video down, for example with `ffmpeg -i IN -vf scale=-2:480 OUT`",
+        Command::Video(_) => {
+            "give a lower --max-memory, or scale the video down, for example with `ffmpeg -i IN -vf scale=-2:480 OUT`"
+        }
         Command::Bench(_) => "lower --size and --batch",
         Command::Serve(_) => "send smaller images, or serve fewer models",
-        Command::EncodeFeatures(_) | Command::Evaluate(_) | Command::Dataset(_) => "use smaller images",
+        Command::EncodeFeatures(_) | Command::Evaluate(_) => "give a lower --max-memory, or use smaller images",
+        Command::Dataset(_) => "use smaller images",
         Command::Export(_) => "give a smaller --size",
         Command::Convert(_)
         | Command::Verify(_)
@@ -37,6 +43,12 @@ pub(crate) fn prepare(command: &Command) {
 /// What lets the running command do with less memory, as a clause.
 pub(crate) fn remedy() -> Option<&'static str> {
     REMEDY.get().copied()
+}
+
+/// The same beside --max-memory, and whether the running command knows that option.
+pub(crate) fn remedy_beside_limit() -> (&'static str, bool) {
+    let remedy = remedy().unwrap_or("use smaller images");
+    remedy.strip_prefix(LOWER).map_or((remedy, false), |rest| (rest, true))
 }
 
 /// The most memory taken so far, in MiB: on a device its own, else what this process had resident, where the system tells.

@@ -2,7 +2,8 @@
 
 use crate::commands::model_folder::instead;
 use crate::exit::{BAD_DATA, BAD_MODEL, Coded, DEVICE, USAGE};
-use gan_translate::Error;
+use crate::memory;
+use gan_translate::{Error, ScratchSpace};
 
 /// The same error, with the option that helps where there is one.
 pub(crate) fn worded(error: Error) -> anyhow::Error {
@@ -97,15 +98,20 @@ pub(crate) fn worded(error: Error) -> anyhow::Error {
         Error::TooLittleMemory { least, limit } => {
             let (width, height) = least.size;
             let (memory, files) = (bytes(least.memory), bytes(least.scratch));
-            let remedy = if least.memory > limit.memory {
-                format!("it may take {}: raise --max-memory", bytes(limit.memory))
-            } else {
-                format!("{} has room for {}: name another folder with --scratch", limit.scratch.display(), bytes(limit.scratch_bytes))
+            let (enough, room) = (least.memory <= limit.memory, bytes(limit.scratch_bytes));
+            let (smaller, takes_limit) = memory::remedy_beside_limit();
+            let reason = match (enough, takes_limit) {
+                (false, true) => format!("it may take {}: raise --max-memory", bytes(limit.memory)),
+                (false, false) => format!("there are {}", bytes(limit.memory)),
+                (true, true) => format!("{} has room for {room}: name a folder that has more with --scratch", limit.scratch),
+                (true, false) => format!("{} has room for {room}", limit.scratch),
             };
+            let of = if limit.of_device { "of the device's memory" } else { "of memory" };
+            let there = if limit.scratch == ScratchSpace::HostMemory { "the host's memory" } else { "files" };
             (
                 DEVICE,
                 format!(
-                    "{width}x{height} pixels need {memory} of memory and {files} of files at least, and {remedy}, or use smaller images, for example by --preprocess scale_width --load-size 512"
+                    "{width}x{height} pixels need {memory} {of} and {files} of {there} at least, and {reason}, or {smaller}"
                 ),
             )
         }

@@ -191,3 +191,80 @@ fn rows_that_are_lacking_are_an_error() {
     let error = conv.forward(&window, &weight, None, Act::Identity, &(3..3)).unwrap_err().to_string();
     assert!(error.contains("no whole bands"), "{error}");
 }
+
+/// Bands of these many rows by the operators of a device, held against the whole.
+fn assert_near(what: &str, whole: &Tensor, compute: impl Fn(&Range<usize>) -> Tensor) {
+    let height = whole.dim(2).unwrap();
+    for count in [1, 5, height] {
+        let bands = (0..height).step_by(count).map(|start| start..(start + count).min(height));
+        let parts: Vec<Tensor> = bands.map(|rows| compute(&rows)).collect();
+        let far = (Tensor::cat(&parts, 2).unwrap() - whole).unwrap().abs().unwrap().flatten_all().unwrap();
+        let (far, range) = (far.max(0).unwrap(), whole.abs().unwrap().flatten_all().unwrap().max(0).unwrap());
+        let (far, range) = (far.to_scalar::<f32>().unwrap(), range.to_scalar::<f32>().unwrap());
+        assert!(far <= 1e-5 * range, "{what}: bands of {count} rows differ by {far} of {range}");
+    }
+}
+
+#[test]
+fn composed_bands_are_those_of_the_whole_but_for_rounding() {
+    let device = gan_kernels::device::test_device().unwrap();
+    let there = |t: Tensor| t.to_device(&device).unwrap();
+    let (zero, reflect, replicate) = (PadMode::Zero, PadMode::Reflect, PadMode::Replicate);
+    for (ci, co, h, w, kernel, stride, padding, mode) in [
+        (3, 8, 17, 13, 7, 1, 3, reflect),
+        (3, 4, 9, 12, 5, 1, 4, reflect),
+        (5, 4, 11, 9, 3, 1, 1, replicate),
+        (32, 32, 14, 12, 3, 1, 1, zero),
+        (4, 6, 12, 10, 4, 1, 2, reflect),
+        (4, 6, 13, 10, 4, 2, 1, zero),
+        (4, 6, 14, 11, 3, 2, 1, zero),
+        (4, 6, 12, 11, 4, 2, 1, reflect),
+        (4, 6, 9, 7, 1, 1, 0, zero),
+    ] {
+        let spec = Conv2d { stride, padding: [padding; 2], pad_mode: mode, ..Conv2d::default() };
+        let (x, bias) = (there(noise((1, ci, h, w), 1)), there(noise((1, 1, 1, co), 3).flatten_all().unwrap()));
+        let weight = Weight::constant(there(noise((co, ci, kernel, kernel), 2)));
+        let whole = conv2d_act(&x, &weight, Some(&bias), &spec, Act::Relu).unwrap();
+        let conv = BandedConv::conv2d([ci, h, w], weight.tensor(), &spec).unwrap().composed();
+        assert_eq!((conv.bands(), conv.packed_bytes()), (Bands::every(1, whole.dim(2).unwrap()), 0));
+        assert_near(&format!("{kernel}x{kernel} by {stride} of {h}x{w}, {mode:?}"), &whole, |rows| {
+            let seen = conv.reads(rows);
+            let rows_seen = x.narrow(2, seen.start, seen.len()).unwrap();
+            let window = Window { rows: &rows_seen, first: seen.start };
+            conv.forward(&window, &weight, Some(&bias), Act::Relu, rows).unwrap()
+        });
+    }
+    for (ci, co, h, w, kernel, stride, padding, output_padding) in [
+        (6, 4, 9, 7, 3, 2, 1, 1),
+        (6, 4, 8, 7, 4, 2, 1, 0),
+        (6, 4, 8, 5, 3, 2, 1, 0),
+        (3, 5, 7, 6, 3, 1, 1, 0),
+        (3, 5, 6, 6, 2, 2, 0, 0),
+    ] {
+        let spec = ConvTranspose2d { stride, padding, output_padding, ..ConvTranspose2d::default() };
+        let x = there(noise((1, ci, h, w), 1));
+        let weight = Weight::constant(there(noise((ci, co, kernel, kernel), 2)));
+        let whole = conv_transpose2d_act(&x, &weight, None, &spec, Act::Identity).unwrap();
+        let conv = BandedConv::conv_transpose2d([ci, h, w], weight.tensor(), &spec).unwrap().composed();
+        assert_near(&format!("transposed {kernel}x{kernel} by {stride} of {h}x{w}"), &whole, |rows| {
+            let seen = conv.reads(rows);
+            let rows_seen = x.narrow(2, seen.start, seen.len()).unwrap();
+            let window = Window { rows: &rows_seen, first: seen.start };
+            conv.forward(&window, &weight, None, Act::Identity, rows).unwrap()
+        });
+    }
+    // Statistics of bands that are merged, of values far from zero.
+    let x = there((noise((1, 3, 50, 41), 1) + 100.0).unwrap());
+    let spec = Norm { group: Group::Instance, eps: 1e-5, act: Act::Identity };
+    let (_, whole) = norm(&x, &spec, None, None).unwrap();
+    let mut moments = MomentsOfRows::merged(3);
+    for first in (0..50).step_by(7) {
+        moments.add(&x.narrow(2, first, 7.min(50 - first)).unwrap().contiguous().unwrap()).unwrap();
+    }
+    let moments = moments.finish().unwrap();
+    for (merged, whole) in [(&moments.mean, &whole.mean), (&moments.var, &whole.var)] {
+        for (a, b) in merged.to_vec1::<f32>().unwrap().iter().zip(whole.to_vec1::<f32>().unwrap()) {
+            assert!((a - b).abs() <= 1e-5 * b.abs(), "{a} {b}");
+        }
+    }
+}

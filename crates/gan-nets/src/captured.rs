@@ -9,7 +9,7 @@ use candle_core::{DType, Error, Result, Shape, Tensor, bail};
 use gan_kernels::dispatch::on_pool;
 use gan_kernels::graph::{Capturable, Graph, GraphCache};
 use gan_kernels::onehot::OneHot;
-use gan_layers::bands::{Dataflow, RowSource, Value};
+use gan_layers::bands::{Dataflow, Engine, RowSource, Value};
 use gan_layers::{Ctx, Input, NormMode, Weights};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -133,12 +133,20 @@ impl CapturedGenerator {
         self.generator.dataflow(x, &self.ctx)
     }
 
+    /// As [`Generator::dataflow_by`], with the context of the translations.
+    ///
+    /// # Errors
+    /// As [`Generator::dataflow_by`].
+    pub fn dataflow_by<'a>(&'a self, x: impl Into<Input<'a>>, engine: Engine) -> Result<(Dataflow<'a>, Value)> {
+        self.generator.dataflow_by(x, &self.ctx, engine)
+    }
+
     /// As [`Generator::dataflow_over`], with the context of the translations.
     ///
     /// # Errors
     /// As [`Generator::dataflow_over`].
-    pub fn dataflow_over<'a>(&'a self, source: &'a dyn RowSource) -> Result<(Dataflow<'a>, Value)> {
-        self.generator.dataflow_over(source, &self.ctx)
+    pub fn dataflow_over<'a>(&'a self, source: &'a dyn RowSource, engine: Engine) -> Result<(Dataflow<'a>, Value)> {
+        self.generator.dataflow_over(source, &self.ctx, engine)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -4,7 +4,7 @@ use crate::bounds::{self, Factor};
 use crate::local::LocalEnhancer;
 use crate::{GlobalConfig, LocalConfig, Padding, ResnetConfig, UnetConfig, UnetLayout, Upsample};
 use candle_core::{Result, Tensor, bail};
-use gan_layers::bands::{Dataflow, RowSource, Value};
+use gan_layers::bands::{Dataflow, Engine, RowSource, Value};
 use gan_layers::{Builder, Ctx, InitType, Input, NormKind, OperatorGraph, OperatorValue, Sequence, Summary};
 use gan_range::{Range, documented};
 use serde::{Deserialize, Serialize};
@@ -319,7 +319,8 @@ impl Generator {
         }
     }
 
-    /// The network for one input as a dataflow that is evaluated in bands of rows, with the bits of [`Generator::forward`], and its output.
+    /// The network for one input as a dataflow that is evaluated in bands of rows, and its output; on the CPU with the bits of
+    /// [`Generator::forward`].
     ///
     /// # Errors
     /// As [`Generator::forward`] and [`Dataflow::new`].
@@ -327,12 +328,30 @@ impl Generator {
         self.trace(Dataflow::new(x.into(), ctx)?)
     }
 
+    /// The same by another engine than that of the input's device.
+    ///
+    /// # Errors
+    /// As [`Generator::dataflow`].
+    pub fn dataflow_by<'a>(
+        &'a self,
+        x: impl Into<Input<'a>>,
+        ctx: &Ctx,
+        engine: Engine,
+    ) -> Result<(Dataflow<'a>, Value)> {
+        self.trace(Dataflow::new(x.into(), ctx)?.with_engine(engine)?)
+    }
+
     /// The same for an input that is read row by row.
     ///
     /// # Errors
     /// As [`Generator::forward`] and [`Dataflow::over`].
-    pub fn dataflow_over<'a>(&'a self, source: &'a dyn RowSource, ctx: &Ctx) -> Result<(Dataflow<'a>, Value)> {
-        self.trace(Dataflow::over(source, ctx)?)
+    pub fn dataflow_over<'a>(
+        &'a self,
+        source: &'a dyn RowSource,
+        ctx: &Ctx,
+        engine: Engine,
+    ) -> Result<(Dataflow<'a>, Value)> {
+        self.trace(Dataflow::over(source, ctx, engine)?)
     }
 
     fn trace<'a>(&'a self, mut flow: Dataflow<'a>) -> Result<(Dataflow<'a>, Value)> {

@@ -91,7 +91,8 @@ fn styles_are_found_and_drawn() {
 
     let mut told = Vec::new();
     let report =
-        encode_features(&trained, None, &DeviceConfig::cpu(), &Disk, &mut |done, of| told.push((done, of))).unwrap();
+        encode_features(&trained, None, (&DeviceConfig::cpu(), None), &Disk, &mut |done, of| told.push((done, of)))
+            .unwrap();
     assert_eq!(told, (0..=IMAGES).map(|i| (i, IMAGES)).collect::<Vec<_>>());
     assert_eq!((report.step, report.images, report.feat_num), (3, IMAGES, 3));
 
@@ -123,7 +124,10 @@ fn styles_are_found_and_drawn() {
     let before = bytes();
     std::fs::remove_dir_all(run.join("features")).unwrap();
     let checkpoint = TrainedModel::open(&run.join("checkpoints/3")).unwrap();
-    assert_eq!(encode_features(&checkpoint, None, &DeviceConfig::cpu(), &Disk, &mut |_, _| ()).unwrap(), report);
+    assert_eq!(
+        encode_features(&checkpoint, None, (&DeviceConfig::cpu(), None), &Disk, &mut |_, _| ()).unwrap(),
+        report
+    );
     assert!(bytes() == before);
     let names = std::fs::read_dir(run.join("features")).unwrap().count();
     assert_eq!(names, 2, "clusters.json, clusters.safetensors and no temporary file");
@@ -133,7 +137,8 @@ fn styles_are_found_and_drawn() {
 fn models_without_an_encoder_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let trained = trained(&folder.path().join("run"), &["instance_feat=false"]);
-    let error = encode_features(&trained, None, &DeviceConfig::cpu(), &Disk, &mut |_, _| ()).unwrap_err().to_string();
+    let error =
+        encode_features(&trained, None, (&DeviceConfig::cpu(), None), &Disk, &mut |_, _| ()).unwrap_err().to_string();
     assert!(error.contains("instance_feat=true"), "{error}");
     let asked = Options { style: Some(0), ..Options::default() };
     assert!(matches!(Model::load(&trained, asked), Err(Error::NoEncoder)));

@@ -1,15 +1,14 @@
-//! Translations that keep to a limit of memory: on the CPU, with the bits of those that do not.
+//! Translations that keep to a limit of memory: on the CPU with the bits of those that do not, on a device but for rounding.
 
 use crate::conditioning::Condition;
+use crate::device::is_out_of_memory;
 use crate::limit::{Estimate, MemoryLimit};
+use crate::scratch::scratch;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use gan_layers::OneHot;
-use gan_layers::bands::{Dataflow, Limits, Place, Plan, Rates, Scratch, ScratchFile, Size, Value};
+use gan_layers::bands::{Dataflow, Engine, Limits, Place, Plan, Rates, Size, Value};
 use gan_nets::CapturedGenerator;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
 
 /// Bytes of the program itself, and of each of its threads.
 const PROGRAM: u64 = 128 << 20;
@@ -18,9 +17,15 @@ const THREAD: u64 = 6 << 20;
 const IN_BANDS: u64 = 110;
 const AT_ONCE: u64 = 135;
 /// Multiply-adds that a thread does in a second (those of Winograd convolution count as if it saved none), and bytes of files that move in a
-/// second. They weigh files against computing again; results do not depend on them.
+/// second, on the disk and between the system's buffers and memory, by one processor. They weigh files against computing again; results do not depend on them.
 const MACS: f64 = 60e9;
 const SCRATCH: f64 = 800e6;
+const COPIES: f64 = 3e9;
+/// The same of a device, whose results go to the host's memory. Not measured.
+const DEVICE_MACS: f64 = 10e12;
+const DEVICE_SCRATCH: f64 = 6e9;
+/// Bytes of a device that its libraries take beside tensors: their handles, kernels and workspaces.
+const LIBRARIES: u64 = 512 << 20;
 
 /// Bytes of a translation at once up to which bands are not looked for.
 const SMALL: u64 = 256 << 20;
@@ -52,14 +57,15 @@ impl Demand {
         Demand { parameters, held, before: 0, decoded: 0, rows: false, passing: None }
     }
 
-    /// Bytes of the program, its threads and its parameters.
-    fn base(&self) -> u64 {
-        PROGRAM + THREAD * rayon::current_num_threads() as u64 + self.parameters
+    /// Bytes of the program and its threads, or of a device's libraries, and of the parameters.
+    fn base(&self, on_device: bool) -> u64 {
+        let program = PROGRAM + THREAD * rayon::current_num_threads() as u64;
+        self.parameters + if on_device { LIBRARIES } else { program }
     }
 
-    /// Bytes of an output that is gathered, cut to the size of the input, and as an image.
-    fn at_the_end(&self, size: Size) -> u64 {
-        if self.passing.is_none() { size.bytes() * 5 / 2 } else { 0 }
+    /// Bytes of an output that is gathered, cut to the size of the input, and as an image; all of which is not on a device.
+    fn at_the_end(&self, size: Size, on_device: bool) -> u64 {
+        if self.passing.is_none() && !on_device { size.bytes() * 5 / 2 } else { 0 }
     }
 }
 
@@ -69,28 +75,57 @@ enum Strategy {
     Bands(Plan),
 }
 
-/// Translates within the limit, with all that `demand` says in memory.
+/// Translates within the limit, with all that `demand` says in memory. What is computed in bands is in the memory of the host.
 pub(crate) fn translate(
     generator: &CapturedGenerator,
+    engine: &Engine,
     x: &Condition,
     limit: &MemoryLimit,
     demand: &Demand,
 ) -> Result<Tensor> {
-    let (flow, output) = generator.dataflow(x)?;
-    match decide(&flow, output, limit, demand)?.0 {
-        Strategy::Whole => Ok(generator.forward(x)?),
-        Strategy::Bands(plan) => Ok(flow.run(&plan, &scratch_files(&limit.scratch))?),
+    let (flow, output) = generator.dataflow_by(x, engine.clone())?;
+    evaluate(&flow, output, limit, demand, || generator.forward(x))
+}
+
+/// Evaluates a flow within the limit; `whole` does so at once.
+pub(crate) fn evaluate(
+    flow: &Dataflow<'_>,
+    output: Value,
+    limit: &MemoryLimit,
+    demand: &Demand,
+    whole: impl Fn() -> candle_core::Result<Tensor>,
+) -> Result<Tensor> {
+    let (mut limit, mut strategy) = (limit.clone(), decide(flow, output, limit, demand)?.0);
+    loop {
+        let made = match &strategy {
+            Strategy::Whole => whole(),
+            Strategy::Bands(plan) => flow.run(plan, &*scratch(&limit.scratch)),
+        };
+        match made {
+            Err(error) if is_out_of_memory(&error) => {
+                limit = tighter(&limit);
+                let Ok((plan, _)) = plan(flow, output, Some(&limit), demand) else { return Err(error.into()) };
+                strategy = Strategy::Bands(plan);
+            }
+            made => return Ok(made?),
+        }
     }
+}
+
+/// Three quarters of a limit, for another attempt on a device that had less memory than it said.
+pub(crate) fn tighter(limit: &MemoryLimit) -> MemoryLimit {
+    MemoryLimit { memory: limit.memory / 4 * 3, ..limit.clone() }
 }
 
 /// What [`translate`] takes.
 pub(crate) fn estimate(
     generator: &CapturedGenerator,
+    engine: &Engine,
     x: &Condition,
     limit: &MemoryLimit,
     demand: &Demand,
 ) -> Result<Estimate> {
-    let (flow, output) = generator.dataflow(x)?;
+    let (flow, output) = generator.dataflow_by(x, engine.clone())?;
     Ok(decide(&flow, output, limit, demand)?.1)
 }
 
@@ -105,10 +140,12 @@ pub(crate) fn kept(flow: &Dataflow<'_>) -> u64 {
 }
 
 fn decide(flow: &Dataflow<'_>, output: Value, limit: &MemoryLimit, demand: &Demand) -> Result<(Strategy, Estimate)> {
-    let left = limit.memory.saturating_sub(demand.base() + demand.held);
-    let forward = at_once(flow, output).max(demand.at_the_end(flow.size(output)));
+    let on_device = !flow.engine().is_exact();
+    let left = limit.memory.saturating_sub(demand.base(on_device) + demand.held);
+    let forward = at_once(flow, output).max(demand.at_the_end(flow.size(output), on_device));
     let fits = forward <= left;
-    if fits && forward <= SMALL + kept(flow) {
+    // A device computes at once what it has memory for.
+    if fits && (on_device || forward <= SMALL + kept(flow)) {
         return Ok((Strategy::Whole, estimate_of_whole(flow, output, demand)));
     }
     match plan(flow, output, Some(limit), demand) {
@@ -126,19 +163,23 @@ pub(crate) fn fits_at_once(flow: &Dataflow<'_>, output: Value, limit: &MemoryLim
     estimate_of_whole(flow, output, demand).memory <= limit.memory
 }
 
-fn rates() -> Rates {
-    Rates { macs: MACS * rayon::current_num_threads() as f64, scratch: SCRATCH }
+fn rates(on_device: bool) -> Rates {
+    if on_device {
+        return Rates { macs: DEVICE_MACS, scratch: DEVICE_SCRATCH, copies: DEVICE_SCRATCH };
+    }
+    let threads = rayon::current_num_threads() as f64;
+    Rates { macs: MACS * threads, scratch: SCRATCH, copies: COPIES * threads }
 }
 
 fn estimate_of_whole(flow: &Dataflow<'_>, output: Value, demand: &Demand) -> Estimate {
-    let size = flow.size(output);
-    let taken = demand.base() + demand.held;
-    let memory = taken + at_once(flow, output).max(demand.at_the_end(size));
+    let (size, on_device) = (flow.size(output), !flow.engine().is_exact());
+    let base = demand.base(on_device);
+    let memory = base + demand.held + at_once(flow, output).max(demand.at_the_end(size, on_device));
     Estimate {
         size: (size.width, size.height),
         whole: true,
         rows: demand.rows,
-        memory: memory.max(demand.base() + demand.before),
+        memory: memory.max(base + demand.before),
         memory_of_whole: memory,
         parameters: demand.parameters,
         packed: flow.packed_kept(),
@@ -149,7 +190,7 @@ fn estimate_of_whole(flow: &Dataflow<'_>, output: Value, demand: &Demand) -> Est
         places: [0; 3],
         macs: flow.macs(),
         macs_of_whole: flow.macs(),
-        seconds: flow.macs() as f64 / rates().macs,
+        seconds: flow.macs() as f64 / rates(on_device).macs,
     }
 }
 
@@ -164,26 +205,29 @@ pub(crate) fn plan(
     limit: Option<&MemoryLimit>,
     demand: &Demand,
 ) -> Result<(Plan, Estimate)> {
-    let (size, taken, rates) = (flow.size(output), demand.base() + demand.held, rates());
+    let (size, on_device) = (flow.size(output), !flow.engine().is_exact());
+    let (base, rates) = (demand.base(on_device), rates(on_device));
+    let taken = base + demand.held;
     let (memory, scratch) = limit.map_or((u64::MAX, 0), |limit| (limit.memory, limit.scratch_bytes));
     let left = memory.saturating_sub(taken);
-    let output_bytes = demand.passing.unwrap_or(size.bytes());
+    // Rows of the output leave a device as they are made.
+    let output_bytes = if on_device { 0 } else { demand.passing.unwrap_or(size.bytes()) };
     let limits = |memory: u64, scratch: u64| Limits { memory, scratch, output: output_bytes };
     let lean = (at_once(flow, output) / 100 * LEAN).min(left / IN_BANDS * 100);
-    let cheap = |plan: &Plan| plan.macs * 100 <= flow.macs() * LEAN_WORK;
+    let cheap = |plan: &Plan| !on_device && plan.macs * 100 <= flow.macs() * LEAN_WORK;
     let found = match flow.plan(output, &limits(lean, 0), &rates) {
         Ok(plan) if cheap(&plan) => Ok(plan),
         _ => flow.plan(output, &limits(left / IN_BANDS * 100, scratch), &rates),
     };
-    let at_the_end = demand.at_the_end(size);
+    let at_the_end = demand.at_the_end(size, on_device);
     let (plan, fits) = match found {
-        Ok(plan) => (plan, at_the_end <= left && demand.base() + demand.before <= memory),
+        Ok(plan) => (plan, at_the_end <= left && base + demand.before <= memory),
         Err(plan) => (*plan, false),
     };
     let whole = estimate_of_whole(flow, output, demand);
     let estimate = Estimate {
         whole: false,
-        memory: (taken + (plan.memory / 100 * IN_BANDS + IN_BANDS).max(at_the_end)).max(demand.base() + demand.before),
+        memory: (taken + (plan.memory / 100 * IN_BANDS + IN_BANDS).max(at_the_end)).max(base + demand.before),
         packed: plan.packed,
         scratch: plan.scratch,
         moved: plan.moved,
@@ -224,7 +268,7 @@ pub(crate) fn check_at_once(
 /// # Errors
 /// [`Error::TooLittleMemory`].
 pub(crate) fn check_input(size: (usize, usize), input: u64, limit: &MemoryLimit, parameters: u64) -> Result<()> {
-    let memory = Demand::of_tensors(parameters, input).base() + input;
+    let memory = Demand::of_tensors(parameters, input).base(false) + input;
     if memory <= limit.memory || input <= SMALL / 4 {
         return Ok(());
     }
@@ -276,40 +320,4 @@ pub(crate) fn check_batch(
 /// Bytes of tensors.
 pub(crate) fn bytes<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> u64 {
     tensors.into_iter().map(|t| (t.elem_count() * t.dtype().size_in_bytes()) as u64).sum()
-}
-
-/// Files without names in a folder.
-pub(crate) fn scratch_files(folder: &Path) -> impl Scratch + '_ {
-    Files(folder)
-}
-
-struct Files<'a>(&'a Path);
-
-impl Scratch for Files<'_> {
-    fn file(&self) -> io::Result<Box<dyn ScratchFile>> {
-        let file = gan_fs::unnamed_file(self.0).map_err(|error| of_folder(self.0, &error))?;
-        Ok(Box::new(Unnamed { file, folder: self.0.to_owned() }))
-    }
-}
-
-struct Unnamed {
-    file: File,
-    folder: PathBuf,
-}
-
-impl ScratchFile for Unnamed {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = self.file.seek(SeekFrom::End(0)).and_then(|_| self.file.write_all(bytes));
-        written.map_err(|error| of_folder(&self.folder, &error))
-    }
-
-    fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        let read = self.file.seek(SeekFrom::Start(offset)).and_then(|_| self.file.read_exact(bytes));
-        read.map_err(|error| of_folder(&self.folder, &error))
-    }
-}
-
-/// The same error, with the folder of the file, which has no name.
-fn of_folder(folder: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("a scratch file in {}: {error}", folder.display()))
 }

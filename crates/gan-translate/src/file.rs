@@ -11,8 +11,8 @@ use gan_data::{WriteOptions, write_image};
 use std::path::Path;
 
 impl Model {
-    /// Translates an image file (for models of label maps: a label map) into a file, whose extension picks the format. On the CPU large images
-    /// are computed in bands of rows; where their formats allow it (PNG, TIFF and others), they are read and written in bands as well.
+    /// Translates an image file (for models of label maps: a label map) into a file, whose extension picks the format. Large images
+    /// are computed in bands of rows, on a device within a limit; where their formats allow it (PNG, TIFF and others), they are read and written in bands as well.
     ///
     /// # Errors
     /// As [`Model::read`] and [`Model::translate_input`]; [`Error::Data`] if the result cannot be written.
@@ -35,7 +35,7 @@ impl Model {
         Ok(Translated { alpha_lost })
     }
 
-    /// What [`Model::translate_files`] would take; `None` without a [limit](crate::Options::limit) or off the CPU. With `rows`, large images are read
+    /// What [`Model::translate_files`] would take; `None` without a [limit](crate::Options::limit). With `rows`, large images are read
     /// and written row by row, where their formats allow it.
     ///
     /// # Errors

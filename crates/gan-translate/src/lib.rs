@@ -30,6 +30,7 @@ mod options;
 mod pad_to_multiple;
 mod reader;
 mod reference_folder;
+mod scratch;
 mod sizes;
 mod statistics;
 mod steady;
@@ -45,7 +46,7 @@ pub use encoder::FeatureEncoder;
 pub use error::{Error, Result};
 pub use gan_data::Direction;
 pub use hub_folder::{HubConfig, HubValues};
-pub use limit::{Estimate, MemoryLimit};
+pub use limit::{Estimate, MemoryLimit, ScratchSpace};
 pub use many::{EachFile, FileError, FileJob, FileOutcome, Made, Stage};
 pub use model::{Model, Translated};
 pub use model_config::{

@@ -1,23 +1,45 @@
 //! A limit of memory, and what a translation takes within it.
 
 use crate::available_memory::available;
+use candle_core::Device;
+use gan_kernels::device::free_memory;
 use std::path::{Path, PathBuf};
 
 /// Of the memory that is available and of the space that is free, the share that is left to others.
 const RESERVE: u64 = 10;
 
-/// What the translation of an image on the CPU may take.
+/// What the translation of an image may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryLimit {
-    /// Bytes of memory of the whole program.
+    /// Bytes of memory of the whole program, or of what it takes of a device's.
     pub memory: u64,
-    /// The folder of files for what memory has no room for. They have no names.
-    pub scratch: PathBuf,
-    /// Bytes that these files may have.
+    /// Whether that is the memory of a device: the limit counts there, and nowhere else.
+    pub of_device: bool,
+    /// Where goes what this memory has no room for.
+    pub scratch: ScratchSpace,
+    /// Bytes that may go there.
     pub scratch_bytes: u64,
     /// Whether the limit was asked for. Then no image of many is read or written while another one is translated, and images of any number of
     /// pixels are read that fit into it.
     pub alone: bool,
+}
+
+/// Where results of layers go that the memory has no room for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScratchSpace {
+    /// Files without names in a folder.
+    Folder(PathBuf),
+    /// The memory of the host.
+    HostMemory,
+}
+
+impl std::fmt::Display for ScratchSpace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ScratchSpace::Folder(folder) => folder.display().fmt(f),
+            ScratchSpace::HostMemory => f.write_str("the memory of the host"),
+        }
+    }
 }
 
 impl MemoryLimit {
@@ -25,12 +47,38 @@ impl MemoryLimit {
     /// spare; without `scratch`, the system's folder for temporary files. `None` if the system does not tell what there is.
     #[must_use]
     pub fn of_machine(memory: Option<u64>, scratch: Option<&Path>) -> Option<Self> {
-        let spare = |bytes: u64| bytes - bytes / RESERVE;
         let scratch = scratch.map_or_else(std::env::temp_dir, Path::to_owned);
         let scratch_bytes = spare(free(&scratch));
         let alone = memory.is_some();
-        Some(MemoryLimit { memory: memory.or_else(|| available().map(spare))?, scratch, scratch_bytes, alone })
+        let memory = memory.or_else(|| available().map(spare))?;
+        Some(MemoryLimit { memory, of_device: false, scratch: ScratchSpace::Folder(scratch), scratch_bytes, alone })
     }
+
+    /// `memory` bytes of a device, or nine tenths of what is free there, and nine tenths of the host's memory for what that has no room for, or files in `scratch`.
+    /// `None` on the CPU, and if the driver does not tell what is free.
+    ///
+    /// # Errors
+    /// CUDA's.
+    pub fn of_device(
+        device: &Device,
+        memory: Option<u64>,
+        scratch: Option<&Path>,
+    ) -> candle_core::Result<Option<Self>> {
+        let alone = memory.is_some();
+        let Some(memory) = memory.or(free_memory(device)?.map(spare)).filter(|_| !device.is_cpu()) else {
+            return Ok(None);
+        };
+        let (scratch, scratch_bytes) = match scratch {
+            Some(folder) => (ScratchSpace::Folder(folder.to_owned()), spare(free(folder))),
+            None => (ScratchSpace::HostMemory, available().map_or(0, spare)),
+        };
+        Ok(Some(MemoryLimit { memory, of_device: true, scratch, scratch_bytes, alone }))
+    }
+}
+
+/// What of so many bytes is not left to others.
+fn spare(bytes: u64) -> u64 {
+    bytes - bytes / RESERVE
 }
 
 /// Bytes that files in a folder may have: none where they would be in memory.
@@ -71,9 +119,9 @@ pub struct Estimate {
     pub packed: u64,
     /// Bytes of inputs that are decoded as a whole, because their formats are not read in rows.
     pub decoded: u64,
-    /// Bytes of files.
+    /// Bytes that go to the [scratch space](MemoryLimit::scratch).
     pub scratch: u64,
-    /// Bytes that are written to and read from files.
+    /// Bytes that are written to it and read from it.
     pub moved: u64,
     /// How often the rows are walked over.
     pub sweeps: usize,

@@ -152,7 +152,7 @@ impl Model {
     }
 
     /// Translates `[N, C, H, W]` of any float type in [-1, 1], or label ids `[N, 1, H, W]` (U8 or U32), of any size, to
-    /// `[N, output_nc, H, W]` in [-1, 1] on the model's device.
+    /// `[N, output_nc, H, W]` in [-1, 1] on the model's device, or in the memory of the host if the device has no memory for all of it at once.
     ///
     /// # Errors
     /// [`Error::Shape`] for another shape, [`Error::NeedsInstances`] for a model that takes instance maps
@@ -202,7 +202,7 @@ impl Model {
     /// [`Error::NeedsInstances`], [`Error::SizesDiffer`]; [`Error::TooLittleMemory`] for a file that does not fit into the
     /// [limit](Options::limit) by itself.
     pub fn read(&self, files: &Files<'_>) -> Result<Input> {
-        if let Some(limit) = self.networks.limit() {
+        if let Some(limit) = self.networks.limit().filter(|limit| !limit.of_device) {
             self.reader.check_memory(files, limit, self.networks.parameters())?;
         }
         self.reader.read(files)
@@ -213,7 +213,7 @@ impl Model {
         input.alpha.is_some() && self.options.alpha == Alpha::Drop
     }
 
-    /// What [`Model::translate_input`] would take; `None` without a [limit](Options::limit) or off the CPU.
+    /// What [`Model::translate_input`] would take; `None` without a [limit](Options::limit).
     ///
     /// # Errors
     /// [`Error::TooLittleMemory`]; as [`Model::translate_input`].

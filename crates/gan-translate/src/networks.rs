@@ -12,7 +12,8 @@ use crate::trained_model::TrainedModel;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 use gan_data::Batch;
-use gan_layers::{Builder, Ctx, NormMode, NormObserver, NormStatistics, Precision};
+use gan_layers::bands::Engine;
+use gan_layers::{Builder, Ctx, NormMode, NormObserver, NormStatistics};
 use gan_nets::{CapturedGenerator, Generator};
 use std::path::PathBuf;
 
@@ -28,11 +29,11 @@ pub(crate) struct Networks {
     classes: usize,
     instances: bool,
     dtype: DType,
-    /// What one image may take, on the CPU, and the bytes of the generator's parameters.
+    /// What one image may take, and the bytes of the generator's parameters.
     limit: Option<MemoryLimit>,
     parameters: u64,
-    /// Whether it computes in F32 on the CPU.
-    on_cpu: bool,
+    /// What computes bands.
+    engine: Engine,
 }
 
 /// Where the instance features of a translation come from.
@@ -54,6 +55,8 @@ impl Networks {
         let device = &options.device;
         let weights = trained.network(&generator.network)?.var_builder(device.dtype, &device.device)?;
         let labels = matches!(config.input, InputKind::Labels { .. });
+        let as_on_device = options.as_on_device || !device.device.is_cpu();
+        let engine = if as_on_device { Engine::Device(device.device.clone()) } else { Engine::Exact };
         let shapes = Builder::shapes_only();
         generator.config.build(shapes.clone())?;
         Ok(Networks {
@@ -64,9 +67,9 @@ impl Networks {
             classes: config.classes(),
             instances: config.instances,
             dtype: device.dtype,
-            limit: options.limit.clone().filter(|_| device.device.is_cpu()),
+            limit: options.limit.clone().filter(|limit| limit.of_device == as_on_device),
             parameters: shapes.params() * device.dtype.size_in_bytes() as u64,
-            on_cpu: device.device.is_cpu() && device.dtype == DType::F32 && options.precision == Precision::F32,
+            engine,
         })
     }
 
@@ -100,7 +103,7 @@ impl Networks {
         let input = self.condition(batch)?;
         match &self.limit {
             Some(limit) if batch.a.dim(0)? == 1 => {
-                bounded::translate(generator, &input, limit, &self.demand(others, batch, &input))
+                bounded::translate(generator, &self.engine, &input, limit, &self.demand(others, batch, &input))
             }
             // More than one at a time never goes in bands: callers take them one by one.
             Some(limit) if batch.a.dim(0)? > 1 => {
@@ -166,9 +169,15 @@ impl Networks {
         self.limit.as_ref().is_some_and(|limit| limit.alone)
     }
 
-    /// Whether an input can be read row by row: on the CPU, without features of an encoder.
+    /// Whether an input can be read row by row: in F32, without features of an encoder, on a device within a limit.
     pub(crate) fn takes_rows(&self) -> bool {
-        self.on_cpu && self.features.is_none()
+        let fits = self.engine.is_exact() || self.limit.is_some();
+        fits && self.dtype == DType::F32 && self.features.is_none()
+    }
+
+    /// What computes bands.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     pub(crate) fn generator(&self) -> &CapturedGenerator {
@@ -186,13 +195,12 @@ impl Networks {
 
     fn condition(&self, batch: &Batch) -> Result<Condition> {
         self.check(batch)?;
-        if let (Some(features), Some(limit)) = (&self.features, &self.limit) {
-            features.check_memory(batch, limit, self.parameters)?;
-        }
         let unseen = Batch { inst: None, ..batch.clone() };
         let input = Condition::new(if self.instances { batch } else { &unseen }, self.classes, self.dtype)?;
         match &self.features {
-            Some(features) => Ok(input.with(&features.planes(batch, self.dtype)?)?),
+            Some(features) => {
+                Ok(input.with(&features.planes(batch, self.dtype, self.limit.as_ref(), self.parameters)?)?)
+            }
             None => Ok(input),
         }
     }
@@ -213,7 +221,7 @@ impl Networks {
         let Some(limit) = &self.limit else { return Ok(None) };
         let (batch, others) = if exact { (batch.clone(), 0) } else { self.extended(batch)? };
         let input = self.condition(&batch)?;
-        bounded::estimate(&self.generator, &input, limit, &self.demand(others, &batch, &input)).map(Some)
+        bounded::estimate(&self.generator, &self.engine, &input, limit, &self.demand(others, &batch, &input)).map(Some)
     }
 
     /// A batch with sides that suit, and the bytes of the one that it was made of, if that is another.
@@ -290,18 +298,10 @@ impl Features {
         Ok(Some(features))
     }
 
-    /// Refuses an image to lend its style that the encoder has no memory for. It is computed at once.
-    fn check_memory(&self, batch: &Batch, limit: &MemoryLimit, parameters: u64) -> Result<()> {
-        if self.style.is_some() || batch.b.is_none() {
-            return Ok(());
-        }
-        self.encoder.check_memory(batch, limit, &Demand::of_tensors(parameters, bounded::bytes(tensors(batch))))
-    }
-
-    /// Features `[N, feat_num, H, W]` for a batch.
-    fn planes(&self, batch: &Batch, dtype: DType) -> Result<Tensor> {
+    /// Features `[N, feat_num, H, W]` for a batch, within a limit, beside so many bytes of the generator's parameters.
+    fn planes(&self, batch: &Batch, dtype: DType, limit: Option<&MemoryLimit>, parameters: u64) -> Result<Tensor> {
         if self.style.is_none() && batch.b.is_some() {
-            return self.encoder.encode(batch);
+            return self.encoder.encode_within(batch, limit, parameters);
         }
         let inst = batch.inst.as_ref().ok_or(Error::NeedsInstances)?;
         let clusters = self.clusters.as_ref().ok_or_else(|| self.no_styles())?;

@@ -33,8 +33,12 @@ pub struct Options {
     /// Do not capture translations of one size as CUDA graphs. To be set where several threads use one device: none may
     /// while another one captures.
     pub no_cuda_graphs: bool,
-    /// What the translation of one image on the CPU may take; the result is the same. Without one, all of an image is computed at once.
+    /// What the translation of one image may take; it counts on the CPU, or on a device if it is [one's](MemoryLimit::of_device). On the CPU the result is
+    /// the same; on a device it is the same but for rounding. Without one, all of an image is computed at once.
     pub limit: Option<MemoryLimit>,
+    /// On the CPU, compute bands by the operators that devices have, within the limit of a device: for tests without one.
+    #[doc(hidden)]
+    pub as_on_device: bool,
     /// What a bare weight file does not tell.
     pub weights: WeightOptions,
     /// What becomes of an alpha channel that the model does not take.

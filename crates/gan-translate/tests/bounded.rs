@@ -5,15 +5,23 @@ mod support;
 
 use candle_core::{DType, Device, Tensor};
 use gan_data::{AlphaPolicy, Batch, DecodeOptions, Direction, IdMap, Image, Raster, decode, write_ids, write_image};
+use gan_kernels::dispatch::precise;
 use gan_nets::{Arch, GeneratorConfig, NormKind, Upsample};
 use gan_translate::{
-    Alpha, Error, Estimate, Files, InputKind, MemoryLimit, Model, ModelConfig, Options, OutputKind, TrainedModel,
+    Alpha, Error, Estimate, Files, InputKind, MemoryLimit, Model, ModelConfig, Options, OutputKind, ScratchSpace,
+    TrainedModel,
 };
 use std::path::{Path, PathBuf};
 use support::{fixture, images, resnet, values, waves, write_model};
 
 fn limit(folder: &Path, memory: u64) -> MemoryLimit {
-    MemoryLimit { memory, scratch: folder.to_owned(), scratch_bytes: u64::MAX, alone: true }
+    MemoryLimit {
+        memory,
+        of_device: false,
+        scratch: ScratchSpace::Folder(folder.to_owned()),
+        scratch_bytes: u64::MAX,
+        alone: true,
+    }
 }
 
 fn open(model: &TrainedModel, limit: Option<MemoryLimit>, eval: bool) -> Model {
@@ -60,8 +68,8 @@ fn model(folder: &Path, config: &ModelConfig) -> TrainedModel {
     TrainedModel::open(folder).unwrap()
 }
 
-#[test]
-fn every_architecture_and_norm() {
+/// Generators of all architectures and norms.
+fn generators() -> Vec<GeneratorConfig> {
     let base = GeneratorConfig { ngf: 8, ..resnet(3, 3) };
     let mut cases = vec![
         GeneratorConfig { antialias: true, antialias_up: true, ..base.clone() },
@@ -81,7 +89,12 @@ fn every_architecture_and_norm() {
     cases.extend(
         [NormKind::Instance, NormKind::Batch, NormKind::None].map(|norm| GeneratorConfig { norm, ..base.clone() }),
     );
-    for config in cases {
+    cases
+}
+
+#[test]
+fn every_architecture_and_norm() {
+    for config in generators() {
         let folder = tempfile::tempdir().unwrap();
         let model = model(folder.path(), &images(&[("g", Direction::A2b, config.clone())]));
         for (h, w) in [(451, 67), (1100, 21)] {
@@ -92,6 +105,66 @@ fn every_architecture_and_norm() {
             assert_same("running statistics", &model, &image(3, 1100, 60), true);
         }
     }
+}
+
+/// Options for a device's memory of so many bytes, computed on the CPU.
+fn as_on_device(memory: u64) -> Options {
+    let scratch = ScratchSpace::HostMemory;
+    let limit = MemoryLimit { memory, of_device: true, scratch, scratch_bytes: u64::MAX, alone: true };
+    Options { limit: Some(limit), as_on_device: true, ..Options::default() }
+}
+
+/// Translates by the operators of devices within the least memory that suffices, and holds that against the whole: it is within one level.
+fn assert_near(what: &str, model: &TrainedModel, batch: &Batch) {
+    // The CPU would choose Winograd convolution for the whole and not for small bands, and these weights amplify how much more that rounds.
+    let _precise = precise();
+    let open = |options: Options| Model::load(model, options).unwrap();
+    let whole = open(Options::default()).translate_batch(batch).unwrap();
+    let Err(Error::TooLittleMemory { least, .. }) = open(as_on_device(1)).translate_batch(batch) else {
+        panic!("{what}: not refused")
+    };
+    assert!(!least.whole && least.memory < least.memory_of_whole, "{what}: {least:?}");
+    let y = open(as_on_device(least.memory)).translate_batch(batch).unwrap();
+    assert_eq!(y.dims(), whole.dims(), "{what}");
+    let far = values(&y).iter().zip(values(&whole)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    // Of a range of 2: a level of 255 is 0.0078.
+    assert!(far <= 2e-4, "{what} differs by {far}");
+}
+
+#[test]
+fn every_architecture_by_the_operators_of_devices() {
+    for config in generators() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model(folder.path(), &images(&[("g", Direction::A2b, config.clone())]));
+        assert_near(&format!("{:?} {:?}", config.arch, config.norm), &model, &image(3, 451, 67));
+    }
+}
+
+#[test]
+fn files_by_the_operators_of_devices() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(
+        &folder.path().join("model"),
+        &images(&[("g", Direction::A2b, GeneratorConfig { ngf: 8, ..resnet(3, 3) })]),
+    );
+    let input = folder.path().join("in.png");
+    write_image(&input, &pictures(folder.path(), 3, false, (333, 571))).unwrap();
+    let files = Files::new(&input);
+    let open = |memory: u64| Model::load(&model, as_on_device(memory)).unwrap();
+    let (banded, whole) = (folder.path().join("bands.png"), folder.path().join("whole.png"));
+    let Err(Error::TooLittleMemory { least, .. }) = open(1).translate_files(&files, &banded) else { panic!() };
+    assert!(least.rows && !least.whole && !banded.exists(), "{least:?}");
+    open(least.memory).translate_files(&files, &banded).unwrap();
+    // With room for all of it, the device computes it at once.
+    let endless = open(u64::MAX / 2);
+    assert!(endless.estimate_files(&files, &whole, true).unwrap().unwrap().whole);
+    endless.translate_files(&files, &whole).unwrap();
+    let levels = |path: &Path| match decode(path, &DecodeOptions::default()).unwrap() {
+        Image::U8(raster) => raster.samples().to_vec(),
+        Image::U16(_) => panic!("16 bits"),
+    };
+    let (banded, whole) = (levels(&banded), levels(&whole));
+    assert!(banded.len() == whole.len() && banded.iter().zip(&whole).all(|(a, b)| a.abs_diff(*b) <= 1));
 }
 
 #[test]

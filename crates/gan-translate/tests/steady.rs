@@ -5,7 +5,8 @@ mod support;
 
 use gan_data::Image;
 use gan_translate::{
-    Content, Direction, Error, Files, Input, MemoryLimit, Model, Options, Statistics, Steadier, SteadyOptions,
+    Content, Direction, Error, Files, Input, MemoryLimit, Model, Options, ScratchSpace, Statistics, Steadier,
+    SteadyOptions,
 };
 use std::path::Path;
 use support::{images, resnet, write_model};
@@ -79,7 +80,13 @@ fn statistics_of_an_image_are_its_own_and_survive_a_file() {
 fn statistics_within_a_limit_of_memory_are_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let free = model(folder.path(), Options::default());
-    let limit = MemoryLimit { memory: 1, scratch: folder.path().to_owned(), scratch_bytes: 1 << 30, alone: true };
+    let limit = MemoryLimit {
+        memory: 1,
+        of_device: false,
+        scratch: ScratchSpace::Folder(folder.path().to_owned()),
+        scratch_bytes: 1 << 30,
+        alone: true,
+    };
     // The least that it takes is told by the refusal of less.
     let tight = |memory: u64| {
         let limit = MemoryLimit { memory, ..limit.clone() };

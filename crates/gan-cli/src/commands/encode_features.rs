@@ -6,6 +6,7 @@ use crate::commands::trained::open_trained;
 use crate::device::DeviceArgs;
 use crate::exit::Done;
 use crate::inputs::{Inputs, require_image};
+use crate::max_memory::MemoryArgs;
 use crate::progress::bar;
 use crate::wording::worded;
 use candle_core::{Device, Tensor};
@@ -38,6 +39,8 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    memory: MemoryArgs,
+    #[command(flatten)]
     place: DeviceArgs,
 }
 
@@ -55,7 +58,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     };
-    let report = encode_features(&trained, data.as_deref(), &place, &Disk, &mut progress)?;
+    let limit = args.memory.of(&place)?;
+    let report = encode_features(&trained, data.as_deref(), (&place, limit.as_ref()), &Disk, &mut progress);
+    let report = report.map_err(|error| match error {
+        gan_train::Error::Translate(error) => worded(*error),
+        other => other.into(),
+    })?;
     bar.finish_and_clear();
     if let Some(file) = &args.sheet {
         let rows = styles_of(&trained, &encoded_data(&trained, data.as_deref())?, &place)?;

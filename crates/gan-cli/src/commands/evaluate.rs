@@ -15,6 +15,7 @@ use crate::exit::{Coded, Done, USAGE};
 use crate::inputs::Inputs;
 use crate::ranks;
 use crate::shard::Shard;
+use crate::max_memory::MemoryArgs;
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use facts::Facts;
@@ -92,6 +93,8 @@ pub(crate) struct Args {
     /// Seed of subsets and confidence intervals
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    memory: MemoryArgs,
     #[command(flatten)]
     place: DeviceArgs,
 }

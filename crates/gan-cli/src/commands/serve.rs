@@ -47,7 +47,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
             eval: args.eval,
             precision: args.precision.activations(),
             math: args.precision.math(),
-            limit: limit(&device),
+            limit: limit(&device)?,
             // A graph is captured while no other thread uses the device.
             no_cuda_graphs: paths.len() > 1,
             device: device.clone(),
@@ -95,10 +95,13 @@ fn refused(error: Error) -> anyhow::Error {
     }
 }
 
-/// What one translation on the CPU may take; files are not used.
-fn limit(device: &DeviceConfig) -> Option<MemoryLimit> {
-    let limit = MemoryLimit::of_machine(None, None).filter(|_| device.device.is_cpu())?;
-    Some(MemoryLimit { scratch_bytes: 0, ..limit })
+/// What one translation may take; files are not used.
+fn limit(device: &DeviceConfig) -> anyhow::Result<Option<MemoryLimit>> {
+    if !device.device.is_cpu() {
+        return Ok(MemoryLimit::of_device(&device.device, None, None)?);
+    }
+    let limit = MemoryLimit::of_machine(None, None);
+    Ok(limit.map(|limit| MemoryLimit { scratch_bytes: 0, ..limit }))
 }
 
 fn time(seconds: f64) -> String {

@@ -1,7 +1,7 @@
 //! `gan-cli translate`.
 
 mod files;
-pub(crate) mod limit;
+mod limit;
 mod model;
 mod names;
 mod page;

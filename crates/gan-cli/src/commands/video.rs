@@ -14,6 +14,7 @@ use crate::device::{DeviceArgs, PrecisionArgs};
 use crate::exit::{BAD_DATA, Coded, Done, USAGE};
 use crate::inputs::Inputs;
 use crate::interrupt;
+use crate::max_memory::MemoryArgs;
 use crate::wording::worded;
 use anyhow::bail;
 use clap::ValueEnum;
@@ -99,6 +100,8 @@ pub(crate) struct Args {
     /// Use running statistics in batch norms (PyTorch's eval())
     #[arg(long)]
     eval: bool,
+    #[command(flatten)]
+    memory: MemoryArgs,
     #[command(flatten)]
     weights: WeightArgs,
     #[command(flatten)]

@@ -26,6 +26,12 @@ impl Moments {
         moments
     }
 
+    /// Those of so many values with this mean and biased variance.
+    pub(crate) fn of_values(count: usize, mean: f32, variance: f32) -> Self {
+        let count = count as f64;
+        Moments { count, mean: mean.into(), deviations: f64::from(variance) * count }
+    }
+
     /// Those of both together.
     #[inline(always)]
     pub(crate) fn merge(self, other: Moments) -> Moments {

@@ -144,6 +144,11 @@ fn moments(x: &Operand, group: Group, statistics: DType) -> Result<Moments> {
     Ok(Moments { mean: both.get(0)?, var: both.get(1)? })
 }
 
+/// The mean and variance of each channel of an image `[1, C, H, W]` of F32.
+pub(crate) fn statistics(x: &Tensor) -> Result<Moments> {
+    moments(&Operand::new(x)?, Group::Instance, DType::F32)
+}
+
 /// `residual + act(affine(normalized x))` with given statistics, or those of `x`, which are returned.
 pub(crate) fn forward(
     x: &Tensor,

@@ -1,7 +1,10 @@
-//! Convolutions of one image in bands of rows, in F32 on the CPU: what they compute has the bits of the whole.
+//! Convolutions of one image in bands of rows, in F32. What they compute on the CPU has the bits of the whole.
 //!
 //! Sums are rounded as the kernel cuts them, and kernels and their cuts are chosen for the whole image. So a convolution is
-//! described as a whole ([`BandedConv`]), says where its output may be cut, and computes bands between such cuts.
+//! described as a whole ([`BandedConv`]), says where its output may be cut, and computes bands between such cuts. On other devices it
+//! is [composed](BandedConv::composed) of their operators.
+mod composed;
+
 use crate::cpu::conv as kernel;
 use crate::ops::conv::{Joined, backward_data_rows, forward_rows};
 use crate::spec::act::Act;
@@ -49,7 +52,8 @@ pub struct BandedConv {
     pub(super) g: Geometry,
     /// From the big end to the small one.
     forward: bool,
-    banding: kernel::Banding,
+    /// How the kernels of the CPU do it; `None` if it is composed.
+    banding: Option<kernel::Banding>,
 }
 
 impl BandedConv {
@@ -76,7 +80,13 @@ impl BandedConv {
         if weight.dtype() != DType::F32 {
             bail!("{op}: it is for F32, the weight is {:?}", weight.dtype())
         }
-        Ok(BandedConv { op, g, forward, banding: kernel::banding(&g, forward) })
+        Ok(BandedConv { op, g, forward, banding: Some(kernel::banding(&g, forward)) })
+    }
+
+    /// The same by the operators of the device that the rows are on, within rounding of the whole.
+    #[must_use]
+    pub fn composed(self) -> Self {
+        BandedConv { banding: None, ..self }
     }
 
     /// Channels, height and width of the output.
@@ -87,7 +97,7 @@ impl BandedConv {
 
     /// Where the output may be cut.
     pub fn bands(&self) -> Bands {
-        self.banding.bands
+        self.banding.map_or(Bands::every(1, self.output()[1]), |banding| banding.bands)
     }
 
     /// Multiply-adds for all rows.
@@ -97,17 +107,20 @@ impl BandedConv {
 
     /// Bytes of the packed weights.
     pub fn packed_bytes(&self) -> usize {
-        size_of::<f32>() * self.banding.packed
+        size_of::<f32>() * self.banding.map_or(0, |banding| banding.packed)
     }
 
-    /// Bytes of the working memory of a call, beside the packed weights.
+    /// Bytes of the working memory of a call, beside the packed weights and what a library takes on a device.
     pub fn working_bytes(&self) -> usize {
-        size_of::<f32>() * self.banding.working
+        size_of::<f32>() * self.banding.map_or(0, |banding| banding.working)
     }
 
     /// The rows of the input that these rows of the output, which are whole bands, are computed from.
     pub fn reads(&self, rows: &Range<usize>) -> Range<usize> {
-        kernel::reads(&self.g, self.forward, rows.into()).into()
+        match self.banding {
+            Some(_) => kernel::reads(&self.g, self.forward, rows.into()).into(),
+            None => composed::reads(&self.g, self.forward, rows).into(),
+        }
     }
 
     /// The rows `rows` of the output, which are whole bands: `[1, C_out, rows, W']`.
@@ -133,9 +146,11 @@ impl BandedConv {
         }
         let span = Span { input: (&held).into(), output: rows.into() };
         let epilogue = Epilogue { bias, act };
-        match self.forward {
-            true => forward_rows(op, g, &span, &Joined::one(&x.rows), w, epilogue),
-            false => backward_data_rows(op, g, &span, &Joined::one(&x.rows), w, epilogue),
+        match (self.banding, self.forward) {
+            (Some(_), true) => forward_rows(op, g, &span, &Joined::one(x.rows), w, epilogue),
+            (Some(_), false) => backward_data_rows(op, g, &span, &Joined::one(x.rows), w, epilogue),
+            (None, true) => composed::to_small(op, g, (x.rows, x.first), w, epilogue, rows),
+            (None, false) => composed::to_big(op, g, (x.rows, x.first), w, epilogue, rows),
         }
     }
 }

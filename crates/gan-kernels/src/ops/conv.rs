@@ -156,7 +156,7 @@ fn add_weight_gradient(
 }
 
 /// From the big end `x` to the small end.
-fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
+pub(super) fn forward(op: &str, g: &Geometry, x: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
     on_cuda!(x, conv::forward(op, g, x, w, epilogue));
     forward_rows(op, g, &g.forward_span(), &Joined::one(&x), w, epilogue)
 }
@@ -189,7 +189,7 @@ pub(super) fn forward_rows(
 }
 
 /// From the small end `y` to the big end.
-fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
+pub(super) fn backward_data(op: &str, g: &Geometry, y: &Tensor, w: &Weight, epilogue: Epilogue) -> Result<Tensor> {
     on_cuda!(y, conv::backward_data(op, g, y, w, epilogue));
     backward_data_rows(op, g, &g.backward_span(), &Joined::one(&y), w, epilogue)
 }

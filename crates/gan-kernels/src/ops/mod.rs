@@ -13,6 +13,7 @@ pub mod image_pool;
 mod l1;
 pub mod labels;
 pub mod loss;
+mod moments;
 mod non_finite;
 pub mod norm;
 pub mod onehot;

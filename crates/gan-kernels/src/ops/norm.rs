@@ -1,12 +1,11 @@
 //! Instance and batch normalization with their activation and residual sum.
-use crate::cpu::moments::Pieces;
 use crate::cpu::norm::{self as kernel, AffineSlices, Planes, Statistics};
 use crate::cpu::real::{Real, by_dtype};
-use crate::dispatch::{isa, on_cuda};
+use crate::dispatch::on_cuda;
+pub use crate::ops::moments::MomentsOfRows;
 use crate::ops::storage::{plain, same_shape, slices, tensor, update};
 pub use crate::spec::norm::{Affine, Group, Moments, Norm, NormGrads};
 use candle_core::{DType, Result, Tensor, bail};
-use rayon::prelude::*;
 
 fn planes(op: &str, x: &Tensor) -> Result<Planes> {
     let (n, c, h, w) = match x.dims() {
@@ -176,45 +175,6 @@ fn backward(
 /// the shift is not `[C]` of the type of `x` (F32 beside BF16).
 pub fn norm(x: &Tensor, spec: &Norm, affine: Option<Affine>, residual: Option<&Tensor>) -> Result<(Tensor, Moments)> {
     forward("norm", x, None, spec, affine, residual)
-}
-
-/// The statistics that [`norm`] takes of an image `[1, C, H, W]`, bit for bit, from its rows as they come. F32, on the CPU.
-#[derive(Debug, Clone)]
-pub struct MomentsOfRows(Vec<Pieces<f32>>);
-
-impl MomentsOfRows {
-    /// Of this many channels, before the first row.
-    pub fn new(channels: usize) -> Self {
-        MomentsOfRows(vec![Pieces::new(); channels])
-    }
-
-    /// Adds the next rows `[1, C, rows, W]`.
-    ///
-    /// # Errors
-    /// Another number of images or channels; they are not F32, or not on the CPU.
-    pub fn add(&mut self, rows: &Tensor) -> Result<()> {
-        let (rows, isa) = (plain(rows)?, isa());
-        let (n, c, h, w) = rows.dims4()?;
-        if (n, c) != (1, self.0.len()) {
-            bail!("moments of rows: expected [1, {}, rows, W], got {:?}", self.0.len(), rows.dims())
-        }
-        if h * w > 0 {
-            slices!(f32; xs = rows);
-            self.0.par_iter_mut().zip(xs.par_chunks(h * w)).for_each(|(channel, rows)| channel.add(isa, rows));
-        }
-        Ok(())
-    }
-
-    /// The statistics of all rows so far, each `[C]`; NaN before the first.
-    ///
-    /// # Errors
-    /// None, but for what candle says.
-    pub fn finish(&self) -> Result<Moments> {
-        let (channels, isa) = (self.0.len(), isa());
-        let (mean, var): (Vec<f32>, Vec<f32>) =
-            self.0.iter().map(|channel| channel.moments(isa).mean_and_variance::<f32>()).unzip();
-        Ok(Moments { mean: tensor(mean, channels)?, var: tensor(var, channels)? })
-    }
 }
 
 /// Backward of [`norm`]: recomputes the normalized value and the activation from `x` and `moments`. The residual's

@@ -1,5 +1,6 @@
 //! A network as a flow of values whose rows are computed from rows of other values.
 
+use super::engine::Engine;
 use super::source::{Origin, RowSource, one_hot, pixel, with_edges};
 use crate::autograd::PYRAMID;
 use crate::kind::Forward;
@@ -94,10 +95,13 @@ pub struct Dataflow<'a> {
     planes: Option<Value>,
     labels: Option<Value>,
     ctx: Ctx,
+    /// Whether a forward pass has activations of half the bytes.
+    pub(super) halved: bool,
+    engine: Engine,
 }
 
 impl<'a> Dataflow<'a> {
-    /// The flow of nothing yet, for this input `[1, C, H, W]`, F32 on the CPU.
+    /// The flow of nothing yet, for this input `[1, C, H, W]` of F32, by the engine of its device.
     ///
     /// # Errors
     /// Another input, or a context that moves running statistics.
@@ -106,29 +110,38 @@ impl<'a> Dataflow<'a> {
             Input::Planes(x) => (x.dims().to_vec(), x.dtype()),
             Input::Labels(x) => (x.dims().to_vec(), x.dtype()),
         };
-        let own = input.device().is_cpu() && dtype == DType::F32;
-        if dims.len() != 4 || dims[0] != 1 || !own {
-            bail!("in bands, one image [1, C, H, W] of F32 on the CPU is evaluated, not {dims:?} of {dtype:?}")
+        if dims.len() != 4 || dims[0] != 1 || dtype != DType::F32 {
+            bail!("in bands, one image [1, C, H, W] of F32 is evaluated, not {dims:?} of {dtype:?}")
         }
-        Self::of(Origin::Given(input), ctx)
+        Self::of(Origin::Given(input), ctx, Engine::of(input.device()))
     }
 
     /// The flow of nothing yet, for an input that is read row by row.
     ///
     /// # Errors
-    /// A context that moves running statistics, or computes in BF16.
-    pub fn over(source: &'a dyn RowSource, ctx: &Ctx) -> Result<Self> {
-        Self::of(Origin::Read(source), ctx)
+    /// A context that moves running statistics.
+    pub fn over(source: &'a dyn RowSource, ctx: &Ctx, engine: Engine) -> Result<Self> {
+        Self::of(Origin::Read(source), ctx, engine)
     }
 
-    fn of(origin: Origin<'a>, ctx: &Ctx) -> Result<Self> {
-        if ctx.precision != Precision::F32 {
-            bail!("in bands, activations are F32")
+    /// The same flow by another engine, before there are layers. Activations are F32 whatever the context says.
+    ///
+    /// # Errors
+    /// There are layers.
+    pub fn with_engine(self, engine: Engine) -> Result<Self> {
+        if !self.nodes.is_empty() {
+            bail!("the engine of a flow is chosen before its layers")
         }
+        Ok(Dataflow { engine, ..self })
+    }
+
+    fn of(origin: Origin<'a>, ctx: &Ctx, engine: Engine) -> Result<Self> {
         if matches!(ctx.norm, crate::NormMode::Batch { update: true }) {
             bail!("in bands, running statistics do not move")
         }
-        Ok(Dataflow { nodes: Vec::new(), origin, planes: None, labels: None, ctx: *ctx })
+        let halved = ctx.precision == Precision::Bf16;
+        let ctx = Ctx { precision: Precision::F32, ..*ctx };
+        Ok(Dataflow { nodes: Vec::new(), origin, planes: None, labels: None, ctx, halved, engine })
     }
 
     /// The size of a value.
@@ -138,6 +151,11 @@ impl<'a> Dataflow<'a> {
 
     pub(crate) fn dims(&self, value: Value) -> [usize; 3] {
         self.size(value).dims()
+    }
+
+    /// What computes it.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     pub(crate) fn ctx(&self) -> &Ctx {
@@ -171,7 +189,9 @@ impl<'a> Dataflow<'a> {
     fn stored_rows(&mut self) -> Value {
         let (origin, [_, height, width]) = (self.origin, self.origin.dims());
         let size = Size { channels: origin.channels(), height, width };
-        let node = Node::new(&[], size, Bands::every(1, height), move |_, rows, _| origin.rows(rows));
+        let device = self.engine.device().clone();
+        let node =
+            Node::new(&[], size, Bands::every(1, height), move |_, rows, _| origin.rows(rows)?.to_device(&device));
         self.push(Node { cheap: true, ..node })
     }
 
@@ -204,7 +224,9 @@ impl<'a> Dataflow<'a> {
     /// As [`Sequence::forward`].
     pub fn apply_to_input(&mut self, seq: &'a Sequence) -> Result<Value> {
         let mut steps = seq.steps();
+        // The kernels of a device take labels with fewer kinds of borders: there, planes are made of each band.
         if let Some(classes) = self.origin.classes()
+            && self.engine.is_exact()
             && let pixel = pixel(classes, self.origin.dims()[0] - classes)?
             && steps.first().is_some_and(|first| first.op.takes_labels(&pixel, &first.fused))
         {
@@ -311,6 +333,7 @@ impl<'a> Dataflow<'a> {
         bias: Option<&'a Tensor>,
         act: Act,
     ) -> Value {
+        let conv = if self.engine.is_exact() { conv } else { conv.composed() };
         let size = Size::of(conv.output());
         let node = Node::new(&[x], size, conv.bands(), move |inputs, rows, _| {
             conv.forward(&inputs[0], weight, bias, act, rows)
@@ -320,7 +343,7 @@ impl<'a> Dataflow<'a> {
             macs: conv.macs(),
             packed: conv.packed_bytes() as u64,
             working: conv.working_bytes() as u64,
-            copies: false,
+            copies: !self.engine.is_exact(),
             weight: Some(weight),
             ..node
         })

@@ -1,6 +1,7 @@
 //! What is stored where, and what is computed again: decided before anything is computed.
 
 use super::dataflow::{Dataflow, Value};
+use super::resident::Residents;
 use super::sweep::{Part, Progress, Sweep};
 use gan_kernels::weight::{ALL_PACKED, LARGEST_PACKED};
 use std::collections::HashMap;
@@ -33,8 +34,10 @@ pub struct Limits {
 pub struct Rates {
     /// Multiply-adds a second.
     pub macs: f64,
-    /// Bytes a second that are written to and read from files.
+    /// Bytes a second that are written to and read from files, while the processors compute.
     pub scratch: f64,
+    /// Bytes a second that the processors move between these files and memory if they do nothing else.
+    pub copies: f64,
 }
 
 /// How a flow is evaluated.
@@ -81,30 +84,17 @@ impl Plan {
 }
 
 impl Plan {
-    /// The values in a place that are there in a sweep.
-    fn alive_values<'s>(
-        &'s self,
-        created: &'s [Option<usize>],
-        sweep: usize,
-        place: Place,
-    ) -> impl Iterator<Item = usize> + 's {
-        let alive = move |&v: &usize| {
-            let span = created[v].zip(self.last_read[v]);
-            self.places[v] == place && span.is_some_and(|(from, to)| (from..=to).contains(&sweep))
-        };
-        (0..self.places.len()).filter(alive)
-    }
-
-    /// The most of `amount` that values in a place take at a time in a sweep: what is read for the last time makes room for what comes.
-    fn alive(&self, created: &[Option<usize>], sweep: usize, place: Place, amount: impl Fn(usize) -> u64) -> u64 {
+    /// The most bytes that the values in memory take at a time in a sweep: what is read for the last time makes room for what comes.
+    fn kept(&self, created: &[Option<usize>], sweep: usize, bytes: impl Fn(usize) -> u64) -> u64 {
         let (mut stays, mut leaves, mut comes) = (0, 0, 0);
-        for v in self.alive_values(created, sweep, place) {
-            let part = match (created[v], self.last_read[v]) {
-                (Some(from), _) if from == sweep => &mut comes,
-                (_, Some(to)) if to == sweep => &mut leaves,
-                _ => &mut stays,
+        for v in (0..self.places.len()).filter(|&v| self.places[v] == Place::Memory) {
+            let part = match created[v].zip(self.last_read[v]) {
+                Some((from, _)) if from == sweep => &mut comes,
+                Some((_, to)) if to == sweep => &mut leaves,
+                Some((from, to)) if (from..=to).contains(&sweep) => &mut stays,
+                _ => continue,
             };
-            *part += amount(v);
+            *part += bytes(v);
         }
         stays + leaves.max(comes)
     }
@@ -141,7 +131,7 @@ impl Dataflow<'_> {
             peak = peak.max(alive + node.working + node.packed);
             alive -= (0..=i).filter(|&value| last_use[value] == i).map(bytes).sum::<u64>();
         }
-        peak + self.packed_kept()
+        if self.halved { peak / 2 } else { peak + self.packed_kept() }
     }
 
     /// Bytes of packed weights that stay with networks that are used again.
@@ -219,7 +209,10 @@ impl Planner<'_, '_> {
         if best.excess == 0 {
             return Ok(self.improved(best, &storable).plan);
         }
-        let least = self.candidate(all(if self.limits.scratch > 0 { Place::Scratch } else { Place::Recomputed }));
+        let moved = self.candidate(all(if self.limits.scratch > 0 { Place::Scratch } else { Place::Recomputed }));
+        let kept = self.candidate(all(Place::Memory));
+        // Of a small image, what is on its way to files and from them may take more than all of it.
+        let least = if moved.plan.memory <= kept.plan.memory { moved } else { kept };
         match least.excess == 0 && least.plan.scratch <= self.limits.scratch {
             true => Ok(self.improved(least, &storable).plan),
             false => Err(Box::new(least.plan)),
@@ -275,14 +268,14 @@ impl Planner<'_, '_> {
             packed: 0,
             seconds: 0.0,
         };
-        let (mut excess, mut over, mut taken) = (0, Vec::new(), Vec::new());
+        let (mut excess, mut over, mut taken, mut work) = (0, Vec::new(), Vec::new(), Vec::new());
         let count = sweeps.len();
         for (i, sweep) in sweeps.into_iter().enumerate() {
             let computed = || sweep.parts.iter().filter(|part| !part.stored).map(|part| &self.flow.nodes[part.value]);
-            plan.macs += computed().map(|node| node.macs).sum::<u64>();
+            work.push(computed().map(|node| node.macs).sum::<u64>());
             plan.packed = plan.packed.max(computed().map(|node| node.packed).sum());
             let bytes = |v: usize| self.flow.nodes[v].size.bytes();
-            let mut memory = plan.alive(&created, i, Place::Memory, bytes);
+            let mut memory = plan.kept(&created, i, bytes);
             if i + 1 == count {
                 memory += self.limits.output;
             }
@@ -302,22 +295,24 @@ impl Planner<'_, '_> {
             taken.push(memory);
             plan.sweeps.push((sweep, rows));
         }
+        let residents = Residents::new(&plan, &created, self.flow.nodes.iter().map(|node| node.size).collect());
         if excess == 0 {
-            self.fill(&mut plan, &created, &taken);
+            let room: Vec<u64> = taken.iter().map(|memory| self.limits.memory - memory).collect();
+            plan.resident = residents.rows(&room);
         }
         for (i, memory) in taken.iter().enumerate() {
-            let bytes = |v: usize| self.flow.nodes[v].size.bytes();
-            let rows = |v: usize| self.flow.nodes[v].size.row_bytes() * plan.resident[v] as u64;
-            let filled = plan.alive(&created, i, Place::Scratch, rows);
-            let files: u64 = plan.alive_values(&created, i, Place::Scratch).map(|v| bytes(v) - rows(v)).sum();
-            let parts = &plan.sweeps[i].0.parts;
-            let moves = parts.iter().filter(|part| plan.places[part.value] == Place::Scratch);
-            let moves = moves.filter(|part| part.stored || part.stores);
-            let moved: u64 = moves.map(|part| bytes(part.value) - rows(part.value)).sum();
+            let size = |v: usize| self.flow.nodes[v].size;
+            let in_file = |v: usize| size(v).row_bytes() * (size(v).height - plan.resident[v]) as u64;
+            let filled = residents.bytes(i, &plan.resident);
+            let files = residents.bytes_of_files(i, &plan.resident);
+            let moves = plan.sweeps[i].0.parts.iter().filter(|part| part.in_file);
+            let moved: u64 = moves.map(|part| in_file(part.value)).sum();
             (plan.memory, plan.scratch) = (plan.memory.max(memory + filled), plan.scratch.max(files));
-            plan.moved += moved;
+            (plan.moved, plan.macs) = (plan.moved + moved, plan.macs + work[i]);
+            let Rates { macs, scratch, copies } = *self.rates;
+            // Files are read ahead and written behind.
+            plan.seconds += (work[i] as f64 / macs + moved as f64 / copies).max(moved as f64 / scratch);
         }
-        plan.seconds = plan.macs as f64 / self.rates.macs + plan.moved as f64 / self.rates.scratch;
         Candidate { plan, excess, over, created }
     }
 
@@ -328,24 +323,6 @@ impl Planner<'_, '_> {
         // Of the value whose rows take most, what a row of the target is made of.
         let row = largest.unwrap_or(0) / height as u64;
         ROWS.into_iter().filter(move |&rows| rows <= SOME_ROWS || rows as u64 * row <= BAND)
-    }
-
-    /// Keeps as much of the values in files in memory as there is room for: of each the first rows, as many as all sweeps allow in which
-    /// it is there. They leave it, when they are read for the last time, as fast as those of another value come.
-    fn fill(&self, plan: &mut Plan, created: &[Option<usize>], taken: &[u64]) {
-        let bytes = |v: usize| self.flow.nodes[v].size.bytes();
-        let mut shares = vec![1.0f64; plan.places.len()];
-        for (i, memory) in taken.iter().enumerate() {
-            let alive = plan.alive(created, i, Place::Scratch, bytes);
-            let room = self.limits.memory - memory;
-            let share = room as f64 / alive.max(1) as f64;
-            plan.alive_values(created, i, Place::Scratch).for_each(|v| shares[v] = shares[v].min(share));
-        }
-        for (v, share) in shares.into_iter().enumerate() {
-            if plan.places[v] == Place::Scratch && plan.last_read[v].is_some() {
-                plan.resident[v] = (self.flow.nodes[v].size.height as f64 * share) as usize;
-            }
-        }
     }
 
     fn peak(&mut self, sweep: &Sweep, rows: usize) -> u64 {
@@ -387,10 +364,100 @@ impl Planner<'_, '_> {
                     created[value] = Some(sweeps.len());
                 }
                 wanted[value] &= !gathers;
-                parts.push(Part { value, stored, stores, gathers });
+                let in_file = (stored || stores) && places[value] == Place::Scratch;
+                parts.push(Part { value, stored, stores, gathers, in_file });
             }
             sweeps.push(Sweep { parts });
         }
         (sweeps, created)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::bands::{Content, Engine, RowSource};
+    use crate::{Act, Builder, ConvSpec, Ctx, NormKind, PadMode, Sequence, SequenceBuilder};
+    use candle_core::{Result, Tensor, bail};
+    use std::ops::Range;
+
+    /// An image that no plan looks at.
+    struct Square(usize);
+
+    impl RowSource for Square {
+        fn content(&self) -> Content {
+            Content::Planes { channels: 3 }
+        }
+
+        fn size(&self) -> (usize, usize) {
+            (self.0, self.0)
+        }
+
+        fn rows(&self, _: &Range<usize>) -> Result<Tensor> {
+            bail!("nothing is computed")
+        }
+    }
+
+    fn half_block(s: SequenceBuilder<'_>) -> Result<SequenceBuilder<'_>> {
+        let conv = ConvSpec { in_nc: 256, out_nc: 256, kernel: 3, stride: 1, padding: 0, bias: true };
+        s.pad(PadMode::Reflect, 1).conv(conv)?.norm(NormKind::Instance, 256)
+    }
+
+    /// The ResNet of so many blocks of CycleGAN.
+    fn resnet(blocks: usize) -> Sequence {
+        let conv =
+            |in_nc, out_nc, kernel, stride, padding| ConvSpec { in_nc, out_nc, kernel, stride, padding, bias: true };
+        let norm = NormKind::Instance;
+        let mut s = SequenceBuilder::new(Builder::shapes_only()).pad(PadMode::Reflect, 3);
+        s = s.conv(conv(3, 64, 7, 1, 0)).unwrap().norm(norm, 64).unwrap().act(Act::Relu);
+        for channels in [64, 128] {
+            let more = 2 * channels;
+            s = s.conv(conv(channels, more, 3, 2, 1)).unwrap().norm(norm, more).unwrap().act(Act::Relu);
+        }
+        for _ in 0..blocks {
+            s = s.residual("conv_block", |s| half_block(half_block(s)?.act(Act::Relu))).unwrap();
+        }
+        for channels in [256, 128] {
+            let fewer = channels / 2;
+            s = s.conv_transpose(conv(channels, fewer, 3, 2, 1), 1).unwrap().norm(norm, fewer).unwrap().act(Act::Relu);
+        }
+        s.pad(PadMode::Reflect, 3).conv(conv(64, 3, 7, 1, 0)).unwrap().act(Act::Tanh).finish()
+    }
+
+    /// With `--nocapture`, prints what each sweep computes, reads and writes.
+    #[test]
+    fn files_move_no_more_than_they_must() {
+        let (net, image) = (resnet(9), Square(4096));
+        let mut flow = Dataflow::over(&image, &Ctx::translate(), Engine::Exact).unwrap();
+        let output = flow.apply_to_input(&net).unwrap();
+        let rates = Rates { macs: 120e9, scratch: 800e6, copies: 6e9 };
+        let limits = |memory: u64| Limits { memory: memory << 20, scratch: u64::MAX, output: 48 << 20 };
+        let plan = flow.plan(output, &limits(720), &rates).unwrap();
+        for (sweep, rows) in &plan.sweeps {
+            let named = |wanted: fn(&Part) -> bool| -> Vec<String> {
+                let parts = sweep.parts.iter().filter(|part| wanted(part));
+                parts.map(|part| format!("{} ({} resident)", part.value, plan.resident[part.value])).collect()
+            };
+            let reads = named(|part| part.in_file && part.stored);
+            let writes = named(|part| part.in_file && part.stores);
+            println!(
+                "bands of {rows} rows: {:?}, reads {reads:?}, writes {writes:?}",
+                sweep.parts.last().unwrap().value
+            );
+        }
+        println!(
+            "{:.1} GiB moved, {:.1} GiB of files, {:.2} times the work, {:.0} s",
+            plan.moved as f64 / 2f64.powi(30),
+            plan.scratch as f64 / 2f64.powi(30),
+            plan.macs as f64 / flow.macs() as f64,
+            plan.seconds
+        );
+        assert!(plan.memory <= 720 << 20 && plan.macs * 10 <= flow.macs() * 11);
+        // Of each block two convolutions and their input are written once and read once, each 1 GiB.
+        assert!(plan.moved < 54 << 30, "{} bytes are moved", plan.moved);
+        // Work and files at the same time: not much longer than the longer of the two.
+        let work = plan.macs as f64 / rates.macs;
+        assert!(plan.seconds < 1.25 * work, "{} s, work {work} s", plan.seconds);
     }
 }

@@ -1,5 +1,6 @@
 //! An evaluation that follows a plan.
 
+use super::background::Background;
 use super::dataflow::{Dataflow, Size};
 use super::plan::{Place, Plan};
 use super::store::{Scratch, Store};
@@ -10,7 +11,8 @@ use gan_kernels::norm::{Moments, MomentsOfRows};
 use std::ops::Range;
 
 impl Dataflow<'_> {
-    /// The output `[1, C, H, W]` of a plan that was made for this flow, with the bits of [`Sequence::forward`](crate::Sequence::forward).
+    /// The output `[1, C, H, W]`, on the CPU, of a plan that was made for this flow; by [`Engine::Exact`](super::Engine::Exact) with the bits of
+    /// [`Sequence::forward`](crate::Sequence::forward).
     ///
     /// # Errors
     /// Those of `scratch`, and of the layers.
@@ -21,8 +23,8 @@ impl Dataflow<'_> {
         output.finish()
     }
 
-    /// Passes the output on row by row: `sink` gets the number of a row, and it and those behind it, `[1, C, rows, W]`, from the first to
-    /// the last.
+    /// Passes the output on row by row: `sink` gets the number of a row, and it and those behind it, `[1, C, rows, W]` on the CPU,
+    /// from the first to the last.
     ///
     /// # Errors
     /// As [`Dataflow::run`], and those of `sink`.
@@ -37,7 +39,8 @@ impl Dataflow<'_> {
             bail!("the plan is for another flow")
         }
         let stores = (0..count).map(|_| None).collect();
-        let mut state = State { flow: self, plan, stores, moments: vec![None; count], sink };
+        let background = if plan.count(Place::Scratch) > 0 { Background::start() } else { Background::none() };
+        let mut state = State { flow: self, plan, stores, background, moments: vec![None; count], sink };
         for (i, (sweep, rows)) in plan.sweeps.iter().enumerate() {
             state.sweep(i, sweep, *rows, scratch)?;
         }
@@ -50,6 +53,8 @@ struct State<'p, 'a, 's> {
     plan: &'p Plan,
     /// The values that were stored and are still needed.
     stores: Vec<Option<Store>>,
+    /// Reads and writes their files.
+    background: Background,
     moments: Vec<Option<Moments>>,
     sink: &'s mut dyn FnMut(usize, &Tensor) -> Result<()>,
 }
@@ -66,19 +71,25 @@ impl State<'_, '_, '_> {
         let mut gathered: Vec<Option<MomentsOfRows>> = Vec::new();
         for part in parts {
             let size = flow.nodes[part.value].size;
-            gathered.push(part.gathers.then(|| MomentsOfRows::new(size.channels)));
+            gathered.push(part.gathers.then(|| match flow.engine().is_exact() {
+                true => MomentsOfRows::new(size.channels),
+                false => MomentsOfRows::merged(size.channels),
+            }));
             if part.stores {
                 let file = match self.plan.places[part.value] {
                     Place::Scratch => Some(scratch.file()?),
                     _ => None,
                 };
-                self.stores[part.value] = Some(Store::new(size, file, self.plan.resident[part.value]));
+                self.stores[part.value] =
+                    Some(Store::new(size, flow.engine().device(), file, self.plan.resident[part.value]));
             }
         }
         let mut held: Vec<Option<Held>> = parts.iter().map(|_| None).collect();
         let mut progress = Progress::new(flow, sweep);
-        for band in progress.bands(rows) {
-            let steps = progress.step(&band);
+        let mut bands = progress.bands(rows).into_iter();
+        let mut following = bands.next().map(|band| progress.step(&band));
+        while let Some(steps) = following {
+            following = bands.next().map(|band| progress.step(&band));
             for (p, step) in steps.iter().enumerate() {
                 let part = &parts[p];
                 if step.fresh.is_empty() {
@@ -86,7 +97,10 @@ impl State<'_, '_, '_> {
                     continue;
                 }
                 let fresh = match part.stored {
-                    true => self.stored(part.value, &step.fresh, number)?,
+                    true => {
+                        let next = following.as_ref().map(|steps| &steps[p].fresh);
+                        self.stored(part.value, &step.fresh, next, number)?
+                    }
                     false => self.compute(part.value, progress.inputs(p), &held, &step.fresh)?,
                 };
                 if let Some(moments) = &mut gathered[p] {
@@ -95,10 +109,10 @@ impl State<'_, '_, '_> {
                 if part.stores
                     && let Some(store) = &mut self.stores[part.value]
                 {
-                    store.append(step.fresh.start, &fresh)?;
+                    store.append(step.fresh.start, &fresh, &self.background)?;
                 }
                 if part.value == self.plan.output {
-                    (self.sink)(step.fresh.start, &fresh)?;
+                    (self.sink)(step.fresh.start, &fresh.to_device(&Device::Cpu)?)?;
                 }
                 held[p] = if p + 1 == parts.len() { None } else { Some(joined(held[p].take(), fresh, step)?) };
             }
@@ -117,12 +131,21 @@ impl State<'_, '_, '_> {
         Ok(())
     }
 
-    fn stored(&mut self, value: usize, rows: &Range<usize>, number: usize) -> Result<Tensor> {
+    /// Rows that were stored; those that come next are read while others compute.
+    fn stored(
+        &mut self,
+        value: usize,
+        rows: &Range<usize>,
+        next: Option<&Range<usize>>,
+        number: usize,
+    ) -> Result<Tensor> {
         let last = self.plan.last_read[value] == Some(number);
-        match &mut self.stores[value] {
-            Some(store) => store.read(rows, last),
-            None => bail!("value {value} was not stored"),
+        let Some(store) = &mut self.stores[value] else { bail!("value {value} was not stored") };
+        let found = store.read(rows, last, &self.background)?;
+        if let Some(next) = next.filter(|next| !next.is_empty()) {
+            store.read_ahead(next, &self.background);
         }
+        Ok(found)
     }
 
     fn compute(&self, value: usize, inputs: &[usize], held: &[Option<Held>], rows: &Range<usize>) -> Result<Tensor> {

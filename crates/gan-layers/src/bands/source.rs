@@ -121,11 +121,13 @@ pub(super) fn one_hot(rows: &Tensor, classes: usize) -> Result<OneHot> {
 
 /// Rows of labels and of the halves of instance ids as labels and edges. What lies beyond them counts as the end of the image.
 pub(super) fn with_edges(rows: &Tensor) -> Result<Tensor> {
+    let device = rows.device();
+    let rows = rows.to_device(&Device::Cpu)?;
     let half = |channel: usize| rows.narrow(1, channel, 1)?.flatten_all()?.to_vec1::<f32>();
     let ids: Vec<u32> = half(1)?.iter().zip(half(2)?).map(|(&high, low)| (high as u32) << 16 | low as u32).collect();
     let labels = rows.narrow(1, 0, 1)?.contiguous()?;
     let ids = Tensor::from_vec(ids, labels.shape(), &Device::Cpu)?;
-    Tensor::cat(&[&labels, &instance_edges(&ids, DType::F32)?], 1)
+    Tensor::cat(&[&labels, &instance_edges(&ids, DType::F32)?], 1)?.to_device(device)
 }
 
 /// A pixel of such labels: enough to ask a layer what it does with them.

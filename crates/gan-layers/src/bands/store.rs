@@ -1,11 +1,13 @@
 //! Values that are kept for later sweeps: in memory, or in a file.
 
+use super::background::{Background, Pending};
 use super::dataflow::Size;
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 use gan_kernels::bytes::{from_bytes, with_bytes};
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where values go that memory has no room for.
 pub trait Scratch {
@@ -16,8 +18,8 @@ pub trait Scratch {
     fn file(&self) -> io::Result<Box<dyn ScratchFile>>;
 }
 
-/// A file of bytes that nobody else sees.
-pub trait ScratchFile {
+/// A file of bytes that nobody else sees. It is written and read on a thread of its own while others compute.
+pub trait ScratchFile: Send {
     /// Writes behind what is there.
     ///
     /// # Errors
@@ -31,14 +33,21 @@ pub trait ScratchFile {
     fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
 }
 
-/// The rows of a value, in the pieces in which they came.
+type SharedFile = Arc<Mutex<Box<dyn ScratchFile>>>;
+
+/// The rows of a value, in the pieces in which they came. Of what is in a file, one piece is being written at a time, and those rows are being read
+/// that were asked for [ahead](Store::read_ahead).
 pub(super) struct Store {
     size: Size,
+    /// Where rows are computed.
+    device: Device,
     pieces: VecDeque<Piece>,
-    file: Option<Box<dyn ScratchFile>>,
+    file: Option<SharedFile>,
     /// With a file, the rows in front of this one are in memory.
     resident: usize,
     written: u64,
+    writing: Option<Pending<Result<()>>>,
+    ahead: Option<Ahead>,
 }
 
 struct Piece {
@@ -53,18 +62,45 @@ enum Location {
     File(u64),
 }
 
+/// Rows that are being read: the parts of them that are in the file, in order.
+struct Ahead {
+    rows: Range<usize>,
+    parts: Pending<Result<Vec<Tensor>>>,
+}
+
+/// Rows of a piece of a file: the piece's place and number of rows, and which of them are wanted.
+struct Request {
+    offset: u64,
+    whole: usize,
+    rows: Range<usize>,
+}
+
 impl Store {
-    /// In memory, or in this file but for the rows in front of `resident`.
-    pub(super) fn new(size: Size, file: Option<Box<dyn ScratchFile>>, resident: usize) -> Self {
-        Store { size, pieces: VecDeque::new(), file, resident, written: 0 }
+    /// In the memory of this device, or in this file but for the rows in front of `resident`.
+    pub(super) fn new(size: Size, device: &Device, file: Option<Box<dyn ScratchFile>>, resident: usize) -> Self {
+        let file = file.map(|file| Arc::new(Mutex::new(file)));
+        Store {
+            size,
+            device: device.clone(),
+            pieces: VecDeque::new(),
+            file,
+            resident,
+            written: 0,
+            writing: None,
+            ahead: None,
+        }
     }
 
-    /// Adds the rows `[1, C, rows, W]` that follow those before.
-    pub(super) fn append(&mut self, first: usize, rows: &Tensor) -> Result<()> {
+    /// Adds the rows `[1, C, rows, W]` that follow those before. What is wrong with a file may be told at the next call.
+    pub(super) fn append(&mut self, first: usize, rows: &Tensor, background: &Background) -> Result<()> {
         let count = rows.dim(2)?;
-        let at = match &mut self.file {
+        let at = match self.file.clone() {
             Some(file) if first + count > self.resident => {
-                with_bytes(rows, |bytes| file.append(bytes))??;
+                self.finish_writing()?;
+                let rows = rows.to_device(&Device::Cpu)?;
+                self.writing = Some(
+                    background.run(move || with_bytes(&rows, |bytes| locked(&file).append(bytes))?.map_err(Into::into)),
+                );
                 self.written += self.size.row_bytes() * count as u64;
                 Location::File(self.written - self.size.row_bytes() * count as u64)
             }
@@ -74,14 +110,34 @@ impl Store {
         Ok(())
     }
 
+    /// Begins to read rows that are in a file, for the next call of [`Store::read`].
+    pub(super) fn read_ahead(&mut self, rows: &Range<usize>, background: &Background) {
+        let Some(file) = self.file.clone().filter(|_| self.ahead.as_ref().is_none_or(|ahead| ahead.rows != *rows))
+        else {
+            return;
+        };
+        let requests: Vec<Request> = self.overlapping(rows).filter_map(|(piece, rows)| piece.request(&rows)).collect();
+        if !requests.is_empty() {
+            let size = self.size;
+            let read = move || requests.iter().map(|request| request.read(size, &file)).collect();
+            self.ahead = Some(Ahead { rows: rows.clone(), parts: background.run(read) });
+        }
+    }
+
     /// The rows `[1, C, rows, W]`. With `last`, no row in front of their end will be read again.
-    pub(super) fn read(&mut self, rows: &Range<usize>, last: bool) -> Result<Tensor> {
+    pub(super) fn read(&mut self, rows: &Range<usize>, last: bool, background: &Background) -> Result<Tensor> {
+        self.read_ahead(rows, background);
+        let found = self.ahead.take().map(|ahead| ahead.parts.wait());
+        // Jobs are carried out in order: what was read was written before, or was not written at all.
+        self.finish_writing()?;
+        let mut from_file = found.transpose()?.transpose()?.unwrap_or_default().into_iter();
         let mut parts = Vec::new();
-        for piece in &self.pieces {
-            let part = piece.rows.start.max(rows.start)..piece.rows.end.min(rows.end);
-            if !part.is_empty() {
-                let file = self.file.as_mut();
-                parts.push(piece.read(self.size, &part, file)?);
+        for (piece, rows) in self.overlapping(rows) {
+            match &piece.at {
+                Location::Memory(tensor) => parts.push(tensor.narrow(2, rows.start - piece.rows.start, rows.len())?),
+                Location::File(_) => {
+                    parts.extend(from_file.next().map(|rows| rows.to_device(&self.device)).transpose()?)
+                }
             }
         }
         if last {
@@ -95,27 +151,45 @@ impl Store {
             _ => Tensor::cat(&parts, 2)?.contiguous(),
         }
     }
+
+    fn finish_writing(&mut self) -> Result<()> {
+        self.writing.take().map_or(Ok(()), |writing| writing.wait()?)
+    }
+
+    /// The pieces that have some of these rows, and which.
+    fn overlapping(&self, rows: &Range<usize>) -> impl Iterator<Item = (&Piece, Range<usize>)> {
+        let part = |piece: &Piece| piece.rows.start.max(rows.start)..piece.rows.end.min(rows.end);
+        self.pieces.iter().map(move |piece| (piece, part(piece))).filter(|(_, part)| !part.is_empty())
+    }
 }
 
 impl Piece {
-    fn read(&self, size: Size, rows: &Range<usize>, file: Option<&mut Box<dyn ScratchFile>>) -> Result<Tensor> {
-        let skipped = rows.start - self.rows.start;
-        let offset = match (&self.at, &file) {
-            (Location::Memory(tensor), _) => return tensor.narrow(2, skipped, rows.len()),
-            (Location::File(offset), Some(_)) => *offset,
-            (Location::File(_), None) => bail!("a value's file is gone"),
-        };
-        let Some(file) = file else { bail!("a value's file is gone") };
+    /// These rows, if they are in a file.
+    fn request(&self, rows: &Range<usize>) -> Option<Request> {
+        let Location::File(offset) = self.at else { return None };
+        let first = self.rows.start;
+        Some(Request { offset, whole: self.rows.len(), rows: rows.start - first..rows.end - first })
+    }
+}
+
+impl Request {
+    fn read(&self, size: Size, file: &SharedFile) -> Result<Tensor> {
+        let Request { offset, whole, ref rows } = *self;
         let row = size_of::<f32>() * size.width;
-        let whole = self.rows.len();
+        let mut file = locked(file);
         from_bytes((1, size.channels, rows.len(), size.width), |bytes| {
             if rows.len() == whole {
                 return file.read_at(offset, bytes);
             }
             for (c, to) in bytes.chunks_exact_mut(rows.len() * row).enumerate() {
-                file.read_at(offset + ((c * whole + skipped) * row) as u64, to)?;
+                file.read_at(offset + ((c * whole + rows.start) * row) as u64, to)?;
             }
             Ok(())
         })
     }
+}
+
+/// A panic leaves a file as it was.
+fn locked(file: &SharedFile) -> std::sync::MutexGuard<'_, Box<dyn ScratchFile>> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
 }

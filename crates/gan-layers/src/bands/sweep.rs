@@ -23,6 +23,8 @@ pub(super) struct Part {
     pub(super) stores: bool,
     /// Whether the statistics of all its rows are taken.
     pub(super) gathers: bool,
+    /// Whether it is stored in a file: rows are read ahead, and written behind.
+    pub(super) in_file: bool,
 }
 
 /// The rows of a value that a band is about.
@@ -123,7 +125,8 @@ impl<'s, 'g, 'a> Progress<'s, 'g, 'a> {
                 let node = &self.flow.nodes[parts[p].value];
                 let bytes = |rows: usize| node.size.row_bytes() * rows as u64;
                 let window = if p + 1 == parts.len() { 0 } else { bytes(self.done[p] - step.from) };
-                windows += window;
+                let on_the_way = if parts[p].in_file { bytes(step.fresh.len()) } else { 0 };
+                windows += window + on_the_way;
                 if step.fresh.is_empty() {
                     continue;
                 }

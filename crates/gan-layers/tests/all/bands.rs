@@ -2,17 +2,18 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
-use gan_layers::bands::{Dataflow, Limits, Place, Rates, Scratch, ScratchFile};
+use gan_layers::bands::{Dataflow, Engine, Limits, Place, Rates, Scratch, ScratchFile};
 use gan_layers::{Act, Builder, ConvSpec, Ctx, Input, NormKind, OneHot, PadMode, Pool2d, Sequence, SequenceBuilder};
 use gan_rng::{Key, Purpose};
-use std::cell::Cell;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Files in memory, and how many bytes they have got.
 #[derive(Default)]
-struct Files(std::rc::Rc<Cell<usize>>);
+struct Files(Arc<AtomicUsize>);
 
-struct File(Vec<u8>, std::rc::Rc<Cell<usize>>);
+struct File(Vec<u8>, Arc<AtomicUsize>);
 
 impl Scratch for Files {
     fn file(&self) -> io::Result<Box<dyn ScratchFile>> {
@@ -23,7 +24,7 @@ impl Scratch for Files {
 impl ScratchFile for File {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.extend_from_slice(bytes);
-        self.1.set(self.1.get() + bytes.len());
+        self.1.fetch_add(bytes.len(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -61,7 +62,7 @@ fn bits(t: &Tensor) -> Vec<u32> {
     t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
 }
 
-const RATES: Rates = Rates { macs: 1e10, scratch: 1e9 };
+const RATES: Rates = Rates { macs: 1e10, scratch: 1e9, copies: 1e10 };
 const ENDLESS: Limits = Limits { memory: u64::MAX, scratch: u64::MAX, output: 3 << 16 };
 
 /// Holds evaluations within ever smaller limits against the forward pass. Returns in how many of them something was computed again, and in how many
@@ -91,12 +92,30 @@ fn assert_same<'a>(what: &str, seq: &'a Sequence, x: impl Into<Input<'a>>, ctx: 
             let y = flow.run(&plan, &files).unwrap();
             assert_eq!(y.dims(), whole.dims(), "{what}");
             assert!(bits(&y) == bits(&whole), "{what}: {limits:?} differs");
-            assert_eq!(files.0.get() > 0, plan.moved > 0, "{what}");
+            assert_eq!(files.0.load(Ordering::Relaxed) > 0, plan.moved > 0, "{what}");
             again += usize::from(plan.macs > flow.macs());
             spilled += usize::from(plan.count(Place::Scratch) > 0);
         }
     }
     [again, spilled]
+}
+
+/// Holds evaluations by the operators of devices against the forward pass.
+fn assert_near<'a>(what: &str, seq: &'a Sequence, x: impl Into<Input<'a>>, ctx: &Ctx) {
+    let x = x.into();
+    let whole = seq.forward(x, ctx).unwrap();
+    let mut flow = Dataflow::new(x, ctx).unwrap().with_engine(Engine::Device(Device::Cpu)).unwrap();
+    let output = flow.apply_to_input(seq).unwrap();
+    let least = flow.plan(output, &Limits { memory: 0, ..ENDLESS }, &RATES).unwrap_err();
+    for memory in [least.memory, 2 * least.memory, u64::MAX] {
+        let plan = flow.plan(output, &Limits { memory, ..ENDLESS }, &RATES).unwrap();
+        let y = flow.run(&plan, &Files::default()).unwrap();
+        let far = (y - &whole).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+        let far = far.to_scalar::<f32>().unwrap();
+        let values = whole.flatten_all().unwrap();
+        let range = (values.max(0).unwrap() - values.min(0).unwrap()).unwrap().to_scalar::<f32>().unwrap();
+        assert!(far <= 1e-4 * range, "{what} in {memory} bytes: {far} of {range}");
+    }
 }
 
 fn conv(in_nc: usize, out_nc: usize, kernel: usize, stride: usize, padding: usize) -> ConvSpec {
@@ -124,6 +143,7 @@ fn residual_networks_with_all_norms() {
             let x = noise((1, 3, h, w), 1);
             for ctx in [Ctx::translate(), Ctx::eval()] {
                 let [again, spilled] = assert_same(&format!("{norm:?} {h}x{w}"), &net, &x, &ctx);
+                assert_near(&format!("{norm:?} {h}x{w}"), &net, &x, &ctx);
                 seen = [seen[0] + again, seen[1] + spilled];
             }
         }
@@ -151,6 +171,7 @@ fn skips_and_branches() {
     });
     assert_same("skips", &net, &noise((1, 3, 96, 40), 1), &Ctx::translate());
     assert_same("skips", &net, &noise((1, 3, 96, 40), 1), &Ctx::eval());
+    assert_near("skips", &net, &noise((1, 3, 96, 40), 1), &Ctx::translate());
 }
 
 #[test]
@@ -163,6 +184,7 @@ fn blurs_and_pools() {
     });
     for (h, w) in [(70, 21), (83, 34)] {
         assert_same(&format!("{h}x{w}"), &net, &noise((1, 3, h, w), 1), &Ctx::translate());
+        assert_near(&format!("{h}x{w}"), &net, &noise((1, 3, h, w), 1), &Ctx::translate());
     }
 }
 
@@ -181,6 +203,7 @@ fn dropout_and_labels() {
         let ids = Tensor::from_vec(ids, (1, 1, 64, 30), &Device::Cpu).unwrap();
         let x = OneHot::new(&ids, classes, Some(&noise((1, 1, 64, 30), 2)), DType::F32).unwrap();
         assert_same(&format!("{classes} classes"), &net, &x, &Ctx::translate());
+        assert_near(&format!("{classes} classes"), &net, &x, &Ctx::translate());
     }
 }
 
@@ -200,9 +223,58 @@ fn what_cannot_be_done_is_said() {
     assert!(least.memory > 1 && least.scratch == 0);
     // What a forward pass takes is more than all that is kept between sweeps.
     assert!(flow.memory_of_forward(output) > 0);
+    // What computes it is chosen first.
+    assert!(flow.with_engine(Engine::Device(Device::Cpu)).err().unwrap().to_string().contains("before its layers"));
     // A plan of another network.
     let other = drawn(|b| Ok(SequenceBuilder::new(b.pp("model")).conv(conv(3, 8, 1, 1, 0))?.finish()));
     let mut another = Dataflow::new((&image).into(), &Ctx::translate()).unwrap();
     another.apply_to_input(&other).unwrap();
     assert!(another.run(&least, &Files::default()).is_err());
+}
+
+/// Files on a disk that is full after so many bytes, or that cannot be read.
+struct Full(Option<usize>);
+
+struct FullFile {
+    bytes: Vec<u8>,
+    room: Option<usize>,
+}
+
+impl Scratch for Full {
+    fn file(&self) -> io::Result<Box<dyn ScratchFile>> {
+        Ok(Box::new(FullFile { bytes: Vec::new(), room: self.0 }))
+    }
+}
+
+impl ScratchFile for FullFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        match self.room {
+            Some(room) if self.bytes.len() > room => Err(io::Error::other("a scratch file in /full: no space is left")),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        if self.room.is_none() {
+            return Err(io::Error::other("a scratch file in /bad: the disk is bad"));
+        }
+        bytes.copy_from_slice(&self.bytes[offset as usize..][..bytes.len()]);
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_wrong_with_files_arrives() {
+    let net = drawn(|b| resnet(b, NormKind::Instance));
+    let x = noise((1, 3, 400, 24), 1);
+    let mut flow = Dataflow::new((&x).into(), &Ctx::translate()).unwrap();
+    let output = flow.apply_to_input(&net).unwrap();
+    let least = flow.plan(output, &Limits { memory: 0, ..ENDLESS }, &RATES).unwrap_err();
+    let plan = flow.plan(output, &Limits { memory: least.memory, ..ENDLESS }, &RATES).unwrap();
+    assert!(plan.moved > 0);
+    for (room, said) in [(Some(0), "no space is left"), (Some(20_000), "no space is left"), (None, "the disk is bad")] {
+        let error = flow.run(&plan, &Full(room)).unwrap_err().to_string();
+        assert!(error.contains("a scratch file in") && error.contains(said), "{error}");
+    }
 }

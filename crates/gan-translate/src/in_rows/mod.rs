@@ -5,13 +5,16 @@ mod pixels;
 mod sink;
 
 use crate::alpha::Alpha;
-use crate::bounded::{self, Demand, scratch_files};
-use crate::limit::{Estimate, MemoryLimit};
+use crate::bounded::{self, Demand};
+use crate::device::is_out_of_memory;
+use crate::limit::{Estimate, ScratchSpace};
 use crate::model::{Model, Translated};
 use crate::reader::Files;
+use crate::scratch::scratch;
 use crate::{Error, InputKind, OutputKind, Result};
 use feed::{Beside, Feed};
 use gan_data::{ImageShape, RowWriter, WriteOptions};
+use gan_layers::bands::{Dataflow, Value};
 use pixels::Decoding;
 use sink::Sink;
 use std::cell::RefCell;
@@ -75,15 +78,21 @@ impl<'m> RowJob<'m> {
         if job.is_small()? { Ok(None) } else { Ok(Some(job)) }
     }
 
-    /// Whether all of it may be in memory at once: it takes little, and fits into the limit.
+    /// Whether all of it may be in memory at once: it fits into the limit, and takes little unless that is a device's.
     fn is_small(&self) -> Result<bool> {
         let networks = self.model.networks();
-        let (flow, output) = networks.generator().dataflow_over(&self.feed)?;
+        let (flow, output) = self.flow()?;
         // The input as tensors, before and after it is extended.
         let held = 2 * self.feed.tensor_bytes();
         let demand = Demand::of_tensors(networks.parameters(), held);
-        let small = bounded::at_once(&flow, output) <= SMALL + bounded::kept(&flow);
+        let on_device = !networks.engine().is_exact();
+        let small = on_device || bounded::at_once(&flow, output) <= SMALL + bounded::kept(&flow);
         Ok(small && networks.limit().is_none_or(|limit| bounded::fits_at_once(&flow, output, limit, &demand)))
+    }
+
+    fn flow(&self) -> Result<(Dataflow<'_>, Value)> {
+        let networks = self.model.networks();
+        Ok(networks.generator().dataflow_over(&self.feed, networks.engine().clone())?)
     }
 
     /// What is there beside the evaluation of the network.
@@ -96,6 +105,11 @@ impl<'m> RowJob<'m> {
         let in_rows = RowWriter::serves(self.output, self.shape.channels);
         // Of a format that is encoded as a whole, the levels, and the file, which is not larger.
         let written = if in_rows { ENCODER + 4 * row } else { 2 * all };
+        if !self.model.networks().engine().is_exact() {
+            // Files and their rows are in the memory of the host.
+            let parameters = self.model.networks().parameters();
+            return Demand { rows: true, passing: Some(0), ..Demand::of_tensors(parameters, 0) };
+        }
         Demand {
             parameters: self.model.networks().parameters(),
             held: input.held + if in_rows { 0 } else { written },
@@ -111,7 +125,7 @@ impl<'m> RowJob<'m> {
     /// # Errors
     /// [`Error::TooLittleMemory`]; those of the network.
     pub(crate) fn estimate(&self) -> Result<Estimate> {
-        let (flow, output) = self.model.networks().generator().dataflow_over(&self.feed)?;
+        let (flow, output) = self.flow()?;
         Ok(bounded::plan(&flow, output, self.model.networks().limit(), &self.demand())?.1)
     }
 
@@ -120,23 +134,37 @@ impl<'m> RowJob<'m> {
     /// # Errors
     /// As [`Model::translate_files`].
     pub(crate) fn run(mut self, options: &WriteOptions) -> Result<Translated> {
-        let networks = self.model.networks();
-        let (demand, limit) = (self.demand(), networks.limit().cloned().unwrap_or_else(unlimited));
+        let (demand, mut limit) = (self.demand(), self.model.networks().limit().cloned());
         let beside = self.beside.take();
-        let (flow, output) = networks.generator().dataflow_over(&self.feed)?;
-        let (plan, _) = bounded::plan(&flow, output, networks.limit(), &demand)?;
+        let (flow, output) = self.flow()?;
         let sink = Sink::new(self.model.options(), self.shape, self.output, beside, self.is_lightness());
         let sink = RefCell::new(sink);
+        // Without a limit there are no files.
+        let no_folder = ScratchSpace::HostMemory;
         let mut failure = None;
-        let run = flow.run_into(&plan, &scratch_files(&limit.scratch), &mut |first, rows| {
-            sink.borrow_mut().write(first, rows).map_err(|error| {
-                let text = error.to_string();
-                failure.get_or_insert(error);
-                candle_core::Error::Msg(text)
-            })
-        });
-        if let Err(error) = run {
-            return Err(self.feed.failure().or(failure).unwrap_or(Error::Tensor(error)));
+        loop {
+            let (plan, _) = bounded::plan(&flow, output, limit.as_ref(), &demand)?;
+            let files = scratch(limit.as_ref().map_or(&no_folder, |limit| &limit.scratch));
+            let run = flow.run_into(&plan, &*files, &mut |first, rows| {
+                sink.borrow_mut().write(first, rows).map_err(|error| {
+                    let text = error.to_string();
+                    failure.get_or_insert(error);
+                    candle_core::Error::Msg(text)
+                })
+            });
+            match (run, &limit) {
+                (Ok(()), _) => break,
+                // No row has left yet: they can be computed in smaller bands.
+                (Err(error), Some(had)) if is_out_of_memory(&error) && !sink.borrow().has_begun() => {
+                    let less = bounded::tighter(had);
+                    drop(files);
+                    if bounded::plan(&flow, output, Some(&less), &demand).is_err() {
+                        return Err(error.into());
+                    }
+                    limit = Some(less);
+                }
+                (Err(error), _) => return Err(self.feed.failure().or(failure).unwrap_or(Error::Tensor(error))),
+            }
         }
         sink.into_inner().finish(options)?;
         let alpha_lost = self.feed.is_transparent() && self.model.options().alpha == Alpha::Drop;
@@ -159,9 +187,4 @@ impl ShapeBytes {
         let row = shape.row_bytes();
         ShapeBytes { row, all: row.saturating_mul(shape.height as u64) }
     }
-}
-
-/// Where files would go if there were any: without a limit there are none.
-fn unlimited() -> MemoryLimit {
-    MemoryLimit { memory: u64::MAX, scratch: std::env::temp_dir(), scratch_bytes: 0, alone: false }
 }

@@ -51,6 +51,11 @@ impl Sink {
         }
     }
 
+    /// Whether rows have come.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.target, Target::None)
+    }
+
     /// Takes rows `[1, C, rows, W]` from row `first` on; what lies beyond the image is left out.
     pub(super) fn write(&mut self, first: usize, rows: &Tensor) -> Result<()> {
         let count = rows.dim(2)?.min(self.shape.height.saturating_sub(first));

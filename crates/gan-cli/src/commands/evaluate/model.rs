@@ -28,7 +28,7 @@ pub(super) fn measure(
     device: &DeviceConfig,
     mut measure: Measure<'_>,
 ) -> anyhow::Result<Measured> {
-    let options = Options { device: device.clone(), ..Options::default() };
+    let options = Options { limit: args.memory.of(device)?, device: device.clone(), ..Options::default() };
     let trained = open_trained(&args.checkpoint.of(run)?, args.checkpoint.weights())?;
     let model = Model::load(&trained, options).map_err(worded)?;
     let data = held_out(args, run, model.config())?;

@@ -1,59 +1,19 @@
 //! How much memory a translation may take, and what it would take.
 
 use crate::exit::{Coded, USAGE};
+use crate::max_memory::MemoryArgs;
 use crate::wording::{bytes, worded};
 use anyhow::bail;
-use gan_translate::{DeviceConfig, Estimate, FileJob, MemoryLimit, Model};
-use std::path::{Path, PathBuf};
+use gan_translate::{Estimate, FileJob, Model};
+use std::path::Path;
 
-#[derive(clap::Args, Default)]
+#[derive(clap::Args)]
 pub(crate) struct LimitArgs {
-    /// Memory that the program may take on the CPU, such as 1GiB or 800MiB. An image that needs more is computed in bands of rows, with the same
-    /// result, and may have any number of pixels. The default is what the machine or its container has to spare
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    max_memory: Option<u64>,
-    /// Folder for what memory has no room for. Its files have no names and vanish with the program; the default is the system's folder
-    /// for temporary files
-    #[arg(long, value_name = "DIR")]
-    scratch: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgs,
     /// Say what each image would take, and translate none; with --json, as JSON
     #[arg(long)]
     pub(super) plan: bool,
-}
-
-/// A number of bytes: `1GiB`, `1.5G`, `800MiB`, `1000000`.
-fn size(text: &str) -> Result<u64, String> {
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1u64,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        _ => return Err("give a number and KiB, MiB, GiB or TiB, such as 1GiB".into()),
-    };
-    match number.parse::<f64>() {
-        Ok(number) if number > 0.0 => Ok((number * factor as f64) as u64),
-        _ => Err("give a number above 0 and KiB, MiB, GiB or TiB, such as 1GiB".into()),
-    }
-}
-
-impl LimitArgs {
-    /// The limit of each image; `None` where none is known, or the device has its own memory.
-    pub(crate) fn of(&self, device: &DeviceConfig) -> anyhow::Result<Option<MemoryLimit>> {
-        if !device.device.is_cpu() {
-            if self.max_memory.is_some() || self.scratch.is_some() || self.plan {
-                let message = "--max-memory, --scratch and --plan are for the CPU, whose memory they are about; leave them out, or give --device cpu";
-                bail!(Coded(USAGE, message.into()));
-            }
-            return Ok(None);
-        }
-        if let Some(scratch) = self.scratch.as_ref().filter(|scratch| !scratch.is_dir()) {
-            bail!(Coded(USAGE, format!("{} is no folder: name one that exists with --scratch", scratch.display())));
-        }
-        Ok(MemoryLimit::of_machine(self.max_memory, self.scratch.as_deref()))
-    }
 }
 
 /// Prints what each image would take. With `rows`, results are written as they are, so that large images are read and written row by row.
@@ -141,20 +101,4 @@ fn said(input: &Path, e: &Estimate) -> String {
     };
     line("time", format!("roughly {time}"));
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes() {
-        let good = [("1GiB", 1 << 30), ("1.5g", 3 << 29), ("800 MiB", 800 << 20), ("4096", 4096), ("2T", 2 << 40)];
-        for (text, bytes) in good {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "0", "GiB", "1GX", "-1", "1.2.3M", "1e9"] {
-            assert!(size(text).is_err(), "{text}");
-        }
-    }
 }

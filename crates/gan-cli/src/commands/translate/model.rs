@@ -54,7 +54,7 @@ pub(super) fn open(args: &Args, paths: &Paths, device: DeviceConfig) -> anyhow::
     } else {
         (of_run(args, &chosen)?, (args.direction == Direction::B2a).then_some(gan_translate::Direction::B2a))
     };
-    let options = Options { direction, limit: args.limit.of(&device)?, ..args.options(device) };
+    let options = Options { direction, limit: args.limit.memory.of(&device)?, ..args.options(device) };
     let model = Model::load(&trained, options).map_err(worded)?;
     trained.notes().iter().for_each(|note| note!("{note}"));
     if !trained.mapping().is_empty() {

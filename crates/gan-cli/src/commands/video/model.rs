@@ -3,7 +3,6 @@
 use super::Args;
 use super::input::Source;
 use crate::commands::trained::open_trained;
-use crate::commands::translate::limit::LimitArgs;
 use crate::exit::{BAD_DATA, Coded, USAGE};
 use crate::wording::worded;
 use anyhow::bail;
@@ -40,7 +39,7 @@ pub(super) fn open(args: &Args) -> anyhow::Result<Model> {
         eval: args.eval,
         precision: args.precision.activations(),
         math: args.precision.math(),
-        limit: LimitArgs::default().of(&device)?,
+        limit: args.memory.of(&device)?,
         device,
         ..Options::default()
     };

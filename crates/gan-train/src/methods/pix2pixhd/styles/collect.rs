@@ -9,7 +9,7 @@ use crate::{DeviceConfig, Error, MethodConfig, Result, to_device};
 use candle_core::{DType, Device};
 use gan_data::{Batch, DataConfig, Loader};
 use gan_rng::{Key, Purpose};
-use gan_translate::{FeatureEncoder, StyleClusters, TrainedModel, label_of};
+use gan_translate::{FeatureEncoder, MemoryLimit, StyleClusters, TrainedModel, label_of};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,7 +53,7 @@ struct Found {
 
 /// Encodes every training image of a run, clusters the features of its instances by label and writes
 /// `RUN/features/`. The images pass the run's own preprocessing, in order and without mirroring; `data` names another
-/// folder to read them from. `progress` hears how many images are done, and of how many.
+/// folder to read them from. Each is encoded within a limit of memory, if there is one. `progress` hears how many images are done, and of how many.
 ///
 /// # Errors
 /// [`Error::Config`] if the model has no encoder, is no checkpoint, or not one instance was large enough; errors of reading and
@@ -61,7 +61,7 @@ struct Found {
 pub fn encode_features(
     trained: &TrainedModel,
     data: Option<&Path>,
-    place: &DeviceConfig,
+    (place, limit): (&DeviceConfig, Option<&MemoryLimit>),
     storage: &dyn Storage,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<StyleReport> {
@@ -80,7 +80,7 @@ pub fn encode_features(
     progress(0, images);
     // Training counts epochs from 1, so that epoch 0 has crops of its own.
     for (i, batch) in loader.epoch(0, 0).enumerate() {
-        collect(&encoder, &to_device(batch?, place)?, &mut found)?;
+        collect((&encoder, limit), &to_device(batch?, place)?, &mut found)?;
         progress(i + 1, images);
     }
     let (clusters, labels) = cluster(&encoder, &found, Key::new(seed, Purpose::Style).at_name("clusters"));
@@ -126,14 +126,18 @@ fn in_order(config: DataConfig, data: Option<&Path>) -> DataConfig {
 }
 
 /// Adds the instances of one image.
-fn collect(encoder: &FeatureEncoder, batch: &Batch, found: &mut BTreeMap<u32, Found>) -> Result<()> {
+fn collect(
+    (encoder, limit): (&FeatureEncoder, Option<&MemoryLimit>),
+    batch: &Batch,
+    found: &mut BTreeMap<u32, Found>,
+) -> Result<()> {
     let Some(inst) = &batch.inst else {
         return Err(Error::Config {
             origin: batch.names.join(", "),
             message: "it has no instance map; styles belong to instances".into(),
         });
     };
-    let planes = encoder.encode(batch)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+    let planes = encoder.encode_within(batch, limit, 0)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     let channels = planes.squeeze(0)?.flatten_from(1)?.to_vec2::<f64>()?;
     let ids = inst.to_device(&Device::Cpu)?.to_dtype(DType::U32)?.flatten_all()?.to_vec1::<u32>()?;
     // Features are the same all over an instance: its first pixel tells them.
