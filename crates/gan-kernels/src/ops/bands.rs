@@ -147,8 +147,8 @@ impl BandedConv {
         let span = Span { input: (&held).into(), output: rows.into() };
         let epilogue = Epilogue { bias, act };
         match (self.banding, self.forward) {
-            (Some(_), true) => forward_rows(op, g, &span, &Joined::one(x.rows), w, epilogue),
-            (Some(_), false) => backward_data_rows(op, g, &span, &Joined::one(x.rows), w, epilogue),
+            (Some(_), true) => forward_rows(op, g, &span, &Joined::one(&x.rows), w, epilogue),
+            (Some(_), false) => backward_data_rows(op, g, &span, &Joined::one(&x.rows), w, epilogue),
             (None, true) => composed::to_small(op, g, (x.rows, x.first), w, epilogue, rows),
             (None, false) => composed::to_big(op, g, (x.rows, x.first), w, epilogue, rows),
         }
