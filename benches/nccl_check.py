@@ -21,8 +21,8 @@ from pathlib import Path
 TINY = ["ngf=4", "ndf=4", "load_size=36", "crop_size=32", "max_dataset_size=8", "workers=0", "print_freq=1", "deterministic=true",
         "generator.norm=batch", "save_minutes=0"]
 METHODS = {
-    "pix2pix": ["data.mode=facades", "generator.num_downs=5", "discriminator.norm=batch"],
-    "cyclegan": ["data.mode=unpaired", "pool_size=3", "generator.n_blocks=1"],
+    "pix2pix": ["data.mode=facades", "generator.arch=unet", "generator.num_downs=5", "discriminator.norm=batch"],
+    "cyclegan": ["data.mode=unpaired", "pool_size=3", "generator.arch=resnet", "generator.n_blocks=1"],
 }
 # A process that has to end, and does not.
 PATIENCE = 120
