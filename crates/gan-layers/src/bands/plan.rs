@@ -375,7 +375,7 @@ impl Planner<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::print_stdout)]
     use super::*;
     use crate::bands::{Content, Engine, RowSource};
     use crate::{Act, Builder, ConvSpec, Ctx, NormKind, PadMode, Sequence, SequenceBuilder};
