@@ -15,7 +15,7 @@ use gan_nets::{Arch, DiscriminatorConfig, GeneratorConfig, NetD};
 use gan_train::methods::{cyclegan, pix2pix, pix2pixhd};
 use gan_train::{DeviceConfig, Method, StepContext, TrainConfig};
 
-fn place() -> DeviceConfig {
+fn device_config() -> DeviceConfig {
     DeviceConfig { device: device(), dtype: DType::F64 }
 }
 
@@ -84,7 +84,7 @@ fn pix2pix(gan_mode: GanMode) -> pix2pix::Pix2Pix {
         loss: pix2pix::LossConfig { gan_mode, ..pix2pix::LossConfig::default() },
         ..pix2pix::Config::default()
     };
-    pix2pix::Pix2Pix::new(&config, &place()).unwrap()
+    pix2pix::Pix2Pix::new(&config, &device_config()).unwrap()
 }
 
 // Columns: G_GAN G_L1 D_real D_fake, gradient norms of G and D.
@@ -144,7 +144,7 @@ fn cyclegan() {
         "0.538133 1.130037 6.400465 3.243026 0.568469 1.136320 6.327774 3.182312 27.2919 17.0848 7.58389 8.08183",
         "0.503360 1.045722 6.381632 3.239447 0.531582 1.063064 6.309963 3.177795 9.70625 9.14266 8.50066 7.61859",
     ];
-    let mut method = cyclegan::CycleGan::new(&config, &place()).unwrap();
+    let mut method = cyclegan::CycleGan::new(&config, &device_config()).unwrap();
     run("cyclegan", &mut method, images(1, 64), rows);
 }
 
@@ -178,6 +178,6 @@ fn pix2pixhd() {
         "2.274109 17.436229 2.260424 0.107192 61.5204 9.04689",
         "2.138574 18.662127 2.118399 0.074249 46.1024 8.2336",
     ];
-    let mut method = pix2pixhd::Pix2PixHd::new(&config, &place()).unwrap();
+    let mut method = pix2pixhd::Pix2PixHd::new(&config, &device_config()).unwrap();
     run("pix2pixhd", &mut method, street, rows);
 }

@@ -42,20 +42,20 @@ fn settings(spec: &MethodSpec, more: &[&str]) -> Box<dyn MethodConfig> {
 /// The same method without and with graphs; `wrap` gets it with its position.
 fn twins(
     spec: &MethodSpec,
-    place: &DeviceConfig,
+    device_config: &DeviceConfig,
     more: &[&str],
     wrap: impl Fn(Box<dyn Method>, usize) -> Box<dyn Method>,
 ) -> [Box<dyn Method>; 2] {
     let config = settings(spec, more);
     let train = config.train();
     [0, 1].map(|i| {
-        let (method, cuda_graphs) = (wrap(config.build(place).unwrap(), i), i == 1);
-        capture_steps(method, &TrainConfig { cuda_graphs, ..train.clone() }, place)
+        let (method, cuda_graphs) = (wrap(config.build(device_config).unwrap(), i), i == 1);
+        capture_steps(method, &TrainConfig { cuda_graphs, ..train.clone() }, device_config)
     })
 }
 
 /// `n` drawn images, or label maps and instances for pix2pixHD.
-fn batch(spec: &MethodSpec, step: u64, n: usize, place: &DeviceConfig) -> Batch {
+fn batch(spec: &MethodSpec, step: u64, n: usize, device_config: &DeviceConfig) -> Batch {
     let key = Key::new(9, Purpose::Test).at(step);
     let image = |part: u64| {
         let mut values = vec![0f32; n * 3 * SIDE * SIDE];
@@ -77,7 +77,7 @@ fn batch(spec: &MethodSpec, step: u64, n: usize, place: &DeviceConfig) -> Batch 
     } else {
         Batch { a: image(0), b: Some(image(1)), inst: None, names }
     };
-    to_device(batch, place).unwrap()
+    to_device(batch, device_config).unwrap()
 }
 
 fn bits(t: &Tensor) -> Vec<u32> {
@@ -107,17 +107,17 @@ fn state(method: &mut dyn Method) -> Vec<(String, Vec<u32>)> {
 /// Does the same steps with and without graphs; `around` is called before each step.
 fn compare(
     spec: &MethodSpec,
-    place: &DeviceConfig,
+    device_config: &DeviceConfig,
     more: &[&str],
     sizes: &[usize],
     around: impl Fn(u64, &mut dyn Method, &mut Batch),
 ) {
-    compare_twins(spec, place, twins(spec, place, more, |method, _| method), sizes, around);
+    compare_twins(spec, device_config, twins(spec, device_config, more, |method, _| method), sizes, around);
 }
 
 fn compare_twins(
     spec: &MethodSpec,
-    place: &DeviceConfig,
+    device_config: &DeviceConfig,
     [mut plain, mut captured]: [Box<dyn Method>; 2],
     sizes: &[usize],
     around: impl Fn(u64, &mut dyn Method, &mut Batch),
@@ -127,7 +127,7 @@ fn compare_twins(
         // The rate falls, and for pix2pixHD the second epoch trains the whole generator.
         let cx = StepContext { epoch: 1 + step / 5, step, update: step, lr: 1e-3 / (step + 1) as f64, seed: 5 };
         let losses = [&mut plain, &mut captured].map(|method| {
-            let mut batch = batch(spec, step, n, place);
+            let mut batch = batch(spec, step, n, device_config);
             around(step, &mut **method, &mut batch);
             let losses = method.step(&batch, &cx).unwrap();
             losses.into_iter().map(|(name, value)| (name, bits(&value))).collect::<Vec<_>>()
@@ -154,14 +154,15 @@ fn assert_same(what: &str, plain: &mut dyn Method, captured: &mut dyn Method) {
 /// Of several batches, with a smaller one at the end; shorter; and of one.
 #[test]
 fn captured_micro_batches_are_the_same() {
-    let Some((place, _turn)) = device() else { return };
+    let Some((device_config, _turn)) = device() else { return };
     let steps: [&[usize]; 7] = [&[1; 4], &[1; 4], &[1; 2], &[1, 1, 1, 2], &[1], &[1; 4], &[1; 4]];
     for spec in METHODS {
-        let [mut plain, mut captured] = twins(spec, &place, &[], |method, _| method);
+        let [mut plain, mut captured] = twins(spec, &device_config, &[], |method, _| method);
         let mut done = 0;
         for (sizes, number) in steps.iter().zip(1..) {
             let what = format!("{} step {number}", spec.name);
-            let batches: Vec<Batch> = sizes.iter().zip(done..).map(|(&n, at)| batch(spec, at, n, &place)).collect();
+            let batches: Vec<Batch> =
+                sizes.iter().zip(done..).map(|(&n, at)| batch(spec, at, n, &device_config)).collect();
             let cx = StepContext {
                 epoch: 1 + number / 3,
                 step: done,
@@ -185,22 +186,22 @@ const SIZES: [usize; 10] = [1, 1, 1, 1, 2, 1, 1, 1, 2, 1];
 
 #[test]
 fn captured_steps_are_the_same_steps() {
-    let Some((place, _turn)) = device() else { return };
+    let Some((device_config, _turn)) = device() else { return };
     let augmented = ["augment.policy=color,translation,cutout", "augment.adaptive=true", "ada_kimg=0.02"];
     for spec in METHODS {
-        compare(spec, &place, &[], &SIZES, |_, _, _| {});
-        compare(spec, &place, &augmented, &SIZES, |_, _, _| {});
+        compare(spec, &device_config, &[], &SIZES, |_, _, _| {});
+        compare(spec, &device_config, &augmented, &SIZES, |_, _, _| {});
     }
 }
 
 /// pix2pixHD's key changes with the second epoch: the first graph is not launched any more, and another one is captured.
 #[test]
 fn a_key_that_changes_for_good_is_captured_anew() {
-    let Some((place, _turn)) = device() else { return };
+    let Some((device_config, _turn)) = device() else { return };
     let spec = find(METHODS, "pix2pixhd").unwrap();
-    let (methods, calls) = flipping(spec, &place, |_| false, Some(|m, cx| m.graph_key(cx)));
+    let (methods, calls) = flipping(spec, &device_config, |_| false, Some(|m, cx| m.graph_key(cx)));
     let sizes = [[1; 15].as_slice(), &[2, 1]].concat();
-    compare_twins(spec, &place, methods, &sizes, |_, _, _| {});
+    compare_twins(spec, &device_config, methods, &sizes, |_, _, _| {});
     // A graph is captured by the third step of the first epoch; after eight steps of another kind in a row by the ninth.
     assert_eq!(calls(), [17, 3 + 9 + 1]);
 }
@@ -214,20 +215,20 @@ fn heads(step: u64) -> bool {
 
 #[test]
 fn a_method_without_a_graph_key_is_never_captured() {
-    let place = DeviceConfig { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F32 };
+    let device_config = DeviceConfig { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F32 };
     let _turn = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
     let spec = find(METHODS, "pix2pix").unwrap();
-    let (methods, calls) = flipping(spec, &place, heads, None);
-    compare_twins(spec, &place, methods, &[1; COIN.len()], |_, _, _| {});
+    let (methods, calls) = flipping(spec, &device_config, heads, None);
+    compare_twins(spec, &device_config, methods, &[1; COIN.len()], |_, _, _| {});
     assert_eq!(calls(), [COIN.len() as u64; 2]);
 }
 
 #[test]
 fn the_graph_of_one_branch_is_not_launched_for_another() {
-    let Some((place, _turn)) = device() else { return };
+    let Some((device_config, _turn)) = device() else { return };
     let spec = find(METHODS, "pix2pix").unwrap();
-    let (methods, calls) = flipping(spec, &place, heads, Some(|_, cx| Some(u64::from(heads(cx.step)))));
-    compare_twins(spec, &place, methods, &[1; COIN.len()], |_, _, _| {});
+    let (methods, calls) = flipping(spec, &device_config, heads, Some(|_, cx| Some(u64::from(heads(cx.step)))));
+    compare_twins(spec, &device_config, methods, &[1; COIN.len()], |_, _, _| {});
     // The third `a` and the ninth `b` in a row are captured; two more of each are launched.
     assert_eq!(calls(), [COIN.len() as u64, COIN.len() as u64 - 4]);
 }
@@ -286,12 +287,12 @@ impl Method for Keyed {
 /// A flipping method without and with graphs, and how often the host asked each for a step.
 fn flipping(
     spec: &MethodSpec,
-    place: &DeviceConfig,
+    device_config: &DeviceConfig,
     heads: fn(u64) -> bool,
     key: Option<GraphKey>,
 ) -> ([Box<dyn Method>; 2], impl Fn() -> [u64; 2] + use<>) {
     let calls = <[Arc<AtomicU64>; 2]>::default();
-    let methods = twins(spec, place, &[], |method, i| {
+    let methods = twins(spec, device_config, &[], |method, i| {
         let flipping = Flipping { method, heads, calls: calls[i].clone() };
         match key {
             Some(key) => Box::new(Keyed(flipping, key)),
@@ -303,9 +304,9 @@ fn flipping(
 
 #[test]
 fn previews_and_bf16_copies_of_weights_do_not_disturb() {
-    let Some((place, _turn)) = device() else { return };
+    let Some((device_config, _turn)) = device() else { return };
     for spec in METHODS {
-        compare(spec, &place, &["precision=bf16"], &[1; 6], |step, method, batch| {
+        compare(spec, &device_config, &["precision=bf16"], &[1; 6], |step, method, batch| {
             if step != 1 {
                 method.preview(batch).unwrap();
             }
@@ -315,9 +316,9 @@ fn previews_and_bf16_copies_of_weights_do_not_disturb() {
 
 #[test]
 fn frozen_layers_and_rates_of_optimizers_are_captured() {
-    let Some((place, _turn)) = device() else { return };
+    let Some((device_config, _turn)) = device() else { return };
     for spec in METHODS {
-        let twins = twins(spec, &place, &[], |mut method, _| {
+        let twins = twins(spec, &device_config, &[], |mut method, _| {
             for (name, optimizer, _) in method.state().optimizers {
                 optimizer.scale_lr(if name == "d" { 2.0 } else { 0.25 });
                 // Every second tensor, so that an update is of many parts.
@@ -330,23 +331,23 @@ fn frozen_layers_and_rates_of_optimizers_are_captured() {
             }
             method
         });
-        compare_twins(spec, &place, twins, &SIZES, |_, _, _| {});
+        compare_twins(spec, &device_config, twins, &SIZES, |_, _, _| {});
     }
 }
 
 #[test]
 fn recomputed_activations_are_captured() {
-    let Some((place, _turn)) = device() else { return };
+    let Some((device_config, _turn)) = device() else { return };
     let spec = find(METHODS, "cyclegan").unwrap();
-    compare(spec, &place, &["checkpointing=true", "generator.dropout=true"], &[2; 5], |_, _, _| {});
+    compare(spec, &device_config, &["checkpointing=true", "generator.dropout=true"], &[2; 5], |_, _, _| {});
 }
 
 #[test]
 fn nothing_is_updated_after_a_gradient_that_is_not_finite() {
-    let Some((place, _turn)) = device() else { return };
+    let Some((device_config, _turn)) = device() else { return };
     for name in ["pix2pix", "cyclegan"] {
         let spec = find(METHODS, name).unwrap();
-        compare(spec, &place, &[], &[1; 7], |step, _, batch| {
+        compare(spec, &device_config, &[], &[1; 7], |step, _, batch| {
             if step == 4 {
                 batch.a = (&batch.a * f64::INFINITY).unwrap();
             }
@@ -356,15 +357,15 @@ fn nothing_is_updated_after_a_gradient_that_is_not_finite() {
 
 #[test]
 fn a_run_may_begin_and_go_on_with_and_without_graphs() {
-    let Some((place, _turn)) = device() else { return };
+    let Some((device_config, _turn)) = device() else { return };
     let folder = tempfile::tempdir().unwrap();
     for spec in METHODS {
         let name = |what: &str| folder.path().join(format!("{}-{what}", spec.name));
-        go(spec, &place, &name("whole"), false, false, 9);
+        go(spec, &device_config, &name("whole"), false, false, 9);
         for (i, launches) in [[true, true], [true, false], [false, true]].into_iter().enumerate() {
             let run = name(&i.to_string());
-            go(spec, &place, &run, launches[0], false, 5);
-            go(spec, &place, &run, launches[1], true, 9);
+            go(spec, &device_config, &run, launches[0], false, 5);
+            go(spec, &device_config, &run, launches[1], true, 9);
             let [have, want] = [&run, &name("whole")].map(|run| content(&snapshot(run)));
             assert!(have == want, "{}: {launches:?}", spec.name);
         }
@@ -372,7 +373,7 @@ fn a_run_may_begin_and_go_on_with_and_without_graphs() {
 }
 
 /// Trains on procedural images until `steps` are done.
-fn go(spec: &'static MethodSpec, place: &DeviceConfig, run: &Path, graphs: bool, resume: bool, steps: u64) {
+fn go(spec: &'static MethodSpec, device_config: &DeviceConfig, run: &Path, graphs: bool, resume: bool, steps: u64) {
     let procedural: &[&str] = match spec.name {
         "cyclegan" | "cut" => &["data.mode=unpaired"],
         "pix2pixhd" => &["data.mode=streets", "label_nc=16"],
@@ -397,7 +398,7 @@ fn go(spec: &'static MethodSpec, place: &DeviceConfig, run: &Path, graphs: bool,
         dataset: None,
         run: run.to_path_buf(),
         resume,
-        place: place.clone(),
+        device_config: device_config.clone(),
         argv: Vec::new(),
         version: "test".into(),
         revision: None,

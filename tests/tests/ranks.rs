@@ -112,7 +112,7 @@ impl Launch<'_> {
             dataset: dataset.map(|dataset| Arc::new(dataset) as Arc<dyn Dataset>),
             run: self.run.to_owned(),
             resume: self.resume,
-            place: DeviceConfig::cpu(),
+            device_config: DeviceConfig::cpu(),
             argv: Vec::new(),
             version: "test".into(),
             revision: None,

@@ -103,7 +103,7 @@ fn go_with(
         dataset: None,
         run: run.to_path_buf(),
         resume,
-        place: DeviceConfig { device: gan_kernels::device::test_device().unwrap(), ..DeviceConfig::cpu() },
+        device_config: DeviceConfig { device: gan_kernels::device::test_device().unwrap(), ..DeviceConfig::cpu() },
         argv: Vec::new(),
         version: "test".into(),
         revision: None,

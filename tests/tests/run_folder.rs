@@ -95,7 +95,7 @@ fn launch(
             dataset: None,
             run: run.to_path_buf(),
             resume,
-            place: DeviceConfig::cpu(),
+            device_config: DeviceConfig::cpu(),
             argv: Vec::new(),
             version: "test".into(),
             revision: None,

@@ -34,12 +34,14 @@ pub fn elements(tensor: &Tensor) -> candle_core::Result<Vec<u8>> {
 /// As [`elements`], and those of `run`.
 pub fn with_elements<T>(tensors: &[Tensor], run: impl FnOnce(&[&[u8]]) -> Result<T>) -> Result<T> {
     let held: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
-    let in_place: Option<Vec<&[u8]>> =
-        held.iter().map(|(storage, layout)| match (&**storage, layout.contiguous_offsets()?) {
+    let in_place: Option<Vec<&[u8]>> = held
+        .iter()
+        .map(|(storage, layout)| match (&**storage, layout.contiguous_offsets()?) {
             (Storage::Cpu(CpuStorage::F32(values)), (from, to)) => Some(cast_slice(&values[from..to])),
             (Storage::Cpu(CpuStorage::F64(values)), (from, to)) => Some(cast_slice(&values[from..to])),
             _ => None,
-        }).collect();
+        })
+        .collect();
     if let Some(parts) = in_place {
         return run(&parts);
     }

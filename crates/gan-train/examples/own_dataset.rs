@@ -47,7 +47,7 @@ pub(crate) fn run(folder: &Path) -> Result<Outcome> {
         dataset: Some(Arc::new(Negatives(3))),
         run: folder.join("run"),
         resume: false,
-        place: DeviceConfig::cpu(),
+        device_config: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "example".into(),
         revision: None,

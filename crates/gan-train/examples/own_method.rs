@@ -96,10 +96,10 @@ impl MethodConfig for Config {
         image_model(REGRESSION.name, one_generator(self.generator.clone(), &data), &data)
     }
 
-    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
+    fn build(&self, device_config: &DeviceConfig) -> Result<Box<dyn Method>> {
         validate(self)?;
         let generator = &self.generator;
-        let (store, g) = ParamStore::build(place.dtype, &place.device, |b| generator.build(b.pp("g")))?;
+        let (store, g) = ParamStore::build(device_config.dtype, &device_config.device, |b| generator.build(b.pp("g")))?;
         let init = Init { init_type: generator.init_type, init_gain: generator.init_gain, ..Init::default() };
         store.init(&init, Key::new(self.train.seed, Purpose::Init))?;
         Ok(Box::new(Regression { g, optimizer: Optimizer::new(store, self.train.beta1)?, config: self.clone() }))
@@ -150,7 +150,7 @@ pub(crate) fn run(folder: &Path) -> Result<[Outcome; 2]> {
             dataset: None,
             run: folder.join("run"),
             resume,
-            place: DeviceConfig::cpu(),
+            device_config: DeviceConfig::cpu(),
             argv: Vec::new(),
             version: "example".into(),
             revision: None,

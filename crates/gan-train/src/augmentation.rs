@@ -82,7 +82,7 @@ impl Augmentation {
         name: &'static str,
         condition_nc: usize,
         mode: GanMode,
-        place: &DeviceConfig,
+        device_config: &DeviceConfig,
     ) -> Result<Self> {
         let ada = Ada {
             // Least squares puts "real" at 1 and "fake" at 0.
@@ -91,8 +91,8 @@ impl Augmentation {
             images: config.ada_kimg * 1000.0,
             interval: INTERVAL,
         };
-        let state = config.adaptive.then(|| Tensor::zeros(ADA_STATE, DType::F64, &place.device)).transpose()?;
-        let dtype = if place.dtype == DType::F64 { DType::F64 } else { DType::F32 };
+        let state = config.adaptive.then(|| Tensor::zeros(ADA_STATE, DType::F64, &device_config.device)).transpose()?;
+        let dtype = if device_config.dtype == DType::F64 { DType::F64 } else { DType::F32 };
         Ok(Augmentation { config: config.clone(), name, condition_nc, ada, state, dtype })
     }
 

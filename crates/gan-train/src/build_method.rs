@@ -9,17 +9,17 @@ use crate::{DeviceConfig, OnNonfinite, Result, capture_steps};
 ///
 /// # Errors
 /// As [`MethodConfig::build`].
-pub fn build_method(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<Box<dyn Method>> {
-    Ok(capture_steps(build_uncaptured(config, place)?, config.train(), place))
+pub fn build_method(config: &dyn MethodConfig, device_config: &DeviceConfig) -> Result<Box<dyn Method>> {
+    Ok(capture_steps(build_uncaptured(config, device_config)?, config.train(), device_config))
 }
 
 /// As [`build_method`], without captured CUDA graphs: a step that exchanges with other ranks has work for the host in between.
 ///
 /// # Errors
 /// As [`MethodConfig::build`].
-pub(crate) fn build_uncaptured(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<Box<dyn Method>> {
+pub(crate) fn build_uncaptured(config: &dyn MethodConfig, device_config: &DeviceConfig) -> Result<Box<dyn Method>> {
     let (train, model) = (config.train(), config.model());
-    let mut method = config.build(place)?;
+    let mut method = config.build(device_config)?;
     for (_, optimizer, networks) in method.state().optimizers {
         if train.ema > 0.0 && model.network_names().any(|name| networks.contains(&name)) {
             optimizer.track_average(train.ema)?;

@@ -22,11 +22,11 @@ use std::cell::RefCell;
 
 /// The method, with its steps captured if `train` wants it, the method has a key for them and the device is CUDA's. Its
 /// results are the same. No other thread may use the device while a step is captured.
-pub fn capture_steps(method: Box<dyn Method>, train: &TrainConfig, place: &DeviceConfig) -> Box<dyn Method> {
-    if !train.cuda_graphs || !place.device.is_cuda() {
+pub fn capture_steps(method: Box<dyn Method>, train: &TrainConfig, device_config: &DeviceConfig) -> Box<dyn Method> {
+    if !train.cuda_graphs || !device_config.device.is_cuda() {
         return method;
     }
-    let device = place.device.clone();
+    let device = device_config.device.clone();
     Box::new(CapturingMethod { method, device, cache: RefCell::default(), returned: (0, DType::F32) })
 }
 

@@ -22,16 +22,16 @@ pub(crate) fn with_choice(
 
 /// Chooses where the configuration leaves it to the memory: kept activations may take nine tenths of what is at hand. Also
 /// returns why, in words.
-pub(crate) fn choose(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<(Checkpointing, String)> {
+pub(crate) fn choose(config: &dyn MethodConfig, device_config: &DeviceConfig) -> Result<(Checkpointing, String)> {
     let chosen = |on: bool, why: String| {
         let what = if on { "are computed again" } else { "are kept" };
         Ok((on.into(), format!("train.checkpointing = \"auto\": activations {what}: {why}")))
     };
-    let Some(Estimate { kept, recomputed }) = estimate(config, place)? else {
+    let Some(Estimate { kept, recomputed }) = estimate(config, device_config)? else {
         return chosen(true, "the sizes of the images are not known beforehand".into());
     };
     let needed = format!("a step takes about {} with them and {} without", gib(kept), gib(recomputed));
-    match available::memory(&place.device)? {
+    match available::memory(&device_config.device)? {
         Some(available) => {
             let on = recomputed < kept && kept > available / 10 * 9;
             chosen(on, format!("{needed}, of {}", gib(available)))
@@ -58,11 +58,11 @@ const CERTAIN: u64 = 85;
 ///
 /// # Errors
 /// [`Error::TooLittleMemory`] if that is more than is at hand, beyond what the estimate may be wrong by.
-pub(crate) fn require(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<Option<MemoryNeed>> {
-    if !place.device.is_cpu() {
+pub(crate) fn require(config: &dyn MethodConfig, device_config: &DeviceConfig) -> Result<Option<MemoryNeed>> {
+    if !device_config.device.is_cpu() {
         return Ok(None);
     }
-    let Some(Estimate { kept, recomputed }) = estimate(config, place)? else { return Ok(None) };
+    let Some(Estimate { kept, recomputed }) = estimate(config, device_config)? else { return Ok(None) };
     let needed = if config.train().checkpointing.is_on() { recomputed } else { kept };
     let need = MemoryNeed { needed, checkpointed: recomputed, available: available::beside_addresses() };
     match need.available {

@@ -62,7 +62,7 @@ pub trait MethodConfig: ToTable + Debug + Send + Sync {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for what [`validate`] refuses, and for a precision that the device does not have;
     /// [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
-    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>>;
+    fn build(&self, device_config: &DeviceConfig) -> Result<Box<dyn Method>>;
 }
 
 /// How a training step uses a network.

@@ -14,8 +14,8 @@ impl TrainConfig {
 ///
 /// # Errors
 /// [`Error::NoBf16`] for BF16 on the CPU.
-pub fn check(precision: Precision, place: &DeviceConfig) -> Result<()> {
-    if precision == Precision::Bf16 && place.device.is_cpu() {
+pub fn check(precision: Precision, device_config: &DeviceConfig) -> Result<()> {
+    if precision == Precision::Bf16 && device_config.device.is_cpu() {
         return Err(Error::NoBf16);
     }
     Ok(())

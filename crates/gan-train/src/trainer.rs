@@ -68,7 +68,7 @@ pub struct Job {
     /// Go on with the newest checkpoint of the run.
     pub resume: bool,
     /// Device and dtype.
-    pub place: DeviceConfig,
+    pub device_config: DeviceConfig,
     /// The command line, for the record.
     pub argv: Vec<String>,
     /// Version of the program, for the record.
@@ -79,7 +79,7 @@ pub struct Job {
     pub stop: Arc<AtomicBool>,
     /// Receivers of the events, on the first rank.
     pub observers: Vec<Box<dyn Observer>>,
-    /// The processes that train this run together, each with a job of its own that differs in nothing else but `place` and
+    /// The processes that train this run together, each with a job of its own that differs in nothing else but `device_config` and
     /// `observers`. The first one writes the run folder, which all can read. [`Single`](gan_comm::Single) for one process.
     pub ranks: Arc<dyn Communicator>,
 }
@@ -117,12 +117,12 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
     }
     let mut warnings = Vec::new();
     if job.config.train().checkpointing == Checkpointing::Auto {
-        let (choice, why) = memory::choose(&*job.config, &job.place)?;
+        let (choice, why) = memory::choose(&*job.config, &job.device_config)?;
         job.config = memory::with_choice(job.method, &*job.config, choice)?;
         warnings.push(why);
     }
     let demands = demands(&*job.config)?;
-    let memory = memory::require(&*job.config, &job.place)?;
+    let memory = memory::require(&*job.config, &job.device_config)?;
     job.config.model().validate().map_err(|e| Error::Unsavable { reason: e.to_string() })?;
     let (train, data) = (of_all_ranks(job)?, job.config.data());
     let dataset = match &job.dataset {
@@ -132,11 +132,11 @@ fn prepare(job: &mut Job) -> Result<Prepared> {
     dataset.check()?;
     gan_data::check_sizes(&*dataset, &data, &|size| demands.unfit(size))?;
     let loader = Loader::new(dataset.clone(), data.loader(train.seed))?;
-    numerics::check(train.precision, &job.place)?;
+    numerics::check(train.precision, &job.device_config)?;
     let validator = validating::open(job, &*dataset)?;
     let mut method = match job.ranks.is_alone() {
-        true => build_method(&*job.config, &job.place)?,
-        false => build_uncaptured(&*job.config, &job.place)?,
+        true => build_method(&*job.config, &job.device_config)?,
+        false => build_uncaptured(&*job.config, &job.device_config)?,
     };
     if train.accumulate > 1 {
         accumulation::passes(&*method)?;
@@ -192,7 +192,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         log_length = state::events_length(&loaded.snapshot);
         let slower = |optimizer: &str| train.lr_of(optimizer) < sealed.train().lr_of(optimizer);
         slowed_down = (slower("g") || slower("d")).then_some(step);
-        let state = state::restore(&loaded, &mut *method, &mut rate, &job.place.device)?;
+        let state = state::restore(&loaded, &mut *method, &mut rate, &job.device_config.device)?;
         (pending, history, skipped, rewinds) = (state.pending, state.history, state.skipped, state.rewinds);
         warnings.extend(state.notes);
         let notes;
@@ -288,8 +288,8 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         loader,
         train,
         batch_size,
-        prefetcher: DevicePrefetcher::new(&job.place)?,
-        place: job.place.clone(),
+        prefetcher: DevicePrefetcher::new(&job.device_config)?,
+        device_config: job.device_config.clone(),
     };
     for message in warnings {
         run.emit(Event::Warning { step: run.step, message });
@@ -298,7 +298,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         method: run.spec.name.into(),
         step: run.step,
         total_steps: run.total,
-        device: device_name(&run.place.device),
+        device: device_name(&run.device_config.device),
     });
     run.go(&job.stop).map_err(|error| run.with_way_back(error))
 }

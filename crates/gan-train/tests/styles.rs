@@ -39,7 +39,7 @@ fn trained(run: &Path, more: &[&str]) -> TrainedModel {
         dataset: None,
         run: run.to_path_buf(),
         resume: false,
-        place: DeviceConfig::cpu(),
+        device_config: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "test".into(),
         revision: None,

@@ -48,7 +48,7 @@ fn float(c: &Value, key: &str, default: f64) -> f64 {
     c[key].as_f64().unwrap_or(default)
 }
 
-fn method(case: &Case, place: &DeviceConfig) -> Box<dyn Method> {
+fn method(case: &Case, device_config: &DeviceConfig) -> Box<dyn Method> {
     let c = &case.config;
     let train = TrainConfig {
         pool_size: number(c, "pool", 0),
@@ -73,7 +73,7 @@ fn method(case: &Case, place: &DeviceConfig) -> Box<dyn Method> {
                 },
                 ..Default::default()
             };
-            Box::new(pix2pix::Pix2Pix::new(&config, place).expect("pix2pix"))
+            Box::new(pix2pix::Pix2Pix::new(&config, device_config).expect("pix2pix"))
         }
         "cyclegan" => {
             let config = cyclegan::Config {
@@ -89,7 +89,7 @@ fn method(case: &Case, place: &DeviceConfig) -> Box<dyn Method> {
                 },
                 ..Default::default()
             };
-            Box::new(cyclegan::CycleGan::new(&config, place).expect("cyclegan"))
+            Box::new(cyclegan::CycleGan::new(&config, device_config).expect("cyclegan"))
         }
         "pix2pixhd" => {
             assert_eq!(c["vgg"].as_bool(), Some(false), "trajectories with VGG19 are not part of the format");
@@ -105,7 +105,7 @@ fn method(case: &Case, place: &DeviceConfig) -> Box<dyn Method> {
             config.loss.gan_mode = gan_mode(c);
             config.loss.lambda_feat = float(c, "lambda_feat", 10.0);
             config.loss.perceptual = pix2pixhd::Perceptual::None;
-            Box::new(pix2pixhd::Pix2PixHd::new(&config, place).expect("pix2pixhd"))
+            Box::new(pix2pixhd::Pix2PixHd::new(&config, device_config).expect("pix2pixhd"))
         }
         "cut" | "fastcut" => {
             let config = cut::Config {
@@ -127,7 +127,7 @@ fn method(case: &Case, place: &DeviceConfig) -> Box<dyn Method> {
                 },
                 ..Default::default()
             };
-            Box::new(Replayed::new(case, cut::Cut::new(&config, place).expect("cut")))
+            Box::new(Replayed::new(case, cut::Cut::new(&config, device_config).expect("cut")))
         }
         other => panic!("{}: unknown model {other}", case.name),
     }
@@ -193,8 +193,8 @@ const NEIGHBOURS: u64 = 9;
 
 /// Runs the steps from the initial weights, or from those of a neighbour: each weight moved by up to [`NUDGE`] of itself.
 fn simulate(case: &Case, dtype: DType, neighbour: Option<u64>) -> Trajectory {
-    let place = DeviceConfig { device: device(), dtype };
-    let mut method = method(case, &place);
+    let device_config = DeviceConfig { device: device(), dtype };
+    let mut method = method(case, &device_config);
     let mut start = BTreeMap::new();
     for (_, optimizer, networks) in method.state().optimizers {
         for net in networks {

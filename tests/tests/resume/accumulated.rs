@@ -82,7 +82,7 @@ fn go(
         dataset: Some(Arc::new(dataset)),
         run: run.to_path_buf(),
         resume,
-        place: DeviceConfig { device: gan_kernels::device::test_device().unwrap(), ..DeviceConfig::cpu() },
+        device_config: DeviceConfig { device: gan_kernels::device::test_device().unwrap(), ..DeviceConfig::cpu() },
         argv: Vec::new(),
         version: "test".into(),
         revision: None,

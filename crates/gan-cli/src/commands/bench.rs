@@ -46,15 +46,15 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: DeviceArgs,
+    device_config: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let Some(name) = &args.case else { return all() };
-    let place = args.place.open()?;
-    let device = place.device.clone();
+    let device_config = args.device_config.open()?;
+    let device = device_config.device.clone();
     let size = (args.size[0], args.size[args.size.len() - 1]);
-    let mut case = Case::new(name, size, usize::from(args.batch), &args.set, place)?;
+    let mut case = Case::new(name, size, usize::from(args.batch), &args.set, device_config)?;
     let mut once = || -> anyhow::Result<f64> {
         device.synchronize()?;
         let start = Instant::now();
@@ -122,7 +122,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 /// Times each case by this command with its name. A process of its own, so that the memory of one is not that of those before it.
 fn all() -> anyhow::Result<Done> {
     for name in case::NAMES {
-        let status = Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).args(["--case", name]).status()?;
+        let status =
+            Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).args(["--case", name]).status()?;
         if !status.success() {
             let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
             return Err(Coded(code, format!("{name} was not timed")).into());

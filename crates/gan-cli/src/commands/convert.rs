@@ -102,10 +102,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     }
     if args.json {
         let networks: Vec<_> = found.iter().map(|network| network.network.to_string()).collect();
-        out!(
-            "{}",
-            json!({ "file": args.to, "tensors": tensors(&state), "networks": networks, "notes": notes })
-        );
+        out!("{}", json!({ "file": args.to, "tensors": tensors(&state), "networks": networks, "notes": notes }));
         return Ok(Done::Complete);
     }
     for note in notes {

@@ -39,14 +39,14 @@ pub(crate) struct Args {
     #[command(flatten)]
     said: Said,
     #[command(flatten)]
-    place: DeviceArgs,
+    device_config: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let started = Instant::now();
     let out = args.out.clone().unwrap_or_else(free_folder);
     args.said.check()?;
-    let place = args.place.open()?;
+    let device_config = args.device_config.open()?;
     let method = find(METHODS, "pix2pix")?;
     let config = config(&args, method, &out)?;
     let data = config.data();
@@ -56,7 +56,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let stop = interrupt::flag();
     let progress = Progress::new(Start::of(&*config, Some("demo"), &out)?, args.said, stop.clone());
     let launch = Launch {
-        command: resume::command("demo", &out, &args.place.device),
+        command: resume::command("demo", &out, &args.device_config.device),
         out: out.clone(),
         train: config.train().clone(),
         quiet: args.said.quiet,
@@ -68,7 +68,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         dataset: None,
         run: out.clone(),
         resume: args.resume,
-        place: place.clone(),
+        device_config: device_config.clone(),
         argv: process::command_line(),
         version: env!("CARGO_PKG_VERSION").into(),
         revision: option_env!("GAN_REVISION").map(Into::into),
@@ -80,7 +80,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         launch.interrupted(&outcome);
         return Ok(Done::Interrupted);
     }
-    let scores = evaluate(&out, &data, &place)?;
+    let scores = evaluate(&out, &data, &device_config)?;
     let ms_ssim = if scores.model.ms_ssim.is_some() { "   MS-SSIM" } else { "" };
     out!("held-out pairs ({TESTED}), levels of 0..255   L1      PSNR       SSIM{ms_ssim}");
     out!("  the trained model                       {}", scores.model);
@@ -109,7 +109,7 @@ fn config(args: &Args, method: &MethodSpec, out: &Path) -> anyhow::Result<Box<dy
             return Ok(config);
         }
     }
-    let command = resume::command("train", out, &args.place.device);
+    let command = resume::command("train", out, &args.device_config.device);
     bail!(Coded(BAD_MODEL, format!("{}: this run is no demo; resume it with: {command}", out.display())))
 }
 
@@ -166,7 +166,7 @@ impl std::fmt::Display for Score {
 }
 
 /// Translates held-out label maps, measures against the truth and draws a few as an image of rows.
-fn evaluate(run: &Path, data: &DataConfig, place: &DeviceConfig) -> anyhow::Result<Scores> {
+fn evaluate(run: &Path, data: &DataConfig, device_config: &DeviceConfig) -> anyhow::Result<Scores> {
     let open = |phase: &str, items| {
         let data = data.clone().without_augmentation();
         gan_data::open(&DataConfig { phase: phase.into(), max_dataset_size: Some(items), ..data })
@@ -186,7 +186,7 @@ fn evaluate(run: &Path, data: &DataConfig, place: &DeviceConfig) -> anyhow::Resu
         }
     }
     let mean = mean.map(|sum| sum / train.len() as f64).transpose()?;
-    let options = Options { device: place.clone(), ..Options::default() };
+    let options = Options { device: device_config.clone(), ..Options::default() };
     let model = Model::load(&open_trained(run, None)?, options).map_err(worded)?;
     let test = open("test", TESTED)?;
     let mut scores = Scores { model: Score::default(), baseline: Score::default() };

@@ -41,11 +41,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
-    place: DeviceArgs,
+    device_config: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
-    let place = args.place.open()?;
+    let device_config = args.device_config.open()?;
     let trained = open_trained(&args.checkpoint.of(&args.model)?, args.checkpoint.weights())?;
     let data = args.data.as_deref().map(dataset_root);
     let mut inputs = Inputs::default();
@@ -58,15 +58,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     };
-    let limit = args.memory.of(&place)?;
-    let report = encode_features(&trained, data.as_deref(), (&place, limit.as_ref()), &Disk, &mut progress);
+    let limit = args.memory.of(&device_config)?;
+    let report = encode_features(&trained, data.as_deref(), (&device_config, limit.as_ref()), &Disk, &mut progress);
     let report = report.map_err(|error| match error {
         gan_train::Error::Translate(error) => worded(*error),
         other => other.into(),
     })?;
     bar.finish_and_clear();
     if let Some(file) = &args.sheet {
-        let rows = styles_of(&trained, &encoded_data(&trained, data.as_deref())?, &place)?;
+        let rows = styles_of(&trained, &encoded_data(&trained, data.as_deref())?, &device_config)?;
         write_image(file, &image_from_tensor(&rows, Depth::U8, Quantize::Round)?)?;
         note!("styles 0 to {} in {}", STYLES - 1, file.display());
     }
@@ -89,8 +89,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 }
 
 /// Rows of images of one size, `[1, C, H, W]` in −1 … 1: an image of the data, and its label map in each style.
-fn styles_of(trained: &TrainedModel, data: &DataConfig, place: &DeviceConfig) -> anyhow::Result<Tensor> {
-    let options = Options { device: place.clone(), ..Options::default() };
+fn styles_of(trained: &TrainedModel, data: &DataConfig, device_config: &DeviceConfig) -> anyhow::Result<Tensor> {
+    let options = Options { device: device_config.clone(), ..Options::default() };
     let mut model = Model::load(trained, options).map_err(worded)?;
     let set = gan_data::open(data)?;
     let mut rows: Vec<Tensor> = Vec::new();
@@ -98,7 +98,7 @@ fn styles_of(trained: &TrainedModel, data: &DataConfig, place: &DeviceConfig) ->
         let batch = Batch::collate(vec![set.item(i, Key::new(0, Purpose::Augment).at(i as u64))?])?;
         let Some(photo) = batch.b.clone() else { continue };
         let mut row = vec![photo];
-        let batch = to_device(batch, place)?;
+        let batch = to_device(batch, device_config)?;
         for style in 0..STYLES {
             model.set_style(Some(style)).map_err(worded)?;
             row.push(model.translate_batch(&batch).map_err(worded)?.to_device(&Device::Cpu)?);

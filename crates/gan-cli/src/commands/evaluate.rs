@@ -13,9 +13,9 @@ use crate::commands::checkpoint::CheckpointArgs;
 use crate::device::DeviceArgs;
 use crate::exit::{Coded, Done, USAGE};
 use crate::inputs::Inputs;
+use crate::max_memory::MemoryArgs;
 use crate::ranks;
 use crate::shard::Shard;
-use crate::max_memory::MemoryArgs;
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use facts::Facts;
@@ -96,7 +96,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
-    place: DeviceArgs,
+    device_config: DeviceArgs,
 }
 
 fn protocols() -> impl TypedValueParser<Value = Protocol> {
@@ -123,7 +123,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         return report(&args, &facts, measured);
     }
     // Of several processes, each measures its part, and the first one reports.
-    let ranks = if args.shard.is_none() { processes()? } else { Arc::new(Single) };
+    let ranks = if args.shard.is_none() { processes(&args.device_config.device)? } else { Arc::new(Single) };
     let part = measure(&args, Shard::of_call(args.shard))?;
     if let Some(path) = &args.part {
         write(path, &part.to_bytes()?)?;
@@ -138,8 +138,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 }
 
 /// The processes that were started together.
-fn processes() -> anyhow::Result<Arc<dyn Communicator>> {
-    ranks::join().map_err(|error| {
+fn processes(device: &str) -> anyhow::Result<Arc<dyn Communicator>> {
+    ranks::join(device).map_err(|error| {
         let message = format!("{error}; or measure parts with --shard and --part, and report on them with --join");
         Coded(USAGE, message).into()
     })
@@ -148,7 +148,7 @@ fn processes() -> anyhow::Result<Arc<dyn Communicator>> {
 /// Measures the images of a part.
 fn measure(args: &Args, shard: Shard) -> anyhow::Result<Part> {
     let mut selection = Selection::of(&args.metrics);
-    let device = args.place.open()?;
+    let device = args.device_config.open()?;
     let networks = Networks::load(args, &mut selection, &device.device)?;
     let cache = networks.cache(args.protocol, &device.device);
     let measure = Measure::new(&networks, &device.device, (args.protocol, &cache), selection, shard);

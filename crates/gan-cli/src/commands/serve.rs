@@ -28,14 +28,14 @@ pub(crate) struct Args {
     #[arg(long)]
     eval: bool,
     #[command(flatten)]
-    place: DeviceArgs,
+    device_config: DeviceArgs,
     #[command(flatten)]
     precision: PrecisionArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let paths = if args.models.is_empty() { &args.model } else { &args.models };
-    let device = args.place.open()?;
+    let device = args.device_config.open()?;
     args.precision.check(&device)?;
     // The port first: loading a model takes a while.
     let server = args.listen.bind()?;

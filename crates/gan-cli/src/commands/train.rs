@@ -69,7 +69,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     said: Said,
     #[command(flatten)]
-    place: DeviceArgs,
+    device_config: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
@@ -89,12 +89,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         ));
     }
     args.said.check()?;
-    let ranks: Arc<dyn Communicator> = if args.dry_run { Arc::new(Single) } else { ranks::join(&args.place.device)? };
-    let place = args.place.open()?;
+    let ranks: Arc<dyn Communicator> =
+        if args.dry_run { Arc::new(Single) } else { ranks::join(&args.device_config.device)? };
+    let device_config = args.device_config.open()?;
     let start = Start::of(&*config, args.preset.as_deref(), &args.out)?.on_ranks(ranks.size());
     refuse_overlap(&args.out, &data, &start.folders)?;
     let launch = Launch {
-        command: resume::command(&format!("train {}", method.name), &args.out, &args.place.device),
+        command: resume::command(&format!("train {}", method.name), &args.out, &args.device_config.device),
         out: args.out.clone(),
         train: config.train().clone(),
         quiet: args.said.quiet,
@@ -106,7 +107,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
         dataset: None,
         run: args.out.clone(),
         resume: args.resume,
-        place,
+        device_config,
         argv: process::command_line(),
         version: env!("CARGO_PKG_VERSION").into(),
         revision: option_env!("GAN_REVISION").map(Into::into),
@@ -138,7 +139,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
 /// A folder that is taken, with the way to resume if a run has it.
 fn taken(error: Error, args: &Args) -> anyhow::Error {
     let Some(of_run) = resume::of_run(&args.out) else { return error.into() };
-    let command = resume::command(&format!("train {}", of_run.name), &args.out, &args.place.device);
+    let command = resume::command(&format!("train {}", of_run.name), &args.out, &args.device_config.device);
     Coded(BAD_MODEL, format!("{error}\nresume it with: {command}")).into()
 }
 

@@ -140,7 +140,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     weights: WeightArgs,
     #[command(flatten)]
-    place: DeviceArgs,
+    device_config: DeviceArgs,
     #[command(flatten)]
     precision: PrecisionArgs,
 }
@@ -303,7 +303,7 @@ impl Args {
 
 /// Opens the device and the model; with the step of the checkpoint.
 fn open(args: &Args, paths: &Paths) -> anyhow::Result<(Model, Option<u64>)> {
-    let device = args.place.open()?;
+    let device = args.device_config.open()?;
     args.precision.check(&device)?;
     model::open(args, paths, device)
 }

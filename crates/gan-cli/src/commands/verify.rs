@@ -17,11 +17,11 @@ pub(crate) struct Args {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     #[command(flatten)]
-    place: DeviceArgs,
+    device_config: DeviceArgs,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
-    let options = Options { device: args.place.open()?, ..Options::default() };
+    let options = Options { device: args.device_config.open()?, ..Options::default() };
     let same = verify_hub_folder(&args.model, options).map_err(said)?;
     let shown = args.model.display();
     let close = match same.levels {

@@ -105,7 +105,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     weights: WeightArgs,
     #[command(flatten)]
-    place: DeviceArgs,
+    device_config: DeviceArgs,
     #[command(flatten)]
     precision: PrecisionArgs,
 }

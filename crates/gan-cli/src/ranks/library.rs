@@ -95,13 +95,13 @@ fn mpi(launch: &Launch) -> anyhow::Result<Arc<dyn Communicator>> {
 fn nccl(launch: &Launch, device: &str) -> anyhow::Result<Arc<dyn Communicator>> {
     use gan_comm::nccl::{Meeting, Nccl};
     use gan_comm::rendezvous::Rendezvous;
-    let place = gan_translate::DeviceConfig::open(&super::device(device))?;
+    let device_config = gan_translate::DeviceConfig::open(&super::device(device))?;
     let meeting = match launch.size {
         1 => Meeting::Alone,
         _ if meets_by_mpi(launch, BUILT, std::env::var_os("MASTER_ADDR").is_some()) => Meeting::Ranks(mpi(launch)?),
         _ => Meeting::Place(Rendezvous::of_environment(launch).map_err(not_found)?),
     };
-    let ranks = Nccl::start(launch.rank, launch.size, &place.device, meeting).map_err(not_found)?;
+    let ranks = Nccl::start(launch.rank, launch.size, &device_config.device, meeting).map_err(not_found)?;
     Ok(Arc::new(ranks))
 }
 
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_identifier_goes_by_mpi_where_there_is_one() {
-        let by_mpi = |launcher, place| meets_by_mpi(&of(launcher), BOTH, place);
+        let by_mpi = |launcher, device_config| meets_by_mpi(&of(launcher), BOTH, device_config);
         assert!(by_mpi(Launcher::OpenMpi, true) && by_mpi(Launcher::Pmi, false) && by_mpi(Launcher::Slurm, false));
         assert!(!by_mpi(Launcher::Slurm, true) && !by_mpi(Launcher::Torchrun, true));
         assert!(!meets_by_mpi(&of(Launcher::OpenMpi), NONE, true));

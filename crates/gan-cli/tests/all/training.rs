@@ -122,7 +122,7 @@ fn a_finished_run_says_what_to_raise() {
     let ran = bench.ok(resume("pix2pix", "run").into_iter().chain(["--set", "n_epochs=2"]));
     assert!(ran.err.contains("done. Look"), "{}", ran.err);
     assert_eq!(newest(&bench.path("run")).step, before + 2);
-    let ran = bench.ok(tiny_in("pix2pix", "few", &["max_steps=1"]).into_iter().chain(["--json"]));
+    let ran = bench.ok(tiny_in("pix2pix", "few", &["max_steps=1"]).into_iter().chain(["--json".into()]));
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&json["finish"], &json["step"]), (&"complete".into(), &1.into()), "{json}");
     assert_eq!(json["checkpoint"], "few/checkpoints/1");

@@ -31,7 +31,7 @@ fn go(method: &'static MethodSpec, run: &Path, resume: bool, more: &[&str]) -> R
         dataset: None,
         run: run.to_owned(),
         resume,
-        place: DeviceConfig::cpu(),
+        device_config: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "test".into(),
         revision: None,
@@ -189,8 +189,8 @@ fn batch(seed: u64) -> Batch {
 fn each_optimizer_learns_at_its_rate() {
     let rates = ["lr=2e-4", "lr_g=5e-5", "lr_d=8e-4", FREEZE];
     let config = config(find(METHODS, "pix2pix").unwrap(), &rates).unwrap();
-    let place = DeviceConfig { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F64 };
-    let mut method = config.build(&place).unwrap();
+    let device_config = DeviceConfig { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F64 };
+    let mut method = config.build(&device_config).unwrap();
     prepare(&mut *method, config.train()).unwrap();
     let flat = |tensors: Vec<(String, Tensor)>| -> Vec<f64> { tensors.iter().flat_map(|(_, t)| numbers(t)).collect() };
     let is_weight = |name: &str| !name.contains("running_") && !name.contains("num_batches");

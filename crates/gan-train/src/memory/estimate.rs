@@ -22,17 +22,17 @@ pub(super) const PROGRAM: u64 = 100 << 20;
 ///
 /// # Errors
 /// Networks that cannot be built, or that do not take this size.
-pub fn estimate(config: &dyn MethodConfig, place: &DeviceConfig) -> Result<Option<Estimate>> {
+pub fn estimate(config: &dyn MethodConfig, device_config: &DeviceConfig) -> Result<Option<Estimate>> {
     let (data, train) = (config.data(), config.train());
     let Some((_, side)) = data.side() else { return Ok(None) };
     let of_activation = match train.precision {
-        Precision::F32 => place.dtype.size_in_bytes(),
+        Precision::F32 => device_config.dtype.size_in_bytes(),
         Precision::Bf16 => 2,
     };
     let batch = (data.batch_size * of_activation) as u64;
     let (mut params, mut kept, mut recomputed, mut largest) = (0, 0, 0, 0);
     for (summary, passes) in demands(config)?.summaries((side, side))?.iter().zip(config.passes()) {
-        params += (summary.params() * passes.networks * place.dtype.size_in_bytes()) as u64;
+        params += (summary.params() * passes.networks * device_config.dtype.size_in_bytes()) as u64;
         let alive = |checkpointing| batch * summary.activations(checkpointing) * passes.alive as u64;
         (kept, recomputed) = (kept + alive(false), recomputed + alive(true));
         largest = largest.max(batch * summary.largest());

@@ -13,8 +13,8 @@ pub(super) struct DevicePrefetcher {
 }
 
 impl DevicePrefetcher {
-    pub(super) fn new(place: &DeviceConfig) -> Result<Self> {
-        Ok(DevicePrefetcher { uploader: Uploader::new(&place.device)?, dtype: place.dtype })
+    pub(super) fn new(device_config: &DeviceConfig) -> Result<Self> {
+        Ok(DevicePrefetcher { uploader: Uploader::new(&device_config.device)?, dtype: device_config.dtype })
     }
 
     pub(super) fn take(&mut self, batch: Batch) -> Result<Batch> {

@@ -61,7 +61,7 @@ pub(super) fn run_info(job: &Job) -> RunInfo {
         method: job.method.name.into(),
         version: job.version.clone(),
         revision: job.revision.clone(),
-        device: device_name(&job.place.device),
+        device: device_name(&job.device_config.device),
         instruction_set: checkpoint::instruction_set(),
         seed: job.config.train().seed,
         argv: job.argv.clone(),

@@ -46,13 +46,13 @@ impl Previews {
     }
 
     /// What the networks make of them now.
-    pub(super) fn show(&mut self, method: &mut dyn Method, place: &DeviceConfig) -> Result<Shown> {
+    pub(super) fn show(&mut self, method: &mut dyn Method, device_config: &DeviceConfig) -> Result<Shown> {
         let batch = match &self.batch {
             Some(batch) => batch,
-            None => self.batch.insert(to_device(training_batch(&*self.dataset, self.seed)?, place)?),
+            None => self.batch.insert(to_device(training_batch(&*self.dataset, self.seed)?, device_config)?),
         };
         let panels = averaged(method, |method| method.preview(batch))?;
-        let (held_out, warning) = match averaged(method, |method| self.held_out(method, place)) {
+        let (held_out, warning) = match averaged(method, |method| self.held_out(method, device_config)) {
             Ok(held_out) => (held_out, None),
             Err(error) => {
                 self.held_out = None;
@@ -62,7 +62,7 @@ impl Previews {
         Ok(Shown { panels, held_out, warning })
     }
 
-    fn held_out(&mut self, method: &dyn Method, place: &DeviceConfig) -> Result<Vec<HeldOut>> {
+    fn held_out(&mut self, method: &dyn Method, device_config: &DeviceConfig) -> Result<Vec<HeldOut>> {
         let Some(dataset) = &self.held_out else { return Ok(Vec::new()) };
         if self.items.is_empty() {
             let key = Key::new(self.seed, Purpose::Augment).at(0);
@@ -71,7 +71,7 @@ impl Previews {
             self.items = items.collect::<Result<_>>()?;
         }
         let shown = self.items.iter().map(|item| {
-            let panels = method.preview(&to_device(item.clone(), place)?)?;
+            let panels = method.preview(&to_device(item.clone(), device_config)?)?;
             Ok(HeldOut { name: item.names.join(", "), panels })
         });
         shown.collect()

@@ -47,7 +47,7 @@ pub fn probe(mut job: Job, steps: u64) -> Result<Probe> {
         job.config = (job.method.resolve)(&[ConfigSource::saved(&*job.config)?, without])?;
     }
     let Prepared { train, dataset, loader, validator, mut method, memory, warnings, .. } = prepare(&mut job)?;
-    let mut prefetcher = DevicePrefetcher::new(&job.place)?;
+    let mut prefetcher = DevicePrefetcher::new(&job.device_config)?;
     let per_epoch = loader.batches_per_epoch() as u64;
     let lr = LrScheduler::new(&train).of_epoch(1);
     let of_step = train.accumulate.min(per_epoch) as usize;

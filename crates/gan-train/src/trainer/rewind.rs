@@ -49,7 +49,7 @@ impl Run<'_> {
             false => state::check(dir, snapshot, method),
         };
         let loaded = load_latest_checked(&*self.storage, &run, Some(self.spec.name), check)?;
-        let restored = state::restore(&loaded, self.method, &mut self.rate, &self.place.device)?;
+        let restored = state::restore(&loaded, self.method, &mut self.rate, &self.device_config.device)?;
         self.step = loaded.snapshot.step;
         self.rewinds += 1;
         self.loader = self.loader.reordered(self.rewinds);

@@ -40,7 +40,7 @@ pub(super) struct Run<'a> {
     pub(super) loader: Loader,
     pub(super) train: TrainConfig,
     pub(super) rate: LrScheduler,
-    pub(super) place: DeviceConfig,
+    pub(super) device_config: DeviceConfig,
     pub(super) prefetcher: DevicePrefetcher,
     pub(super) batch_size: u64,
     pub(super) step: u64,
@@ -276,7 +276,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.check_folder()?;
-        let shown = self.previews.show(self.method, &self.place)?;
+        let shown = self.previews.show(self.method, &self.device_config)?;
         self.emit(Event::Preview { step: self.step, epoch, panels: shown.panels, held_out: shown.held_out });
         if let Some(message) = shown.warning {
             self.emit(Event::Warning { step: self.step, message });

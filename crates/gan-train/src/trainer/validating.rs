@@ -21,7 +21,7 @@ pub(super) fn open(job: &Job, training: &dyn Dataset) -> Result<Option<Validator
         return Err(Error::Config { origin: "configuration".into(), message: message.into() });
     }
     let options = Options {
-        device: job.place.clone(),
+        device: job.device_config.clone(),
         precision: train.precision,
         math: train.math_mode(),
         // Steps are captured on this device.

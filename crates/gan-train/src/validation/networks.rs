@@ -10,16 +10,16 @@ use gan_metrics::networks::{INCEPTION, InceptionV3, Lpips, LpipsNet, WeightFiles
 use gan_metrics::protocol::Protocol;
 
 /// LPIPS over AlexNet, its authors' choice for evaluation.
-pub(super) fn lpips(place: &DeviceConfig, files: &WeightFiles) -> Result<Box<dyn Measure>> {
-    let device = place.device.clone();
+pub(super) fn lpips(device_config: &DeviceConfig, files: &WeightFiles) -> Result<Box<dyn Measure>> {
+    let device = device_config.device.clone();
     let network = Lpips::find(LpipsNet::Alex, files, &device, DType::F32)?;
     Ok(mean_of(move |made, real| Ok(network.of_images(made, real, &device)?)))
 }
 
 /// Kernel Inception Distance of the translations and the images of their domain, by the protocol of clean-fid.
-pub(super) fn kid(place: &DeviceConfig, files: &WeightFiles) -> Result<Box<dyn Measure>> {
+pub(super) fn kid(device_config: &DeviceConfig, files: &WeightFiles) -> Result<Box<dyn Measure>> {
     let (path, digest) = files.find("inception", &INCEPTION)?;
-    let device = place.device.clone();
+    let device = device_config.device.clone();
     let network = InceptionV3::load(&path, &device, DType::F32)?;
     let kind = if device.is_cpu() { "cpu" } else { "cuda" };
     // The real images are the same each time.

@@ -270,11 +270,11 @@ mod tests {
         let own = ["data.mode=unpaired", "max_dataset_size=2", "workers=0", "validation.every=1"];
         let settings = spec.smoke_overrides.iter().chain(&own).map(|s| ConfigSource::Setting((*s).into()));
         let config: Box<dyn MethodConfig> = (spec.resolve)(&settings.collect::<Vec<_>>()).unwrap();
-        let (data, place) = (config.data(), DeviceConfig::cpu());
+        let (data, device_config) = (config.data(), DeviceConfig::cpu());
         let training = gan_data::open(&data).unwrap();
-        let options = Options { device: place.clone(), ..Options::default() };
+        let options = Options { device: device_config.clone(), ..Options::default() };
         let validator = Validator::open(config.validation(), &data, &*training, config.model(), options, run);
-        (config.build(&place).unwrap(), validator.unwrap().unwrap())
+        (config.build(&device_config).unwrap(), validator.unwrap().unwrap())
     }
 
     #[test]

@@ -45,11 +45,11 @@ impl Case {
         size: (usize, usize),
         n: usize,
         settings: &[String],
-        place: DeviceConfig,
+        device_config: DeviceConfig,
     ) -> anyhow::Result<Self> {
         match name.split_once('-') {
-            Some(("infer", network)) => translation(network, size, n, settings, &place),
-            Some(("step", method)) => training(method, size, n, settings, &place),
+            Some(("infer", network)) => translation(network, size, n, settings, &device_config),
+            Some(("step", method)) => training(method, size, n, settings, &device_config),
             _ => anyhow::bail!("there is no case {name}"),
         }
     }
@@ -88,10 +88,10 @@ fn translation(
     size: (usize, usize),
     n: usize,
     settings: &[String],
-    place: &DeviceConfig,
+    device_config: &DeviceConfig,
 ) -> anyhow::Result<Case> {
     let train = numerics_of(settings)?;
-    numerics::check(train.precision, place)?;
+    numerics::check(train.precision, device_config)?;
     let ctx = Ctx { precision: train.precision, math: train.math_mode(), ..Ctx::translate() };
     let (arch, input_nc, ngf) = match network {
         "resnet9" => (Arch::Resnet9Blocks, 3, 64),
@@ -103,17 +103,17 @@ fn translation(
     require_multiple(size, config.size_multiple())?;
     // Drawn as for training, then built as for translation, where weights never change.
     let weights = {
-        let (store, _) = ParamStore::build(place.dtype, &place.device, |b| config.build(b.clone()))?;
+        let (store, _) = ParamStore::build(device_config.dtype, &device_config.device, |b| config.build(b.clone()))?;
         store.init(&Init::default(), Key::new(0, Purpose::Init))?;
         store.state_dict("")?
     };
-    let vb = VarBuilder::from_tensors(weights.into_iter().collect(), place.dtype, &place.device);
+    let vb = VarBuilder::from_tensors(weights.into_iter().collect(), device_config.dtype, &device_config.device);
     let x = match arch {
         Arch::Global | Arch::Local => {
-            let batch = to_device(labelled(size, n)?, place)?;
-            Condition::new(&batch, LABELS, place.dtype)?
+            let batch = to_device(labelled(size, n)?, device_config)?;
+            Condition::new(&batch, LABELS, device_config.dtype)?
         }
-        _ => Condition::Planes(images(0, size, n)?.to_device(&place.device)?),
+        _ => Condition::Planes(images(0, size, n)?.to_device(&device_config.device)?),
     };
     let generator = config.build(vb)?;
     let generator = match train.cuda_graphs {
@@ -134,7 +134,7 @@ fn training(
     size: (usize, usize),
     n: usize,
     settings: &[String],
-    place: &DeviceConfig,
+    device_config: &DeviceConfig,
 ) -> anyhow::Result<Case> {
     let method = find(METHODS, if name == "fastcut" { "cut" } else { name })?;
     let mut vgg19 = None;
@@ -155,11 +155,11 @@ fn training(
     let config = (method.resolve)(&layers)?;
     require_multiple(size, config.model().generators[0].config.size_multiple())?;
     let batch = if name == "pix2pixhd" { labelled(size, n)? } else { paired(size, n)? };
-    let batch = to_device(batch, place)?;
+    let batch = to_device(batch, device_config)?;
     let train = config.train();
-    numerics::check(train.precision, place)?;
+    numerics::check(train.precision, device_config)?;
     let batches = vec![batch; train.accumulate as usize];
-    Ok(Case::Step { method: build_method(&*config, place)?, batches, done: 0 })
+    Ok(Case::Step { method: build_method(&*config, device_config)?, batches, done: 0 })
 }
 
 /// Images `[n, 3, h, w]` in [-1, 1], on the host.

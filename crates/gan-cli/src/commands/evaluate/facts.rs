@@ -39,7 +39,7 @@ impl Facts {
         });
         Facts {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            device: args.place.device.clone(),
+            device: args.device_config.device.clone(),
             sources: [&measured.fake, &measured.real].map(|set| set.source.clone()),
             step: measured.step,
             protocol: args.protocol.name().to_owned(),

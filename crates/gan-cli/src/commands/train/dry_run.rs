@@ -14,7 +14,7 @@ const STEPS: u64 = 2;
 
 /// Makes the steps, and prints what a run would be. Nothing is written.
 pub(super) fn run(job: Job, start: &Start, origins: &Origins, as_json: bool) -> anyhow::Result<Done> {
-    let (train, place) = (job.config.train().clone(), job.place.clone());
+    let (train, device_config) = (job.config.train().clone(), job.device_config.clone());
     let (method, run) = (job.method, job.run.clone());
     let values = job.config.to_table()?;
     let settings: Vec<_> = (method.docs)()?
@@ -32,7 +32,7 @@ pub(super) fn run(job: Job, start: &Start, origins: &Origins, as_json: bool) -> 
     let probe = probe(job, STEPS)?;
     let seconds = probe.seconds.last().copied().unwrap_or(0.0);
     let total_seconds = seconds * probe.total_steps as f64;
-    let peak = peak_mib(&place.device)?;
+    let peak = peak_mib(&device_config.device)?;
     // Those that stay, and the one that is written before the oldest goes.
     let kept = match train.keep {
         0 => None,

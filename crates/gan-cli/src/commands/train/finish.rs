@@ -27,7 +27,10 @@ impl Launch {
         if self.json {
             let Outcome { finish, step, best } = &outcome;
             let checkpoint = self.out.join("checkpoints").join(step.to_string());
-            out!("{}", json!({ "finish": finish, "step": step, "best": best, "run": self.out, "checkpoint": checkpoint }));
+            out!(
+                "{}",
+                json!({ "finish": finish, "step": step, "best": best, "run": self.out, "checkpoint": checkpoint })
+            );
         }
         if outcome.finish == Finish::Interrupted {
             self.interrupted(&outcome);

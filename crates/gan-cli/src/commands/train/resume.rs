@@ -24,7 +24,7 @@ pub(super) fn method(args: &Args) -> anyhow::Result<&'static MethodSpec> {
     let of_run = if args.resume { of_run(&args.out) } else { None };
     match (named, of_run) {
         (Some(named), Some(of_run)) if named.name != of_run.name => {
-            let command = command(&format!("train {}", of_run.name), &args.out, &args.place.device);
+            let command = command(&format!("train {}", of_run.name), &args.out, &args.device_config.device);
             let (out, is, not) = (args.out.display(), of_run.name, named.name);
             bail!(Coded(BAD_MODEL, format!("{out}: this run is {is}, not {not}; resume it with: {command}")))
         }

@@ -20,7 +20,7 @@ pub(super) enum Direction {
 
 /// Opens the device and the model; says what there is to know of it.
 pub(super) fn open(args: &Args) -> anyhow::Result<Model> {
-    let device = args.place.open()?;
+    let device = args.device_config.open()?;
     args.precision.check(&device)?;
     let chosen = args.checkpoint.of(&args.model)?;
     let trained = if is_weight_file(&args.model) {

@@ -137,8 +137,8 @@ impl MethodConfig for Config {
         image_model("cut", one_generator(self.generator.clone(), &data), &data)
     }
 
-    fn build(&self, place: &DeviceConfig) -> crate::Result<Box<dyn Method>> {
-        Ok(Box::new(Cut::new(self, place)?))
+    fn build(&self, device_config: &DeviceConfig) -> crate::Result<Box<dyn Method>> {
+        Ok(Box::new(Cut::new(self, device_config)?))
     }
 }
 

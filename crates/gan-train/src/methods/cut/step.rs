@@ -35,19 +35,21 @@ impl Cut {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
     /// the device does not have; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
-    pub fn new(config: &Config, place: &DeviceConfig) -> Result<Self> {
+    pub fn new(config: &Config, device_config: &DeviceConfig) -> Result<Self> {
         validate(config)?;
-        numerics::check(config.train.precision, place)?;
+        numerics::check(config.train.precision, device_config)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
         let side = 4 * gc.size_multiple();
         let features = gc.build(Builder::shapes_only())?.feature_sizes(&config.loss.nce_layers, (side, side))?;
         let widths = features.into_iter().map(|(channels, ..)| channels).collect();
         let fc = PatchSampleConfig { kind: config.head.arch, widths, nc: config.head.netf_nc };
-        let (g_store, g) = ParamStore::build(place.dtype, &place.device, |b| gc.build(b.pp("g")))?;
-        let (d_store, d) = ParamStore::build(place.dtype, &place.device, |b| dc.build(gc.output_nc, b.pp("d")))?;
+        let (g_store, g) = ParamStore::build(device_config.dtype, &device_config.device, |b| gc.build(b.pp("g")))?;
+        let (d_store, d) =
+            ParamStore::build(device_config.dtype, &device_config.device, |b| dc.build(gc.output_nc, b.pp("d")))?;
         let (f_store, f) = match fc.kind {
             NetF::MlpSample => {
-                let (store, f) = ParamStore::build(place.dtype, &place.device, |b| fc.build(b.pp("f")))?;
+                let (store, f) =
+                    ParamStore::build(device_config.dtype, &device_config.device, |b| fc.build(b.pp("f")))?;
                 (Some(store), f)
             }
             NetF::Sample => (None, fc.build(Builder::shapes_only())?),
@@ -66,7 +68,7 @@ impl Cut {
             opt_g: optimizer(g_store)?,
             opt_d: optimizer(d_store)?,
             opt_f: f_store.map(optimizer).transpose()?,
-            augment: Augmentation::new(&config.augment, "ada_p", 0, config.loss.gan_mode, place)?,
+            augment: Augmentation::new(&config.augment, "ada_p", 0, config.loss.gan_mode, device_config)?,
             loss: config.loss.clone(),
             train: config.train.clone(),
         })

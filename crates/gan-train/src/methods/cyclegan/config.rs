@@ -116,8 +116,8 @@ impl MethodConfig for Config {
         image_model("cyclegan", generators, &self.data())
     }
 
-    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
-        Ok(Box::new(CycleGan::new(self, place)?))
+    fn build(&self, device_config: &DeviceConfig) -> Result<Box<dyn Method>> {
+        Ok(Box::new(CycleGan::new(self, device_config)?))
     }
 }
 

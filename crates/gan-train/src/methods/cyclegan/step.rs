@@ -41,17 +41,17 @@ impl CycleGan {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
     /// the device does not have; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
-    pub fn new(config: &Config, place: &DeviceConfig) -> Result<Self> {
+    pub fn new(config: &Config, device_config: &DeviceConfig) -> Result<Self> {
         validate(config)?;
-        numerics::check(config.train.precision, place)?;
+        numerics::check(config.train.precision, device_config)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
-        let (g_store, (g_a, g_b)) = ParamStore::build(place.dtype, &place.device, |b| {
+        let (g_store, (g_a, g_b)) = ParamStore::build(device_config.dtype, &device_config.device, |b| {
             Ok((gc.build(b.pp("g_a"))?, config.generator_b().build(b.pp("g_b"))?))
         })?;
-        let (d_store, (d_a, d_b)) = ParamStore::build(place.dtype, &place.device, |b| {
+        let (d_store, (d_a, d_b)) = ParamStore::build(device_config.dtype, &device_config.device, |b| {
             Ok((dc.build(gc.output_nc, b.pp("d_a"))?, dc.build(gc.input_nc, b.pp("d_b"))?))
         })?;
-        let augment = |name| Augmentation::new(&config.augment, name, 0, config.loss.gan_mode, place);
+        let augment = |name| Augmentation::new(&config.augment, name, 0, config.loss.gan_mode, device_config);
         let key = Key::new(config.train.seed, Purpose::Init);
         g_store.init(&Init { init_type: gc.init_type, init_gain: gc.init_gain, ..Init::default() }, key)?;
         d_store.init(&Init { init_type: dc.init_type, init_gain: dc.init_gain, ..Init::default() }, key)?;

@@ -83,8 +83,8 @@ impl MethodConfig for Config {
         image_model("pix2pix", one_generator(self.generator.clone(), &data), &data)
     }
 
-    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
-        Ok(Box::new(Pix2Pix::new(self, place)?))
+    fn build(&self, device_config: &DeviceConfig) -> Result<Box<dyn Method>> {
+        Ok(Box::new(Pix2Pix::new(self, device_config)?))
     }
 }
 

@@ -33,13 +33,14 @@ impl Pix2Pix {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for a configuration that contradicts itself and for a precision that
     /// the device does not have; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory for the networks.
-    pub fn new(config: &Config, place: &DeviceConfig) -> Result<Self> {
+    pub fn new(config: &Config, device_config: &DeviceConfig) -> Result<Self> {
         validate(config)?;
-        numerics::check(config.train.precision, place)?;
+        numerics::check(config.train.precision, device_config)?;
         let (gc, dc) = (&config.generator, &config.discriminator);
-        let (g_store, g) = ParamStore::build(place.dtype, &place.device, |b| gc.build(b.pp("g")))?;
-        let (d_store, d) =
-            ParamStore::build(place.dtype, &place.device, |b| dc.build(gc.input_nc + gc.output_nc, b.pp("d")))?;
+        let (g_store, g) = ParamStore::build(device_config.dtype, &device_config.device, |b| gc.build(b.pp("g")))?;
+        let (d_store, d) = ParamStore::build(device_config.dtype, &device_config.device, |b| {
+            dc.build(gc.input_nc + gc.output_nc, b.pp("d"))
+        })?;
         let key = Key::new(config.train.seed, Purpose::Init);
         g_store.init(&Init { init_type: gc.init_type, init_gain: gc.init_gain, ..Init::default() }, key)?;
         d_store.init(&Init { init_type: dc.init_type, init_gain: dc.init_gain, ..Init::default() }, key)?;
@@ -49,7 +50,7 @@ impl Pix2Pix {
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
             pool: ImagePool::new(config.train.pool_size).of_channels(gc.input_nc + gc.output_nc),
-            augment: Augmentation::new(&config.augment, "ada_p", gc.input_nc, config.loss.gan_mode, place)?,
+            augment: Augmentation::new(&config.augment, "ada_p", gc.input_nc, config.loss.gan_mode, device_config)?,
             loss: config.loss.clone(),
             train: config.train.clone(),
             colorization: config.data.mode == DataMode::Colorization,

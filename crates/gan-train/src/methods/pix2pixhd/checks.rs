@@ -124,8 +124,8 @@ impl MethodConfig for Config {
         model
     }
 
-    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
-        Ok(Box::new(Pix2PixHd::new(self, place)?))
+    fn build(&self, device_config: &DeviceConfig) -> Result<Box<dyn Method>> {
+        Ok(Box::new(Pix2PixHd::new(self, device_config)?))
     }
 }
 

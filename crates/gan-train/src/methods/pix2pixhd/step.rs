@@ -41,16 +41,17 @@ impl Pix2PixHd {
     /// the device does not have; [`Error::Loss`](crate::Error::Loss) if the weights of VGG19 cannot be used; those of
     /// [`TrainedModel::open_with`](gan_translate::TrainedModel::open_with) for `load_pretrain`; [`Error::Tensor`](crate::Error::Tensor) if the device has no memory
     /// for the networks.
-    pub fn new(config: &Config, place: &DeviceConfig) -> Result<Self> {
+    pub fn new(config: &Config, device_config: &DeviceConfig) -> Result<Self> {
         validate(config)?;
-        numerics::check(config.train.precision, place)?;
+        numerics::check(config.train.precision, device_config)?;
         let (gc, dc) = (config.generator(), &config.discriminator);
-        let (g_store, (g, e)) = ParamStore::build(place.dtype, &place.device, |b| {
+        let (g_store, (g, e)) = ParamStore::build(device_config.dtype, &device_config.device, |b| {
             let e = config.encoder.instance_feat.then(|| config.encoder().build(b.pp("e")));
             Ok((gc.build(b.pp("g"))?, e.transpose()?))
         })?;
         let d_nc = config.condition_nc() + gc.output_nc;
-        let (d_store, d) = ParamStore::build(place.dtype, &place.device, |b| dc.build(d_nc, b.pp("d")))?;
+        let (d_store, d) =
+            ParamStore::build(device_config.dtype, &device_config.device, |b| dc.build(d_nc, b.pp("d")))?;
         let key = Key::new(config.train.seed, Purpose::Init);
         let bias = BiasInit::Uniform;
         g_store.init(&Init { init_type: gc.init_type, init_gain: gc.init_gain, bias }, key)?;
@@ -67,10 +68,16 @@ impl Pix2PixHd {
             opt_g: Optimizer::new(g_store, config.train.beta1)?,
             opt_d: Optimizer::new(d_store, config.train.beta1)?,
             pool: ImagePool::new(config.train.pool_size).of_channels(d_nc),
-            augment: Augmentation::new(&config.augment, "ada_p", config.condition_nc(), config.loss.gan_mode, place)?,
-            perceptual: perceptual_loss(config, place)?,
+            augment: Augmentation::new(
+                &config.augment,
+                "ada_p",
+                config.condition_nc(),
+                config.loss.gan_mode,
+                device_config,
+            )?,
+            perceptual: perceptual_loss(config, device_config)?,
             config: config.clone(),
-            dtype: place.dtype,
+            dtype: device_config.dtype,
             notes,
         })
     }
@@ -215,11 +222,11 @@ pub(super) fn vgg19_file(config: &Config) -> PathBuf {
 }
 
 /// The perceptual loss, with VGG19's weights.
-fn perceptual_loss(config: &Config, place: &DeviceConfig) -> Result<Option<PerceptualLoss>> {
+fn perceptual_loss(config: &Config, device_config: &DeviceConfig) -> Result<Option<PerceptualLoss>> {
     if config.loss.perceptual == Perceptual::None {
         return Ok(None);
     }
-    let vgg = Vgg19::load(&vgg19_file(config), place.dtype, &place.device)?
+    let vgg = Vgg19::load(&vgg19_file(config), device_config.dtype, &device_config.device)?
         .with_precision(config.train.precision)
         .with_math(config.train.math_mode());
     Ok(Some(PerceptualLoss::new(vgg)))

@@ -90,8 +90,8 @@ impl<C: MethodConfig + Serialize> MethodConfig for Injected<C> {
         self.0.model()
     }
 
-    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
-        Ok(Box::new(InjectedMethod(self.0.build(place)?)))
+    fn build(&self, device_config: &DeviceConfig) -> Result<Box<dyn Method>> {
+        Ok(Box::new(InjectedMethod(self.0.build(device_config)?)))
     }
 }
 
@@ -246,9 +246,10 @@ fn go(spec: &'static MethodSpec, run: &Path, config: Box<dyn MethodConfig>, resu
         dataset: None,
         run: run.to_path_buf(),
         resume,
-        place: DeviceConfig::cpu(),
+        device_config: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "test".into(),
+        revision: None,
         stop: Arc::default(),
         observers: Vec::new(),
         ranks: Arc::new(Single),

@@ -62,8 +62,8 @@ impl MethodConfig for Poisoned {
         self.0.model()
     }
 
-    fn build(&self, place: &DeviceConfig) -> Result<Box<dyn Method>> {
-        Ok(Box::new(PoisonedMethod(self.0.build(place)?)))
+    fn build(&self, device_config: &DeviceConfig) -> Result<Box<dyn Method>> {
+        Ok(Box::new(PoisonedMethod(self.0.build(device_config)?)))
     }
 }
 
@@ -182,7 +182,7 @@ fn go_on(
         dataset: None,
         run: run.to_path_buf(),
         resume,
-        place: DeviceConfig::cpu(),
+        device_config: DeviceConfig::cpu(),
         argv: Vec::new(),
         version: "test".into(),
         revision: None,

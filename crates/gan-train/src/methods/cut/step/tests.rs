@@ -7,7 +7,7 @@ use gan_nets::{Arch, DiscriminatorConfig, GeneratorConfig};
 
 const SIDE: usize = 32;
 
-fn place() -> DeviceConfig {
+fn device_config() -> DeviceConfig {
     DeviceConfig { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F64 }
 }
 
@@ -26,7 +26,7 @@ fn config(change: impl Fn(&mut Config)) -> Config {
 fn image(part: u64, n: usize) -> Tensor {
     let mut values = vec![0f32; n * 3 * SIDE * SIDE];
     Key::new(3, Purpose::Test).at(part).fill_normal(0, &mut values);
-    let values = Tensor::from_vec(values, (n, 3, SIDE, SIDE), &place().device).unwrap();
+    let values = Tensor::from_vec(values, (n, 3, SIDE, SIDE), &device_config().device).unwrap();
     values.to_dtype(DType::F64).unwrap().tanh().unwrap()
 }
 
@@ -40,7 +40,7 @@ fn at(step: u64) -> StepContext {
 
 /// The losses and gradients of a step.
 fn step(config: &Config, batch: &Batch, cx: &StepContext) -> Vec<(String, Vec<f64>)> {
-    let mut method = Cut::new(config, &place()).unwrap();
+    let mut method = Cut::new(config, &device_config()).unwrap();
     let losses = method.step(batch, cx).unwrap();
     let mut out: Vec<_> = losses.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
     for (network, optimizer, _) in method.state().optimizers {
@@ -105,7 +105,7 @@ fn a_mirrored_step_compares_the_same_places() {
     let symmetric = ((&both.a + mirrored_images(&both.a).unwrap()).unwrap() * 0.5).unwrap();
     let batch = Batch { a: symmetric, ..both };
     let run = |flip: bool| {
-        let mut method = Cut::new(&config, &place()).unwrap();
+        let mut method = Cut::new(&config, &device_config()).unwrap();
         let sizes = method.g.feature_sizes(&config.loss.nce_layers, (SIDE, SIDE)).unwrap();
         let draws = Draws::new(&config.loss, &at(7), [&sizes, &[]], batch.a.device()).unwrap();
         let losses = method.step_with(&batch, &at(7), &Draws { flip, ..draws }).unwrap();
@@ -120,10 +120,10 @@ fn a_mirrored_step_compares_the_same_places() {
 #[test]
 fn choices_belong_to_their_step() {
     let config = config(|c| c.loss.flip_equivariance = true);
-    let cut = Cut::new(&config, &place()).unwrap();
+    let cut = Cut::new(&config, &device_config()).unwrap();
     let sizes = cut.g.feature_sizes(&config.loss.nce_layers, (SIDE, SIDE)).unwrap();
     assert_eq!(sizes[..2], [(3, SIDE + 6, SIDE + 6), (8, SIDE, SIDE)]);
-    let draws = |step| Draws::new(&config.loss, &at(step), [&sizes, &sizes], &place().device).unwrap();
+    let draws = |step| Draws::new(&config.loss, &at(step), [&sizes, &sizes], &device_config().device).unwrap();
     let values = |t: &Tensor| t.to_vec1::<u32>().unwrap();
     let (one, again, other) = (draws(1), draws(1), draws(2));
     for i in 0..sizes.len() {
@@ -134,13 +134,13 @@ fn choices_belong_to_their_step() {
     }
     let flips = (0..400).filter(|&step| cut.graph_key(&at(step)) != cut.graph_key(&at(0))).count();
     assert!((160..240).contains(&flips), "{flips}");
-    let never = Cut::new(&super::tests::config(|_| ()), &place()).unwrap();
+    let never = Cut::new(&super::tests::config(|_| ()), &device_config()).unwrap();
     assert!((0..50).all(|step| never.graph_key(&at(step)) == Some(0)));
 }
 
 #[test]
 fn a_head_without_perceptrons_has_no_state() {
-    let mut method = Cut::new(&config(|c| c.head.arch = NetF::Sample), &place()).unwrap();
+    let mut method = Cut::new(&config(|c| c.head.arch = NetF::Sample), &device_config()).unwrap();
     let losses = method.step(&batch(1), &at(0)).unwrap();
     assert!(losses.iter().all(|(_, value)| value.to_scalar::<f64>().unwrap().is_finite()));
     let names: Vec<_> = method.state().optimizers.into_iter().map(|(name, ..)| name).collect();

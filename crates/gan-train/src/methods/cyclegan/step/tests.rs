@@ -8,7 +8,7 @@ use gan_nets::{Arch, DiscriminatorConfig, GeneratorConfig};
 
 const SIDE: usize = 32;
 
-fn place() -> DeviceConfig {
+fn device_config() -> DeviceConfig {
     DeviceConfig { device: gan_kernels::device::test_device().unwrap(), dtype: DType::F64 }
 }
 
@@ -28,7 +28,7 @@ fn batch(n: usize) -> Batch {
     let image = |part: u64| {
         let mut values = vec![0f32; n * 3 * SIDE * SIDE];
         Key::new(3, Purpose::Test).at(part).fill_normal(0, &mut values);
-        let values = Tensor::from_vec(values, (n, 3, SIDE, SIDE), &place().device).unwrap();
+        let values = Tensor::from_vec(values, (n, 3, SIDE, SIDE), &device_config().device).unwrap();
         values.to_dtype(DType::F64).unwrap().tanh().unwrap()
     };
     Batch { a: image(0), b: Some(image(1)), inst: None, names: vec![String::new(); n] }
@@ -36,7 +36,7 @@ fn batch(n: usize) -> Batch {
 
 /// The losses and gradients of a step.
 fn step(config: &Config, n: usize, join: bool) -> Vec<(String, Vec<f64>)> {
-    let mut method = CycleGan::new(config, &place()).unwrap();
+    let mut method = CycleGan::new(config, &device_config()).unwrap();
     (method.fusion_g, method.fusion_d) = (method.fusion_g.forced(join), method.fusion_d.forced(join));
     let losses = method.step(&batch(n), &StepContext { epoch: 1, step: 0, update: 0, lr: 2e-4, seed: 0 }).unwrap();
     let mut out: Vec<_> = losses.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
@@ -88,7 +88,7 @@ fn what_passes_together_is_what_passes_one_by_one() {
 
 #[test]
 fn images_of_unequal_sizes_pass_one_by_one() {
-    let mut method = CycleGan::new(&config(), &place()).unwrap();
+    let mut method = CycleGan::new(&config(), &device_config()).unwrap();
     (method.fusion_g, method.fusion_d) = (method.fusion_g.forced(true), method.fusion_d.forced(true));
     let batch = batch(1);
     let narrower = batch.b.as_ref().unwrap().narrow(3, 0, SIDE - 4).unwrap().contiguous().unwrap();

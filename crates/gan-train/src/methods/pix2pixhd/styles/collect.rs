@@ -61,11 +61,11 @@ struct Found {
 pub fn encode_features(
     trained: &TrainedModel,
     data: Option<&Path>,
-    (place, limit): (&DeviceConfig, Option<&MemoryLimit>),
+    (device_config, limit): (&DeviceConfig, Option<&MemoryLimit>),
     storage: &dyn Storage,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<StyleReport> {
-    let encoder = FeatureEncoder::load(trained, place).map_err(|error| match error {
+    let encoder = FeatureEncoder::load(trained, device_config).map_err(|error| match error {
         gan_translate::Error::NoEncoder => refused(
             trained,
             "this model has no styles: they need an instance feature encoder (pix2pixhd trained with encoder.instance_feat=true)",
@@ -80,7 +80,7 @@ pub fn encode_features(
     progress(0, images);
     // Training counts epochs from 1, so that epoch 0 has crops of its own.
     for (i, batch) in loader.epoch(0, 0).enumerate() {
-        collect((&encoder, limit), &to_device(batch?, place)?, &mut found)?;
+        collect((&encoder, limit), &to_device(batch?, device_config)?, &mut found)?;
         progress(i + 1, images);
     }
     let (clusters, labels) = cluster(&encoder, &found, Key::new(seed, Purpose::Style).at_name("clusters"));
