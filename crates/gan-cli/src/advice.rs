@@ -16,7 +16,7 @@ use std::path::Path;
 /// processes.
 #[rustfmt::skip]
 const APART: &[&str] = &[
-    "all", "bench", "example", "features", "path", "release", "test", "workspace",
+    "all", "bench", "example", "features", "lib", "path", "release", "test", "workspace",
     "accept-licence", "allow-dirty", "base-url", "catalog", "check", "dir", "dry-run", "list", "no-verify", "offline", "only", "program",
     "rm", "strip-components", "target", "without-nccl",
     "resize_or_crop", "logdir", "directory",

@@ -26,11 +26,14 @@ pub fn keep_tensors(source: &Path, target: &Path, prefixes: &[String]) -> Result
     subset::keep(source, target, prefixes).map_err(|refusal| refusal.of("file", "memory"))
 }
 
+/// First and last byte, and the size of the whole.
+type Range = (Option<(u64, u64)>, Option<u64>);
+
 /// What is made of the headers of an answer.
 #[derive(Debug)]
 pub struct Headers {
-    /// First and last byte, and the size of the whole.
-    pub content_range: Option<(Option<(u64, u64)>, Option<u64>)>,
+    /// What `Content-Range` says.
+    pub content_range: Option<Range>,
     /// What `If-Range` would carry.
     pub validator: Option<String>,
     /// A sha256 of the whole.

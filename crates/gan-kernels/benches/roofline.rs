@@ -7,6 +7,8 @@
 
 mod shapes;
 
+#![allow(clippy::print_stdout)] // the table is what it is for
+
 use candle_core::{Device, Tensor};
 use gan_kernels::act::Act;
 use gan_kernels::conv::{Conv2d, ConvTranspose2d, conv_transpose2d_act, conv2d_act};

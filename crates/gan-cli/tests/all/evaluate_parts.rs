@@ -3,6 +3,7 @@
 
 use crate::evaluate::{json, pairs, write_inception};
 use crate::support::{Bench, Ran, tiny_in};
+use serde_json::Value;
 use std::fs;
 
 /// Without a cache, which would tell the second report that nothing was computed.
@@ -32,6 +33,20 @@ fn joined<'a>(parts: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
     [&["evaluate", "--join"][..], &parts.iter().map(String::as_str).collect::<Vec<_>>(), more].concat()
 }
 
+/// The same, numbers to rounding.
+fn alike(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| alike(a, b)))
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
+        _ => match (a.as_f64(), b.as_f64()) {
+            (Some(a), Some(b)) => (a - b).abs() <= 1e-5 * a.abs().max(1.0),
+            _ => a == b,
+        },
+    }
+}
+
 /// Values and features, what is left out and why, sizes, notes: every figure in the order of the images.
 #[test]
 fn parts_make_the_report_of_one_call() {
@@ -42,7 +57,7 @@ fn parts_make_the_report_of_one_call() {
     let all = [&folders[..], &["--allow-other-weights"]].concat();
     let named = [&folders[..], &["--metrics", "psnr,l1"]].concat();
     bench.ok(tiny_in("pix2pix", "trained", &["max_steps=1"]));
-    let model = ["evaluate", "--model", "trained", "--limit", "5"];
+    let model = ["evaluate", "--model", "trained", "--limit", "5", "--allow-other-weights"];
     for (name, args, counts) in [("all", &all[..], &[3][..]), ("named", &named, &[2, 7]), ("model", &model, &[4])] {
         let whole = ok(&bench, &[args, &["--json", "whole.json", "--seed", "7"]].concat());
         for &count in counts {
@@ -50,7 +65,9 @@ fn parts_make_the_report_of_one_call() {
             parts.reverse();
             let ran = ok(&bench, &joined(&parts, &["--json", "joined.json", "--seed", "7"]));
             assert_eq!((&ran.out, &ran.err), (&whole.out, &whole.err), "{name} in {count} parts");
-            assert_eq!(json(&bench, "joined.json"), json(&bench, "whole.json"), "{name} in {count} parts");
+            let (joined, whole) = (json(&bench, "joined.json"), json(&bench, "whole.json"));
+            // Networks compute the features of a set in batches, which the parts cut elsewhere.
+            assert!(alike(&joined, &whole), "{name} in {count} parts: {joined} {whole}");
         }
     }
 }

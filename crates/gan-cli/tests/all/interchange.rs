@@ -128,7 +128,12 @@ fn there_and_back_is_the_same_bit_by_bit() {
         }
         assert_eq!(std::fs::read(&there).unwrap(), std::fs::read(&again).unwrap(), "{name}: other bytes");
         let twice = folder.text("d.pth");
-        succeed(&["convert", &there, &twice]);
+        let told = succeed(&["convert", &there, &twice, "--json"]);
+        let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+        assert_eq!(
+            (told["file"].as_str(), told["tensors"].as_u64()),
+            (Some(&*twice), Some(state(&there).len() as u64))
+        );
         assert_eq!(std::fs::read(&back).unwrap(), std::fs::read(&twice).unwrap(), "{name}: other bytes");
     }
 }

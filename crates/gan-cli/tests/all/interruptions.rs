@@ -186,7 +186,8 @@ fn surroundings_do_not_matter() {
     let bench = Bench::new();
     std::fs::write(bench.path("a-file"), "").unwrap();
     let file = bench.path("a-file").display().to_string();
-    let surroundings: [(&str, bool, &[(&str, &str)]); 12] = [
+    type Surroundings<'a> = (&'a str, bool, &'a [(&'a str, &'a str)]);
+    let surroundings: [Surroundings<'_>; 12] = [
         ("plain", false, &[]),
         ("no environment", true, &[]),
         ("dumb terminal", false, &[("TERM", "dumb")]),

@@ -177,6 +177,15 @@ fn images_pass_through_pipes() {
 }
 
 #[test]
+fn the_first_inputs_alone_are_translated() {
+    let bench = bench();
+    ["a.png", "b.png", "c.png"].iter().for_each(|name| image(&bench.path("photos").join(name), 12, 8));
+    ok(translate(&bench, "photos", "first", &["--limit", "2"]));
+    assert_eq!(names(&bench.path("first")), ["a.png", "b.png"]);
+    translate(&bench, "photos", "none", &["--limit", "0"]).fails(2, &["--limit", "from 1"]);
+}
+
+#[test]
 fn batches_change_nothing_but_the_order_of_the_work() {
     let bench = bench();
     for i in 0..7 {

@@ -1,3 +1,4 @@
+//! Ranks meet on the loopback interface: late ones, strangers, wrong words, and nobody.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use std::thread;

@@ -15,8 +15,8 @@ fn nothing_is_lost_when_one_of_three_is_killed() {
         "generator.arch=resnet",
         "generator.n_blocks=1",
         "generator.ngf=4",
-        "load_size=16",
-        "crop_size=16",
+        "load_size=24",
+        "crop_size=24",
     ];
     bench.ok(tiny_in("pix2pix", "run", &small));
     fs::create_dir(bench.path("in")).unwrap();
