@@ -3,11 +3,9 @@
 //! For every shape the time of a forward pass, whose weights come from memory, beside two floors: the multiply-adds of a direct
 //! convolution at the measured peak of all threads, and the bytes of the weights at the measured bandwidth. A Winograd convolution may be
 //! faster than the first. `GAN_KERNELS` chooses families and instruction sets.
-#![allow(clippy::unwrap_used, missing_docs, unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, unsafe_code)]
 
 mod shapes;
-
-#![allow(clippy::print_stdout)] // the table is what it is for
 
 use candle_core::{Device, Tensor};
 use gan_kernels::act::Act;
