@@ -14,7 +14,7 @@ use gan_nets::CapturedGenerator;
 const PROGRAM: u64 = 128 << 20;
 const THREAD: u64 = 6 << 20;
 /// What the allocator takes for 100 bytes in bands, and for 100 bytes of a whole image, whose few large tensors leave larger gaps. Measured.
-const IN_BANDS: u64 = 110;
+const IN_BANDS: u64 = 128;
 const AT_ONCE: u64 = 135;
 /// Multiply-adds that a thread does in a second (those of Winograd convolution count as if it saved none), and bytes of files that move in a
 /// second, on the disk and between the system's buffers and memory, by one processor. They weigh files against computing again; results do not depend on them.

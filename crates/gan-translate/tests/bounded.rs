@@ -148,7 +148,7 @@ fn files_by_the_operators_of_devices() {
         &images(&[("g", Direction::A2b, GeneratorConfig { ngf: 8, ..resnet(3, 3) })]),
     );
     let input = folder.path().join("in.png");
-    write_image(&input, &pictures(folder.path(), 3, false, (333, 571))).unwrap();
+    write_image(&input, &photos(folder.path(), 3, false, (333, 571))).unwrap();
     let files = Files::new(&input);
     let open = |memory: u64| Model::load(&model, as_on_device(memory)).unwrap();
     let (banded, whole) = (folder.path().join("bands.png"), folder.path().join("whole.png"));
@@ -225,7 +225,7 @@ fn assert_same_files(what: &str, model: &TrainedModel, files: &Files<'_>, names:
 }
 
 /// Image files of one content: as many channels, 8 bits or 16.
-fn pictures(folder: &Path, channels: usize, deep: bool, (width, height): (usize, usize)) -> Image {
+fn photos(folder: &Path, channels: usize, deep: bool, (width, height): (usize, usize)) -> Image {
     std::fs::create_dir_all(folder).unwrap();
     let level = |i: usize| (i * 31 + i / 977 * 7) % 60_013;
     let samples = (0..width * height * channels).map(level);
@@ -250,9 +250,9 @@ fn files_are_read_and_written_row_by_row() {
     };
     // Sides that are no multiples: rows and columns are mirrored.
     let size = (461, 571);
-    let grey = pictures(folder.path(), 1, false, size);
-    let colour = pictures(folder.path(), 3, false, size);
-    let deep = pictures(folder.path(), 4, true, size);
+    let grey = photos(folder.path(), 1, false, size);
+    let colour = photos(folder.path(), 3, false, size);
+    let deep = photos(folder.path(), 4, true, size);
     let inputs = [
         (put("colour.png", &colour), &["a.png", "a.tif", "a.jpg", "a.npy", "a.ppm"][..]),
         (put("grey.tif", &grey), &["a.png"]),
@@ -269,7 +269,7 @@ fn files_are_read_and_written_row_by_row() {
     }
     // Alpha that the model does not take: written back, and dropped, which is told.
     let keep = Options { alpha: Alpha::Restore, ..Options::default() };
-    for (image, name) in [(&deep, "alpha16.png"), (&pictures(folder.path(), 2, false, size), "alpha8.tif")] {
+    for (image, name) in [(&deep, "alpha16.png"), (&photos(folder.path(), 2, false, size), "alpha8.tif")] {
         let input = put(name, image);
         assert_same_files(name, &models[0], &Files::new(&input), &["a.png", "a.tif"], &keep);
         assert_same_files(name, &models[0], &Files::new(&input), &["a.png"], &Options::default());
@@ -323,7 +323,7 @@ fn labels_and_lightness_row_by_row() {
     };
     let model = model(&folder.path().join("colours"), &config);
     let photo = folder.path().join("photo.png");
-    write_image(&photo, &pictures(folder.path(), 3, false, (width, height))).unwrap();
+    write_image(&photo, &photos(folder.path(), 3, false, (width, height))).unwrap();
     assert_same_files("lightness", &model, &Files::new(&photo), &["a.png", "a.tif"], &Options::default());
 }
 
@@ -335,7 +335,7 @@ fn a_file_that_is_damaged_leaves_no_result() {
         &images(&[("g", Direction::A2b, GeneratorConfig { ngf: 8, ..resnet(3, 3) })]),
     );
     let input = folder.path().join("in.png");
-    write_image(&input, &pictures(folder.path(), 3, false, (500, 600))).unwrap();
+    write_image(&input, &photos(folder.path(), 3, false, (500, 600))).unwrap();
     let files = Files::new(&input);
     let endless = open(&model, Some(limit(folder.path(), u64::MAX)), false);
     let needed = endless.estimate(&endless.read(&files).unwrap()).unwrap().unwrap().memory_of_whole;
