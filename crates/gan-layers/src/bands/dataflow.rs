@@ -224,7 +224,7 @@ impl<'a> Dataflow<'a> {
     /// As [`Sequence::forward`].
     pub fn apply_to_input(&mut self, seq: &'a Sequence) -> Result<Value> {
         let mut steps = seq.steps();
-        // The kernels of a device take labels with fewer kinds of borders: there, planes are made of each band.
+        // The kernels of a device take labels with fewer kinds of borders: there, the one-hot tensor of each band is materialised.
         if let Some(classes) = self.origin.classes()
             && self.engine.is_exact()
             && let pixel = pixel(classes, self.origin.dims()[0] - classes)?
