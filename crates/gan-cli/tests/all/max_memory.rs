@@ -86,3 +86,27 @@ fn what_is_asked_for_in_a_wrong_way() {
     let plan = translate(&["--plan", "--max-memory", "1GiB"]);
     assert!(plan.code == Some(0) && plan.out.contains("all of the image at once"), "{plan:?}");
 }
+
+#[test]
+fn other_commands_refuse_before_they_start() {
+    let bench = furnished(40, 40);
+    fs::create_dir(bench.path("frames")).unwrap();
+    (0..3).for_each(|t| drop(fs::copy(bench.path("in.png"), bench.path(&format!("frames/{t}.png"))).unwrap()));
+    bench.ok(tiny_in("pix2pix", "pairs", &["max_steps=1"]));
+    let styles = ["instance_feat=true", "nef=4", "n_downsample_e=2", "max_steps=1"];
+    bench.ok(tiny_in("pix2pixhd", "styles", &styles));
+
+    let commands: [(&[&str], &str); 4] = [
+        (&["video", "frames", "video", "--model", "run"], "video"),
+        (&["video", "frames", "off", "--model", "run", "--steady", "off"], "off"),
+        (&["evaluate", "--model", "pairs", "--metrics", "l1", "--json", "report.json"], "report.json"),
+        (&["encode-features", "--model", "styles"], "styles/features"),
+    ];
+    for (command, written) in commands {
+        let refused = bench.run(command.iter().chain(&["--max-memory", "1MiB"]));
+        refused.fails(5, &["need", "it may take 1 MiB: raise --max-memory"]);
+        assert!(!bench.path(written).exists(), "{command:?} left {written}");
+        bench.ok(command.iter().chain(&["--max-memory", "2GiB"]));
+        assert!(bench.path(written).exists(), "{command:?}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::support::{Answer, Running, encoded, picture};
 use gan_data::Direction;
-use gan_translate::{Content, Files, Model, Options, StyleClusters};
+use gan_translate::{Content, Files, MemoryLimit, Model, Options, StyleClusters};
 use gan_web::{Engine, EngineOptions, Limits, ModelEngine, translate_app};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -212,4 +212,13 @@ fn an_image_that_would_take_too_long_is_refused_before_it_is_decoded() {
     let answer = server.post("", &whole);
     answer.refuses(422, "scale it down to");
     assert!(matches!(server.post("", broken).status, 422));
+}
+
+#[test]
+fn an_image_that_memory_has_no_room_for_is_refused() {
+    let limit = MemoryLimit { scratch_bytes: 0, ..MemoryLimit::of_machine(Some(1 << 20), None).unwrap() };
+    let options = Options { limit: Some(limit), ..Options::default() };
+    let options = EngineOptions { options, translation: Duration::from_secs(60) };
+    let server = serve(vec![ModelEngine::open(&fixture("pix2pix"), options).unwrap()]);
+    server.post("", &picture(64, 64)).refuses(422, "not enough memory");
 }
