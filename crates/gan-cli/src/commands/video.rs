@@ -217,6 +217,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let mut model = model::open(&args)?;
     model::check(&model, &source)?;
     source.notes().iter().for_each(|note| note!("note: {note}"));
+    // What cannot fit is refused before anything is written.
+    if !source.is_stream()
+        && let Some(first) = source.frames(&args.section(), args.every, 0)?.next()
+    {
+        let _ = model.estimate(&read(&model, &first?, 0)?).map_err(worded)?;
+    }
     let stop = interrupt::flag_saying("finishing this frame; press Ctrl-C again to quit now");
 
     // What comes through a pipe comes once: nobody goes on with it.

@@ -216,9 +216,10 @@ fn an_image_that_would_take_too_long_is_refused_before_it_is_decoded() {
 
 #[test]
 fn an_image_that_memory_has_no_room_for_is_refused() {
-    let limit = MemoryLimit { scratch_bytes: 0, ..MemoryLimit::of_machine(Some(1 << 20), None).unwrap() };
+    let limit = MemoryLimit { scratch_bytes: 0, ..MemoryLimit::of_machine(Some(160 << 20), None).unwrap() };
     let options = Options { limit: Some(limit), ..Options::default() };
     let options = EngineOptions { options, translation: Duration::from_secs(60) };
     let server = serve(vec![ModelEngine::open(&fixture("pix2pix"), options).unwrap()]);
-    server.post("", &picture(64, 64)).refuses(422, "not enough memory");
+    server.post("", &picture(1600, 1600)).refuses(422, "not enough memory");
+    server.still_works();
 }
