@@ -1,6 +1,7 @@
 //! Adam on a flat parameter store.
 
 use crate::average::MovingAverage;
+use crate::store::copies_of;
 use crate::{ParamStore, Tensors};
 use candle_core::{Error, Tensor};
 use gan_kernels::graph::GraphParams;
@@ -146,7 +147,15 @@ impl Optimizer {
     /// # Errors
     /// As [`ParamStore::state_dict`].
     pub fn averaged_state_dict(&self, prefix: &str) -> Result<Option<Tensors>> {
-        self.average.as_ref().map(|average| average.state_dict(&self.store, prefix)).transpose()
+        self.averaged_state_views(prefix)?.map(copies_of).transpose()
+    }
+
+    /// The same without copies: an update changes them.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn averaged_state_views(&self, prefix: &str) -> Result<Option<Tensors>> {
+        self.average.as_ref().map(|average| average.state_views(&self.store, prefix)).transpose()
     }
 
     /// Sets the averages of the parameters under `prefix`, which are of `updates` updates. Without a tracked average, nothing is done.

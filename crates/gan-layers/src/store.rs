@@ -353,12 +353,12 @@ impl ParamStore {
         k::elementwise::zero(&self.state.narrow(0, 1, 2)?)
     }
 
-    /// Copies of the first and second moments, each `[n]`.
+    /// The first and second moments, each `[n]`, without copies: an update changes them.
     ///
     /// # Errors
-    /// The device fails or has no memory for the copies.
+    /// The device's.
     pub fn moments(&self) -> Result<(Tensor, Tensor)> {
-        Ok((copy_of(&self.state.get(1)?)?, copy_of(&self.state.get(2)?)?))
+        Ok((self.state.get(1)?, self.state.get(2)?))
     }
 
     /// Sets the moments.
@@ -385,17 +385,25 @@ impl ParamStore {
     /// # Errors
     /// The device fails or has no memory for the copies.
     pub fn state_dict(&self, prefix: &str) -> Result<Tensors> {
-        self.state_dict_of(&self.params_flat()?, prefix)
+        copies_of(self.state_views(prefix)?)
+    }
+
+    /// The same without copies: an update changes them.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn state_views(&self, prefix: &str) -> Result<Tensors> {
+        self.views_of(&self.params_flat()?, prefix)
     }
 
     /// The same with the parameters' values from `params`, `[n]`.
-    pub(crate) fn state_dict_of(&self, params: &Tensor, prefix: &str) -> Result<Tensors> {
+    pub(crate) fn views_of(&self, params: &Tensor, prefix: &str) -> Result<Tensors> {
         let mut out = Vec::new();
         for entry in &self.entries {
             let Some(name) = entry.name.strip_prefix(prefix) else { continue };
             let tensor = match &entry.kind {
-                Kind::Param { offset, shape, .. } => copy_of(&view(params, *offset, shape)?)?,
-                Kind::Buffer(t) => copy_of(t)?,
+                Kind::Param { offset, shape, .. } => view(params, *offset, shape)?,
+                Kind::Buffer(t) => t.clone(),
                 Kind::Constant(t) => t.contiguous()?.to_dtype(self.dtype())?.to_device(self.device())?,
                 Kind::Counter(c) => Tensor::new(c.get() as i64, self.device())?,
             };
@@ -542,6 +550,11 @@ pub fn copy_of(view: &Tensor) -> Result<Tensor> {
     let own = Tensor::zeros(view.shape(), view.dtype(), view.device())?;
     own.slice_set(&view.contiguous()?, 0, 0)?;
     Ok(own)
+}
+
+/// The same, each with memory of its own.
+pub(crate) fn copies_of(views: Tensors) -> Result<Tensors> {
+    views.into_iter().map(|(name, tensor)| Ok((name, copy_of(&tensor)?))).collect()
 }
 
 struct Views<'s> {

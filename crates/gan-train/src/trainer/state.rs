@@ -126,7 +126,7 @@ pub(super) fn events_length(snapshot: &Snapshot) -> u64 {
     snapshot.state.get("events_length").and_then(serde_json::Value::as_u64).unwrap_or(0)
 }
 
-/// Puts everything that continues into the snapshot.
+/// Puts everything that continues into the snapshot, without copies: it is to be saved before the next update.
 ///
 /// # Errors
 /// [`Error::Diverged`] if a loss is not finite: the snapshot could not be read back.
@@ -142,8 +142,8 @@ pub(super) fn fill(
     for (name, optimizer, networks) in parts.optimizers {
         for network in networks {
             let prefix = format!("{network}.");
-            snapshot.tensors.push((network.to_string(), optimizer.store().state_dict(&prefix)?));
-            let averages = optimizer.averaged_state_dict(&prefix)?;
+            snapshot.tensors.push((network.to_string(), optimizer.store().state_views(&prefix)?));
+            let averages = optimizer.averaged_state_views(&prefix)?;
             snapshot.tensors.extend(averages.map(|tensors| (averaged(network), tensors)));
         }
         let (m, v) = optimizer.store().moments()?;
