@@ -361,16 +361,16 @@ impl ParamStore {
         Ok((self.state.get(1)?, self.state.get(2)?))
     }
 
-    /// Sets the moments.
+    /// Sets the moments. They are let go of one after the other.
     ///
     /// # Errors
     /// `m` or `v` does not have one value for each parameter, or cannot be converted to the store's element type.
-    pub fn set_moments(&self, m: &Tensor, v: &Tensor) -> Result<()> {
+    pub fn set_moments(&self, m: Tensor, v: Tensor) -> Result<()> {
         for (row, t) in [(1, m), (2, v)] {
             if t.elem_count() != self.len() {
                 bail!("Adam state of {} values for {} parameters", t.elem_count(), self.len());
             }
-            self.write(row, 0, t)?;
+            self.write(row, 0, &t)?;
         }
         Ok(())
     }

@@ -229,9 +229,9 @@ pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) ->
     contradiction.or_else(place).or_else(validation).map_or(Ok(()), |reason| Err(bad_state(dir, &reason)))
 }
 
-/// Takes it out again. To be called with what [`check`] accepts.
+/// Takes it out again, file by file, so that nothing is in memory twice for long. To be called with what [`check`] accepts.
 pub(super) fn restore(
-    loaded: &Loaded,
+    loaded: &mut Loaded,
     method: &mut dyn Method,
     rate: &mut LrScheduler,
     device: &Device,
@@ -242,10 +242,11 @@ pub(super) fn restore(
     let parts = method.state();
     for (name, optimizer, networks) in parts.optimizers {
         for network in &networks {
-            let tensors = file(dir, snapshot, network)?;
-            optimizer.store().load(&format!("{network}."), tensors, Missing::Refuse)?;
+            let tensors = snapshot.take(network).ok_or_else(|| no_file(dir, network))?;
+            optimizer.store().load(&format!("{network}."), &tensors, Missing::Refuse)?;
         }
-        let (m, v) = moments(dir, snapshot, name)?;
+        let (m, v) = moments(dir, snapshot, name).map(|(m, v)| (m.clone(), v.clone()))?;
+        snapshot.forget(OPTIMIZER, |key| key.strip_prefix(name).is_some_and(|rest| rest == ".m" || rest == ".v"));
         optimizer.store().set_moments(m, v)?;
         let counters = counters(dir, &state, name)?;
         let SkippedUpdates { run, total } = counters.skipped;
@@ -292,7 +293,11 @@ fn bad_state(dir: &Path, reason: &str) -> Error {
 }
 
 fn file<'a>(dir: &Path, snapshot: &'a Snapshot, stem: &str) -> Result<&'a Tensors> {
-    snapshot.file(stem).ok_or_else(|| Error::damaged(dir, format!("it has no {stem}.safetensors")))
+    snapshot.file(stem).ok_or_else(|| no_file(dir, stem))
+}
+
+fn no_file(dir: &Path, stem: &str) -> Error {
+    Error::damaged(dir, format!("it has no {stem}.safetensors"))
 }
 
 /// Both moments of an optimizer.
