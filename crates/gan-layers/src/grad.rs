@@ -94,10 +94,10 @@ impl Grad {
 
     /// Makes the total times `scale` the gradient, and forgets the total. On the CPU.
     pub(crate) fn take_total(&self, scale: f64) -> Result<()> {
-        match lock(&self.0.total).take() {
-            Some(total) => self.accumulator()?.slice_set(&(total * scale)?, 0, 0),
-            None => Ok(()),
-        }
+        let Some(total) = lock(&self.0.total).take() else { return Ok(()) };
+        self.0.state.scale(&total, scale)?;
+        *lock(&self.0.tensor) = Some(total);
+        Ok(())
     }
 
     /// Writes the gradient into a flat tensor from `offset` on, zeros if nothing was added, and forgets it. On the CPU.
