@@ -73,6 +73,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_changes_while_it_is_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("file"), folder.path().join("other"));
+        let read = |change: &dyn Fn()| {
+            fs::write(&file, [7; 10]).unwrap();
+            read_file(&file, |source| {
+                change();
+                source.read(0..10).map(|bytes| bytes.into_owned()).map_err(|error| unreadable(&file, error))
+            })
+        };
+        for content in [&[7; 5][..], &[8; 11]] {
+            let error = read(&|| fs::write(&file, content).unwrap()).unwrap_err().to_string();
+            assert!(error.contains("it was written to while it was read; try again"), "{error}");
+        }
+        // Another file of that name is another file.
+        let replace = || {
+            fs::write(&other, [8; 10]).unwrap();
+            fs::rename(&other, &file).unwrap();
+        };
+        assert_eq!(read(&replace).unwrap(), [7; 10]);
+    }
+
+    #[test]
     fn a_symbolic_link_stays_a_link() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));

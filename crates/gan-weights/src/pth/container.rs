@@ -20,6 +20,8 @@ pub(super) struct Contents<'a> {
     pub(super) folder: String,
     /// Where the raw little-endian elements are, by storage key.
     pub(super) storages: HashMap<&'a str, Stored>,
+    /// A storage whose data, if they are what they say, are not as long as the pickle says, and why.
+    pub(super) misfit: Option<(&'a str, String)>,
     /// How many bytes follow the last storage.
     pub(super) trailing: usize,
 }
@@ -71,7 +73,7 @@ fn zip<T>(
         return Err(Refusal::Damaged(format!("{} bytes follow the pickle in data.pkl", code.len() - pickle.end)));
     }
     let folder = format!("{root}/data/");
-    let mut storages = HashMap::new();
+    let (mut storages, mut misfit) = (HashMap::new(), None);
     for storage in pickle.heap.storages() {
         let entry = archive.entry(&format!("{folder}{}", storage.key))?;
         if storages.insert(storage.key, entry.clone()).is_none() {
@@ -80,15 +82,12 @@ fn zip<T>(
         let needed = byte_count(storage, storage.count)? as u64;
         // A storage of another element type may end in a part of an element.
         if entry.size < needed || entry.size - needed >= storage.element.width() as u64 {
-            return Err(Refusal::Damaged(format!(
-                "a storage of {} {} elements is stored in {} bytes",
-                storage.count,
-                storage.element.name(),
-                entry.size
-            )));
+            let (count, element) = (storage.count, storage.element.name());
+            let reason = format!("a storage of {count} {element} elements is stored in {} bytes", entry.size);
+            misfit.get_or_insert((storage.key, reason));
         }
     }
-    f(&Contents { format: Format::PthZip, pickle, folder, storages, trailing: 0 }, budget)
+    f(&Contents { format: Format::PthZip, pickle, folder, storages, misfit, trailing: 0 }, budget)
 }
 
 /// The pickles at the front of a legacy file are a small part of it; so much is read at first, and four times as much as long as
@@ -110,8 +109,8 @@ fn legacy<T>(
             Ok((pickle, keys)) => {
                 let (storages, end) = legacy_storages(file, &pickle.heap, &keys, &mut left)?;
                 let trailing = file.len() - end;
-                let contents =
-                    Contents { format: Format::PthLegacy, pickle, folder: String::new(), storages, trailing };
+                let (format, folder, misfit) = (Format::PthLegacy, String::new(), None);
+                let contents = Contents { format, pickle, folder, storages, misfit, trailing };
                 return f(&contents, &mut left);
             }
         }

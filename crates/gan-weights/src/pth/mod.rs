@@ -157,10 +157,13 @@ fn build_all(
     let mut built = Vec::with_capacity(tensors.len());
     for (key, stored) in storages {
         let wanted = wanted.get(key).map_or(&[][..], Vec::as_slice);
-        if wanted.is_empty() && stored.is_unchecked() {
+        if wanted.is_empty() && stored.is_unchecked() && contents.misfit.is_none() {
             continue;
         }
         let data = stored.read(file, &format!("{}{key}", contents.folder), budget)?;
+        if let Some((_, reason)) = contents.misfit.as_ref().filter(|(misfit, _)| misfit == key) {
+            return Err(Refusal::Damaged(reason.clone()));
+        }
         for &at in wanted {
             let tensor = tensors[at].1;
             built.push((at, tensors::build(tensor, heap.storage(tensor.storage), &data, budget)?));
