@@ -1,7 +1,10 @@
 //! The crate's one error type.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::file::unreadable;
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -88,6 +91,16 @@ pub enum Origin {
     File(PathBuf),
     /// Bytes handed over by the caller.
     Memory,
+}
+
+impl Origin {
+    /// The error of bytes that cannot be read.
+    pub(crate) fn unreadable(&self, error: io::Error) -> Error {
+        match self {
+            Self::File(path) => unreadable(path, error),
+            Self::Memory => Error::Candle(error.into()),
+        }
+    }
 }
 
 impl From<&Path> for Origin {

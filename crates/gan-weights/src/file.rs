@@ -6,7 +6,8 @@ use std::path::Path;
 
 use gan_fs::{Durability, ReplaceError};
 
-use crate::{Error, Result, StateDict, limits};
+use crate::source::Source;
+use crate::{Error, Result, StateDict};
 
 /// A state dict as it came from a file.
 #[derive(Debug, Clone)]
@@ -32,16 +33,24 @@ pub enum Format {
     Safetensors,
 }
 
-/// The bytes of the regular file at `path`, at most [`limits::MAX_FILE`].
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
-    gan_fs::read_regular(path, limits::MAX_FILE).map_err(|source| {
-        let remedy = match source.kind() {
-            io::ErrorKind::IsADirectory => "name the weight file in it",
-            io::ErrorKind::FileTooLarge => "give a file of weights alone",
-            _ => "check the path and its permissions",
-        };
-        Error::Io { path: path.to_owned(), action: "read", source, remedy }
-    })
+/// What `read` makes of the file at `path`, which nobody may write to meanwhile.
+pub(crate) fn read_file<T>(path: &Path, read: impl FnOnce(&Source<'_>) -> Result<T>) -> Result<T> {
+    let source = Source::open(path).map_err(|error| unreadable(path, error))?;
+    let result = read(&source);
+    // Whatever is wrong with such a file, this is why.
+    source.check_unchanged().map_err(|error| unreadable(path, error))?;
+    result
+}
+
+/// The error of a file that cannot be read.
+pub(crate) fn unreadable(path: &Path, source: io::Error) -> Error {
+    let remedy = match source.kind() {
+        io::ErrorKind::IsADirectory => "name the weight file in it",
+        io::ErrorKind::FileTooLarge => "give a file of weights alone",
+        io::ErrorKind::ResourceBusy => "try again when it is complete",
+        _ => "check the path and its permissions",
+    };
+    Error::Io { path: path.to_owned(), action: "read", source, remedy }
 }
 
 /// Creates or replaces the file at `path` by what `fill` writes; whatever fails, the old file or the new one is there. A
@@ -62,6 +71,29 @@ pub(crate) fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::R
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn what_changes_while_it_is_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("file"), folder.path().join("other"));
+        let read = |change: &dyn Fn()| {
+            fs::write(&file, [7; 10]).unwrap();
+            read_file(&file, |source| {
+                change();
+                source.read(0..10).map(|bytes| bytes.into_owned()).map_err(|error| unreadable(&file, error))
+            })
+        };
+        for content in [&[7; 5][..], &[8; 11]] {
+            let error = read(&|| fs::write(&file, content).unwrap()).unwrap_err().to_string();
+            assert!(error.contains("it was written to while it was read; try again"), "{error}");
+        }
+        // Another file of that name is another file.
+        let replace = || {
+            fs::write(&other, [8; 10]).unwrap();
+            fs::rename(&other, &file).unwrap();
+        };
+        assert_eq!(read(&replace).unwrap(), [7; 10]);
+    }
 
     #[test]
     fn a_symbolic_link_stays_a_link() {

@@ -1,5 +1,9 @@
 //! Files that people take for weight files: told by their first bytes, with what to do about each.
 
+use std::io::{self, Read};
+
+use crate::source::Source;
+
 /// The remedy where the weights exist in PyTorch as well.
 const FROM_PYTORCH: &str = "take the weights from the PyTorch network: torch.save(net.state_dict(), path)";
 
@@ -13,21 +17,40 @@ const UNPACK: &str = "unpack it and give the weight file in it";
 /// The remedy for what is no weight file at all.
 const GIVE_WEIGHTS: &str = "give the weight file itself: .pth or .safetensors";
 
+/// What is looked at of a file.
+const HEAD: usize = 1 << 20;
+
 /// What a file without one of the known containers is, in words, and what to try.
-pub(crate) fn recognise(file: &[u8]) -> (String, &'static str) {
-    let (what, remedy) = kind(file);
-    let first = file.first().filter(|_| remedy == GIVE_WEIGHTS);
+pub(crate) fn recognise(file: &Source<'_>) -> io::Result<(String, &'static str)> {
+    let head = file.head(HEAD)?;
+    let tail = file.read(file.len().saturating_sub(TABLE_END.len())..file.len())?;
+    let (what, remedy) = if is_zeros(file)? {
+        ("a file of nothing but zeros".to_owned(), "copy or download it again")
+    } else {
+        kind(&head, &tail)
+    };
+    let first = head.first().filter(|_| remedy == GIVE_WEIGHTS);
     let why = first.map(|first| format!(": no container starts with byte 0x{first:02x}"));
-    (format!("{what}, not a weight file{}", why.unwrap_or_default()), remedy)
+    Ok((format!("{what}, not a weight file{}", why.unwrap_or_default()), remedy))
 }
 
-fn kind(file: &[u8]) -> (String, &'static str) {
-    let found = MAGICS.iter().find(|(magic, ..)| file.starts_with(magic)).map(|&(_, what, remedy)| (what, remedy));
-    if let Some((what, remedy)) = found.or_else(|| structured(file)) {
-        return (what.to_owned(), remedy);
+fn is_zeros(file: &Source<'_>) -> io::Result<bool> {
+    let mut reader = file.reader(0..file.len());
+    let mut piece = vec![0; HEAD.min(file.len())];
+    loop {
+        match reader.read(&mut piece)? {
+            0 => return Ok(true),
+            count if piece[..count].iter().any(|&byte| byte != 0) => return Ok(false),
+            _ => {}
+        }
     }
-    if file.iter().all(|&byte| byte == 0) {
-        return ("a file of nothing but zeros".to_owned(), "copy or download it again");
+}
+
+/// Of a file's first and last bytes.
+fn kind(file: &[u8], tail: &[u8]) -> (String, &'static str) {
+    let found = MAGICS.iter().find(|(magic, ..)| file.starts_with(magic)).map(|&(_, what, remedy)| (what, remedy));
+    if let Some((what, remedy)) = found.or_else(|| structured(file, tail)) {
+        return (what.to_owned(), remedy);
     }
     match text(file) {
         Some(line) if line.starts_with("<?xml") => xml(file),
@@ -38,9 +61,9 @@ fn kind(file: &[u8]) -> (String, &'static str) {
     }
 }
 
-/// Whether `text` is in the first megabyte of a file.
+/// Whether `text` is in what is looked at of a file.
 fn within(file: &[u8], text: &[u8]) -> bool {
-    file[..file.len().min(1 << 20)].windows(text.len()).any(|window| window == text)
+    file.windows(text.len()).any(|window| window == text)
 }
 
 fn json(file: &[u8]) -> (String, &'static str) {
@@ -103,8 +126,11 @@ const MAGICS: &[(&[u8], &str, &str)] = &[
     (b"\x7fELF", "a program", GIVE_WEIGHTS),
 ];
 
+/// The number that a leveldb table ends with.
+const TABLE_END: [u8; 8] = [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb];
+
 /// Kinds that more than the first bytes tell.
-fn structured(file: &[u8]) -> Option<(&'static str, &'static str)> {
+fn structured(file: &[u8], tail: &[u8]) -> Option<(&'static str, &'static str)> {
     let within = |text: &[u8]| file[..file.len().min(512)].windows(text.len()).any(|window| window == text);
     if file.get(257..262) == Some(b"ustar") {
         // The container of PyTorch before 2017 holds these four files, in this order.
@@ -117,9 +143,10 @@ fn structured(file: &[u8]) -> Option<(&'static str, &'static str)> {
             ("a tar archive", UNPACK)
         });
     }
+    if *tail == TABLE_END {
+        return Some(("a TensorFlow checkpoint", FROM_PYTORCH));
+    }
     match file {
-        // A leveldb table ends with this number.
-        [.., 0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb] => Some(("a TensorFlow checkpoint", FROM_PYTORCH)),
         [_, _, _, _, b'T', b'F', b'L', b'3', ..] => Some(("a TensorFlow Lite model", FROM_PYTORCH)),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(("a WebP image", GIVE_WEIGHTS)),
         // Protocol buffers: the schema's version 1 and a graph.
@@ -184,6 +211,7 @@ pub(crate) fn recognise_archive<'a>(names: impl Iterator<Item = &'a str>) -> (St
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -226,7 +254,7 @@ mod tests {
             (b"\x07\x01\x02\xff", "unknown kind", ".pth"),
             (b"plain\x1b[2J", "unknown kind", ".pth"),
         ] {
-            let found = recognise(file);
+            let found = recognise(&Source::Memory(file)).unwrap();
             assert!(found.0.contains(what) && found.1.contains(remedy), "{what}: {found:?}");
         }
     }

@@ -33,6 +33,7 @@ pub mod pth;
 mod raw;
 mod read;
 pub mod safetensors;
+mod source;
 mod state_dict;
 mod text;
 

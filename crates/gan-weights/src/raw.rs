@@ -1,5 +1,6 @@
 //! Tensors of element types that candle lacks.
 
+use candle_core::Tensor;
 use safetensors::Dtype;
 
 /// An element type that candle has no tensors of, or that it would widen.
@@ -129,6 +130,13 @@ impl RawTensor {
     pub fn elem_count(&self) -> usize {
         self.data.len() / self.element.width()
     }
+}
+
+/// A tensor that was read.
+#[derive(Debug)]
+pub(crate) enum Built {
+    Tensor(Tensor),
+    Raw(RawTensor),
 }
 
 #[cfg(test)]

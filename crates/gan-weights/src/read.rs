@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::file::read_file;
+use crate::file::{read_file, unreadable};
 use crate::keys::{strip_compiled, strip_data_parallel};
+use crate::source::Source;
 use crate::{Error, Loaded, Origin, Result, StateDict, pth, safetensors, shown};
 
 /// Reads the weight file at `path`, whichever of the formats it has; the name does not matter.
@@ -13,16 +14,19 @@ use crate::{Error, Loaded, Origin, Result, StateDict, pth, safetensors, shown};
 /// hostile or of another format, [`Error::SeveralStateDicts`]. See [`pth::read`].
 pub fn read_any(path: impl AsRef<Path>) -> Result<Loaded> {
     let path = path.as_ref();
-    read_bytes_of(&read_file(path)?, path)
+    read_file(path, |file| read_of(file, path))
 }
 
-fn read_bytes_of(file: &[u8], path: &Path) -> Result<Loaded> {
-    let origin = Origin::from(path);
-    if safetensors::is_safetensors(file) {
-        safetensors::read_bytes_of(file, origin)
+fn read_of(file: &Source<'_>, path: &Path) -> Result<Loaded> {
+    if is_safetensors(file, path)? {
+        safetensors::read_of(file, Origin::from(path))
     } else {
-        pth::read_bytes_of(file, None, origin)
+        pth::read_of(file, None, Origin::from(path))
     }
+}
+
+fn is_safetensors(file: &Source<'_>, path: &Path) -> Result<bool> {
+    safetensors::is_safetensors(file).map_err(|error| unreadable(path, error))
 }
 
 /// Reads one network of the file at `path`: the state dict at `entry` of a `.pth` file (`"netD"`, or `"models.generator"`
@@ -32,9 +36,12 @@ fn read_bytes_of(file: &[u8], path: &Path) -> Result<Loaded> {
 /// As [`read_any`]; where there is nothing at `entry`, the message lists the state dicts that there are.
 pub fn read_entry(path: impl AsRef<Path>, entry: &str) -> Result<Loaded> {
     let path = path.as_ref();
-    let file = read_file(path)?;
-    if safetensors::is_safetensors(&file) {
-        return select(read_bytes_of(&file, path)?, entry).ok_or_else(|| Error::BadWeights {
+    read_file(path, |file| read_entry_of(file, path, entry))
+}
+
+fn read_entry_of(file: &Source<'_>, path: &Path, entry: &str) -> Result<Loaded> {
+    if is_safetensors(file, path)? {
+        return select(read_of(file, path)?, entry).ok_or_else(|| Error::BadWeights {
             origin: Origin::from(path),
             reason: format!(
                 "a safetensors file holds one state dict, and no tensor in it begins with \"{}.\"",
@@ -43,13 +50,13 @@ pub fn read_entry(path: impl AsRef<Path>, entry: &str) -> Result<Loaded> {
             remedy: "leave the entry out",
         });
     }
-    let named = |name: &str| pth::read_bytes_of(&file, Some(name), Origin::from(path));
+    let named = |name: &str| pth::read_of(file, Some(name), Origin::from(path));
     let refused = match named(entry) {
         Err(refused @ Error::BadWeights { .. }) => refused,
         read => return read,
     };
     // A prefix in the state dict that is read without a name, or in one whose name comes before it.
-    let mut found = read_bytes_of(&file, path).ok().and_then(|loaded| select(loaded, entry));
+    let mut found = read_of(file, path).ok().and_then(|loaded| select(loaded, entry));
     for (at, _) in entry.rmatch_indices('.') {
         found = found.or_else(|| select(named(&entry[..at]).ok()?, &entry[at + 1..]));
     }
@@ -63,11 +70,12 @@ pub fn read_entry(path: impl AsRef<Path>, entry: &str) -> Result<Loaded> {
 /// As [`read_any`].
 pub fn entries(path: impl AsRef<Path>) -> Result<Vec<String>> {
     let path = path.as_ref();
-    let file = read_file(path)?;
-    if safetensors::is_safetensors(&file) {
-        return Ok(vec![String::new()]);
-    }
-    pth::entries_of(&file, Origin::from(path))
+    read_file(path, |file| {
+        if is_safetensors(file, path)? {
+            return Ok(vec![String::new()]);
+        }
+        pth::entries_of(file, Origin::from(path))
+    })
 }
 
 /// The part of a state dict under a prefix, which may stand behind what wrappers have put before it.

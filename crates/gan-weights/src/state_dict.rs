@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
+use crate::raw::Built;
 use crate::{Error, RawTensor, Result, first_non_finite, shown};
 
 /// The tensors of a network by their PyTorch keys, in the order in which they were put in, which for a file is the
@@ -58,6 +59,14 @@ impl StateDict {
         match self.others.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = tensor,
             None => self.others.push((name, tensor)),
+        }
+    }
+
+    /// Appends a tensor that was read.
+    pub(crate) fn push_built(&mut self, name: impl Into<String>, built: Built) {
+        match built {
+            Built::Tensor(tensor) => drop(self.push(name, tensor)),
+            Built::Raw(tensor) => self.push_other(name, tensor),
         }
     }
 

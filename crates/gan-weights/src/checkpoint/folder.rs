@@ -1,8 +1,10 @@
 //! One checkpoint folder.
 
+use std::io::{self, Read, Take};
 use std::path::{Path, PathBuf};
 
-use super::{Error, Files, MANIFEST, Manifest, Result, STATE, networks, read_limited, read_manifest, read_tensors};
+use super::tensors::read_from;
+use super::{Error, Files, MANIFEST, Manifest, Result, STATE, networks, read_manifest};
 use crate::StateDict;
 
 /// A checkpoint folder whose manifest verifies. Its files are read, and verified, when they are asked for; all of them
@@ -57,7 +59,10 @@ impl<'a> Folder<'a> {
             let have: Vec<_> = self.manifest.files.iter().map(|file| file.name.as_str()).collect();
             return Err(Error::damaged(&self.dir, format!("it has no {name}, only {}", have.join(", "))));
         }
-        read_tensors(&self.dir.join(&name), &self.read(&name)?)
+        // What the folder says keeps a file that was cut short from asking for the memory that the manifest promises.
+        let entries = self.files.list(&self.dir).map_err(|e| Error::io("list", &self.dir, e))?;
+        let length = entries.into_iter().find(|entry| entry.name == name).map_or(0, |entry| entry.bytes);
+        self.verified(&name, |path, file| read_from(path, file, usize::try_from(length).unwrap_or(usize::MAX)))
     }
 
     /// `state.json`.
@@ -82,16 +87,48 @@ impl<'a> Folder<'a> {
     /// # Errors
     /// [`Error::Damaged`] if the manifest does not list it, or if size or hash differ; [`Error::Io`].
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        self.verified(name, |path, file| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+            Ok(bytes)
+        })
+    }
+
+    /// What `read` makes of the file `name`, if that is what the manifest says.
+    fn verified<T>(&self, name: &str, read: impl FnOnce(&Path, &mut dyn Read) -> Result<T>) -> Result<T> {
         let path = self.dir.join(name);
         let record = self.manifest.file(name).ok_or_else(|| Error::damaged(&path, "the manifest does not list it"))?;
-        let bytes = read_limited(self.files, &path, record.bytes)?;
-        if (bytes.len() as u64) < record.bytes {
-            return Err(Error::damaged(&path, format!("it has {} bytes instead of {}", bytes.len(), record.bytes)));
+        let file = self.files.open(&path).map_err(|e| Error::io("open", &path, e))?;
+        let mut file = Hashed { file: file.take(record.bytes.saturating_add(1)), hasher: blake3::Hasher::new() };
+        let result = read(&path, &mut file);
+        // What was not read counts as well; and whatever was found in a damaged file, this is why.
+        io::copy(&mut file, &mut io::sink()).map_err(|e| Error::io("read", &path, e))?;
+        match file.hasher.count() {
+            bytes if bytes > record.bytes => {
+                Err(Error::damaged(&path, format!("it is larger than {} bytes", record.bytes)))
+            }
+            bytes if bytes < record.bytes => {
+                Err(Error::damaged(&path, format!("it has {bytes} bytes instead of {}", record.bytes)))
+            }
+            _ if file.hasher.finalize().to_hex().as_str() != record.blake3 => {
+                Err(Error::damaged(&path, "its content does not match the hash in the manifest"))
+            }
+            _ => result,
         }
-        if blake3::hash(&bytes).to_hex().as_str() != record.blake3 {
-            return Err(Error::damaged(&path, "its content does not match the hash in the manifest"));
-        }
-        Ok(bytes)
+    }
+}
+
+/// Passes on the bytes of a file, and hashes them.
+struct Hashed {
+    file: Take<Box<dyn Read + Send>>,
+    hasher: blake3::Hasher,
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
     }
 }
 

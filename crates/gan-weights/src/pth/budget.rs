@@ -10,7 +10,7 @@ const MULTIPLE: u64 = 3;
 
 /// Counts down what may still be allocated. Vectors grow by doubling, so small allocations are charged at twice
 /// their size; freed memory is not credited, which only makes the bound stricter.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Budget {
     left: u64,
 }

@@ -1,18 +1,35 @@
 //! A cursor over bytes that cannot run past their end.
 
+use std::ops::Range;
+
 use super::refusal::{Checked, Refusal};
+
+/// The `n` bytes at byte `at` of a file, all of which lie before `limit`; `what` names them where they are missing.
+pub(super) fn range(at: usize, n: usize, limit: usize, what: &str) -> Checked<Range<usize>> {
+    at.checked_add(n).filter(|&end| end <= limit).map(|end| at..end).ok_or_else(|| {
+        let left = limit.saturating_sub(at);
+        Refusal::Truncated(format!("{what} at byte {at} needs {n} bytes, {left} are left"))
+    })
+}
 
 /// Reads forward through a slice.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor<'a> {
     data: &'a [u8],
     at: usize,
+    /// Where the slice begins in the file, for messages.
+    start: usize,
 }
 
 impl<'a> Cursor<'a> {
     /// A cursor at `at`; a position past the end reads nothing.
     pub(super) fn new(data: &'a [u8], at: usize) -> Self {
-        Self { data, at: at.min(data.len()) }
+        Self { data, at: at.min(data.len()), start: 0 }
+    }
+
+    /// A cursor at the start of a slice that begins at byte `start` of a file.
+    pub(super) fn of_part(data: &'a [u8], start: usize) -> Self {
+        Self { data, at: 0, start }
     }
 
     /// The position of the next byte.
@@ -27,11 +44,9 @@ impl<'a> Cursor<'a> {
 
     /// The next `n` bytes; `what` names them where they are missing.
     pub(super) fn take(&mut self, n: usize, what: &str) -> Checked<&'a [u8]> {
-        let end = self.at.checked_add(n).filter(|&end| end <= self.data.len()).ok_or_else(|| {
-            Refusal::Truncated(format!("{what} at byte {} needs {n} bytes, {} are left", self.at, self.remaining()))
-        })?;
-        let slice = &self.data[self.at..end];
-        self.at = end;
+        range(self.start + self.at, n, self.start + self.data.len(), what)?;
+        let slice = &self.data[self.at..self.at + n];
+        self.at += n;
         Ok(slice)
     }
 

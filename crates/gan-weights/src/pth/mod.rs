@@ -28,22 +28,24 @@ mod find;
 mod module;
 mod pickle;
 mod refusal;
+mod stored;
 mod tensors;
 mod unread;
 mod write;
 mod zip;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use self::budget::Budget;
-use self::container::Container;
+use self::container::Contents;
 use self::find::Place;
-use self::pickle::Value;
+use self::pickle::{TensorRef, Value};
 use self::refusal::{Checked, Refusal};
-use self::tensors::Built;
 use crate::file::read_file;
 use crate::limits::MAX_TENSORS;
+use crate::raw::Built;
+use crate::source::Source;
 use crate::{Loaded, Origin, Result, StateDict, shown};
 
 pub use write::write;
@@ -60,8 +62,7 @@ pub use write::write;
 /// foreign or holds no state dict.
 pub fn read(path: impl AsRef<Path>) -> Result<Loaded> {
     let path = path.as_ref();
-    let file = read_file(path)?;
-    read_bytes_of(&file, None, Origin::from(path))
+    read_file(path, |file| read_of(file, None, Origin::from(path)))
 }
 
 /// Reads the state dict of a `.pth` file that is already in memory. See [`read`].
@@ -69,30 +70,25 @@ pub fn read(path: impl AsRef<Path>) -> Result<Loaded> {
 /// # Errors
 /// As [`read`], except that nothing is read from disk.
 pub fn read_bytes(file: &[u8]) -> Result<Loaded> {
-    read_bytes_of(file, None, Origin::Memory)
+    read_of(&Source::Memory(file), None, Origin::Memory)
 }
 
-/// [`read_bytes`] for bytes of `origin`, of the state dict at `entry` where there is one.
-pub(crate) fn read_bytes_of(file: &[u8], entry: Option<&str>, origin: Origin) -> Result<Loaded> {
-    load(file, entry).map_err(|refusal| refusal.at(origin))
-}
-
-/// The names of the state dicts of the `.pth` file in `file`, as [`read_entry`](crate::read_entry) takes them; that of the
-/// object itself is empty.
-pub(crate) fn entries_of(file: &[u8], origin: Origin) -> Result<Vec<String>> {
-    let names = || -> Checked<Vec<String>> {
-        let mut budget = Budget::for_file(file.len());
-        let container = Container::of(file, &mut budget)?;
-        let pickle = container.contents(&mut budget)?.pickle;
-        find::names(pickle.root, &pickle.heap)
-    };
-    names().map_err(|refusal| refusal.at(origin))
-}
-
-fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
+/// [`read`] for a file of `origin`, of the state dict at `entry` where there is one.
+pub(crate) fn read_of(file: &Source<'_>, entry: Option<&str>, origin: Origin) -> Result<Loaded> {
     let mut budget = Budget::for_file(file.len());
-    let container = Container::of(file, &mut budget)?;
-    let contents = container.contents(&mut budget)?;
+    container::open(file, &mut budget, |contents, budget| load(file, contents, entry, budget))
+        .map_err(|refusal| refusal.at(origin))
+}
+
+/// The names of the state dicts of the `.pth` file `file`, as [`read_entry`](crate::read_entry) takes them; that of the
+/// object itself is empty. No tensors are read.
+pub(crate) fn entries_of(file: &Source<'_>, origin: Origin) -> Result<Vec<String>> {
+    let mut budget = Budget::for_file(file.len());
+    container::open(file, &mut budget, |Contents { pickle, .. }, _| find::names(pickle.root, &pickle.heap))
+        .map_err(|refusal| refusal.at(origin))
+}
+
+fn load(file: &Source<'_>, contents: &Contents<'_>, entry: Option<&str>, budget: &mut Budget) -> Checked<Loaded> {
     let heap = &contents.pickle.heap;
     let found = find::state_dict(contents.pickle.root, heap, entry)?;
     let mut notes = found.notes;
@@ -101,7 +97,7 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
     }
     let entries = match found.place {
         Place::Dict(dict) => Entries::Dict(heap.dict(dict)),
-        Place::Module(module) => Entries::Module(module::state_dict(module, heap, &mut budget)?),
+        Place::Module(module) => Entries::Module(module::state_dict(module, heap, budget)?),
     };
     if entries.len() > MAX_TENSORS {
         return Err(Refusal::Damaged(format!("a state dict of {} entries, more than {MAX_TENSORS}", entries.len())));
@@ -109,6 +105,7 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
     budget.take(entries.len() as u64 * PER_TENSOR, "the names of the tensors")?;
     let mut state = StateDict::new();
     let mut names = HashSet::with_capacity(entries.len());
+    let mut tensors = Vec::with_capacity(entries.len());
     let mut others = 0;
     for at in 0..entries.len() {
         let (name, value) = entries.get(at)?;
@@ -129,21 +126,51 @@ fn load(file: &[u8], entry: Option<&str>) -> Checked<Loaded> {
             }
             continue;
         };
-        let tensor = heap.tensor(tensor);
-        let storage = heap.storage(tensor.storage);
-        let data = contents.data.get(storage.key).copied().unwrap_or_default();
         budget.take(name.len() as u64, "the names of the tensors")?;
-        match tensors::build(tensor, storage, data, &mut budget)? {
-            Built::Tensor(tensor) => {
-                state.push(name, tensor);
-            }
-            Built::Raw(tensor) => state.push_other(name, tensor),
-        }
+        tensors.push((name, heap.tensor(tensor)));
     }
     if others > MAX_NOTED {
         notes.push(format!("{} more entries ignored: not tensors", others - MAX_NOTED));
     }
+    let built = build_all(file, contents, &tensors, budget)?;
+    for ((name, _), built) in tensors.into_iter().zip(built) {
+        state.push_built(name, built);
+    }
     Ok(Loaded { state, format: contents.format, notes })
+}
+
+/// Makes tensors, storage by storage, in the order of the file: each storage is read once, and is in memory while its tensors
+/// are made. Storages that no tensor refers to are compared with their checksums as well.
+fn build_all(
+    file: &Source<'_>,
+    contents: &Contents<'_>,
+    tensors: &[(&str, &TensorRef)],
+    budget: &mut Budget,
+) -> Checked<Vec<Built>> {
+    let heap = &contents.pickle.heap;
+    let mut wanted: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, (_, tensor)) in tensors.iter().enumerate() {
+        wanted.entry(heap.storage(tensor.storage).key).or_default().push(at);
+    }
+    let mut storages: Vec<_> = contents.storages.iter().collect();
+    storages.sort_unstable_by_key(|(_, stored)| stored.range.start);
+    let mut built = Vec::with_capacity(tensors.len());
+    for (key, stored) in storages {
+        let wanted = wanted.get(key).map_or(&[][..], Vec::as_slice);
+        if wanted.is_empty() && stored.is_unchecked() && contents.misfit.is_none() {
+            continue;
+        }
+        let data = stored.read(file, &format!("{}{key}", contents.folder), budget)?;
+        if let Some((_, reason)) = contents.misfit.as_ref().filter(|(misfit, _)| misfit == key) {
+            return Err(Refusal::Damaged(reason.clone()));
+        }
+        for &at in wanted {
+            let tensor = tensors[at].1;
+            built.push((at, tensors::build(tensor, heap.storage(tensor.storage), &data, budget)?));
+        }
+    }
+    built.sort_unstable_by_key(|(at, _)| *at);
+    Ok(built.into_iter().map(|(_, built)| built).collect())
 }
 
 /// The entries of a state dict.

@@ -1,5 +1,7 @@
 //! Why a file is not read, before it is known where its bytes came from.
 
+use std::io;
+
 use crate::{Error, Origin};
 
 /// Result of everything below the public entry points of [`crate::pth`].
@@ -22,6 +24,14 @@ pub(super) enum Refusal {
     TooLarge(String),
     /// candle refused to make a tensor.
     Candle(candle_core::Error),
+    /// The file cannot be read.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 /// The remedy that fits most foreign files.
@@ -33,6 +43,7 @@ impl Refusal {
         let (reason, remedy) = match self {
             Self::Import(global) => return Error::ForbiddenImport { origin, global },
             Self::Candle(error) => return Error::Candle(error),
+            Self::Io(error) => return origin.unreadable(error),
             Self::Several(entries) => return Error::SeveralStateDicts { origin, entries },
             Self::Truncated(what) => {
                 (format!("the file is cut short: {what}"), "copy or download it again and compare the size")

@@ -9,14 +9,8 @@ use super::budget::Budget;
 use super::pickle::{Element, StorageRef, TensorRef};
 use super::refusal::{Checked, Refusal};
 use crate::limits::check_shape;
+use crate::raw::Built;
 use crate::{ElementType, RawTensor};
-
-/// A tensor as it goes into the state dict.
-#[derive(Debug)]
-pub(super) enum Built {
-    Tensor(Tensor),
-    Raw(RawTensor),
-}
 
 /// Copies the elements that `tensor` sees of its storage (`data`, all of it) into a contiguous tensor in host memory.
 pub(super) fn build(tensor: &TensorRef, storage: &StorageRef<'_>, data: &[u8], budget: &mut Budget) -> Checked<Built> {

@@ -4,15 +4,14 @@
 //! That excludes archives which mean different things to different readers. `torch.save` compresses nothing, but people pack
 //! archives again: deflated entries are inflated, within the budget, so that no archive is far larger inside than outside.
 
-use std::cell::OnceCell;
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Read;
-
-use flate2::read::DeflateDecoder;
 
 use super::budget::Budget;
-use super::bytes::Cursor;
+use super::bytes::{Cursor, range};
 use super::refusal::{Checked, RESAVE, Refusal};
+use super::stored::{STORED, Stored};
+use crate::source::Source;
 use crate::{foreign, shown};
 
 const LOCAL: u32 = 0x0403_4b50;
@@ -23,14 +22,12 @@ const LOCATOR64: u32 = 0x0706_4b50;
 
 const END_SIZE: usize = 22;
 const LOCATOR64_SIZE: usize = 20;
+const END64_SIZE: usize = 56;
+const LOCAL_SIZE: usize = 30;
 
 /// Flag bits of an entry.
 const ENCRYPTED: u16 = 1;
 const SIZES_FOLLOW: u16 = 8;
-
-/// Methods of entries: not compressed, and compressed.
-const STORED: u16 = 0;
-const DEFLATED: u16 = 8;
 
 /// What a 32-bit (16-bit) field holds when the value is in a zip64 record.
 const IN_ZIP64: u64 = 0xffff_ffff;
@@ -38,18 +35,8 @@ const COUNT_IN_ZIP64: u64 = 0xffff;
 
 /// An archive whose structure has been checked.
 #[derive(Debug)]
-pub(super) struct Archive<'a> {
-    entries: HashMap<&'a str, Entry<'a>>,
-}
-
-#[derive(Debug)]
-struct Entry<'a> {
-    data: &'a [u8],
-    method: u16,
-    crc: u32,
-    /// Bytes that a compressed entry holds, and those bytes once somebody has asked for them.
-    size: u64,
-    inflated: OnceCell<Vec<u8>>,
+pub(super) struct Archive {
+    entries: HashMap<String, Stored>,
 }
 
 /// One record of the central directory.
@@ -71,20 +58,21 @@ struct Directory {
     count: u64,
 }
 
-impl<'a> Archive<'a> {
+impl Archive {
     /// Reads the directory of the archive that `file` is.
-    pub(super) fn open(file: &'a [u8], budget: &mut Budget) -> Checked<Self> {
+    pub(super) fn open(file: &Source<'_>, budget: &mut Budget) -> Checked<Self> {
         let directory = Directory::find(file)?;
-        let mut cursor = Cursor::new(&file[..directory.end], directory.start);
+        let records = file.read(directory.start..directory.end)?;
+        let mut cursor = Cursor::of_part(&records, directory.start);
         let mut entries = HashMap::new();
         let mut occupied = Vec::new();
         while cursor.remaining() > 0 {
             let record = Record::read(&mut cursor)?;
-            let (start, data) = record.locate(file, directory.start)?;
-            budget.take(3 * size_of::<(&str, Entry<'_>)>() as u64 + 32, "an entry of the archive")?;
-            occupied.push((start, data.as_ptr_range().end as usize - file.as_ptr() as usize));
-            let Record { name, method, crc, size, .. } = record;
-            if entries.insert(name, Entry { data, method, crc, size, inflated: OnceCell::new() }).is_some() {
+            let stored = record.locate(file, directory.start)?;
+            let name = record.name.to_owned();
+            budget.take((3 * size_of::<(String, Stored)>() + name.len() + 64) as u64, "an entry of the archive")?;
+            occupied.push((record.offset as usize, stored.range.end));
+            if entries.insert(name, stored).is_some() {
                 return Err(Refusal::Damaged(format!("the archive holds {} twice", shown(record.name))));
             }
         }
@@ -103,7 +91,7 @@ impl<'a> Archive<'a> {
     }
 
     /// The folder that holds `data.pkl`: `archive`, or the name the file was first saved under.
-    pub(super) fn root(&self) -> Checked<&'a str> {
+    pub(super) fn root(&self) -> Checked<&str> {
         let mut roots = self.entries.keys().filter_map(|name| name.strip_suffix("/data.pkl"));
         let Some(root) = roots.next() else {
             let (what, remedy) = foreign::recognise_archive(self.names());
@@ -116,8 +104,8 @@ impl<'a> Archive<'a> {
     }
 
     /// The names of all entries, in no order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.entries.keys().copied()
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
     }
 
     /// Whether there is an entry of this name.
@@ -125,54 +113,26 @@ impl<'a> Archive<'a> {
         self.entries.contains_key(name)
     }
 
-    /// The data of entry `name`, checked against its checksum.
-    pub(super) fn read(&self, name: &str, budget: &mut Budget) -> Checked<&[u8]> {
-        let entry =
-            self.entries.get(name).ok_or_else(|| Refusal::Damaged(format!("the archive lacks {}", shown(name))))?;
-        let data = match entry.method {
-            STORED => entry.data,
-            DEFLATED => entry.inflate(name, budget)?,
-            method => {
-                return Err(Refusal::Unsupported(
-                    format!("{} is compressed by method {method}, which is not supported", shown(name)),
-                    "unpack the archive and pack it again without compression (zip -0)",
-                ));
-            }
-        };
-        // Zero is what torch.save writes when it was told to save time on checksums.
-        if entry.crc != 0 && entry.crc != crc32fast::hash(data) {
-            return Err(Refusal::Damaged(format!("the checksum of {} does not match its data", shown(name))));
-        }
-        Ok(data)
+    /// Where the data of entry `name` are.
+    pub(super) fn entry(&self, name: &str) -> Checked<&Stored> {
+        self.entries.get(name).ok_or_else(|| Refusal::Damaged(format!("the archive lacks {}", shown(name))))
     }
-}
 
-impl Entry<'_> {
-    /// The bytes of a deflated entry, as many as the directory says.
-    fn inflate(&self, name: &str, budget: &mut Budget) -> Checked<&[u8]> {
-        if let Some(inflated) = self.inflated.get() {
-            return Ok(inflated);
-        }
-        budget.take(self.size, "a compressed entry of the archive")?;
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let mut inflated = Vec::with_capacity(size);
-        let mut decoder = DeflateDecoder::new(self.data);
-        let read = decoder.by_ref().take(self.size).read_to_end(&mut inflated);
-        let whole = read.is_ok() && inflated.len() == size && matches!(decoder.read(&mut [0]), Ok(0));
-        if !whole || decoder.total_in() != self.data.len() as u64 {
-            return Err(Refusal::Damaged(format!("{} does not hold the {size} bytes that it says", shown(name))));
-        }
-        Ok(self.inflated.get_or_init(|| inflated))
+    /// The data of entry `name` of `file`, compared with their checksum.
+    pub(super) fn read<'s>(&self, file: &'s Source<'_>, name: &str, budget: &mut Budget) -> Checked<Cow<'s, [u8]>> {
+        self.entry(name)?.read(file, name, budget)
     }
 }
 
 impl Directory {
-    fn find(file: &[u8]) -> Checked<Self> {
+    fn find(file: &Source<'_>) -> Checked<Self> {
         let lowest = file.len().saturating_sub(END_SIZE + usize::from(u16::MAX));
-        let Some(at) = (lowest..=file.len().saturating_sub(END_SIZE)).rev().find(|&at| is_end(file, at)) else {
+        let tail = file.read(lowest..file.len())?;
+        let Some(at) = (0..=tail.len().saturating_sub(END_SIZE)).rev().find(|&at| is_end(&tail, at)) else {
             return Err(Refusal::Truncated("the zip archive has no end record".into()));
         };
-        let mut end = Cursor::new(file, at + 4);
+        let mut end = Cursor::new(&tail, at + 4);
+        let at = lowest + at;
         let what = "the end record";
         let (disk, first_disk) = (end.u16(what)?, end.u16(what)?);
         let (here, mut count) = (u64::from(end.u16(what)?), u64::from(end.u16(what)?));
@@ -181,14 +141,15 @@ impl Directory {
             return Err(Refusal::Unsupported("a zip archive in several parts".into(), RESAVE));
         }
         let mut boundary = at;
-        if let Some(locator) = at.checked_sub(LOCATOR64_SIZE)
-            && Cursor::new(file, locator).u32(what)? == LOCATOR64
-        {
-            let wide = Zip64End::read(file, locator)?;
-            boundary = wide.at;
-            resolve(&mut count, COUNT_IN_ZIP64, wide.count)?;
-            resolve(&mut size, IN_ZIP64, wide.size)?;
-            resolve(&mut start, IN_ZIP64, wide.start)?;
+        if let Some(locator_at) = at.checked_sub(LOCATOR64_SIZE) {
+            let locator = file.read(locator_at..at)?;
+            if Cursor::new(&locator, 0).u32(what)? == LOCATOR64 {
+                let wide = Zip64End::read(file, &locator, locator_at)?;
+                boundary = wide.at;
+                resolve(&mut count, COUNT_IN_ZIP64, wide.count)?;
+                resolve(&mut size, IN_ZIP64, wide.size)?;
+                resolve(&mut start, IN_ZIP64, wide.start)?;
+            }
         }
         let directory = usize::try_from(start)
             .ok()
@@ -226,14 +187,15 @@ struct Zip64End {
 }
 
 impl Zip64End {
-    fn read(file: &[u8], locator: usize) -> Checked<Self> {
+    /// Reads the record that `locator` points to and that ends at byte `limit`, where the locator is.
+    fn read(file: &Source<'_>, locator: &[u8], limit: usize) -> Checked<Self> {
         let what = "the zip64 end record";
-        let mut cursor = Cursor::new(file, locator + 8);
-        let at = usize::try_from(cursor.u64(what)?).unwrap_or(usize::MAX);
-        let mut cursor = Cursor::new(&file[..locator], at);
+        let at = usize::try_from(Cursor::new(locator, 8).u64(what)?).unwrap_or(usize::MAX);
+        let record = file.read(range(at, END64_SIZE, limit, what)?)?;
+        let mut cursor = Cursor::of_part(&record, at);
         let signature = cursor.u32(what)?;
         let length = cursor.u64(what)?;
-        if signature != END64 || cursor.remaining() as u64 != length {
+        if signature != END64 || (limit - at - 12) as u64 != length {
             return Err(Refusal::Damaged("the archive's zip64 end record is not where its locator says".into()));
         }
         cursor.take(12, what)?;
@@ -273,13 +235,14 @@ impl<'a> Record<'a> {
         Ok(Self { name, flags, method, crc, packed, size, offset })
     }
 
-    /// The position of the entry's local header and its data, which end before byte `limit`.
-    fn locate(&self, file: &'a [u8], limit: usize) -> Checked<(usize, &'a [u8])> {
+    /// Where the entry's data are, behind its local header and before byte `limit`.
+    fn locate(&self, file: &Source<'_>, limit: usize) -> Checked<Stored> {
         let what = "an entry of the archive";
         let contradiction =
             || Refusal::Damaged(format!("the two headers of {} contradict each other", shown(self.name)));
         let start = usize::try_from(self.offset).unwrap_or(usize::MAX);
-        let mut cursor = Cursor::new(&file[..limit], start);
+        let header = file.read(range(start, LOCAL_SIZE, limit, what)?)?;
+        let mut cursor = Cursor::of_part(&header, start);
         if cursor.u32(what)? != LOCAL {
             return Err(Refusal::Damaged(format!("{} is not where the directory says", shown(self.name))));
         }
@@ -289,9 +252,9 @@ impl<'a> Record<'a> {
         let crc = cursor.u32(what)?;
         let (packed, size) = (u64::from(cursor.u32(what)?), u64::from(cursor.u32(what)?));
         let (name, extra) = (cursor.u16(what)?, cursor.u16(what)?);
-        let name = cursor.take(name.into(), what)?;
-        cursor.take(extra.into(), what)?;
-        if flags != self.flags || method != self.method || name != self.name.as_bytes() {
+        let name = range(start + LOCAL_SIZE, name.into(), limit, what)?;
+        let extra = range(name.end, extra.into(), limit, what)?;
+        if flags != self.flags || method != self.method || *file.read(name)? != *self.name.as_bytes() {
             return Err(contradiction());
         }
         let told = flags & SIZES_FOLLOW == 0 && size != IN_ZIP64;
@@ -299,7 +262,8 @@ impl<'a> Record<'a> {
             return Err(contradiction());
         }
         let packed = usize::try_from(self.packed).unwrap_or(usize::MAX);
-        Ok((start, cursor.take(packed, &shown(self.name))?))
+        let range = range(extra.end, packed, limit, &shown(self.name))?;
+        Ok(Stored { range, method, crc: self.crc, size: self.size })
     }
 }
 

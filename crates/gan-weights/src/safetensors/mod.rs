@@ -1,12 +1,17 @@
 //! safetensors files: a JSON header that lists the tensors, then their elements.
 
+use std::io;
+
+use crate::source::Source;
+
 mod contents;
+mod elements;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub(crate) use contents::read_bytes_of;
 pub use contents::{Contents, Malformed};
+pub(crate) use contents::{Failure, Listing, read_of};
 pub use write::{Header, HeaderError, write, write_elements};
 
 /// The key of the header that is not a tensor.
@@ -16,6 +21,6 @@ const METADATA: &str = "__metadata__";
 const LENGTH: usize = 8;
 
 /// Whether `file` starts like a safetensors file: a plausible length and a JSON object. No `.pth` file does.
-pub(crate) fn is_safetensors(file: &[u8]) -> bool {
-    file.get(LENGTH) == Some(&b'{') && file[LENGTH - 1] == 0
+pub(crate) fn is_safetensors(file: &Source<'_>) -> io::Result<bool> {
+    Ok(matches!(*file.head(LENGTH + 1)?, [.., 0, b'{'] if file.len() > LENGTH))
 }

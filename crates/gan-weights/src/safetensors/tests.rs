@@ -8,7 +8,7 @@ use safetensors::tensor::View;
 
 use super::*;
 use crate::limits::{MAX_HEADER, MAX_TENSORS};
-use crate::{Error, Format, Origin, StateDict, read_any, shown};
+use crate::{Error, Format, Loaded, Origin, Result, StateDict, read_any, shown};
 
 fn mixed() -> StateDict {
     let cpu = &Device::Cpu;
@@ -59,8 +59,12 @@ fn every_prefix_is_refused() {
     write(&path, &mixed()).unwrap();
     let file = std::fs::read(&path).unwrap();
     for end in LENGTH..file.len() {
-        assert!(read_bytes_of(&file[..end], Origin::Memory).is_err(), "{end} bytes");
+        assert!(read_bytes(&file[..end]).is_err(), "{end} bytes");
     }
+}
+
+fn read_bytes(file: &[u8]) -> Result<Loaded> {
+    read_of(&Source::Memory(file), Origin::Memory)
 }
 
 /// A file with this header, and as many zeros behind it as it takes.
@@ -74,7 +78,7 @@ fn headers_that_lie_are_refused() {
         format!(r#""{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{range}}}"#)
     };
     let good = tensor("a", "F32", "[2]", "[0,8]");
-    assert!(read_bytes_of(&file(&format!("{{{good}}}"), 8), Origin::Memory).is_ok());
+    assert!(read_bytes(&file(&format!("{{{good}}}"), 8)).is_ok());
     for (header, data, said) in [
         (format!("{{{good},{good}}}"), 8, "twice"),
         (format!("{{{good},{}}}", tensor("b", "F32", "[2]", "[4,12]")), 12, "damaged"),
@@ -91,13 +95,13 @@ fn headers_that_lie_are_refused() {
         (format!("{{\"a\":{}", "{\"a\":".repeat(100_000)), 0, "damaged"),
         ("{".to_owned(), 0, "damaged"),
     ] {
-        let error = read_bytes_of(&file(&header, data), Origin::Memory).unwrap_err().to_string();
+        let error = read_bytes(&file(&header, data)).unwrap_err().to_string();
         assert!(error.contains(said), "{}: {error}", &header[..header.len().min(80)]);
     }
     for length in [u64::MAX, 1 << 62, 1 << 40, 100] {
         let mut lying = file(&format!("{{{good}}}"), 8);
         lying[..8].copy_from_slice(&length.to_le_bytes());
-        assert!(read_bytes_of(&lying, Origin::Memory).unwrap_err().to_string().contains("ends beyond the file"));
+        assert!(read_bytes(&lying).unwrap_err().to_string().contains("ends beyond the file"));
     }
 }
 
@@ -107,11 +111,11 @@ fn the_number_of_tensors_and_the_header_are_bounded() {
         let entry = |i| format!(r#""{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#);
         format!("{{{}}}", (0..count).map(entry).collect::<Vec<_>>().join(","))
     };
-    assert_eq!(read_bytes_of(&file(&header(1000), 0), Origin::Memory).unwrap().state.len(), 1000);
-    let error = read_bytes_of(&file(&header(MAX_TENSORS + 1), 0), Origin::Memory).unwrap_err().to_string();
+    assert_eq!(read_bytes(&file(&header(1000), 0)).unwrap().state.len(), 1000);
+    let error = read_bytes(&file(&header(MAX_TENSORS + 1), 0)).unwrap_err().to_string();
     assert!(error.contains("65537 tensors, more than 65536"), "{error}");
     let padded = format!("{{{}}}", " ".repeat(MAX_HEADER));
-    let error = read_bytes_of(&file(&padded, 0), Origin::Memory).unwrap_err().to_string();
+    let error = read_bytes(&file(&padded, 0)).unwrap_err().to_string();
     assert!(error.contains("more than 16777216"), "{error}");
 }
 

@@ -1,13 +1,17 @@
-//! Reading a `.pth` file, good or hostile, takes at most four times its size and four megabytes of memory.
+//! Reading a weight file takes its tensors and the bytes of one of them; a hostile `.pth` file takes at most four times its size
+//! and four megabytes of memory.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::alloc::System;
 use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
 
+use candle_core::{DType, Device, Tensor};
 use cap::Cap;
-use gan_weights::pth;
+use gan_weights::checkpoint::{Disk, FileRecord, Folder, MANIFEST, Manifest, STATE};
+use gan_weights::{pth, read_any, safetensors};
 
 #[path = "pth/build.rs"]
 #[allow(dead_code)]
@@ -104,17 +108,73 @@ fn the_bound_holds() {
     assert_eq!(read, 4);
 }
 
+/// A checkpoint folder whose one network is the file `network`, of which the manifest says that it has `bytes`.
+fn seal(dir: &Path, network: &Path, bytes: u64) {
+    fs::create_dir(dir).unwrap();
+    fs::copy(network, dir.join("g.safetensors")).unwrap();
+    fs::write(dir.join(STATE), "{}").unwrap();
+    let record = |name: &str| {
+        let content = fs::read(dir.join(name)).unwrap();
+        let blake3 = blake3::hash(&content).to_hex().to_string();
+        FileRecord { name: name.to_owned(), bytes: content.len() as u64, blake3 }
+    };
+    let mut manifest = Manifest {
+        format: 1,
+        step: 1,
+        method: "pix2pix".to_owned(),
+        instruction_set: String::new(),
+        versions: Default::default(),
+        model: serde_json::Value::Null,
+        files: vec![record(STATE), FileRecord { bytes, ..record("g.safetensors") }],
+        seal: String::new(),
+    };
+    fs::write(dir.join(MANIFEST), manifest.encode().unwrap()).unwrap();
+}
+
+/// Bytes of 16 tensors.
+const SIZE: usize = 64 << 20;
+
 #[test]
-fn a_large_file_takes_itself_and_its_tensors() {
+fn a_file_takes_its_tensors_and_the_bytes_of_one() {
+    const COUNT: usize = SIZE / 16 / 4;
     let _turn = TURN.lock().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("large.pth");
+    let at = |name: &str| folder.path().join(name);
+    let keys: Vec<String> = (0..16).map(|i| i.to_string()).collect();
     {
-        let data = floats(&vec![1.; 8 << 20]);
-        let weight = tensor(&storage("0", 8 << 20), 0, &[8 << 20], &[1]);
-        fs::write(&path, Zip::pth(&dict(&[("w", weight)]), &[("0", &data)]).bytes()).unwrap();
+        let data: Vec<_> = (0..16_u8).map(|i| floats(&vec![i.into(); COUNT])).collect();
+        let tensors: Vec<_> =
+            keys.iter().map(|key| (key.as_str(), tensor(&storage(key, COUNT as i64), 0, &[COUNT as i64], &[1]))).collect();
+        let (code, keys) = (dict(&tensors), keys.iter().map(String::as_str));
+        let storages: Vec<_> = keys.clone().zip(data.iter().map(Vec::as_slice)).collect();
+        fs::write(at("zip"), Zip::pth(&code, &storages).bytes()).unwrap();
+        let storages: Vec<_> = keys.zip(&data).map(|(key, data)| (key, COUNT, data.as_slice())).collect();
+        fs::write(at("legacy"), legacy(&code, &storages)).unwrap();
+        safetensors::write(at("safetensors"), &pth::read(at("zip")).unwrap().state).unwrap();
+        let flat = Tensor::zeros(SIZE / 4, DType::F32, &Device::Cpu).unwrap();
+        safetensors::write(at("flat"), &[("0".to_owned(), flat)].into_iter().collect()).unwrap();
+        seal(&at("checkpoint"), &at("safetensors"), fs::metadata(at("safetensors")).unwrap().len());
     }
-    let size = fs::metadata(&path).unwrap().len() as usize;
-    let loaded = within("large", 2 * size + FLOOR, || pth::read(&path).unwrap());
-    assert_eq!(loaded.state.len(), 1);
+    for name in ["zip", "legacy", "safetensors", "flat", "checkpoint"] {
+        let state = within(name, SIZE / 10 * 11, || match name {
+            "checkpoint" => Folder::open(&Disk, &at(name)).unwrap().tensors("g").unwrap(),
+            _ => read_any(at(name)).unwrap().state,
+        });
+        for (key, tensor) in state.iter() {
+            assert_eq!(tensor.max(0).unwrap().to_scalar::<f32>().unwrap(), key.parse::<f32>().unwrap(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_a_manifest_promises_takes_no_memory() {
+    let _turn = TURN.lock().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (network, dir) = (folder.path().join("network"), folder.path().join("1"));
+    let header = r#"{"w":{"dtype":"F32","shape":[1073741824],"data_offsets":[0,4294967296]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    fs::write(&network, &bytes).unwrap();
+    seal(&dir, &network, bytes.len() as u64 + (1 << 32));
+    let refused = within("a promise", FLOOR, || Folder::open(&Disk, &dir).unwrap().tensors("g").unwrap_err());
+    assert!(refused.to_string().contains("bytes instead of"), "{refused}");
 }
