@@ -35,11 +35,11 @@ pub enum Format {
 /// The bytes of the regular file at `path`, at most [`limits::MAX_FILE`].
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     gan_fs::read_regular(path, limits::MAX_FILE).map_err(|source| {
-        let remedy = match source.kind() {
+        let remedy = gan_fs::remedy(&source).unwrap_or(match source.kind() {
             io::ErrorKind::IsADirectory => "name the weight file in it",
             io::ErrorKind::FileTooLarge => "give a file of weights alone",
             _ => "check the path and its permissions",
-        };
+        });
         Error::Io { path: path.to_owned(), action: "read", source, remedy }
     })
 }
@@ -50,10 +50,10 @@ pub(crate) fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::R
     // Fails where there is no file yet.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     gan_fs::replace(&target, Durability::Flushed, fill).map_err(|ReplaceError { action, path, source }| {
-        let remedy = match source.kind() {
-            io::ErrorKind::InvalidInput => "give a file name",
+        let remedy = gan_fs::remedy(&source).unwrap_or(match source.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => "give a file name",
             _ => "check the permissions and the space of its folder",
-        };
+        });
         Error::Io { path, action, source, remedy }
     })
 }
