@@ -149,7 +149,7 @@ class Source:
         while i < len(self.text):
             if self.at(i) == "=>":
                 return True
-            if self.at(i) in (",", ";", "{", "if", "&&") or self.at(i) == "=" and self.spaced(i):
+            if self.at(i) in (",", ";", "{", "}", "if", "&&") or self.at(i) == "=" and self.spaced(i):
                 return self.at(i) == "="
             if self.at(i) in (")", "]") and self.pair[i] < i:
                 # Out of the group, whose commas have been passed over.
