@@ -8,7 +8,7 @@ use crate::storage::fault::{Fault, FaultyStorage};
 use crate::storage::volatile::VolatileStorage;
 use crate::storage::{Files, Storage};
 
-fn names(storage: &VolatileStorage) -> Vec<String> {
+pub(super) fn names(storage: &VolatileStorage) -> Vec<String> {
     storage.list(&checkpoints_dir(run())).unwrap().into_iter().map(|entry| entry.name).collect()
 }
 
