@@ -3,9 +3,9 @@
 use super::retain::names;
 use super::{assert_same, run, snapshot};
 use crate::checkpoint::{Warning, load_latest, save};
+use crate::storage::Disk;
 use crate::storage::fault::{Fault, FaultyStorage};
 use crate::storage::volatile::VolatileStorage;
-use crate::storage::Disk;
 
 /// A run with two checkpoints, of steps 1 and 2.
 fn prepared() -> VolatileStorage {
