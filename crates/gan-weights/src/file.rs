@@ -44,12 +44,12 @@ pub(crate) fn read_file<T>(path: &Path, read: impl FnOnce(&Source<'_>) -> Result
 
 /// The error of a file that cannot be read.
 pub(crate) fn unreadable(path: &Path, source: io::Error) -> Error {
-    let remedy = match source.kind() {
+    let remedy = gan_fs::remedy(&source).unwrap_or(match source.kind() {
         io::ErrorKind::IsADirectory => "name the weight file in it",
         io::ErrorKind::FileTooLarge => "give a file of weights alone",
         io::ErrorKind::ResourceBusy => "try again when it is complete",
         _ => "check the path and its permissions",
-    };
+    });
     Error::Io { path: path.to_owned(), action: "read", source, remedy }
 }
 
@@ -59,10 +59,10 @@ pub(crate) fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::R
     // Fails where there is no file yet.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     gan_fs::replace(&target, Durability::Flushed, fill).map_err(|ReplaceError { action, path, source }| {
-        let remedy = match source.kind() {
-            io::ErrorKind::InvalidInput => "give a file name",
+        let remedy = gan_fs::remedy(&source).unwrap_or(match source.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => "give a file name",
             _ => "check the permissions and the space of its folder",
-        };
+        });
         Error::Io { path, action, source, remedy }
     })
 }

@@ -163,6 +163,8 @@ fn m11_memo_bombs() {
     wide.push(b'u');
     assert_refused(&wide, "no state dict");
     assert_refused(b"r\xff\xff\xff\xff", "empty stack");
+    // Nothing is taken from below a mark, the innermost of several.
+    assert_refused(b"(N(\x85", "empty stack");
     assert_refused(b"h\x07", "memo slot 7");
     assert_refused(b"j\xff\xff\xff\xff", "memo slot 4294967295");
 }
