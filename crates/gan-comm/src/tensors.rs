@@ -88,11 +88,11 @@ impl Room {
             Room::F32(values) => {
                 let len = values.len();
                 Tensor::from_vec(values, len, device)
-            },
+            }
             Room::F64(values) => {
                 let len = values.len();
                 Tensor::from_vec(values, len, device)
-            },
+            }
             Room::Other(dtype, bytes) => of_elements(&bytes, dtype, &[bytes.len() / dtype.size_in_bytes()], device),
         }
     }

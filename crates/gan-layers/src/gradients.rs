@@ -1,7 +1,7 @@
 //! The gradients of a store in the hands of somebody who takes them while the backward pass goes on.
 
-use crate::store::copy_of;
 use crate::Grad;
+use crate::store::copy_of;
 use candle_core::{DType, Result, Tensor, bail};
 use gan_kernels::storage::undefined;
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use crate::average::MovingAverage;
 use crate::{ParamStore, Tensors};
-use candle_core::{Error, Tensor};
+use candle_core::Error;
 use gan_kernels::graph::GraphParams;
 use gan_kernels::optim::{AdamInputs, AdamStep, NonFiniteGuard, Skipped};
 use std::fmt;

@@ -70,7 +70,7 @@ impl DataParallel {
         let mut means = Losses::new();
         for pass in 0..passes(method)? {
             let kind = (pass, method.graph_key(cx));
-            let reduction = Reduction::new(method.state(), ranks.clone(), self.reduce, self.bucket);
+            let reduction = Reduction::new(method.state(), ranks.clone(), self.bucket);
             require_same(&*ranks, kind, &reduction.layout())?;
             let reduction = Arc::new(Mutex::new(reduction));
             let (mut report, mut due) = (Report::default(), Vec::new());

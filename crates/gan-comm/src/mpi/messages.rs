@@ -3,9 +3,9 @@
 #![allow(unsafe_code)] // MPI uses memory after the call that hands it over
 
 use super::{MOST, Mpi};
+use crate::Result;
 use crate::communicator::expect;
 use crate::tensors::{Room, with_elements};
-use crate::Result;
 use candle_core::{Device, Tensor, TensorId};
 use mpi::request::{Request, StaticScope};
 use mpi::traits::{Communicator, Destination, Equivalence, Source};
@@ -63,7 +63,11 @@ impl Messages {
                 // SAFETY: the memory is that of `came`, which stays where it is and is not touched until the request has ended.
                 let piece: &'static mut [u8] = unsafe { from_raw_parts_mut(piece.as_mut_ptr(), piece.len()) };
                 let len = piece.len();
-                arriving.push((from, len, world.process_at_rank(from as i32).immediate_receive_into(StaticScope, piece)));
+                arriving.push((
+                    from,
+                    len,
+                    world.process_at_rank(from as i32).immediate_receive_into(StaticScope, piece),
+                ));
             }
         }
         for to in others() {

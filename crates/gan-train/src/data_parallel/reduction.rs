@@ -5,8 +5,8 @@
 //! send it once more at the end of the round. So a pass that goes another way than the last one costs time, and is never added up wrongly.
 
 use super::plan::{Plan, Planned, Record};
+use crate::Result;
 use crate::method::MethodState;
-use crate::{Reduce, Result};
 use candle_core::Tensor;
 use gan_comm::{Communicator, Error, Exchange, OrderedSum};
 use gan_layers::Gradients;
@@ -16,7 +16,6 @@ use std::sync::Arc;
 /// The gradients of all optimizers, cut into buckets.
 pub(super) struct Reduction {
     ranks: Arc<dyn Communicator>,
-    reduce: Reduce,
     gradients: Vec<Gradients>,
     buckets: Vec<Bucket>,
     round: Round,
@@ -79,7 +78,7 @@ const WANTING: u8 = 2;
 
 impl Reduction {
     /// In buckets of about so many bytes.
-    pub(super) fn new(state: MethodState<'_>, ranks: Arc<dyn Communicator>, reduce: Reduce, bytes: usize) -> Self {
+    pub(super) fn new(state: MethodState<'_>, ranks: Arc<dyn Communicator>, bytes: usize) -> Self {
         let (mut gradients, mut buckets) = (Vec::new(), Vec::new());
         for (optimizer, (_, of, _)) in state.optimizers.into_iter().enumerate() {
             let own = of.store().gradients();
@@ -96,12 +95,7 @@ impl Reduction {
             buckets.extend(cut(own.params(), len).into_iter().map(bucket));
             gradients.push(own);
         }
-        Reduction { ranks, reduce, gradients, buckets, round: Round::default() }
-    }
-
-    /// The gradients of every optimizer.
-    pub(super) fn gradients(&self) -> &[Gradients] {
-        &self.gradients
+        Reduction { ranks, gradients, buckets, round: Round::default() }
     }
 
     /// The number of parameters of each bucket, and which optimizer's they are.
@@ -224,7 +218,8 @@ impl Reduction {
             return Ok(learned);
         }
         // Where ranks go different ways, all take that of the first.
-        let changes: Vec<Option<u64>> = (0..due.len()).map(|bucket| due[bucket].then(|| self.changes(bucket))).collect();
+        let changes: Vec<Option<u64>> =
+            (0..due.len()).map(|bucket| due[bucket].then(|| self.changes(bucket))).collect();
         let own = std::mem::take(&mut self.round.record).plan(&changes);
         Ok(Learned::New(Plan::of_bytes(&self.ranks.broadcast(0, own.to_bytes())?, changes.len())?))
     }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::accumulation::tests::{at, batches, build, lively};
-use crate::{METHODS, MethodSpec};
 use crate::method::{MethodState, Panels};
+use crate::{METHODS, MethodSpec};
 use candle_core::{DType, Tensor};
 use gan_comm::Exchange;
 use gan_comm::tensors::elements;
@@ -45,10 +45,16 @@ const SMALL: How = How { reduce: Reduce::Ordered, bucket: 2000 };
 type Build<'a> = &'a (dyn Fn() -> Box<dyn Method> + Sync);
 
 /// The bits after each step; a step is the sizes of its micro-batches.
-fn run(spec: &MethodSpec, build: Build<'_>, steps: &[&[u64]], ranks: Option<(Arc<dyn Communicator>, How)>) -> Vec<Bits> {
+fn run(
+    spec: &MethodSpec,
+    build: Build<'_>,
+    steps: &[&[u64]],
+    ranks: Option<(Arc<dyn Communicator>, How)>,
+) -> Vec<Bits> {
     let mut method = build();
     let (mut seen, mut from) = (3, 0);
-    let mut parallel = ranks.map(|(ranks, How { reduce, bucket })| DataParallel { bucket, ..DataParallel::new(ranks, reduce) });
+    let mut parallel =
+        ranks.map(|(ranks, How { reduce, bucket })| DataParallel { bucket, ..DataParallel::new(ranks, reduce) });
     let mut step = |(update, sizes): (usize, &&[u64])| {
         let all = batches(spec, from, sizes, DType::F32);
         let cx = StepContext { update: update as u64, ..at(seen, 1e-3) };
@@ -274,7 +280,10 @@ fn errors(method: &str, step: impl Fn(&mut DataParallel, Box<dyn Method>, &[Batc
     });
     for (rank, result) in results.into_iter().enumerate() {
         let other = 1 - rank;
-        assert!(matches!(&result, Err(Error::Ranks(gan_comm::Error::Unexpected { rank, .. })) if *rank == other), "{result:?}");
+        assert!(
+            matches!(&result, Err(Error::Ranks(gan_comm::Error::Unexpected { rank, .. })) if *rank == other),
+            "{result:?}"
+        );
     }
 }
 
