@@ -82,8 +82,8 @@ impl Gradients {
         if let Some(all) = &self.flat {
             return all.slice_set(flat, 0, at.start);
         }
-        let of_params = self.params[params].iter();
-        of_params.map(|(p, grad)| grad.set(&flat.narrow(0, p.start - at.start, p.len())?)).collect()
+        let mut of_params = self.params[params].iter();
+        of_params.try_for_each(|(p, grad)| grad.set(&flat.narrow(0, p.start - at.start, p.len())?))
     }
 
     /// From now on, `hook` is called after each layer of a backward pass through the store's networks; the gradients that were added until
