@@ -20,6 +20,7 @@ mod way_back;
 
 use crate::build_method::build_uncaptured;
 use crate::checkpointing::Checkpointing;
+use crate::data_parallel::DataParallel;
 use crate::eta::{Interval, Monotonic, Pace};
 use crate::events::{Csv, Event, Finish, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
@@ -270,6 +271,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         history,
         run: job.run,
         records,
+        parallel: DataParallel::new(ranks.clone(), train.reduce),
         ranks,
         observers: job.observers,
         autosave: Interval::new(
