@@ -53,7 +53,7 @@ def main():
     print("| update of two batches | one process, s | two processes, s | overhead |\n|---|---|---|---|")
     for case in args.case or MODES:
         seconds = {1: [], 2: []}
-        for pair in range(args.pairs):
+        for _ in range(args.pairs):
             for ranks, of_side in seconds.items():
                 with tempfile.TemporaryDirectory() as folder:
                     of_side += train(program, case, Path(folder) / "run", ranks, args)
