@@ -4,8 +4,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::file::unreadable;
-
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -83,6 +81,19 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
+impl Error {
+    /// The error of a file that cannot be read.
+    pub(crate) fn unreadable(path: &Path, source: io::Error) -> Self {
+        let remedy = gan_fs::remedy(&source).unwrap_or(match source.kind() {
+            io::ErrorKind::IsADirectory => "name the weight file in it",
+            io::ErrorKind::FileTooLarge => "give a file of weights alone",
+            io::ErrorKind::ResourceBusy => "try again when it is complete",
+            _ => "check the path and its permissions",
+        });
+        Self::Io { path: path.to_owned(), action: "read", source, remedy }
+    }
+}
+
 /// Where weight bytes came from: a file, or memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -97,7 +108,7 @@ impl Origin {
     /// The error of bytes that cannot be read.
     pub(crate) fn unreadable(&self, error: io::Error) -> Error {
         match self {
-            Self::File(path) => unreadable(path, error),
+            Self::File(path) => Error::unreadable(path, error),
             Self::Memory => Error::Candle(error.into()),
         }
     }

@@ -35,22 +35,11 @@ pub enum Format {
 
 /// What `read` makes of the file at `path`, which nobody may write to meanwhile.
 pub(crate) fn read_file<T>(path: &Path, read: impl FnOnce(&Source<'_>) -> Result<T>) -> Result<T> {
-    let source = Source::open(path).map_err(|error| unreadable(path, error))?;
+    let source = Source::open(path).map_err(|error| Error::unreadable(path, error))?;
     let result = read(&source);
     // Whatever is wrong with such a file, this is why.
-    source.check_unchanged().map_err(|error| unreadable(path, error))?;
+    source.check_unchanged().map_err(|error| Error::unreadable(path, error))?;
     result
-}
-
-/// The error of a file that cannot be read.
-pub(crate) fn unreadable(path: &Path, source: io::Error) -> Error {
-    let remedy = gan_fs::remedy(&source).unwrap_or(match source.kind() {
-        io::ErrorKind::IsADirectory => "name the weight file in it",
-        io::ErrorKind::FileTooLarge => "give a file of weights alone",
-        io::ErrorKind::ResourceBusy => "try again when it is complete",
-        _ => "check the path and its permissions",
-    });
-    Error::Io { path: path.to_owned(), action: "read", source, remedy }
 }
 
 /// Creates or replaces the file at `path` by what `fill` writes; whatever fails, the old file or the new one is there. A
@@ -80,7 +69,7 @@ mod tests {
             fs::write(&file, [7; 10]).unwrap();
             read_file(&file, |source| {
                 change();
-                source.read(0..10).map(|bytes| bytes.into_owned()).map_err(|error| unreadable(&file, error))
+                source.read(0..10).map(|bytes| bytes.into_owned()).map_err(|error| Error::unreadable(&file, error))
             })
         };
         for content in [&[7; 5][..], &[8; 11]] {

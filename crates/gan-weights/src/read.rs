@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::file::{read_file, unreadable};
+use crate::file::read_file;
 use crate::keys::{strip_compiled, strip_data_parallel};
 use crate::source::Source;
 use crate::{Error, Loaded, Origin, Result, StateDict, pth, safetensors, shown};
@@ -26,7 +26,7 @@ fn read_of(file: &Source<'_>, path: &Path) -> Result<Loaded> {
 }
 
 fn is_safetensors(file: &Source<'_>, path: &Path) -> Result<bool> {
-    safetensors::is_safetensors(file).map_err(|error| unreadable(path, error))
+    safetensors::is_safetensors(file).map_err(|error| Error::unreadable(path, error))
 }
 
 /// Reads one network of the file at `path`: the state dict at `entry` of a `.pth` file (`"netD"`, or `"models.generator"`

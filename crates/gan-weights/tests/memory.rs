@@ -147,8 +147,10 @@ fn a_file_takes_its_tensors_and_the_bytes_of_one() {
     let keys: Vec<String> = (0..16).map(|i| i.to_string()).collect();
     {
         let data: Vec<_> = (0..16_u8).map(|i| floats(&vec![i.into(); COUNT])).collect();
-        let tensors: Vec<_> =
-            keys.iter().map(|key| (key.as_str(), tensor(&storage(key, COUNT as i64), 0, &[COUNT as i64], &[1]))).collect();
+        let tensors: Vec<_> = keys
+            .iter()
+            .map(|key| (key.as_str(), tensor(&storage(key, COUNT as i64), 0, &[COUNT as i64], &[1])))
+            .collect();
         let (code, keys) = (dict(&tensors), keys.iter().map(String::as_str));
         let storages: Vec<_> = keys.clone().zip(data.iter().map(Vec::as_slice)).collect();
         fs::write(at("zip"), Zip::pth(&code, &storages).bytes()).unwrap();

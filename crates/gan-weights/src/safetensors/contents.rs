@@ -159,7 +159,9 @@ pub(crate) fn read_of(file: &Source<'_>, origin: Origin) -> Result<Loaded> {
     let listing = Listing::read(&mut bytes, file.len()).map_err(failed)?;
     let count = listing.names.len();
     if count > MAX_TENSORS {
-        return Err(failed(Failure::Malformed(Malformed(format!("it lists {count} tensors, more than {MAX_TENSORS}")))));
+        return Err(failed(Failure::Malformed(Malformed(format!(
+            "it lists {count} tensors, more than {MAX_TENSORS}"
+        )))));
     }
     let mut state = StateDict::new();
     for (name, built) in listing.tensors(&mut bytes).map_err(failed)? {
