@@ -243,7 +243,11 @@ impl Factors {
             let (product, block) = (i / sums.blocks, sums.first + i % sums.blocks);
             let mut turned = Scratch::take(self.m_layout.tiles * sums.lanes);
             self.turn(isa, product, block, sums.lanes, &mut turned);
-            self.multiply_one(isa, product, sums, &turned, first, du);
+            if first {
+                // Not by the products themselves: they would write to memory that is not in the cache.
+                du.fill(0.0);
+            }
+            self.multiply_one(isa, product, sums, &turned, false, du);
         });
     }
 }
