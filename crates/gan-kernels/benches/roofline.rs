@@ -2,8 +2,8 @@
 //!
 //! For every shape the time of a translation's forward pass (whose packed weights are kept), and of the three passes of training (whose weights have changed), beside
 //! two floors: the multiply-adds of a direct convolution at the measured peak of all threads, and the bytes of the weights at the measured bandwidth. Everything comes from
-//! memory. Behind each time is its part of the peak, counted as direct convolution: of a Winograd convolution it may be more than 100 %. `GAN_KERNELS` chooses families
-//! and instruction sets.
+//! memory. Behind each time is its part of the peak, which is measured beside every run and counted as direct convolution: of a Winograd convolution it may be more than
+//! 100 %. `GAN_KERNELS` chooses families and instruction sets.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, unsafe_code)]
 
 mod shapes;
@@ -43,8 +43,8 @@ fn table(filter: &str, images: usize) {
     let best = |f: &dyn Fn()| (0..RUNS).map(|_| seconds(f)).fold(f64::MAX, f64::min);
     let bandwidth = (4 * MEMORY) as f64 / best(&|| _ = read());
     let threads = rayon::current_num_threads();
-    let peak =
-        threads as f64 * FLOPS / best(&|| (0..threads).into_par_iter().for_each(|_| _ = black_box(multiply_adds())));
+    let multiply_adds = || (0..threads).into_par_iter().for_each(|_| _ = black_box(multiply_adds()));
+    let peak = threads as f64 * FLOPS / best(&multiply_adds);
     println!("{threads} threads, {:?}: {:.0} GFLOP/s, {:.1} GB/s", instructions(), peak / 1e9, bandwidth / 1e9);
     println!(
         "| layer | multiply-adds, ms | weights, ms | translation, ms | forward, ms | to the data, ms | to the weights, ms |"
@@ -85,16 +85,19 @@ fn table(filter: &str, images: usize) {
         let flops = (2 * weights * small * small * images) as f64;
         print!("| {name} | {:.2} | {:.2} |", flops / peak * 1e3, (4 * weights) as f64 / bandwidth * 1e3);
         for pass in passes {
-            let mut times: Vec<f64> = (0..RUNS)
+            let mut runs: Vec<(f64, f64)> = (0..RUNS)
                 .map(|_| {
                     state.clear();
                     read();
-                    seconds(pass)
+                    let time = seconds(pass);
+                    (time, flops / time * seconds(multiply_adds) / FLOPS / threads as f64)
                 })
                 .collect();
-            times.sort_by(f64::total_cmp);
-            let time = times[RUNS / 2];
-            print!(" {:.2} ({:.0} %) |", time * 1e3, 100.0 * flops / time / peak);
+            let [time, part] = [|run: &(f64, f64)| run.0, |run: &(f64, f64)| run.1].map(|of| {
+                runs.sort_by(|a, b| of(a).total_cmp(&of(b)));
+                of(&runs[RUNS / 2])
+            });
+            print!(" {:.2} ({:.0} %) |", time * 1e3, 100.0 * part);
         }
         println!();
     }

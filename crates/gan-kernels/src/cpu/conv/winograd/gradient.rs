@@ -7,7 +7,7 @@ use super::{Geometry, Rows, block_rows, few_tiles, is_small, points};
 use crate::cpu::conv::transpose::transpose;
 use crate::cpu::conv::weight_grad_tile::{Outer, TAPS, TapRows};
 use crate::cpu::planes::Shared;
-use crate::cpu::simd::{fence, prefetch, simd_entry};
+use crate::cpu::simd::{prefetch, simd_entry};
 use crate::isa::Isa;
 use crate::scratch::Scratch;
 use crate::spec::act::Act;
@@ -243,7 +243,11 @@ impl Factors {
             let (product, block) = (i / sums.blocks, sums.first + i % sums.blocks);
             let mut turned = Scratch::take(self.m_layout.tiles * sums.lanes);
             self.turn(isa, product, block, sums.lanes, &mut turned);
-            self.multiply_one(isa, product, sums, &turned, first, du);
+            if first {
+                // Not by the products themselves: they would write to memory that is not in the cache.
+                du.fill(0.0);
+            }
+            self.multiply_one(isa, product, sums, &turned, false, du);
         });
     }
 }
@@ -307,9 +311,7 @@ simd_entry! {
                     for (lane, row) in rows.iter().enumerate().take(S::LANES.min(outputs.len() - first)) {
                         // The weights of these channels belong to this task.
                         let to = out.part(((outputs.start + first + lane) * g.ci + input) * taps, taps);
-                        if !fresh || taps == 9 {
-                            prefetch(to.as_ptr().wrapping_add(2 * taps));
-                        }
+                        prefetch(to.as_ptr().wrapping_add(2 * taps));
                         macro_rules! put {
                             ($taps:tt) => {
                                 for ((to, &from), zero) in to[..$taps].iter_mut().zip(row).zip(&mut zeros) {
@@ -320,20 +322,12 @@ simd_entry! {
                         }
                         match taps {
                             9 => put!(9),
-                            // A whole cache line, which is not read soon.
-                            _ if fresh && to.as_ptr().addr().is_multiple_of(size_of_val(to)) => {
-                                for i in (0..taps).step_by(S::LANES) {
-                                    S::stream(to.as_mut_ptr().add(i), S::load(row.as_ptr().add(i)));
-                                }
-                                zeros.iter_mut().zip(row).for_each(|(zero, &value)| *zero += 0.0 * value);
-                            }
                             _ => put!(16),
                         }
                     }
                 }
             }
         }
-        fence();
         if zeros.iter().any(|&zero| zero != 0.0) {
             finite.store(false, Ordering::Relaxed);
         }
