@@ -520,12 +520,15 @@ fn view(flat: &Tensor, offset: usize, shape: &[usize]) -> Result<Tensor> {
     flat.narrow(0, offset, shape.iter().product())?.reshape(shape)
 }
 
-/// A tensor of its own with the values of a view, at least one dimension. (candle's `copy` clones the whole storage
+/// A tensor of its own with the values of a view. (candle's `copy` clones the whole storage
 /// behind a view: for one layer's weights, those of all layers and their moments.)
 ///
 /// # Errors
 /// The device fails or has no memory for the copy.
 pub fn copy_of(view: &Tensor) -> Result<Tensor> {
+    if view.rank() == 0 {
+        return view.copy();
+    }
     let own = Tensor::zeros(view.shape(), view.dtype(), view.device())?;
     own.slice_set(&view.contiguous()?, 0, 0)?;
     Ok(own)
