@@ -10,9 +10,12 @@ use gan_weights::{first_non_finite, pth};
 
 use super::scratch;
 
-/// A `.pth` file: what is read can be named, and is not more than the file warrants.
+/// A `.pth` file, on the disk and in memory: what is read can be named, and is not more than the file warrants.
 pub fn read_pth(file: &[u8]) {
-    if let Ok(loaded) = pth::read_bytes(file) {
+    let (on_disk, in_memory) = (pth::read(scratch::file("weights", file)), pth::read_bytes(file));
+    assert_eq!(on_disk.is_ok(), in_memory.is_ok());
+    if let (Ok(on_disk), Ok(loaded)) = (on_disk, in_memory) {
+        assert!(on_disk.state.names().eq(loaded.state.names()) && on_disk.notes == loaded.notes);
         let elements: usize = loaded.state.iter().map(|(_, tensor)| tensor.elem_count()).sum();
         assert!(elements <= 4 * file.len() + (4 << 20), "{elements} elements in {} bytes", file.len());
         let names: HashSet<&str> = loaded.state.names().collect();

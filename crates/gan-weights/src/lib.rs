@@ -1,6 +1,7 @@
 //! Weight files of PyTorch in Rust: `.pth` in both of its containers, and `.safetensors`, read and written.
 //!
-//! [`read_any`] reads a file of any of these formats into a [`StateDict`]: named tensors in the order of the file.
+//! [`read_any`] reads a file of any of these formats into a [`StateDict`]: named tensors in the order of the file. It
+//! takes the memory of the tensors and of the bytes of one of them; a file that is written to meanwhile is refused.
 //! Nothing in a file is executed, and a file is refused before it can take more memory than its size warrants ([`pth`]).
 //! [`normalize_keys`] removes what wrappers and old versions of PyTorch left in the keys; [`pth::write`] and
 //! [`safetensors::write`] write files that PyTorch reads; [`StateDict::var_builder`] hands the tensors to candle.

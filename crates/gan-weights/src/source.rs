@@ -43,9 +43,28 @@ impl Source<'_> {
         if let Self::Memory(bytes) = self {
             return Ok(Cow::Borrowed(&bytes[range]));
         }
-        let mut bytes = vec![0; range.len()];
-        self.reader(range).read_exact(&mut bytes)?;
+        let mut bytes = Vec::new();
+        self.read_into(range, &mut bytes)?;
         Ok(Cow::Owned(bytes))
+    }
+
+    /// The bytes of `range`, which lies within it; those of a file are read into `buffer`.
+    pub(crate) fn read_into<'s>(&'s self, range: Range<usize>, buffer: &'s mut Vec<u8>) -> io::Result<&'s [u8]> {
+        if let Self::Memory(bytes) = self {
+            return Ok(&bytes[range]);
+        }
+        buffer.clear();
+        buffer.resize(range.len(), 0);
+        self.reader(range).read_exact(buffer)?;
+        Ok(buffer)
+    }
+
+    /// A buffer for pieces of up to `largest` bytes.
+    pub(crate) fn buffer(&self, largest: usize) -> Vec<u8> {
+        match self {
+            Self::Memory(_) => Vec::new(),
+            Self::File { .. } => Vec::with_capacity(largest),
+        }
     }
 
     /// Its first `count` bytes, or all.

@@ -63,12 +63,15 @@ fn zip<T>(
         ));
     }
     let root = archive.root()?;
-    let byteorder = format!("{root}/byteorder");
-    if archive.contains(&byteorder) && *archive.read(file, &byteorder, budget)? != *b"little" {
+    let (byteorder, code) = (format!("{root}/byteorder"), format!("{root}/data.pkl"));
+    let mut buffer = Vec::new();
+    if archive.contains(&byteorder)
+        && archive.entry(&byteorder)?.read(file, &byteorder, &mut buffer, budget)? != b"little"
+    {
         return Err(big_endian());
     }
-    let code = archive.read(file, &format!("{root}/data.pkl"), budget)?;
-    let pickle = pickle::run(&code, 0, budget)?;
+    let code = archive.entry(&code)?.read(file, &code, &mut buffer, budget)?;
+    let pickle = pickle::run(code, 0, budget)?;
     if pickle.end != code.len() {
         return Err(Refusal::Damaged(format!("{} bytes follow the pickle in data.pkl", code.len() - pickle.end)));
     }

@@ -154,19 +154,21 @@ fn build_all(
     }
     let mut storages: Vec<_> = contents.storages.iter().collect();
     storages.sort_unstable_by_key(|(_, stored)| stored.range.start);
+    // With a buffer for each, small tensors would settle where buffers were, and the next buffer would find no room there.
+    let mut buffer = file.buffer(storages.iter().map(|(_, stored)| stored.range.len()).max().unwrap_or_default());
     let mut built = Vec::with_capacity(tensors.len());
     for (key, stored) in storages {
         let wanted = wanted.get(key).map_or(&[][..], Vec::as_slice);
         if wanted.is_empty() && stored.is_unchecked() && contents.misfit.is_none() {
             continue;
         }
-        let data = stored.read(file, &format!("{}{key}", contents.folder), budget)?;
+        let data = stored.read(file, &format!("{}{key}", contents.folder), &mut buffer, budget)?;
         if let Some((_, reason)) = contents.misfit.as_ref().filter(|(misfit, _)| misfit == key) {
             return Err(Refusal::Damaged(reason.clone()));
         }
         for &at in wanted {
             let tensor = tensors[at].1;
-            built.push((at, tensors::build(tensor, heap.storage(tensor.storage), &data, budget)?));
+            built.push((at, tensors::build(tensor, heap.storage(tensor.storage), data, budget)?));
         }
     }
     built.sort_unstable_by_key(|(at, _)| *at);

@@ -1,6 +1,5 @@
 //! Data of a file that were told to be somewhere in it: entries of archives, storages of legacy files.
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 
@@ -37,11 +36,20 @@ impl Stored {
         self.method == STORED && self.crc == 0
     }
 
-    /// Reads the data, which messages call `name`, and compares them with their checksum.
-    pub(super) fn read<'s>(&self, file: &'s Source<'_>, name: &str, budget: &mut Budget) -> Checked<Cow<'s, [u8]>> {
+    /// The data, which messages call `name`, compared with their checksum. What is not in memory is read into `buffer`.
+    pub(super) fn read<'s>(
+        &self,
+        file: &'s Source<'_>,
+        name: &str,
+        buffer: &'s mut Vec<u8>,
+        budget: &mut Budget,
+    ) -> Checked<&'s [u8]> {
         let data = match self.method {
-            STORED => file.read(self.range.clone())?,
-            DEFLATED => Cow::Owned(self.inflate(file, name, budget)?),
+            STORED => file.read_into(self.range.clone(), buffer)?,
+            DEFLATED => {
+                self.inflate(file, name, buffer, budget)?;
+                buffer
+            }
             method => {
                 return Err(Refusal::Unsupported(
                     format!("{} is compressed by method {method}, which is not supported", shown(name)),
@@ -49,23 +57,24 @@ impl Stored {
                 ));
             }
         };
-        if self.crc != 0 && self.crc != crc32fast::hash(&data) {
+        if self.crc != 0 && self.crc != crc32fast::hash(data) {
             return Err(Refusal::Damaged(format!("the checksum of {} does not match its data", shown(name))));
         }
         Ok(data)
     }
 
-    /// The bytes of a deflated entry, as many as the directory says.
-    fn inflate(&self, file: &Source<'_>, name: &str, budget: &mut Budget) -> Checked<Vec<u8>> {
+    /// Puts the bytes of a deflated entry, as many as the directory says, into `inflated`.
+    fn inflate(&self, file: &Source<'_>, name: &str, inflated: &mut Vec<u8>, budget: &mut Budget) -> Checked<()> {
         budget.take(self.size, "a compressed entry of the archive")?;
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let mut inflated = Vec::with_capacity(size);
+        inflated.clear();
+        inflated.reserve_exact(size);
         let mut decoder = DeflateDecoder::new(file.reader(self.range.clone()));
-        let read = decoder.by_ref().take(self.size).read_to_end(&mut inflated);
+        let read = decoder.by_ref().take(self.size).read_to_end(inflated);
         let whole = read.is_ok() && inflated.len() == size && matches!(decoder.read(&mut [0]), Ok(0));
         if !whole || decoder.total_in() != self.range.len() as u64 {
             return Err(Refusal::Damaged(format!("{} does not hold the {size} bytes that it says", shown(name))));
         }
-        Ok(inflated)
+        Ok(())
     }
 }

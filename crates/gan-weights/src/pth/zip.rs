@@ -4,7 +4,6 @@
 //! That excludes archives which mean different things to different readers. `torch.save` compresses nothing, but people pack
 //! archives again: deflated entries are inflated, within the budget, so that no archive is far larger inside than outside.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::budget::Budget;
@@ -116,11 +115,6 @@ impl Archive {
     /// Where the data of entry `name` are.
     pub(super) fn entry(&self, name: &str) -> Checked<&Stored> {
         self.entries.get(name).ok_or_else(|| Refusal::Damaged(format!("the archive lacks {}", shown(name))))
-    }
-
-    /// The data of entry `name` of `file`, compared with their checksum.
-    pub(super) fn read<'s>(&self, file: &'s Source<'_>, name: &str, budget: &mut Budget) -> Checked<Cow<'s, [u8]>> {
-        self.entry(name)?.read(file, name, budget)
     }
 }
 

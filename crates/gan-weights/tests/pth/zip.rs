@@ -266,6 +266,33 @@ fn legacy_storage_lists_have_to_match() {
     assert_eq!(pth::read_bytes(&longer).unwrap().notes, ["4 bytes after the last storage ignored"]);
 }
 
+/// Of a legacy file as much is read at first as pickles usually take; this one goes on behind it.
+#[test]
+fn long_pickles_are_read_to_their_end() {
+    let long = text(&"x".repeat(5 << 20));
+    let code = dict(&[("note", long), ("w", tensor(&storage("0", 4), 0, &[4], &[1]))]);
+    let data = floats(&WEIGHTS);
+    let whole = legacy(&code, &[("0", 4, &data)]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("legacy");
+    for file in [&whole[..], &whole[..4 << 20], &whole[..whole.len() - 1]] {
+        std::fs::write(&path, file).unwrap();
+        match (pth::read(&path), pth::read_bytes(file)) {
+            (Ok(loaded), Ok(other)) => {
+                assert_eq!(file.len(), whole.len());
+                assert_eq!(loaded.notes, other.notes);
+                assert_eq!(loaded.state.get("w").unwrap().to_vec1::<f32>().unwrap(), WEIGHTS);
+            }
+            (Err(refused), Err(other)) => {
+                let (refused, other) = (refused.to_string(), other.to_string());
+                assert!(refused.contains("cut short"), "{refused}");
+                assert_eq!(refused.strip_prefix(path.to_str().unwrap()), other.strip_prefix("weights in memory"));
+            }
+            (file, memory) => panic!("{file:?}, {memory:?}"),
+        }
+    }
+}
+
 #[test]
 fn several_state_dicts_are_told_apart_by_name() {
     let net = |key: &str| {
