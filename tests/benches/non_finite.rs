@@ -54,7 +54,8 @@ fn main() {
                 optimizer.update(lr).unwrap();
                 seconds += start.elapsed().as_secs_f64();
                 let grads = Tensor::ones(optimizer.store().len(), DType::F32, &Device::Cpu).unwrap();
-                optimizer.store().set_grads(&grads).unwrap();
+                let gradients = optimizer.store().gradients();
+                gradients.set(0..gradients.params().len(), &grads).unwrap();
                 read += look(optimizer);
             }
             steps.push(seconds + check);
