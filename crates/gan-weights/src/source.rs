@@ -43,8 +43,8 @@ impl Source<'_> {
         if let Self::Memory(bytes) = self {
             return Ok(Cow::Borrowed(&bytes[range]));
         }
-        let mut bytes = Vec::new();
-        self.read_into(range, &mut bytes)?;
+        let mut bytes = vec![0; range.len()];
+        self.reader(range).read_exact(&mut bytes)?;
         Ok(Cow::Owned(bytes))
     }
 
@@ -53,17 +53,19 @@ impl Source<'_> {
         if let Self::Memory(bytes) = self {
             return Ok(&bytes[range]);
         }
-        buffer.clear();
-        buffer.resize(range.len(), 0);
-        self.reader(range).read_exact(buffer)?;
-        Ok(buffer)
+        if buffer.len() < range.len() {
+            *buffer = vec![0; range.len()];
+        }
+        let bytes = &mut buffer[..range.len()];
+        self.reader(range).read_exact(bytes)?;
+        Ok(bytes)
     }
 
     /// A buffer for pieces of up to `largest` bytes.
     pub(crate) fn buffer(&self, largest: usize) -> Vec<u8> {
         match self {
             Self::Memory(_) => Vec::new(),
-            Self::File { .. } => Vec::with_capacity(largest),
+            Self::File { .. } => vec![0; largest],
         }
     }
 
