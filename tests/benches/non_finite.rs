@@ -1,10 +1,12 @@
 //! What the look at gradients for numbers that are not finite costs: its part of a training step, at the size of the papers.
 //!
-//! `cargo bench -p gan-tests --bench non_finite`. Medians of `RUNS` steps on this machine's CPU.
+//! `cargo bench -p gan-tests --bench non_finite`. Medians of `RUNS` steps on this machine's CPU. *Check* is the look at gradients as the backward pass leaves them, most of
+//! which are known to be finite; *read* the same of gradients that came from elsewhere, as those of the other ranks do.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use candle_core::{DType, Device, Tensor};
 use gan_data::{DataMode, Loader};
+use gan_layers::Optimizer;
 use gan_train::config::ConfigSource;
 use gan_train::{DeviceConfig, METHODS, StepContext};
 use std::time::Instant;
@@ -17,7 +19,7 @@ fn median(mut seconds: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    println!("{:<10} {:>10} {:>10} {:>8}", "method", "step", "check", "part");
+    println!("{:<10} {:>11} {:>21} {:>21}", "method", "step", "check", "read");
     for method in METHODS {
         let mode = match (method.resolve)(&[]).unwrap().data().mode {
             DataMode::Unaligned => "data.mode=unpaired",
@@ -35,24 +37,40 @@ fn main() {
         let loader = Loader::new(gan_data::open(&data).unwrap(), data.loader(0)).unwrap();
         let batch = loader.epoch(1, 0).next().unwrap().unwrap();
         let mut trained = config.build(&DeviceConfig::cpu()).unwrap();
-        let (mut steps, mut checks) = (Vec::new(), Vec::new());
+        let (mut steps, mut checks, mut reads) = (Vec::new(), Vec::new(), Vec::new());
         for step in 0..RUNS {
-            let cx = StepContext { epoch: 1, step, update: step, lr: 2e-4, seed: 0 };
+            let lr = 2e-4;
+            let cx = StepContext { epoch: 1, step, update: step, lr, seed: 0 };
+            trained.state().optimizers.into_iter().for_each(|(_, optimizer, _)| optimizer.hold());
             let start = Instant::now();
             trained.step(&batch, &cx).unwrap();
-            steps.push(start.elapsed().as_secs_f64());
-            // Each optimizer looks once a step. An update has taken the gradients: others take their place.
-            let mut seconds = 0.0;
+            let mut seconds = start.elapsed().as_secs_f64();
+            let (mut check, mut read) = (0.0, 0.0);
             for (_, optimizer, _) in trained.state().optimizers {
-                let grads = Tensor::ones(optimizer.store().len(), DType::F32, &Device::Cpu).unwrap();
-                optimizer.store().set_grads(&grads).unwrap();
+                check += look(optimizer);
+                // The update does not look again.
                 let start = Instant::now();
-                assert!(optimizer.store().grads_finite().unwrap());
+                optimizer.release().unwrap();
+                optimizer.update(lr).unwrap();
                 seconds += start.elapsed().as_secs_f64();
+                let grads = Tensor::ones(optimizer.store().len(), DType::F32, &Device::Cpu).unwrap();
+                let gradients = optimizer.store().gradients();
+                gradients.set(0..gradients.params().len(), &grads).unwrap();
+                read += look(optimizer);
             }
-            checks.push(seconds);
+            steps.push(seconds + check);
+            checks.push(check);
+            reads.push(read);
         }
-        let (step, check) = (median(steps), median(checks));
-        println!("{:<10} {:>8.0} ms {:>7.2} ms {:>6.2} %", method.name, 1e3 * step, 1e3 * check, 100.0 * check / step);
+        let [step, check, read] = [steps, checks, reads].map(median);
+        let part = |seconds: f64| format!("{:>8.3} ms {:>7.3} %", 1e3 * seconds, 100.0 * seconds / step);
+        println!("{:<10} {:>8.0} ms {} {}", method.name, 1e3 * step, part(check), part(read));
     }
+}
+
+/// Seconds of a look at all gradients of an optimizer.
+fn look(optimizer: &Optimizer) -> f64 {
+    let start = Instant::now();
+    assert!(optimizer.store().grads_finite().unwrap());
+    start.elapsed().as_secs_f64()
 }

@@ -58,7 +58,10 @@ pub(crate) fn code(result: anyhow::Result<Done>) -> ExitCode {
             {
                 note!("the device has not enough memory: {remedy}");
             }
-            if let Some(remedy) = error.chain().find_map(remedies::of) {
+            // Some errors say it themselves.
+            if let Some(remedy) = error.chain().find_map(remedies::of)
+                && !format!("{error:#}").contains(remedy)
+            {
                 note!("{remedy}");
             }
             let code = code_of(&error);

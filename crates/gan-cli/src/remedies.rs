@@ -9,6 +9,9 @@ pub(crate) fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = cause.downcast_ref::<gan_data::Error>() {
         return of_data(error);
     }
+    if let Some(error) = cause.downcast_ref() {
+        return gan_fs::remedy(error);
+    }
     if let Some(gan_video::Error::NoFfmpeg { .. }) = cause.downcast_ref() {
         return Some(
             "install ffmpeg (`apt-get install ffmpeg`, `brew install ffmpeg`, `winget install ffmpeg`), or name it with --ffmpeg; \
@@ -98,6 +101,7 @@ fn of_data(error: &gan_data::Error) -> Option<&'static str> {
         gan_data::Error::Dataset { remedy, .. } if remedy.contains("label_folder") => Some(
             "--labels DIR --images DIR --instances DIR name the folders; `gan-cli dataset inspect` says what can be read",
         ),
+        gan_data::Error::Io { source, .. } => gan_fs::remedy(source),
         gan_data::Error::Failed { failures, .. } => failures.iter().find_map(of_data),
         gan_data::Error::InColour { .. } => Some("`gan-cli dataset labels` makes ids of colours"),
         gan_data::Error::UnknownColours { .. } => {

@@ -1,6 +1,6 @@
 //! The seam between a training run and the library that carries its messages.
 
-use crate::tensors::{filled, with_elements};
+use crate::tensors::{elements, of_elements};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -28,25 +28,6 @@ pub trait Communicator: Send + Sync {
         self.all_to_all(vec![own; self.size()])
     }
 
-    /// Fills `into[r]` with what rank `r` sends here, its `out` of this rank, of a length that both know. What a rank has for itself
-    /// is not looked at. Large messages are copied less often than by [`Communicator::all_to_all`].
-    ///
-    /// # Errors
-    /// As [`Communicator::all_to_all`]; [`Error::Unexpected`] for another length.
-    fn exchange_bytes(&self, out: &[&[u8]], into: &mut [&mut [u8]]) -> Result<()> {
-        let other = |rank| rank != self.rank();
-        let parts = out.iter().enumerate().map(|(rank, part)| if other(rank) { part.to_vec() } else { Vec::new() });
-        let came = self.all_to_all(parts.collect())?;
-        for (rank, (into, came)) in into.iter_mut().zip(&came).enumerate().filter(|(rank, _)| other(*rank)) {
-            if into.len() != came.len() {
-                let what = format!("{} bytes in the place of {}", came.len(), into.len());
-                return Err(Error::Unexpected { rank, what });
-            }
-            into.copy_from_slice(came);
-        }
-        Ok(())
-    }
-
     /// What `root` gave; the other ranks' `own` is not looked at.
     ///
     /// # Errors
@@ -58,30 +39,22 @@ pub trait Communicator: Send + Sync {
     }
 
     /// Begins to send a flat tensor to each rank, in rank order, and to receive `coming[r]` elements from rank `r`. All have one element
-    /// type and lie on one device. Sender and receiver agree on each length; what is empty is not sent.
+    /// type and lie on one device. Sender and receiver agree on each length; what is empty is not sent. Others may begin before it is
+    /// finished, and are then finished in the same order.
     ///
     /// # Errors
     /// As [`Communicator::all_to_all`]; [`Error::Unexpected`] for another length; [`Error::Tensor`] if the device fails.
     fn exchange(&self, parts: &[Tensor], coming: &[usize]) -> Result<Exchange> {
-        let (rank, dtype, device) = (self.rank(), parts[0].dtype(), parts[0].device());
-        let came = with_elements(parts, |out| {
-            filled(dtype, coming.iter().sum(), device, |mut bytes| {
-                let mut into = Vec::new();
-                for count in coming {
-                    let (part, rest) = bytes.split_at_mut(count * dtype.size_in_bytes());
-                    bytes = rest;
-                    into.push(part);
-                }
-                if into[rank].len() != out[rank].len() {
-                    let what = format!("{coming:?} numbers to come, and another count from itself");
-                    return Err(Error::Unexpected { rank, what });
-                }
-                into[rank].copy_from_slice(out[rank]);
-                self.exchange_bytes(out, &mut into)
-            })
-        })?;
-        Ok(Exchange::Done(came))
+        let (dtype, device) = (parts[0].dtype(), parts[0].device());
+        let came = self.all_to_all(parts.iter().map(elements).collect::<candle_core::Result<_>>()?)?;
+        for (rank, (bytes, count)) in came.iter().zip(coming).enumerate() {
+            expect(rank, bytes.len(), count * dtype.size_in_bytes())?;
+        }
+        Ok(Exchange::Done(of_elements(&came.concat(), dtype, &[coming.iter().sum()], device)?))
     }
+
+    /// Lets exchanges that are under way go on, where that takes the processor. To be called now and then while other work goes on.
+    fn progress(&self) {}
 
     /// Whether a run has one rank, which has nobody to speak to. One rank of a library that is to be tried is not alone.
     fn is_alone(&self) -> bool {
@@ -101,6 +74,14 @@ pub trait Communicator: Send + Sync {
 
     /// Ends the processes of all ranks with this exit code. Does nothing where ranks are no processes.
     fn abort(&self, _code: u8) {}
+}
+
+/// Refuses a message of another length than was agreed on, in bytes.
+pub(crate) fn expect(rank: usize, came: usize, expected: usize) -> Result<()> {
+    match came == expected {
+        true => Ok(()),
+        false => Err(Error::Unexpected { rank, what: format!("{came} bytes in the place of {expected}") }),
+    }
 }
 
 /// Numbers on their way between the ranks.

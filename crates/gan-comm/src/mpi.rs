@@ -1,12 +1,16 @@
 //! Ranks that are processes started by an MPI launcher.
 
-use crate::{Communicator, Error, Result};
+mod messages;
+
+use crate::{Communicator, Error, Exchange, Result};
+use candle_core::Tensor;
+use messages::Messages;
 use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::datatype::{Partition, PartitionMut};
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator as _, CommunicatorCollectives, Destination, Root, Source};
+use mpi::traits::{Communicator as _, CommunicatorCollectives, Root, Source};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -17,7 +21,7 @@ const MOST: usize = 1 << 30;
 static UNIVERSE: Mutex<Option<Universe>> = Mutex::new(None);
 
 /// All processes that were started together. To be used by the thread that made it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Mpi {
     rank: usize,
     size: usize,
@@ -107,31 +111,17 @@ impl Communicator for Mpi {
         Ok(came)
     }
 
-    fn exchange_bytes(&self, out: &[&[u8]], into: &mut [&mut [u8]]) -> Result<()> {
-        let world = self.world()?;
-        mpi::request::scope(|scope| {
-            let mut requests = Vec::new();
-            // What comes first: then nothing waits in a buffer of the library. The next one's first, so that not all send to one.
-            let others = || (1..self.size).map(|ahead| (self.rank + ahead) % self.size);
-            let mut into: Vec<Option<&mut [u8]>> = into.iter_mut().map(|part| Some(&mut **part)).collect();
-            for rank in others() {
-                let part = into[rank].take().unwrap_or_default();
-                let from = world.process_at_rank(rank as i32);
-                requests.extend(part.chunks_mut(MOST).map(|part| from.immediate_receive_into(scope, part)));
-            }
-            let mut sent = Vec::new();
-            for rank in others() {
-                let to = world.process_at_rank(rank as i32);
-                sent.extend(out[rank].chunks(MOST).map(|part| to.immediate_send(scope, part)));
-            }
-            for request in requests {
-                request.wait();
-            }
-            for request in sent {
-                request.wait();
-            }
-        });
-        Ok(())
+    fn exchange(&self, parts: &[Tensor], coming: &[usize]) -> Result<Exchange> {
+        let messages = Messages::begin(*self, parts, coming)?;
+        Ok(Exchange::UnderWay(Box::new(|| messages.finish())))
+    }
+
+    /// MPI works while it is called.
+    fn progress(&self) {
+        if let Ok(world) = self.world() {
+            // Whether anything is there does not matter.
+            let _ = world.any_process().immediate_probe();
+        }
     }
 
     fn broadcast(&self, root: usize, mut own: Vec<u8>) -> Result<Vec<u8>> {

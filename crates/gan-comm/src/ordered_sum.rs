@@ -28,10 +28,9 @@ struct Round {
 }
 
 impl OrderedSum {
-    /// Adds the flat tensors `own` of the first `count` ranks; those of the others are left out. All have one length and element type.
+    /// Begins to add the flat tensors `own` of the first `count` ranks; those of the others are left out. All have one length and element type.
     ///
-    /// Tensors that a library moves by itself are added when the next ones are given or the total is taken: they travel while the next
-    /// ones are computed.
+    /// They are added when the next ones are given, or by [`OrderedSum::settle`]: until then they travel while other work goes on.
     ///
     /// # Errors
     /// As [`Communicator::exchange`].
@@ -43,14 +42,25 @@ impl OrderedSum {
         let parts = (0..size).map(sent).collect::<candle_core::Result<Vec<_>>>()?;
         let coming = |from: usize| if from < count && from != rank { here.len() } else { 0 };
         let others = ranks.exchange(&parts, &(0..size).map(coming).collect::<Vec<_>>())?;
-        self.add_round()?;
-        let under_way = matches!(others, Exchange::UnderWay(_));
+        self.settle()?;
         self.round = Some(Round { own: part(here)?, others, rank, count });
         self.len = len;
-        if under_way { Ok(()) } else { self.add_round() }
+        Ok(())
     }
 
-    fn add_round(&mut self) -> Result<()> {
+    /// Takes back the tensors that were given last, on all ranks.
+    ///
+    /// # Errors
+    /// As [`Communicator::exchange`].
+    pub fn take_back(&mut self) -> Result<()> {
+        self.round.take().map_or(Ok(()), |round| round.others.finish().map(drop))
+    }
+
+    /// Waits for the tensors that were given last, and adds them.
+    ///
+    /// # Errors
+    /// As [`Communicator::exchange`].
+    pub fn settle(&mut self) -> Result<()> {
         let Some(Round { own, others, rank, count }) = self.round.take() else { return Ok(()) };
         let (others, len) = (others.finish()?, own.elem_count());
         for from in 0..count {
@@ -71,11 +81,19 @@ impl OrderedSum {
     /// # Errors
     /// As [`OrderedSum::add`]; nothing was added.
     pub fn take(&mut self, ranks: &dyn Communicator, scale: f64) -> Result<Tensor> {
-        self.add_round()?;
+        self.gather(ranks, scale)?.finish()
+    }
+
+    /// As [`OrderedSum::take`], which is under way then.
+    ///
+    /// # Errors
+    /// As [`OrderedSum::take`].
+    pub fn gather(&mut self, ranks: &dyn Communicator, scale: f64) -> Result<Exchange> {
+        self.settle()?;
         let own = self.total.take().ok_or_else(|| Error::Msg("nothing was added up".into()))?;
         let (own, size) = ((own * scale)?, ranks.size());
         let coming: Vec<usize> = (0..size).map(|rank| slice(self.len, rank, size).len()).collect();
-        ranks.exchange(&vec![own; size], &coming)?.finish()
+        ranks.exchange(&vec![own; size], &coming)
     }
 }
 
@@ -102,15 +120,23 @@ mod tests {
         tensor.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
     }
 
-    /// The sum of so many addends, on so many ranks.
-    fn summed(addends: usize, len: usize, size: usize) -> Vec<Vec<u32>> {
+    /// The sum of so many addends, on so many ranks, in parts of so many numbers.
+    fn summed(addends: usize, len: usize, size: usize, part: usize) -> Vec<Vec<u32>> {
         let run = |ranks: crate::threads::Thread| {
-            let mut sum = OrderedSum::default();
+            let mut sums: Vec<_> = (0..len).step_by(part).map(|at| (at, OrderedSum::default())).collect();
             for first in (0..addends).step_by(size) {
                 let count = size.min(addends - first);
-                sum.add(&ranks, &addend(first + ranks.rank(), len), count).unwrap();
+                let own = addend(first + ranks.rank(), len);
+                for (at, sum) in &mut sums {
+                    let part = |of: &Tensor| of.narrow(0, *at, part.min(len - *at)).unwrap();
+                    // What was given too early is given again.
+                    sum.add(&ranks, &part(&addend(99, len)), count).unwrap();
+                    sum.take_back().unwrap();
+                    sum.add(&ranks, &part(&own), count).unwrap();
+                }
             }
-            bits(&sum.take(&ranks, 1.0 / 3.0).unwrap())
+            let coming: Vec<_> = sums.iter_mut().map(|(_, sum)| sum.gather(&ranks, 1.0 / 3.0).unwrap()).collect();
+            coming.into_iter().flat_map(|coming| bits(&coming.finish().unwrap())).collect()
         };
         std::thread::scope(|scope| {
             let ranks: Vec<_> = group(size).into_iter().map(|rank| scope.spawn(|| run(rank))).collect();
@@ -127,8 +153,10 @@ mod tests {
             }
             let whole = bits(&(whole * (1.0 / 3.0)).unwrap());
             for size in 1..=4 {
-                for sum in summed(addends, len, size) {
-                    assert!(sum == whole, "{addends} addends of {len} on {size} ranks");
+                for part in [1, 7, len / 2 + 1, len].into_iter().filter(|part| len / part < 200) {
+                    for sum in summed(addends, len, size, part) {
+                        assert!(sum == whole, "{addends} addends of {len} on {size} ranks, in parts of {part}");
+                    }
                 }
             }
         }

@@ -50,26 +50,50 @@ pub fn with_elements<T>(tensors: &[Tensor], run: impl FnOnce(&[&[u8]]) -> Result
     run(&copies.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
-/// The tensor `[len]` of the elements that `fill` writes, which are not copied for it on the CPU, in F32 or F64.
-///
-/// # Errors
-/// As [`of_elements`], and those of `fill`.
-pub fn filled(dtype: DType, len: usize, device: &Device, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Tensor> {
-    match dtype {
-        DType::F32 => {
-            let mut values = vec![0f32; len];
-            fill(cast_slice_mut(&mut values))?;
-            Ok(Tensor::from_vec(values, len, device)?)
+/// Room for the elements of a flat tensor, which are not copied for it on the CPU, in F32 or F64.
+pub enum Room {
+    /// Of F32.
+    F32(Vec<f32>),
+    /// Of F64.
+    F64(Vec<f64>),
+    /// Of another type, as bytes.
+    Other(DType, Vec<u8>),
+}
+
+impl Room {
+    /// For so many elements.
+    pub fn new(dtype: DType, len: usize) -> Self {
+        match dtype {
+            DType::F32 => Room::F32(vec![0.0; len]),
+            DType::F64 => Room::F64(vec![0.0; len]),
+            _ => Room::Other(dtype, vec![0; len * dtype.size_in_bytes()]),
         }
-        DType::F64 => {
-            let mut values = vec![0f64; len];
-            fill(cast_slice_mut(&mut values))?;
-            Ok(Tensor::from_vec(values, len, device)?)
+    }
+
+    /// The elements, to be written.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        match self {
+            Room::F32(values) => cast_slice_mut(values),
+            Room::F64(values) => cast_slice_mut(values),
+            Room::Other(_, bytes) => bytes,
         }
-        _ => {
-            let mut bytes = vec![0; len * dtype.size_in_bytes()];
-            fill(&mut bytes)?;
-            Ok(of_elements(&bytes, dtype, &[len], device)?)
+    }
+
+    /// The tensor `[len]` of them.
+    ///
+    /// # Errors
+    /// As [`of_elements`].
+    pub fn tensor(self, device: &Device) -> candle_core::Result<Tensor> {
+        match self {
+            Room::F32(values) => {
+                let len = values.len();
+                Tensor::from_vec(values, len, device)
+            }
+            Room::F64(values) => {
+                let len = values.len();
+                Tensor::from_vec(values, len, device)
+            }
+            Room::Other(dtype, bytes) => of_elements(&bytes, dtype, &[bytes.len() / dtype.size_in_bytes()], device),
         }
     }
 }
@@ -210,11 +234,9 @@ mod tests {
                     Ok(())
                 })
                 .unwrap();
-                let copy = |bytes: &mut [u8]| {
-                    bytes.copy_from_slice(&want);
-                    Ok(())
-                };
-                let back = filled(dtype, tensor.elem_count(), &Device::Cpu, copy).unwrap();
+                let mut room = Room::new(dtype, tensor.elem_count());
+                room.bytes().copy_from_slice(&want);
+                let back = room.tensor(&Device::Cpu).unwrap();
                 assert_eq!((back.dtype(), elements(&back).unwrap()), (dtype, want));
             }
         }

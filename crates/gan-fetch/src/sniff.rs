@@ -122,6 +122,7 @@ mod tests {
         assert!(!fits(&safetensors, 9, Format::Safetensors), "header longer than the file");
         assert!(!fits(&[255; 16], 16, Format::Safetensors));
         assert_eq!(looks_like(b" \n<html>"), "it looks like a web page");
+        assert_eq!(looks_like(&[0x1f, 0x8b, 8, 0]), "it looks like a gzip");
     }
 
     #[test]

@@ -128,16 +128,18 @@ mod tests {
         let header = r#"{"__metadata__":{"format":"pt"},
             "features.0.weight":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},
             "classifier.0":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},
-            "features.0.bias":{"dtype":"U8","shape":[1,3],"data_offsets":[12,15]}}"#;
-        let out = run(&file(header, &(0..15).collect::<Vec<u8>>()), &["features."]).unwrap();
+            "features.0.bias":{"dtype":"U8","shape":[1,3],"data_offsets":[12,15]},
+            "features.1.bias":{"dtype":"U8","shape":[1],"data_offsets":[15,16]}}"#;
+        let out = run(&file(header, &(0..16).collect::<Vec<u8>>()), &["features."]).unwrap();
         let n = u64::from_le_bytes(out[..8].try_into().unwrap()) as usize;
         assert_eq!(n % 8, 0);
         let map: Map<String, Value> = serde_json::from_slice(&out[8..8 + n]).unwrap();
-        assert_eq!(map.len(), 3);
+        assert_eq!(map.len(), 4);
         assert_eq!(map["__metadata__"]["format"], "pt");
         assert_eq!(map["features.0.weight"]["data_offsets"], serde_json::json!([0, 8]));
         assert_eq!(map["features.0.bias"]["data_offsets"], serde_json::json!([8, 11]));
-        assert_eq!(out[8 + n..], [0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 14]);
+        assert_eq!(map["features.1.bias"]["data_offsets"], serde_json::json!([11, 12]));
+        assert_eq!(out[8 + n..], [0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 15]);
     }
 
     #[test]

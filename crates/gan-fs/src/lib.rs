@@ -6,6 +6,7 @@
 mod data_dir;
 mod lock;
 mod regular;
+mod remedy;
 mod replace;
 mod same;
 mod unnamed;
@@ -13,6 +14,7 @@ mod unnamed;
 pub use data_dir::data_dir;
 pub use lock::{FileLock, LockError};
 pub use regular::{kind, open_regular, read_regular, regular_metadata};
+pub use remedy::remedy;
 pub use replace::{
     Durability, ReplaceError, Replacement, is_temporary, parent, remove_temporaries, replace, sync_folder,
     temporary_beside,

@@ -1,17 +1,21 @@
-//! Where the time of a translation's convolutions goes: `cargo bench -p gan-kernels --bench roofline -- [FILTER]`.
+//! Where the time of convolutions goes: `cargo bench -p gan-kernels --bench roofline -- [FILTER] [IMAGES]`.
 //!
-//! For every shape the time of a forward pass, whose weights come from memory, beside two floors: the multiply-adds of a direct
-//! convolution at the measured peak of all threads, and the bytes of the weights at the measured bandwidth. A Winograd convolution may be
-//! faster than the first. `GAN_KERNELS` chooses families and instruction sets.
+//! For every shape the time of a translation's forward pass (whose packed weights are kept), and of the three passes of training (whose weights have changed), beside
+//! two floors: the multiply-adds of a direct convolution at the measured peak of all threads, and the bytes of the weights at the measured bandwidth. Everything comes from
+//! memory. Behind each time is its part of the peak, which is measured beside every run and counted as direct convolution: of a Winograd convolution it may be more than
+//! 100 %. `GAN_KERNELS` chooses families and instruction sets.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, unsafe_code)]
 
 mod shapes;
 
 use candle_core::{Device, Tensor};
-use gan_kernels::act::Act;
-use gan_kernels::conv::{Conv2d, ConvTranspose2d, conv_transpose2d_act, conv2d_act};
+use gan_kernels::conv::{
+    Conv2d, ConvGrads, ConvTranspose2d, WeightGrad, conv_transpose2d, conv_transpose2d_backward, conv2d,
+    conv2d_backward,
+};
 use gan_kernels::dispatch::{InstructionSet, instructions, on_pool};
-use gan_kernels::weight::Weight;
+use gan_kernels::grad::GradState;
+use gan_kernels::weight::{Version, Weight};
 use rayon::prelude::*;
 use shapes::SHAPES;
 use std::hint::black_box;
@@ -28,54 +32,74 @@ fn seconds(f: impl FnOnce()) -> f64 {
 }
 
 fn main() {
-    let filter = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
-    on_pool(|| table(&filter));
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let (filter, images) = (words.next().unwrap_or_default(), words.next().map_or(1, |n| n.parse().unwrap()));
+    on_pool(|| table(&filter, images));
 }
 
-fn table(filter: &str) {
+fn table(filter: &str, images: usize) {
     let memory = vec![1.0f32; MEMORY];
     let read = || black_box(memory.par_chunks(1 << 20).map(sum).sum::<f32>());
     let best = |f: &dyn Fn()| (0..RUNS).map(|_| seconds(f)).fold(f64::MAX, f64::min);
     let bandwidth = (4 * MEMORY) as f64 / best(&|| _ = read());
     let threads = rayon::current_num_threads();
-    let peak =
-        threads as f64 * FLOPS / best(&|| (0..threads).into_par_iter().for_each(|_| _ = black_box(multiply_adds())));
+    let multiply_adds = || (0..threads).into_par_iter().for_each(|_| _ = black_box(multiply_adds()));
+    let peak = threads as f64 * FLOPS / best(&multiply_adds);
     println!("{threads} threads, {:?}: {:.0} GFLOP/s, {:.1} GB/s", instructions(), peak / 1e9, bandwidth / 1e9);
-    println!("| layer | ms | multiply-adds, ms | weights, ms | of the larger floor | of the peak |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| layer | multiply-adds, ms | weights, ms | translation, ms | forward, ms | to the data, ms | to the weights, ms |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     for &(name, ci, co, side, k, stride, padding, pad_mode, transposed) in
         SHAPES.iter().filter(|s| s.0.contains(filter))
     {
         let ones = |shape: &[usize]| Tensor::ones(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
-        let x = ones(&[1, ci, side, side]);
-        let w = Weight::constant(ones(&if transposed { [ci, co, k, k] } else { [co, ci, k, k] }));
+        let x = ones(&[images, ci, side, side]);
+        let kept = Weight::constant(ones(&if transposed { [ci, co, k, k] } else { [co, ci, k, k] }));
+        let (changed, state) = (Version::default(), GradState::unknown());
+        changed.bump();
+        let trained = Weight::new(kept.tensor().clone(), changed);
         let (up, down) = (
             ConvTranspose2d { stride, padding, output_padding: usize::from(k == 3), ..ConvTranspose2d::default() },
             Conv2d { stride, padding: [padding; 2], pad_mode, ..Conv2d::default() },
         );
-        let forward = || match transposed {
-            true => conv_transpose2d_act(&x, &w, None, &up, Act::Identity).unwrap(),
-            false => conv2d_act(&x, &w, None, &down, Act::Identity).unwrap(),
+        let forward = |w| match transposed {
+            true => conv_transpose2d(&x, w, None, &up).unwrap(),
+            false => conv2d(&x, w, None, &down).unwrap(),
         };
-        let out = [forward(), forward()][0].dim(2).unwrap();
-        let mut times: Vec<f64> = (0..RUNS)
-            .map(|_| {
-                read();
-                seconds(|| _ = black_box(forward()))
-            })
-            .collect();
-        times.sort_by(f64::total_cmp);
-        let (weights, small) = (ci * co * k * k, if transposed { side } else { out });
-        let flops = (2 * weights * small * small) as f64;
-        let (time, of_flops, of_bytes) = (times[RUNS / 2], flops / peak, (4 * weights) as f64 / bandwidth);
-        println!(
-            "| {name} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} % |",
-            time * 1e3,
-            of_flops * 1e3,
-            of_bytes * 1e3,
-            time / of_flops.max(of_bytes),
-            100.0 * flops / time / peak
-        );
+        // From the second time on, packed weights are kept.
+        let [_, dy] = [forward(&kept), forward(&kept)];
+        let dw = ones(kept.tensor().dims());
+        let backward = |grads: ConvGrads| match transposed {
+            true => conv_transpose2d_backward(&dy, &trained, &up, grads).unwrap(),
+            false => conv2d_backward(&dy, &trained, &down, grads).unwrap(),
+        };
+        let into = || WeightGrad { x: &x, into: &dw, state: Some(&state) };
+        let passes: [&dyn Fn(); 4] = [
+            &|| _ = black_box(forward(&kept)),
+            &|| _ = black_box(forward(&trained)),
+            &|| _ = black_box(backward(ConvGrads { input: Some((side, side)), ..Default::default() })),
+            &|| _ = backward(ConvGrads { weight: Some(into()), ..Default::default() }),
+        ];
+        let (weights, small) = (ci * co * k * k, if transposed { side } else { dy.dim(2).unwrap() });
+        let flops = (2 * weights * small * small * images) as f64;
+        print!("| {name} | {:.2} | {:.2} |", flops / peak * 1e3, (4 * weights) as f64 / bandwidth * 1e3);
+        for pass in passes {
+            let mut runs: Vec<(f64, f64)> = (0..RUNS)
+                .map(|_| {
+                    state.clear();
+                    read();
+                    let time = seconds(pass);
+                    (time, flops / time * seconds(multiply_adds) / FLOPS / threads as f64)
+                })
+                .collect();
+            let [time, part] = [|run: &(f64, f64)| run.0, |run: &(f64, f64)| run.1].map(|of| {
+                runs.sort_by(|a, b| of(a).total_cmp(&of(b)));
+                of(&runs[RUNS / 2])
+            });
+            print!(" {:.2} ({:.0} %) |", time * 1e3, 100.0 * part);
+        }
+        println!();
     }
 }
 

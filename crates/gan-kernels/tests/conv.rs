@@ -334,6 +334,9 @@ fn many_channels_at_few_pixels_agree_with_direct_sums() {
     many_channels((3, 1), (1, 516, 200, 9, 8), &sets);
     // More tiles, and transformed weights that are too large to be made as a whole.
     many_channels((3, 1), (1, 516, 460, 31, 30), &sets[..1]);
+    // Few tiles of two images, and tiles that do not all make one block.
+    many_channels((3, 1), (2, 70, 100, 16, 15), &sets);
+    many_channels((3, 1), (1, 130, 129, 91, 90), &sets[..1]);
     // Phases, whose channels do not fill whole panels and pieces.
     many_channels((4, 2), (1, 101, 77, 22, 21), &sets);
     many_channels((4, 2), (1, 77, 101, 15, 31), &sets);

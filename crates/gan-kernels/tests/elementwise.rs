@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use gan_kernels::act::{Act, LEAKY_SLOPE, act, act_backward};
 use gan_kernels::dispatch::{InstructionSet, force_instructions};
 use gan_kernels::dropout::dropout;
-use gan_kernels::elementwise::{add_assign, all_finite, zero};
+use gan_kernels::elementwise::{add_assign, all_finite, scale, zero};
 use gan_kernels::loss::{L1Term, bce_with_logits, hinge, l1, l1_sum, l1_sum_backward, mean, squared_error};
 use gan_kernels::norm::{Group, Norm, NormGrads, norm, norm_backward};
 use gan_kernels::optim::{AdamStep, adam};
@@ -234,6 +234,24 @@ fn whole_buffer_operators_respect_views() {
     zero(&view).unwrap();
     let after = values(&flat);
     assert!(after[10..30].iter().all(|&v| v == 0.0) && after[30..] == before[30..] && after[..10] == before[..10]);
+}
+
+#[test]
+fn scaling_tells_what_is_not_finite() {
+    if !device().is_cpu() {
+        return;
+    }
+    let x = normal(40_000, 1);
+    let single = reference::f32(&x);
+    let expected = reference::values(&(&single * 0.3).unwrap());
+    assert!(scale(&single, 0.3).unwrap());
+    assert_eq!(reference::values(&single), expected);
+    for at in [0, 1023, 39_999] {
+        let mut values = reference::values(&x);
+        values[at] = 3e38;
+        let x = reference::f32(&Tensor::new(values, &device()).unwrap());
+        assert!(!scale(&x, 2.0).unwrap(), "{at}");
+    }
 }
 
 #[test]

@@ -41,9 +41,9 @@ impl MovingAverage {
         self.updates += 1;
     }
 
-    /// As [`ParamStore::state_dict`], with averages in the place of parameters.
-    pub(crate) fn state_dict(&self, store: &ParamStore, prefix: &str) -> Result<Tensors> {
-        store.state_dict_of(&self.values, prefix)
+    /// As [`ParamStore::state_views`], with averages in the place of parameters.
+    pub(crate) fn state_views(&self, store: &ParamStore, prefix: &str) -> Result<Tensors> {
+        store.views_of(&self.values, prefix)
     }
 
     /// Sets the averages of the parameters under `prefix`; they are of `updates` updates.

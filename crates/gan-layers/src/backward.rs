@@ -36,7 +36,9 @@ pub(crate) fn backward(
         let Step { op, fused, .. } = &steps[i];
         let before = steps[..i].last().zip(records.last());
         let pass = Backward { ctx, fused, input: input_wanted || i > first_wanted, before };
-        match op.backward(record, &dy, &pass)? {
+        let dx = op.backward(record, &dy, &pass)?;
+        steps[i].announce_gradients();
+        match dx {
             Some(dx) => dy = dx,
             None => break,
         }

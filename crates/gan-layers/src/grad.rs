@@ -1,10 +1,13 @@
 //! Where the gradients of parameters are gathered.
 
+use crate::gradients::Watch;
+use crate::store::copy_of;
 use candle_core::{DType, Result, Shape, Tensor};
 use gan_kernels::conv::WeightGrad;
 use gan_kernels::elementwise::{add_assign, zero};
 use gan_kernels::grad::GradState;
 use gan_kernels::storage::undefined;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A parameter's gradient. Cheap to clone.
@@ -24,28 +27,39 @@ struct Slot {
     state: GradState,
     /// The sum over micro-batches, on the CPU; on a device the store has one for all parameters.
     total: Mutex<Option<Tensor>>,
+    /// Additions and zeroings.
+    changes: AtomicU64,
+    /// The memory is somebody else's, who reads it. On the CPU.
+    lent: AtomicBool,
+    watch: Watch,
 }
 
 impl Grad {
     /// On the CPU, for a parameter of this shape and element type.
-    pub(crate) fn new(shape: impl Into<Shape>, dtype: DType) -> Self {
-        Self::of(shape.into(), dtype, None, GradState::default())
+    pub(crate) fn new(shape: impl Into<Shape>, dtype: DType, watch: Watch) -> Self {
+        Self::of(shape.into(), dtype, None, GradState::default(), watch)
     }
 
     /// In memory that lasts and holds zeros.
-    pub(crate) fn lasting(tensor: Tensor) -> Self {
-        Self::of(tensor.shape().clone(), tensor.dtype(), Some(tensor), GradState::unknown())
+    pub(crate) fn lasting(tensor: Tensor, watch: Watch) -> Self {
+        Self::of(tensor.shape().clone(), tensor.dtype(), Some(tensor), GradState::unknown(), watch)
     }
 
-    fn of(shape: Shape, dtype: DType, tensor: Option<Tensor>, state: GradState) -> Self {
+    fn of(shape: Shape, dtype: DType, tensor: Option<Tensor>, state: GradState, watch: Watch) -> Self {
         let (lasts, tensor, total) = (tensor.is_some(), Mutex::new(tensor), Mutex::default());
-        Grad(Arc::new(Slot { shape, dtype, lasts, tensor, state, total }))
+        let (changes, lent) = (AtomicU64::default(), AtomicBool::default());
+        Grad(Arc::new(Slot { shape, dtype, lasts, tensor, state, total, changes, lent, watch }))
     }
 
-    /// The memory; the state tells what is in it.
+    /// The memory, to be added to; the state tells what is in it.
     pub(crate) fn buffer(&self) -> Result<Tensor> {
+        self.changed();
         let mut tensor = lock(&self.0.tensor);
         match &mut *tensor {
+            Some(tensor) if self.0.lent.swap(false, Ordering::Relaxed) => {
+                *tensor = copy_of(tensor)?;
+                Ok(tensor.clone())
+            }
             Some(tensor) => Ok(tensor.clone()),
             none => Ok(none.insert(undefined(&self.0.shape, self.0.dtype)?).clone()),
         }
@@ -94,20 +108,22 @@ impl Grad {
 
     /// Makes the total times `scale` the gradient, and forgets the total. On the CPU.
     pub(crate) fn take_total(&self, scale: f64) -> Result<()> {
-        match lock(&self.0.total).take() {
-            Some(total) => self.accumulator()?.slice_set(&(total * scale)?, 0, 0),
-            None => Ok(()),
-        }
+        let Some(total) = lock(&self.0.total).take() else { return Ok(()) };
+        self.0.state.scale(&total, scale)?;
+        *lock(&self.0.tensor) = Some(total);
+        Ok(())
     }
 
-    /// Writes the gradient into a flat tensor from `offset` on, zeros if nothing was added, and forgets it. On the CPU.
-    pub(crate) fn take_into(&self, flat: &Tensor, offset: usize) -> Result<()> {
-        let Some(gradient) = lock(&self.0.tensor).take() else {
-            return zero(&flat.narrow(0, offset, self.0.shape.elem_count())?);
-        };
-        self.0.state.materialize(&gradient)?;
-        self.0.state.clear();
-        flat.slice_set(&gradient.flatten_all()?, 0, offset)
+    /// Writes the gradient into a flat tensor from `offset` on, zeros if nothing was added, and lies there until something is added. On the CPU.
+    pub(crate) fn lend(&self, flat: &Tensor, offset: usize) -> Result<()> {
+        let mut tensor = lock(&self.0.tensor);
+        let place = flat.narrow(0, offset, self.0.shape.elem_count())?;
+        let Some(gradient) = &mut *tensor else { return zero(&place) };
+        self.0.state.materialize(gradient)?;
+        flat.slice_set(&gradient.flatten_all()?, 0, offset)?;
+        *gradient = place.reshape(&self.0.shape)?;
+        self.0.lent.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Makes these values, flat, the gradient, in the memory where they lie. On the CPU.
@@ -115,15 +131,32 @@ impl Grad {
         let values = values.reshape(&self.0.shape)?;
         self.0.state.set_unknown();
         *lock(&self.0.tensor) = Some(values);
+        self.0.lent.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Forgets it.
-    pub(crate) fn clear(&self) {
-        self.0.state.clear();
+    /// Forgets it, where its memory does not last.
+    pub(crate) fn forget(&self) {
         if !self.0.lasts {
+            self.0.state.clear();
             *lock(&self.0.tensor) = None;
+            self.0.lent.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Counts what is done to it.
+    pub(crate) fn changed(&self) {
+        self.0.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often something was added, or it was set to zero.
+    pub(crate) fn changes(&self) -> u64 {
+        self.0.changes.load(Ordering::Relaxed)
+    }
+
+    /// Who watches the backward passes that add to it.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.0.watch
     }
 }
 

@@ -1,8 +1,9 @@
 //! Adam on a flat parameter store.
 
 use crate::average::MovingAverage;
+use crate::store::copies_of;
 use crate::{ParamStore, Tensors};
-use candle_core::{Error, Tensor};
+use candle_core::Error;
 use gan_kernels::graph::GraphParams;
 use gan_kernels::optim::{AdamInputs, AdamStep, NonFiniteGuard, Skipped};
 use std::fmt;
@@ -85,7 +86,7 @@ pub struct Optimizer {
 /// What [`Optimizer::update`] does instead of an update.
 #[derive(Debug)]
 struct Gathering {
-    /// Factor of the gradients that are gathered next; `None` if they are left to [`Optimizer::take_grads`].
+    /// Factor of the gradients that are gathered next; `None` if they are left alone.
     weight: Option<f64>,
     /// Learning rate of the update that is due.
     due: Option<f64>,
@@ -146,7 +147,15 @@ impl Optimizer {
     /// # Errors
     /// As [`ParamStore::state_dict`].
     pub fn averaged_state_dict(&self, prefix: &str) -> Result<Option<Tensors>> {
-        self.average.as_ref().map(|average| average.state_dict(&self.store, prefix)).transpose()
+        self.averaged_state_views(prefix)?.map(copies_of).transpose()
+    }
+
+    /// The same without copies: an update changes them.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn averaged_state_views(&self, prefix: &str) -> Result<Option<Tensors>> {
+        self.average.as_ref().map(|average| average.state_views(&self.store, prefix)).transpose()
     }
 
     /// Sets the averages of the parameters under `prefix`, which are of `updates` updates. Without a tracked average, nothing is done.
@@ -289,22 +298,9 @@ impl Optimizer {
         self.gathering.get_or_insert(Gathering { weight: None, due: None }).weight = Some(weight);
     }
 
-    /// From now on, [`Optimizer::update`] is told that gradients are complete, and leaves them to [`Optimizer::take_grads`], until
-    /// [`Optimizer::update_with`].
+    /// From now on, [`Optimizer::update`] is told that gradients are complete, and leaves them alone, until [`Optimizer::update_held`].
     pub fn hold(&mut self) {
         self.gathering.get_or_insert(Gathering { weight: None, due: None });
-    }
-
-    /// The gradients times `weight`, `[n]`, if [`Optimizer::update`] was called since [`Optimizer::hold`]. As [`ParamStore::take_grads`].
-    ///
-    /// # Errors
-    /// The device's.
-    pub fn take_grads(&mut self, weight: f64) -> Result<Option<Tensor>> {
-        if !self.is_due() {
-            return Ok(None);
-        }
-        let grads = self.store.take_grads()?;
-        Ok(Some(if weight == 1.0 { grads } else { (grads * weight)? }))
     }
 
     /// Whether [`Optimizer::update`] was called since [`Optimizer::hold`].
@@ -312,14 +308,12 @@ impl Optimizer {
         self.gathering.as_ref().is_some_and(|gathering| gathering.due.is_some())
     }
 
-    /// Updates the parameters from these gradients `[n]`. From now on, [`Optimizer::update`] updates.
+    /// Updates the parameters from the gradients as they are, if [`Optimizer::update`] was called since [`Optimizer::hold`]. From now on, it updates.
     ///
     /// # Errors
     /// As [`Optimizer::update`].
-    pub fn update_with(&mut self, grads: &Tensor) -> Result<(), UpdateError> {
-        let Some(lr) = self.release() else { return Ok(()) };
-        self.store.set_grads(grads)?;
-        self.update(lr)
+    pub fn update_held(&mut self) -> Result<(), UpdateError> {
+        self.release().map_or(Ok(()), |lr| self.update(lr))
     }
 
     /// From now on, [`Optimizer::update`] updates. Returns the learning rate of the update that is due.

@@ -21,6 +21,17 @@ impl Step<'_> {
         self.op.each_param(&mut |_| any = true);
         any
     }
+
+    /// Tells who watches the parameters' gradients that what was added so far is there as a whole.
+    pub(crate) fn announce_gradients(&self) {
+        let mut first = None;
+        self.op.each_param(&mut |param| {
+            if first.is_none() {
+                first.clone_from(&param.grad);
+            }
+        });
+        first.iter().for_each(|grad| grad.watch().call());
+    }
 }
 
 /// What a step takes over from its neighbors. Each operator looks at what it has said it can do.

@@ -2,11 +2,11 @@
 
 mod recorder;
 
-use crate::{Builder, Counter, Grad, Init, Misfit, Param, Role, RunningStatistics, Source};
+use crate::gradients::Watch;
+use crate::{Builder, Counter, Grad, Gradients, Init, Misfit, Param, Role, RunningStatistics, Source};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use gan_kernels as k;
 use gan_kernels::optim::{AdamInputs, AdamStep, NonFiniteGuard};
-use gan_kernels::storage::undefined;
 use gan_kernels::weight::{Version, Weight};
 use gan_rng::Key;
 use recorder::{Recorded, Recorder};
@@ -31,6 +31,7 @@ pub struct ParamStore {
     total: OnceLock<Tensor>,
     running: RunningStatistics,
     version: Version,
+    watch: Watch,
 }
 
 #[derive(Debug, Clone)]
@@ -77,12 +78,13 @@ impl ParamStore {
         let n = recorder.len.take();
         let state = Tensor::zeros((3, n), dtype, device)?;
         let grads = if device.is_cpu() { None } else { Some(Tensor::zeros(n, dtype, device)?) };
+        let watch = Watch::default();
         let buffers = entries.into_iter().map(|(name, kind)| {
             let kind = match kind {
                 Recorded::Param { offset, shape, role } => {
                     let grad = match &grads {
-                        Some(grads) => Grad::lasting(view(grads, offset, &shape)?),
-                        None => Grad::new(&shape[..], dtype),
+                        Some(grads) => Grad::lasting(view(grads, offset, &shape)?, watch.clone()),
+                        None => Grad::new(&shape[..], dtype, watch.clone()),
                     };
                     Kind::Param { offset, shape, role, grad }
                 }
@@ -94,7 +96,7 @@ impl ParamStore {
         });
         let (entries, total, running) =
             (buffers.collect::<Result<_>>()?, OnceLock::new(), RunningStatistics::default());
-        let store = ParamStore { entries, state, grads, total, running, version: Version::default() };
+        let store = ParamStore { entries, state, grads, total, running, version: Version::default(), watch };
         let anchor = Var::zeros((), DType::F32, device)?;
         let networks = build(&Builder::new(Views { store: &store, anchor }))?;
         Ok((store, networks))
@@ -143,11 +145,11 @@ impl ParamStore {
     /// # Errors
     /// As [`gan_kernels::elementwise::zero`]; none on the CPU.
     pub fn zero_grad(&self) -> Result<()> {
-        if let Some(grads) = &self.grads {
-            return k::elementwise::zero(grads);
+        for (_, _, grad) in self.params() {
+            grad.forget();
+            grad.changed();
         }
-        self.params().for_each(|(_, _, grad)| grad.clear());
-        Ok(())
+        self.grads.as_ref().map_or(Ok(()), k::elementwise::zero)
     }
 
     /// Adds the gradients of a micro-batch times `weight` to a running total. Products are rounded before they are added. On the
@@ -182,33 +184,10 @@ impl ParamStore {
         k::elementwise::zero(total)
     }
 
-    /// A copy of the gradients of all parameters, `[n]`, zeros where nothing was added. On the CPU the gradients are forgotten.
-    ///
-    /// # Errors
-    /// The device fails or has no memory for the copy.
-    pub fn take_grads(&self) -> Result<Tensor> {
-        let Some(grads) = &self.grads else {
-            let flat = undefined(&self.len().into(), self.dtype())?;
-            for (_, at, grad) in self.params() {
-                grad.take_into(&flat, at.start)?;
-            }
-            return Ok(flat);
-        };
-        copy_of(grads)
-    }
-
-    /// Sets the gradients of all parameters, `[n]`. On the CPU they stay in the memory of `flat`.
-    ///
-    /// # Errors
-    /// Another number of values or element type; the device fails or has no memory for them.
-    pub fn set_grads(&self, flat: &Tensor) -> Result<()> {
-        if flat.dims() != [self.len()] {
-            bail!("gradients {:?} for {} parameters", flat.dims(), self.len());
-        }
-        let Some(grads) = &self.grads else {
-            return self.params().try_for_each(|(_, at, grad)| grad.set(&flat.narrow(0, at.start, at.len())?));
-        };
-        grads.slice_set(flat, 0, 0)
+    /// The gradients, for somebody who takes them while a backward pass goes on.
+    pub fn gradients(&self) -> Gradients {
+        let params = self.params().map(|(_, at, grad)| (at, grad.clone())).collect();
+        Gradients::new(params, self.grads.clone(), self.dtype(), self.watch.clone())
     }
 
     /// The running statistics of the batch norms.
@@ -353,24 +332,24 @@ impl ParamStore {
         k::elementwise::zero(&self.state.narrow(0, 1, 2)?)
     }
 
-    /// Copies of the first and second moments, each `[n]`.
+    /// The first and second moments, each `[n]`, without copies: an update changes them.
     ///
     /// # Errors
-    /// The device fails or has no memory for the copies.
+    /// The device's.
     pub fn moments(&self) -> Result<(Tensor, Tensor)> {
-        Ok((copy_of(&self.state.get(1)?)?, copy_of(&self.state.get(2)?)?))
+        Ok((self.state.get(1)?, self.state.get(2)?))
     }
 
-    /// Sets the moments.
+    /// Sets the moments. They are let go of one after the other.
     ///
     /// # Errors
     /// `m` or `v` does not have one value for each parameter, or cannot be converted to the store's element type.
-    pub fn set_moments(&self, m: &Tensor, v: &Tensor) -> Result<()> {
+    pub fn set_moments(&self, m: Tensor, v: Tensor) -> Result<()> {
         for (row, t) in [(1, m), (2, v)] {
             if t.elem_count() != self.len() {
                 bail!("Adam state of {} values for {} parameters", t.elem_count(), self.len());
             }
-            self.write(row, 0, t)?;
+            self.write(row, 0, &t)?;
         }
         Ok(())
     }
@@ -385,17 +364,25 @@ impl ParamStore {
     /// # Errors
     /// The device fails or has no memory for the copies.
     pub fn state_dict(&self, prefix: &str) -> Result<Tensors> {
-        self.state_dict_of(&self.params_flat()?, prefix)
+        copies_of(self.state_views(prefix)?)
+    }
+
+    /// The same without copies: an update changes them.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn state_views(&self, prefix: &str) -> Result<Tensors> {
+        self.views_of(&self.params_flat()?, prefix)
     }
 
     /// The same with the parameters' values from `params`, `[n]`.
-    pub(crate) fn state_dict_of(&self, params: &Tensor, prefix: &str) -> Result<Tensors> {
+    pub(crate) fn views_of(&self, params: &Tensor, prefix: &str) -> Result<Tensors> {
         let mut out = Vec::new();
         for entry in &self.entries {
             let Some(name) = entry.name.strip_prefix(prefix) else { continue };
             let tensor = match &entry.kind {
-                Kind::Param { offset, shape, .. } => copy_of(&view(params, *offset, shape)?)?,
-                Kind::Buffer(t) => copy_of(t)?,
+                Kind::Param { offset, shape, .. } => view(params, *offset, shape)?,
+                Kind::Buffer(t) => t.clone(),
                 Kind::Constant(t) => t.contiguous()?.to_dtype(self.dtype())?.to_device(self.device())?,
                 Kind::Counter(c) => Tensor::new(c.get() as i64, self.device())?,
             };
@@ -533,15 +520,23 @@ fn view(flat: &Tensor, offset: usize, shape: &[usize]) -> Result<Tensor> {
     flat.narrow(0, offset, shape.iter().product())?.reshape(shape)
 }
 
-/// A tensor of its own with the values of a view, at least one dimension. (candle's `copy` clones the whole storage
+/// A tensor of its own with the values of a view. (candle's `copy` clones the whole storage
 /// behind a view: for one layer's weights, those of all layers and their moments.)
 ///
 /// # Errors
 /// The device fails or has no memory for the copy.
 pub fn copy_of(view: &Tensor) -> Result<Tensor> {
+    if view.rank() == 0 {
+        return view.copy();
+    }
     let own = Tensor::zeros(view.shape(), view.dtype(), view.device())?;
     own.slice_set(&view.contiguous()?, 0, 0)?;
     Ok(own)
+}
+
+/// The same, each with memory of its own.
+pub(crate) fn copies_of(views: Tensors) -> Result<Tensors> {
+    views.into_iter().map(|(name, tensor)| Ok((name, copy_of(&tensor)?))).collect()
 }
 
 struct Views<'s> {

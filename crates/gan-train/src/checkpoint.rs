@@ -79,6 +79,18 @@ impl Snapshot {
     pub fn file(&self, stem: &str) -> Option<&Tensors> {
         self.tensors.iter().find(|(name, _)| name == stem).map(|(_, tensors)| tensors)
     }
+
+    /// Takes the tensors of a file out.
+    pub(crate) fn take(&mut self, stem: &str) -> Option<Tensors> {
+        let at = self.tensors.iter().position(|(name, _)| name == stem)?;
+        Some(self.tensors.swap_remove(at).1)
+    }
+
+    /// Leaves tensors of a file out from now on.
+    pub(crate) fn forget(&mut self, stem: &str, which: impl Fn(&str) -> bool) {
+        let files = self.tensors.iter_mut().filter(|(name, _)| name == stem);
+        files.for_each(|(_, tensors)| tensors.retain(|(name, _)| !which(name)));
+    }
 }
 
 /// Something that did not stop a save or a load but that the user should know.

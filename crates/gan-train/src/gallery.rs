@@ -228,6 +228,9 @@ impl Gallery {
     fn find_folder(&mut self) -> Result<()> {
         let images = self.dir.join("images");
         if self.storage.list(&images).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            // Not in the place of a run that is gone.
+            let run = gan_fs::parent(&self.dir);
+            self.storage.list(run).map_err(|e| Error::io("read", run, e))?;
             self.shown.content.previews.clear();
             self.storage.create_dir_all(&images).map_err(|e| Error::io("create", &images, e))?;
         }

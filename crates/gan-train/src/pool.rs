@@ -270,7 +270,7 @@ fn as_words(choices: &[PoolAction]) -> Vec<u64> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use candle_core::{Device, Var};
+    use candle_core::{DType, Device, Var};
     use gan_rng::Purpose;
 
     use super::*;
@@ -376,12 +376,77 @@ mod tests {
         assert!(ImagePool::new(1).query(&batch(&[1.]).squeeze(0).unwrap(), key(0)).is_err());
     }
 
+    /// What a device would do next is refused by the operators of the CPU, in their own words.
+    #[test]
+    fn a_captured_query_is_the_only_one_of_its_step() {
+        let mut pool = ImagePool::new(2);
+        pool.query(&batch(&[1., 2.]), key(0)).unwrap();
+        let error = |result: Result<Tensor>| result.unwrap_err().to_string();
+        for (numbers, of, reason) in [
+            (&[3., 4.][..], key(2), "the step's own key"),
+            (&[3.], key(1), "as many at a time as before"),
+            (&[3., 4.], key(1), "CUDA"),
+        ] {
+            pool.storage = PoolStorage::Stacked { store: batch(&[1., 2.]), len: 2 };
+            pool.begin_capture(&Device::Cpu, key(1)).unwrap();
+            let said = error(pool.query(&batch(numbers), of));
+            assert!(said.contains(reason), "{said}");
+        }
+        let said = error(pool.query(&batch(&[3., 4.]), key(1)));
+        assert!(said.contains("at most once"), "{said}");
+        pool.end_capture();
+        assert!(pool.can_launch() && pool.before_launch(key(2)).is_err());
+        // Images of another size end what was captured.
+        let large = Tensor::zeros((1, 1, 2, 2), DType::F32, &Device::Cpu).unwrap();
+        pool.query(&large, key(3)).unwrap();
+        assert!(!pool.can_launch());
+        let mut small = ImagePool::new(1);
+        small.begin_capture(&Device::Cpu, key(1)).unwrap();
+        assert!(small.can_launch() && ImagePool::new(0).can_launch() && !ImagePool::new(1).can_launch());
+    }
+
+    #[test]
+    fn a_pool_fills_place_by_place() {
+        let mut pool = ImagePool::new(3);
+        assert_eq!(pool.choose(2, key(0)), [PoolAction::Keep(0), PoolAction::Keep(1)]);
+        pool.query(&batch(&[1., 2.]), key(0)).unwrap();
+        assert!(!pool.is_empty());
+        assert_eq!(pool.choose(1, key(1)), [PoolAction::Keep(2)]);
+    }
+
+    #[test]
+    fn what_a_checkpoint_holds_is_checked() {
+        let pool = ImagePool::new(3).of_channels(1);
+        let named = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), batch(&[1.]))).collect::<Vec<_>>();
+        pool.check("x", &named(&["x.0", "x.1", "xy.0"])).unwrap();
+        let error = pool.check("x", &named(&["x.0", "x.2"])).unwrap_err();
+        assert_eq!(error, "it has 2 images of the pool x, but no x.1");
+        let shaped = |dims: [usize; 4], dtype| [("x.0".to_owned(), Tensor::zeros(&dims, dtype, &Device::Cpu).unwrap())];
+        ImagePool::new(3).check("x", &shaped([1, 2, 1, 1], DType::F32)).unwrap();
+        for dims in [[2, 1, 1, 1], [1, 2, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0]] {
+            let error = pool.check("x", &shaped(dims, DType::F32)).unwrap_err();
+            assert!(error.starts_with("x.0 is "), "{error}");
+        }
+        assert!(pool.check("x", &shaped([1; 4], DType::U8)).unwrap_err().contains("U8"));
+    }
+
+    #[test]
+    fn pools_of_one_step_decide_each_for_itself() {
+        let handed_out = |mut pool: ImagePool| {
+            let one = |step| numbers(&pool.query(&batch(&[step as f32]), key(step)).unwrap())[0];
+            (0..40).map(one).collect::<Vec<_>>()
+        };
+        let [alone, first, second] =
+            [ImagePool::new(4), ImagePool::new(4).numbered(0), ImagePool::new(4).numbered(1)].map(handed_out);
+        assert!(alone != first && alone != second && first != second);
+    }
+
     #[test]
     fn sizes_may_change_between_steps() {
         let mut pool = ImagePool::new(1);
         for step in 0..20u64 {
             let side = 1 + step as usize % 3;
-            let image = Tensor::zeros((1, 3, side, side), candle_core::DType::F32, &Device::Cpu).unwrap();
+            let image = Tensor::zeros((1, 3, side, side), DType::F32, &Device::Cpu).unwrap();
             assert_eq!(pool.query(&image, key(step)).unwrap().rank(), 4);
         }
     }

@@ -20,6 +20,7 @@ mod way_back;
 
 use crate::build_method::build_uncaptured;
 use crate::checkpointing::Checkpointing;
+use crate::data_parallel::DataParallel;
 use crate::eta::{Interval, Monotonic, Pace};
 use crate::events::{Csv, Event, Finish, Observer};
 use crate::gallery::{Gallery, GalleryOptions};
@@ -186,13 +187,13 @@ pub fn train(mut job: Job) -> Result<Outcome> {
     let mut rate = LrScheduler::new(&train);
     let (mut step, mut position, mut pending, mut log_length) = (0, Position::default(), Sums::default(), 0);
     let (mut slowed_down, mut history, mut skipped, mut rewinds) = (None, History::default(), 0, 0);
-    if let Some(Restored { loaded, sealed }) = restored {
+    if let Some(Restored { mut loaded, sealed }) = restored {
         warnings.extend(loaded.warnings.iter().map(ToString::to_string));
         step = loaded.snapshot.step;
         log_length = state::events_length(&loaded.snapshot);
         let slower = |optimizer: &str| train.lr_of(optimizer) < sealed.train().lr_of(optimizer);
         slowed_down = (slower("g") || slower("d")).then_some(step);
-        let state = state::restore(&loaded, &mut *method, &mut rate, &job.device_config.device)?;
+        let state = state::restore(&mut loaded, &mut *method, &mut rate, &job.device_config.device)?;
         (pending, history, skipped, rewinds) = (state.pending, state.history, state.skipped, state.rewinds);
         warnings.extend(state.notes);
         let notes;
@@ -270,6 +271,7 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         history,
         run: job.run,
         records,
+        parallel: DataParallel::new(ranks.clone(), train.reduce),
         ranks,
         observers: job.observers,
         autosave: Interval::new(

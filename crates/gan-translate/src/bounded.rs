@@ -3,7 +3,7 @@
 use crate::conditioning::Condition;
 use crate::device::is_out_of_memory;
 use crate::limit::{Estimate, MemoryLimit};
-use crate::scratch::scratch;
+use crate::scratch::{frees, scratch};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use gan_layers::OneHot;
@@ -209,10 +209,11 @@ pub(crate) fn plan(
     let (base, rates) = (demand.base(on_device), rates(on_device));
     let taken = base + demand.held;
     let (memory, scratch) = limit.map_or((u64::MAX, 0), |limit| (limit.memory, limit.scratch_bytes));
+    let frees = limit.is_some_and(|limit| frees(&limit.scratch));
     let left = memory.saturating_sub(taken);
     // Rows of the output leave a device as they are made.
     let output_bytes = if on_device { 0 } else { demand.passing.unwrap_or(size.bytes()) };
-    let limits = |memory: u64, scratch: u64| Limits { memory, scratch, output: output_bytes };
+    let limits = |memory: u64, scratch: u64| Limits { memory, scratch, frees, output: output_bytes };
     let lean = (at_once(flow, output) / 100 * LEAN).min(left / IN_BANDS * 100);
     let cheap = |plan: &Plan| !on_device && plan.macs * 100 <= flow.macs() * LEAN_WORK;
     let found = match flow.plan(output, &limits(lean, 0), &rates) {

@@ -84,12 +84,12 @@ pub enum Error {
 impl Error {
     /// The error of a file that cannot be read.
     pub(crate) fn unreadable(path: &Path, source: io::Error) -> Self {
-        let remedy = match source.kind() {
+        let remedy = gan_fs::remedy(&source).unwrap_or(match source.kind() {
             io::ErrorKind::IsADirectory => "name the weight file in it",
             io::ErrorKind::FileTooLarge => "give a file of weights alone",
             io::ErrorKind::ResourceBusy => "try again when it is complete",
             _ => "check the path and its permissions",
-        };
+        });
         Self::Io { path: path.to_owned(), action: "read", source, remedy }
     }
 }

@@ -48,10 +48,10 @@ pub(crate) fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::R
     // Fails where there is no file yet.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     gan_fs::replace(&target, Durability::Flushed, fill).map_err(|ReplaceError { action, path, source }| {
-        let remedy = match source.kind() {
-            io::ErrorKind::InvalidInput => "give a file name",
+        let remedy = gan_fs::remedy(&source).unwrap_or(match source.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => "give a file name",
             _ => "check the permissions and the space of its folder",
-        };
+        });
         Error::Io { path, action, source, remedy }
     })
 }

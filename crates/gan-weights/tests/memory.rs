@@ -60,7 +60,11 @@ fn the_bound_holds() {
         ] {
             hostile.push((name, filled(body, size / body.len())));
         }
-        // A list that swallows everything, so that the stack stays low.
+        // With a low stack, so that what is on it is not what is counted.
+        hostile.push(("a deep tuple", pickle(&[b")", &b"\x85".repeat(size)[..]].concat())));
+        let object = b"h\x00)R0".repeat(size / 5);
+        hostile.push(("objects that are let go", pickle(&[b"cnumpy\ndtype\nq\x00", &object[..]].concat())));
+        // A list that swallows everything.
         let mut swallowing = b"]".to_vec();
         swallowing.extend(b"Na".repeat(size / 2));
         hostile.push(("a long list", pickle(&swallowing)));

@@ -91,7 +91,9 @@ fn what_is_asked_for_in_a_wrong_way() {
 fn other_commands_refuse_before_they_start() {
     let bench = furnished(40, 40);
     fs::create_dir(bench.path("frames")).unwrap();
-    (0..3).for_each(|t| drop(fs::copy(bench.path("in.png"), bench.path(&format!("frames/{t}.png"))).unwrap()));
+    for t in 0..3 {
+        fs::copy(bench.path("in.png"), bench.path(&format!("frames/{t}.png"))).unwrap();
+    }
     bench.ok(tiny_in("pix2pix", "pairs", &["max_steps=1"]));
     let styles = ["instance_feat=true", "nef=4", "n_downsample_e=2", "max_steps=1"];
     bench.ok(tiny_in("pix2pixhd", "styles", &styles));

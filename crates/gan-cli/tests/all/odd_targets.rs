@@ -28,12 +28,26 @@ fn targets_that_are_refused_before_the_first_step() {
     fs::create_dir_all(bench.path("locked/lock")).unwrap();
     let long = "x".repeat(300);
     let before = listing(&bench.path(""));
-    for target in ["file", "file/run", "full", "dangling", "loop", "loop/run", long.as_str(), "/proc/run", "locked"] {
+    let link = "remove the link that leads to itself";
+    // Each with its remedy, where that is not the run folder's own.
+    let targets = [
+        ("file", ""),
+        ("file/run", "leads through folders alone"),
+        ("full", ""),
+        ("dangling", ""),
+        ("loop", link),
+        ("loop/run", link),
+        (&long, "choose another, shorter name"),
+        ("/proc/run", ""),
+        ("locked", ""),
+    ];
+    for (target, remedy) in targets {
         let ran = train_into(&bench, target);
         let message = ran.err.find("error: ").map(|at| &ran.err[at..]);
         assert!(matches!(ran.code, Some(1 | 3 | 4)), "{target}: {ran:?}");
         let message = message.unwrap_or_else(|| panic!("{target}: {}", ran.err));
         assert!(message.contains(target) && !ran.err.contains("panicked"), "{target}: {}", ran.err);
+        assert!(remedy.is_empty() || message.matches(remedy).count() == 1, "{target}: {}", ran.err);
         assert!(!ran.err.contains("step 1/"), "{target} was refused too late: {}", ran.err);
         assert_eq!(listing(&bench.path("")), before, "{target}");
     }

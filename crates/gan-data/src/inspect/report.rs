@@ -76,8 +76,8 @@ impl Problem {
                 (path.as_path(), format!("it is {width}x{height}: {limit}"), "scale it down".to_owned())
             }
             Error::Io { action, path, source } => {
-                let remedy = "check the path and its permissions".to_owned();
-                (path.as_path(), format!("cannot {action} it: {source}"), remedy)
+                let remedy = gan_fs::remedy(source).unwrap_or("check the path and its permissions");
+                (path.as_path(), format!("cannot {action} it: {source}"), remedy.to_owned())
             }
             other => (path, other.to_string(), String::new()),
         };

@@ -155,6 +155,19 @@ fn a_compressed_transfer_is_refused() {
 }
 
 #[test]
+fn a_stored_archive_may_be_labelled_as_compressed() {
+    let data = support::archives::noise(10, 1);
+    let archive = support::archives::tar(&[support::archives::TarEntry::file("set/trainA/a.png", &data)]);
+    let archive = support::archives::gzip(&archive);
+    for name in ["set.tar.gz", "set.tgz"] {
+        let (bench, body) = (Bench::new(), archive.clone());
+        let server = Server::start(move |_, _| Reply::whole(&body, "v").header("Content-Encoding", "gzip"));
+        bench.dataset("tar.gz", &[server.url(&format!("/{name}"))], "folders = ['trainA']");
+        bench.run(&["set"]).well();
+    }
+}
+
+#[test]
 fn a_server_that_drips_or_falls_silent() {
     let body = checkpoint(10_000);
     for piece in [1, 6000] {

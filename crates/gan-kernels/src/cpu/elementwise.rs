@@ -147,20 +147,35 @@ vectorised! {
 }
 
 vectorised! {
-    /// Whether `0 · x` is zero everywhere.
-    pub(crate) fn finite<T: Real>(x: &[T]) -> bool {
-        // Branch-free inside a block; NaN and the infinities turn the sum into NaN.
-        x.chunks(1024).all(|block| {
-            let mut lanes = [T::zero(); 16];
-            let mut whole = block.chunks_exact(16);
-            for c in &mut whole {
-                for (l, &x) in lanes.iter_mut().zip(c) {
-                    *l += x * T::zero();
-                }
-            }
-            lanes.iter().all(|&l| l == T::zero()) && whole.remainder().iter().all(|x| x.is_finite())
+    /// `x = factor · x`; tells whether all of it is finite.
+    pub(crate) fn scale<T: Real>(x: &mut [T], factor: T) -> bool {
+        x.chunks_mut(1024).fold(true, |all, x| {
+            // As candle multiplies, whose products of ranks have the same bits: -0 becomes 0.
+            x.iter_mut().for_each(|x| *x = *x * factor + T::zero());
+            all & is_finite(x)
         })
     }
+}
+
+vectorised! {
+    /// Whether all of it is finite.
+    pub(crate) fn finite<T: Real>(x: &[T]) -> bool {
+        x.chunks(1024).all(is_finite)
+    }
+}
+
+/// Whether `0 · x` is zero everywhere.
+#[inline(always)]
+fn is_finite<T: Real>(x: &[T]) -> bool {
+    // Branch-free; NaN and the infinities turn the sum into NaN.
+    let mut lanes = [T::zero(); 16];
+    let mut whole = x.chunks_exact(16);
+    for c in &mut whole {
+        for (l, &x) in lanes.iter_mut().zip(c) {
+            *l += x * T::zero();
+        }
+    }
+    lanes.iter().all(|&l| l == T::zero()) && whole.remainder().iter().all(|x| x.is_finite())
 }
 
 /// Sums of `f` over the elements of slices of one length, with a fixed order: 64 lanes (four vectors, for one after the other

@@ -1,6 +1,6 @@
 //! Sums, element types, and operations on whole buffers.
 use crate::cpu::elementwise as kernel;
-use crate::cpu::real::by_dtype;
+use crate::cpu::real::{Real, by_dtype};
 use crate::dispatch::{isa, on_cuda};
 use crate::ops::storage::{apart, plain, same_shape, slices, tensor, update};
 use candle_core::{DType, Result, Tensor};
@@ -64,6 +64,19 @@ pub fn add_assign(x: &Tensor, y: &Tensor) -> Result<()> {
             Ok(())
         })
     })
+}
+
+/// `x ← factor · x` in place, on the CPU; tells whether every result is finite.
+///
+/// # Errors
+/// `x` has an unsupported element type, is not contiguous or is not on the CPU.
+pub fn scale(x: &Tensor, factor: f64) -> Result<bool> {
+    let isa = isa();
+    by_dtype!(x, T => update(x, |x: &mut [T]| {
+        let factor = T::of(factor);
+        let parts = x.par_chunks_mut(kernel::CHUNK).map(|x| kernel::scale(isa, x, factor));
+        Ok(parts.reduce(|| true, |a, b| a & b))
+    }))
 }
 
 /// Whether every element is finite. On CUDA this waits for the device.

@@ -1,5 +1,5 @@
 //! What is known of a tensor that gradients are gathered in.
-use crate::ops::elementwise::{all_finite, zero};
+use crate::ops::elementwise::{all_finite, scale, zero};
 use candle_core::{Result, Tensor};
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -45,6 +45,15 @@ impl GradState {
     pub fn begin(&self, tensor: &Tensor) -> Result<()> {
         self.materialize(tensor)?;
         self.set_unknown();
+        Ok(())
+    }
+
+    /// Multiplies the tensor's values by `factor`, whatever was known of them.
+    ///
+    /// # Errors
+    /// As [`scale`](crate::elementwise::scale).
+    pub fn scale(&self, tensor: &Tensor, factor: f64) -> Result<()> {
+        self.set_finite(scale(tensor, factor)?);
         Ok(())
     }
 

@@ -24,6 +24,8 @@ pub struct Limits {
     pub memory: u64,
     /// Bytes of files.
     pub scratch: u64,
+    /// Whether files give back the room of what is not needed any more ([`ScratchFile::free_before`](super::ScratchFile::free_before)).
+    pub frees: bool,
     /// Bytes of memory that the output takes while the last sweep makes it: all of its own where [`Dataflow::run`] gathers it, else what it needs on
     /// its way to where [`Dataflow::run_into`] passes it on.
     pub output: u64,
@@ -304,7 +306,7 @@ impl Planner<'_, '_> {
             let size = |v: usize| self.flow.nodes[v].size;
             let in_file = |v: usize| size(v).row_bytes() * (size(v).height - plan.resident[v]) as u64;
             let filled = residents.bytes(i, &plan.resident);
-            let files = residents.bytes_of_files(i, &plan.resident);
+            let files = residents.bytes_of_files(i, &plan.resident, self.limits.frees);
             let moves = plan.sweeps[i].0.parts.iter().filter(|part| part.in_file);
             let moved: u64 = moves.map(|part| in_file(part.value)).sum();
             (plan.memory, plan.scratch) = (plan.memory.max(memory + filled), plan.scratch.max(files));
@@ -432,7 +434,7 @@ mod tests {
         let mut flow = Dataflow::over(&image, &Ctx::translate(), Engine::Exact).unwrap();
         let output = flow.apply_to_input(&net).unwrap();
         let rates = Rates { macs: 120e9, scratch: 800e6, copies: 6e9 };
-        let limits = |memory: u64| Limits { memory: memory << 20, scratch: u64::MAX, output: 48 << 20 };
+        let limits = |memory: u64| Limits { memory: memory << 20, scratch: u64::MAX, frees: true, output: 48 << 20 };
         let plan = flow.plan(output, &limits(720), &rates).unwrap();
         for (sweep, rows) in &plan.sweeps {
             let named = |wanted: fn(&Part) -> bool| -> Vec<String> {

@@ -2,11 +2,14 @@
 
 use super::dataflow::Size;
 use super::plan::{Place, Plan};
+use super::sweep::Sweep;
 
 /// The values in files that are there in each sweep.
 pub(super) struct Residents {
     sweeps: Vec<Vec<(usize, Stay)>>,
     sizes: Vec<Size>,
+    /// For each value, the most of its rows that are written or read at a time.
+    band: Vec<usize>,
     /// For each value, how often all of it is written or read, over the number of sweeps in which it is there.
     worth: Vec<(usize, f64)>,
 }
@@ -39,7 +42,15 @@ impl Residents {
             worth.push((value, moves as f64 / (to + 1 - from) as f64));
         }
         worth.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Residents { sweeps, sizes, worth }
+        let height = |value: usize| sizes[value].height;
+        let of_band = |value: usize| {
+            let in_sweep = |(sweep, rows): &(Sweep, usize)| {
+                sweep.parts.last().map_or(0, |target| (rows * height(value)).div_ceil(height(target.value)))
+            };
+            plan.sweeps.iter().map(in_sweep).max().unwrap_or(0)
+        };
+        let band = (0..sizes.len()).map(of_band).collect();
+        Residents { sweeps, sizes, band, worth }
     }
 
     /// For each value, as many rows as there is room for in all sweeps in which it is there, those first that save most.
@@ -65,28 +76,38 @@ impl Residents {
 
     /// The most bytes that these rows take at a time in a sweep: what is read for the last time makes room for what comes.
     pub(super) fn bytes(&self, sweep: usize, rows: &[usize]) -> u64 {
-        let there = &self.sweeps[sweep];
-        let part = |value: usize| rows[value] as f64 / self.sizes[value].height as f64;
-        let at = |time: f64| -> f64 {
-            let bytes = |&(value, stay): &(usize, Stay)| {
-                let there = match stay {
-                    Stay::Stays => part(value),
-                    Stay::Leaves => (part(value) - time).max(0.0),
-                    Stay::Comes => part(value).min(time),
-                };
-                self.sizes[value].bytes() as f64 * there
-            };
-            there.iter().map(bytes).sum()
-        };
-        // The sum is linear between the times at which the rows of a value end.
-        there.iter().map(|&(value, _)| at(part(value))).fold(at(0.0), f64::max).ceil() as u64
+        self.most(sweep, rows, |part, stay, time| match stay {
+            Stay::Stays => part,
+            Stay::Leaves => (part - time).max(0.0),
+            Stay::Comes => part.min(time),
+        })
     }
 
-    /// The bytes of a sweep's values that are in files, beside these rows, while all of them are there.
-    pub(super) fn bytes_of_files(&self, sweep: usize, rows: &[usize]) -> u64 {
-        let rest = |&(value, _): &(usize, Stay)| {
-            self.sizes[value].row_bytes() * (self.sizes[value].height - rows[value]) as u64
+    /// The most bytes that a sweep's values have in files at a time, beside these rows. Where files give back what is not needed any more, each value
+    /// that comes or leaves takes two bands more than it has to.
+    pub(super) fn bytes_of_files(&self, sweep: usize, rows: &[usize], frees: bool) -> u64 {
+        if !frees {
+            return self.most(sweep, rows, |part, _, _| 1.0 - part);
+        }
+        let moving = self.sweeps[sweep].iter().filter(|(_, stay)| !matches!(stay, Stay::Stays));
+        let bands: u64 = moving.map(|&(value, _)| 2 * self.sizes[value].row_bytes() * self.band[value] as u64).sum();
+        let files = self.most(sweep, rows, |part, stay, time| match stay {
+            Stay::Stays => 1.0 - part,
+            Stay::Leaves => 1.0 - part.max(time),
+            Stay::Comes => (time - part).max(0.0),
+        });
+        files + bands
+    }
+
+    /// The most bytes of a sweep's values at a time, of which `there` says how much is there: of a value whose first rows, so great a part of it, are in memory,
+    /// when so great a part of the sweep is done.
+    fn most(&self, sweep: usize, rows: &[usize], there: impl Fn(f64, Stay, f64) -> f64) -> u64 {
+        let values = &self.sweeps[sweep];
+        let part = |value: usize| rows[value] as f64 / self.sizes[value].height as f64;
+        let at = |time: f64| -> f64 {
+            values.iter().map(|&(v, stay)| self.sizes[v].bytes() as f64 * there(part(v), stay, time)).sum()
         };
-        self.sweeps[sweep].iter().map(rest).sum()
+        // The sum is linear between the times at which the rows of a value end.
+        values.iter().map(|&(value, _)| at(part(value))).fold(at(0.0).max(at(1.0)), f64::max).ceil() as u64
     }
 }

@@ -31,6 +31,9 @@ pub trait ScratchFile: Send {
     /// # Errors
     /// It cannot be read.
     fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// Gives back the room of the bytes in front of a place, which nobody will read again, if the system can.
+    fn free_before(&mut self, _offset: u64) {}
 }
 
 type SharedFile = Arc<Mutex<Box<dyn ScratchFile>>>;
@@ -143,6 +146,11 @@ impl Store {
         if last {
             while self.pieces.front().is_some_and(|piece| piece.rows.end <= rows.end) {
                 self.pieces.pop_front();
+            }
+            if let (Some(file), Some(Location::File(offset))) = (&self.file, self.pieces.front().map(|piece| &piece.at))
+            {
+                let (file, offset) = (file.clone(), *offset);
+                drop(background.run(move || locked(&file).free_before(offset)));
             }
         }
         match parts.len() {

@@ -10,28 +10,52 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Files in memory, and how many bytes they have got.
+/// Files in memory.
 #[derive(Default)]
-struct Files(Arc<AtomicUsize>);
+struct Files(Arc<Room>);
 
-struct File(Vec<u8>, Arc<AtomicUsize>);
+/// Bytes that files have, and the most that they had.
+#[derive(Default)]
+struct Room {
+    taken: AtomicUsize,
+    most: AtomicUsize,
+}
+
+struct File {
+    bytes: Vec<u8>,
+    freed: usize,
+    room: Arc<Room>,
+}
 
 impl Scratch for Files {
     fn file(&self) -> io::Result<Box<dyn ScratchFile>> {
-        Ok(Box::new(File(Vec::new(), self.0.clone())))
+        Ok(Box::new(File { bytes: Vec::new(), freed: 0, room: self.0.clone() }))
     }
 }
 
 impl ScratchFile for File {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.extend_from_slice(bytes);
-        self.1.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.bytes.extend_from_slice(bytes);
+        let taken = self.room.taken.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+        self.room.most.fetch_max(taken, Ordering::Relaxed);
         Ok(())
     }
 
     fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        bytes.copy_from_slice(&self.0[offset as usize..][..bytes.len()]);
+        assert!(offset as usize >= self.freed, "what was given back is read");
+        bytes.copy_from_slice(&self.bytes[offset as usize..][..bytes.len()]);
         Ok(())
+    }
+
+    fn free_before(&mut self, offset: u64) {
+        self.room.taken.fetch_sub(offset as usize - self.freed, Ordering::Relaxed);
+        self.freed = offset as usize;
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        self.room.taken.fetch_sub(self.bytes.len() - self.freed, Ordering::Relaxed);
     }
 }
 
@@ -69,7 +93,7 @@ fn bits(t: &Tensor) -> Vec<u32> {
 }
 
 const RATES: Rates = Rates { macs: 1e10, scratch: 1e9, copies: 1e10 };
-const ENDLESS: Limits = Limits { memory: u64::MAX, scratch: u64::MAX, output: 3 << 16 };
+const ENDLESS: Limits = Limits { memory: u64::MAX, scratch: u64::MAX, frees: true, output: 3 << 16 };
 
 /// Holds evaluations within ever smaller limits against the forward pass. Returns in how many of them something was computed again, and in how many
 /// something was in files.
@@ -87,7 +111,7 @@ fn assert_same<'a>(what: &str, seq: &'a Sequence, x: impl Into<Input<'a>>, ctx: 
         for (scratch, speed) in [(u64::MAX, RATES.scratch), (u64::MAX, 1e4), (0, RATES.scratch)] {
             let rates = Rates { scratch: speed, ..RATES };
             let room = (most.memory - least.memory) as f64 * part;
-            let limits = Limits { memory: least.memory + room as u64, scratch, output: 3 << 16 };
+            let limits = Limits { memory: least.memory + room as u64, scratch, ..ENDLESS };
             // Without files, the least may be more.
             let Ok(plan) = flow.plan(output, &limits, &rates) else {
                 assert_eq!(scratch, 0, "{what}: {limits:?}");
@@ -98,7 +122,8 @@ fn assert_same<'a>(what: &str, seq: &'a Sequence, x: impl Into<Input<'a>>, ctx: 
             let y = flow.run(&plan, &files).unwrap();
             assert_eq!(y.dims(), whole.dims(), "{what}");
             assert!(bits(&y) == bits(&whole), "{what}: {limits:?} differs");
-            assert_eq!(files.0.load(Ordering::Relaxed) > 0, plan.moved > 0, "{what}");
+            let most = files.0.most.load(Ordering::Relaxed) as u64;
+            assert!(most <= plan.scratch && (most > 0) == (plan.moved > 0), "{what}: {most} bytes in files, {plan:?}");
             again += usize::from(plan.macs > flow.macs());
             spilled += usize::from(plan.count(Place::Scratch) > 0);
         }
@@ -225,7 +250,7 @@ fn what_cannot_be_done_is_said() {
 
     let mut flow = Dataflow::new((&image).into(), &Ctx::translate()).unwrap();
     let output = flow.apply_to_input(&net).unwrap();
-    let least = flow.plan(output, &Limits { memory: 1, scratch: 0, output: 3 << 16 }, &RATES).unwrap_err();
+    let least = flow.plan(output, &Limits { memory: 1, scratch: 0, ..ENDLESS }, &RATES).unwrap_err();
     assert!(least.memory > 1 && least.scratch == 0);
     // What a forward pass takes is more than all that is kept between sweeps.
     assert!(flow.memory_of_forward(output) > 0);

@@ -5,6 +5,7 @@ mod antialias;
 mod bands;
 mod branches;
 mod fold;
+mod gradients;
 mod jvp;
 mod kinds;
 mod labels;

@@ -17,8 +17,8 @@ pub struct Estimate {
 pub(super) const PROGRAM: u64 = 100 << 20;
 
 /// Walks the networks of a configuration at the size that it gives. A step holds parameters with two moments, a gradient and
-/// perhaps an average, and the activations of all passes that are alive at one time ([`MethodConfig::passes`]); a checkpoint
-/// copies all but activations and gradients. The larger one counts. `None` where the images decide the size.
+/// perhaps an average, and the activations of all passes that are alive at one time ([`MethodConfig::passes`]). `None` where the
+/// images decide the size.
 ///
 /// # Errors
 /// Networks that cannot be built, or that do not take this size.
@@ -37,8 +37,8 @@ pub fn estimate(config: &dyn MethodConfig, device_config: &DeviceConfig) -> Resu
         (kept, recomputed) = (kept + alive(false), recomputed + alive(true));
         largest = largest.max(batch * summary.largest());
     }
-    let saved = params * (3 + u64::from(train.ema > 0.0));
+    let state = params * (4 + u64::from(train.ema > 0.0));
     // A backward pass holds two gradients of the largest output beside the activations.
-    let peak = |activations| PROGRAM + saved + params + saved.max(activations + 2 * largest);
+    let peak = |activations| PROGRAM + state + activations + 2 * largest;
     Ok(Some(Estimate { kept: peak(kept), recomputed: peak(recomputed) }))
 }

@@ -95,3 +95,34 @@ pub(super) fn exchange(images: &mut Vec<Tensor>, batch: &Tensor, choices: &[Pool
     }
     Ok(if out.len() == 1 { out.remove(0) } else { Tensor::cat(&out, 0)? })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn images_of_another_kind_are_held_apart() {
+        let zeros = |dims: [usize; 4], dtype| Tensor::zeros(&dims, dtype, &Device::Cpu).unwrap();
+        for (dims, dtype) in [
+            ([1, 1, 1, 2], DType::F64),
+            ([1, 1, 2, 1], DType::F32),
+            ([1, 2, 1, 2], DType::F32),
+            ([1, 1, 1, 3], DType::F32),
+        ] {
+            let store = room(&zeros([4, 1, 1, 2], DType::F32), 3).unwrap();
+            assert_eq!(store.dims(), [3, 1, 1, 2]);
+            let images = Tensor::arange(0f32, 4., &Device::Cpu).unwrap().reshape((2, 1, 1, 2)).unwrap();
+            store.slice_set(&images, 0, 0).unwrap();
+            let mut storage = PoolStorage::Stacked { store, len: 2 };
+            assert!(storage.make_room_for(&zeros([5, 1, 1, 2], DType::F32), 3).unwrap());
+            assert!(matches!(storage, PoolStorage::Stacked { len: 2, .. }));
+            assert!(!storage.make_room_for(&zeros(dims, dtype), 3).unwrap());
+            let PoolStorage::PerImage(apart) = storage else { panic!("{dims:?} {dtype:?}") };
+            let values: Vec<Vec<f32>> = apart.iter().map(|i| i.flatten_all().unwrap().to_vec1().unwrap()).collect();
+            assert_eq!(values, [[0., 1.], [2., 3.]]);
+        }
+    }
+}

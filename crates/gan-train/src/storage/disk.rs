@@ -34,7 +34,13 @@ fn require_regular(file: &Path) -> io::Result<()> {
 
 impl Storage for Disk {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        fs::create_dir_all(dir).map_err(|taken| match fs::metadata(dir) {
+            // A link that leads in a loop is the reason, not that it is there.
+            Err(error) if taken.kind() == io::ErrorKind::AlreadyExists && error.kind() != io::ErrorKind::NotFound => {
+                error
+            }
+            _ => taken,
+        })
     }
 
     fn create(&self, file: &Path) -> io::Result<Box<dyn StorageFile>> {

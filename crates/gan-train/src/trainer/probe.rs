@@ -85,8 +85,8 @@ pub fn probe(mut job: Job, steps: u64) -> Result<Probe> {
         checkpoint_bytes += 2 * (store.len() * store.dtype().size_in_bytes()) as u64;
         for name in names {
             let prefix = format!("{name}.");
-            checkpoint_bytes += bytes(&store.state_dict(&prefix)?);
-            checkpoint_bytes += optimizer.averaged_state_dict(&prefix)?.map_or(0, |averages| bytes(&averages));
+            checkpoint_bytes += bytes(&store.state_views(&prefix)?);
+            checkpoint_bytes += optimizer.averaged_state_views(&prefix)?.map_or(0, |averages| bytes(&averages));
             let own = store.ranges(|parameter| parameter.starts_with(&prefix));
             networks.push((name.to_owned(), own.iter().map(ExactSizeIterator::len).sum()));
         }

@@ -48,8 +48,8 @@ impl Run<'_> {
             true => Err(Error::Unsavable { reason: "its weights are beyond repair".to_owned() }),
             false => state::check(dir, snapshot, method),
         };
-        let loaded = load_latest_checked(&*self.storage, &run, Some(self.spec.name), check)?;
-        let restored = state::restore(&loaded, self.method, &mut self.rate, &self.device_config.device)?;
+        let mut loaded = load_latest_checked(&*self.storage, &run, Some(self.spec.name), check)?;
+        let restored = state::restore(&mut loaded, self.method, &mut self.rate, &self.device_config.device)?;
         self.step = loaded.snapshot.step;
         self.rewinds += 1;
         self.loader = self.loader.reordered(self.rewinds);

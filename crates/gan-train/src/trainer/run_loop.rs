@@ -9,7 +9,7 @@ use super::position::{Data, Position};
 use super::preview::Previews;
 use super::progress::Pending;
 use super::records::Records;
-use crate::data_parallel::parallel_step;
+use crate::data_parallel::DataParallel;
 use crate::eta::{Interval, Pace};
 use crate::events::{Event, Finish, Observer};
 use crate::method::{Method, StepContext};
@@ -36,6 +36,7 @@ pub(super) struct Run<'a> {
     /// On the first rank.
     pub(super) records: Option<Records>,
     pub(super) ranks: Arc<dyn Communicator>,
+    pub(super) parallel: DataParallel,
     pub(super) observers: Vec<Box<dyn Observer>>,
     pub(super) loader: Loader,
     pub(super) train: TrainConfig,
@@ -188,10 +189,7 @@ impl Run<'_> {
         let upload = |batch| self.prefetcher.take(batch);
         let (losses, of_step) = match self.ranks.is_alone() {
             true => (accumulated_step(self.method, batches, upload, &cx)?, batches.len()),
-            false => {
-                let reduce = self.train.reduce;
-                (parallel_step(self.method, &self.ranks, batches, images, reduce, upload, &cx)?, images.len())
-            }
+            false => (self.parallel.step(self.method, batches, images, upload, &cx)?, images.len()),
         };
         if let Some(message) = self.method.take_warning() {
             self.emit(Event::Warning { step: self.step, message });

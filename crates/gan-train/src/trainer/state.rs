@@ -126,7 +126,7 @@ pub(super) fn events_length(snapshot: &Snapshot) -> u64 {
     snapshot.state.get("events_length").and_then(serde_json::Value::as_u64).unwrap_or(0)
 }
 
-/// Puts everything that continues into the snapshot.
+/// Puts everything that continues into the snapshot, without copies: it is to be saved before the next update.
 ///
 /// # Errors
 /// [`Error::Diverged`] if a loss is not finite: the snapshot could not be read back.
@@ -142,8 +142,8 @@ pub(super) fn fill(
     for (name, optimizer, networks) in parts.optimizers {
         for network in networks {
             let prefix = format!("{network}.");
-            snapshot.tensors.push((network.to_string(), optimizer.store().state_dict(&prefix)?));
-            let averages = optimizer.averaged_state_dict(&prefix)?;
+            snapshot.tensors.push((network.to_string(), optimizer.store().state_views(&prefix)?));
+            let averages = optimizer.averaged_state_views(&prefix)?;
             snapshot.tensors.extend(averages.map(|tensors| (averaged(network), tensors)));
         }
         let (m, v) = optimizer.store().moments()?;
@@ -229,9 +229,9 @@ pub(super) fn check(dir: &Path, snapshot: &Snapshot, method: &mut dyn Method) ->
     contradiction.or_else(place).or_else(validation).map_or(Ok(()), |reason| Err(bad_state(dir, &reason)))
 }
 
-/// Takes it out again. To be called with what [`check`] accepts.
+/// Takes it out again, file by file, so that nothing is in memory twice for long. To be called with what [`check`] accepts.
 pub(super) fn restore(
-    loaded: &Loaded,
+    loaded: &mut Loaded,
     method: &mut dyn Method,
     rate: &mut LrScheduler,
     device: &Device,
@@ -242,10 +242,11 @@ pub(super) fn restore(
     let parts = method.state();
     for (name, optimizer, networks) in parts.optimizers {
         for network in &networks {
-            let tensors = file(dir, snapshot, network)?;
-            optimizer.store().load(&format!("{network}."), tensors, Missing::Refuse)?;
+            let tensors = snapshot.take(network).ok_or_else(|| no_file(dir, network))?;
+            optimizer.store().load(&format!("{network}."), &tensors, Missing::Refuse)?;
         }
-        let (m, v) = moments(dir, snapshot, name)?;
+        let (m, v) = moments(dir, snapshot, name).map(|(m, v)| (m.clone(), v.clone()))?;
+        snapshot.forget(OPTIMIZER, |key| key.strip_prefix(name).is_some_and(|rest| rest == ".m" || rest == ".v"));
         optimizer.store().set_moments(m, v)?;
         let counters = counters(dir, &state, name)?;
         let SkippedUpdates { run, total } = counters.skipped;
@@ -292,7 +293,11 @@ fn bad_state(dir: &Path, reason: &str) -> Error {
 }
 
 fn file<'a>(dir: &Path, snapshot: &'a Snapshot, stem: &str) -> Result<&'a Tensors> {
-    snapshot.file(stem).ok_or_else(|| Error::damaged(dir, format!("it has no {stem}.safetensors")))
+    snapshot.file(stem).ok_or_else(|| no_file(dir, stem))
+}
+
+fn no_file(dir: &Path, stem: &str) -> Error {
+    Error::damaged(dir, format!("it has no {stem}.safetensors"))
 }
 
 /// Both moments of an optimizer.

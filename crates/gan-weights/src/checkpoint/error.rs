@@ -80,16 +80,13 @@ impl Error {
 }
 
 fn remedy(reason: &io::Error) -> &'static str {
-    match reason.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "free some space or choose a run folder on another disk"
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "check the permissions of the folder",
+    gan_fs::remedy(reason).unwrap_or(match reason.kind() {
+        io::ErrorKind::PermissionDenied => "check the permissions of the folder",
         io::ErrorKind::NotFound => "check that the path exists",
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "choose a path that is not taken",
-        io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => "move it away",
+        io::ErrorKind::AlreadyExists => "choose a path that is not taken",
+        io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge => "move it away",
         _ => "check the disk and try again",
-    }
+    })
 }
 
 fn list(refused: &[String]) -> String {

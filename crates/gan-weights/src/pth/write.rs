@@ -257,3 +257,19 @@ impl ZipWriter<'_> {
 fn narrow(n: u64) -> io::Result<u32> {
     u32::try_from(n).map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "the archive exceeds 4 GiB"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_as_short_as_they_can_be() {
+        for (n, code) in
+            [(255, &[b'K', 255][..]), (256, &[b'J', 0, 1, 0, 0]), (1 << 31, &[0x8a, 8, 0, 0, 0, 0x80, 0, 0, 0, 0])]
+        {
+            let mut written = Vec::new();
+            integer(&mut written, n);
+            assert_eq!(written, code);
+        }
+    }
+}

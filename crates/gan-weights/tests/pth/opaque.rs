@@ -305,3 +305,18 @@ fn what_holds_numbers_in_another_form_is_named() {
     assert_eq!(loaded.state.unread()[0].0, "b");
     assert!(loaded.notes[0].contains("b ignored: a sparse tensor"), "{:?}", loaded.notes);
 }
+
+#[test]
+fn weights_of_a_network_stand_beside_anything() {
+    let weight = tensor(&storage("0", 4), 0, &[4], &[1]);
+    let names: Vec<String> = (0..30).map(|i| format!("n{i}")).collect();
+    let mut items = vec![("net", net()), ("layer.weight", weight)];
+    items.extend(names.iter().map(|name| (name.as_str(), int(1))));
+    for file in files(&dict(&items)) {
+        let loaded = pth::read_bytes(&file).unwrap();
+        assert_eq!(loaded.state.names().collect::<Vec<_>>(), ["layer.weight"]);
+        // What is no tensor is named, up to a number.
+        let named = loaded.notes.iter().filter(|note| note.ends_with("ignored: not a tensor")).count();
+        assert_eq!(loaded.notes.last(), Some(&format!("{} more entries ignored: not tensors", 31 - named)));
+    }
+}

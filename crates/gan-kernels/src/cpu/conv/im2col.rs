@@ -13,7 +13,7 @@ use super::outer_product::{Factors, OuterProduct, ROWS, block, turn};
 use super::small_spatial::{Dot, Spread};
 use crate::cpu::elementwise::for_overwrite;
 use crate::cpu::planes::Shared;
-use crate::cpu::simd::{fence, prefetch};
+use crate::cpu::simd::prefetch;
 use crate::isa::Isa;
 use crate::scratch::Scratch;
 use crate::spec::geometry::Geometry;
@@ -221,7 +221,6 @@ pub(super) fn forward(
                     columns: block,
                     pitch: block,
                     first,
-                    streams: false,
                     next: if kept.is_some() { piece } else { 0 },
                 }
                 .run(isa, sums);
@@ -323,18 +322,8 @@ fn spread(isa: Isa, g: &Geometry, dy: &[f32], w: &[f32], width: usize, next: usi
     let (pixels, block) = (pixels(g), block(isa));
     for (i, x) in w.chunks_exact(g.co * block).enumerate().take(width.div_ceil(block)) {
         let columns = block.min(width - i * block);
-        OuterProduct {
-            x,
-            len: g.co,
-            s: Factors::Panels(dy),
-            rows: pixels,
-            columns,
-            pitch: width,
-            first: true,
-            streams: false,
-            next,
-        }
-        .run(isa, &mut matrix[i * block..]);
+        OuterProduct { x, len: g.co, s: Factors::Panels(dy), rows: pixels, columns, pitch: width, first: true, next }
+            .run(isa, &mut matrix[i * block..]);
     }
 }
 
@@ -361,14 +350,12 @@ pub(super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], int
                         columns,
                         pitch: depth,
                         first: fresh,
-                        streams: true,
                         next: 0,
                     }
                     .run(isa, &mut into[k..]);
                 }
             }
         }
-        fence();
         all
     });
     finite.reduce(|| true, |a, b| a & b)

@@ -7,9 +7,6 @@ use crate::scratch::Scratch;
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 6;
 
-/// Bytes of a cache line, which no vector is longer than.
-const LINE: usize = 64;
-
 /// Columns of a block of [`OuterProduct`].
 pub(super) fn block(isa: Isa) -> usize {
     isa.lanes() * if isa == Isa::Avx512 { 4 } else { 2 }
@@ -27,8 +24,6 @@ pub(super) struct OuterProduct<'a> {
     pub(super) pitch: usize,
     /// Whether `to` is overwritten, not added to.
     pub(super) first: bool,
-    /// Whether what is overwritten is written past the caches, for it is large and not read soon. A [`fence`](crate::cpu::simd::fence) is the caller's.
-    pub(super) streams: bool,
     /// Elements behind `x` that are needed next: they are asked for a few at a time meanwhile.
     pub(super) next: usize,
 }
@@ -67,19 +62,12 @@ impl OuterProduct<'_> {
         assert!(to.len() >= (self.rows - 1) * self.pitch + self.columns);
         let mut finite = true;
         if self.columns == block {
-            let aligned =
-                to.as_ptr().addr().is_multiple_of(LINE) && (self.pitch * size_of::<f32>()).is_multiple_of(LINE);
-            product(isa, &OuterProduct { streams: self.streams && self.first && aligned, ..*self }, to, &mut finite);
+            product(isa, self, to, &mut finite);
             return finite;
         }
         let mut whole = Scratch::take(self.rows * block);
         // What comes of the columns behind the last one says nothing.
-        product(
-            isa,
-            &OuterProduct { columns: block, pitch: block, first: true, streams: false, ..*self },
-            &mut whole,
-            &mut true,
-        );
+        product(isa, &OuterProduct { columns: block, pitch: block, first: true, ..*self }, &mut whole, &mut true);
         for (to, from) in to.chunks_mut(self.pitch).zip(whole.chunks_exact(block)) {
             for (to, &sum) in to[..self.columns].iter_mut().zip(from) {
                 *to = if self.first { sum } else { *to + sum };
@@ -143,7 +131,7 @@ unsafe fn product_tile<S: Simd, const M: usize, const V: usize>(p: &OuterProduct
         let mut next = p.x.as_ptr().wrapping_add(p.len * V * S::LANES + r / ROWS * share * 16);
         let end = next.wrapping_add(share * 16);
         // What is added to or overwritten at the end comes from memory in the meantime.
-        for m in (0..M).filter(|_| !p.streams) {
+        for m in 0..M {
             for v in 0..V {
                 prefetch(to.add(m * p.pitch + v * S::LANES));
             }
@@ -177,11 +165,7 @@ unsafe fn product_tile<S: Simd, const M: usize, const V: usize>(p: &OuterProduct
             for (v, &acc) in acc.iter().enumerate() {
                 let to = to.add(m * p.pitch + v * S::LANES);
                 let sum = if p.first { acc } else { S::add(S::load(to), acc) };
-                if p.streams {
-                    S::stream(to, sum);
-                } else {
-                    S::store(to, sum);
-                }
+                S::store(to, sum);
                 zeros = S::fma(sum, S::zero(), zeros);
             }
         }

@@ -154,7 +154,7 @@ fn correlate(
                 let part = len.div_ceil(len.div_ceil(PIXELS));
                 for q in (0..len).step_by(part) {
                     let dy = &dy[q * plan.lanes..];
-                    Outer { taps, q, len: part.min(len - q), dy, lanes: plan.lanes }.add_to(isa, sums);
+                    Outer { taps, q, len: part.min(len - q), dy, lanes: plan.lanes, first: false }.add_to(isa, sums);
                 }
             } else {
                 Dots { taps, len, dy, channels: plan.lanes, pitch: g.ho * plan.pitch }.add_to(isa, sums);

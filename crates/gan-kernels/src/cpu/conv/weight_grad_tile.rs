@@ -20,13 +20,15 @@ impl TapRows<'_> {
     }
 }
 
-/// `sums[row][lane] += Σ_j x[offset(row) + q + j] · dy[j][lane]` over `len` pixels.
+/// `sums[row][lane] (+)= Σ_j x[offset(row) + q + j] · dy[j][lane]` over `len` pixels.
 pub(super) struct Outer<'a> {
     pub(super) taps: TapRows<'a>,
     pub(super) q: usize,
     pub(super) len: usize,
     pub(super) dy: &'a [f32],
     pub(super) lanes: usize,
+    /// Whether the sums are overwritten, not added to.
+    pub(super) first: bool,
 }
 
 impl Outer<'_> {
@@ -86,7 +88,7 @@ unsafe fn outer_tiles<S: Simd, const V: usize>(p: &Outer<'_>, sums: *mut f32) {
             let to = sums.add(tile * TAPS * V * S::LANES);
             for (i, &acc) in acc.as_flattened().iter().enumerate() {
                 let to = to.add(i * S::LANES);
-                S::store(to, S::add(S::load(to), acc));
+                S::store(to, if p.first { acc } else { S::add(S::load(to), acc) });
             }
         }
     }

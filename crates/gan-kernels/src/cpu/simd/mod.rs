@@ -36,16 +36,6 @@ pub(crate) fn prefetch_far(at: *const f32) {
     let _ = at;
 }
 
-/// Lets other threads see what was stored past the caches.
-#[inline(always)]
-pub(crate) fn fence() {
-    // SAFETY: every processor of this kind has it.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::x86_64::_mm_sfence();
-    }
-}
-
 /// Operations on a register of F32.
 ///
 /// # Safety
@@ -60,9 +50,6 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
-    /// As [`Simd::store`], past the caches: for results that nobody reads soon, in whole cache lines. The address is a multiple of the
-    /// vector's size. Another thread sees them after a [`fence`].
-    unsafe fn stream(to: *mut f32, v: Self::V);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;

@@ -26,11 +26,6 @@ impl Simd for Portable {
         unsafe { to.cast::<[f32; 4]>().write_unaligned(v) }
     }
     #[inline(always)]
-    unsafe fn stream(to: *mut f32, v: Self::V) {
-        // SAFETY: as for a store.
-        unsafe { Self::store(to, v) }
-    }
-    #[inline(always)]
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
         [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
     }

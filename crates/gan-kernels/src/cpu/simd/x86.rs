@@ -9,7 +9,7 @@ pub(crate) struct Avx2;
 pub(crate) struct Avx512;
 
 macro_rules! operations {
-    ($name:ident, $lanes:literal, $v:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $stream:ident, $add:ident, $sub:ident,
+    ($name:ident, $lanes:literal, $v:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident,
      $mul:ident, $fma:ident) => {
         const LANES: usize = $lanes;
         type V = $v;
@@ -32,11 +32,6 @@ macro_rules! operations {
         unsafe fn store(to: *mut f32, v: $v) {
             // SAFETY: as above.
             unsafe { $store(to, v) }
-        }
-        #[inline(always)]
-        unsafe fn stream(to: *mut f32, v: $v) {
-            // SAFETY: as above.
-            unsafe { $stream(to, v) }
         }
         #[inline(always)]
         unsafe fn add(a: $v, b: $v) -> $v {
@@ -70,7 +65,6 @@ impl Simd for Avx2 {
         _mm256_set1_ps,
         _mm256_loadu_ps,
         _mm256_storeu_ps,
-        _mm256_stream_ps,
         _mm256_add_ps,
         _mm256_sub_ps,
         _mm256_mul_ps,
@@ -120,7 +114,6 @@ impl Simd for Avx512 {
         _mm512_set1_ps,
         _mm512_loadu_ps,
         _mm512_storeu_ps,
-        _mm512_stream_ps,
         _mm512_add_ps,
         _mm512_sub_ps,
         _mm512_mul_ps,

@@ -1,12 +1,11 @@
 //! Every single file operation of a save fails once, in four ways; and every prefix of a save on a dying disk.
 
-use gan_weights::checkpoint::checkpoints_dir;
-
+use super::retain::names;
 use super::{assert_same, run, snapshot};
-use crate::checkpoint::{load_latest, save};
+use crate::checkpoint::{Warning, load_latest, save};
+use crate::storage::Disk;
 use crate::storage::fault::{Fault, FaultyStorage};
 use crate::storage::volatile::VolatileStorage;
-use crate::storage::{Disk, Files};
 
 /// A run with two checkpoints, of steps 1 and 2.
 fn prepared() -> VolatileStorage {
@@ -18,9 +17,9 @@ fn prepared() -> VolatileStorage {
 }
 
 fn check_after_failure(storage: &VolatileStorage, at: u64, temp_must_be_gone: bool) {
-    let names: Vec<_> = storage.list(&checkpoints_dir(run())).unwrap().into_iter().map(|e| e.name).collect();
+    let left = names(storage);
     if temp_must_be_gone {
-        assert!(!names.iter().any(|name| name.starts_with(".tmp")), "operation {at}: {names:?}");
+        assert!(!left.iter().any(|name| name.starts_with(".tmp")), "operation {at}: {left:?}");
     }
     let loaded = load_latest(storage, run(), Some("pix2pix")).unwrap();
     assert_same(&loaded.snapshot, &snapshot(loaded.snapshot.step));
@@ -30,8 +29,8 @@ fn check_after_failure(storage: &VolatileStorage, at: u64, temp_must_be_gone: bo
     let loaded = load_latest(storage, run(), None).unwrap();
     assert!(loaded.warnings.is_empty());
     assert_same(&loaded.snapshot, &snapshot(4));
-    let names: Vec<_> = storage.list(&checkpoints_dir(run())).unwrap().into_iter().map(|e| e.name).collect();
-    assert!(names.iter().all(|name| !name.starts_with('.')), "operation {at}: {names:?}");
+    let left = names(storage);
+    assert!(left.iter().all(|name| !name.starts_with('.')), "operation {at}: {left:?}");
 }
 
 fn every_operation(fault: Fault) -> u64 {
@@ -51,6 +50,9 @@ fn every_operation(fault: Fault) -> u64 {
                 assert!(
                     saved.warnings[0].to_string().contains("latest") || saved.warnings[0].to_string().contains('/')
                 );
+                if let Warning::Unreadable { .. } = saved.warnings[0] {
+                    assert!(names(&storage).starts_with(&["1", "2", "3"].map(String::from)), "{:?}", names(&storage));
+                }
             }
             Err(error) => {
                 assert_ne!(fault, Fault::ShortWrite, "operation {at}: {error}");
@@ -105,6 +107,22 @@ fn replacing_the_same_step_never_loses_it() {
             return;
         }
     }
+}
+
+#[test]
+fn what_could_not_be_replaced_keeps_its_name() {
+    let mut refused = 0;
+    for at in 1..60 {
+        let storage = VolatileStorage::new();
+        save(&storage, run(), &snapshot(5), 1).unwrap();
+        let faulty = FaultyStorage::once(storage.clone(), Fault::Eio, at);
+        let Err(error) = save(&faulty, run(), &snapshot(5), 1) else { continue };
+        if error.to_string().contains("rename") {
+            refused += 1;
+            assert_eq!(names(&storage), ["5", "latest"], "operation {at}: {error}");
+        }
+    }
+    assert_eq!(refused, 2, "the old folder's and the new one's");
 }
 
 #[test]

@@ -187,6 +187,7 @@ fn another_instruction_set_is_a_warning() {
     let storage = VolatileStorage::new();
     let saved = save(&storage, run(), &snapshot(1), 1).unwrap();
     let mut manifest = read_manifest(&storage, &saved.path).unwrap();
+    assert!(manifest.instruction_set.starts_with(std::env::consts::ARCH), "{}", manifest.instruction_set);
     manifest.instruction_set = "pdp11".to_owned();
     storage.put(&saved.path.join("manifest.json"), manifest.encode().unwrap());
     let warnings = load_latest(&storage, run(), None).unwrap().warnings;

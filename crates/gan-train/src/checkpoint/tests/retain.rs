@@ -1,6 +1,6 @@
 //! Which checkpoints are kept.
 
-use gan_weights::checkpoint::{BEST, best_step, checkpoints_dir};
+use gan_weights::checkpoint::{BEST, REPLACED, best_step, checkpoints_dir};
 
 use super::{assert_same, run, snapshot};
 use crate::checkpoint::{Keep, Warning, load_latest, name_best, save};
@@ -8,7 +8,7 @@ use crate::storage::fault::{Fault, FaultyStorage};
 use crate::storage::volatile::VolatileStorage;
 use crate::storage::{Files, Storage};
 
-fn names(storage: &VolatileStorage) -> Vec<String> {
+pub(super) fn names(storage: &VolatileStorage) -> Vec<String> {
     storage.list(&checkpoints_dir(run())).unwrap().into_iter().map(|entry| entry.name).collect()
 }
 
@@ -43,6 +43,27 @@ fn later_checkpoints_are_set_aside() {
     let loaded = load_latest(&storage, run(), None).unwrap();
     assert!(loaded.warnings.is_empty());
     assert_same(&loaded.snapshot, &snapshot(25));
+}
+
+#[test]
+fn each_that_is_set_aside_has_a_name_of_its_own() {
+    let storage = VolatileStorage::new();
+    for _ in 0..3 {
+        for step in [30, 20] {
+            save(&storage, run(), &snapshot(step), 0).unwrap();
+        }
+    }
+    assert_eq!(names(&storage), ["20", "abandoned-30", "abandoned-30-2", "abandoned-30-3", "latest"]);
+}
+
+#[test]
+fn what_was_replaced_is_removed_by_the_next_save() {
+    let storage = VolatileStorage::new();
+    let dir = checkpoints_dir(run());
+    save(&storage, run(), &snapshot(4), 0).unwrap();
+    storage.rename(&dir.join("4"), &dir.join(format!("{REPLACED}4-99"))).unwrap();
+    save(&storage, run(), &snapshot(5), 0).unwrap();
+    assert_eq!(names(&storage), ["5", "latest"]);
 }
 
 #[test]

@@ -471,3 +471,16 @@ fn long(digits: &[u8]) -> Value<'_> {
     wide[..digits.len()].copy_from_slice(digits);
     Value::Int(i64::from_le_bytes(wide))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_of_any_length_have_a_sign() {
+        for (digits, n) in [(&[][..], 0), (&[0x7f], 127), (&[0x80], -128), (&[0, 0x80], -0x8000), (&[0xff; 8], -1)] {
+            assert!(matches!(long(digits), Value::Int(read) if read == n), "{digits:?}");
+        }
+        assert!(matches!(long(&[0; 9]), Value::Long(_)));
+    }
+}

@@ -19,6 +19,11 @@ const DEPTH: usize = 64;
 /// Elements that a task works on (1.6 MB).
 const CACHED: usize = 400 << 10;
 
+/// Whether the tiles of all images, so many of each, are few and better worked on together.
+pub(super) fn are_few(images: usize, tiles: usize) -> bool {
+    images > 1 && images * tiles <= TILES
+}
+
 /// Whether this way pays, for weights that are not kept transformed: three points are only used for few tiles.
 pub(super) fn serves(weights: &Weights, transformed: usize, tiles: usize) -> bool {
     let few = if transformed > MANY { TILES_OF_LARGE } else { TILES };

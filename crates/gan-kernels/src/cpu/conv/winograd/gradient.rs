@@ -7,7 +7,7 @@ use super::{Geometry, Rows, block_rows, few_tiles, is_small, points};
 use crate::cpu::conv::transpose::transpose;
 use crate::cpu::conv::weight_grad_tile::{Outer, TAPS, TapRows};
 use crate::cpu::planes::Shared;
-use crate::cpu::simd::{fence, prefetch, simd_entry};
+use crate::cpu::simd::{prefetch, simd_entry};
 use crate::isa::Isa;
 use crate::scratch::Scratch;
 use crate::spec::act::Act;
@@ -77,8 +77,11 @@ pub(in super::super) fn backward_weight(
     // With very many channels the sums of a few output channels at a time are held and added to the gradient at once.
     let held = (SUMS / one.len()).clamp(1, blocks);
     let rows = block_rows(all, points * points, (phases * g.ci + g.co) * columns, phases * g.ci * g.co);
-    let few = g.stride == 1 && (held < blocks || all * columns <= few_tiles::TILES);
-    if is_small(g) || g.n == 1 && rows == all && few {
+    let (tiles, one_block) = (all * columns, g.n == 1 && rows == all);
+    // Tiles of several images are summed without gaps, so that they have to fill vectors.
+    let together = few_tiles::are_few(g.n, tiles) && tiles.is_multiple_of(16);
+    let few = together || one_block && (held < blocks || tiles <= few_tiles::TILES);
+    if is_small(g) || g.stride == 1 && few {
         return piece_by_piece(isa, g, x, dy, into, fresh, one);
     }
     let mut du = Scratch::take(held * one.len());
@@ -93,10 +96,7 @@ pub(in super::super) fn backward_weight(
             for block in (0..blocks).step_by(held) {
                 let sums = Sums { first: block, blocks: held.min(blocks - block), ..one };
                 let du = &mut du[..sums.len()];
-                if starts || held < blocks {
-                    du.par_chunks_mut(sums.block()).for_each(|block| block.fill(0.0));
-                }
-                factors.multiply(isa, sums, du);
+                factors.multiply(isa, sums, starts || held < blocks, du);
                 if ends || held < blocks {
                     let fresh = fresh && (starts || held == blocks);
                     let found = add(isa, g, du, sums, into, fresh);
@@ -130,9 +130,8 @@ fn piece_by_piece(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32
         let mut du = Scratch::take(piece.len());
         for from in (first..(first + share).min(g.ci)).step_by(PIECE) {
             let piece = Sums { from, ..piece };
-            du.fill(0.0);
             for (product, du) in du.chunks_exact_mut(piece.block()).enumerate() {
-                factors.multiply_one(isa, product, piece, &dy[product * tiles * lanes..], du);
+                factors.multiply_one(isa, product, piece, &dy[product * tiles * lanes..], true, du);
             }
             finish(isa, g, &du, piece, 0, from..g.ci.min(from + PIECE), out, fresh, &finite);
         }
@@ -207,8 +206,8 @@ impl Factors {
         transpose(isa, from, to, (1, tiles, tiles), lanes);
     }
 
-    /// Adds one product of a block, whose gradients [`Factors::turn`] has turned, to the sums.
-    fn multiply_one(&self, isa: Isa, product: usize, sums: Sums, dy: &[f32], du: &mut [f32]) {
+    /// Adds one product of a block, whose gradients [`Factors::turn`] has turned, to the sums, or overwrites them if it is the `first` one.
+    fn multiply_one(&self, isa: Isa, product: usize, sums: Sums, dy: &[f32], first: bool, du: &mut [f32]) {
         let tiles = self.v_layout.tiles;
         // Rows of sums behind a phase's last channel repeat it; they are never looked at.
         let inputs = self.v_layout.channels / sums.phases;
@@ -218,26 +217,37 @@ impl Factors {
         };
         let offsets: Vec<usize> = (0..sums.rows()).map(row).collect();
         let x = &self.v[product * self.v_layout.product()..][..self.v_layout.product()];
-        for run in self.weights.phases_of(product) {
+        let runs = self.weights.phases_of(product);
+        // Phases that are left out have sums of zero.
+        let partly = runs.iter().map(Range::len).sum::<usize>() < sums.phases;
+        if first && partly {
+            du.fill(0.0);
+        }
+        for run in runs {
             // Whole tiles of rows; what is added to their neighbors does not count.
-            let first = run.start * sums.inputs / TAPS * TAPS;
+            let start = run.start * sums.inputs / TAPS * TAPS;
             let end = (run.end * sums.inputs).next_multiple_of(TAPS);
             let (taps, du) =
-                (TapRows { x, offsets: &offsets[first..end] }, &mut du[first * sums.lanes..end * sums.lanes]);
+                (TapRows { x, offsets: &offsets[start..end] }, &mut du[start * sums.lanes..end * sums.lanes]);
             for q in (0..self.count).step_by(DEPTH) {
                 let len = DEPTH.min(self.count - q);
-                Outer { taps, q, len, dy: &dy[q * sums.lanes..], lanes: sums.lanes }.add_to(isa, du);
+                let first = first && !partly && q == 0;
+                Outer { taps, q, len, dy: &dy[q * sums.lanes..], lanes: sums.lanes, first }.add_to(isa, du);
             }
         }
     }
 
-    /// Adds the products to the sums.
-    fn multiply(&self, isa: Isa, sums: Sums, du: &mut [f32]) {
+    /// Adds the products to the sums, or overwrites them if they are the `first` ones.
+    fn multiply(&self, isa: Isa, sums: Sums, first: bool, du: &mut [f32]) {
         du.par_chunks_mut(sums.block()).enumerate().for_each(|(i, du)| {
             let (product, block) = (i / sums.blocks, sums.first + i % sums.blocks);
             let mut turned = Scratch::take(self.m_layout.tiles * sums.lanes);
             self.turn(isa, product, block, sums.lanes, &mut turned);
-            self.multiply_one(isa, product, sums, &turned, du);
+            if first {
+                // Not by the products themselves: they would write to memory that is not in the cache.
+                du.fill(0.0);
+            }
+            self.multiply_one(isa, product, sums, &turned, false, du);
         });
     }
 }
@@ -301,9 +311,7 @@ simd_entry! {
                     for (lane, row) in rows.iter().enumerate().take(S::LANES.min(outputs.len() - first)) {
                         // The weights of these channels belong to this task.
                         let to = out.part(((outputs.start + first + lane) * g.ci + input) * taps, taps);
-                        if !fresh || taps == 9 {
-                            prefetch(to.as_ptr().wrapping_add(2 * taps));
-                        }
+                        prefetch(to.as_ptr().wrapping_add(2 * taps));
                         macro_rules! put {
                             ($taps:tt) => {
                                 for ((to, &from), zero) in to[..$taps].iter_mut().zip(row).zip(&mut zeros) {
@@ -314,20 +322,12 @@ simd_entry! {
                         }
                         match taps {
                             9 => put!(9),
-                            // A whole cache line, which is not read soon.
-                            _ if fresh && to.as_ptr().addr().is_multiple_of(size_of_val(to)) => {
-                                for i in (0..taps).step_by(S::LANES) {
-                                    S::stream(to.as_mut_ptr().add(i), S::load(row.as_ptr().add(i)));
-                                }
-                                zeros.iter_mut().zip(row).for_each(|(zero, &value)| *zero += 0.0 * value);
-                            }
                             _ => put!(16),
                         }
                     }
                 }
             }
         }
-        fence();
         if zeros.iter().any(|&zero| zero != 0.0) {
             finite.store(false, Ordering::Relaxed);
         }

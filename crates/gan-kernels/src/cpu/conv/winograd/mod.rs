@@ -8,6 +8,7 @@
 //! multiplies transformed inputs by transformed gradients. Tile rows are worked on in blocks, so that memory is bounded.
 mod few_tiles;
 mod gradient;
+mod overlap;
 mod points;
 mod tiles;
 mod weights;
@@ -16,7 +17,6 @@ pub(super) use gradient::backward_weight;
 
 use super::Banding;
 use super::epilogue::Epilogue;
-use super::fold::fold;
 use super::joined::Joined;
 use super::tile::{Product, TileShape};
 use crate::cpu::elementwise::for_overwrite;
@@ -76,6 +76,7 @@ pub(super) fn weights_len(g: &Geometry) -> usize {
 
 /// A filter with stride 1 from the planes of one end, or their phases, to those of the other end.
 struct Filter {
+    images: usize,
     /// Planes `[h, w]` of the input, continued by `padding` pixels in `mode`; of each, `stride · stride` phases are inputs.
     inputs: usize,
     h: usize,
@@ -94,30 +95,26 @@ struct Filter {
 impl Filter {
     /// From the big end to the small end.
     fn forward(isa: Isa, g: &Geometry) -> Self {
-        let Geometry { ci, co, h, w, ho, wo, stride, padding: [padding, _], mode, .. } = *g;
+        let Geometry { n: images, ci: inputs, co: outputs, h, w, ho, wo, stride, padding: [padding, _], mode, .. } = *g;
         let output =
             Output { h: ho, w: wo, made: Rows::all(ho), stride: 1, padding: 0, shifted: false, left_out: [0; 4] };
         let weights = Weights::new(isa, g, false, points(g));
-        Filter { inputs: ci, h, w, held: Rows::all(h), padding, mode, stride, outputs: co, output, weights }
+        Filter { images, inputs, h, w, held: Rows::all(h), padding, mode, stride, outputs, output, weights }
     }
 
-    /// From the small end to the big end, or to the padded big end, which must then be folded.
+    /// From the small end to the big end, whose border is zero.
     fn backward(isa: Isa, g: &Geometry) -> Self {
         let (reach, mode, padding) = (g.kh.div_ceil(g.stride) - 1, PadMode::Zero, g.padding[0]);
         let weights = Weights::new(isa, g, true, points(g));
         let left_out = weights.left_out();
         let whole = Output { h: g.h, w: g.w, made: Rows::all(g.h), stride: 1, padding: 0, shifted: false, left_out };
-        let (padding, output) = match (g.mode, g.stride) {
+        let (padding, output) = match g.stride {
             // Tiles begin at the first pixel that is wanted.
-            (PadMode::Zero, 1) => (reach - padding, whole),
-            (PadMode::Zero, stride) => (reach, Output { stride, padding, ..whole }.with_fewest_tiles(isa, &weights)),
-            _ => {
-                let (h, w) = (g.padded_h(), g.padded_w());
-                (reach, Output { h, w, made: Rows::all(h), ..whole })
-            }
+            1 => (reach - padding, whole),
+            stride => (reach, Output { stride, padding, ..whole }.with_fewest_tiles(isa, &weights)),
         };
-        let held = Rows::all(g.ho);
-        Filter { inputs: g.co, h: g.ho, w: g.wo, held, padding, mode, stride: 1, outputs: g.ci, output, weights }
+        let Geometry { n: images, co: inputs, ci: outputs, ho: h, wo: w, .. } = *g;
+        Filter { images, inputs, h, w, held: Rows::all(h), padding, mode, stride: 1, outputs, output, weights }
     }
 
     /// The same for some rows of both ends.
@@ -164,9 +161,16 @@ impl Filter {
         }
     }
 
-    /// Whether the tiles of all images make one block.
+    /// Whether the tiles of all images make one block: weights that are transformed piece by piece then serve them all.
     fn together(&self) -> bool {
-        self.weights.points == 3
+        let (rows, columns) = self.grid();
+        self.weights.points == 3 || few_tiles::are_few(self.images, rows * columns)
+    }
+
+    /// Tile rows and columns of an image.
+    fn grid(&self) -> (usize, usize) {
+        let (h, w) = self.output.tiled();
+        (h.div_ceil(self.m()), w.div_ceil(self.m()))
     }
 
     /// How many sets of tiles an input has: one for each phase of the output, if they are shifted.
@@ -177,39 +181,22 @@ impl Filter {
     /// Tile rows and columns of an image, and the rows of a block.
     fn tiles(&self) -> (usize, usize, usize) {
         let points = self.weights.points;
-        let m = self.m();
-        let (h, w) = self.output.tiled();
-        let (all, columns) = (h.div_ceil(m), w.div_ceil(m));
+        let (all, columns) = self.grid();
         let planes = self.weights.inputs() + self.weights.outputs();
         let weights = self.weights.inputs() * self.weights.outputs();
         let rows = if self.together() { all } else { block_rows(all, points * points, planes * columns, weights) };
         (all, columns, rows)
     }
 
-    /// The weights, transformed unless that is better done piece by piece.
-    fn transformed<'a>(&self, isa: Isa, images: usize, w: &'a [f32], weight: &Weight) -> Factors<'a> {
+    fn factors<'a>(&self, isa: Isa, w: &'a [f32], weight: &Weight) -> Factors<'a> {
         let (all, columns, rows) = self.tiles();
-        let short_lived = !weight.keeps() || self.weights.len(isa) > LARGEST;
-        let one = self.together() || images == 1 && rows == all;
-        if one && short_lived && few_tiles::serves(&self.weights, self.weights.len(isa), all * columns) {
-            return Factors::Plain(w);
-        }
-        let name = if self.weights.adjoint { "winograd adjoint" } else { "winograd" };
-        let form = Form { name, numbers: [self.weights.panel, isa.lanes(), self.weights.stride, self.weights.points] };
-        Factors::Transformed(weight.packed(form, self.weights.len(isa), |to| self.weights.transform(isa, w, to)))
+        let one = self.together() || self.images == 1 && rows == all;
+        Factors::new(isa, &self.weights, one, all * columns, w, weight)
     }
 
-    fn apply(
-        &self,
-        isa: Isa,
-        images: usize,
-        x: Joined<'_, f32>,
-        u: &Factors<'_>,
-        epilogue: Epilogue<f32>,
-        out: &mut [f32],
-    ) {
+    fn apply(&self, isa: Isa, x: Joined<'_, f32>, u: &Factors<'_>, epilogue: Epilogue<f32>, out: &mut [f32]) {
         let rows = self.tiles().2;
-        let images = if self.together() { images } else { 1 };
+        let images = if self.together() { self.images } else { 1 };
         let Output { w, made, .. } = self.output;
         let tile_rows = self.tile_rows(made);
         for (i, out) in out.chunks_mut(images * self.outputs * made.count * w).enumerate() {
@@ -255,10 +242,7 @@ impl Filter {
             }
         });
         let mut results = Scratch::take(products * to.product());
-        match u {
-            Factors::Transformed(u) => multiply(isa, weights, u, &v, &from, &mut results, &to),
-            Factors::Plain(w) => few_tiles::multiply(isa, weights, w, &v, &from, &mut results, &to),
-        }
+        u.multiply(isa, weights, &v, &from, &mut results, &to);
         let Output { w, made, .. } = self.output;
         let at = |tile_row: usize| ((tile_row * t.m).clamp(made.first, made.end()) - made.first) * w;
         let written = at(t.first)..at(t.first + t.rows);
@@ -287,6 +271,32 @@ impl Output {
 enum Factors<'a> {
     Transformed(Pack),
     Plain(&'a [f32]),
+}
+
+impl<'a> Factors<'a> {
+    /// Transformed, unless that is better done piece by piece, for tiles that are worked on in `one` block.
+    fn new(isa: Isa, weights: &Weights, one: bool, tiles: usize, w: &'a [f32], weight: &Weight) -> Self {
+        let len = weights.len(isa);
+        let short_lived = !weight.keeps() || len > LARGEST;
+        if one && short_lived && few_tiles::serves(weights, len, tiles) {
+            return Factors::Plain(w);
+        }
+        let name = match (weights.adjoint, weights.turned) {
+            (false, _) => "winograd",
+            (true, true) => "winograd adjoint",
+            (true, false) => "winograd overlap",
+        };
+        let form = Form { name, numbers: [weights.panel, isa.lanes(), weights.stride, weights.points] };
+        Factors::Transformed(weight.packed(form, len, |to| weights.transform(isa, w, to)))
+    }
+
+    /// The matrix products, one for every pair of points.
+    fn multiply(&self, isa: Isa, weights: &Weights, v: &[f32], from: &Layout, products: &mut [f32], to: &Layout) {
+        match self {
+            Factors::Transformed(u) => multiply(isa, weights, u, v, from, products, to),
+            Factors::Plain(w) => few_tiles::multiply(isa, weights, w, v, from, products, to),
+        }
+    }
 }
 
 /// Tile rows of a block, of `all` rows of `row` elements and for so many `weights`, all of which become `products`: equal parts, so that
@@ -439,9 +449,9 @@ pub(super) fn forward(
     epilogue: Epilogue<f32>,
 ) -> Vec<f32> {
     let filter = Filter::forward(isa, g).of(span);
-    let u = filter.transformed(isa, g.n, w, weight);
+    let u = filter.factors(isa, w, weight);
     let mut out = for_overwrite(g.n * g.co * span.output.count * g.wo);
-    filter.apply(isa, g.n, x, &u, epilogue, &mut out);
+    filter.apply(isa, x, &u, epilogue, &mut out);
     out
 }
 
@@ -455,24 +465,12 @@ pub(super) fn backward_data(
     weight: &Weight,
     bias: Option<&[f32]>,
 ) -> Vec<f32> {
-    let mut filter = Filter::backward(isa, g);
-    if g.mode == PadMode::Zero {
-        filter = filter.of(span);
+    if g.mode != PadMode::Zero {
+        return overlap::backward_data(isa, g, &dy.made(), w, weight, bias);
     }
-    let u = filter.transformed(isa, g.n, w, weight);
+    let filter = Filter::backward(isa, g).of(span);
+    let u = filter.factors(isa, w, weight);
     let mut out = for_overwrite(g.n * g.ci * span.output.count * g.w);
-    if g.mode == PadMode::Zero {
-        filter.apply(isa, g.n, dy, &u, Epilogue::bias(bias), &mut out);
-        return out;
-    }
-    let area = filter.output.h * filter.output.w;
-    let mut padded = Scratch::take(g.ci * area);
-    let dy = dy.made();
-    for (dy, out) in dy.chunks(g.co * g.ho * g.wo).zip(out.chunks_mut(g.ci * g.h * g.w)) {
-        filter.apply(isa, 1, Joined::one(dy), &u, Epilogue::bias(None), &mut padded);
-        out.par_chunks_mut(g.h * g.w).zip(padded.par_chunks(area)).enumerate().for_each(|(ci, (out, padded))| {
-            fold(g, padded, out, bias.map_or(0.0, |b| b[ci]));
-        });
-    }
+    filter.apply(isa, dy, &u, Epilogue::bias(bias), &mut out);
     out
 }

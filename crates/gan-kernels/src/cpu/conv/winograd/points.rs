@@ -131,6 +131,35 @@ pub(super) unsafe fn input<S: Simd, const N: usize>(d: [S::V; N]) -> [S::V; N] {
     t
 }
 
+/// `B t`.
+///
+/// # Safety
+/// As [`every_other`].
+#[inline(always)]
+pub(super) unsafe fn input_adjoint<S: Simd, const N: usize>(t: [S::V; N]) -> [S::V; N] {
+    let (zero, pairs) = (Points::<N>::ZERO, Points::<N>::PAIRS);
+    let (all, others) = (Points::<N>::ALL, Points::<N>::OTHERS);
+    // SAFETY: by this function's contract.
+    unsafe {
+        let mut d = [S::zero(); N];
+        let mut add = |c: [f32; 4], terms: usize, from: usize, t: S::V| {
+            for k in 0..terms {
+                d[2 * k + from] = S::fma(S::splat(c[k]), t, d[2 * k + from]);
+            }
+        };
+        if zero == 1 {
+            add(all, pairs.len() + 1, 0, t[0]);
+        }
+        for (i, &p) in pairs.iter().enumerate() {
+            let [plus, minus] = [t[zero + 2 * i], t[zero + 2 * i + 1]];
+            add(others[i], pairs.len(), zero, S::mul(S::splat(p), S::sub(plus, minus)));
+            add(others[i], pairs.len(), zero + 1, S::add(plus, minus));
+        }
+        add(all, pairs.len() + 1, zero, t[N - 1]);
+        d
+    }
+}
+
 /// `Aᵀ m`: M outputs. Column p holds the powers of p.
 ///
 /// # Safety

@@ -445,7 +445,7 @@ simd_entry! {
 
 simd_entry! {
     /// Puts a row together from the columns of its tiles, the m parts at `at` of every array, and adds `start`.
-    fn interleave[S](arrays: &[f32], array: usize, at: usize, m: usize, start: f32, row: &mut [f32]) {
+    pub(super) fn interleave[S](arrays: &[f32], array: usize, at: usize, m: usize, start: f32, row: &mut [f32]) {
         assert!(arrays.len() >= (m - 1) * array + at + row.len().div_ceil(m).next_multiple_of(S::LANES));
         macro_rules! whole {
             ($m:tt) => {

@@ -24,8 +24,10 @@ pub(super) struct Weights {
     small: usize,
     kernel: usize,
     pub(super) stride: usize,
-    /// Whether the filter goes from the small end to the big end, with its taps turned around.
+    /// Whether the filter goes from the small end to the big end.
     pub(super) adjoint: bool,
+    /// Whether its taps are turned around.
+    pub(super) turned: bool,
     /// Output channels of a panel.
     pub(super) panel: usize,
     /// Products of a tile in one dimension.
@@ -36,7 +38,7 @@ impl Weights {
     pub(super) fn new(isa: Isa, g: &Geometry, adjoint: bool, points: usize) -> Self {
         // Wide panels of output channels even where there are few: the products are many and small.
         let panel = TileShape::of(isa, usize::MAX).channels;
-        Weights { big: g.ci, small: g.co, kernel: g.kh, stride: g.stride, adjoint, panel, points }
+        Weights { big: g.ci, small: g.co, kernel: g.kh, stride: g.stride, adjoint, turned: adjoint, panel, points }
     }
 
     /// Phases of a plane of the big end.
@@ -219,7 +221,7 @@ unsafe fn transform<S: Simd, const N: usize, const K: usize, const R: usize>(
                 unsafe {
                     let mut g = [[S::zero(); R]; R];
                     for (i, g) in g.as_flattened_mut().iter_mut().enumerate() {
-                        let i = if w.adjoint { R * R - 1 - i } else { i };
+                        let i = if w.turned { R * R - 1 - i } else { i };
                         if let Some(tap) = tap(K, stride, phase, i / R, i % R) {
                             *g = S::load(lanes[tap].as_ptr());
                         }
