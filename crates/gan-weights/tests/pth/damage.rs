@@ -98,5 +98,6 @@ fn mutations_never_panic_and_never_take_long() {
     }
     // Mutations of element data in legacy files and of padding do no harm; most others are noticed.
     assert!(refused > read && read > 0, "{refused} refused, {read} read");
-    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    // A hang, not a busy machine.
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
 }
