@@ -294,14 +294,14 @@ pub fn train(mut job: Job) -> Result<Outcome> {
         device_config: job.device_config.clone(),
     };
     for message in warnings {
-        run.emit(Event::Warning { step: run.step, message });
+        run.emit(Event::Warning { step: run.step, message })?;
     }
     run.emit(Event::Started {
         method: run.spec.name.into(),
         step: run.step,
         total_steps: run.total,
         device: device_name(&run.device_config.device),
-    });
+    })?;
     run.go(&job.stop).map_err(|error| run.with_way_back(error))
 }
 

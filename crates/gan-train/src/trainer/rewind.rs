@@ -22,7 +22,7 @@ impl Run<'_> {
             let message = format!(
                 "{updates} left out, because gradients were not finite (train.on_nonfinite = \"skip\"): {total} in all"
             );
-            self.emit(Event::Warning { step: self.step, message });
+            self.emit(Event::Warning { step: self.step, message })?;
         }
         Ok(())
     }
@@ -68,9 +68,9 @@ impl Run<'_> {
         if let Some(records) = &mut self.records {
             records.rewind(&self.storage, length)?;
         }
-        self.emit(Event::Rewound { step: self.step, from, rewinds: self.rewinds, reason: what });
+        self.emit(Event::Rewound { step: self.step, from, rewinds: self.rewinds, reason: what })?;
         for message in notes {
-            self.emit(Event::Warning { step: self.step, message });
+            self.emit(Event::Warning { step: self.step, message })?;
         }
         self.on_first(Self::save)
     }

@@ -124,7 +124,7 @@ impl Run<'_> {
             self.check()?;
             self.on_first(Self::save)?;
         }
-        self.emit(Event::Finished { step: self.step, epoch: self.position.begun(), reason: finish });
+        self.emit(Event::Finished { step: self.step, epoch: self.position.begun(), reason: finish })?;
         Ok(Outcome { finish, step: self.step, best: self.history.best().cloned() })
     }
 
@@ -192,7 +192,7 @@ impl Run<'_> {
             false => (self.parallel.step(self.method, batches, images, upload, &cx)?, images.len()),
         };
         if let Some(message) = self.method.take_warning() {
-            self.emit(Event::Warning { step: self.step, message });
+            self.emit(Event::Warning { step: self.step, message })?;
         }
         self.rate.observe(&losses)?;
         self.pending.push(losses)?;
@@ -236,7 +236,6 @@ impl Run<'_> {
     }
 
     fn log(&mut self, epoch: u64, lr: f64) -> Result<()> {
-        self.check_folder()?;
         self.check()?;
         let losses = self.pending.take_means()?;
         if let Some((name, _)) = losses.iter().find(|(_, value)| !value.is_finite()) {
@@ -256,34 +255,29 @@ impl Run<'_> {
         };
         self.waited = waited;
         self.logged = Instant::now();
-        self.emit(event);
-        Ok(())
+        self.emit(event)
     }
 
     fn eta(&self) -> Option<f64> {
         self.pace.eta(self.total - self.step).map(|d| d.as_secs_f64())
     }
 
-    /// Whether the run folder is still where it was.
-    pub(super) fn check_folder(&self) -> Result<()> {
-        self.records.as_ref().map_or(Ok(()), |records| records.folder.check())
-    }
-
     fn show(&mut self, epoch: u64) -> Result<()> {
         if self.records.is_none() {
             return Ok(());
         }
-        self.check_folder()?;
         let shown = self.previews.show(self.method, &self.device_config)?;
-        self.emit(Event::Preview { step: self.step, epoch, panels: shown.panels, held_out: shown.held_out });
+        self.emit(Event::Preview { step: self.step, epoch, panels: shown.panels, held_out: shown.held_out })?;
         if let Some(message) = shown.warning {
-            self.emit(Event::Warning { step: self.step, message });
+            self.emit(Event::Warning { step: self.step, message })?;
         }
         Ok(())
     }
 
-    /// Tells all observers; what one of them cannot take is a warning to all.
-    pub(super) fn emit(&mut self, event: Event) {
+    /// Tells all observers; what one of them cannot take is a warning to all. Most write into the run folder: none is
+    /// told once it is gone.
+    pub(super) fn emit(&mut self, event: Event) -> Result<()> {
+        self.records.as_ref().map_or(Ok(()), |records| records.folder.check())?;
         let mut failures = Vec::new();
         let own = self.records.as_mut().map(|records| &mut records.events as &mut dyn Observer);
         for observer in own.into_iter().chain(self.observers.iter_mut().map(|o| &mut **o as &mut dyn Observer)) {
@@ -299,6 +293,7 @@ impl Run<'_> {
                 let _ = observer.on(&warning);
             }
         }
+        Ok(())
     }
 }
 

@@ -18,15 +18,14 @@ impl Run<'_> {
     /// The same on the first rank, which tells nobody.
     fn save_here_or_warn(&mut self) -> Result<()> {
         match self.save() {
-            Err(error @ (Error::Diverged { .. } | Error::Vanished { .. })) => return Err(error),
+            Err(error @ (Error::Diverged { .. } | Error::Vanished { .. })) => Err(error),
             Err(error) => self.warn(format!("training goes on without a new checkpoint: {error}")),
-            Ok(()) => {}
+            Ok(()) => Ok(()),
         }
-        Ok(())
     }
 
-    fn warn(&mut self, message: String) {
-        self.emit(Event::Warning { step: self.step, message });
+    fn warn(&mut self, message: String) -> Result<()> {
+        self.emit(Event::Warning { step: self.step, message })
     }
 
     /// An image that cannot be read says nothing against the steps before it.
@@ -44,9 +43,9 @@ impl Run<'_> {
         let Some(records) = &mut self.records else { return Ok(()) };
         records.folder.check()?;
         match records.folder.repair(&*self.storage) {
-            Ok(notes) => notes.into_iter().for_each(|note| self.warn(note)),
+            Ok(notes) => notes.into_iter().try_for_each(|note| self.warn(note))?,
             // They are copies; the checkpoint holds what is needed.
-            Err(error) => self.warn(error.to_string()),
+            Err(error) => self.warn(error.to_string())?,
         }
         let Some(records) = &mut self.records else { return Ok(()) };
         let (events_length, run) = (records.events.sync()?, records.folder.path().to_owned());
@@ -67,10 +66,9 @@ impl Run<'_> {
         let saved = checkpoint::save(&*self.storage, &run, &snapshot, keep);
         let saved = saved.map_err(way_back::of_snapshot)?;
         self.last_saved = Some(self.step);
-        saved.warnings.iter().for_each(|warning| self.warn(warning.to_string()));
+        saved.warnings.iter().try_for_each(|warning| self.warn(warning.to_string()))?;
         let (path, bytes) = (saved.path, saved.bytes);
-        self.emit(Event::Saved { step: self.step, path, bytes, seconds: started.elapsed().as_secs_f64() });
-        Ok(())
+        self.emit(Event::Saved { step: self.step, path, bytes, seconds: started.elapsed().as_secs_f64() })
     }
 
     /// A divergence says from where training can go on.

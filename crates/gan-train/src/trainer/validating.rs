@@ -89,7 +89,7 @@ impl Run<'_> {
             best_by: deciding.name.to_owned(),
             best_step: self.history.best().map(|best| best.step),
             seconds: started.elapsed().as_secs_f64(),
-        });
+        })?;
         Ok(Some(improved))
     }
 
