@@ -52,6 +52,8 @@ fn assert_same(what: &str, model: &TrainedModel, batch: &Batch, eval: bool) {
     let least = least(model, folder.path(), batch, eval);
     let at_once = model.config().encoder.is_some();
     assert!(at_once || !least.whole && least.memory < least.memory_of_whole, "{what}: {least:?}");
+    // What lies in files was written there, and is read.
+    assert!(least.scratch <= least.moved, "{what}: {least:?}");
     for memory in [least.memory, (least.memory + least.memory_of_whole) / 2, u64::MAX] {
         let y = open(model, Some(limit(folder.path(), memory)), eval).translate_batch(batch).unwrap();
         assert!(y.dims() == whole.dims() && bits(&y) == bits(&whole), "{what} differs in {memory} bytes");

@@ -47,7 +47,9 @@ impl Residents {
             let in_sweep = |(sweep, rows): &(Sweep, usize)| {
                 sweep.parts.last().map_or(0, |target| (rows * height(value)).div_ceil(height(target.value)))
             };
-            plan.sweeps.iter().map(in_sweep).max().unwrap_or(0)
+            let moves =
+                |(sweep, _): &&(Sweep, usize)| sweep.parts.iter().any(|part| part.value == value && part.in_file);
+            plan.sweeps.iter().filter(moves).map(in_sweep).max().unwrap_or(0)
         };
         let band = (0..sizes.len()).map(of_band).collect();
         Residents { sweeps, sizes, band, worth }
@@ -84,10 +86,11 @@ impl Residents {
     }
 
     /// The most bytes that a sweep's values have in files at a time, beside these rows. Where files give back what is not needed any more, each value
-    /// that comes or leaves takes two bands more than it has to.
+    /// that comes or leaves takes two bands more than it has to, and never more than all of it.
     pub(super) fn bytes_of_files(&self, sweep: usize, rows: &[usize], frees: bool) -> u64 {
+        let all = self.most(sweep, rows, |part, _, _| 1.0 - part);
         if !frees {
-            return self.most(sweep, rows, |part, _, _| 1.0 - part);
+            return all;
         }
         let moving = self.sweeps[sweep].iter().filter(|(_, stay)| !matches!(stay, Stay::Stays));
         let bands: u64 = moving.map(|&(value, _)| 2 * self.sizes[value].row_bytes() * self.band[value] as u64).sum();
@@ -96,7 +99,7 @@ impl Residents {
             Stay::Leaves => 1.0 - part.max(time),
             Stay::Comes => (time - part).max(0.0),
         });
-        files + bands
+        (files + bands).min(all)
     }
 
     /// The most bytes of a sweep's values at a time, of which `there` says how much is there: of a value whose first rows, so great a part of it, are in memory,
