@@ -462,4 +462,77 @@ mod tests {
         let work = plan.macs as f64 / rates.macs;
         assert!(plan.seconds < 1.25 * work, "{} s, work {work} s", plan.seconds);
     }
+
+    /// Rows of the bands of all sweeps.
+    fn rows(plan: &Plan) -> Vec<usize> {
+        plan.sweeps.iter().map(|(_, rows)| *rows).collect()
+    }
+
+    #[test]
+    fn bands_have_as_many_rows_as_gain_speed() {
+        let net = resnet(1);
+        let limits = Limits { memory: u64::MAX, scratch: 0, frees: true, output: 0 };
+        let rates = Rates { macs: 120e9, scratch: 800e6, copies: 6e9 };
+        // 64 channels: rows of 128 KiB, of 4 MiB, of 8 MiB.
+        for (side, most) in [(512, 128), (16384, 8), (32768, 8)] {
+            let image = Square(side);
+            let mut flow = Dataflow::over(&image, &Ctx::translate(), Engine::Exact).unwrap();
+            let output = flow.apply_to_input(&net).unwrap();
+            let plan = flow.plan(output, &limits, &rates).unwrap();
+            let rows = rows(&plan);
+            assert_eq!(rows.iter().max(), Some(&most), "{side}: {rows:?}");
+            // Without a limit, nothing is computed again, and nothing moves.
+            assert_eq!((plan.macs, plan.moved, plan.scratch), (flow.macs(), 0, 0));
+            assert_eq!(plan.count(Place::Scratch), 0);
+            assert!(plan.resident.iter().all(|&rows| rows == 0));
+            // Packed weights are there for a sweep; the largest have one of their own.
+            let largest = flow.nodes.iter().map(|node| node.packed).max();
+            assert!(Some(plan.packed) >= largest && plan.packed < flow.nodes.iter().map(|node| node.packed).sum());
+            // Nothing is faster, though it is not the least memory.
+            let work = flow.macs() as f64 / rates.macs;
+            assert!((plan.seconds / work - 1.0).abs() < 1e-9, "{} s, work {work} s", plan.seconds);
+        }
+    }
+
+    #[test]
+    fn a_forward_pass_holds_a_value_until_its_last_use() {
+        let image = Square(10);
+        let net = SequenceBuilder::new(Builder::shapes_only()).act(Act::Relu).act(Act::Tanh).act(Act::Relu).finish();
+        let mut flow = Dataflow::over(&image, &Ctx::translate(), Engine::Exact).unwrap();
+        let output = flow.apply_to_input(&net).unwrap();
+        let bytes = 3 * 10 * 10 * 4;
+        assert_eq!((flow.memory_of_forward(output), flow.macs(), flow.packed_kept()), (2 * bytes, 0, 0));
+        // The input once more, at the end.
+        let input = flow.input().unwrap();
+        let sum = flow.add(output, input).unwrap();
+        assert_eq!(flow.memory_of_forward(sum), 3 * bytes);
+    }
+
+    /// Label maps that no plan looks at.
+    struct Maps;
+
+    impl RowSource for Maps {
+        fn content(&self) -> Content {
+            Content::Labels { classes: 4, instances: true }
+        }
+
+        fn size(&self) -> (usize, usize) {
+            (300, 200)
+        }
+
+        fn rows(&self, _: &Range<usize>) -> Result<Tensor> {
+            bail!("nothing is computed")
+        }
+    }
+
+    #[test]
+    fn what_is_made_of_an_input_is_made_again() {
+        let mut flow = Dataflow::over(&Maps, &Ctx::translate(), Engine::Exact).unwrap();
+        let input = flow.input().unwrap();
+        assert_eq!(flow.dims(input), [5, 300, 200]);
+        // Label and halves of the id, label and edge, and planes.
+        let channels: Vec<usize> = flow.nodes.iter().map(|node| node.size.channels).collect();
+        assert_eq!(channels, [3, 2, 5]);
+        assert!(flow.nodes.iter().all(|node| node.cheap));
+    }
 }
