@@ -322,3 +322,6 @@ pub(crate) fn check_batch(
 pub(crate) fn bytes<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> u64 {
     tensors.into_iter().map(|t| (t.elem_count() * t.dtype().size_in_bytes()) as u64).sum()
 }
+
+#[cfg(test)]
+mod tests;

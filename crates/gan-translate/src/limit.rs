@@ -134,3 +134,25 @@ pub struct Estimate {
     /// Seconds, for the processors of this machine. A rough figure.
     pub seconds: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_tenth_is_left_to_others() {
+        assert_eq!([spare(1000), spare(9), spare(0)], [900, 9, 0]);
+        let folder = tempfile::tempdir().unwrap();
+        let asked = MemoryLimit::of_machine(Some(5), Some(folder.path())).unwrap();
+        assert_eq!((asked.memory, asked.of_device, asked.alone), (5, false, true));
+        assert_eq!(asked.scratch, ScratchSpace::Folder(folder.path().to_owned()));
+        assert!(asked.scratch_bytes <= spare(free(folder.path())) / 10 * 11);
+        assert_eq!(asked.scratch_bytes > 0, free(folder.path()) > 0);
+        // Without a limit, most of what there is; on a system that tells.
+        if let Some(found) = MemoryLimit::of_machine(None, Some(folder.path())) {
+            assert!(!found.alone && found.memory > 1 << 20);
+        }
+        assert_eq!(MemoryLimit::of_device(&Device::Cpu, Some(5), None).unwrap(), None);
+    }
+}

@@ -114,3 +114,82 @@ impl Residents {
         values.iter().map(|&(value, _)| at(part(value))).fold(at(0.0).max(at(1.0)), f64::max).ceil() as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: usize = 12;
+
+    /// Two values: the second one comes while the first one stays, and stays once more.
+    fn residents() -> Residents {
+        let size = |channels: usize| Size { channels, height: ROWS, width: 5 };
+        let sweeps = vec![
+            vec![(0, Stay::Comes)],
+            vec![(0, Stay::Stays), (1, Stay::Comes)],
+            vec![(0, Stay::Leaves), (1, Stay::Stays)],
+            vec![(1, Stay::Leaves)],
+            vec![(0, Stay::Leaves), (1, Stay::Comes)],
+        ];
+        Residents { sweeps, sizes: vec![size(3), size(7)], band: vec![2, 1], worth: vec![(1, 1.0), (0, 0.5)] }
+    }
+
+    /// Rows of a value in memory and in its file, of which `resident` are in memory, when so many rows of the sweep are done.
+    fn rows_of(stay: Stay, resident: usize, done: usize) -> (usize, usize) {
+        let there = match stay {
+            Stay::Stays => 0..ROWS,
+            Stay::Leaves => done..ROWS,
+            Stay::Comes => 0..done,
+        };
+        let memory = there.clone().filter(|&row| row < resident).count();
+        (memory, there.len() - memory)
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_rows_one_by_one() {
+        let residents = residents();
+        for (sweep, there) in residents.sweeps.iter().enumerate() {
+            for first in 0..=ROWS {
+                for second in 0..=ROWS {
+                    let resident = [first, second];
+                    let most = |part: fn((usize, usize)) -> usize| {
+                        let bytes = |done: usize| -> u64 {
+                            let of = |&(value, stay): &(usize, Stay)| {
+                                part(rows_of(stay, resident[value], done)) as u64 * residents.sizes[value].row_bytes()
+                            };
+                            there.iter().map(of).sum()
+                        };
+                        (0..=ROWS).map(bytes).max().unwrap_or(0)
+                    };
+                    let (memory, files) = (most(|(memory, _)| memory), most(|(_, file)| file));
+                    let whole: u64 =
+                        there.iter().map(|&(v, _)| (ROWS - resident[v]) as u64 * residents.sizes[v].row_bytes()).sum();
+                    let moving = |&&(_, stay): &&(usize, Stay)| !matches!(stay, Stay::Stays);
+                    let two_bands =
+                        |&(v, _): &(usize, Stay)| 2 * residents.band[v] as u64 * residents.sizes[v].row_bytes();
+                    let slack: u64 = there.iter().filter(moving).map(two_bands).sum();
+                    // Rounded up.
+                    let near = |is: u64, expected: u64| (expected..=expected + 1).contains(&is);
+                    let what = format!("sweep {sweep}, {resident:?} rows");
+                    assert!(near(residents.bytes(sweep, &resident), memory), "{what}");
+                    assert!(near(residents.bytes_of_files(sweep, &resident, false), whole), "{what}");
+                    assert!(near(residents.bytes_of_files(sweep, &resident, true), files + slack), "{what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_rows_as_there_is_room_for() {
+        let residents = residents();
+        let row = residents.sizes[1].row_bytes();
+        assert_eq!(residents.rows(&[u64::MAX; 5]), [ROWS, ROWS]);
+        assert_eq!(residents.rows(&[0; 5]), [0, 0]);
+        // To the byte, but for rounding, for the value first that is worth most.
+        for rows in 1..=ROWS {
+            let room = |bytes: u64| [u64::MAX, u64::MAX, bytes, u64::MAX, u64::MAX];
+            assert_eq!(residents.rows(&room(rows as u64 * row + 1)), [0, rows]);
+            assert_eq!(residents.rows(&room(rows as u64 * row - 1)), [(row as usize - 1) / 60, rows - 1]);
+        }
+    }
+}

@@ -97,19 +97,21 @@ impl Store {
     /// Adds the rows `[1, C, rows, W]` that follow those before. What is wrong with a file may be told at the next call.
     pub(super) fn append(&mut self, first: usize, rows: &Tensor, background: &Background) -> Result<()> {
         let count = rows.dim(2)?;
-        let at = match self.file.clone() {
-            Some(file) if first + count > self.resident => {
-                self.finish_writing()?;
-                let rows = rows.to_device(&Device::Cpu)?;
-                self.writing = Some(
-                    background.run(move || with_bytes(&rows, |bytes| locked(&file).append(bytes))?.map_err(Into::into)),
-                );
-                self.written += self.size.row_bytes() * count as u64;
-                Location::File(self.written - self.size.row_bytes() * count as u64)
-            }
-            _ => Location::Memory(rows.clone()),
-        };
-        self.pieces.push_back(Piece { rows: first..first + count, at });
+        let kept = self.file.as_ref().map_or(count, |_| self.resident.clamp(first, first + count) - first);
+        if kept > 0 {
+            let rows = if kept < count { rows.narrow(2, 0, kept)?.contiguous()? } else { rows.clone() };
+            self.pieces.push_back(Piece { rows: first..first + kept, at: Location::Memory(rows) });
+        }
+        if let Some(file) = self.file.clone().filter(|_| kept < count) {
+            self.finish_writing()?;
+            let rows = rows.narrow(2, kept, count - kept)?.to_device(&Device::Cpu)?.contiguous()?;
+            let offset = self.written;
+            self.written += self.size.row_bytes() * (count - kept) as u64;
+            self.writing = Some(
+                background.run(move || with_bytes(&rows, |bytes| locked(&file).append(bytes))?.map_err(Into::into)),
+            );
+            self.pieces.push_back(Piece { rows: first + kept..first + count, at: Location::File(offset) });
+        }
         Ok(())
     }
 

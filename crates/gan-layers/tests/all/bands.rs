@@ -2,13 +2,16 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
-use gan_layers::bands::{Dataflow, Engine, Limits, Place, Rates, Scratch, ScratchFile};
+use gan_kernels::labels::instance_edges;
+use gan_layers::bands::{Content, Dataflow, Engine, Limits, Place, Rates, RowSource, Scratch, ScratchFile};
 use gan_layers::{Act, Builder, ConvSpec, Ctx, Input, NormKind, OneHot, PadMode, Pool2d, Sequence, SequenceBuilder};
 use gan_rng::{Key, Purpose};
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Files in memory.
 #[derive(Default)]
@@ -99,8 +102,11 @@ const ENDLESS: Limits = Limits { memory: u64::MAX, scratch: u64::MAX, frees: tru
 /// something was in files.
 fn assert_same<'a>(what: &str, seq: &'a Sequence, x: impl Into<Input<'a>>, ctx: &Ctx) -> [usize; 2] {
     let x = x.into();
-    let whole = seq.forward(x, ctx).unwrap();
-    let mut flow = Dataflow::new(x, ctx).unwrap();
+    assert_limits(what, seq, Dataflow::new(x, ctx).unwrap(), &seq.forward(x, ctx).unwrap())
+}
+
+/// The same of a flow that has no layers yet.
+fn assert_limits<'a>(what: &str, seq: &'a Sequence, mut flow: Dataflow<'a>, whole: &Tensor) -> [usize; 2] {
     let output = flow.apply_to_input(seq).unwrap();
     let most = flow.plan(output, &ENDLESS, &RATES).unwrap();
     let least = flow.plan(output, &Limits { memory: 0, ..ENDLESS }, &RATES).unwrap_err();
@@ -121,7 +127,7 @@ fn assert_same<'a>(what: &str, seq: &'a Sequence, x: impl Into<Input<'a>>, ctx: 
             let files = Files::default();
             let y = flow.run(&plan, &files).unwrap();
             assert_eq!(y.dims(), whole.dims(), "{what}");
-            assert!(bits(&y) == bits(&whole), "{what}: {limits:?} differs");
+            assert!(bits(&y) == bits(whole), "{what}: {limits:?} differs");
             let most = files.0.most.load(Ordering::Relaxed) as u64;
             assert!(most <= plan.scratch && (most > 0) == (plan.moved > 0), "{what}: {most} bytes in files, {plan:?}");
             again += usize::from(plan.macs > flow.macs());
@@ -236,6 +242,168 @@ fn dropout_and_labels() {
         assert_same(&format!("{classes} classes"), &net, &x, &Ctx::translate());
         assert_near(&format!("{classes} classes"), &net, &x, &Ctx::translate());
     }
+}
+
+/// Rows of a tensor, as a file has them.
+struct Rows(Tensor, Content);
+
+impl RowSource for Rows {
+    fn content(&self) -> Content {
+        self.1
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (self.0.dims()[2], self.0.dims()[3])
+    }
+
+    fn rows(&self, rows: &Range<usize>) -> candle_core::Result<Tensor> {
+        self.0.narrow(2, rows.start, rows.len())?.contiguous()
+    }
+}
+
+#[test]
+fn inputs_that_are_read_row_by_row() {
+    let net = drawn(|b| resnet(b, NormKind::Instance));
+    let ctx = Ctx::translate();
+    let x = noise((1, 3, 61, 35), 1);
+    let source = Rows(x.clone(), Content::Planes { channels: 3 });
+    let flow = Dataflow::over(&source, &ctx, Engine::Exact).unwrap();
+    assert_limits("planes", &net, flow, &net.forward(&x, &ctx).unwrap());
+
+    let (classes, h, w) = (5, 64, 30);
+    let labels: Vec<u32> = (0..h * w).map(|i| (i * 7 % classes) as u32).collect();
+    // Neighbors differ in the upper half, in the lower one, and in neither.
+    let ids: Vec<u32> =
+        (0..h * w).map(|i| [1, 1, 2, 1 << 16, 1 << 16, 1 << 16 | 1][(i % w / 3 + i / w / 4) % 6]).collect();
+    let stored = |values: &[u32], f: fn(u32) -> u32| {
+        let values: Vec<f32> = values.iter().map(|&value| f(value) as f32).collect();
+        Tensor::from_vec(values, (1, 1, h, w), &Device::Cpu).unwrap()
+    };
+    let (high, low) = (stored(&ids, |id| id >> 16), stored(&ids, |id| id & 0xffff));
+    let (numbers, ids) = (stored(&labels, |label| label), Tensor::from_vec(ids, (1, 1, h, w), &Device::Cpu).unwrap());
+    let edges = instance_edges(&ids, DType::F32).unwrap();
+    let labels = Tensor::from_vec(labels, (1, 1, h, w), &Device::Cpu).unwrap();
+    for instances in [false, true] {
+        // The first convolution takes labels as they are; layers in front of it see the one-hot tensor.
+        for first in [Act::Identity, Act::LeakyRelu] {
+            let net = drawn(|b| {
+                let nc = classes + usize::from(instances);
+                let s = SequenceBuilder::new(b.pp("model"));
+                let s = if first == Act::Identity { s } else { s.act(first) };
+                let s = s.pad(PadMode::Reflect, 3).conv(conv(nc, 8, 7, 1, 0))?.norm(NormKind::Instance, 8)?;
+                Ok(s.act(Act::Relu).conv(conv(8, 2, 3, 1, 1))?.act(Act::Tanh).finish())
+            });
+            let rest = instances.then_some(&edges);
+            let whole = net.forward(&OneHot::new(&labels, classes, rest, DType::F32).unwrap(), &ctx).unwrap();
+            let planes = if instances { vec![&numbers, &high, &low] } else { vec![&numbers] };
+            let source = Rows(Tensor::cat(&planes, 1).unwrap(), Content::Labels { classes, instances });
+            let flow = Dataflow::over(&source, &ctx, Engine::Exact).unwrap();
+            assert_limits(&format!("labels, instances {instances}, {first:?}"), &net, flow, &whole);
+        }
+    }
+}
+
+/// Rows that are not those that were asked for.
+struct Wrong(fn(Tensor) -> candle_core::Result<Tensor>);
+
+impl RowSource for Wrong {
+    fn content(&self) -> Content {
+        Content::Planes { channels: 3 }
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (40, 24)
+    }
+
+    fn rows(&self, rows: &Range<usize>) -> candle_core::Result<Tensor> {
+        (self.0)(noise((1, 3, rows.len(), 24), 1))
+    }
+}
+
+#[test]
+fn rows_that_are_wrong_are_refused() {
+    let net = drawn(|b| resnet(b, NormKind::Batch));
+    let run = |source: &Wrong| {
+        let mut flow = Dataflow::over(source, &Ctx::translate(), Engine::Exact).unwrap();
+        let output = flow.apply_to_input(&net).unwrap();
+        let plan = flow.plan(output, &ENDLESS, &RATES).unwrap();
+        flow.run(&plan, &Files::default()).map_err(|error| error.to_string())
+    };
+    assert_eq!(run(&Wrong(Ok)).unwrap().dims(), [1, 3, 40, 24]);
+    let wrong: [fn(Tensor) -> candle_core::Result<Tensor>; 4] = [
+        |rows| rows.to_dtype(DType::F64),
+        |rows| rows.narrow(1, 0, 2),
+        |rows| rows.narrow(3, 0, 23),
+        |rows| Tensor::cat(&[&rows, &rows], 2),
+    ];
+    for wrong in wrong {
+        let error = run(&Wrong(wrong)).unwrap_err();
+        assert!(error.contains("of an input are"), "{error}");
+    }
+}
+
+/// Counts the calls that read from its files.
+#[derive(Default)]
+struct Counted(Arc<AtomicUsize>);
+
+struct CountedFile(Vec<u8>, Arc<AtomicUsize>);
+
+impl Scratch for Counted {
+    fn file(&self) -> io::Result<Box<dyn ScratchFile>> {
+        Ok(Box::new(CountedFile(Vec::new(), self.0.clone())))
+    }
+}
+
+impl ScratchFile for CountedFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        bytes.copy_from_slice(&self.0[offset as usize..][..bytes.len()]);
+        self.1.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn files_are_read_ahead() {
+    // Each band of the last sweep needs rows that none before it needed.
+    let net = drawn(|b| {
+        let s = SequenceBuilder::new(b.pp("model")).conv(conv(3, 32, 3, 1, 1))?.norm(NormKind::Instance, 32)?;
+        Ok(s.act(Act::Relu).conv(conv(32, 2, 1, 1, 0))?.finish())
+    });
+    let x = noise((1, 3, 400, 24), 1);
+    let mut flow = Dataflow::new((&x).into(), &Ctx::translate()).unwrap();
+    let output = flow.apply_to_input(&net).unwrap();
+    let least = flow.plan(output, &Limits { memory: 0, ..ENDLESS }, &RATES).unwrap_err();
+    let plan = flow.plan(output, &Limits { memory: least.memory, ..ENDLESS }, &RATES).unwrap();
+    assert_eq!(plan.count(Place::Scratch), 1);
+    let run = |sink: &mut dyn FnMut(usize, &Counted)| {
+        let files = Counted::default();
+        flow.run_into(&plan, &files, &mut |first, _| {
+            sink(first, &files);
+            Ok(())
+        })
+        .unwrap();
+        files.0.load(Ordering::SeqCst)
+    };
+    let mut bands = Vec::new();
+    let all = run(&mut |first, _| bands.push(first));
+    assert!(bands.len() > 2);
+    // While the last band but one is on its way, the last one is read.
+    let mut read = 0;
+    run(&mut |first, files| {
+        if first == bands[bands.len() - 2] {
+            let begun = Instant::now();
+            while files.0.load(Ordering::SeqCst) < all && begun.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            read = files.0.load(Ordering::SeqCst);
+        }
+    });
+    assert_eq!(read, all);
 }
 
 #[test]

@@ -21,6 +21,12 @@ impl Budget {
         Self { left: FLOOR.saturating_add((len as u64).saturating_mul(MULTIPLE)) }
     }
 
+    /// What is left.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Takes `bytes`, or refuses the file; `what` names the purchase.
     pub(super) fn take(&mut self, bytes: u64, what: &str) -> Checked<()> {
         match self.left.checked_sub(bytes) {

@@ -78,3 +78,17 @@ impl Stored {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_checksum_or_is_compressed_can_be_wrong() {
+        for (method, crc, unchecked) in
+            [(STORED, 0, true), (STORED, 1, false), (DEFLATED, 0, false), (DEFLATED, 1, false)]
+        {
+            assert_eq!(Stored { range: 0..4, method, crc, size: 4 }.is_unchecked(), unchecked, "{method} {crc}");
+        }
+    }
+}

@@ -164,3 +164,32 @@ fn is_contiguous(tensor: &TensorRef) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Two complex numbers of these flags: a conjugate has the other sign of its imaginary part, a negative tensor that of both, and
+    /// both together that of the real part.
+    #[test]
+    fn the_signs_of_complex_numbers() {
+        let numbers = [1f32, 2.0, -3.0, 4.0];
+        let data: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let element = Element::Raw(ElementType::Complex64);
+        let storage = StorageRef { key: "0", element, count: 2, view: None };
+        let signs = [(false, false, [1, 1]), (false, true, [1, -1]), (true, false, [-1, -1]), (true, true, [-1, 1])];
+        for (negative, conjugate, [real, imaginary]) in signs {
+            for (size, stride) in [(vec![2], vec![1]), (vec![1, 2], vec![7, 1])] {
+                let tensor = TensorRef { storage: 0, element, negative, conjugate, offset: 0, size, stride };
+                let built = build(&tensor, &storage, &data, &mut Budget::for_file(0)).unwrap();
+                let Built::Raw(built) = built else { panic!("{built:?}") };
+                let read: Vec<f32> =
+                    built.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+                let expected: Vec<f32> =
+                    numbers.chunks(2).flat_map(|n| [n[0] * real as f32, n[1] * imaginary as f32]).collect();
+                assert_eq!(read, expected, "negative {negative}, conjugate {conjugate}");
+            }
+        }
+    }
+}

@@ -15,8 +15,21 @@ const ALIGNMENT: u64 = 64;
 /// The folder inside the archive; a constant, so that equal state dicts give equal files whatever they are called.
 const ROOT: &str = "archive";
 
+/// The entries beside those of storages.
+const PICKLE: &str = "data.pkl";
+const BYTE_ORDER: (&str, &[u8]) = ("byteorder", b"little");
+const VERSION: (&str, &[u8]) = ("version", b"3\n");
+
 /// The items a pickle sets at once, as Python's pickler does.
 const BATCH: usize = 1000;
+
+/// Zip counts entries with 16 bits.
+const MOST_TENSORS: usize = 65_000;
+
+/// Bytes of a local header, of a record of the directory and of the end record, without names and padding.
+const LOCAL_SIZE: u64 = 30;
+const CENTRAL_SIZE: u64 = 46;
+const END_SIZE: u64 = 22;
 
 /// Flag of zip entries whose names are UTF-8.
 const UTF8: u16 = 1 << 11;
@@ -33,26 +46,29 @@ const FIRST_DAY: u16 = 1 << 5 | 1;
 pub fn write(path: impl AsRef<Path>, state: &StateDict) -> Result<()> {
     let path = path.as_ref();
     let unwritable = |reason: String, remedy: &'static str| Error::Unwritable { path: path.to_owned(), reason, remedy };
-    let mut size = 1 << 20;
     let mut stored = Vec::with_capacity(state.len() + state.others().len());
     for (name, tensor) in state.entries() {
         let Some(storage) = storage_class(tensor.dtype()) else {
             let reason = format!("{name} has type {}, for which PyTorch has no storage class", tensor.dtype().as_str());
             return Err(unwritable(reason, "convert the tensor to a float type first"));
         };
-        size += (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64 + 4 * (256 + name.len() as u64);
         stored.push(Stored { name, dims: tensor.dims(), storage, elements: Elements::Tensor(tensor) });
     }
     for (name, tensor) in state.others() {
         let element = tensor.element();
         let storage = element.storage_class().map_or(Storage::Untyped(element.name(), element.width()), Storage::Class);
-        size += tensor.data().len() as u64 + 4 * (256 + name.len() as u64);
         stored.push(Stored { name, dims: tensor.dims(), storage, elements: Elements::Raw(tensor.data()) });
     }
-    if size > u64::from(u32::MAX) || stored.len() > 65_000 {
+    let pickle = pickle(&stored);
+    if !fits(archive_size(&pickle, &stored), stored.len()) {
         return Err(unwritable("it does not fit the 32-bit zip format".into(), "write .safetensors instead"));
     }
-    write_file(path, |out| archive(out, &stored))
+    write_file(path, |out| archive(out, &pickle, &stored))
+}
+
+/// Whether an archive of so many bytes and tensors may be written.
+fn fits(size: u64, tensors: usize) -> bool {
+    size <= u64::from(u32::MAX) && tensors <= MOST_TENSORS
 }
 
 /// A tensor and how a pickle refers to it.
@@ -77,19 +93,59 @@ enum Elements<'a> {
     Raw(&'a [u8]),
 }
 
-fn archive(out: &mut dyn Write, tensors: &[Stored<'_>]) -> io::Result<()> {
+impl Elements<'_> {
+    fn bytes(&self) -> u64 {
+        match self {
+            Elements::Tensor(tensor) => (tensor.elem_count() * Tensor::dtype(tensor).size_in_bytes()) as u64,
+            Elements::Raw(data) => data.len() as u64,
+        }
+    }
+}
+
+/// Bytes that [`archive`] writes.
+fn archive_size(pickle: &[u8], tensors: &[Stored<'_>]) -> u64 {
+    let (mut at, mut directory) = (0, 0);
+    let mut entry = |name: &str, bytes: u64| {
+        let name = full(name).len() as u64;
+        at += LOCAL_SIZE + name + padding(at, name) + bytes;
+        directory += CENTRAL_SIZE + name;
+    };
+    entry(PICKLE, pickle.len() as u64);
+    entry(BYTE_ORDER.0, BYTE_ORDER.1.len() as u64);
+    tensors.iter().enumerate().for_each(|(key, tensor)| entry(&data(key), tensor.elements.bytes()));
+    entry(VERSION.0, VERSION.1.len() as u64);
+    at + directory + END_SIZE
+}
+
+fn archive(out: &mut dyn Write, pickle: &[u8], tensors: &[Stored<'_>]) -> io::Result<()> {
     let mut zip = ZipWriter { out, at: 0, directory: Vec::new(), count: 0 };
-    zip.entry("data.pkl", &pickle(tensors))?;
-    zip.entry("byteorder", b"little")?;
+    zip.entry(PICKLE, pickle)?;
+    zip.entry(BYTE_ORDER.0, BYTE_ORDER.1)?;
     for (key, tensor) in tensors.iter().enumerate() {
-        let name = format!("data/{key}");
+        let name = data(key);
         match tensor.elements {
             Elements::Tensor(tensor) => zip.entry(&name, &tensor.data())?,
             Elements::Raw(data) => zip.entry(&name, data)?,
         }
     }
-    zip.entry("version", b"3\n")?;
+    zip.entry(VERSION.0, VERSION.1)?;
     zip.finish()
+}
+
+/// The name of an entry in the archive.
+fn full(name: &str) -> String {
+    format!("{ROOT}/{name}")
+}
+
+/// The name of the entry of a storage.
+fn data(key: usize) -> String {
+    format!("data/{key}")
+}
+
+/// Bytes between a name and the data of an entry whose header begins at `at`: an extra field of id "FB", as PyTorch pads, which takes four itself.
+fn padding(at: u64, name: u64) -> u64 {
+    let unpadded = at + LOCAL_SIZE + name + 4;
+    4 + (ALIGNMENT - unpadded % ALIGNMENT) % ALIGNMENT
 }
 
 /// How storages of elements of this type are pickled.
@@ -204,7 +260,7 @@ impl ZipWriter<'_> {
     }
 
     fn entry(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
-        let name = format!("{ROOT}/{name}");
+        let name = full(name);
         let name = name.as_bytes();
         let (start, size) = (narrow(self.at)?, narrow(data.len() as u64)?);
         // The fields that both headers share, from the version needed to the length of the name.
@@ -217,16 +273,14 @@ impl ZipWriter<'_> {
         }
         shared.extend((name.len() as u16).to_le_bytes());
 
-        // PyTorch pads with an extra field of id "FB", which takes four bytes itself.
-        let unpadded = self.at + 30 + name.len() as u64 + 4;
-        let padding = (ALIGNMENT - unpadded % ALIGNMENT) % ALIGNMENT;
+        let padding = padding(self.at, name.len() as u64);
         let mut header = b"PK\x03\x04".to_vec();
         header.extend(&shared);
-        header.extend((padding as u16 + 4).to_le_bytes());
+        header.extend((padding as u16).to_le_bytes());
         header.extend(name);
         header.extend(b"FB");
-        header.extend((padding as u16).to_le_bytes());
-        header.resize(header.len() + padding as usize, b'Z');
+        header.extend((padding as u16 - 4).to_le_bytes());
+        header.resize((LOCAL_SIZE + padding) as usize + name.len(), b'Z');
         self.put(&header)?;
         self.put(data)?;
 
@@ -260,7 +314,38 @@ fn narrow(n: u64) -> io::Result<u32> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn the_size_of_an_archive_is_known_before_it_is_written() {
+        let all: Vec<Tensor> = (0..40).map(|i| Tensor::zeros(i * i, DType::F32, &Device::Cpu).unwrap()).collect();
+        let names: Vec<String> = (0..40).map(|i| "n".repeat(i * 7 % 90)).collect();
+        let raw = [7; 333];
+        for count in 0..40 {
+            let of = |i: usize| match i % 5 {
+                0 => (Storage::Untyped("complex32", 4), Elements::Raw(&raw[..i * 8])),
+                _ => (Storage::Class("FloatStorage"), Elements::Tensor(&all[i])),
+            };
+            let one = |i: usize| {
+                let (storage, elements) = of(i);
+                Stored { name: &names[i], dims: all[i].dims(), storage, elements }
+            };
+            let stored: Vec<Stored<'_>> = (0..count).map(one).collect();
+            let (pickle, mut written) = (pickle(&stored), Vec::new());
+            archive(&mut written, &pickle, &stored).unwrap();
+            assert_eq!(archive_size(&pickle, &stored), written.len() as u64, "{count} tensors");
+        }
+    }
+
+    #[test]
+    fn what_the_format_holds() {
+        assert!(fits(u64::from(u32::MAX), MOST_TENSORS));
+        assert!(!fits(u64::from(u32::MAX) + 1, 1) && !fits(1, MOST_TENSORS + 1));
+        // With the three entries beside them, in 16 bits.
+        assert!(MOST_TENSORS + 3 <= usize::from(u16::MAX));
+    }
 
     #[test]
     fn integers_are_as_short_as_they_can_be() {

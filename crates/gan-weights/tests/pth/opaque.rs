@@ -288,16 +288,27 @@ fn what_holds_numbers_in_another_form_is_named() {
     let weights = tensor(&storage("0", 4), 0, &[4], &[1]);
     let optimizer = [b"}(".to_vec(), text("state"), b"}".to_vec(), text("param_groups"), b"]u".to_vec()].concat();
     let one = |what: &[u8]| dict(&[("w", what.to_vec())]);
+    // In so many dicts, one in the other.
+    let nested = |depth: usize, what: &[u8]| {
+        let outer: Vec<u8> = [b"}".to_vec(), text("d")].concat().repeat(depth);
+        let inner = [b"}".to_vec(), text("w"), what.to_vec(), b"s".to_vec()].concat();
+        pickle(&[outer, inner, b"s".repeat(depth)].concat())
+    };
     for (code, said) in [
         (one(&array), "w is a NumPy array (torch.from_numpy"),
         (one(&quantized.concat()), "w is a quantized tensor (dequantize()"),
         (one(&sparse.concat()), "w is a sparse tensor (to_dense()"),
         (one(&[b"]".to_vec(), weights.clone(), b"a".to_vec()].concat()), "tensors without names"),
+        (one(&[weights.clone(), b"\x85".to_vec()].concat()), "tensors without names"),
+        (nested(3, &sparse.concat()), "w is a sparse tensor (to_dense()"),
+        // Deeper than anyone saves them.
+        (nested(4, &sparse.concat()), "the file holds no state dict"),
         (pickle(&optimizer), "the state of an optimizer and no weights"),
         (dict(&[("optimizer", optimizer), ("epoch", int(3))]), "the state of an optimizer and no weights"),
     ] {
         let error = pth::read_bytes(&files(&code)[0]).unwrap_err().to_string();
         assert!(error.contains(said), "{said}: {error}");
+        assert!(said != "the file holds no state dict" || !error.contains("w is"), "{error}");
     }
     // Beside plain tensors, it is what the state dict lacks.
     let mixed = dict(&[("a", weights), ("b", sparse.concat())]);
@@ -318,5 +329,54 @@ fn weights_of_a_network_stand_beside_anything() {
         // What is no tensor is named, up to a number.
         let named = loaded.notes.iter().filter(|note| note.ends_with("ignored: not a tensor")).count();
         assert_eq!(loaded.notes.last(), Some(&format!("{} more entries ignored: not tensors", 31 - named)));
+    }
+}
+
+/// A version 3 of a tensor of type `dtype` over a storage, with something behind its hooks.
+fn version_3(dtype: &str, more: &[&[u8]]) -> Vec<u8> {
+    let head = [b"ctorch._utils\n_rebuild_tensor_v3\n(".to_vec(), storage_of("UntypedStorage", "0", 16)].concat();
+    let middle =
+        [int(0), tuple(&[4]), tuple(&[1]), b"\x89}".to_vec(), format!("ctorch\n{dtype}\n").into_bytes()].concat();
+    [head, middle, more.concat(), b"tR".to_vec()].concat()
+}
+
+#[test]
+fn tensors_of_version_3_have_one_metadata_or_none() {
+    for (more, read) in [(&[][..], true), (&[&b"}"[..]], true), (&[b"}", b"}"], false)] {
+        let code = dict(&[("w", version_3("float32", more))]);
+        let file = Zip::pth(&code, &[("0", &floats(&WEIGHTS))]).bytes();
+        let loaded = pth::read_bytes(&file);
+        assert_eq!(loaded.is_ok_and(|loaded| loaded.state.names().eq(["w"])), read, "{} behind", more.len());
+    }
+}
+
+#[test]
+fn what_is_popped_off_the_stack_is_gone() {
+    let w = [text("w"), tensor(&storage("0", 4), 0, &[4], &[1])].concat();
+    for (code, read) in [
+        ([&b"}"[..], b"N0", &w, b"s"].concat(), true),
+        // A mark is taken away, too.
+        ([&b"}"[..], b"(0", &w, b"s"].concat(), true),
+        // And all that is above it, with another.
+        ([&b"}"[..], b"(NN1", &w, b"s"].concat(), true),
+        // Without a pop, what is below the pair is no dict.
+        ([&b"}"[..], b"N", &w, b"s"].concat(), false),
+    ] {
+        let file = Zip::pth(&pickle(&code), &[("0", &floats(&WEIGHTS))]).bytes();
+        assert_eq!(pth::read_bytes(&file).is_ok(), read, "{code:?}");
+    }
+}
+
+#[test]
+fn so_many_state_dicts_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    for count in [8, 9] {
+        let names: Vec<String> = (0..count).map(|i| format!("net{i}")).collect();
+        let items: Vec<_> = names.iter().map(|name| (name.as_str(), net())).collect();
+        let file = folder.path().join("many.pth");
+        std::fs::write(&file, &files(&dict(&items))[0]).unwrap();
+        let error = read_entry(&file, "other").unwrap_err().to_string();
+        assert!(error.contains("\"net0\", ") && error.contains("\"net7\""), "{error}");
+        assert_eq!(error.contains("\"net7\", …"), count == 9, "{error}");
     }
 }

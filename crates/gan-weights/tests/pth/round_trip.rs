@@ -108,3 +108,23 @@ fn a_type_that_pytorch_lacks_is_refused_and_the_old_file_stays() {
     assert!(matches!(&error, Error::Unwritable { reason, .. } if reason.contains("f8e4m3")), "{error}");
     assert_eq!(fs::read(&file).unwrap(), b"old");
 }
+
+#[test]
+fn what_does_not_fit_into_the_format_is_refused_and_the_old_file_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.pth");
+    fs::write(&file, "old").unwrap();
+    // Four GiB of one number, which takes no memory.
+    let large = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap().broadcast_as(1 << 30).unwrap();
+    let large: StateDict = [("w".to_owned(), large)].into_iter().collect();
+    let none = Tensor::zeros(0, DType::U8, &Device::Cpu).unwrap();
+    let many = |count: usize| -> StateDict { (0..count).map(|i| (i.to_string(), none.clone())).collect() };
+    for state in [large, many(65_001)] {
+        let error = pth::write(&file, &state).unwrap_err();
+        assert!(matches!(&error, Error::Unwritable { reason, .. } if reason.contains("32-bit")), "{error}");
+        assert_eq!(fs::read(&file).unwrap(), b"old");
+    }
+    pth::write(&file, &many(65_000)).unwrap();
+    let written = fs::read(&file).unwrap();
+    assert_eq!(written[written.len() - 12..written.len() - 10], 65_003_u16.to_le_bytes());
+}

@@ -483,4 +483,23 @@ mod tests {
         }
         assert!(matches!(long(&[0; 9]), Value::Long(_)));
     }
+
+    /// Four values for each of the stack at its deepest, four for each of the memo.
+    #[test]
+    fn the_stack_and_the_memo_are_charged() {
+        let value = cost::<Value<'_>>(1) / 2;
+        let memo = cost::<(u32, Value<'_>)>(1) / 2;
+        for (code, charged) in [
+            (&b"N."[..], 4 * value),
+            (b"N0N0N.", 4 * value),
+            (b"NN0N0.", 8 * value),
+            (b"Nq\x00.", 4 * value + 4 * memo),
+            (b"Nq\x00q\x00q\x01.", 4 * value + 8 * memo),
+        ] {
+            let mut budget = Budget::for_file(100);
+            let before = budget.left();
+            assert!(run(&[b"\x80\x02", code].concat(), 0, &mut budget).is_ok(), "{code:?}");
+            assert_eq!(before - budget.left(), charged, "{code:?}");
+        }
+    }
 }

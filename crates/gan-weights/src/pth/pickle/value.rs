@@ -258,3 +258,62 @@ impl<'a> Heap<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use candle_core::DType;
+
+    /// Two bytes for each that is kept, for vectors grow by doubling.
+    #[test]
+    fn all_that_is_kept_is_charged() {
+        let mut heap = Heap::default();
+        let mut budget = Budget::for_file(1 << 20);
+        let value = size_of::<Value<'_>>() as u64;
+        let vector = 24;
+        let mut before = budget.left();
+        let mut charged = |budget: &Budget, bytes: u64, what: &str| {
+            assert_eq!(before - budget.left(), 2 * bytes, "{what}");
+            before = budget.left();
+        };
+        heap.new_tuple(&[Value::None; 3], &mut budget).unwrap();
+        charged(&budget, 16 + 3 * value, "a tuple");
+        heap.new_list(&mut budget).unwrap();
+        charged(&budget, vector, "a list");
+        heap.new_dict(&mut budget).unwrap();
+        charged(&budget, vector, "a dict");
+        let element = Element::Of(DType::F32);
+        heap.new_storage(StorageRef { key: "0", element, count: 1, view: None }, &mut budget).unwrap();
+        charged(&budget, size_of::<StorageRef<'_>>() as u64, "a storage");
+        let (size, stride) = (vec![1, 2, 3], vec![6, 3, 1]);
+        let tensor = TensorRef { storage: 0, element, negative: false, conjugate: false, offset: 0, size, stride };
+        heap.new_tensor(tensor, &mut budget).unwrap();
+        charged(&budget, size_of::<TensorRef>() as u64 + 6 * 8, "a tensor");
+        let object = heap.new_opaque("module", "Name", &mut budget).unwrap();
+        charged(&budget, size_of::<Opaque<'_>>() as u64, "an object");
+        heap.new_instance(0, &mut budget).unwrap();
+        charged(&budget, size_of::<Opaque<'_>>() as u64, "an object of its class");
+        // Of its items the first time, with a dict of their own.
+        assert_eq!(heap.items_for(object, &mut budget).unwrap(), Some(1));
+        charged(&budget, vector, "an object's items");
+        assert_eq!(heap.items_for(object, &mut budget).unwrap(), Some(1));
+        assert_eq!(heap.items_for(Value::Dict(0), &mut budget).unwrap(), Some(0));
+        charged(&budget, 0, "what is there already");
+        for _ in 0..3 {
+            heap.set_item(0, Value::None, Value::None, &mut budget).unwrap();
+            charged(&budget, 4 * value, "a dict's item");
+        }
+        heap.set_state(0, 0, &mut budget).unwrap();
+        charged(&budget, 2 * 3 * 2 * value, "an object's attributes, and their copy");
+        assert_eq!(heap.dicts[1].len(), 3);
+        heap.set_state(0, 1, &mut budget).unwrap();
+        heap.set_state(1, 0, &mut budget).unwrap();
+        charged(&budget, 0, "attributes that are shared");
+        heap.extend_list(0, &[Value::None], &mut budget).unwrap();
+        charged(&budget, 2 * value, "a list's first item");
+        heap.extend_list(0, &[Value::None; 5], &mut budget).unwrap();
+        charged(&budget, 5 * value, "a list's items");
+        assert!(heap.new_tuple(&vec![Value::None; 1 << 20], &mut budget).is_err());
+    }
+}
