@@ -6,7 +6,7 @@
 
 Needs Open MPI. Both sides train the same run on drawn images, in turns, so that other load on the machine hits both. An update's time is that between
 two events of events.jsonl; the first two updates of a run are left out. A figure is the median over all runs of a side. Overhead is what
-two processes take more than one.
+two processes take more than one, by the medians of a pair: the median of the pairs, the smallest and the largest.
 """
 import argparse
 import json
@@ -50,15 +50,21 @@ def main():
     parser.add_argument("--set", action="append", default=[])
     args = parser.parse_args()
     program = args.gan_cli.resolve()
-    print("| update of two batches | one process, s | two processes, s | overhead |\n|---|---|---|---|")
+    print("| update of two batches | one process, s | two processes, s | overhead | of the pairs |\n|---|---|---|---|---|")
     for case in args.case or MODES:
-        seconds = {1: [], 2: []}
-        for _ in range(args.pairs):
+        seconds, overheads = {1: [], 2: []}, []
+        for pair in range(args.pairs):
+            of_pair = []
             for ranks, of_side in seconds.items():
                 with tempfile.TemporaryDirectory() as folder:
-                    of_side += train(program, case, Path(folder) / "run", ranks, args)
+                    times = train(program, case, Path(folder) / "run", ranks, args)
+                of_side += times
+                of_pair.append(statistics.median(times))
+            overheads.append(100 * (of_pair[1] / of_pair[0] - 1))
+            print(f"{case}, pair {pair + 1}: {of_pair[0]:.3f} and {of_pair[1]:.3f} s, {overheads[-1]:+.1f} %", file=sys.stderr, flush=True)
         one, two = map(statistics.median, seconds.values())
-        print(f"| {case} 256x256 | {one:.3f} | {two:.3f} | {100 * (two / one - 1):.0f} % |", flush=True)
+        overhead = statistics.median(overheads)
+        print(f"| {case} 256x256 | {one:.3f} | {two:.3f} | {overhead:+.0f} % | {min(overheads):+.0f} to {max(overheads):+.0f} % |", flush=True)
 
 
 if __name__ == "__main__":

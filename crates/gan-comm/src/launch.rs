@@ -22,7 +22,7 @@ impl fmt::Display for Launcher {
         f.write_str(match self {
             Launcher::None => "a shell",
             Launcher::OpenMpi => "mpirun",
-            Launcher::Pmi => "mpiexec",
+            Launcher::Pmi => "mpiexec or srun",
             Launcher::Slurm => "srun",
             Launcher::Torchrun => "torchrun",
         })

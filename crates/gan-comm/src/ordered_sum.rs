@@ -81,17 +81,22 @@ impl OrderedSum {
     /// # Errors
     /// As [`OrderedSum::add`]; nothing was added.
     pub fn take(&mut self, ranks: &dyn Communicator, scale: f64) -> Result<Tensor> {
-        self.gather(ranks, scale)?.finish()
+        self.gather(ranks, |own| own * scale)?.finish()
     }
 
-    /// As [`OrderedSum::take`], which is under way then.
+    /// As [`OrderedSum::take`], which is under way then, of what `scaled` makes of this rank's slice of the total. That may lie in the memory of
+    /// a tensor that was added.
     ///
     /// # Errors
-    /// As [`OrderedSum::take`].
-    pub fn gather(&mut self, ranks: &dyn Communicator, scale: f64) -> Result<Exchange> {
+    /// As [`OrderedSum::take`], and those of `scaled`.
+    pub fn gather(
+        &mut self,
+        ranks: &dyn Communicator,
+        scaled: impl FnOnce(Tensor) -> candle_core::Result<Tensor>,
+    ) -> Result<Exchange> {
         self.settle()?;
         let own = self.total.take().ok_or_else(|| Error::Msg("nothing was added up".into()))?;
-        let (own, size) = ((own * scale)?, ranks.size());
+        let (own, size) = (scaled(own)?, ranks.size());
         let coming: Vec<usize> = (0..size).map(|rank| slice(self.len, rank, size).len()).collect();
         ranks.exchange(&vec![own; size], &coming)
     }
@@ -135,7 +140,8 @@ mod tests {
                     sum.add(&ranks, &part(&own), count).unwrap();
                 }
             }
-            let coming: Vec<_> = sums.iter_mut().map(|(_, sum)| sum.gather(&ranks, 1.0 / 3.0).unwrap()).collect();
+            let coming: Vec<_> =
+                sums.iter_mut().map(|(_, sum)| sum.gather(&ranks, |own| own * (1.0 / 3.0)).unwrap()).collect();
             coming.into_iter().flat_map(|coming| bits(&coming.finish().unwrap())).collect()
         };
         std::thread::scope(|scope| {

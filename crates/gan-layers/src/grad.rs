@@ -126,10 +126,14 @@ impl Grad {
         Ok(())
     }
 
-    /// Makes these values, flat, the gradient, in the memory where they lie. On the CPU.
-    pub(crate) fn set(&self, values: &Tensor) -> Result<()> {
+    /// Makes these values, flat, the gradient, in the memory where they lie. They are read for the finite check unless all are `known_finite`. On
+    /// the CPU.
+    pub(crate) fn set(&self, values: &Tensor, known_finite: bool) -> Result<()> {
         let values = values.reshape(&self.0.shape)?;
-        self.0.state.set_unknown();
+        match known_finite {
+            true => self.0.state.set_finite(true),
+            false => self.0.state.set_unknown(),
+        }
         *lock(&self.0.tensor) = Some(values);
         self.0.lent.store(false, Ordering::Relaxed);
         Ok(())

@@ -75,6 +75,18 @@ impl Gradients {
     /// # Errors
     /// Another number of values or element type; the device fails.
     pub fn set(&self, params: Range<usize>, flat: &Tensor) -> Result<()> {
+        self.set_values(params, flat, false)
+    }
+
+    /// As [`Gradients::set`], of values all of which are finite: on the CPU, the finite check does not read them.
+    ///
+    /// # Errors
+    /// As [`Gradients::set`].
+    pub fn set_finite(&self, params: Range<usize>, flat: &Tensor) -> Result<()> {
+        self.set_values(params, flat, true)
+    }
+
+    fn set_values(&self, params: Range<usize>, flat: &Tensor, known_finite: bool) -> Result<()> {
         let at = self.place(&params);
         if flat.dims() != [at.len()] {
             bail!("gradients {:?} for {} parameters", flat.dims(), at.len());
@@ -83,7 +95,7 @@ impl Gradients {
             return all.slice_set(flat, 0, at.start);
         }
         let mut of_params = self.params[params].iter();
-        of_params.try_for_each(|(p, grad)| grad.set(&flat.narrow(0, p.start - at.start, p.len())?))
+        of_params.try_for_each(|(p, grad)| grad.set(&flat.narrow(0, p.start - at.start, p.len())?, known_finite))
     }
 
     /// From now on, `hook` is called after each layer of a backward pass through the store's networks; the gradients that were added until

@@ -98,9 +98,10 @@ impl DataParallel {
                 report.add(rank < count, losses, seen)?;
             }
             let mut reduction = lock(&reduction);
-            reduction.gather(&due, first / all)?;
-            means.splice(0..0, report.exchange(method, &*ranks, images, all)?);
-            reduction.finish()?;
+            let finite = reduction.gather(&due, first / all)?;
+            let (of_pass, finite) = report.exchange(method, &*ranks, images, all, &finite)?;
+            means.splice(0..0, of_pass);
+            reduction.finish(&finite)?;
             for (_, optimizer, _) in method.state().optimizers {
                 optimizer.update_held()?;
             }

@@ -56,9 +56,7 @@ fn choose_for_many(launch: &Launch, on_gpu: bool, built: Built) -> Result<Librar
     match (on_gpu && built.nccl, by_mpi) {
         (true, _) => Ok(Library::Nccl),
         (false, true) => Ok(Library::Mpi),
-        (false, false) if *launcher == Launcher::Torchrun => Err(format!(
-            "torchrun started {size} processes, which find one another on GPUs only, with --device cuda and a program that was built with --features nccl; start those that compute on the CPU with mpirun or srun"
-        )),
+        (false, false) if *launcher == Launcher::Torchrun => Err(by_torchrun(*size, on_gpu, built)),
         (false, false) if built.nccl => Err(format!(
             "{launcher} started {size} processes, and this program was built for several on GPUs only: add --device cuda, or build it with --features mpi"
         )),
@@ -66,6 +64,22 @@ fn choose_for_many(launch: &Launch, on_gpu: bool, built: Built) -> Result<Librar
             "{launcher} started {size} processes, and this program was built for one: build it with --features mpi, for GPUs with --features nccl, or start it alone"
         )),
     }
+}
+
+/// What to say of processes that `torchrun` started and that cannot find one another.
+fn by_torchrun(size: usize, on_gpu: bool, built: Built) -> String {
+    let on_gpus = match (built.nccl, on_gpu) {
+        (true, _) => "add --device cuda",
+        (false, true) => "build this program with --features nccl",
+        (false, false) => "build this program with --features nccl and add --device cuda",
+    };
+    let on_cpus = match built.mpi {
+        true => "start it with mpirun or srun",
+        false => "build it with --features mpi and start it with mpirun or srun",
+    };
+    format!(
+        "torchrun started {size} processes, and connects them on GPUs only: for GPUs, {on_gpus}; for the CPU, {on_cpus}"
+    )
 }
 
 impl Library {
@@ -150,8 +164,21 @@ mod tests {
             assert!(chosen(launcher, false, Built { mpi: false, ..BOTH }).unwrap_err().contains("--device cuda"));
         }
         assert_eq!(chosen(Launcher::Torchrun, true, BOTH), Ok(Some(Library::Nccl)));
-        assert!(chosen(Launcher::Torchrun, false, BOTH).unwrap_err().contains("--device cuda"));
-        assert!(chosen(Launcher::Torchrun, true, Built { nccl: false, ..BOTH }).unwrap_err().contains("features nccl"));
+        for (on_gpu, built, remedies) in [
+            (false, BOTH, ["for GPUs, add --device cuda", "for the CPU, start it with mpirun or srun"]),
+            (
+                true,
+                Built { nccl: false, ..BOTH },
+                ["for GPUs, build this program with --features nccl;", "CPU, start it"],
+            ),
+            (false, NONE, ["--features nccl and add --device cuda", "--features mpi and start it with mpirun"]),
+        ] {
+            let error = chosen(Launcher::Torchrun, on_gpu, built).unwrap_err();
+            assert!(
+                error.contains("torchrun started 4") && remedies.iter().all(|said| error.contains(said)),
+                "{error}"
+            );
+        }
         let error = chosen(Launcher::Slurm, true, NONE).unwrap_err();
         assert!(error.contains("srun started 4 processes") && error.contains("--features nccl"), "{error}");
         assert_eq!(chosen(Launcher::None, true, BOTH), Ok(None));

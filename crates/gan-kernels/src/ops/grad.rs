@@ -77,7 +77,8 @@ impl GradState {
         self.0.load(Ordering::Acquire) == EMPTY
     }
 
-    pub(crate) fn set_finite(&self, finite: bool) {
+    /// Whether all values that the tensor holds are finite is known.
+    pub fn set_finite(&self, finite: bool) {
         self.0.store(if finite { FINITE } else { NOT_FINITE }, Ordering::Release);
     }
 }

@@ -48,6 +48,19 @@ fn what_is_added_later_does_not_change_what_was_lent() {
     assert!(all.set(0..1, &flat).is_err());
 }
 
+/// What is said to be finite is not read for the check; what is set without a word is.
+#[test]
+fn gradients_known_to_be_finite_are_not_read() {
+    let (store, _) = drawn();
+    let (all, count) = (store.gradients(), store.gradients().params().len());
+    let flat = (Tensor::ones(store.len(), store.dtype(), store.device()).unwrap() * f64::NAN).unwrap();
+    all.set_finite(0..count, &flat).unwrap();
+    assert!(store.grads_finite().unwrap());
+    all.set(0..count, &flat).unwrap();
+    assert!(!store.grads_finite().unwrap());
+    assert!(all.set_finite(0..1, &flat).is_err());
+}
+
 /// The hook finds each layer's gradients whole, those of the last layer first.
 #[test]
 fn a_hook_is_called_after_each_layer() {

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::method::MethodState;
 use candle_core::Tensor;
 use gan_comm::{Communicator, Error, Exchange, OrderedSum};
+use gan_kernels::elementwise;
 use gan_layers::Gradients;
 use std::ops::Range;
 use std::sync::Arc;
@@ -247,25 +248,39 @@ impl Reduction {
         self.gradients[*optimizer].forget(params.clone());
     }
 
-    /// Begins to bring the sums times `scale` to all ranks, of the optimizers that are `due`.
+    /// Begins to bring the sums times `scale` to all ranks, of the optimizers that are `due`. Returns for each bucket whether this rank's slice of
+    /// it is known to be finite.
     ///
     /// # Errors
     /// As [`OrderedSum::gather`].
-    pub(super) fn gather(&mut self, due: &[bool], scale: f64) -> Result<()> {
-        for bucket in self.buckets.iter_mut().filter(|bucket| due[bucket.optimizer]) {
-            bucket.coming = Some(bucket.sum.gather(&*self.ranks, scale)?);
+    pub(super) fn gather(&mut self, due: &[bool], scale: f64) -> Result<Vec<bool>> {
+        let mut finite = vec![false; self.buckets.len()];
+        for (bucket, finite) in self.buckets.iter_mut().zip(&mut finite).filter(|(bucket, _)| due[bucket.optimizer]) {
+            let scaled = |own: Tensor| {
+                // A device looks when it updates.
+                if !own.device().is_cpu() {
+                    return own * scale;
+                }
+                *finite = elementwise::scale(&own, scale)?;
+                Ok(own)
+            };
+            bucket.coming = Some(bucket.sum.gather(&*self.ranks, scaled)?);
         }
-        Ok(())
+        Ok(finite)
     }
 
-    /// Waits for what [`Reduction::gather`] began, and sets the gradients.
+    /// Waits for what [`Reduction::gather`] began, and sets the gradients. `finite` says of each bucket whether every rank's slice of it is known
+    /// to be finite.
     ///
     /// # Errors
     /// As [`Exchange::finish`].
-    pub(super) fn finish(&mut self) -> Result<()> {
-        for bucket in &mut self.buckets {
-            if let Some(coming) = bucket.coming.take() {
-                self.gradients[bucket.optimizer].set(bucket.params.clone(), &coming.finish()?)?;
+    pub(super) fn finish(&mut self, finite: &[bool]) -> Result<()> {
+        for (bucket, &finite) in self.buckets.iter_mut().zip(finite) {
+            let Some(coming) = bucket.coming.take() else { continue };
+            let (gradients, params, sum) = (&self.gradients[bucket.optimizer], bucket.params.clone(), coming.finish()?);
+            match finite {
+                true => gradients.set_finite(params, &sum)?,
+                false => gradients.set(params, &sum)?,
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What a rank tells of its micro-batches at the end of a pass: losses, and what batch norms have seen.
+//! What a rank tells of its micro-batches at the end of a pass: losses, what batch norms have seen, and whether its slices of gradients are finite.
 
 use crate::accumulation::add;
 use crate::method::{Losses, Method};
@@ -45,16 +45,23 @@ impl Report {
     }
 
     /// Moves the running statistics by what all ranks have seen, in the order of the micro-batches. Returns the losses' means over the `all`
-    /// images.
+    /// images, and for each bucket of gradients whether it is `finite` on all ranks.
     pub(super) fn exchange(
         self,
         method: &mut dyn Method,
         ranks: &dyn Communicator,
         images: &[f64],
         all: f64,
-    ) -> Result<Losses> {
-        let told = ranks.all_gather(self.bytes)?;
+        finite: &[bool],
+    ) -> Result<(Losses, Vec<bool>)> {
+        let mut own: Vec<u8> = finite.iter().map(|&finite| u8::from(finite)).collect();
+        own.extend(self.bytes);
+        let told = ranks.all_gather(own)?;
         let mut readers: Vec<_> = told.iter().enumerate().map(|(rank, bytes)| Reader::new(rank, bytes)).collect();
+        let mut on_all = vec![true; finite.len()];
+        for reader in &mut readers {
+            on_all.iter_mut().zip(reader.bytes(finite.len())?).for_each(|(all, &one)| *all &= one == 1);
+        }
         let device = self.device.unwrap_or(Device::Cpu);
         let mut seen: Vec<Vec<Seen>> = method.state().optimizers.iter().map(|_| Vec::new()).collect();
         let mut means = Losses::new();
@@ -73,7 +80,7 @@ impl Report {
         for ((_, optimizer, _), seen) in method.state().optimizers.into_iter().zip(&seen) {
             optimizer.store().running_statistics().apply(seen)?;
         }
-        Ok(means)
+        Ok((means, on_all))
     }
 }
 

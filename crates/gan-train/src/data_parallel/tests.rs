@@ -268,6 +268,53 @@ fn a_rank_that_ends_is_noticed() {
     assert!(matches!(error, Error::Ranks(gan_comm::Error::Gone { rank: 1 })), "{error}");
 }
 
+/// Of a bucket with a bad number in the slice of one rank, all ranks know that it is not finite; the others are not read again.
+#[test]
+fn the_sum_says_which_buckets_are_finite() {
+    let spec = crate::find(METHODS, "pix2pix").unwrap();
+    for bad in [f64::NAN, f64::INFINITY] {
+        let of_rank = |rank| {
+            let rank: Arc<dyn Communicator> = Arc::new(rank);
+            let mut method = build(spec, &[], DType::F32);
+            let mut reduction = Reduction::new(method.state(), rank.clone(), 2000);
+            let due: Vec<_> = method.state().optimizers.iter().map(|_| true).collect();
+            for (_, optimizer, _) in method.state().optimizers {
+                let gradients = optimizer.store().gradients();
+                let ones = Tensor::ones(optimizer.store().len(), DType::F32, &Device::Cpu).unwrap();
+                gradients.set(0..gradients.params().len(), &ones).unwrap();
+            }
+            reduction.begin(Round::new(1.0, true, 2, None));
+            // The first of the first rank's slice, and the last of the second one's.
+            let (_, optimizer, _) = method.state().optimizers.swap_remove(0);
+            let gradients = optimizer.store().gradients();
+            let (count, last) = (gradients.params().len(), optimizer.store().len() - 1);
+            let flat = gradients.lend(0..count).unwrap();
+            let number = Tensor::new(&[bad as f32], &Device::Cpu).unwrap();
+            flat.slice_set(&number, 0, if rank.rank() == 0 { 0 } else { last }).unwrap();
+            gradients.set(0..count, &flat).unwrap();
+            reduction.end_round(&due).unwrap();
+            let own = reduction.gather(&due, 0.5).unwrap();
+            let report = Report::default();
+            let finite = report.exchange(&mut *method, &*rank, &[], 1.0, &own).unwrap().1;
+            reduction.finish(&finite).unwrap();
+            let optimizers = method.state().optimizers;
+            let checks: Vec<_> = optimizers.iter().map(|(_, of, _)| of.store().grads_finite().unwrap()).collect();
+            let name = optimizers[0].1.store().first_non_finite_grad().unwrap();
+            (own, finite, checks, name, reduction.layout())
+        };
+        let told = each(2, of_rank);
+        let [(first, all, checks, name, layout), (second, of_other, ..)] = &told[..] else { unreachable!() };
+        assert_eq!(all, of_other);
+        // Buckets are counted from the last parameter on.
+        let of_first = layout.iter().filter(|[optimizer, _]| *optimizer == 0).count();
+        let bad = |buckets: &[bool]| (0..buckets.len()).filter(|&bucket| !buckets[bucket]).collect::<Vec<_>>();
+        assert_eq!((bad(first), bad(second)), (vec![of_first - 1], vec![0]));
+        assert_eq!(bad(all), [0, of_first - 1]);
+        assert!(!checks[0] && checks[1..].iter().all(|&finite| finite), "{checks:?}");
+        assert!(name.is_some() && told[1].3 == *name);
+    }
+}
+
 /// The error of each of two ranks; `step` is one step of a rank.
 fn errors(method: &str, step: impl Fn(&mut DataParallel, Box<dyn Method>, &[Batch]) -> Result<Losses> + Sync) {
     let spec = crate::find(METHODS, method).unwrap();

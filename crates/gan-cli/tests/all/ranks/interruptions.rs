@@ -53,12 +53,18 @@ fn same_after_resuming(bench: &Bench, run: &str) {
     assert_same_tensors(&newest(&bench.path(run)), &newest(&bench.path(&whole)));
 }
 
-/// The processes that the launcher started.
+/// The processes that the launcher started, itself or, as MPICH's does, through another one.
 fn processes(launcher: &Child) -> Vec<String> {
+    let children = |of: &[String]| -> Vec<String> {
+        let children = Command::new("pgrep").args(["-P", &of.join(",")]).output().unwrap();
+        String::from_utf8(children.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
+    };
     let mut found = Vec::new();
     wait_until("the processes", || {
-        let children = Command::new("pgrep").args(["-P", &launcher.id().to_string()]).output().unwrap();
-        found = String::from_utf8(children.stdout).unwrap().split_whitespace().map(str::to_owned).collect();
+        found = children(&[launcher.id().to_string()]);
+        while !found.is_empty() && found.len() != RANKS {
+            found = children(&found);
+        }
         found.len() == RANKS
     });
     found

@@ -1,4 +1,4 @@
-//! Runs under an installed `mpirun`.
+//! Runs under an installed `mpirun`, or under the launcher that `MPIRUN` names: that of the MPI which the program was built with, Open MPI or MPICH.
 
 use super::{Bench, Ran, tiny_in};
 use crate::evaluate::{json, pairs};
@@ -9,20 +9,29 @@ use std::process::{Command, Stdio};
 const SMALL: [&str; 6] =
     ["max_dataset_size=5", "n_epochs=2", "n_epochs_decay=0", "pool_size=2", "save_minutes=0", "print_freq=1"];
 
-/// `mpirun` with so many processes of the program.
+/// The launcher with so many processes of the program.
 pub(super) fn mpirun<A: AsRef<std::ffi::OsStr>>(
     bench: &Bench,
     ranks: usize,
     args: impl IntoIterator<Item = A>,
 ) -> Command {
     let program = bench.command(args);
-    let mut command = Command::new("mpirun");
-    // Between the signal that ends a run and the kill, a step has to end; the launcher waits all that time.
-    command.args(["--allow-run-as-root", "--oversubscribe", "--mca", "odls_base_sigkill_timeout", "3"]);
+    let launcher = std::env::var("MPIRUN").unwrap_or_else(|_| "mpirun".into());
+    let mut command = Command::new(&launcher);
+    if is_open_mpi(&launcher) {
+        // Between the signal that ends a run and the kill, a step has to end; the launcher waits all that time.
+        command.args(["--allow-run-as-root", "--oversubscribe", "--mca", "odls_base_sigkill_timeout", "3"]);
+    }
     command.args(["-n", &ranks.to_string()]).arg(program.get_program()).args(program.get_args());
     command.current_dir(bench.path(".")).envs(program.get_envs().filter_map(|(key, value)| Some((key, value?))));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// MPICH's launcher takes other options, and needs none of these.
+fn is_open_mpi(launcher: &str) -> bool {
+    let version = Command::new(launcher).arg("--version").output().unwrap();
+    String::from_utf8_lossy(&version.stdout).contains("Open MPI")
 }
 
 pub(super) fn ran(mut command: Command) -> Ran {
