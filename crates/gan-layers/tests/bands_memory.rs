@@ -148,7 +148,7 @@ const RATES: Rates = Rates { macs: 1e10, scratch: 1e9, copies: 1e10 };
 /// a little longer; who makes plans adds more than that for the allocator.
 fn assert_near(what: &str, measured: u64, planned: u64, least: f64) {
     println!("{what}: {measured} bytes of {planned}");
-    assert!(measured <= planned + planned / 5 + (1 << 16), "{what}: {measured} bytes, not {planned}");
+    assert!(measured <= planned + planned / 3 + (1 << 16), "{what}: {measured} bytes, not {planned}");
     assert!(measured as f64 >= least * planned as f64, "{what}: {measured} bytes, not {planned}");
 }
 
