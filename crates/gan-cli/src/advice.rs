@@ -20,7 +20,7 @@ const APART: &[&str] = &[
     "accept-licence", "allow-dirty", "base-url", "catalog", "check", "dir", "dry-run", "list", "no-verify", "offline", "only", "program",
     "rm", "strip-components", "target", "without-nccl",
     "resize_or_crop", "logdir", "directory",
-    "cpus-per-task", "gpus-per-node", "kill-on-bad-exit", "mca", "mpi", "no-python", "nodes", "nproc-per-node", "ntasks-per-node", "requeue",
+    "cpus-per-task", "gpus-per-node", "kill-on-bad-exit", "mca", "mpi", "no-python", "nodes", "nproc-per-node", "ntasks-per-node", "open-mode", "requeue",
     "signal",
 ];
 
