@@ -1,3 +1,5 @@
+//! Numbers of estimates, one by one.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 use candle_core::bail;

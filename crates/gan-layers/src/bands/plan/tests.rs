@@ -1,3 +1,5 @@
+//! Plans: how they keep to limits, and how fast they are beside all others.
+
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 use super::*;
 use crate::bands::{Content, Engine, RowSource};
