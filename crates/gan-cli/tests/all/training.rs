@@ -65,6 +65,18 @@ fn frequent_settings_are_flags() {
 }
 
 #[test]
+fn a_size_may_come_with_settings_that_fit_it_alone() {
+    let bench = Bench::new();
+    let settings = ["generator.arch=unet_256", "ngf=2", "ndf=2", "max_steps=1", "batch_size=1", "max_dataset_size=1"];
+    let train = ["train", "pix2pix", "--preset", "demo", "--size", "256", "--out", "run"];
+    bench.ok(train.into_iter().chain(settings.into_iter().flat_map(|setting| ["--set", setting])));
+    let config = config(&bench, "run");
+    assert_eq!(config["data"]["crop_size"].as_integer(), Some(256));
+    let refused = bench.run(train.into_iter().chain(["--set", "generator.arch=resnet_7blocks"]));
+    assert!(refused.err.contains("resnet_7blocks"), "{}", refused.err);
+}
+
+#[test]
 fn options_of_other_programs_are_explained() {
     let bench = Bench::new();
     let train = |option: &str| bench.run(["train", "pix2pix", "--out", "run", option, "1"]);

@@ -106,11 +106,21 @@ pub(super) fn over(base: Vec<ConfigSource>, args: &Args, method: &MethodSpec) ->
         let layers = base.iter().cloned().chain(args.shortcuts.layers()).chain(flags.iter().cloned()).chain(settings);
         (method.trace)(&layers.collect::<Vec<_>>())
     };
-    let mut traced = with(&[], &[])?;
-    let data = traced.config.data();
-    let size = args.shortcuts.size.map(|side| sized(side, data.preprocess, data.load_size, data.crop_size));
+    let sizes = |traced: &Traced| {
+        let data = traced.config.data();
+        args.shortcuts.size.map(|side| sized(side, data.preprocess, data.load_size, data.crop_size))
+    };
+    let mut traced = match with(&[], &[]) {
+        // The settings may fit the wanted size alone.
+        Err(error) if args.shortcuts.size.is_some() => {
+            let size = sizes(&(method.trace)(&base)?).unwrap_or_default();
+            with(&size, &[]).map_err(|_| error)?
+        }
+        traced => traced?,
+    };
+    let size = sizes(&traced);
     let epochs = args.shortcuts.epochs.map(|total| epochs(total, &traced)).transpose()?;
-    let folders = args.folders.layers(&data.root)?;
+    let folders = args.folders.layers(&traced.config.data().root)?;
     let flags: Vec<_> = size.into_iter().chain(epochs).flatten().chain(folders).collect();
     let fine_tuning = args.fine_tuning.layers(traced.config.train())?;
     if !flags.is_empty() || !fine_tuning.is_empty() {
