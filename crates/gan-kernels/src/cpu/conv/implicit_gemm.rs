@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 use super::Banding;
 use super::epilogue::Epilogue;
-use super::fold::fold;
+use super::fold::Fold;
 use super::joined::Joined;
 use super::phases::{SLACK, Source};
 use super::tile::{Product, TileShape};
@@ -216,7 +216,8 @@ impl Map {
         }
     }
 
-    /// `out[image][output] = act(bias[output] + map(x[image]))`.
+    /// `out[image][output] = act(bias[output] + map(x[image]))`; rows of a padded output are folded.
+    #[allow(clippy::too_many_arguments)]
     fn apply(
         &self,
         isa: Isa,
@@ -224,6 +225,7 @@ impl Map {
         x: Joined<'_, f32>,
         packed: &[f32],
         epilogue: Epilogue<f32>,
+        fold: Option<&Fold<'_>>,
         out: &mut [f32],
     ) {
         let shape = TileShape::of(isa, self.outputs);
@@ -241,8 +243,7 @@ impl Map {
                 output: group * split.outputs,
                 outputs: split.outputs.min(self.outputs - group * split.outputs),
             };
-            let image_out = image * self.outputs * self.made.count * self.w;
-            self.run(isa, shape, &part, (x, image * self.inputs), packed, epilogue, out, image_out);
+            self.run(isa, shape, &part, (x, image), packed, epilogue, fold, out);
         });
     }
 
@@ -252,11 +253,11 @@ impl Map {
         isa: Isa,
         shape: TileShape,
         part: &Part,
-        (x, planes): (Joined<'_, f32>, usize),
+        (x, image): (Joined<'_, f32>, usize),
         packed: &[f32],
         epilogue: Epilogue<f32>,
+        fold: Option<&Fold<'_>>,
         out: Shared<f32>,
-        at: usize,
     ) {
         let band = self.source.band(part.first, part.rows + self.margin);
         let plane = band.plane();
@@ -271,7 +272,7 @@ impl Map {
         for first in (0..self.inputs).step_by(block) {
             let count = block.min(self.inputs - first);
             for (i, to) in input.chunks_exact_mut(plane).enumerate().take(count) {
-                fill(isa, &self.source, &band, x.plane(planes + first + i, self.source.area()), to);
+                fill(isa, &self.source, &band, x.plane(image * self.inputs + first + i, self.source.area()), to);
                 x.activate(isa, to);
             }
             let mut start = part.output / shape.channels * panel;
@@ -297,17 +298,21 @@ impl Map {
             }
         }
         let phase = panels * shape.channels * pitch;
+        let mut padded = Scratch::take(if fold.is_some() { self.w } else { 0 });
         for channel in 0..part.outputs {
             let output = part.output + channel;
-            let start = epilogue.start(output);
+            let (plane, start) = (image * self.outputs + output, epilogue.start(output));
             for i in 0..part.rows * self.stride {
                 let (a, r) = (i / self.stride, i % self.stride);
                 let y = part.first * self.stride + i;
                 if y >= self.made.end() {
                     break;
                 }
-                // SAFETY: rows of an output channel belong to one task.
-                let row = unsafe { out.part(at + (output * self.made.count + y - self.made.first) * self.w, self.w) };
+                let row = match fold {
+                    Some(_) => &mut *padded,
+                    // SAFETY: rows of an output channel belong to one task.
+                    None => unsafe { out.part((plane * self.made.count + y - self.made.first) * self.w, self.w) },
+                };
                 let from = &results[r * self.stride * phase + channel * pitch + a * band.pitch..];
                 match self.stride {
                     1 => store_row(isa, row, from, start),
@@ -318,7 +323,11 @@ impl Map {
                         }
                     }
                 }
-                epilogue.activate(isa, row);
+                match fold {
+                    // SAFETY: as above.
+                    Some(fold) => unsafe { fold.take(isa, row, plane, y, out) },
+                    None => epilogue.activate(isa, row),
+                }
             }
         }
     }
@@ -403,7 +412,7 @@ pub(super) fn forward(
     let form = Form { name: "taps", numbers: [shape.channels, 0, 0, 0] };
     let packed = weight.packed(form, map.packed_len(shape), |to| map.pack(w, shape, to));
     let mut out = for_overwrite(g.n * g.co * span.output.count * g.wo);
-    map.apply(isa, g.n, x, &packed, epilogue, &mut out);
+    map.apply(isa, g.n, x, &packed, epilogue, None, &mut out);
     out
 }
 
@@ -427,18 +436,12 @@ pub(super) fn backward_data(
     let form = Form { name: "taps backward", numbers: [shape.channels, g.stride, crop[0], crop[1]] };
     let packed = weight.packed(form, map.packed_len(shape), |to| map.pack(w, shape, to));
     let mut out = for_overwrite(g.n * g.ci * span.output.count * g.w);
-    if g.mode == PadMode::Zero {
-        map.apply(isa, g.n, dy, &packed, Epilogue::bias(bias), &mut out);
-        return out;
-    }
-    let mut padded = Scratch::take(g.ci * map.h * map.w);
-    let dy = dy.made();
-    for (dy, out) in dy.chunks(g.co * g.ho * g.wo).zip(out.chunks_mut(g.ci * g.h * g.w)) {
-        map.apply(isa, 1, Joined::one(dy), &packed, Epilogue::bias(None), &mut padded);
-        let planes = padded.par_chunks(map.h * map.w);
-        out.par_chunks_mut(g.h * g.w).zip(planes).enumerate().for_each(|(ci, (out, padded))| {
-            fold(g, padded, out, bias.map_or(0.0, |b| b[ci]));
-        });
+    // Only transposed convolutions have a bias here, and their border is zero.
+    debug_assert!(bias.is_none() || g.mode == PadMode::Zero);
+    let fold = (g.mode != PadMode::Zero).then(|| Fold::new(g));
+    map.apply(isa, g.n, dy, &packed, Epilogue::bias(bias), fold.as_ref(), &mut out);
+    if let Some(fold) = fold {
+        fold.finish(&mut out);
     }
     out
 }

@@ -3,18 +3,27 @@
 use crate::cpu::simd::simd_entry;
 use crate::isa::Isa;
 
+/// Some channels of planes that lie `step` elements apart.
+#[derive(Clone, Copy)]
+pub(super) struct Channels<'a> {
+    /// From the first row that is meant, of the first channel, to the last row of the last one at least.
+    pub(super) from: &'a [f32],
+    pub(super) count: usize,
+    pub(super) step: usize,
+}
+
 /// `[channels][h][w]` → `[h][pitch][lanes]`, zeros elsewhere.
-pub(super) fn transpose(isa: Isa, from: &[f32], to: &mut [f32], size: (usize, usize, usize), lanes: usize) {
+pub(super) fn transpose(isa: Isa, from: Channels<'_>, to: &mut [f32], size: (usize, usize, usize), lanes: usize) {
     let (h, w, pitch) = size;
-    assert!(from.len().is_multiple_of(h * w) && from.len() / (h * w) <= lanes && w <= pitch);
+    assert!(from.from.len() >= from.count.saturating_sub(1) * from.step + h * w && from.count <= lanes && w <= pitch);
     assert!(to.len() >= h * pitch * lanes);
     squares(isa, from, to, size, lanes);
 }
 
 simd_entry! {
-    fn squares[S](from: &[f32], to: &mut [f32], size: (usize, usize, usize), lanes: usize) {
+    fn squares[S](from: Channels<'_>, to: &mut [f32], size: (usize, usize, usize), lanes: usize) {
         let (h, w, pitch) = size;
-        let count = from.len() / (h * w);
+        let Channels { from, count, step } = from;
         let (body, end) = to.split_at_mut(h * pitch * lanes);
         end.fill(0.0);
         let (columns, channels) = (w / S::LANES * S::LANES, count / S::LANES * S::LANES);
@@ -28,15 +37,15 @@ simd_entry! {
                     // SAFETY: the square lies inside both tensors by the lengths checked above; the entry has the
                     // instruction set.
                     unsafe {
-                        let from = from.as_ptr().add((c * h + y) * w + x);
-                        S::transpose(from, h * w, row.as_mut_ptr().add(x * lanes + c), lanes);
+                        let from = from.as_ptr().add(c * step + y * w + x);
+                        S::transpose(from, step, row.as_mut_ptr().add(x * lanes + c), lanes);
                     }
                 }
             }
             for c in 0..count {
                 let first = if c < channels { columns } else { 0 };
                 for x in first..w {
-                    row[x * lanes + c] = from[(c * h + y) * w + x];
+                    row[x * lanes + c] = from[c * step + y * w + x];
                 }
             }
         }

@@ -1,12 +1,12 @@
 //! Backward to the weights by taps: the big end correlated with the gradient of the small end.
 //!
-//! With many output channels the gradient is transposed so that channels are the vector lanes, and a tile of taps ×
-//! channels is summed over pixels. With few of them, pixels are the lanes and each sum is folded at its end. A task owns
-//! a block of input channels and a block of output channels and runs over its share of the rows of all images; shares
-//! depend on the shape alone and are added in order.
+//! With many output channels the gradient is transposed, by each task for some rows at a time, so that channels are the
+//! vector lanes, and a tile of taps × channels is summed over pixels. With few of them, pixels are the lanes and each sum
+//! is folded at its end. A task owns a block of input channels and a block of output channels and runs over its share of
+//! the rows of all images; shares depend on the shape alone and are added in order.
 use super::implicit_gemm::{Tap, fill};
 use super::phases::{SLACK, Source};
-use super::transpose::transpose;
+use super::transpose::{Channels, transpose};
 use super::weight_grad_tile::{Dots, Outer, TAPS, TapRows};
 use crate::cpu::planes::Shared;
 use crate::isa::{Isa, vectorised};
@@ -16,8 +16,9 @@ use rayon::prelude::*;
 
 /// Elements of a task's sums.
 const SUMS: usize = 40 << 10;
-/// Elements of a block of input channels.
+/// Elements of a block of input channels, and of the rows of the gradient that are transposed at a time.
 const BLOCK: usize = 64 << 10;
+const TRANSPOSED: usize = 48 << 10;
 /// Tasks that a call is split into at least, where its size allows.
 const TASKS: usize = 12;
 /// Pixels that are summed before the next taps' turn.
@@ -64,52 +65,35 @@ impl Plan {
         // A task brings its inputs into place for at least this many output channels.
         let wide = (WIDE / lanes).clamp(1, g.co.div_ceil(lanes));
         let blocks = g.co.div_ceil(lanes * wide);
-        let fit = (SUMS / (taps.len() * lanes * wide)).clamp(1, g.ci);
-        let inputs = fit.min(g.ci.div_ceil(TASKS.div_ceil(blocks)));
-        let groups = g.ci.div_ceil(inputs);
+        let pitch = source.pitch();
+        // As many as fit: each group reads the whole gradient, and each band of inputs has rows that the next one has as well.
+        let fit = (SUMS / (taps.len() * lanes * wide)).min(BLOCK / (g.stride.pow(2) * pitch * (2 * margin + 1)));
+        let groups = g.ci.div_ceil(fit.clamp(1, g.ci));
+        let inputs = g.ci.div_ceil(groups);
         let rows = g.ho.div_ceil(TASKS.div_ceil(blocks * groups)).max(g.ho.min(4));
         let sums = (inputs * taps.len()).next_multiple_of(TAPS);
-        let (shares, pitch) = (g.ho.div_ceil(rows), source.pitch());
+        let shares = g.ho.div_ceil(rows);
         Plan { source, taps, margin, pitch, lanes, wide, blocks, inputs, groups, shares, rows, sums }
     }
 
-    /// Elements of the prepared gradient of one block and image.
-    fn image(&self, g: &Geometry) -> usize {
-        g.ho * self.pitch * self.lanes + SLACK
+    /// Elements of `rows` prepared rows of one block's gradient.
+    fn prepared(&self, rows: usize) -> usize {
+        rows * self.pitch * self.lanes + SLACK
     }
 }
 
 /// `into += ` gradient of the weight, or `into = ` it if `into` is `fresh`; tells whether the result is finite.
 pub(super) fn backward_weight(isa: Isa, g: &Geometry, x: &[f32], dy: &[f32], into: &mut [f32], fresh: bool) -> bool {
     let plan = Plan::new(isa, g);
-    let outer = g.co > FEW;
-    let blocks = g.co.div_ceil(plan.lanes);
-    let mut prepared = Scratch::take(blocks * g.n * plan.image(g));
-    let channel = g.ho * g.wo;
-    prepared.par_chunks_mut(plan.image(g)).enumerate().for_each(|(i, to)| {
-        let (block, image) = (i / g.n, i % g.n);
-        let count = plan.lanes.min(g.co - block * plan.lanes);
-        let from = &dy[(image * g.co + block * plan.lanes) * channel..][..count * channel];
-        if outer {
-            transpose(isa, from, to, (g.ho, g.wo, plan.pitch), plan.lanes);
-        } else {
-            spread(from, to, (g.ho, g.wo, plan.pitch));
-        }
-    });
     let size = plan.sums * plan.lanes * plan.wide;
     let mut sums = Scratch::take(plan.shares * plan.blocks * plan.groups * size);
     sums.par_chunks_mut(size).enumerate().for_each(|(task, sums)| {
         let (block, rest) = (task % plan.blocks, task / plan.blocks);
         let (group, share) = (rest % plan.groups, rest / plan.groups);
         sums.fill(0.0);
-        let first = block * plan.wide;
-        let count = plan.wide.min(blocks - first);
-        for image in 0..g.n {
-            let dy = |i: usize| &prepared[((first + i) * g.n + image) * plan.image(g)..][..plan.image(g)];
-            let dy: Vec<&[f32]> = (0..count).map(dy).collect();
-            let x = &x[image * g.ci * g.h * g.w..][..g.ci * g.h * g.w];
-            let rows = share * plan.rows..((share + 1) * plan.rows).min(g.ho);
-            correlate(isa, g, &plan, x, &dy, group, rows, sums);
+        let rows = share * plan.rows..((share + 1) * plan.rows).min(g.ho);
+        for (x, dy) in x.chunks_exact(g.ci * g.h * g.w).zip(dy.chunks_exact(g.co * g.ho * g.wo)) {
+            correlate(isa, g, &plan, x, dy, (block, group), rows.clone(), sums);
         }
     });
     add(isa, g, &plan, &sums, into, fresh)
@@ -122,20 +106,20 @@ fn correlate(
     g: &Geometry,
     plan: &Plan,
     x: &[f32],
-    dy: &[&[f32]],
-    group: usize,
+    dy: &[f32],
+    (block, group): (usize, usize),
     rows: std::ops::Range<usize>,
     sums: &mut [f32],
 ) {
     let inputs = plan.inputs.min(g.ci - group * plan.inputs);
     let outer = g.co > FEW;
-    let area = g.h * g.w;
+    let (area, channel) = (g.h * g.w, g.ho * g.wo);
     let from = &x[group * plan.inputs * area..][..inputs * area];
     let fit = (BLOCK / inputs / (g.stride.pow(2) * plan.pitch)).saturating_sub(plan.margin);
-    let step = fit.clamp(1, rows.len());
+    let step = fit.min(TRANSPOSED / (plan.pitch * plan.lanes)).clamp(1, rows.len());
     let mut offsets = vec![0; plan.sums];
-    let mut first = rows.start;
-    while first < rows.end {
+    let mut prepared = Scratch::take(plan.prepared(step));
+    for first in rows.clone().step_by(step) {
         let count = step.min(rows.end - first);
         let band = plan.source.band(first, count + plan.margin);
         let plane = band.plane();
@@ -147,31 +131,34 @@ fn correlate(
         }
         let len = (count - 1) * plan.pitch + g.wo;
         let taps = TapRows { x: &input, offsets: &offsets };
-        for (dy, sums) in dy.iter().zip(sums.chunks_exact_mut(plan.sums * plan.lanes)) {
-            let dy = &dy[first * plan.pitch * if outer { plan.lanes } else { 1 }..];
+        for (i, sums) in sums.chunks_exact_mut(plan.sums * plan.lanes).enumerate() {
+            let c = (block * plan.wide + i) * plan.lanes;
+            let Some(channels) = g.co.checked_sub(c).filter(|&rest| rest > 0) else { break };
+            let dy = Channels { from: &dy[c * channel + first * g.wo..], count: channels.min(plan.lanes), step: channel };
+            let dy_pitch = count * plan.pitch;
             if outer {
+                transpose(isa, dy, &mut prepared, (count, g.wo, plan.pitch), plan.lanes);
                 // Equal parts, so that none is short.
                 let part = len.div_ceil(len.div_ceil(PIXELS));
                 for q in (0..len).step_by(part) {
-                    let dy = &dy[q * plan.lanes..];
+                    let dy = &prepared[q * plan.lanes..];
                     Outer { taps, q, len: part.min(len - q), dy, lanes: plan.lanes, first: false }.add_to(isa, sums);
                 }
             } else {
-                Dots { taps, len, dy, channels: plan.lanes, pitch: g.ho * plan.pitch }.add_to(isa, sums);
+                spread(dy, &mut prepared, (count, g.wo, plan.pitch));
+                Dots { taps, len, dy: &prepared, channels: plan.lanes, pitch: dy_pitch }.add_to(isa, sums);
             }
         }
-        first += count;
     }
 }
 
 /// `[channels][h][w]` → `[channels][h][pitch]`, zeros elsewhere.
-fn spread(from: &[f32], to: &mut [f32], (h, w, pitch): (usize, usize, usize)) {
-    let rows = from.len() / w;
-    debug_assert_eq!(rows % h, 0);
-    to[rows * pitch..].fill(0.0);
-    for (to, from) in to.chunks_exact_mut(pitch).zip(from.chunks_exact(w)) {
-        to[..w].copy_from_slice(from);
-        to[w..].fill(0.0);
+fn spread(dy: Channels<'_>, to: &mut [f32], (h, w, pitch): (usize, usize, usize)) {
+    for (c, to) in to.chunks_exact_mut(h * pitch).enumerate().take(dy.count) {
+        for (to, from) in to.chunks_exact_mut(pitch).zip(dy.from[c * dy.step..].chunks_exact(w)) {
+            to[..w].copy_from_slice(from);
+            to[w..].fill(0.0);
+        }
     }
 }
 

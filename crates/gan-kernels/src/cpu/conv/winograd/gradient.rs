@@ -4,7 +4,7 @@ use super::points::both;
 use super::tiles::{Destination, Layout, Tiles, transform_gradient, transform_input};
 use super::weights::{WIDEST, Weights, tap};
 use super::{Geometry, Rows, block_rows, few_tiles, is_small, points};
-use crate::cpu::conv::transpose::transpose;
+use crate::cpu::conv::transpose::{Channels, transpose};
 use crate::cpu::conv::weight_grad_tile::{Outer, TAPS, TapRows};
 use crate::cpu::planes::Shared;
 use crate::cpu::simd::{prefetch, simd_entry};
@@ -203,7 +203,7 @@ impl Factors {
         let tiles = self.m_layout.tiles;
         let count = lanes.min(self.m_layout.channels - block * lanes);
         let from = &self.m[product * self.m_layout.product() + block * lanes * tiles..][..count * tiles];
-        transpose(isa, from, to, (1, tiles, tiles), lanes);
+        transpose(isa, Channels { from, count, step: tiles }, to, (1, tiles, tiles), lanes);
     }
 
     /// Adds one product of a block, whose gradients [`Factors::turn`] has turned, to the sums, or overwrites them if it is the `first` one.
