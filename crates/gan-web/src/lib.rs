@@ -29,6 +29,6 @@ pub use server::{App, Listen, Server};
 pub use token::Token;
 pub use translate::{
     Backend, Choice, Draw, Engine, EngineOptions, LabelColour, Made, ModelEngine, ModelFacts, ModelInput, Refusal,
-    Standalone, Work, translate_app,
+    Standalone, Twin, Work, translate_app,
 };
 pub use watch::watch_app;

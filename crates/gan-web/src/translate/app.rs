@@ -41,7 +41,7 @@ struct Shared {
     clients: Clients,
 }
 
-/// The page and the API that try these models, each of which gets a thread of its own. The first is what requests get that name none.
+/// The page and the API that try these models, each of which gets threads of its own. The first is what requests get that name none.
 ///
 /// # Errors
 /// [`Error::System`] if there is no thread to be had.
@@ -91,7 +91,7 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
     }
     let of = |worker: &'_ Worker| {
         let counters = worker.counters();
-        (worker.waiting(&shared.limits), counters.made.load(Ordering::Relaxed), counters.panics.load(Ordering::Relaxed))
+        (worker.waiting(), counters.made.load(Ordering::Relaxed), counters.panics.load(Ordering::Relaxed))
     };
     let models = shared.models.iter().map(|worker| {
         let (waiting, made, panics) = of(worker);
@@ -126,9 +126,9 @@ async fn translate(
     let begun = Instant::now();
     let Some(ticket) = worker.queue(work) else {
         let sentence = "the model is busy, and its queue is full: try again";
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, sentence).retry_after(worker.patience(limits)));
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, sentence).retry_after(worker.patience(size)));
     };
-    let made = ticket.made(limits.deadline).await.map_err(|error| problem(error, worker, limits))?;
+    let made = ticket.made(limits.deadline).await.map_err(|error| problem(error, worker, size))?;
     drop(received);
     let mut response = with(StatusCode::OK, "image/png", made.png);
     let headers = response.headers_mut();
@@ -164,14 +164,14 @@ async fn looked_at(images: Images, limits: Limits) -> Result<((u32, u32), Images
     tokio::task::spawn_blocking(look).await.map_err(panicked)?
 }
 
-fn problem(error: NotMade, worker: &Worker, limits: &Limits) -> Problem {
+fn problem(error: NotMade, worker: &Worker, size: (u32, u32)) -> Problem {
     match error {
         NotMade::Refused(Refusal::Choice(sentence)) => Problem::new(StatusCode::BAD_REQUEST, sentence),
         NotMade::Refused(Refusal::Image(sentence)) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence),
         NotMade::Refused(Refusal::Failed(reason)) => failed("the model cannot do this; the server says why", reason),
         NotMade::Late => {
             let sentence = "the image was not made in time: try again, or send a smaller one";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, sentence).retry_after(worker.patience(limits))
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, sentence).retry_after(worker.patience(size))
         }
         NotMade::Panicked => {
             failed("the translation failed; other images are not affected", "a translation panicked".to_owned())

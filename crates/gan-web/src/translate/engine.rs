@@ -49,8 +49,11 @@ pub enum Refusal {
     Failed(String),
 }
 
+/// Makes another engine of a model.
+pub type Twin<E> = Box<dyn Fn() -> Result<E, Refusal> + Send + Sync>;
+
 /// A model that translates one image at a time. It lives in a thread of its own.
-pub trait Engine: Send + 'static {
+pub trait Engine: Send + Sized + 'static {
     /// What the model is and what it can do now: checkpoints may have come.
     fn facts(&mut self) -> ModelFacts;
 
@@ -59,6 +62,12 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// [`Refusal`].
     fn translate(&mut self, work: &Work) -> Result<Made, Refusal>;
+
+    /// What makes another engine of this model, which translates images that take long beside this one. `None` where one has to wait for the other, as
+    /// on a GPU.
+    fn twin(&self) -> Option<Twin<Self>> {
+        None
+    }
 
     /// Forgets whatever a translation that panicked may have left half-done.
     fn recover(&mut self) {}

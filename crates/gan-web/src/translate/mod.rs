@@ -20,7 +20,7 @@ mod upload;
 mod worker;
 
 pub use app::translate_app;
-pub use engine::{Choice, Engine, Made, Refusal, Work};
+pub use engine::{Choice, Engine, Made, Refusal, Twin, Work};
 pub use facts::{Draw, LabelColour, ModelFacts, ModelInput};
 pub use model_engine::{EngineOptions, ModelEngine};
 pub use standalone::{Backend, Standalone};

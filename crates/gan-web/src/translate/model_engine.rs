@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::translate::describe::word;
-use crate::translate::engine::{Choice, Engine, Made, Refusal, Work};
+use crate::translate::engine::{Choice, Engine, Made, Refusal, Twin, Work};
 use crate::translate::facts::ModelFacts;
 use candle_core::{DType, Device, Tensor};
 use gan_data::{Batch, Direction, WriteOptions, encode_image};
@@ -37,8 +37,9 @@ pub struct ModelEngine {
     facts: ModelFacts,
     /// The first is what was loaded first; of the others the one that was used last is the last.
     loaded: Vec<Loaded>,
-    /// Seconds that a pixel takes.
+    /// Seconds that a pixel takes, and whether this engine measures it.
     seconds: f64,
+    measures: bool,
     notes: Vec<String>,
 }
 
@@ -66,7 +67,7 @@ impl ModelEngine {
         let facts = ModelFacts::of(&trained, path, &trained.config().generators[0]);
         let first = Loaded { step: trained.step(), direction: trained.config().generators[0].direction, model };
         let (path, loaded) = (path.to_owned(), vec![first]);
-        let mut engine = ModelEngine { path, options, trained, facts, loaded, seconds: 0.0, notes };
+        let mut engine = ModelEngine { path, options, trained, facts, loaded, seconds: 0.0, measures: true, notes };
         engine.warm_up()?;
         Ok(engine)
     }
@@ -214,10 +215,28 @@ impl Engine for ModelEngine {
         let png = encode_image(Path::new("image.png"), &image, &WriteOptions::default());
         let png = png.map_err(|error| refused(error.into()))?;
         // Small images say little about large ones.
-        if pixels >= 4096 {
+        if self.measures && pixels >= 4096 {
             self.seconds = (3.0 * self.seconds + begun.elapsed().as_secs_f64() / pixels as f64) / 4.0;
         }
         Ok(Made { png, size: (size.0 as u32, size.1 as u32) })
+    }
+
+    fn twin(&self) -> Option<Twin<Self>> {
+        if !self.options.options.device.device.is_cpu() {
+            return None;
+        }
+        let Loaded { step, direction, .. } = &self.loaded[0];
+        let (step, direction, seconds) = (*step, *direction, self.seconds);
+        let (path, options, trained) = (self.path.clone(), self.options.clone(), self.trained.clone());
+        let (facts, notes) = (self.facts.clone(), self.notes.clone());
+        Some(Box::new(move || {
+            let model = Model::load(&trained, of_requests(&options.options, Some(direction))).map_err(refused)?;
+            let loaded = vec![Loaded { step, direction, model }];
+            let (path, options, trained) = (path.clone(), options.clone(), trained.clone());
+            let (facts, notes) = (facts.clone(), notes.clone());
+            // Beside other work its own times would say nothing.
+            Ok(ModelEngine { path, options, trained, facts, loaded, seconds, measures: false, notes })
+        }))
     }
 
     fn recover(&mut self) {

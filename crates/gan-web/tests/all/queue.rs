@@ -1,9 +1,10 @@
 //! The queue of a model: full, left, late; and a model that panics.
 
-use crate::support::{Answer, FAILS, Obedient, PANICS, PATIENCE, Running, WAITS, picture, wait_until};
+use crate::support::{Answer, FAILS, Obedient, PANICS, PATIENCE, Running, WAITS, long_picture, picture, wait_until};
 use gan_web::{Limits, translate_app};
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -99,6 +100,41 @@ fn one_model_does_not_wait_for_another_or_fall_with_it() {
     one.held.store(false, Ordering::SeqCst);
     assert_eq!(Answer::read(&mut waiting).status, 200);
     assert_eq!(other.recovered.load(Ordering::SeqCst), 1);
+}
+
+/// Those that take a moment neither wait for those that take long nor lose their places to them.
+#[test]
+fn images_that_take_long_have_a_queue_of_their_own() {
+    let (model, limits) = (Obedient { twins: Some(Arc::default()), ..Obedient::default() }, Limits::default());
+    let server = Running::serve(translate_app(vec![model.clone()], &limits).unwrap(), "127.0.0.1", limits);
+    let twins = || model.twins.as_ref().unwrap().load(Ordering::SeqCst);
+    server.still_works();
+    assert_eq!(twins(), 0, "nobody has asked for one yet");
+    model.held.store(true, Ordering::SeqCst);
+    let send = |query: &str| {
+        let mut stream = server.connect();
+        let request = server.request(&format!("POST /v1/translate{query}")).body(&long_picture());
+        stream.write_all(&request.bytes()).unwrap();
+        stream
+    };
+    let mut long = vec![send(WAITS)];
+    wait_until("the first is worked on", || model.begun.load(Ordering::SeqCst) == 2);
+    long.extend([send(""), send("")]);
+    let waits = || server.get("/healthz").json()["models"][0]["waiting"].as_u64().unwrap();
+    wait_until("two wait", || waits() == 3);
+    let answer = server.post("", &long_picture());
+    answer.refuses(429, "busy");
+    assert!(answer.header("retry-after").is_some());
+    for _ in 0..20 {
+        server.still_works();
+    }
+    // Nor does one that fails take the others with it.
+    server.post(PANICS, &picture(8, 8)).refuses(500, "other images are not affected");
+    model.held.store(false, Ordering::SeqCst);
+    long.iter_mut().for_each(|stream| assert_eq!(Answer::read(stream).status, 200));
+    assert_eq!(twins(), 1);
+    server.post(PANICS, &long_picture()).refuses(500, "other images are not affected");
+    assert_eq!(server.post("", &long_picture()).status, 200);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A server in this process, a model that does as it is told, and a client that sends bytes.
 
 use gan_web::{
-    App, Choice, Draw, Engine, Limits, Listen, Log, Made, ModelFacts, ModelInput, Refusal, Served, Server, Work,
+    App, Choice, Draw, Engine, Limits, Listen, Log, Made, ModelFacts, ModelInput, Refusal, Served, Server, Twin, Work,
     translate_app,
 };
 use std::io::{Read, Write};
@@ -189,6 +189,13 @@ pub(crate) struct Obedient {
     pub(crate) recovered: Arc<AtomicUsize>,
     /// While this is set, `WAITS` waits.
     pub(crate) held: Arc<AtomicBool>,
+    /// Engines for images that take long that were made, where there are such.
+    pub(crate) twins: Option<Arc<AtomicUsize>>,
+}
+
+/// An image that takes long, by what the model says of itself.
+pub(crate) fn long_picture() -> Vec<u8> {
+    picture(640, 400)
 }
 
 /// The model panics.
@@ -233,6 +240,14 @@ impl Engine for Obedient {
             _ => {}
         }
         Ok(Made { png: work.image.clone(), size: work.size })
+    }
+
+    fn twin(&self) -> Option<Twin<Self>> {
+        let (twins, same) = (self.twins.clone()?, self.clone());
+        Some(Box::new(move || {
+            twins.fetch_add(1, Ordering::SeqCst);
+            Ok(same.clone())
+        }))
     }
 
     fn recover(&mut self) {
