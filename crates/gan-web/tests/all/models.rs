@@ -3,7 +3,7 @@
 use crate::support::{Answer, Running, encoded, picture};
 use gan_data::Direction;
 use gan_translate::{Content, Files, MemoryLimit, Model, Options, StyleClusters};
-use gan_web::{Engine, EngineOptions, Limits, ModelEngine, translate_app};
+use gan_web::{Choice, Engine, EngineOptions, Limits, ModelEngine, Work, translate_app};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,6 +54,21 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), target).map(|_| ()).unwrap()
         }
     }
+}
+
+/// What translates images that take long makes the same of them, whatever became of the files meanwhile.
+#[test]
+fn the_twin_of_an_engine_makes_the_same_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pix2pix");
+    copy(&fixture("pix2pix"), &path);
+    let mut engine = engine(&path, Duration::from_secs(60));
+    let twin = engine.twin().unwrap();
+    std::fs::remove_dir_all(&path).unwrap();
+    let work = Work { image: picture(45, 31), instances: None, size: (45, 31), choice: Choice::default() };
+    let made = engine.translate(&work).unwrap();
+    assert_eq!(made.size, (45, 31));
+    assert_eq!(twin().unwrap().translate(&work), Ok(made));
 }
 
 #[test]
