@@ -18,7 +18,7 @@ pub(crate) struct MemoryArgs {
 }
 
 /// A number of bytes: `1GiB`, `1.5G`, `800MiB`, `1000000`.
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let factor = match unit.trim().to_ascii_lowercase().as_str() {

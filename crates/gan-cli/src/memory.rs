@@ -23,7 +23,7 @@ pub(crate) fn prepare(command: &Command) {
             "give a lower --max-memory, or scale the video down, for example with `ffmpeg -i IN -vf scale=-2:480 OUT`"
         }
         Command::Bench(_) => "lower --size and --batch",
-        Command::Serve(_) => "send smaller images, or serve fewer models",
+        Command::Serve(_) => "give a lower --max-memory, or send smaller images, or serve fewer models",
         Command::EncodeFeatures(_) | Command::Evaluate(_) => "give a lower --max-memory, or use smaller images",
         Command::Dataset(_) => "use smaller images",
         Command::Export(_) => "give a smaller --size",

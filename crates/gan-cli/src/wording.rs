@@ -103,6 +103,7 @@ pub(crate) fn worded(error: Error) -> anyhow::Error {
             let reason = match (enough, takes_limit) {
                 (false, true) => format!("it may take {}: raise --max-memory", bytes(limit.memory)),
                 (false, false) => format!("there are {}", bytes(limit.memory)),
+                (true, true) if limit.scratch_bytes == 0 => "files are not used here: raise --max-memory".to_owned(),
                 (true, true) => format!("{} has room for {room}: name a folder that has more with --scratch", limit.scratch),
                 (true, false) => format!("{} has room for {room}", limit.scratch),
             };

@@ -3,6 +3,7 @@
 use crate::commands::listen::ListenArgs;
 use crate::device::{DeviceArgs, PrecisionArgs};
 use crate::exit::{BAD_MODEL, Coded, Done, USAGE};
+use crate::max_memory::size;
 use crate::wording::worded;
 use gan_translate::{DeviceConfig, MemoryLimit, Options};
 use gan_web::{Engine, EngineOptions, Error, Limits, ModelEngine, translate_app};
@@ -27,6 +28,10 @@ pub(crate) struct Args {
     /// Use running statistics in batch norms (PyTorch's eval()); the default is the image's own
     #[arg(long)]
     eval: bool,
+    /// Memory that a translation may take, such as 1GiB. An image that needs more is computed in bands of rows if that suffices, and refused otherwise. The
+    /// default is what the machine, its container or the GPU has to spare
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_memory: Option<u64>,
     #[command(flatten)]
     device_config: DeviceArgs,
     #[command(flatten)]
@@ -47,7 +52,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
             eval: args.eval,
             precision: args.precision.activations(),
             math: args.precision.math(),
-            limit: limit(&device)?,
+            limit: limit(&device, args.max_memory)?,
             // A graph is captured while no other thread uses the device.
             no_cuda_graphs: paths.len() > 1,
             device: device.clone(),
@@ -96,11 +101,11 @@ fn refused(error: Error) -> anyhow::Error {
 }
 
 /// What one translation may take; files are not used.
-fn limit(device: &DeviceConfig) -> anyhow::Result<Option<MemoryLimit>> {
+fn limit(device: &DeviceConfig, most: Option<u64>) -> anyhow::Result<Option<MemoryLimit>> {
     if !device.device.is_cpu() {
-        return Ok(MemoryLimit::of_device(&device.device, None, None)?);
+        return Ok(MemoryLimit::of_device(&device.device, most, None)?);
     }
-    let limit = MemoryLimit::of_machine(None, None);
+    let limit = MemoryLimit::of_machine(most, None);
     Ok(limit.map(|limit| MemoryLimit { scratch_bytes: 0, ..limit }))
 }
 

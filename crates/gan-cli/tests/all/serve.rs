@@ -161,6 +161,9 @@ fn what_cannot_be_served_is_said() {
     bench.run(["serve", "run", "--port", &port]).fails(2, &[&port, "--port"]);
     fs::create_dir(bench.path("empty")).unwrap();
     bench.run(["serve", "empty", "--port", "0"]).fails(4, &["empty"]);
+    bench.ok(tiny_in("pix2pix", "run", &["max_steps=1"]));
+    let little = ["serve", "run", "--port", "0", "--max-memory", "1MiB"];
+    bench.run(little).fails(5, &["it may take 1 MiB: raise --max-memory, or send smaller images"]);
 }
 
 #[test]
