@@ -164,13 +164,11 @@ impl<'a> Builder<'a> {
     /// Counts a parameter before its source makes it.
     fn count(&self, path: &str, shape: &[usize]) -> Result<()> {
         let elements = shape.iter().try_fold(1u64, |n, &side| n.checked_mul(u64::try_from(side).ok()?));
-        match elements.and_then(|n| n.checked_add(self.elements.get())) {
-            Some(total) if total <= MAX_PARAMS => {
-                self.elements.set(total);
-                Ok(())
-            }
-            _ => bail!("{path}: with its shape {shape:?} the networks have more than {MAX_PARAMS} parameters"),
+        self.elements.set(elements.map_or(u64::MAX, |n| n.saturating_add(self.elements.get())));
+        if self.elements.get() > MAX_PARAMS {
+            bail!("{path}: with its shape {shape:?} the networks have more than {MAX_PARAMS} parameters")
         }
+        Ok(())
     }
 
     /// The path, dots between levels.

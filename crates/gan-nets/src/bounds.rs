@@ -81,13 +81,15 @@ impl Factor {
     }
 }
 
-/// Refuses a network of more than [`MAX_PARAMS`] parameters; the message names the key that is largest.
+/// Refuses a network that cannot be built; if it has more than [`MAX_PARAMS`] parameters, the message names the key that is largest.
 pub(crate) fn check_size<T>(
     factors: &[Factor],
     build: impl FnOnce(Builder<'static>) -> candle_core::Result<T>,
 ) -> Result<()> {
-    let Err(error) = build(Builder::shapes_only()) else { return Ok(()) };
-    match factors.iter().max_by(|a, b| a.growth.total_cmp(&b.growth)) {
+    let at = Builder::shapes_only();
+    let Err(error) = build(at.clone()) else { return Ok(()) };
+    let largest = factors.iter().max_by(|a, b| a.growth.total_cmp(&b.growth));
+    match largest.filter(|_| at.params() > MAX_PARAMS) {
         Some(Factor { key, value, .. }) => Err(Error::TooLarge { key, value: *value, most: MAX_PARAMS }),
         None => Err(error.into()),
     }
@@ -102,6 +104,18 @@ mod tests {
 
     fn refusal(config: GeneratorConfig) -> String {
         config.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_not_a_matter_of_size() {
+        let config = GeneratorConfig {
+            arch: Arch::Resnet,
+            antialias_up: true,
+            upsample: crate::Upsample::Resize,
+            ..GeneratorConfig::default()
+        };
+        let said = refusal(config);
+        assert!(said.contains("set antialias_up = false") && !said.contains("parameters"), "{said}");
     }
 
     #[test]

@@ -88,7 +88,9 @@ impl ResnetConfig {
             s = residual_block(s, 4 * ngf, norm, self.padding, self.dropout, bias)?;
         }
         if self.antialias_up && self.upsample != Upsample::Deconv {
-            bail!("antialias_up and upsample are two ways to double the size: leave one of them out")
+            bail!(
+                "antialias_up and upsample are two ways to double the size: leave upsample out, or set antialias_up = false"
+            )
         }
         for c in [4 * ngf, 2 * ngf] {
             s = if self.antialias_up {
