@@ -133,9 +133,11 @@ fn correlate(
         let taps = TapRows { x: &input, offsets: &offsets };
         for (i, sums) in sums.chunks_exact_mut(plan.sums * plan.lanes).enumerate() {
             let c = (block * plan.wide + i) * plan.lanes;
-            let Some(channels) = g.co.checked_sub(c).filter(|&rest| rest > 0) else { break };
-            let dy = Channels { from: &dy[c * channel + first * g.wo..], count: channels.min(plan.lanes), step: channel };
-            let dy_pitch = count * plan.pitch;
+            if c >= g.co {
+                break;
+            }
+            let (planes, count_of) = (&dy[c * channel + first * g.wo..], plan.lanes.min(g.co - c));
+            let dy = Channels { from: planes, count: count_of, step: channel };
             if outer {
                 transpose(isa, dy, &mut prepared, (count, g.wo, plan.pitch), plan.lanes);
                 // Equal parts, so that none is short.
@@ -146,7 +148,7 @@ fn correlate(
                 }
             } else {
                 spread(dy, &mut prepared, (count, g.wo, plan.pitch));
-                Dots { taps, len, dy: &prepared, channels: plan.lanes, pitch: dy_pitch }.add_to(isa, sums);
+                Dots { taps, len, dy: &prepared, channels: plan.lanes, pitch: count * plan.pitch }.add_to(isa, sums);
             }
         }
     }
