@@ -317,6 +317,13 @@ fn labels_and_lightness_row_by_row() {
         }
         assert!(!folder.path().join("x.png").exists());
     }
+    // A map without instances.
+    let config = ModelConfig {
+        input: InputKind::Labels { label_nc: 12, dont_care: None },
+        ..images(&[("g", Direction::A2b, GeneratorConfig { ngf: 8, ..resnet(12, 3) })])
+    };
+    let labels = model(&folder.path().join("labels"), &config);
+    assert_same_files("labels", &labels, &Files::new(&map), &["a.png"], &Options::default());
     let colours = GeneratorConfig { ngf: 8, ..resnet(1, 2) };
     let config = ModelConfig {
         input: InputKind::Lightness,

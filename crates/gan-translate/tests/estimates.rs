@@ -88,6 +88,26 @@ fn rows(channels: u64, (width, height): (u64, u64)) -> u64 {
 
 const ENCODER: u64 = 4 << 20;
 
+/// What is large goes row by row even where there is memory for all of it; a device computes at once what it has memory for, and so does the CPU what is small.
+#[test]
+fn large_images_go_row_by_row_and_those_of_a_device_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = model(&folder.path().join("model"), 3, |config| config);
+    for ((width, height), as_on_device, rows) in [
+        ((1600, 2000), false, true),
+        ((1600, 2000), true, false),
+        ((300, 200), false, false),
+        ((300, 200), true, false),
+    ] {
+        let photo = put(folder.path().join("photo.png"), 3, false, (width, height));
+        let mut options = Options { as_on_device, ..options(1 << 40) };
+        options.limit.iter_mut().for_each(|limit| limit.of_device = as_on_device);
+        let model = Model::load(&trained, options).unwrap();
+        let estimate = model.estimate_files(&Files::new(&photo), Path::new("a.png"), true).unwrap().unwrap();
+        assert_eq!((estimate.rows, estimate.whole), (rows, !rows), "{width}x{height}, {as_on_device}: {estimate:?}");
+    }
+}
+
 #[test]
 fn files_that_are_read_and_written_in_rows_or_not() {
     let folder = tempfile::tempdir().unwrap();
