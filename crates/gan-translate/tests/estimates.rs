@@ -94,8 +94,8 @@ fn large_images_go_row_by_row_and_those_of_a_device_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let trained = model(&folder.path().join("model"), 3, |config| config);
     for ((width, height), as_on_device, rows) in [
-        ((1600, 2000), false, true),
-        ((1600, 2000), true, false),
+        ((4000, 4000), false, true),
+        ((4000, 4000), true, false),
         ((300, 200), false, false),
         ((300, 200), true, false),
     ] {
