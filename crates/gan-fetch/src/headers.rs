@@ -55,7 +55,7 @@ fn number(text: &str) -> Option<u64> {
 /// about bytes.
 pub(crate) fn validator(headers: &HeaderMap) -> Option<String> {
     let strong = text(headers, "etag").filter(|tag| tag.starts_with('"') && tag.len() > 2);
-    strong.or_else(|| text(headers, "last-modified").filter(|date| !date.is_empty())).map(str::to_owned)
+    strong.or_else(|| text(headers, "last-modified").filter(|date| http_date(date).is_some())).map(str::to_owned)
 }
 
 /// Whether the response still describes the file that `validator` stood for; headers that say nothing do not
@@ -161,6 +161,10 @@ mod tests {
         assert_eq!(validator(&headers(&[("etag", "\"a\""), ("last-modified", date)])).unwrap(), "\"a\"");
         assert_eq!(validator(&headers(&[("etag", "W/\"a\""), ("last-modified", date)])).unwrap(), date);
         assert_eq!(validator(&headers(&[("etag", "W/\"a\"")])), None);
+        // What is no date would be taken for a tag, or send a weak one.
+        for no_date in ["", "W/\"a\"", "\"a\"", "yesterday"] {
+            assert_eq!(validator(&headers(&[("last-modified", no_date)])), None);
+        }
         assert!(same_file(&headers(&[("etag", "\"a\"")]), "\"a\""));
         assert!(!same_file(&headers(&[("etag", "\"b\"")]), "\"a\""));
         assert!(same_file(&headers(&[]), "\"a\""));
