@@ -19,6 +19,8 @@ pub(in crate::decode) struct Layout<'a, B: ?Sized + Bytes> {
 /// The fields of one page.
 pub(in crate::decode) struct Directory {
     fields: Vec<Field>,
+    /// Tags of fields that hold no numbers, and of types that are not known.
+    others: Vec<u16>,
     pub(in crate::decode) next: u64,
 }
 
@@ -37,6 +39,11 @@ impl Directory {
     /// A field of unsigned numbers.
     pub(in crate::decode) fn field(&self, tag: u16) -> Option<Field> {
         self.any(tag).filter(|field| matches!(field.kind, 1 | 3 | 4 | 16))
+    }
+
+    /// Whether there is a field of this tag that holds something else than unsigned numbers.
+    pub(super) fn is_odd(&self, tag: u16) -> bool {
+        self.others.contains(&tag) || self.any(tag).is_some() && self.field(tag).is_none()
     }
 
     fn any(&self, tag: u16) -> Option<Field> {
@@ -79,7 +86,7 @@ impl<'a, B: ?Sized + Bytes> Layout<'a, B> {
         let length = self.number(at, head)?.checked_mul(entry).ok_or(Flaw::Truncated)?;
         let end = start.checked_add(length).filter(|end| *end < self.file.length()).ok_or(Flaw::Truncated)?;
         let next = self.number(end, width)?;
-        let mut fields = Vec::new();
+        let (mut fields, mut others) = (Vec::new(), Vec::new());
         for at in (start..end).step_by(entry as usize) {
             let tag = self.number(at, 2)? as u16;
             let kind = self.number(at + 2, 2)? as u16;
@@ -88,7 +95,10 @@ impl<'a, B: ?Sized + Bytes> Layout<'a, B> {
                 3 | 8 => 2,
                 4 | 9 | 11 | 13 => 4,
                 5 | 10 | 12 | 16..=18 => 8,
-                _ => continue,
+                _ => {
+                    others.push(tag);
+                    continue;
+                }
             };
             let count = self.number(at + 4, width)?;
             let at = at + 4 + width as u64;
@@ -101,11 +111,13 @@ impl<'a, B: ?Sized + Bytes> Layout<'a, B> {
                 return Err(Flaw::Truncated);
             }
             // Text, fractions and places of other directories are no numbers.
-            if !matches!(kind, 2 | 5 | 7 | 10 | 13 | 17 | 18) {
+            if matches!(kind, 2 | 5 | 7 | 10 | 13 | 17 | 18) {
+                others.push(tag);
+            } else {
                 fields.push(field);
             }
         }
-        Ok(Directory { fields, next })
+        Ok(Directory { fields, others, next })
     }
 
     /// Whether all values of a field are in the file.

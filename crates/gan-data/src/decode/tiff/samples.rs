@@ -101,11 +101,15 @@ pub(in crate::decode) struct Stored {
 }
 
 impl Stored {
-    /// `None` for other kinds.
+    /// `None` for other kinds, and where numbers that matter are of types that no writer uses: what the decoder makes of them is not known here.
     pub(in crate::decode) fn of<B: ?Sized + Bytes>(
         layout: &Layout<'_, B>,
         directory: &Directory,
     ) -> Result<Option<Self>, Flaw> {
+        let matter = [BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR, PREDICTOR, COLOUR_MAP, FORMAT];
+        if matter.into_iter().any(|tag| directory.is_odd(tag)) {
+            return Ok(None);
+        }
         let first = |tag, absent| layout.first(directory, tag, absent);
         let (bits, samples, photometric) = (first(BITS, 1)?, first(SAMPLES, 1)?, first(PHOTOMETRIC, BLACK_IS_ZERO)?);
         let same = match directory.field(BITS) {
