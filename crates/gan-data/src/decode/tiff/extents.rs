@@ -12,11 +12,11 @@ use crate::decode::flaw::Flaw;
 use crate::decode::source::Source;
 
 const SUBFILE_TYPE: u16 = 254;
-const WIDTH: u16 = 256;
-const HEIGHT: u16 = 257;
+pub(super) const WIDTH: u16 = 256;
+pub(super) const HEIGHT: u16 = 257;
 pub(super) const STRIP_OFFSETS: u16 = 273;
 const ORIENTATION: u16 = 274;
-const ROWS_PER_STRIP: u16 = 278;
+pub(super) const ROWS_PER_STRIP: u16 = 278;
 pub(super) const STRIP_LENGTHS: u16 = 279;
 const TILE_OFFSETS: u16 = 324;
 const TILE_LENGTHS: u16 = 325;

@@ -7,7 +7,7 @@ use std::path::Path;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::{TiffError, TiffUnsupportedError};
 
-use super::extents::{STRIP_LENGTHS, STRIP_OFFSETS};
+use super::extents::{HEIGHT, ROWS_PER_STRIP, STRIP_LENGTHS, STRIP_OFFSETS, WIDTH};
 use super::layout::{Directory, Layout, changed};
 use crate::decode::bytes::Bytes;
 use crate::decode::flaw::Flaw;
@@ -106,7 +106,22 @@ impl Stored {
         layout: &Layout<'_, B>,
         directory: &Directory,
     ) -> Result<Option<Self>, Flaw> {
-        let matter = [BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANAR, PREDICTOR, COLOUR_MAP, FORMAT];
+        let matter = [
+            WIDTH,
+            HEIGHT,
+            BITS,
+            COMPRESSION,
+            PHOTOMETRIC,
+            FILL_ORDER,
+            STRIP_OFFSETS,
+            SAMPLES,
+            ROWS_PER_STRIP,
+            STRIP_LENGTHS,
+            PLANAR,
+            PREDICTOR,
+            COLOUR_MAP,
+            FORMAT,
+        ];
         if matter.into_iter().any(|tag| directory.is_odd(tag)) {
             return Ok(None);
         }
