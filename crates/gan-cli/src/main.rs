@@ -33,6 +33,7 @@ mod shell;
 mod start;
 mod threads;
 mod tips;
+mod tuning;
 mod wording;
 
 use args::Command;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     memory::prepare(&cli.command);
-    if let Err(error) = threads::start() {
+    if let Err(error) = threads::start().and_then(|()| tuning::start(&cli.command)) {
         return exit::code(Err(error));
     }
     let result = match cli.command {

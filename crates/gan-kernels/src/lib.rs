@@ -28,10 +28,12 @@
 //!
 //! | [algorithm](dispatch::ConvAlgorithm) | how | when |
 //! |---|---|---|
-//! | `Winograd` | Winograd convolution by one engine: with six points F(4x4, 3x3) and F(3x3, 4x4), or for the phases of stride 2 with four F(3x3, 2x2), or three F(2x2, 2x2): 36, 16 or 9 matrix products | 3x3 and 4x4 with stride 1: 32 channels and 128 pixels or more, weight gradient from 128 channels; 3x3 and 4x4 with stride 2: 64 channels and 900 pixels or more, unless transformed weights are more than 7000 values a pixel (weight gradients may be); 4x4 with stride 2, with three points: 64 channels and 144 pixels or more, at most 256 of them in an image and 1024 in all |
+//! | `Winograd` | Winograd convolution by one engine: with six points F(4x4, 3x3) and F(3x3, 4x4), or for the phases of stride 2 with four F(3x3, 2x2), or three F(2x2, 2x2): 36, 16 or 9 matrix products | 3x3 and 4x4 with stride 1: 32 channels and 128 pixels or more, weight gradient from 64 channels; 3x3 and 4x4 with stride 2: 64 channels and 900 pixels or more, unless transformed weights are more than 7000 values a pixel (weight gradients may be); 4x4 with stride 2, with three points: 64 channels and 144 pixels or more, at most 256 of them in an image and 1024 in all |
 //! | `Im2col` | small im2col matrix, weights read once, where they lie or in a kept order | at most 256 pixels (the inner half of a U-Net); weight gradient with 256 output channels or more up to 512 pixels |
 //! | `ImplicitGemm` | implicit matrix product: bands split into stride phases make every tap a constant offset | everything else: strided, transposed, 7x7, three channels at one side |
 //! | `Portable` | small tiles in plain Rust | F64, and when forced |
+//!
+//! These rules are fixed, so that all processors with the same vector instructions compute the same bits. [`tuning`] measures instead, where a program asks for it.
 //!
 //! A one-hot tensor need not be materialized for a convolution: from 8 classes on, [`onehot::onehot_conv2d`] sums the weights
 //! of the label that each tap sees ([`onehot::OneHot`]).
@@ -63,6 +65,7 @@ mod isa;
 mod ops;
 mod scratch;
 mod spec;
+pub mod tuning;
 pub mod upload;
 pub mod weight;
 

@@ -8,6 +8,7 @@ const FLOORS: &[&[&str]] = &[
     &["spec"],
     &["isa"],
     &["dispatch"],
+    &["tuning"],
     &["scratch"],
     &["weight"],
     &["cpu", "cuda"],

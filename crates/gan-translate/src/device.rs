@@ -5,6 +5,7 @@ use gan_data::Batch;
 use std::error::Error;
 
 pub use gan_kernels::device::{DeviceError, device_name, open_device, peak_memory, reset_peak_memory};
+pub use gan_kernels::tuning;
 
 /// Where networks live, and as what.
 #[derive(Debug, Clone)]

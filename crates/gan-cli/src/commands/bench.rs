@@ -49,6 +49,13 @@ pub(crate) struct Args {
     device_config: DeviceArgs,
 }
 
+impl Args {
+    /// Whether it times training steps.
+    pub(crate) fn trains(&self) -> bool {
+        self.case.as_ref().is_some_and(|case| case.starts_with("step-"))
+    }
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<Done> {
     let Some(name) = &args.case else { return all() };
     let device_config = args.device_config.open()?;

@@ -41,6 +41,7 @@ mod support;
 mod terminal;
 mod training;
 mod translate_io;
+mod tuning;
 mod tutorials;
 mod validation;
 mod video;

@@ -8,6 +8,7 @@ mod fold;
 mod im2col;
 mod implicit_gemm;
 mod joined;
+mod measured;
 pub(crate) mod onehot;
 mod outer_product;
 mod phase_planes;
@@ -28,6 +29,7 @@ use crate::cpu::real::Real;
 use crate::dispatch::{ConvAlgorithm, forced, is_precise, isa};
 use crate::spec::geometry::Geometry;
 use crate::spec::rows::{Bands, Rows, Span};
+use crate::tuning;
 use crate::weight::Weight;
 use rayon::prelude::*;
 
@@ -48,15 +50,25 @@ enum Pass {
     BackwardWeight,
 }
 
-/// The algorithm for a shape: the one that is forced, if it can serve the shape, or the one that was measured to be fastest.
+/// The algorithm for a shape: the one that is forced, if it can serve the shape, the one that was fastest on this machine, if such are
+/// [measured](tuning), or the one that the rules name.
 fn algorithm(g: &Geometry, pass: Pass) -> ConvAlgorithm {
     let pixels = g.n * g.ho * g.wo;
-    match forced() {
+    if let Some(forced) = forced().filter(|forced| serves(g, *forced)) {
+        return forced;
+    }
+    let rule = fastest(g, pass, pixels);
+    let tuning = tuning::current().filter(|_| !is_precise() && g.n > 0);
+    tuning.and_then(|tuning| measured::fastest(tuning, g, pass, rule)).unwrap_or(rule)
+}
+
+/// Whether an algorithm can do this convolution at all.
+fn serves(g: &Geometry, algorithm: ConvAlgorithm) -> bool {
+    match algorithm {
         // Its im2col matrix must be small.
-        Some(ConvAlgorithm::Im2col) if pixels * g.taps() <= 1 << 24 => ConvAlgorithm::Im2col,
-        Some(ConvAlgorithm::Winograd) if winograd::serves(g) => ConvAlgorithm::Winograd,
-        Some(forced @ (ConvAlgorithm::Portable | ConvAlgorithm::ImplicitGemm)) => forced,
-        _ => fastest(g, pass, pixels),
+        ConvAlgorithm::Im2col => g.n * g.ho * g.wo * g.taps() <= 1 << 24,
+        ConvAlgorithm::Winograd => winograd::serves(g),
+        ConvAlgorithm::Portable | ConvAlgorithm::ImplicitGemm => true,
     }
 }
 
@@ -68,7 +80,7 @@ fn fastest(g: &Geometry, pass: Pass, pixels: usize) -> ConvAlgorithm {
     // Transforms pay for themselves when each transformed value is used often. With stride 2, whose products save less, it also counts that transformed
     // weights are read once for every image, unless tiles are so few that they are transformed piece by piece.
     let pays = match (g.stride, weights) {
-        (1, true) => channels >= 128 && pixels >= 128,
+        (1, true) => channels >= 64 && pixels >= 128,
         (1, false) => channels >= 32 && pixels >= 128,
         (_, true) => channels >= 64 && pixels >= 900,
         (_, false) => channels >= 64 && pixels >= 900 && transformed <= 7000 * pixels,
@@ -131,13 +143,28 @@ pub(crate) fn forward<T: Real>(
     if g.n == 0 {
         return Vec::new();
     }
-    let (Some(x32), Some(w32)) = (x.f32(), T::as_f32(w)) else { return portable::forward(g, &x.made(), w, epilogue) };
-    let (isa, epilogue32) = (isa(), epilogue.f32());
-    match algorithm(g, Pass::Forward) {
+    match (x.f32(), T::as_f32(w)) {
+        (Some(x), Some(w)) => {
+            T::from_f32(forward_by(algorithm(g, Pass::Forward), g, span, x, w, weight, epilogue.f32()))
+        }
+        _ => portable::forward(g, &x.made(), w, epilogue),
+    }
+}
+
+fn forward_by(
+    algorithm: ConvAlgorithm,
+    g: &Geometry,
+    span: &Span,
+    x: Joined<'_, f32>,
+    w: &[f32],
+    weight: &Weight,
+    epilogue: Epilogue<f32>,
+) -> Vec<f32> {
+    match algorithm {
         ConvAlgorithm::Portable => portable::forward(g, &x.made(), w, epilogue),
-        ConvAlgorithm::Im2col => T::from_f32(im2col::forward(isa, g, x32, w32, weight, epilogue32)),
-        ConvAlgorithm::Winograd => T::from_f32(winograd::forward(isa, g, span, x32, w32, weight, epilogue32)),
-        ConvAlgorithm::ImplicitGemm => T::from_f32(implicit_gemm::forward(isa, g, span, x32, w32, weight, epilogue32)),
+        ConvAlgorithm::Im2col => im2col::forward(isa(), g, x, w, weight, epilogue),
+        ConvAlgorithm::Winograd => winograd::forward(isa(), g, span, x, w, weight, epilogue),
+        ConvAlgorithm::ImplicitGemm => implicit_gemm::forward(isa(), g, span, x, w, weight, epilogue),
     }
 }
 
@@ -153,38 +180,66 @@ pub(crate) fn backward_data<T: Real>(
     if g.n == 0 {
         return Vec::new();
     }
-    let (Some(dy32), Some(w32)) = (dy.f32(), T::as_f32(w)) else {
-        return portable::backward_data(g, &dy.made(), w, bias);
-    };
-    let (isa, bias32) = (isa(), bias.and_then(T::as_f32));
-    match algorithm(g, Pass::BackwardData) {
-        ConvAlgorithm::Portable => portable::backward_data(g, &dy.made(), w, bias),
-        ConvAlgorithm::Im2col => T::from_f32(im2col::backward_data(isa, g, dy32, w32, weight, bias32)),
-        ConvAlgorithm::Winograd => T::from_f32(winograd::backward_data(isa, g, span, dy32, w32, weight, bias32)),
-        ConvAlgorithm::ImplicitGemm => {
-            T::from_f32(implicit_gemm::backward_data(isa, g, span, dy32, w32, weight, bias32))
+    match (dy.f32(), T::as_f32(w)) {
+        (Some(dy), Some(w)) => {
+            let algorithm = algorithm(g, Pass::BackwardData);
+            T::from_f32(backward_data_by(algorithm, g, span, dy, w, weight, bias.and_then(T::as_f32)))
         }
+        _ => portable::backward_data(g, &dy.made(), w, bias),
+    }
+}
+
+fn backward_data_by(
+    algorithm: ConvAlgorithm,
+    g: &Geometry,
+    span: &Span,
+    dy: Joined<'_, f32>,
+    w: &[f32],
+    weight: &Weight,
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
+    match algorithm {
+        ConvAlgorithm::Portable => portable::backward_data(g, &dy.made(), w, bias),
+        ConvAlgorithm::Im2col => im2col::backward_data(isa(), g, dy, w, weight, bias),
+        ConvAlgorithm::Winograd => winograd::backward_data(isa(), g, span, dy, w, weight, bias),
+        ConvAlgorithm::ImplicitGemm => implicit_gemm::backward_data(isa(), g, span, dy, w, weight, bias),
     }
 }
 
 /// `into += ` gradient of the weight, or `into = ` it if `into` is `fresh`; tells whether the result is finite.
 pub(crate) fn backward_weight<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &mut [T], fresh: bool) -> bool {
-    let algorithm = algorithm(g, Pass::BackwardWeight);
-    let (isa, pair) = (isa(), T::as_f32(x).zip(T::as_f32(dy)));
-    if let (Some((x, dy)), true) = (pair, algorithm != ConvAlgorithm::Portable && g.n > 0)
+    if let (Some(x), Some(dy)) = (T::as_f32(x), T::as_f32(dy))
+        && g.n > 0
         && let Some(into) = T::as_f32_mut(into)
     {
-        return match algorithm {
-            ConvAlgorithm::Im2col => im2col::backward_weight(isa, g, x, dy, into, fresh),
-            ConvAlgorithm::Winograd => winograd::backward_weight(isa, g, x, dy, into, fresh),
-            _ => weight_grad::backward_weight(isa, g, x, dy, into, fresh),
-        };
+        return backward_weight_by(algorithm(g, Pass::BackwardWeight), g, x, dy, into, fresh);
     }
+    portable_weight_gradient(g, x, dy, into, fresh)
+}
+
+fn backward_weight_by(
+    algorithm: ConvAlgorithm,
+    g: &Geometry,
+    x: &[f32],
+    dy: &[f32],
+    into: &mut [f32],
+    fresh: bool,
+) -> bool {
+    match algorithm {
+        ConvAlgorithm::Portable => portable_weight_gradient(g, x, dy, into, fresh),
+        ConvAlgorithm::Im2col => im2col::backward_weight(isa(), g, x, dy, into, fresh),
+        ConvAlgorithm::Winograd => winograd::backward_weight(isa(), g, x, dy, into, fresh),
+        ConvAlgorithm::ImplicitGemm => weight_grad::backward_weight(isa(), g, x, dy, into, fresh),
+    }
+}
+
+fn portable_weight_gradient<T: Real>(g: &Geometry, x: &[T], dy: &[T], into: &mut [T], fresh: bool) -> bool {
     if fresh {
         into.fill(T::zero());
     }
     if g.n > 0 {
         portable::backward_weight(g, x, dy, into);
     }
+    let isa = isa();
     into.par_chunks(CHUNK).all(|part| finite(isa, part))
 }
