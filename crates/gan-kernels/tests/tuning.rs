@@ -1,5 +1,5 @@
 //! Algorithms that are measured on this machine, each time in a process of its own: the choice is made once for a process.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 mod reference;
 use candle_core::DType;
 use gan_kernels::act::Act;
