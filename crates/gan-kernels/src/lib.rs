@@ -52,7 +52,7 @@
 //! # Modules
 //!
 //! The public modules are operators, each with its parameters. Inside, the crate has floors, and a module uses only those
-//! below its own: `spec` (shapes, geometry, parameters), then [`dispatch`], [`weight`] and working memory, then the kernels
+//! below its own: `spec` (shapes, geometry, parameters), then [`dispatch`], [`tuning`], [`weight`] and working memory, then the kernels
 //! of `cpu` and of `cuda`, which do not know each other, then [`device`], [`graph`] and [`upload`], then `ops`.
 
 mod cpu;
