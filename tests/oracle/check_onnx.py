@@ -50,6 +50,7 @@ def cases(quick):
         ("unet, instance norm", nets.UnetGenerator(norm="instance", **unet), 3, (256, 256), []),
         ("global", nets.GlobalGenerator(36, ngf=w, n_down=hd["n_down_global"], n_blocks=hd["n_blocks_global"]), 36, (side, 2 * side), ["--arch", "global"]),
         ("local", nets.LocalEnhancer(36, **hd), 36, (side, 2 * side), []),
+        ("local, resize-convolution", nets.LocalEnhancer(36, upsample="resize", **hd), 36, (side, 2 * side), []),
         ("PatchGAN", nets.PatchDiscriminator(6, ndf=w, norm="instance"), 6, (side, side), []),
         ("multi-scale D", nets.MultiscaleDiscriminator(39, ndf=w), 39, (side, 2 * side), []),
     ]

@@ -37,6 +37,7 @@ def networks():
         yield f"global_{norm}", lambda: nets.GlobalGenerator(36, norm=norm)
         for n in (1, 2):
             yield f"local_{n}_{norm}", lambda: nets.LocalEnhancer(36, n_down_global=4, n_local=n, norm=norm)
+        yield f"local_1_resize_{norm}", lambda: nets.LocalEnhancer(36, n_down_global=4, norm=norm, upsample="resize")
         yield f"multiscale_stages_{norm}", lambda: nets.MultiscaleDiscriminator(39, num_d=2, norm=norm)
         yield f"multiscale_flat_{norm}", lambda: nets.MultiscaleDiscriminator(39, num_d=2, norm=norm, stages=False)
     yield "encoder_instance", nets.FeatureEncoder

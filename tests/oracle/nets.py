@@ -97,12 +97,8 @@ class ResnetGenerator(nn.Module):
             c = ngf * 2 ** (2 - i)
             if antialias_up:
                 m += [BlurUpsample(c), nn.Conv2d(c, c // 2, 3, padding=1, bias=bias)]
-            elif upsample == "deconv":
-                m.append(nn.ConvTranspose2d(c, c // 2, 3, stride=2, padding=1, output_padding=1, bias=bias))
-            elif upsample == "resize":
-                m += [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(c, c // 2, 3, bias=bias)]
             else:
-                m += [nn.Upsample(scale_factor=2), nn.Conv2d(c, c // 2, 3, padding=1, bias=bias)]
+                m += doubling(c, c // 2, bias, upsample)
             m += [n(c // 2), nn.ReLU(True)]
         m += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, out_nc, 7), nn.Tanh()]
         self.model = nn.Sequential(*m)
@@ -150,10 +146,10 @@ class PatchSample(nn.Module):
         return [rows(i, x, at) for i, (x, at) in enumerate(zip(features, positions))]
 
 
-def doubling(in_nc, out_nc, bias, upsample):
-    """What doubles the size in a U-Net."""
+def doubling(in_nc, out_nc, bias, upsample, kernel=3):
+    """What doubles the size; a U-Net has kernels of 4."""
     if upsample == "deconv":
-        return [nn.ConvTranspose2d(in_nc, out_nc, 4, stride=2, padding=1, bias=bias)]
+        return [nn.ConvTranspose2d(in_nc, out_nc, kernel, 2, 1, output_padding=4 - kernel, bias=bias)]
     if upsample == "resize":
         return [nn.Upsample(scale_factor=2), nn.ReflectionPad2d(1), nn.Conv2d(in_nc, out_nc, 3, bias=bias)]
     return [nn.Upsample(scale_factor=2), nn.Conv2d(in_nc, out_nc, 3, padding=1, bias=bias)]
@@ -167,11 +163,11 @@ class UnetBlock(nn.Module):
         in_nc = outer if in_nc is None else in_nc
         down = nn.Conv2d(in_nc, inner, 4, stride=2, padding=1, bias=bias)
         if where == "outermost":
-            m = [down, sub, nn.ReLU(True), *doubling(inner * 2, outer, True, upsample), nn.Tanh()]
+            m = [down, sub, nn.ReLU(True), *doubling(inner * 2, outer, True, upsample, 4), nn.Tanh()]
         elif where == "innermost":
-            m = [nn.LeakyReLU(0.2, True), down, nn.ReLU(True), *doubling(inner, outer, bias, upsample), norm(outer)]
+            m = [nn.LeakyReLU(0.2, True), down, nn.ReLU(True), *doubling(inner, outer, bias, upsample, 4), norm(outer)]
         else:
-            up = doubling(inner * 2, outer, bias, upsample)
+            up = doubling(inner * 2, outer, bias, upsample, 4)
             m = [nn.LeakyReLU(0.2, True), down, norm(inner), sub, nn.ReLU(True), *up, norm(outer)]
             if dropout:
                 m.append(nn.Dropout(0.5))
@@ -294,7 +290,7 @@ class HdBlock(nn.Module):
 
 
 class GlobalGenerator(nn.Module):
-    def __init__(self, in_nc, out_nc=3, ngf=64, n_down=4, n_blocks=9, norm="instance"):
+    def __init__(self, in_nc, out_nc=3, ngf=64, n_down=4, n_blocks=9, norm="instance", upsample="deconv"):
         super().__init__()
         n = hd_norm(norm)
         m = [nn.ReflectionPad2d(3), nn.Conv2d(in_nc, ngf, 7), n(ngf), nn.ReLU(True)]
@@ -304,7 +300,7 @@ class GlobalGenerator(nn.Module):
         m += [HdBlock(ngf * 2**n_down, n) for _ in range(n_blocks)]
         for i in range(n_down):
             c = ngf * 2 ** (n_down - i)
-            m += [nn.ConvTranspose2d(c, c // 2, 3, 2, 1, 1), n(c // 2), nn.ReLU(True)]
+            m += [*doubling(c, c // 2, True, upsample), n(c // 2), nn.ReLU(True)]
         m += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, out_nc, 7), nn.Tanh()]
         self.model = nn.Sequential(*m)
 
@@ -313,18 +309,19 @@ class GlobalGenerator(nn.Module):
 
 
 class LocalEnhancer(nn.Module):
-    def __init__(self, in_nc, out_nc=3, ngf=32, n_down_global=3, n_blocks_global=9, n_local=1, n_blocks_local=3, norm="instance"):
+    def __init__(self, in_nc, out_nc=3, ngf=32, n_down_global=3, n_blocks_global=9, n_local=1, n_blocks_local=3, norm="instance",
+                 upsample="deconv"):
         super().__init__()
         n = hd_norm(norm)
         self.n_local = n_local
-        trunk = GlobalGenerator(in_nc, out_nc, ngf * 2**n_local, n_down_global, n_blocks_global, norm).model
+        trunk = GlobalGenerator(in_nc, out_nc, ngf * 2**n_local, n_down_global, n_blocks_global, norm, upsample).model
         self.model = nn.Sequential(*list(trunk)[:-3])  # without its last pad, convolution and tanh
         for k in range(1, n_local + 1):
             c = ngf * 2 ** (n_local - k)
             down = [nn.ReflectionPad2d(3), nn.Conv2d(in_nc, c, 7), n(c), nn.ReLU(True),
                     nn.Conv2d(c, c * 2, 3, 2, 1), n(c * 2), nn.ReLU(True)]
             up = [HdBlock(c * 2, n) for _ in range(n_blocks_local)]
-            up += [nn.ConvTranspose2d(c * 2, c, 3, 2, 1, 1), n(c), nn.ReLU(True)]
+            up += [*doubling(c * 2, c, True, upsample), n(c), nn.ReLU(True)]
             if k == n_local:
                 up += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, out_nc, 7), nn.Tanh()]
             setattr(self, f"model{k}_1", nn.Sequential(*down))

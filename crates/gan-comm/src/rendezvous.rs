@@ -113,6 +113,7 @@ impl Rendezvous {
         let deadline = Instant::now() + self.timeout;
         let listener = self.listen()?;
         let mut ranks: Vec<Option<TcpStream>> = (0..size).map(|_| None).collect();
+        let mut came = vec![false; size];
         let mut guests: Vec<Guest> = Vec::new();
         loop {
             // One that is gone again may come once more.
@@ -123,8 +124,13 @@ impl Rendezvous {
             }
             if Instant::now() >= deadline {
                 let seconds = self.timeout.as_secs();
+                let (left, absent): (Vec<usize>, Vec<usize>) = missing.into_iter().partition(|&rank| came[rank]);
+                let lists = [(left, "came and left"), (absent, "did not come")];
+                let lists = lists.iter().filter(|(ranks, _)| !ranks.is_empty());
+                let lists: Vec<_> = lists.map(|(ranks, what)| format!("{ranks:?} {what}")).collect();
                 return self.failed(format_args!(
-                    "of {size} ranks, {missing:?} did not come within {seconds} seconds; do their own messages say why, and can their machines reach this port? GAN_COMM_TIMEOUT is the number of seconds"
+                    "of {size} ranks, {} within {seconds} seconds; do their own messages say why, and can their machines reach this port? GAN_COMM_TIMEOUT is the number of seconds",
+                    lists.join(", ")
                 ));
             }
             // Any other failure is that of one connection, or passes.
@@ -141,7 +147,11 @@ impl Rendezvous {
                     None | Some(Err(_)) => {}
                     Some(Ok(hello)) if (hello.size, hello.run) != (size as u32, self.run) => guest.answer(Reply::Other),
                     Some(Ok(hello)) => match ranks.get_mut(hello.rank as usize) {
-                        Some(place) if place.is_none() && hello.rank > 0 => *place = Some(guest.stream),
+                        // Whom it took may have left meanwhile.
+                        Some(place) if hello.rank > 0 && place.as_ref().is_none_or(guest::is_gone) => {
+                            *place = Some(guest.stream);
+                            came[hello.rank as usize] = true;
+                        }
                         _ => guest.answer(Reply::Taken),
                     },
                 }

@@ -60,7 +60,6 @@ const GENERATOR: &[Key<GeneratorConfig, Arch>] = &[
     Key::new("dropout", PLAIN),
     Key::new("padding", RESNETS),
     Key::new("down_padding", PLAIN),
-    Key::new("upsample", PLAIN),
     Key::new("unet_layout", UNETS),
     Key::new("antialias", RESNETS),
     Key::new("antialias_up", RESNETS),

@@ -1,6 +1,7 @@
 //! Groups of layers that several networks share.
 
 use crate::padding::Padding;
+use crate::upsample::Upsample;
 use candle_core::Result;
 use gan_layers::{Act, ConvSpec, NormKind, SequenceBuilder};
 
@@ -31,7 +32,13 @@ pub(crate) fn residual_block<'a>(
     })
 }
 
-/// Halves the channels and doubles the size: 3x3 transposed convolution, norm, ReLU.
-pub(crate) fn up(s: SequenceBuilder<'_>, channels: usize, norm: NormKind, bias: bool) -> Result<SequenceBuilder<'_>> {
-    Ok(s.conv_transpose(conv(channels, channels / 2, 3, 2, 1, bias), 1)?.norm(norm, channels / 2)?.act(Act::Relu))
+/// Halves the channels and doubles the size: 3x3 convolution (with a bias), norm, ReLU.
+pub(crate) fn up(
+    s: SequenceBuilder<'_>,
+    channels: usize,
+    norm: NormKind,
+    upsample: Upsample,
+) -> Result<SequenceBuilder<'_>> {
+    let deconv = conv(channels, channels / 2, 3, 2, 1, true);
+    Ok(upsample.double(s, deconv, 1)?.norm(norm, channels / 2)?.act(Act::Relu))
 }

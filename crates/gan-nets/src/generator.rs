@@ -84,7 +84,7 @@ documented! {
         pub padding: Padding,
         /// Padding of the halvings of a ResNet or a U-Net.
         pub down_padding: Padding,
-        /// How a ResNet or a U-Net doubles the size.
+        /// How a generator doubles the size.
         pub upsample: Upsample,
         /// Where a U-Net has activations and biases.
         pub unet_layout: UnetLayout,
@@ -253,6 +253,7 @@ impl GeneratorConfig {
                     n_downsample: self.n_downsample_global,
                     n_blocks: self.n_blocks_global,
                     norm: self.norm,
+                    upsample: self.upsample,
                 }
                 .layers(at)?,
             ),
@@ -266,6 +267,7 @@ impl GeneratorConfig {
                     n_local: self.n_local_enhancers,
                     n_blocks_local: self.n_blocks_local,
                     norm: self.norm,
+                    upsample: self.upsample,
                 }
                 .layers(at)?,
             ),

@@ -3,6 +3,7 @@
 use crate::blocks::{conv, residual_block, up};
 use crate::bounds::{self, Factor, within};
 use crate::padding::Padding;
+use crate::upsample::Upsample;
 use candle_core::Result;
 use gan_layers::{Act, Builder, NormKind, PadMode, Sequence, SequenceBuilder};
 use gan_range::Range;
@@ -26,11 +27,21 @@ pub struct GlobalConfig {
     pub n_blocks: usize,
     /// Normalization (every convolution has a bias in any case).
     pub norm: NormKind,
+    /// How the second half doubles the size.
+    pub upsample: Upsample,
 }
 
 impl Default for GlobalConfig {
     fn default() -> Self {
-        GlobalConfig { input_nc: 36, output_nc: 3, ngf: 64, n_downsample: 4, n_blocks: 9, norm: NormKind::Instance }
+        GlobalConfig {
+            input_nc: 36,
+            output_nc: 3,
+            ngf: 64,
+            n_downsample: 4,
+            n_blocks: 9,
+            norm: NormKind::Instance,
+            upsample: Upsample::Deconv,
+        }
     }
 }
 
@@ -54,7 +65,7 @@ impl GlobalConfig {
             s = residual_block(s, self.ngf << self.n_downsample, self.norm, Padding::Reflect, false, true)?;
         }
         for i in (1..=self.n_downsample).rev() {
-            s = up(s, self.ngf << i, self.norm, true)?;
+            s = up(s, self.ngf << i, self.norm, self.upsample)?;
         }
         Ok(s)
     }
@@ -141,7 +152,7 @@ impl EncoderConfig {
         let mut s =
             down(SequenceBuilder::new(at.into().pp("model")), self.input_nc, self.nef, self.n_downsample, self.norm)?;
         for i in (1..=self.n_downsample).rev() {
-            s = up(s, self.nef << i, self.norm, true)?;
+            s = up(s, self.nef << i, self.norm, Upsample::Deconv)?;
         }
         head(s, self.nef, self.feat_num).map(SequenceBuilder::finish)
     }

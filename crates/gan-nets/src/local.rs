@@ -4,6 +4,7 @@ use crate::blocks::{conv, residual_block, up};
 use crate::bounds::{self, within};
 use crate::global::{GlobalConfig, head};
 use crate::padding::Padding;
+use crate::upsample::Upsample;
 use candle_core::{Result, Tensor};
 use gan_layers::bands::{Dataflow, Value};
 use gan_layers::{
@@ -32,6 +33,8 @@ pub struct LocalConfig {
     pub n_blocks_local: usize,
     /// Normalization.
     pub norm: NormKind,
+    /// How all parts double the size.
+    pub upsample: Upsample,
 }
 
 impl Default for LocalConfig {
@@ -45,6 +48,7 @@ impl Default for LocalConfig {
             n_local: 1,
             n_blocks_local: 3,
             norm: NormKind::Instance,
+            upsample: Upsample::Deconv,
         }
     }
 }
@@ -67,6 +71,7 @@ impl LocalConfig {
             n_downsample: self.n_downsample_global,
             n_blocks: self.n_blocks_global,
             norm: self.norm,
+            upsample: self.upsample,
         };
         let trunk = global.trunk(SequenceBuilder::new(at.pp("model")))?.finish();
         let enhancers = (1..=self.n_local).map(|m| {
@@ -79,7 +84,7 @@ impl LocalConfig {
             for _ in 0..self.n_blocks_local {
                 s = residual_block(s, 2 * width, self.norm, Padding::Reflect, false, true)?;
             }
-            s = up(s, 2 * width, self.norm, true)?;
+            s = up(s, 2 * width, self.norm, self.upsample)?;
             if m == self.n_local {
                 s = head(s, self.ngf, self.output_nc)?;
             }

@@ -82,6 +82,7 @@ impl From<&GlobalConfig> for GeneratorConfig {
             norm: c.norm,
             n_downsample_global: c.n_downsample,
             n_blocks_global: c.n_blocks,
+            upsample: c.upsample,
             ..GeneratorConfig::default()
         }
     }
@@ -107,6 +108,7 @@ impl From<&LocalConfig> for GeneratorConfig {
             norm: c.norm,
             n_downsample_global: c.n_downsample_global,
             n_blocks_global: c.n_blocks_global,
+            upsample: c.upsample,
             n_local_enhancers: c.n_local,
             n_blocks_local: c.n_blocks_local,
             ..GeneratorConfig::default()

@@ -5,7 +5,7 @@ use candle_core::Result;
 use gan_layers::{ConvSpec, PadMode, SequenceBuilder};
 use serde::{Deserialize, Serialize};
 
-/// How a ResNet or a U-Net doubles the size.
+/// How a generator doubles the size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Upsample {

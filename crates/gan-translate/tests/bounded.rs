@@ -85,6 +85,7 @@ fn generators() -> Vec<GeneratorConfig> {
             n_blocks_global: 1,
             n_local_enhancers: 2,
             n_blocks_local: 1,
+            upsample: Upsample::Resize,
             ..base.clone()
         },
     ];

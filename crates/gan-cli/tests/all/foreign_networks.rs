@@ -57,6 +57,7 @@ fn images_are_those_of_pytorch() {
         ("resize", "instance norm with scale and shift"),
         ("resize_zero", "resize-convolutions with zero padding"),
         ("resize_unet", "unet generator of 5 downsampling layers, resize-convolutions"),
+        ("resize_local", "on 2 downsampling layers, 1 blocks, resize-convolutions"),
         ("spectral", "spectral norm of 8 layers folded"),
         ("spectral_parametrized", "spectral norm of 8 layers folded"),
         ("whole", "a whole network"),

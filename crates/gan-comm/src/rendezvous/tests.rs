@@ -36,11 +36,13 @@ fn all_meet(at: &Rendezvous, size: usize, begin: impl Fn(usize) + Sync) -> Vec<(
 
 /// A connection to rank 0, as soon as it listens.
 fn connect(at: &Rendezvous) -> TcpStream {
+    let since = Instant::now();
     loop {
         match TcpStream::connect(("127.0.0.1", at.port)) {
             Ok(stream) if stream.local_addr().unwrap() != stream.peer_addr().unwrap() => return stream,
             _ => thread::sleep(Duration::from_millis(1)),
         }
+        assert!(since.elapsed() < Duration::from_secs(30), "nobody listens");
     }
 }
 
@@ -95,14 +97,17 @@ fn strangers_are_not_listened_to() {
             stream.write_all(&hello(rank, 3, 5)).unwrap();
             assert_eq!(heard(stream), reply(Reply::Taken, &[0; 128]), "rank {rank}");
         }
-        let second = scope.spawn(|| meet(&at, 1, 3).unwrap());
-        thread::sleep(Duration::from_millis(100));
+        let mut second = connect(&at);
+        second.write_all(&hello(1, 3, 5)).unwrap();
         let error = meet(&at, 1, 3).unwrap_err().to_string();
         assert!(error.contains("there is a rank 1 already") && error.contains("MASTER_PORT"), "{error}");
         let error = meet(&at, 2, 4).unwrap_err().to_string();
         assert!(error.contains("another number of processes than 4"), "{error}");
         let third = meet(&at, 2, 3).unwrap();
-        assert_eq!([first.join().unwrap().0, second.join().unwrap().0, third.0], [ID; 3]);
+        assert_eq!([first.join().unwrap().0, third.0], [ID; 2]);
+        let mut welcome = [0; REPLY];
+        second.read_exact(&mut welcome).unwrap();
+        assert_eq!(welcome[..], reply(Reply::Welcome, &ID));
         drop((silent, short));
     });
 }
@@ -126,16 +131,24 @@ fn a_rank_may_come_again() {
 
 #[test]
 fn who_does_not_come_is_named() {
-    let at = place(1);
+    let at = place(3);
     thread::scope(|scope| {
-        let second = scope.spawn(|| meet(&at, 1, 4));
-        let error = meet(&at, 0, 4).unwrap_err().to_string();
+        let first = scope.spawn(|| meet(&at, 0, 5));
+        // One of them leaves, the other one is still there when rank 0 gives up.
+        let mut gone = connect(&at);
+        gone.write_all(&Hello { rank: 1, size: 5, run: 5 }.bytes()).unwrap();
+        let mut stays = connect(&at);
+        stays.write_all(&Hello { rank: 2, size: 5, run: 5 }.bytes()).unwrap();
+        thread::sleep(Duration::from_millis(500));
+        drop(gone);
+        let error = first.join().unwrap().unwrap_err().to_string();
         assert!(error.contains("127.0.0.1") && error.contains(&at.port.to_string()), "{error}");
-        assert!(error.contains("of 4 ranks, [2, 3] did not come within 1 seconds"), "{error}");
-        let error = second.join().unwrap().unwrap_err().to_string();
-        assert!(error.contains("rank 0 did not answer within 1 seconds"), "{error}");
-        assert!(error.contains(&at.port.to_string()) && error.contains("GAN_COMM_TIMEOUT"), "{error}");
+        assert!(error.contains("of 5 ranks, [1] came and left, [3, 4] did not come within 3 seconds"), "{error}");
     });
+    let at = place(1);
+    let error = meet(&at, 1, 4).unwrap_err().to_string();
+    assert!(error.contains("rank 0 did not answer within 1 seconds"), "{error}");
+    assert!(error.contains(&at.port.to_string()) && error.contains("GAN_COMM_TIMEOUT"), "{error}");
 }
 
 #[test]

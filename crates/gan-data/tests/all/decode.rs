@@ -204,10 +204,14 @@ fn huge_headers_are_refused_at_once() {
     let path = dir.path().join("bomb.png");
     for (width, height) in [(65_535, 65_535), (30_000, 30_000), (8_000, 8_000), (1, 70_000), (0x7fff_ffff, 1)] {
         bomb(&path, width, height);
-        let start = Instant::now();
-        assert!(decode(&path, &DecodeOptions::default()).is_err());
-        assert!(decode_ids(&path, &DecodeOptions::default()).is_err());
-        assert!(start.elapsed() < Duration::from_millis(500));
+        // The best of three tries: other tests run beside this one.
+        let tries = (0..3).map(|_| {
+            let start = Instant::now();
+            assert!(decode(&path, &DecodeOptions::default()).is_err());
+            assert!(decode_ids(&path, &DecodeOptions::default()).is_err());
+            start.elapsed()
+        });
+        assert!(tries.min().unwrap() < Duration::from_millis(500));
     }
 }
 

@@ -119,6 +119,7 @@ fn generators() -> Vec<GeneratorConfig> {
         GeneratorConfig { unet_layout: UnetLayout::PostActivationResize, ..unet },
         GeneratorConfig { arch: Arch::Global, ..small.clone() },
         GeneratorConfig { arch: Arch::Local, ..small.clone() },
+        GeneratorConfig { arch: Arch::Local, upsample: Upsample::Resize, ..small.clone() },
         GeneratorConfig { arch: Arch::Local, n_local_enhancers: 2, norm: NormKind::Batch, ..small },
     ]
 }

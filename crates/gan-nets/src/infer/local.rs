@@ -21,13 +21,18 @@ pub(super) fn infer(tensors: &Tensors<'_>) -> Option<Network> {
     }
     let n_blocks_local =
         tensors.count(|tensors, block| tensors.conv(&format!("model1_2.{block}.conv_block.1")).is_some());
-    let [output_nc, _, 7] = tensors.conv(&format!("model{n_local}_2.{}", n_blocks_local + 4))? else { return None };
+    let [output_nc, _, 7] =
+        tensors.conv(&format!("model{n_local}_2.{}", n_blocks_local + trunk.upsample.stage_len() + 1))?
+    else {
+        return None;
+    };
     Some(Network::Generator(GeneratorConfig {
         arch: Arch::Local,
         input_nc,
         output_nc,
         ngf,
         norm: tensors.hd_norm("model.2"),
+        upsample: trunk.upsample,
         n_downsample_global: trunk.n_downsample,
         n_blocks_global: trunk.n_blocks,
         n_local_enhancers: n_local,

@@ -67,6 +67,13 @@ fn generators() -> Vec<GeneratorConfig> {
             }
         }
     }
+    for upsample in [Upsample::Resize, Upsample::ResizeZero] {
+        for arch in [Arch::Global, Arch::Local] {
+            let (n_downsample_global, n_blocks_global, n_local_enhancers) = (3, 2, 2);
+            let config = GeneratorConfig { arch, upsample, n_downsample_global, n_blocks_global, ..base.clone() };
+            all.push(GeneratorConfig { n_local_enhancers, ..config });
+        }
+    }
     // With batch norm, the biases tell pix2pixHD's from a ResNet.
     let norm = NormKind::Batch;
     all.push(GeneratorConfig { arch: Arch::Global, norm, n_downsample_global: 2, n_blocks_global: 3, ..base });

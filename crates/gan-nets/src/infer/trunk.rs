@@ -13,7 +13,7 @@ pub(super) struct Trunk {
     padding: Padding,
     down_padding: Padding,
     dropout: bool,
-    upsample: Upsample,
+    pub(super) upsample: Upsample,
     /// Blurs behind the halvings, and in front of the convolutions that double.
     antialias: bool,
     antialias_up: bool,
@@ -83,7 +83,7 @@ pub(super) fn infer(tensors: &Tensors<'_>, arch: Option<Arch>) -> Result<Network
     let blurs = trunk.antialias || trunk.antialias_up;
     let hd =
         bias && (trunk.padding, trunk.down_padding) == (Padding::Reflect, Padding::Zero) && !trunk.dropout && !blurs;
-    if trunk.n_blocks == 0 && hd {
+    if trunk.n_blocks == 0 && hd && trunk.upsample == Upsample::Deconv {
         return Ok(Network::Encoder(EncoderConfig {
             input_nc: trunk.input_nc,
             feat_num: output_nc,

@@ -125,6 +125,8 @@ fn pix2pixhd_generators() {
             let config = GeneratorConfig { arch: Arch::Local, ngf: 32, n_local_enhancers, ..global.clone() };
             generator(&format!("local_{n_local_enhancers}_{}", norm_name(norm)), &config);
         }
+        let local = GeneratorConfig { arch: Arch::Local, ngf: 32, upsample: Upsample::Resize, ..global };
+        generator(&format!("local_1_resize_{}", norm_name(norm)), &local);
     }
     check("encoder_instance", &keys(|b| EncoderConfig::default().build(b)));
 }
