@@ -68,10 +68,9 @@ fn generators() -> Vec<GeneratorConfig> {
         }
     }
     for upsample in [Upsample::Resize, Upsample::ResizeZero] {
-        for arch in [Arch::Global, Arch::Local] {
-            let (n_downsample_global, n_blocks_global, n_local_enhancers) = (3, 2, 2);
-            let config = GeneratorConfig { arch, upsample, n_downsample_global, n_blocks_global, ..base.clone() };
-            all.push(GeneratorConfig { n_local_enhancers, ..config });
+        for (arch, n_local_enhancers) in [(Arch::Global, 1), (Arch::Local, 2)] {
+            let n_blocks_global = 2;
+            all.push(GeneratorConfig { arch, upsample, n_blocks_global, n_local_enhancers, ..base.clone() });
         }
     }
     // With batch norm, the biases tell pix2pixHD's from a ResNet.
