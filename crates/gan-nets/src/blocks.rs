@@ -1,7 +1,6 @@
 //! Groups of layers that several networks share.
 
 use crate::padding::Padding;
-use crate::upsample::Upsample;
 use candle_core::Result;
 use gan_layers::{Act, ConvSpec, NormKind, SequenceBuilder};
 
@@ -30,15 +29,4 @@ pub(crate) fn residual_block<'a>(
         let s = half(s)?.act(Act::Relu);
         half(if dropout { s.dropout(0.5) } else { s })
     })
-}
-
-/// Halves the channels and doubles the size: 3x3 convolution (with a bias), norm, ReLU.
-pub(crate) fn up(
-    s: SequenceBuilder<'_>,
-    channels: usize,
-    norm: NormKind,
-    upsample: Upsample,
-) -> Result<SequenceBuilder<'_>> {
-    let deconv = conv(channels, channels / 2, 3, 2, 1, true);
-    Ok(upsample.double(s, deconv, 1)?.norm(norm, channels / 2)?.act(Act::Relu))
 }

@@ -1,6 +1,6 @@
 //! pix2pixHD's global generator and feature encoder.
 
-use crate::blocks::{conv, residual_block, up};
+use crate::blocks::{conv, residual_block};
 use crate::bounds::{self, Factor, within};
 use crate::padding::Padding;
 use crate::upsample::Upsample;
@@ -65,7 +65,7 @@ impl GlobalConfig {
             s = residual_block(s, self.ngf << self.n_downsample, self.norm, Padding::Reflect, false, true)?;
         }
         for i in (1..=self.n_downsample).rev() {
-            s = up(s, self.ngf << i, self.norm, self.upsample)?;
+            s = self.upsample.stage(s, self.ngf << i, self.norm)?;
         }
         Ok(s)
     }
@@ -152,7 +152,7 @@ impl EncoderConfig {
         let mut s =
             down(SequenceBuilder::new(at.into().pp("model")), self.input_nc, self.nef, self.n_downsample, self.norm)?;
         for i in (1..=self.n_downsample).rev() {
-            s = up(s, self.nef << i, self.norm, Upsample::Deconv)?;
+            s = Upsample::Deconv.stage(s, self.nef << i, self.norm)?;
         }
         head(s, self.nef, self.feat_num).map(SequenceBuilder::finish)
     }

@@ -1,6 +1,6 @@
 //! pix2pixHD's local enhancers around an embedded global generator.
 
-use crate::blocks::{conv, residual_block, up};
+use crate::blocks::{conv, residual_block};
 use crate::bounds::{self, within};
 use crate::global::{GlobalConfig, head};
 use crate::padding::Padding;
@@ -84,7 +84,7 @@ impl LocalConfig {
             for _ in 0..self.n_blocks_local {
                 s = residual_block(s, 2 * width, self.norm, Padding::Reflect, false, true)?;
             }
-            s = up(s, 2 * width, self.norm, self.upsample)?;
+            s = self.upsample.stage(s, 2 * width, self.norm)?;
             if m == self.n_local {
                 s = head(s, self.ngf, self.output_nc)?;
             }

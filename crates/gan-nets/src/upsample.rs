@@ -2,7 +2,7 @@
 
 use crate::blocks::conv;
 use candle_core::Result;
-use gan_layers::{ConvSpec, PadMode, SequenceBuilder};
+use gan_layers::{Act, ConvSpec, NormKind, PadMode, SequenceBuilder};
 use serde::{Deserialize, Serialize};
 
 /// How a generator doubles the size.
@@ -57,5 +57,11 @@ impl Upsample {
             Upsample::ResizeZero => (s.upsample_nearest(2), 1),
         };
         s.conv(conv(deconv.in_nc, deconv.out_nc, 3, 1, zeros, deconv.bias))
+    }
+
+    /// Halves the channels and doubles the size: 3x3 convolution with a bias, norm, ReLU.
+    pub(crate) fn stage(self, s: SequenceBuilder<'_>, channels: usize, norm: NormKind) -> Result<SequenceBuilder<'_>> {
+        let deconv = conv(channels, channels / 2, 3, 2, 1, true);
+        Ok(self.double(s, deconv, 1)?.norm(norm, channels / 2)?.act(Act::Relu))
     }
 }
