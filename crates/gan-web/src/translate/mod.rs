@@ -14,6 +14,7 @@ mod engine;
 mod facts;
 mod label_names;
 mod model_engine;
+mod pace;
 mod query;
 mod standalone;
 mod upload;

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::translate::describe::word;
 use crate::translate::engine::{Choice, Engine, Made, Refusal, Twin, Work};
 use crate::translate::facts::ModelFacts;
+use crate::translate::pace::Pace;
 use candle_core::{DType, Device, Tensor};
 use gan_data::{Batch, Direction, WriteOptions, encode_image};
 use gan_translate::{Content, Files, InputKind, Model, Options, TrainedModel};
@@ -14,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// Side of the images that a model is warmed up with, at most, in pixels.
 const WARM_UP: usize = 256;
+/// Timed passes, at most, and the time after which no other one begins.
+const WARM_UP_PASSES: usize = 4;
+const WARM_UP_TIME: Duration = Duration::from_millis(100);
 /// Checkpoints and directions that stay loaded beside the first.
 const MOST_LOADED: usize = 3;
 
@@ -37,8 +41,8 @@ pub struct ModelEngine {
     facts: ModelFacts,
     /// The first is what was loaded first; of the others the one that was used last is the last.
     loaded: Vec<Loaded>,
-    /// Seconds that a pixel takes, and whether this engine measures it.
-    seconds: f64,
+    /// How long images take, and whether this engine measures it.
+    pace: Pace,
     measures: bool,
     notes: Vec<String>,
 }
@@ -67,7 +71,8 @@ impl ModelEngine {
         let facts = ModelFacts::of(&trained, path, &trained.config().generators[0]);
         let first = Loaded { step: trained.step(), direction: trained.config().generators[0].direction, model };
         let (path, loaded) = (path.to_owned(), vec![first]);
-        let mut engine = ModelEngine { path, options, trained, facts, loaded, seconds: 0.0, measures: true, notes };
+        let mut engine =
+            ModelEngine { path, options, trained, facts, loaded, pace: Pace::unknown(), measures: true, notes };
         engine.warm_up()?;
         Ok(engine)
     }
@@ -89,16 +94,22 @@ impl ModelEngine {
         &self.notes
     }
 
-    /// Translates an empty image twice: the first pass prepares weights, the second is timed.
+    /// Translates an empty image some times: the first pass prepares weights, the others are timed.
     fn warm_up(&mut self) -> Result<()> {
         let Loaded { model, .. } = &self.loaded[0];
         let side = model.config().sizes.crop_size.clamp(32, WARM_UP);
         let batch = blank(model, side).map_err(gan_translate::Error::from)?;
-        for _ in 0..2 {
+        let all = Instant::now();
+        for pass in 0..=WARM_UP_PASSES {
             let begun = Instant::now();
             let made = model.translate_batch(&batch)?.to_device(&Device::Cpu).map_err(gan_translate::Error::from)?;
             made.flatten_all().and_then(|made| made.to_dtype(DType::F32)).map_err(gan_translate::Error::from)?;
-            self.seconds = begun.elapsed().as_secs_f64() / (side * side) as f64;
+            if pass > 0 {
+                self.pace.warmed_up((side * side) as u64, begun.elapsed());
+                if all.elapsed() > WARM_UP_TIME {
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -114,7 +125,7 @@ impl ModelEngine {
 
     /// Pixels of the largest image that is translated.
     fn max_pixels(&self) -> u64 {
-        (self.options.translation.as_secs_f64() / self.seconds.max(1e-12)) as u64
+        self.pace.most(self.options.translation)
     }
 
     /// The generator that was asked for, loaded and set.
@@ -184,7 +195,7 @@ impl Engine for ModelEngine {
             best: best_step(&Disk, &self.path).unwrap_or_default(),
             styles: config.encoder.is_some(),
             dropout: model.generator().dropout,
-            seconds: self.seconds * (facts.side * facts.side) as f64,
+            seconds: self.pace.expected((facts.side * facts.side) as u64),
             max_pixels: self.max_pixels(),
             ..facts
         }
@@ -195,7 +206,8 @@ impl Engine for ModelEngine {
         let pixels = u64::from(width) * u64::from(height);
         let most = self.max_pixels();
         if pixels > most {
-            let (expected, allowed) = (pixels as f64 * self.seconds, self.options.translation.as_secs());
+            let (expected, allowed) = (self.pace.expected(pixels), self.options.translation.as_secs());
+            self.pace.refused();
             let share = (most as f64 / pixels as f64).sqrt();
             let [w, h] = [width, height].map(|side| ((f64::from(side) * share) as u32).max(1));
             return Err(Refusal::Image(format!(
@@ -214,9 +226,8 @@ impl Engine for ModelEngine {
         let size = image.size();
         let png = encode_image(Path::new("image.png"), &image, &WriteOptions::default());
         let png = png.map_err(|error| refused(error.into()))?;
-        // Small images say little about large ones.
-        if self.measures && pixels >= 4096 {
-            self.seconds = (3.0 * self.seconds + begun.elapsed().as_secs_f64() / pixels as f64) / 4.0;
+        if self.measures {
+            self.pace.translated(pixels, begun.elapsed());
         }
         Ok(Made { png, size: (size.0 as u32, size.1 as u32) })
     }
@@ -226,7 +237,7 @@ impl Engine for ModelEngine {
             return None;
         }
         let Loaded { step, direction, .. } = &self.loaded[0];
-        let (step, direction, seconds) = (*step, *direction, self.seconds);
+        let (step, direction, pace) = (*step, *direction, self.pace);
         let (path, options, trained) = (self.path.clone(), self.options.clone(), self.trained.clone());
         let (facts, notes) = (self.facts.clone(), self.notes.clone());
         Some(Box::new(move || {
@@ -235,7 +246,7 @@ impl Engine for ModelEngine {
             let (path, options, trained) = (path.clone(), options.clone(), trained.clone());
             let (facts, notes) = (facts.clone(), notes.clone());
             // Beside other work its own times would say nothing.
-            Ok(ModelEngine { path, options, trained, facts, loaded, seconds, measures: false, notes })
+            Ok(ModelEngine { path, options, trained, facts, loaded, pace, measures: false, notes })
         }))
     }
 

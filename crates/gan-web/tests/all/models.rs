@@ -233,7 +233,7 @@ fn an_image_that_would_take_too_long_is_refused_before_it_is_decoded() {
 fn an_image_that_memory_has_no_room_for_is_refused() {
     let limit = MemoryLimit { scratch_bytes: 0, ..MemoryLimit::of_machine(Some(160 << 20), None).unwrap() };
     let options = Options { limit: Some(limit), ..Options::default() };
-    let options = EngineOptions { options, translation: Duration::from_secs(60) };
+    let options = EngineOptions { options, translation: Duration::from_secs(1 << 20) };
     let server = serve(vec![ModelEngine::open(&fixture("pix2pix"), options).unwrap()]);
     server.post("", &picture(1600, 1600)).refuses(422, "not enough memory");
     server.still_works();
