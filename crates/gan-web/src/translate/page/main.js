@@ -195,23 +195,28 @@ async function request() {
   byId("compare").classList.add("busy");
   while (state.dirty) {
     state.dirty = false;
-    if (state.way === "image" && !state.source) break;
+    const { way } = state;
+    // What was asked for in a way that is left meanwhile is asked for again when that is chosen again, and says nothing now.
+    const left = () => state.way !== way;
+    if (way === "image" && !state.source) break;
     try {
       const body = await prepared();
-      if (state.way === "image") {
+      if (way === "image") {
         byId("empty").hidden = true;
         await show(byId("input"), body);
       }
       const { blob, ms } = await translate(query(), body, () => !state.dirty);
+      if (left()) continue;
+      await Promise.all([show(byId("output"), blob), show(byId("over"), way === "draw" ? await picture() : body)]);
+      if (left()) continue;
       state.sent = body;
       state.result = blob;
-      await Promise.all([show(byId("output"), blob), show(byId("over"), state.way === "draw" ? await picture() : body)]);
       byId("waiting").hidden = true;
       const { naturalWidth: width, naturalHeight: height } = byId("output");
       say(`${width} × ${height}, ${ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`}`);
       byId("download").disabled = byId("again").disabled = false;
     } catch (error) {
-      if (!state.dirty) say(reason(error), true);
+      if (!state.dirty && !left()) say(reason(error), true);
     }
   }
   state.busy = false;
