@@ -156,7 +156,8 @@ def clicks(browser, url, work, shots):
     browser.run("board.clear(); request(); byId('way-camera').click()")
     browser.until("byId('status').classList.contains('wrong')")
     browser.until("!state.busy")
-    check("camera" in browser.run("byId('status').textContent"), "a missing camera is said")
+    text = browser.run("byId('status').textContent")
+    check("camera" in text, f"a missing camera is said: {text}")
     problems.extend(f"the browser says: {error}" for error in browser.errors)
     return ", ".join(said)
 

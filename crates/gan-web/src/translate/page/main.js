@@ -198,7 +198,8 @@ async function request() {
     const { way } = state;
     // What was asked for in a way that is left meanwhile is asked for again when that is chosen again, and says nothing now.
     const left = () => state.way !== way;
-    if (way === "image" && !state.source) break;
+    // A camera's frames are translated as they come.
+    if (way === "camera" || (way === "image" && !state.source)) break;
     try {
       const body = await prepared();
       if (way === "image") {
