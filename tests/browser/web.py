@@ -150,11 +150,12 @@ def clicks(browser, url, work, shots):
     browser.run("take(new File(['text'], 'x.png', { type: 'image/png' }))")
     browser.until("byId('status').classList.contains('wrong')")
     check("label" in browser.run("byId('status').textContent"), "what is no label map is refused")
-    # A browser without a camera. What is computed for the drawing meanwhile does not cover what is said of the camera.
+    # A browser without a camera. What is computed for the drawing meanwhile does not cover what is said of the camera, nor do settings that change.
     loaded(browser, f"{url}/demo/")
     settled(browser)
     browser.run("board.clear(); request(); byId('way-camera').click()")
     browser.until("byId('status').classList.contains('wrong')")
+    browser.run("request()")
     browser.until("!state.busy")
     text = browser.run("byId('status').textContent")
     check("camera" in text, f"a missing camera is said: {text}")
